@@ -1,0 +1,10 @@
+// Package events is the ground floor: what happened in a conference.
+//
+// It turns the parameters Twilio sends into an [Event] with an identity made
+// of signed fields, and frames events for the journal. Nothing here does I/O,
+// and nothing here knows who uses it.
+//
+// Reading order: params.go (names and values as they came), event.go (what
+// they mean), parse.go (the strict form), id.go (identity), journal.go (how
+// groups of entries travel), cloudevent.go (what subscribers read).
+package events
