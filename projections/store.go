@@ -40,6 +40,9 @@ type Book struct {
 type Fact struct {
 	ID string          `json:"id"`
 	At events.Position `json:"at"`
+	// Late is what the news says of it: a fact with a greater SequenceNumber
+	// had been folded before.
+	Late bool `json:"late,omitempty"`
 }
 
 // Stored is a record as it is kept. Conference is nil when there is none.

@@ -1,0 +1,136 @@
+package events
+
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxParams bounds the parameters of one callback. The fullest one that Twilio
+// documents has about 20, a TaskRouter conference's about 30.
+const MaxParams = 64
+
+// ErrTooManyParams is returned for a form with more parameters than allowed.
+var ErrTooManyParams = &FormError{Field: formField, Reason: "has too many parameters"}
+
+// formField stands for the whole form in a FormError.
+const formField = "form"
+
+// ParseForm reads application/x-www-form-urlencoded: names and values in the
+// order they came, doubles kept. It is strict where a lenient reader would
+// hide what was sent: a bad escape, text that is no UTF-8, an empty name and
+// more than limit parameters are errors, each a *FormError.
+//
+// It allocates the slice and, where anything is escaped, one string.
+func ParseForm(raw string, limit int) (Params, error) {
+	if raw == "" {
+		return nil, nil
+	}
+	count := strings.Count(raw, "&") + 1
+	if count > limit {
+		return nil, ErrTooManyParams
+	}
+	params := make(Params, 0, count)
+	d := decoder{size: len(raw)}
+	for more := true; more; {
+		var pair string
+		pair, raw, more = strings.Cut(raw, "&")
+		p, err := d.pair(pair)
+		if err != nil {
+			return nil, err
+		}
+		params = append(params, p)
+	}
+	return params, nil
+}
+
+// Encode writes the parameters as a form, in their order.
+func (p Params) Encode() string {
+	var b strings.Builder
+	for i := range p {
+		if i > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(url.QueryEscape(p[i].Name))
+		b.WriteByte('=')
+		b.WriteString(url.QueryEscape(p[i].Value))
+	}
+	return b.String()
+}
+
+// decoder unescapes the pieces of one form into one buffer. The buffer is
+// never longer than the form, so it never moves and pieces of it may be kept.
+type decoder struct {
+	size int
+	text strings.Builder
+}
+
+func (d *decoder) pair(pair string) (Param, error) {
+	name, value, _ := strings.Cut(pair, "=")
+	if name == "" {
+		return Param{}, &FormError{Field: formField, Reason: "has a parameter without a name"}
+	}
+	var p Param
+	var err error
+	if p.Name, err = d.decode(name); err != nil {
+		return Param{}, err
+	}
+	p.Value, err = d.decode(value)
+	return p, err
+}
+
+func (d *decoder) decode(s string) (string, error) {
+	escaped, plain := -1, true
+	for i := range len(s) {
+		if s[i] == '%' || s[i] == '+' {
+			escaped = i
+			break
+		}
+		plain = plain && s[i] < utf8.RuneSelf
+	}
+	if escaped >= 0 {
+		var err error
+		if s, err = d.unescape(s, escaped); err != nil {
+			return "", err
+		}
+		plain = false
+	}
+	if !plain && !utf8.ValidString(s) {
+		return "", &FormError{Field: formField, Reason: "is not UTF-8"}
+	}
+	return s, nil
+}
+
+// unescape decodes s, whose first escape is at.
+func (d *decoder) unescape(s string, at int) (string, error) {
+	if d.text.Cap() == 0 {
+		d.text.Grow(d.size)
+	}
+	start := d.text.Len()
+	d.text.WriteString(s[:at])
+	for i := at; i < len(s); i++ {
+		switch s[i] {
+		case '+':
+			d.text.WriteByte(' ')
+		case '%':
+			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
+				return "", &FormError{Field: formField, Reason: "has a bad escape"}
+			}
+			d.text.WriteByte(unhex(s[i+1])<<4 | unhex(s[i+2]))
+			i += 2
+		default:
+			d.text.WriteByte(s[i])
+		}
+	}
+	return d.text.String()[start:], nil
+}
+
+func unhex(c byte) byte {
+	switch {
+	case c <= '9':
+		return c - '0'
+	case c <= 'F':
+		return c - 'A' + 10
+	}
+	return c - 'a' + 10
+}

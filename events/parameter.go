@@ -1,0 +1,336 @@
+package events
+
+import "strings"
+
+// form is what Twilio fixes about a parameter's value.
+type form uint8
+
+const (
+	formText   form = iota // anything
+	formSid                // two letters and 32 hex digits, or empty
+	formDigits             // 1..10 digits, at most 2^31-1, or empty
+	formBool               // exactly true or false
+	formWord               // a value of an enumeration: [a-z0-9_-]{1,64}, or empty
+	formName               // a CamelCase value: [A-Za-z0-9]{1,64}, or empty
+	formEvent              // the name of an event
+	formURL                // an address, or empty
+)
+
+// parameter is one that Twilio documents (TwiML Voice: <Conference>, tables
+// of statusCallback and recordingStatusCallback).
+type parameter struct {
+	name string
+	form form
+	// prefix is what a value begins with: a SID's two letters, an address's
+	// scheme.
+	prefix string
+	// values are the known ones of an enumeration. New ones are legal.
+	values []string
+	// telling marks a text whose name no other text would hold by chance.
+	telling bool
+}
+
+// Places in parameters, and bits in a set of them.
+const (
+	pAccountSid = iota
+	pConferenceSid
+	pFriendlyName
+	pSequenceNumber
+	pTimestamp
+	pStatusCallbackEvent
+	pCallSid
+	pMuted
+	pHold
+	pCoaching
+	pEndConferenceOnExit
+	pStartConferenceOnEnter
+	pParticipantLabel
+	pCallSidEndingConference
+	pParticipantLabelEndingConference
+	pReasonConferenceEnded
+	pReason
+	pReasonAnnouncementFailed
+	pAnnounceURL
+	pParticipantCallStatus
+	pReasonParticipantLeft
+	pEventName
+	pDuration
+	pRecordingFileSize
+	pRecordingSid
+	pRecordingURL
+	pRecordingStatus
+	pRecordingDuration
+	pRecordingChannels
+	pRecordingStartTime
+	pRecordingSource
+	pErrorCode
+	parameterCount
+)
+
+var parameters = [parameterCount]parameter{
+	pAccountSid:          {name: "AccountSid", form: formSid, prefix: "AC"},
+	pConferenceSid:       {name: "ConferenceSid", form: formSid, prefix: "CF"},
+	pFriendlyName:        {name: "FriendlyName"},
+	pSequenceNumber:      {name: "SequenceNumber", form: formDigits},
+	pTimestamp:           {name: "Timestamp"},
+	pStatusCallbackEvent: {name: "StatusCallbackEvent", form: formEvent, values: kindNames},
+
+	pCallSid:                {name: "CallSid", form: formSid, prefix: "CA"},
+	pMuted:                  {name: "Muted", form: formBool},
+	pHold:                   {name: "Hold", form: formBool},
+	pCoaching:               {name: "Coaching", form: formBool},
+	pEndConferenceOnExit:    {name: "EndConferenceOnExit", form: formBool},
+	pStartConferenceOnEnter: {name: "StartConferenceOnEnter", form: formBool},
+	pParticipantLabel:       {name: "ParticipantLabel"},
+
+	pCallSidEndingConference:          {name: "CallSidEndingConference", form: formSid, prefix: "CA"},
+	pParticipantLabelEndingConference: {name: "ParticipantLabelEndingConference", telling: true},
+	pReasonConferenceEnded: {name: "ReasonConferenceEnded", form: formWord, values: []string{
+		"conference-ended-via-api", "last-participant-kicked", "last-participant-left",
+		"participant-with-end-conference-on-exit-kicked", "participant-with-end-conference-on-exit-left",
+	}},
+	pReason: {name: "Reason"},
+
+	pReasonAnnouncementFailed: {name: "ReasonAnnouncementFailed", telling: true},
+	pAnnounceURL:              {name: "AnnounceUrl", form: formURL, prefix: "http"},
+
+	pParticipantCallStatus: {name: "ParticipantCallStatus", form: formWord, values: []string{
+		"no-answer", "busy", "in-progress", "failed", "canceled", "completed",
+	}},
+	pReasonParticipantLeft: {name: "ReasonParticipantLeft", form: formWord, values: []string{
+		"conference_ended_via_api", "moderator_ended_conference", "participant_updated_via_api",
+		"participant_hung_up", "participant_add_failed",
+	}},
+
+	pEventName:         {name: "EventName", form: formEvent, values: []string{string(ConferenceRecordEnd)}},
+	pDuration:          {name: "Duration", form: formDigits},
+	pRecordingFileSize: {name: "RecordingFileSize", form: formDigits},
+
+	pRecordingSid: {name: "RecordingSid", form: formSid, prefix: "RE"},
+	pRecordingURL: {name: "RecordingUrl", form: formURL, prefix: "http"},
+	pRecordingStatus: {name: "RecordingStatus", form: formWord, values: []string{
+		"in-progress", "completed", "absent", "failed",
+	}},
+	pRecordingDuration:  {name: "RecordingDuration", form: formDigits},
+	pRecordingChannels:  {name: "RecordingChannels", form: formDigits},
+	pRecordingStartTime: {name: "RecordingStartTime"},
+	pRecordingSource:    {name: "RecordingSource", form: formName, values: []string{"Conference"}},
+	pErrorCode:          {name: "ErrorCode", form: formDigits},
+}
+
+var kindNames = []string{
+	string(ConferenceStart), string(ConferenceEnd),
+	string(ParticipantJoin), string(ParticipantLeave),
+	string(ParticipantMute), string(ParticipantUnmute),
+	string(ParticipantHold), string(ParticipantUnhold),
+	string(ParticipantModify),
+	string(ParticipantSpeechStart), string(ParticipantSpeechStop),
+	string(AnnouncementEnd), string(AnnouncementFail),
+}
+
+// parameterNamed finds a parameter's place. It is a switch because it runs for
+// every parameter of every callback, and a switch over strings is a search
+// among constants: no hashing, no memory.
+func parameterNamed(name string) (place int, known bool) {
+	switch name {
+	case "AccountSid":
+		return pAccountSid, true
+	case "ConferenceSid":
+		return pConferenceSid, true
+	case "FriendlyName":
+		return pFriendlyName, true
+	case "SequenceNumber":
+		return pSequenceNumber, true
+	case "Timestamp":
+		return pTimestamp, true
+	case "StatusCallbackEvent":
+		return pStatusCallbackEvent, true
+	case "CallSid":
+		return pCallSid, true
+	case "Muted":
+		return pMuted, true
+	case "Hold":
+		return pHold, true
+	case "Coaching":
+		return pCoaching, true
+	case "EndConferenceOnExit":
+		return pEndConferenceOnExit, true
+	case "StartConferenceOnEnter":
+		return pStartConferenceOnEnter, true
+	case "ParticipantLabel":
+		return pParticipantLabel, true
+	case "CallSidEndingConference":
+		return pCallSidEndingConference, true
+	case "ParticipantLabelEndingConference":
+		return pParticipantLabelEndingConference, true
+	case "ReasonConferenceEnded":
+		return pReasonConferenceEnded, true
+	case "Reason":
+		return pReason, true
+	case "ReasonAnnouncementFailed":
+		return pReasonAnnouncementFailed, true
+	case "AnnounceUrl":
+		return pAnnounceURL, true
+	case "ParticipantCallStatus":
+		return pParticipantCallStatus, true
+	case "ReasonParticipantLeft":
+		return pReasonParticipantLeft, true
+	}
+	return recordingParameterNamed(name)
+}
+
+func recordingParameterNamed(name string) (place int, known bool) {
+	switch name {
+	case "EventName":
+		return pEventName, true
+	case "Duration":
+		return pDuration, true
+	case "RecordingFileSize":
+		return pRecordingFileSize, true
+	case "RecordingSid":
+		return pRecordingSid, true
+	case "RecordingUrl":
+		return pRecordingURL, true
+	case "RecordingStatus":
+		return pRecordingStatus, true
+	case "RecordingDuration":
+		return pRecordingDuration, true
+	case "RecordingChannels":
+		return pRecordingChannels, true
+	case "RecordingStartTime":
+		return pRecordingStartTime, true
+	case "RecordingSource":
+		return pRecordingSource, true
+	case "ErrorCode":
+		return pErrorCode, true
+	}
+	return 0, false
+}
+
+// fault says how v is out of the parameter's form, or "".
+func (p *parameter) fault(v string) string {
+	switch {
+	case p.form == formBool:
+		if v != "true" && v != "false" {
+			return "is neither true nor false"
+		}
+	case v == "":
+		return ""
+	case p.form == formSid:
+		if !IsSid(p.prefix, v) {
+			return "is no SID of its kind"
+		}
+	case p.form == formDigits:
+		if _, ok := parseNumber(v); !ok && !p.unknownLength(v) {
+			return "is no number"
+		}
+	case p.form == formWord:
+		if !isWord(v) {
+			return "is not one word"
+		}
+	case p.form == formName:
+		if !isCamelCase(v) {
+			return "is not one word"
+		}
+	case p.form == formEvent:
+		return p.eventFault(v)
+	}
+	return ""
+}
+
+// unknownLength allows Twilio's -1: the REST API gives it for the duration of
+// a recording that is not finished.
+func (p *parameter) unknownLength(v string) bool {
+	return v == "-1" && (p.name == "RecordingDuration" || p.name == "Duration")
+}
+
+// eventFault lets every name pass, for Twilio adds events without notice, but
+// two: one of our own, and a known one with something foreign behind it, which
+// is what the next field folded into it looks like.
+func (p *parameter) eventFault(v string) string {
+	if strings.HasPrefix(v, ownPrefix) {
+		return "is a name of Gavel's own"
+	}
+	if !isWord(v) && startsWithAny(v, p.values) {
+		return "has something behind the event's name"
+	}
+	return ""
+}
+
+// opens reports whether s begins with a value of the parameter's fixed form,
+// as it would where the parameter was folded into a text.
+func (p *parameter) opens(s string) bool {
+	switch p.form {
+	case formSid:
+		return len(s) >= sidLength && IsSid(p.prefix, s[:sidLength])
+	case formDigits:
+		return s != "" && '0' <= s[0] && s[0] <= '9'
+	case formBool:
+		return strings.HasPrefix(s, "true") || strings.HasPrefix(s, "false")
+	case formURL:
+		return strings.HasPrefix(s, p.prefix)
+	case formText:
+		return p.telling
+	}
+	return startsWithAny(s, p.values)
+}
+
+func startsWithAny(s string, heads []string) bool {
+	for _, h := range heads {
+		if strings.HasPrefix(s, h) {
+			return true
+		}
+	}
+	return false
+}
+
+// parseNumber reads 1..10 digits up to 2^31-1.
+func parseNumber(s string) (n int64, ok bool) {
+	if s == "" || len(s) > 10 {
+		return 0, false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, n <= maxNumber
+}
+
+// maxNumber is the greatest SequenceNumber: 32 bits, signed, is the least that
+// Twilio's REST documentation calls an integer.
+const maxNumber = 1<<31 - 1
+
+// maxWord bounds a value of an enumeration; Twilio's longest has 46 bytes.
+const maxWord = 64
+
+func isWord(s string) bool {
+	if s == "" || len(s) > maxWord {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+func isCamelCase(s string) bool {
+	if len(s) > maxWord {
+		return false
+	}
+	for i := range len(s) {
+		if !isAlphanumeric(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}

@@ -1,0 +1,296 @@
+package events
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+	"time"
+)
+
+// TimestampLayout is Twilio's date: RFC 2822 in whole seconds, whose day may
+// be without its zero (TwiML Voice: <Conference>, sample of Timestamp).
+const TimestampLayout = "Mon, 2 Jan 2006 15:04:05 -0700"
+
+// Parse reads an entry in the strict form of everything that Twilio fixes.
+//
+// The signature cannot be trusted for form: what is signed is names and values
+// run together, so one genuine request can be bent into others that verify.
+// Every rule here takes away one way of bending. Unknown events and unknown
+// parameters are legal and kept. Errors are a *FormError, which never holds a
+// value. A Timestamp that cannot be read is no error: OccurredAt stays zero.
+func Parse(e Entry) (Event, error) {
+	params, err := ParseForm(e.Form, MaxParams)
+	if err != nil {
+		return Event{}, fmt.Errorf("parse form: %w", err)
+	}
+	return ParseParams(e, params)
+}
+
+// ParseParams is Parse for a caller that has parsed e.Form already.
+func ParseParams(e Entry, params Params) (Event, error) {
+	event := Event{
+		SequenceNumber: NoSequence,
+		ReceivedAt:     e.ReceivedAt,
+		Source:         e.Source,
+		Query:          e.Query,
+		Params:         params,
+	}
+	var err error
+	if e.Source == SourceGavel {
+		err = event.readOwn()
+	} else {
+		err = event.readTwilio()
+	}
+	if err != nil {
+		return Event{}, fmt.Errorf("parse event: %w", err)
+	}
+	return event, nil
+}
+
+// set is a set of parameters, one bit for each.
+type set uint64
+
+func setOf(places ...int) (s set) {
+	for _, p := range places {
+		s |= 1 << p
+	}
+	return s
+}
+
+// What each class of callback must carry, none of it empty. A real capture of
+// a participant event has all five flags: were they optional, folding them into
+// a text would hide them.
+var (
+	alwaysThere      = setOf(pAccountSid, pConferenceSid)
+	callbackCarries  = alwaysThere | setOf(pFriendlyName, pSequenceNumber, pTimestamp, pStatusCallbackEvent)
+	endCarries       = callbackCarries | setOf(pReasonConferenceEnded)
+	flagsCarry       = setOf(pMuted, pHold, pCoaching, pEndConferenceOnExit, pStartConferenceOnEnter)
+	legCarries       = callbackCarries | flagsCarry | setOf(pCallSid)
+	recordEndCarries = alwaysThere | setOf(pRecordingURL)
+	recordingCarries = alwaysThere | setOf(pRecordingSid, pRecordingStatus)
+)
+
+// reading is the parameters of one callback by their place.
+type reading struct {
+	params Params
+	there  set // even if empty
+	filled set
+	at     [parameterCount]uint8 // index in params, at most MaxParams
+}
+
+// readTwilio fills the event from a callback of Twilio's. What kind of callback
+// it is, its parameters say: recordings have no StatusCallbackEvent.
+func (e *Event) readTwilio() error {
+	r := reading{params: e.Params}
+	if err := r.sort(); err != nil {
+		return err
+	}
+	e.Kind = r.kind()
+	if err := r.require(r.wanted(e.Kind)); err != nil {
+		return err
+	}
+	if err := r.noneHidden(); err != nil {
+		return err
+	}
+	e.AccountSid = CanonicalSid(r.value(pAccountSid))
+	e.ConferenceSid = CanonicalSid(r.value(pConferenceSid))
+	e.CallSid = CanonicalSid(r.value(pCallSid))
+	e.RecordingSid = CanonicalSid(r.value(pRecordingSid))
+	if n, ok := parseNumber(r.value(pSequenceNumber)); ok && !r.recording() {
+		e.SequenceNumber = n
+	}
+	if t, err := time.Parse(TimestampLayout, r.value(pTimestamp)); err == nil {
+		e.OccurredAt = t.UTC()
+	}
+	e.ID = e.identify(r.value(pRecordingStatus), r.value(pRecordingURL))
+	return nil
+}
+
+// sort puts every parameter in its place and checks its form.
+func (r *reading) sort() error {
+	if len(r.params) > MaxParams {
+		return ErrTooManyParams
+	}
+	for i := range r.params {
+		place, known := parameterNamed(r.params[i].Name)
+		if !known {
+			if err := r.checkUnknown(i); err != nil {
+				return err
+			}
+			continue
+		}
+		p := &parameters[place]
+		if r.there&(1<<place) != 0 {
+			return &FormError{Field: p.name, Reason: "is there twice"}
+		}
+		if fault := p.fault(r.params[i].Value); fault != "" {
+			return &FormError{Field: p.name, Reason: fault}
+		}
+		r.there |= 1 << place
+		r.at[place] = uint8(i)
+		if r.params[i].Value != "" {
+			r.filled |= 1 << place
+		}
+	}
+	return nil
+}
+
+// unknownField stands for a parameter that Twilio does not document. Its name
+// is kept out of errors: in a bent request it can be a piece of a value.
+const unknownField = "unknown parameter"
+
+// maxName bounds an unknown parameter's name; Twilio's longest has 32 bytes.
+const maxName = 128
+
+// checkUnknown looks at a parameter of no known name.
+func (r *reading) checkUnknown(i int) error {
+	name := r.params[i].Name
+	if !isName(name) {
+		return &FormError{Field: unknownField, Reason: "has a name that is none"}
+	}
+	for j := range i {
+		if r.params[j].Name == name {
+			return &FormError{Field: unknownField, Reason: "is there twice"}
+		}
+	}
+	return nil
+}
+
+// isName allows what any of Twilio's products has named a parameter so far.
+func isName(s string) bool {
+	if len(s) > maxName {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !isAlphanumeric(c) && c != '_' && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// value returns a parameter's value, or "".
+func (r *reading) value(place int) string {
+	if r.there&(1<<place) == 0 {
+		return ""
+	}
+	return r.params[r.at[place]].Value
+}
+
+// kind tells what happened.
+func (r *reading) kind() Kind {
+	if event := r.value(pStatusCallbackEvent); event != "" {
+		return Kind(event)
+	}
+	if Kind(r.value(pEventName)) == ConferenceRecordEnd {
+		return ConferenceRecordEnd
+	}
+	if r.recording() {
+		return Kind(recordingPrefix + r.value(pRecordingStatus))
+	}
+	return ""
+}
+
+// recording reports whether this is a recordingStatusCallback.
+func (r *reading) recording() bool {
+	const marks = 1<<pRecordingSid | 1<<pRecordingStatus
+	return r.filled&marks == marks && r.filled&(1<<pStatusCallbackEvent|1<<pEventName) == 0
+}
+
+// wanted is what an event of this kind must carry.
+func (r *reading) wanted(kind Kind) set {
+	switch kind {
+	case ConferenceEnd:
+		return endCarries
+	case ParticipantJoin, ParticipantLeave, ParticipantMute, ParticipantUnmute,
+		ParticipantHold, ParticipantUnhold, ParticipantModify,
+		ParticipantSpeechStart, ParticipantSpeechStop:
+		return legCarries
+	case ConferenceRecordEnd:
+		return recordEndCarries
+	}
+	if r.recording() {
+		return recordingCarries
+	}
+	return callbackCarries
+}
+
+// require names the first parameter that is missing.
+func (r *reading) require(wanted set) error {
+	missing := wanted &^ r.filled
+	if missing == 0 {
+		return nil
+	}
+	first := bits.TrailingZeros64(uint64(missing))
+	return &FormError{Field: parameters[first].name, Reason: "is missing"}
+}
+
+// noneHidden refuses a text that has swallowed other parameters.
+//
+// Folding "Muted" = "true" into the FriendlyName "room" leaves what is signed
+// as it was and gives the room the name "roomMutedtrue". So a free value that
+// holds the name of a fixed-form parameter, absent from this event, with a
+// value of its form right behind it, is refused. An unknown parameter is
+// searched with its name, because the boundary between them can be shifted too.
+//
+// What it cannot see is text folded into text: a ParticipantLabel that has
+// swallowed a Reason, or a room's name cut in two, reads like any other. Both
+// change words for people, not what happened nor to whom.
+func (r *reading) noneHidden() error {
+	for i := range r.params {
+		p := &r.params[i]
+		field, text := unknownField, p.Value
+		if place, known := parameterNamed(p.Name); !known {
+			text = p.Name + p.Value
+		} else if !parameters[place].free() {
+			continue
+		} else {
+			field = p.Name
+		}
+		if r.hides(text) {
+			return &FormError{Field: field, Reason: "holds another parameter"}
+		}
+	}
+	return nil
+}
+
+// free reports whether a value of this form can hold anything.
+func (p *parameter) free() bool {
+	return p.form == formText || p.form == formURL || p.form == formEvent
+}
+
+// shortestHidden is "Hold" and "true".
+const shortestHidden = 8
+
+// byInitial are the parameters that can be told apart in a text, by the first
+// letter of their names.
+var byInitial = func() (table [26][]int) {
+	for place := range parameters {
+		if p := &parameters[place]; p.form != formText || p.telling {
+			initial := p.name[0] - 'A'
+			table[initial] = append(table[initial], place)
+		}
+	}
+	return table
+}()
+
+// hides reports whether text holds an absent parameter with its value.
+func (r *reading) hides(text string) bool {
+	for i := 0; i+shortestHidden <= len(text); i++ {
+		initial := text[i] - 'A'
+		if initial >= 26 {
+			continue
+		}
+		for _, place := range byInitial[initial] {
+			if r.there&(1<<place) != 0 {
+				continue
+			}
+			p := &parameters[place]
+			if rest, found := strings.CutPrefix(text[i:], p.name); found && p.opens(rest) {
+				return true
+			}
+		}
+	}
+	return false
+}

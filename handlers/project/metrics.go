@@ -1,0 +1,88 @@
+package project
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/projections"
+)
+
+// Metrics answer the questions of whoever is on call: does it keep up, does it
+// miss anything, does anything stick.
+type Metrics struct {
+	folded, duplicates, late, told prometheus.Counter
+	missing, forgotten, unfoldable prometheus.Counter
+	conflicts, restarts, fills     prometheus.Counter
+	lag                            *prometheus.GaugeVec
+	visible                        prometheus.Histogram
+	batchEntries                   prometheus.Histogram
+}
+
+// NewMetrics registers the projector's metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+		reg.MustRegister(c)
+		return c
+	}
+	m := &Metrics{
+		folded:     counter("gavel_folded_total", "Facts folded into the picture."),
+		duplicates: counter("gavel_duplicates_total", "Entries that told nothing new."),
+		late:       counter("gavel_late_total", "Facts that came behind one with a greater SequenceNumber."),
+		told:       counter("gavel_told_total", "Facts published to GAVEL_EVENTS."),
+		missing:    counter("gavel_sequence_gaps_total", "Sequence numbers jumped over when a fact was folded; late ones close gaps again."),
+		forgotten:  counter("gavel_forgotten_total", "Events about conferences that the picture no longer keeps."),
+		unfoldable: counter("gavel_unfoldable_total", "Entries that went to the dead letters."),
+		conflicts:  counter("gavel_save_conflicts_total", "Batches folded anew because another writer was faster."),
+		restarts:   counter("gavel_lane_restarts_total", "Times a lane was taken over again after a failure."),
+		fills:      counter("gavel_fills_total", "Times a lane's picture was filled from the journal."),
+		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gavel_lag_seconds", Help: "How long the newest entry worked had waited; 0 when nothing waits.",
+		}, []string{"lane"}),
+		visible: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gavel_visible_seconds", Help: "From the request's arrival to the record in the store.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14),
+		}),
+		batchEntries: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gavel_batch_entries", Help: "Entries worked in one batch.",
+			Buckets: prometheus.ExponentialBuckets(1, 3, 8),
+		}),
+	}
+	reg.MustRegister(m.lag, m.visible, m.batchEntries)
+	return m
+}
+
+func laneLabel(lane int) string { return strconv.Itoa(lane) }
+
+// count notes what one fresh fact says about the way here.
+func (b *batch) count(before, after *projections.Conference, late bool) {
+	b.Metrics.folded.Inc()
+	if late {
+		b.Metrics.late.Inc()
+		return
+	}
+	if before != nil && len(before.Seen) > 0 {
+		if jumped := after.Seen.Max() - before.Seen.Max() - 1; jumped > 0 {
+			b.Metrics.missing.Add(float64(jumped))
+		}
+	}
+}
+
+// observeVisible notes how long the batch's entries took to be readable.
+func (b *batch) observeVisible() {
+	b.Metrics.batchEntries.Observe(float64(len(b.entries)))
+	if len(b.entries) == 0 {
+		return
+	}
+	now := b.Now()
+	for i := range b.entries {
+		b.Metrics.visible.Observe(now.Sub(b.entries[i].event.ReceivedAt).Seconds())
+	}
+	lag := max(0, now.Sub(b.entries[len(b.entries)-1].event.ReceivedAt))
+	b.Metrics.lag.WithLabelValues(b.label()).Set(lag.Seconds())
+	if last := b.state.Load(); lag > time.Second || last.Lag > 0 {
+		b.state.Store(&State{Lane: b.lane.Number(), Ready: true, Lag: lag})
+	}
+}

@@ -1,0 +1,408 @@
+package projections
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"gavel/events"
+)
+
+// Fold tells c one more event. It returns the record after it and whether the
+// event was fresh: false is a double, which left the record as it was. c may be
+// nil, for a conference not heard of before, and is never changed: what Fold
+// touches is copied, and what it does not touch is shared, so that a store can
+// see by pointers what changed.
+//
+// The error wraps events.ErrMalformed: the event can never be folded.
+func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err error) {
+	d := draft{e: e, at: At(e.OccurredAt)}
+	if c == nil {
+		d.Conference = Conference{AccountSid: e.AccountSid, ConferenceSid: e.ConferenceSid}
+	} else {
+		d.Conference = *c
+	}
+	if fresh, err = d.tell(); err != nil {
+		return c, false, err
+	}
+	if !fresh {
+		return c, false, nil
+	}
+	return &d.Conference, true, nil
+}
+
+// draft is a record being changed by one event. Slices and pointers in it
+// still belong to the record before: every method replaces, none writes
+// through.
+type draft struct {
+	Conference
+	e  *events.Event
+	at Instant
+}
+
+// tell sends the event to what it is about.
+func (d *draft) tell() (fresh bool, err error) {
+	switch {
+	case d.e.Kind == events.SpeechDropped:
+		return d.tellSpeechDropped()
+	case d.e.Kind == events.ConferenceRecordEnd:
+		return d.tellRecordEnd()
+	case d.e.Kind.Recording() && d.e.SequenceNumber == events.NoSequence:
+		return d.tellRecording()
+	}
+	return d.tellNumbered()
+}
+
+// tellNumbered folds every event that has a SequenceNumber and a Timestamp,
+// known or not. A number seen before is a double, unless the event still
+// changes something: Twilio does not promise that numbers are never shared.
+func (d *draft) tellNumbered() (fresh bool, err error) {
+	if d.at == 0 {
+		return false, &events.FormError{Field: "Timestamp", Reason: "is not a date of RFC 2822"}
+	}
+	double := d.Seen.Has(d.e.SequenceNumber)
+	before := d.Conference
+	d.see()
+	d.touch(d.at)
+	d.tellName()
+	switch d.e.Kind {
+	case events.ConferenceStart:
+		d.tellStart()
+	case events.ConferenceEnd:
+		d.tellEnd()
+	case events.AnnouncementEnd:
+		d.AnnouncementsEnded = d.AnnouncementsEnded.With(d.e.SequenceNumber)
+	case events.AnnouncementFail:
+		d.AnnouncementsFailed = d.AnnouncementsFailed.With(d.e.SequenceNumber)
+	}
+	if d.e.CallSid != "" {
+		d.tellParticipant()
+	}
+	return !double || !Equal(&before, &d.Conference), nil
+}
+
+// see notes the number. Past the bound no new range is opened; the record says
+// so, and numbers that would need one are judged by what they change.
+func (d *draft) see() {
+	if d.e.SequenceNumber == events.NoSequence {
+		return
+	}
+	seen := d.Seen.With(d.e.SequenceNumber)
+	if len(seen) > MaxRanges {
+		d.Truncated = true
+		return
+	}
+	d.Seen = seen
+}
+
+// touch widens the conference's life to at.
+func (d *draft) touch(at Instant) {
+	d.Created, d.Updated = widen(d.Created, d.Updated, at)
+}
+
+func (d *draft) tellName() {
+	if name, ok := d.e.Params.Lookup("FriendlyName"); ok {
+		d.FriendlyName = later(d.FriendlyName, Told[string]{d.e.SequenceNumber, cut(name)}, strings.Compare)
+	}
+}
+
+// tellStart keeps the earliest start.
+func (d *draft) tellStart() {
+	m := Moment{d.e.SequenceNumber, d.at}
+	if d.Start == nil || compareMoments(m, *d.Start) < 0 {
+		d.Start = &m
+	}
+}
+
+// tellEnd keeps the earliest end: it is the one that ended it.
+func (d *draft) tellEnd() {
+	p := d.e.Params
+	end := Ending{
+		Moment:  Moment{d.e.SequenceNumber, d.at},
+		Reason:  cut(p.Get("ReasonConferenceEnded")),
+		Text:    cut(p.Get("Reason")),
+		CallSid: canonical("CA", p.Get("CallSidEndingConference")),
+		Label:   cut(p.Get("ParticipantLabelEndingConference")),
+	}
+	if d.End == nil || compareEndings(end, *d.End) < 0 {
+		d.End = &end
+	}
+}
+
+// tellParticipant folds what an event says about the leg it names.
+func (d *draft) tellParticipant() {
+	p := d.participant(d.e.CallSid)
+	if p == nil {
+		return
+	}
+	p.Created, p.Updated = widen(p.Created, p.Updated, d.at)
+	here := d.e.Kind != events.ParticipantLeave
+	if turn := d.turn(here); compareTurns(turn, p.Last) > 0 || p.Last == (Turn{}) {
+		p.Last = turn
+	}
+	if label, ok := d.e.Params.Lookup("ParticipantLabel"); ok {
+		p.Label = later(p.Label, Told[string]{d.e.SequenceNumber, cut(label)}, strings.Compare)
+	}
+	flags, told := flagsOf(d.e)
+	if told {
+		p.Flags = later(p.Flags, Told[Flags]{d.e.SequenceNumber, flags}, compareFlags)
+	}
+	d.tellTurns(p, flags)
+}
+
+// tellTurns folds the moments that last: presence, hold and mute. A leg can
+// come in muted or held, so a join opens those too.
+func (d *draft) tellTurns(p *Participant, flags Flags) {
+	switch d.e.Kind {
+	case events.ParticipantJoin:
+		p.Present = withTurn(p.Present, d.turn(true))
+		if flags.Hold {
+			p.Held = withTurn(p.Held, d.turn(true))
+		}
+		if flags.Muted {
+			p.Muted = withTurn(p.Muted, d.turn(true))
+		}
+	case events.ParticipantLeave:
+		p.Present = withTurn(p.Present, d.turn(false))
+		d.tellLeave(p)
+	case events.ParticipantHold, events.ParticipantUnhold:
+		p.Held = withTurn(p.Held, d.turn(d.e.Kind == events.ParticipantHold))
+	case events.ParticipantMute, events.ParticipantUnmute:
+		p.Muted = withTurn(p.Muted, d.turn(d.e.Kind == events.ParticipantMute))
+	}
+}
+
+// tellLeave keeps the latest leave.
+func (d *draft) tellLeave(p *Participant) {
+	left := Leaving{
+		Moment:     Moment{d.e.SequenceNumber, d.at},
+		Reason:     cut(d.e.Params.Get("ReasonParticipantLeft")),
+		CallStatus: cut(d.e.Params.Get("ParticipantCallStatus")),
+	}
+	if p.Left == nil || compareLeavings(left, *p.Left) > 0 {
+		p.Left = &left
+	}
+}
+
+// turn is now, by Twilio's count and clock.
+func (d *draft) turn(on bool) Turn { return Turn{d.e.SequenceNumber, d.at, on} }
+
+// participant returns the leg to be written, a copy of the one before or a new
+// one, already in the draft's own list; nil when the record is full.
+func (d *draft) participant(callSid string) *Participant {
+	i, known := slices.BinarySearchFunc(d.Participants, callSid,
+		func(p *Participant, sid string) int { return strings.Compare(p.CallSid, sid) })
+	if known {
+		p := *d.Participants[i]
+		d.Participants = slices.Clone(d.Participants)
+		d.Participants[i] = &p
+		return &p
+	}
+	if len(d.Participants) >= MaxParticipants {
+		d.Truncated = true
+		return nil
+	}
+	p := &Participant{CallSid: callSid}
+	d.Participants = slices.Insert(slices.Clip(d.Participants), i, p)
+	return p
+}
+
+// tellRecording folds a recordingStatusCallback. Its identity is the recording
+// and its status, so a status told before is a double.
+func (d *draft) tellRecording() (fresh bool, err error) {
+	started, err := d.recordingStart()
+	if err != nil {
+		return false, err
+	}
+	r := d.recording(d.e.RecordingSid, "")
+	if r == nil {
+		return true, nil
+	}
+	status := d.e.Params.Get("RecordingStatus")
+	i, told := slices.BinarySearch(r.Statuses, status)
+	if told {
+		return false, nil
+	}
+	r.Statuses = slices.Insert(slices.Clip(r.Statuses), i, status)
+	d.tellRecordingFacts(r)
+	if started != 0 {
+		r.StartedAt = earliest(r.StartedAt, started)
+		d.touch(started)
+	}
+	return true, nil
+}
+
+// tellRecordingFacts fills in what one callback adds; where two differ the
+// greater stays, whichever came first.
+func (d *draft) tellRecordingFacts(r *Recording) {
+	p := d.e.Params
+	r.URL = max(r.URL, cut(p.Get("RecordingUrl")))
+	r.CallSid = max(r.CallSid, d.e.CallSid)
+	r.Source = max(r.Source, cut(p.Get("RecordingSource")))
+	r.Duration = max(r.Duration, number(p.Get("RecordingDuration"), -1))
+	r.Channels = max(r.Channels, number(p.Get("RecordingChannels"), 0))
+	if code := p.Get("ErrorCode"); code != "0" {
+		r.ErrorCode = max(r.ErrorCode, cut(code))
+	}
+}
+
+func (d *draft) recordingStart() (Instant, error) {
+	s := d.e.Params.Get("RecordingStartTime")
+	if s == "" {
+		return 0, nil
+	}
+	t, err := time.Parse(events.TimestampLayout, s)
+	if err != nil {
+		return 0, &events.FormError{Field: "RecordingStartTime", Reason: "is not a date of RFC 2822"}
+	}
+	return At(t), nil
+}
+
+// tellRecordEnd folds the deprecated conference-record-end, known by its URL.
+func (d *draft) tellRecordEnd() (fresh bool, err error) {
+	url := cut(d.e.Params.Get("RecordingUrl"))
+	if slices.ContainsFunc(d.Recordings, func(r *Recording) bool { return r.Sid == "" && r.URL == url }) {
+		return false, nil
+	}
+	d.see()
+	if d.at != 0 {
+		d.touch(d.at)
+	}
+	r := d.recording("", url)
+	if r == nil {
+		return true, nil
+	}
+	r.Statuses = []string{"completed"}
+	r.Duration = number(d.e.Params.Get("Duration"), -1)
+	r.FileSize = number(d.e.Params.Get("RecordingFileSize"), 0)
+	return true, nil
+}
+
+// recording returns the recording to be written, as participant does.
+func (d *draft) recording(sid, url string) *Recording {
+	want := &Recording{Sid: sid, URL: url, Duration: -1}
+	i, known := slices.BinarySearchFunc(d.Recordings, want, compareRecordings)
+	if known {
+		r := *d.Recordings[i]
+		d.Recordings = slices.Clone(d.Recordings)
+		d.Recordings[i] = &r
+		return &r
+	}
+	if len(d.Recordings) >= MaxRecordings {
+		d.Truncated = true
+		return nil
+	}
+	d.Recordings = slices.Insert(slices.Clip(d.Recordings), i, want)
+	return want
+}
+
+// tellSpeechDropped notes numbers that the door left out, so that they are no
+// gaps. It is fresh when it names a number not named before.
+func (d *draft) tellSpeechDropped() (fresh bool, err error) {
+	numbers, err := events.DroppedNumbers(*d.e)
+	if err != nil {
+		return false, fmt.Errorf("fold dropped numbers: %w", err)
+	}
+	dropped := d.SpeechDropped.union(numbers)
+	if dropped.Count() == d.SpeechDropped.Count() {
+		return false, nil
+	}
+	if len(dropped) > MaxRanges {
+		d.Truncated = true
+		return true, nil
+	}
+	d.SpeechDropped = dropped
+	return true, nil
+}
+
+// later returns the value with the greater SequenceNumber; of two told by the
+// same number the greater value, so that order never decides. The zero Told
+// loses against every other, for zero is the least in each of these orders.
+func later[T any](a, b Told[T], compare func(T, T) int) Told[T] {
+	if c := cmp.Or(cmp.Compare(a.Seq, b.Seq), compare(a.Value, b.Value)); c >= 0 {
+		return a
+	}
+	return b
+}
+
+// withTurn returns the turns with t among them, sorted, the newest MaxTurns.
+func withTurn(turns []Turn, t Turn) []Turn {
+	i, known := slices.BinarySearchFunc(turns, t, compareTurns)
+	if known {
+		return turns
+	}
+	turns = slices.Insert(slices.Clip(turns), i, t)
+	if len(turns) > MaxTurns {
+		turns = turns[len(turns)-MaxTurns:]
+	}
+	return turns
+}
+
+// flagsOf reads a participant's flags. They are the state after the change:
+// where the kind itself names a state, the kind decides.
+func flagsOf(e *events.Event) (f Flags, told bool) {
+	on := func(name string) bool {
+		v, ok := e.Params.Lookup(name)
+		told = told || ok
+		return v == "true"
+	}
+	f = Flags{
+		Muted:                  on("Muted"),
+		Hold:                   on("Hold"),
+		Coaching:               on("Coaching"),
+		EndConferenceOnExit:    on("EndConferenceOnExit"),
+		StartConferenceOnEnter: on("StartConferenceOnEnter"),
+	}
+	switch e.Kind {
+	case events.ParticipantMute, events.ParticipantUnmute:
+		f.Muted, told = e.Kind == events.ParticipantMute, true
+	case events.ParticipantHold, events.ParticipantUnhold:
+		f.Hold, told = e.Kind == events.ParticipantHold, true
+	}
+	return f, told
+}
+
+func widen(from, to, at Instant) (Instant, Instant) {
+	return earliest(from, at), max(to, at)
+}
+
+// earliest is the lesser of two instants, where zero means never told.
+func earliest(a, b Instant) Instant {
+	if a == 0 || (b != 0 && b < a) {
+		return b
+	}
+	return a
+}
+
+// cut bounds a text, between characters.
+func cut(s string) string {
+	if len(s) <= MaxText {
+		return s
+	}
+	end := MaxText
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}
+
+// canonical is the SID's canonical letter case, or "" for what is none: the
+// door lets empty ones pass.
+func canonical(prefix, sid string) string {
+	if !events.IsSid(prefix, sid) {
+		return ""
+	}
+	return events.CanonicalSid(sid)
+}
+
+func number(s string, otherwise int64) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return otherwise
+	}
+	return n
+}

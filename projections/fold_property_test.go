@@ -1,0 +1,207 @@
+package projections_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// leastEvents is how many events the property must have seen before it counts.
+const leastEvents = 100_000
+
+// Any order and any duplication of the same events gives the same record, byte
+// for byte. The conferences are wild on purpose: events that contradict each
+// other, share a number, or come without what should come before them.
+func TestFoldForgetsOrderAndDoubles(t *testing.T) {
+	t.Parallel()
+	folded := 0
+	for folded < leastEvents {
+		rapid.Check(t, func(t *rapid.T) {
+			told := wildConference(t)
+			want := canonicalJSON(t, told)
+			for range 3 {
+				disordered := disorder(t, told)
+				folded += len(disordered)
+				if got := canonicalJSON(t, disordered); got != want {
+					t.Fatalf("order or doubles show in the record\nin order: %s\n     got: %s", want, got)
+				}
+			}
+		})
+	}
+	t.Logf("%d events folded", folded)
+}
+
+// Fold tells a double from a fact: every id is fresh once, however often and
+// wherever it comes.
+func TestEveryFactIsFreshOnce(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		told := wildConference(t)
+		var c *projections.Conference
+		fresh := make(map[string]int)
+		for _, e := range disorder(t, told) {
+			after, isFresh, err := projections.Fold(c, &e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if isFresh {
+				fresh[e.ID]++
+			}
+			c = after
+		}
+		for _, e := range told {
+			if fresh[e.ID] != 1 {
+				t.Fatalf("%s %d was fresh %d times", e.Kind, e.SequenceNumber, fresh[e.ID])
+			}
+		}
+	})
+}
+
+// Fold never writes into the record it was given: whoever holds one can read
+// it while the next event is folded.
+func TestFoldLeavesTheRecordBeforeAlone(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var c *projections.Conference
+		for _, e := range disorder(t, wildConference(t)) {
+			before := marshal(t, c)
+			after, _, err := projections.Fold(c, &e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if now := marshal(t, c); now != before {
+				t.Fatalf("%s changed the record before it\nwas: %s\nnow: %s", e.Kind, before, now)
+			}
+			c = after
+		}
+	})
+}
+
+func canonicalJSON(t *rapid.T, told []events.Event) string {
+	var c *projections.Conference
+	for i := range told {
+		after, _, err := projections.Fold(c, &told[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c = after
+	}
+	return marshal(t, c)
+}
+
+func marshal(t *rapid.T, c *projections.Conference) string {
+	raw, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// disorder shuffles the events and doubles some of them.
+func disorder(t *rapid.T, told []events.Event) []events.Event {
+	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "order"), 1))
+	out := slices.Clone(told)
+	for range len(told) / 2 {
+		out = append(out, told[r.IntN(len(told))])
+	}
+	r.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	return out
+}
+
+// wildKinds holds the kinds that numbered events are drawn from.
+var wildKinds = []events.Kind{
+	events.ConferenceStart, events.ConferenceEnd,
+	events.ParticipantJoin, events.ParticipantJoin, events.ParticipantLeave,
+	events.ParticipantMute, events.ParticipantUnmute,
+	events.ParticipantHold, events.ParticipantUnhold,
+	events.ParticipantModify, events.ParticipantSpeechStart, events.ParticipantSpeechStop,
+	events.AnnouncementEnd, events.AnnouncementFail, "participant-unheard-of",
+}
+
+// wildConference draws 20 to 120 events of one conference, each with an
+// identity of its own. Numbers may be shared by two different events.
+func wildConference(t *rapid.T) []events.Event {
+	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "conference"), 2))
+	var told []events.Event
+	taken := make(map[string]bool)
+	for n := range 20 + r.IntN(100) {
+		e := wildEvent(r, int64(n+r.IntN(3)-r.IntN(2)))
+		if e.ID = identity(&e); taken[e.ID] {
+			continue
+		}
+		taken[e.ID] = true
+		told = append(told, e)
+	}
+	return told
+}
+
+// identity is what the ground floor makes ids of.
+func identity(e *events.Event) string {
+	switch {
+	case e.Kind == events.ConferenceRecordEnd:
+		return e.Params.Get("RecordingUrl")
+	case e.SequenceNumber == events.NoSequence:
+		return e.RecordingSid + string(e.Kind)
+	}
+	return strconv.FormatInt(e.SequenceNumber, 10)
+}
+
+func wildEvent(r *rand.Rand, seq int64) events.Event {
+	e := events.Event{
+		AccountSid: account, ConferenceSid: conference,
+		SequenceNumber: max(0, seq),
+		OccurredAt:     time.Unix(1_790_000_000+seq*3+int64(r.IntN(5)), 0),
+		ReceivedAt:     time.Unix(1_800_000_000, int64(r.IntN(1e9))),
+		Kind:           wildKinds[r.IntN(len(wildKinds))],
+		Params:         events.Params{{Name: "FriendlyName", Value: "room " + strconv.Itoa(r.IntN(2))}},
+	}
+	switch r.IntN(12) {
+	case 0:
+		return wildRecording(r, e)
+	case 1:
+		e.Kind, e.SequenceNumber = events.ConferenceRecordEnd, events.NoSequence
+		e.Params = events.Params{{Name: "RecordingUrl", Value: fmt.Sprintf("https://example.com/%d", r.IntN(4))}, {Name: "Duration", Value: "6"}}
+		return e
+	}
+	if e.Kind != events.ConferenceStart && e.Kind != events.ConferenceEnd {
+		wildParticipant(r, &e)
+	} else if e.Kind == events.ConferenceEnd {
+		e.Params = append(e.Params,
+			events.Param{Name: "ReasonConferenceEnded", Value: []string{projections.EndedViaAPI, projections.EndedByLastLeft}[r.IntN(2)]},
+			events.Param{Name: "CallSidEndingConference", Value: call(r.IntN(5))})
+	}
+	return e
+}
+
+func wildRecording(r *rand.Rand, e events.Event) events.Event {
+	status := []string{"in-progress", "completed", "absent", "failed"}[r.IntN(4)]
+	e.Kind, e.SequenceNumber, e.RecordingSid = events.Kind("recording-"+status), events.NoSequence, recording(r.IntN(3))
+	e.Params = events.Params{
+		{Name: "RecordingStatus", Value: status},
+		{Name: "RecordingStartTime", Value: e.OccurredAt.UTC().Format(time.RFC1123Z)},
+		{Name: "RecordingDuration", Value: strconv.Itoa(r.IntN(100))},
+	}
+	return e
+}
+
+func wildParticipant(r *rand.Rand, e *events.Event) {
+	e.CallSid = call(r.IntN(5))
+	for _, flag := range []string{"Muted", "Hold", "Coaching", "EndConferenceOnExit", "StartConferenceOnEnter"} {
+		e.Params = append(e.Params, events.Param{Name: flag, Value: strconv.FormatBool(r.IntN(2) == 0)})
+	}
+	if r.IntN(2) == 0 {
+		e.Params = append(e.Params, events.Param{Name: "ParticipantLabel", Value: "label " + strconv.Itoa(r.IntN(3))})
+	}
+	if e.Kind == events.ParticipantLeave {
+		e.Params = append(e.Params, events.Param{Name: "ReasonParticipantLeft", Value: []string{"participant_hung_up", "moderator_ended_conference"}[r.IntN(2)]})
+	}
+}

@@ -1,0 +1,69 @@
+package projections
+
+import (
+	"cmp"
+	"reflect"
+	"strings"
+)
+
+// Every choice between two values in a record is made by one of these total
+// orders over all that the values hold. That is what makes Fold forget the
+// order in which events came, even where two of them share a number.
+
+func compareMoments(a, b Moment) int {
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.At, b.At))
+}
+
+func compareTurns(a, b Turn) int {
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.At, b.At), compareBools(a.On, b.On))
+}
+
+func compareEndings(a, b Ending) int {
+	return cmp.Or(
+		compareMoments(a.Moment, b.Moment),
+		strings.Compare(a.Reason, b.Reason),
+		strings.Compare(a.Text, b.Text),
+		strings.Compare(a.CallSid, b.CallSid),
+		strings.Compare(a.Label, b.Label),
+	)
+}
+
+func compareLeavings(a, b Leaving) int {
+	return cmp.Or(
+		compareMoments(a.Moment, b.Moment),
+		strings.Compare(a.Reason, b.Reason),
+		strings.Compare(a.CallStatus, b.CallStatus),
+	)
+}
+
+func compareFlags(a, b Flags) int {
+	return cmp.Or(
+		compareBools(a.Muted, b.Muted),
+		compareBools(a.Hold, b.Hold),
+		compareBools(a.Coaching, b.Coaching),
+		compareBools(a.EndConferenceOnExit, b.EndConferenceOnExit),
+		compareBools(a.StartConferenceOnEnter, b.StartConferenceOnEnter),
+	)
+}
+
+// compareRecordings orders by SID, and by URL only where there is no SID: the
+// URL of a recording with a SID can arrive later.
+func compareRecordings(a, b *Recording) int {
+	if c := strings.Compare(a.Sid, b.Sid); c != 0 || a.Sid != "" {
+		return c
+	}
+	return strings.Compare(a.URL, b.URL)
+}
+
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// Equal reports whether two records say the same.
+func Equal(a, b *Conference) bool { return reflect.DeepEqual(a, b) }

@@ -1,0 +1,215 @@
+package projections
+
+import "slices"
+
+// The three values of a Conference's status in Twilio's REST API.
+const (
+	StatusInit       = "init"
+	StatusInProgress = "in-progress"
+	StatusCompleted  = "completed"
+)
+
+// Status is what Twilio's REST API calls the conference's status. A team that
+// did not subscribe to "start" gets it from Twilio's rule: mixing begins when
+// two are there and one of them has startConferenceOnEnter (Twilio, TwiML
+// Voice: <Conference>, event start).
+func (c *Conference) Status() string {
+	switch {
+	case c.End != nil:
+		return StatusCompleted
+	case c.Start != nil || c.mustHaveStarted():
+		return StatusInProgress
+	}
+	return StatusInit
+}
+
+// mustHaveStarted reports whether there was a moment, in the order of
+// SequenceNumber, with two legs present and one that starts the conference.
+func (c *Conference) mustHaveStarted() bool {
+	if len(c.Participants) < 2 {
+		return false
+	}
+	type step struct {
+		Turn
+		starts bool
+	}
+	var steps []step
+	for _, p := range c.Participants {
+		for _, t := range p.presence() {
+			steps = append(steps, step{t, p.Flags.Value.StartConferenceOnEnter})
+		}
+	}
+	slices.SortFunc(steps, func(a, b step) int { return compareTurns(a.Turn, b.Turn) })
+	var present, starters int
+	for _, s := range steps {
+		by := 1
+		if !s.On {
+			by = -1
+		}
+		present += by
+		if s.starts {
+			starters += by
+		}
+		if present >= 2 && starters >= 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// Live returns the legs that are in the conference now; none once it ended.
+func (c *Conference) Live() []*Participant {
+	if c.End != nil {
+		return nil
+	}
+	var live []*Participant
+	for _, p := range c.Participants {
+		if p.Live() {
+			live = append(live, p)
+		}
+	}
+	return live
+}
+
+// Live reports whether the last that was heard of the leg is not its leaving.
+// Whether the conference still goes on, only the conference knows.
+func (p *Participant) Live() bool { return p.Last.On }
+
+// Participant returns the leg with that CallSid, or nil.
+func (c *Conference) Participant(callSid string) *Participant {
+	for _, p := range c.Participants {
+		if p.CallSid == callSid {
+			return p
+		}
+	}
+	return nil
+}
+
+// presence is the alternation of coming and going: doubled joins and leaves
+// without a join are evened out.
+func (p *Participant) presence() []Turn {
+	var out []Turn
+	if len(p.Present) > 0 && !p.Present[0].On {
+		out = append(out, Turn{Seq: -1, At: p.Created, On: true})
+	}
+	for _, t := range p.Present {
+		if len(out) > 0 && out[len(out)-1].On == t.On {
+			continue
+		}
+		out = append(out, t)
+	}
+	if len(out) == 0 && p.Last.On {
+		out = append(out, Turn{Seq: p.Last.Seq, At: p.Created, On: true})
+	}
+	return out
+}
+
+// Interval is a stretch of time on Twilio's clock. Until is zero while it
+// lasts.
+type Interval struct{ From, Until Instant }
+
+// seconds is the length of the interval, which lasts to end where it is open.
+func (i Interval) seconds(end Instant) int64 {
+	until := i.Until
+	if until == 0 {
+		until = end
+	}
+	return max(0, int64(until-i.From))
+}
+
+// Intervals returns when the leg was in the conference. A join that was never
+// told counts from the first sign of the leg.
+func (c *Conference) Intervals(p *Participant) []Interval {
+	return c.closed(spans(p.presence()))
+}
+
+// HeldSeconds returns how long the leg was on hold, in seconds up to now.
+func (c *Conference) HeldSeconds(p *Participant, now Instant) int64 {
+	return c.seconds(spans(withLeaves(p.Held, p.Present)), now)
+}
+
+// MutedSeconds returns how long the leg was muted, in seconds up to now.
+func (c *Conference) MutedSeconds(p *Participant, now Instant) int64 {
+	return c.seconds(spans(withLeaves(p.Muted, p.Present)), now)
+}
+
+// PresentSeconds returns how long the leg was there, in seconds up to now.
+func (c *Conference) PresentSeconds(p *Participant, now Instant) int64 {
+	return c.seconds(spans(p.presence()), now)
+}
+
+func (c *Conference) seconds(all []Interval, now Instant) (sum int64) {
+	for _, i := range c.closed(all) {
+		sum += i.seconds(now)
+	}
+	return sum
+}
+
+// closed ends what is still open where the conference itself ended.
+func (c *Conference) closed(all []Interval) []Interval {
+	if n := len(all); n > 0 && c.End != nil && all[n-1].Until == 0 {
+		all[n-1].Until = max(c.End.At, all[n-1].From)
+	}
+	return all
+}
+
+// withLeaves adds the leaves to the turns of hold or mute: whoever leaves is
+// no longer held.
+func withLeaves(turns, present []Turn) []Turn {
+	out := slices.Clone(turns)
+	for _, t := range present {
+		if !t.On {
+			out = append(out, t)
+		}
+	}
+	slices.SortFunc(out, compareTurns)
+	return out
+}
+
+// spans turns an alternation into intervals; a second "on" in a row does not
+// begin a new one.
+func spans(turns []Turn) []Interval {
+	var out []Interval
+	open := false
+	for _, t := range turns {
+		switch {
+		case t.On && !open:
+			out, open = append(out, Interval{From: t.At}), true
+		case !t.On && open:
+			out[len(out)-1].Until, open = t.At, false
+		}
+	}
+	return out
+}
+
+// Gaps returns the sequence numbers between the least and the greatest that
+// nobody told: a hint at lost callbacks, not a proof, for Twilio does not say
+// that numbers are contiguous. What the door dropped on purpose is no gap.
+func (c *Conference) Gaps() Ranges {
+	if len(c.Seen) == 0 {
+		return nil
+	}
+	return c.Seen.union(c.SpeechDropped).holes()
+}
+
+// Late reports whether an event with that SequenceNumber comes behind one with
+// a greater number.
+func (c *Conference) Late(sequenceNumber int64) bool {
+	return c != nil && sequenceNumber >= 0 && sequenceNumber < c.Seen.Max()
+}
+
+// recordingStages are the statuses of a recording in the order in which it goes
+// through them (Twilio, Conference Recording resource); unknown ones come
+// before all of these.
+var recordingStages = []string{"in-progress", "paused", "stopped", "processing", "completed", "absent", "failed"}
+
+// Status is the furthest of the statuses told.
+func (r *Recording) Status() string {
+	furthest, stage := "", -2
+	for _, s := range r.Statuses {
+		if n := slices.Index(recordingStages, s); n > stage {
+			furthest, stage = s, n
+		}
+	}
+	return furthest
+}
