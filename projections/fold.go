@@ -20,7 +20,7 @@ import (
 //
 // The error wraps events.ErrMalformed: the event can never be folded.
 func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err error) {
-	d := draft{e: e, at: At(e.OccurredAt)}
+	d := draft{before: c, e: e, at: At(e.OccurredAt)}
 	if c == nil {
 		d.Conference = Conference{AccountSid: e.AccountSid, ConferenceSid: e.ConferenceSid}
 	} else {
@@ -40,8 +40,9 @@ func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err er
 // through.
 type draft struct {
 	Conference
-	e  *events.Event
-	at Instant
+	before *Conference
+	e      *events.Event
+	at     Instant
 }
 
 // tell sends the event to what it is about.
@@ -65,7 +66,6 @@ func (d *draft) tellNumbered() (fresh bool, err error) {
 		return false, &events.FormError{Field: "Timestamp", Reason: "is not a date of RFC 2822"}
 	}
 	double := d.Seen.Has(d.e.SequenceNumber)
-	before := d.Conference
 	d.see()
 	d.touch(d.at)
 	d.tellName()
@@ -82,7 +82,7 @@ func (d *draft) tellNumbered() (fresh bool, err error) {
 	if d.e.CallSid != "" {
 		d.tellParticipant()
 	}
-	return !double || !Equal(&before, &d.Conference), nil
+	return !double || !Equal(d.before, &d.Conference), nil
 }
 
 // see notes the number. Past the bound no new range is opened; the record says

@@ -205,3 +205,16 @@ func wildParticipant(r *rand.Rand, e *events.Event) {
 		e.Params = append(e.Params, events.Param{Name: "ReasonParticipantLeft", Value: []string{"participant_hung_up", "moderator_ended_conference"}[r.IntN(2)]})
 	}
 }
+
+// participantEvent is an ordinary participant event with all its parameters.
+func participantEvent(seq int64, kind events.Kind, leg int) *events.Event {
+	e := &events.Event{
+		AccountSid: account, ConferenceSid: conference, CallSid: call(leg),
+		SequenceNumber: seq, Kind: kind, OccurredAt: time.Unix(1_790_000_000+seq, 0),
+		Params: events.Params{
+			{Name: "FriendlyName", Value: "room"}, {Name: "ParticipantLabel", Value: "agent"},
+		},
+	}
+	fillFlags(e)
+	return e
+}

@@ -34,30 +34,31 @@ func fields(before, after *projections.Conference, book projections.Book) ([]str
 	if before == nil {
 		before = &projections.Conference{}
 	}
-	for _, p := range changed(before.Participants, after.Participants) {
-		e.addJSON(participantField+p.CallSid, p)
+	for _, p := range changed(before.Participants, after.Participants, participantKey) {
+		e.addJSON(participantField+participantKey(p), p)
 	}
-	for _, r := range changed(before.Recordings, after.Recordings) {
-		e.addJSON(recordingField+cmp.Or(r.Sid, r.URL), r)
+	for _, r := range changed(before.Recordings, after.Recordings, recordingKey) {
+		e.addJSON(recordingField+recordingKey(r), r)
 	}
 	return e.out, e.err
 }
 
+func participantKey(p *projections.Participant) string { return p.CallSid }
+
+func recordingKey(r *projections.Recording) string { return cmp.Or(r.Sid, r.URL) }
+
 // changed returns the parts of after that are not in before. Both are in the
 // same order, and parts are only ever added or replaced.
-func changed[T any](before, after []*T) []*T {
-	if len(before) == 0 {
-		return after
-	}
+func changed[T any](before, after []*T, key func(*T) string) []*T {
 	var out []*T
-	for i, j := 0, 0; j < len(after); j++ {
-		if i < len(before) && before[i] == after[j] {
+	i := 0
+	for _, part := range after {
+		if i < len(before) && before[i] == part {
 			i++
 			continue
 		}
-		out = append(out, after[j])
-		// Replaced rather than added, if the next ones are in step again.
-		if len(after)-j <= len(before)-i {
+		out = append(out, part)
+		if i < len(before) && key(before[i]) == key(part) {
 			i++
 		}
 	}

@@ -1,0 +1,49 @@
+# Every target says what it does; `make` alone lists them.
+SHELL := /bin/bash
+GO    ?= go
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## the one binary, static, as ./gavel
+	CGO_ENABLED=0 $(GO) build -trimpath -o gavel ./cmd/gavel
+
+.PHONY: demo
+demo: ## everything in one process, with a stand-in Twilio that plays a call floor
+	$(GO) run ./cmd/gavel demo
+
+.PHONY: test
+test: redis-server ## all tests under the race detector; installs redis-server if it is missing
+	$(GO) vet ./...
+	$(GO) test -race -timeout 15m ./...
+
+# Tests talk to a real Redis. Debian's package is what they were written
+# against; any redis-server from 6.2 on the PATH will do.
+.PHONY: redis-server
+redis-server:
+	@command -v redis-server >/dev/null || { \
+	  echo "redis-server is missing: installing it with apt-get"; \
+	  as=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends redis-server; }
+
+.PHONY: compat
+compat: build ## the official npm client reads the running binary (Node 20 or newer)
+	cd compat && npm ci --silent && node run.mjs ../gavel
+
+.PHONY: bench
+bench: build ## ratios against baselines in the same run; takes about ten minutes
+	$(GO) run ./bench
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for 30 seconds
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s $$pkg; done; done
+
+.PHONY: lint
+lint: ## golangci-lint with the reasons in .golangci.yml
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0 run ./...

@@ -1,0 +1,262 @@
+package picture
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// build is a key space in the making. Each shard's meta counts what was put,
+// and every step compares the count: a Redis that restarts from an old
+// snapshot in the middle is noticed.
+type build struct {
+	store  *Store
+	lane   *lane
+	epoch  string
+	counts [events.Shards]int
+}
+
+// Build implements [projections.Writer]. A lane has one build at a time: a
+// newer one ends the older, whose owner may have died.
+func (s *Store) Build(ctx context.Context, lane int) (projections.Build, error) {
+	l, err := s.lane(lane)
+	if err != nil {
+		return nil, fmt.Errorf("begin build: %w", err)
+	}
+	b := &build{store: s, lane: l, epoch: newEpoch()}
+	p, err := b.switchPointer(ctx, func(p pointer) []Command {
+		key := laneKey(lane)
+		do := []Command{{SetFields, key, []string{buildField, b.epoch}}}
+		if p.build != "" {
+			do = append(do, Command{SetFields, key, []string{dropField + p.build, "1"}})
+		}
+		return do
+	})
+	if err != nil {
+		return nil, fmt.Errorf("begin build: %w", err)
+	}
+	for _, epoch := range append(p.drops, p.build) {
+		s.sweep(lane, epoch)
+	}
+	return b, nil
+}
+
+// switchPointer changes the lane's pointer as it stands and returns how it
+// stood before.
+func (b *build) switchPointer(ctx context.Context, do func(pointer) []Command) (pointer, error) {
+	key := laneKey(b.lane.number)
+	for {
+		p, err := b.store.pointer(ctx, b.lane.number)
+		if err != nil {
+			return pointer{}, err
+		}
+		commands := do(p)
+		if commands == nil {
+			return p, nil
+		}
+		out, err := b.store.apply(ctx, Change{
+			If: []Condition{{key, epochField, p.epoch}, {key, buildField, p.build}},
+			Do: commands,
+		})
+		if err != nil {
+			return pointer{}, fmt.Errorf("change the pointer of lane %d: %w", b.lane.number, err)
+		}
+		if out.Failed == Done {
+			return p, nil
+		}
+	}
+}
+
+// Put implements [projections.Build].
+func (b *build) Put(ctx context.Context, records []projections.Stored) error {
+	puts, err := b.puts(records)
+	if err != nil {
+		return fmt.Errorf("put records: %w", err)
+	}
+	changes := make([]Change, len(puts))
+	for i, p := range puts {
+		changes[i] = p.change
+	}
+	outcomes, err := b.store.engine.Apply(ctx, changes)
+	if err != nil {
+		return fmt.Errorf("put records: %w", err)
+	}
+	for i, p := range puts {
+		if !p.happened(outcomes[i]) {
+			return b.lane.lost("what was built of shard %d is gone", p.shard)
+		}
+	}
+	return nil
+}
+
+// put is a part of a Put: one change to one shard, which then has count
+// records.
+type put struct {
+	shard, count int
+	change       Change
+}
+
+// happened reports whether the put is in the shard. A client repeats what it
+// sent when a connection breaks, so it may have been before.
+func (p put) happened(out Outcome) bool {
+	if out.Failed == Done {
+		return true
+	}
+	count, _ := strconv.Atoi(out.Got)
+	return count >= p.count
+}
+
+// puts groups records by shard.
+func (b *build) puts(records []projections.Stored) ([]put, error) {
+	var byShard [events.Shards][]projections.Stored
+	for _, r := range records {
+		shard := events.Shard(r.Conference.ConferenceSid)
+		byShard[shard] = append(byShard[shard], r)
+	}
+	var out []put
+	for shard, records := range byShard {
+		for some := range slices.Chunk(records, maxChangeRecords) {
+			p, err := b.put(shard, some)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// put stores records of one shard and counts them.
+func (b *build) put(shard int, records []projections.Stored) (put, error) {
+	s := newSpace(b.epoch, shard)
+	c := Change{If: []Condition{b.counted(shard, b.counts[shard])}}
+	for _, r := range records {
+		set, err := fields(nil, r.Conference, r.Book)
+		if err != nil {
+			return put{}, err
+		}
+		c.Do = append(c.Do, Command{SetFields, s.record(keyOf(r.Conference)), set})
+		c.Do = append(c.Do, reindex(s, nil, r.Conference)...)
+	}
+	b.counts[shard] += len(records)
+	count := strconv.Itoa(b.counts[shard])
+	c.Do = append(c.Do, Command{SetFields, s.meta(), []string{countField, count}})
+	return put{shard, b.counts[shard], c}, nil
+}
+
+// counted holds where a shard has that many records.
+func (b *build) counted(shard, count int) Condition {
+	want := strconv.Itoa(count)
+	if count == 0 {
+		want = ""
+	}
+	return Condition{newSpace(b.epoch, shard).meta(), countField, want}
+}
+
+// Commit implements [projections.Build]: the shards are sealed, then the
+// pointer is switched, then the old key space made unreadable.
+func (b *build) Commit(ctx context.Context, applied events.Position) error {
+	b.lane.mu.Lock()
+	defer b.lane.mu.Unlock()
+	if err := b.seal(ctx, applied); err != nil {
+		return err
+	}
+	old, err := b.publish(ctx, applied)
+	if err != nil {
+		return err
+	}
+	b.lane.claim = b.lane.newClaim(b.epoch, applied)
+	for _, shard := range b.lane.shards {
+		b.lane.claim.written[shard] = applied
+	}
+	if old == "" {
+		return nil
+	}
+	if err := b.store.removeMetas(ctx, old, b.lane.shards); err != nil {
+		return fmt.Errorf("remove the old picture: %w", err)
+	}
+	b.store.sweep(b.lane.number, old)
+	return nil
+}
+
+// seal gives every shard its meta, the empty ones too.
+func (b *build) seal(ctx context.Context, applied events.Position) error {
+	var changes []Change
+	for _, shard := range b.lane.shards {
+		meta := newSpace(b.epoch, shard).meta()
+		changes = append(changes, Change{
+			If: []Condition{b.counted(shard, b.counts[shard])},
+			Do: []Command{{SetFields, meta, []string{epochField, b.epoch, appliedField, applied.String()}}},
+		})
+	}
+	outcomes, err := b.store.engine.Apply(ctx, changes)
+	if err != nil {
+		return fmt.Errorf("seal the new picture: %w", err)
+	}
+	for i, out := range outcomes {
+		if out.Failed != Done {
+			return b.lane.lost("what was built of shard %d is gone", b.lane.shards[i])
+		}
+	}
+	return nil
+}
+
+// publish switches the pointer and returns the epoch it showed before.
+func (b *build) publish(ctx context.Context, applied events.Position) (old string, err error) {
+	var gone error
+	p, err := b.switchPointer(ctx, func(p pointer) []Command {
+		switch {
+		case p.epoch == b.epoch: // a repetition of what was done
+			return nil
+		case p.build != b.epoch:
+			gone = b.lane.lost("the build was ended by another, or emptied")
+			return nil
+		}
+		return b.publishing(p, applied)
+	})
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("switch to the new picture: %w", err)
+	case gone != nil:
+		return "", gone
+	case p.epoch == b.epoch:
+		return "", nil
+	}
+	return p.epoch, nil
+}
+
+func (b *build) publishing(p pointer, applied events.Position) []Command {
+	key := laneKey(b.lane.number)
+	set := []string{epochField, b.epoch, appliedField, applied.String()}
+	if p.epoch != "" {
+		set = append(set, dropField+p.epoch, "1")
+	}
+	forget := []string{buildField}
+	for shard := range p.shards {
+		forget = append(forget, shardField+strconv.Itoa(shard))
+	}
+	return []Command{{SetFields, key, set}, {RemoveFields, key, forget}}
+}
+
+// Abandon implements [projections.Build].
+func (b *build) Abandon(ctx context.Context) error {
+	_, err := b.switchPointer(ctx, func(p pointer) []Command {
+		if p.build != b.epoch {
+			return nil
+		}
+		key := laneKey(b.lane.number)
+		return []Command{
+			{RemoveFields, key, []string{buildField}},
+			{SetFields, key, []string{dropField + b.epoch, "1"}},
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("abandon build: %w", err)
+	}
+	b.store.sweep(b.lane.number, b.epoch)
+	return nil
+}

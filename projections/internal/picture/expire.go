@@ -1,0 +1,108 @@
+package picture
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gavel/projections"
+)
+
+// expireAtOnce bounds the records looked at while the lane is held.
+const expireAtOnce = 256
+
+// Expire implements [projections.Writer]. A conference that was never told to
+// have ended goes when nothing was heard of it since cutoff. Created is never
+// later than either, so only what was created before cutoff is looked at.
+func (s *Store) Expire(ctx context.Context, lane int, cutoff time.Time) (removed int, err error) {
+	l, err := s.lane(lane)
+	if err != nil {
+		return 0, fmt.Errorf("expire conferences: %w", err)
+	}
+	x := &expiry{store: s, lane: l, cutoff: projections.At(cutoff)}
+	for more := true; more && err == nil; {
+		more, err = x.step(ctx)
+	}
+	if err != nil {
+		return x.removed, fmt.Errorf("expire conferences: %w", err)
+	}
+	return x.removed, nil
+}
+
+// expiry is one pass over a lane. It holds the lane only step by step.
+type expiry struct {
+	store   *Store
+	lane    *lane
+	cutoff  projections.Instant
+	epoch   string
+	homes   []home
+	walk    *walk
+	removed int
+}
+
+// home is an account in a shard.
+type home struct {
+	space   space
+	account string
+}
+
+func (h home) all() Range {
+	return Range{Key: h.space.index(h.account, allIndex), Min: Lowest, Max: Highest}
+}
+
+// step looks at the next oldest conferences and removes those that are due.
+func (x *expiry) step(ctx context.Context) (more bool, err error) {
+	x.lane.mu.Lock()
+	defer x.lane.mu.Unlock()
+	if err := x.begin(ctx); err != nil || len(x.homes) == 0 {
+		return false, err
+	}
+	met, err := x.walk.take(ctx, expireAtOnce)
+	if err != nil {
+		return false, err
+	}
+	if err := x.remove(ctx, met); err != nil {
+		return false, err
+	}
+	if len(met) > 0 {
+		return true, nil
+	}
+	return false, x.forgetAccounts(ctx)
+}
+
+// begin finds the accounts of the lane, the first time, and later sees to it
+// that the picture is still the same.
+func (x *expiry) begin(ctx context.Context) error {
+	c := &x.lane.claim
+	switch {
+	case c.epoch == "":
+		return x.lane.lost("it was not checked")
+	case x.epoch != "" && x.epoch != c.epoch:
+		x.homes = nil // rebuilt meanwhile; the next pass sees to it
+		return nil
+	case x.epoch != "":
+		return nil
+	}
+	x.epoch = c.epoch
+	var ranges []Range
+	for _, shard := range x.lane.shards {
+		accounts, err := x.store.accounts(ctx, []space{c.spaces[shard]})
+		if err != nil {
+			return err
+		}
+		for _, account := range accounts {
+			h := home{c.spaces[shard], account}
+			r := h.all()
+			r.Max = int64(x.cutoff) - 1
+			x.homes, ranges = append(x.homes, h), append(ranges, r)
+		}
+	}
+	x.walk = newWalk(x.store.engine, ranges, false, nil, expireAtOnce)
+	return nil
+}
+
+// due reports whether c is to be forgotten.
+func (x *expiry) due(c *projections.Conference) bool {
+	ended := c.End != nil && c.End.At != 0 && c.End.At < x.cutoff
+	return ended || c.Updated != 0 && c.Updated < x.cutoff
+}

@@ -1,0 +1,216 @@
+package picture
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// The fields of a lane's pointer.
+const (
+	epochField   = "epoch"   // of the key space that is read; absent: none is
+	appliedField = "applied" // everything up to this position was worked
+	buildField   = "build"   // epoch of the key space in the making
+	shardField   = "shard:"  // with the shard: its position, repeated
+	dropField    = "drop:"   // with an epoch: its keys are to be swept
+)
+
+// The fields of a shard's meta, besides epochField and appliedField.
+const countField = "count" // records put by the build so far
+
+// pointer is what gavel:lane:<n> says.
+type pointer struct {
+	epoch, build string
+	applied      events.Position
+	shards       map[int]events.Position
+	drops        []string
+}
+
+func parsePointer(hash map[string]string) pointer {
+	p := pointer{epoch: hash[epochField], build: hash[buildField], shards: map[int]events.Position{}}
+	p.applied, _ = events.ParsePosition(hash[appliedField])
+	for field, value := range hash {
+		if epoch, ok := strings.CutPrefix(field, dropField); ok {
+			p.drops = append(p.drops, epoch)
+		}
+		if shard, ok := strings.CutPrefix(field, shardField); ok {
+			n, _ := strconv.Atoi(shard)
+			p.shards[n], _ = events.ParsePosition(value)
+		}
+	}
+	return p
+}
+
+// lane is one lane of the picture and this process as its writer.
+type lane struct {
+	number int
+	shards []int
+
+	// mu is held through every step of the writer, so that what is compared
+	// does not change under way.
+	mu    sync.Mutex
+	claim claim
+}
+
+// claim is what the writer last saw of its lane. The zero claim is none.
+type claim struct {
+	epoch   string
+	spaces  [events.Shards]space
+	applied events.Position
+	// written is the newest position in each shard's meta, marked the same as
+	// the pointer repeats it.
+	written, marked [events.Shards]events.Position
+}
+
+func newLane(number, lanes int) *lane {
+	return &lane{number: number, shards: laneShards(number, lanes)}
+}
+
+func (l *lane) newClaim(epoch string, applied events.Position) claim {
+	c := claim{epoch: epoch, applied: applied}
+	for _, shard := range l.shards {
+		c.spaces[shard] = newSpace(epoch, shard)
+	}
+	return c
+}
+
+// lost says why the picture cannot be written.
+func (l *lane) lost(format string, args ...any) error {
+	return fmt.Errorf("%w: lane %d: %s", projections.ErrLost, l.number, fmt.Sprintf(format, args...))
+}
+
+// see compares a shard's meta with what was last seen of it, and takes over
+// what is newer.
+func (l *lane) see(c *claim, shard int, meta map[string]string) error {
+	if meta[epochField] != c.epoch {
+		return l.lost("shard %d is gone", shard)
+	}
+	at, err := events.ParsePosition(meta[appliedField])
+	if err != nil || c.written[shard].After(at) {
+		return l.lost("shard %d went back from %v to %v", shard, c.written[shard], at)
+	}
+	c.written[shard] = at
+	return nil
+}
+
+// Check implements [projections.Writer]. A picture found lost is withdrawn, so
+// that readers do not take what an old snapshot says for the truth.
+func (s *Store) Check(ctx context.Context, lane int, floor uint64) error {
+	l, err := s.lane(lane)
+	if err != nil {
+		return fmt.Errorf("check picture: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p, err := s.pointer(ctx, lane)
+	if err != nil {
+		return fmt.Errorf("check picture: %w", err)
+	}
+	for _, epoch := range p.drops {
+		s.sweep(lane, epoch)
+	}
+	if p.epoch == "" {
+		return l.lost("it was never filled, or emptied")
+	}
+	metas, err := s.engine.Hashes(ctx, metaKeys(p.epoch, l.shards))
+	if err != nil {
+		return fmt.Errorf("check picture: %w", err)
+	}
+	c, err := l.check(p, metas, floor)
+	if err != nil {
+		return s.withdraw(ctx, l, p.epoch, err)
+	}
+	l.claim = c
+	return nil
+}
+
+func (s *Store) pointer(ctx context.Context, lane int) (pointer, error) {
+	hashes, err := s.engine.Hashes(ctx, []string{laneKey(lane)})
+	if err != nil {
+		return pointer{}, fmt.Errorf("read the pointer of lane %d: %w", lane, err)
+	}
+	return parsePointer(hashes[0]), nil
+}
+
+func metaKeys(epoch string, shards []int) []string {
+	keys := make([]string, len(shards))
+	for i, shard := range shards {
+		keys[i] = newSpace(epoch, shard).meta()
+	}
+	return keys
+}
+
+// check compares the pointer and the metas with the journal's floor, with each
+// other, and with what this process last saw. It returns them as a claim.
+func (l *lane) check(p pointer, metas []map[string]string, floor uint64) (claim, error) {
+	if !strings.HasPrefix(p.epoch, layout) {
+		return claim{}, l.lost("it is of another layout")
+	}
+	if p.applied.Sequence < floor {
+		return claim{}, l.lost("it stands at %v, the journal was acknowledged up to %d", p.applied, floor)
+	}
+	same := p.epoch == l.claim.epoch
+	if same && l.claim.applied.After(p.applied) {
+		return claim{}, l.lost("it went back from %v to %v", l.claim.applied, p.applied)
+	}
+	c := l.newClaim(p.epoch, p.applied)
+	for i, shard := range l.shards {
+		c.marked[shard] = p.shards[shard]
+		c.written[shard] = p.shards[shard]
+		if same {
+			c.written[shard] = later(c.written[shard], l.claim.written[shard])
+		}
+		if err := l.see(&c, shard, metas[i]); err != nil {
+			return claim{}, err
+		}
+	}
+	return c, nil
+}
+
+func later(a, b events.Position) events.Position {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// withdraw takes a lost picture from its readers and gives its keys to the
+// sweeper. It returns why.
+func (s *Store) withdraw(ctx context.Context, l *lane, epoch string, why error) error {
+	forget := []string{epochField, appliedField}
+	for _, shard := range l.shards {
+		forget = append(forget, shardField+strconv.Itoa(shard))
+	}
+	key := laneKey(l.number)
+	_, err := s.apply(ctx, Change{
+		If: []Condition{{key, epochField, epoch}},
+		Do: []Command{
+			{SetFields, key, []string{dropField + epoch, "1"}},
+			{RemoveFields, key, forget},
+		},
+	})
+	if err == nil {
+		err = s.removeMetas(ctx, epoch, l.shards)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; withdraw it: %w", why, err)
+	}
+	s.sweep(l.number, epoch)
+	return why
+}
+
+// removeMetas makes a key space unreadable and unwritable at once, before the
+// rest of it goes.
+func (s *Store) removeMetas(ctx context.Context, epoch string, shards []int) error {
+	var changes []Change
+	for _, key := range metaKeys(epoch, shards) {
+		changes = append(changes, Change{Do: []Command{{Op: RemoveKey, Key: key}}})
+	}
+	_, err := s.engine.Apply(ctx, changes)
+	return err
+}

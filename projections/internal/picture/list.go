@@ -1,0 +1,195 @@
+package picture
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+const (
+	// maxPage bounds a page, as Twilio does.
+	maxPage = 1000
+	// maxLook bounds the records loaded at once while looking for matches.
+	maxLook = 1024
+)
+
+// Conferences implements [projections.Reader]. The conferences are whole
+// records.
+func (s *Store) Conferences(ctx context.Context, account string, q projections.Query) (projections.Page, error) {
+	q.Limit = min(max(q.Limit, 1), maxPage)
+	var page projections.Page
+	err := s.whole(ctx, allShards, func(spaces []space) (bool, error) {
+		l := &list{engine: s.engine, spaces: spaces, account: account, query: q}
+		var badPage error
+		if badPage = l.read(ctx); badPage != nil && badPage != projections.ErrBadPage {
+			return false, badPage
+		}
+		page = l.page()
+		whole, err := s.intact(ctx, spaces)
+		if whole && err == nil {
+			err = badPage
+		}
+		return whole, err
+	})
+	if err != nil {
+		return projections.Page{}, fmt.Errorf("list conferences: %w", err)
+	}
+	return page, nil
+}
+
+// list is one page in the making.
+type list struct {
+	engine  Engine
+	spaces  []space // by shard
+	account string
+	query   projections.Query
+	// matched are in the order of the walk, one more than the page holds where
+	// there are more.
+	matched []*projections.Conference
+}
+
+// newest reports whether the walk goes from newer to older.
+func (l *list) newest() bool { return l.query.Before == "" }
+
+// read fills matched.
+func (l *list) read(ctx context.Context) error {
+	start, err := l.start(ctx)
+	if err != nil {
+		return err
+	}
+	way, err := l.shortest(ctx, routes(l.query))
+	if err != nil {
+		return err
+	}
+	if !l.newest() {
+		slices.Reverse(way)
+	}
+	for _, seg := range way {
+		w := newWalk(l.engine, seg.ranges(l.spaces, l.account), l.newest(), start, l.query.Limit)
+		if err := l.gather(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start finds the item that the page follows or precedes. Its place is its own
+// Created and SID, so that pages stay where they are while conferences arrive.
+func (l *list) start(ctx context.Context) (*Ref, error) {
+	sid := l.query.After + l.query.Before
+	switch {
+	case sid == "":
+		return nil, nil
+	case l.query.After != "" && l.query.Before != "":
+		return nil, projections.ErrBadPage
+	}
+	records, err := l.load(ctx, []string{sid})
+	if err != nil {
+		return nil, err
+	}
+	if records[0] == nil {
+		return nil, projections.ErrBadPage
+	}
+	return &Ref{Created: int64(records[0].Created), Member: sid}, nil
+}
+
+// shortest returns the route with the least to walk.
+func (l *list) shortest(ctx context.Context, ways []route) (route, error) {
+	if len(ways) == 1 {
+		return ways[0], nil
+	}
+	var best route
+	var least int
+	for _, way := range ways {
+		n, err := l.length(ctx, way)
+		if err != nil {
+			return nil, err
+		}
+		if best == nil || n < least {
+			best, least = way, n
+		}
+	}
+	return best, nil
+}
+
+func (l *list) length(ctx context.Context, way route) (int, error) {
+	var ranges []Range
+	for _, seg := range way {
+		ranges = append(ranges, seg.ranges(l.spaces, l.account)...)
+	}
+	counts, err := l.engine.Counts(ctx, ranges)
+	if err != nil {
+		return 0, err
+	}
+	var sum int
+	for _, n := range counts {
+		sum += n
+	}
+	return sum, nil
+}
+
+// gather walks until the page is full or the walk ends. The fewer of what it
+// meets match, the more it loads at once.
+func (l *list) gather(ctx context.Context, w *walk) error {
+	look := 0
+	for missing := l.missing(); missing > 0; missing = l.missing() {
+		look = min(max(missing, 2*look), maxLook)
+		met, err := w.take(ctx, look)
+		if err != nil || len(met) == 0 {
+			return err
+		}
+		sids := make([]string, len(met))
+		for i := range met {
+			sids[i] = met[i].Member
+		}
+		records, err := l.load(ctx, sids)
+		if err != nil {
+			return err
+		}
+		for _, c := range records {
+			if c != nil && matches(c, l.query) {
+				l.matched = append(l.matched, c)
+			}
+		}
+	}
+	return nil
+}
+
+// missing is how many matches are still to be found: one more than the page
+// holds, which tells whether there are more.
+func (l *list) missing() int { return l.query.Limit + 1 - len(l.matched) }
+
+// load returns the account's records of that SID, nil where there is none.
+func (l *list) load(ctx context.Context, sids []string) ([]*projections.Conference, error) {
+	keys := make([]string, len(sids))
+	for i, sid := range sids {
+		key := events.Key{AccountSid: l.account, ConferenceSid: sid}
+		keys[i] = l.spaces[events.Shard(sid)].record(key)
+	}
+	hashes, err := l.engine.Hashes(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*projections.Conference, len(sids))
+	for i := range hashes {
+		stored, err := decode(hashes[i])
+		if err != nil {
+			return nil, err
+		}
+		out[i] = stored.Conference
+	}
+	return out, nil
+}
+
+// page cuts what matched to size, newest first.
+func (l *list) page() projections.Page {
+	more := len(l.matched) > l.query.Limit
+	found := l.matched[:min(len(l.matched), l.query.Limit)]
+	if !l.newest() {
+		slices.Reverse(found)
+	}
+	return projections.Page{Conferences: found, More: more}
+}

@@ -1,0 +1,77 @@
+package picture
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+)
+
+// sweeper removes key spaces that nobody reads any more, in the background.
+// What it could not finish stands in the lane's pointer and is taken up by the
+// next Check.
+type sweeper struct {
+	engine Engine
+	log    *slog.Logger
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu      sync.Mutex
+	busy    map[string]bool // by epoch
+	stopped bool
+}
+
+func newSweeper(engine Engine, log *slog.Logger) *sweeper {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &sweeper{
+		engine: engine,
+		log:    log.With("component", "picture"),
+		ctx:    ctx,
+		cancel: cancel,
+		busy:   map[string]bool{},
+	}
+}
+
+// sweep removes the keys of an epoch and then its name from the lane's
+// pointer.
+func (s *Store) sweep(lane int, epoch string) {
+	if epoch == "" {
+		return
+	}
+	s.sweeper.start(epoch, func(ctx context.Context) error {
+		if err := s.engine.Sweep(ctx, epochPrefix(epoch)); err != nil {
+			return err
+		}
+		_, err := s.apply(ctx, Change{Do: []Command{
+			{RemoveFields, laneKey(lane), []string{dropField + epoch}},
+		}})
+		return err
+	})
+}
+
+// start runs work for an epoch, unless it is under way.
+func (s *sweeper) start(epoch string, work func(context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.busy[epoch] {
+		return
+	}
+	s.busy[epoch] = true
+	s.wg.Go(func() {
+		if err := work(s.ctx); err != nil && s.ctx.Err() == nil {
+			s.log.Warn("old picture is not swept yet", "epoch", epoch, "err", err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.busy, epoch)
+	})
+}
+
+// stop ends all work and waits for it.
+func (s *sweeper) stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.cancel()
+	s.wg.Wait()
+}

@@ -1,0 +1,139 @@
+package picture
+
+import (
+	"cmp"
+	"context"
+	"slices"
+)
+
+// walk merges ranges of many indexes into one order: by Created, then by
+// ConferenceSid, newest or oldest first.
+type walk struct {
+	engine  Engine
+	newest  bool
+	streams []*stream
+}
+
+// stream is one of the ranges.
+type stream struct {
+	rng Range
+	// last is where the stream stands; what is read goes on behind it, nil
+	// before the first.
+	last  *Ref
+	ahead []Ref
+	done  bool
+}
+
+// minAhead is the least number of references read of one stream at once.
+const minAhead = 8
+
+// newWalk walks ranges from behind start, or from their ends where start is
+// nil. It is made for about want references in all.
+func newWalk(engine Engine, ranges []Range, newest bool, start *Ref, want int) *walk {
+	w := &walk{engine: engine, newest: newest}
+	for _, r := range ranges {
+		r.Newest = newest
+		// Twice the even share: conferences are spread by a hash.
+		r.Limit = minAhead + 2*want/len(ranges)
+		s := &stream{rng: r, last: start}
+		s.narrow(newest)
+		w.streams = append(w.streams, s)
+	}
+	return w
+}
+
+// compare orders references in the direction of the walk.
+func compare(a, b Ref, newest bool) int {
+	if newest {
+		a, b = b, a
+	}
+	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.Member, b.Member))
+}
+
+// found is a reference and which of the ranges it is from.
+type found struct {
+	Ref
+	from int
+}
+
+// take returns the next n references, fewer at the end.
+func (w *walk) take(ctx context.Context, n int) ([]found, error) {
+	var out []found
+	for len(out) < n {
+		if err := w.refill(ctx); err != nil {
+			return nil, err
+		}
+		i := w.next()
+		if i < 0 {
+			break
+		}
+		s := w.streams[i]
+		out = append(out, found{s.ahead[0], i})
+		s.ahead = s.ahead[1:]
+	}
+	return out, nil
+}
+
+// next returns the stream whose turn it is, or -1.
+func (w *walk) next() int {
+	best := -1
+	for i, s := range w.streams {
+		if len(s.ahead) > 0 && (best < 0 || compare(s.ahead[0], w.streams[best].ahead[0], w.newest) < 0) {
+			best = i
+		}
+	}
+	return best
+}
+
+// refill reads on wherever nothing is left, all in one round trip.
+func (w *walk) refill(ctx context.Context) error {
+	for {
+		var dry []*stream
+		var ranges []Range
+		for _, s := range w.streams {
+			if len(s.ahead) == 0 && !s.done {
+				dry, ranges = append(dry, s), append(ranges, s.rng)
+			}
+		}
+		if len(dry) == 0 {
+			return nil
+		}
+		read, err := w.engine.Ranges(ctx, ranges)
+		if err != nil {
+			return err
+		}
+		for i, s := range dry {
+			s.fill(read[i], w.newest)
+		}
+	}
+}
+
+// fill takes in what was read. A range begins at a second, so it may repeat
+// what was met before; where it holds nothing else, more is read at once.
+func (s *stream) fill(read []Ref, newest bool) {
+	s.done = len(read) < s.rng.Limit
+	if s.last != nil {
+		at := slices.IndexFunc(read, func(r Ref) bool { return compare(r, *s.last, newest) > 0 })
+		if at < 0 {
+			at = len(read)
+		}
+		read = read[at:]
+	}
+	if len(read) == 0 {
+		s.rng.Limit *= 2
+		return
+	}
+	s.ahead, s.last = read, &read[len(read)-1]
+	s.narrow(newest)
+}
+
+// narrow makes the range begin where the stream stands.
+func (s *stream) narrow(newest bool) {
+	switch {
+	case s.last == nil:
+	case newest:
+		s.rng.Max = min(s.rng.Max, s.last.Created)
+	default:
+		s.rng.Min = max(s.rng.Min, s.last.Created)
+	}
+}
