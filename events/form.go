@@ -13,6 +13,8 @@ const MaxParams = 64
 // ErrTooManyParams is returned for a form with more parameters than allowed.
 var ErrTooManyParams = &FormError{Field: formField, Reason: "has too many parameters"}
 
+var errNotUTF8 = &FormError{Field: formField, Reason: "is not UTF-8"}
+
 // formField stands for the whole form in a FormError.
 const formField = "form"
 
@@ -29,6 +31,9 @@ func ParseForm(raw string, limit int) (Params, error) {
 	count := strings.Count(raw, "&") + 1
 	if count > limit {
 		return nil, ErrTooManyParams
+	}
+	if !utf8.ValidString(raw) {
+		return nil, errNotUTF8
 	}
 	params := make(Params, 0, count)
 	d := decoder{size: len(raw)}
@@ -70,6 +75,9 @@ func (d *decoder) pair(pair string) (Param, error) {
 	if name == "" {
 		return Param{}, &FormError{Field: formField, Reason: "has a parameter without a name"}
 	}
+	if !escaped(pair) {
+		return Param{Name: name, Value: value}, nil
+	}
 	var p Param
 	var err error
 	if p.Name, err = d.decode(name); err != nil {
@@ -79,36 +87,19 @@ func (d *decoder) pair(pair string) (Param, error) {
 	return p, err
 }
 
-func (d *decoder) decode(s string) (string, error) {
-	escaped, plain := -1, true
-	for i := range len(s) {
-		if s[i] == '%' || s[i] == '+' {
-			escaped = i
-			break
-		}
-		plain = plain && s[i] < utf8.RuneSelf
-	}
-	if escaped >= 0 {
-		var err error
-		if s, err = d.unescape(s, escaped); err != nil {
-			return "", err
-		}
-		plain = false
-	}
-	if !plain && !utf8.ValidString(s) {
-		return "", &FormError{Field: formField, Reason: "is not UTF-8"}
-	}
-	return s, nil
+func escaped(s string) bool {
+	return strings.IndexByte(s, '%') >= 0 || strings.IndexByte(s, '+') >= 0
 }
 
-// unescape decodes s, whose first escape is at.
-func (d *decoder) unescape(s string, at int) (string, error) {
+func (d *decoder) decode(s string) (string, error) {
+	if !escaped(s) {
+		return s, nil
+	}
 	if d.text.Cap() == 0 {
 		d.text.Grow(d.size)
 	}
 	start := d.text.Len()
-	d.text.WriteString(s[:at])
-	for i := at; i < len(s); i++ {
+	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '+':
 			d.text.WriteByte(' ')
@@ -122,7 +113,11 @@ func (d *decoder) unescape(s string, at int) (string, error) {
 			d.text.WriteByte(s[i])
 		}
 	}
-	return d.text.String()[start:], nil
+	text := d.text.String()[start:]
+	if !utf8.ValidString(text) {
+		return "", errNotUTF8
+	}
+	return text, nil
 }
 
 func unhex(c byte) byte {

@@ -240,6 +240,12 @@ func TestSwallowedParameters(t *testing.T) {
 			[]string{"CallSidEndingConference", "-", "CallSidEndingConferenceC", call[1:]}},
 		{"boundary moved into the name", "participant-leave", "unknown parameter",
 			[]string{"ParticipantCallStatus", "-", "ParticipantCall", "Statuscompleted"}},
+		{"name cut down to another's", "participant-leave", "Reason",
+			[]string{"ReasonParticipantLeft", "-", "Reason", "ParticipantLeftparticipant_hung_up"}},
+		{"text's name cut down to another's", "conference-end", "ParticipantLabel",
+			[]string{"ParticipantLabelEndingConference", "-", "ParticipantLabel", "EndingConferenceagent"}},
+		{"spread over two", "announcement-fail", "AnnounceUrl",
+			[]string{"AnnounceUrl", "https://example.com/a.mp3CallSid", "CallSid", "-", "C", call[1:]}},
 		{"several in one", "announcement-fail", "FriendlyName",
 			[]string{"FriendlyName", "Support 7HoldfalseMutedfalse", "Hold", "-", "Muted", "-"}},
 	} {

@@ -1,5 +1,7 @@
 package events
 
+import "strings"
+
 // sidLength is two letters that name the kind and 32 hex digits (Twilio,
 // Glossary: "String Identifier (SID)").
 const sidLength = 34
@@ -19,11 +21,11 @@ func IsSid(prefix, s string) bool {
 }
 
 // CanonicalSid returns a SID in the one letter case that keys and subjects
-// use: prefix upper, digits lower. What is no SID comes back changed or not,
-// so ask IsSid first.
+// use: prefix upper, digits lower. Ask IsSid first: of what is no SID it makes
+// nothing better.
 func CanonicalSid(s string) string {
 	for i := range len(s) {
-		if canonicalByte(i, s[i]) != s[i] {
+		if lower := s[i] >= 'a'; s[i] >= 'A' && lower == (i < 2) {
 			return recased(s)
 		}
 	}
@@ -31,21 +33,8 @@ func CanonicalSid(s string) string {
 }
 
 func recased(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		b[i] = canonicalByte(i, c)
-	}
-	return string(b)
-}
-
-func canonicalByte(i int, c byte) byte {
-	if i < 2 {
-		return upper(c)
-	}
-	if 'A' <= c && c <= 'Z' {
-		return c + ('a' - 'A')
-	}
-	return c
+	prefix := min(2, len(s))
+	return strings.ToUpper(s[:prefix]) + strings.ToLower(s[prefix:])
 }
 
 func upper(c byte) byte {

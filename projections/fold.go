@@ -207,7 +207,7 @@ func (d *draft) participant(callSid string) *Participant {
 		return nil
 	}
 	p := &Participant{CallSid: callSid}
-	d.Participants = slices.Insert(slices.Clip(d.Participants), i, p)
+	d.Participants = inserted(d.Participants, i, p)
 	return p
 }
 
@@ -227,7 +227,7 @@ func (d *draft) tellRecording() (fresh bool, err error) {
 	if told {
 		return false, nil
 	}
-	r.Statuses = slices.Insert(slices.Clip(r.Statuses), i, status)
+	r.Statuses = inserted(r.Statuses, i, status)
 	d.tellRecordingFacts(r)
 	if started != 0 {
 		r.StartedAt = earliest(r.StartedAt, started)
@@ -296,7 +296,7 @@ func (d *draft) recording(sid, url string) *Recording {
 		d.Truncated = true
 		return nil
 	}
-	d.Recordings = slices.Insert(slices.Clip(d.Recordings), i, want)
+	d.Recordings = inserted(d.Recordings, i, want)
 	return want
 }
 
@@ -335,11 +335,18 @@ func withTurn(turns []Turn, t Turn) []Turn {
 	if known {
 		return turns
 	}
-	turns = slices.Insert(slices.Clip(turns), i, t)
-	if len(turns) > MaxTurns {
-		turns = turns[len(turns)-MaxTurns:]
-	}
-	return turns
+	turns = inserted(turns, i, t)
+	return turns[max(0, len(turns)-MaxTurns):]
+}
+
+// inserted returns a copy of s with v at i. Unlike slices.Insert it never
+// writes into s and leaves no room to grow: the next fold copies again.
+func inserted[T any](s []T, i int, v T) []T {
+	out := make([]T, len(s)+1)
+	copy(out, s[:i])
+	out[i] = v
+	copy(out[i+1:], s[i:])
+	return out
 }
 
 // flagsOf reads a participant's flags. They are the state after the change:

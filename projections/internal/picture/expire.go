@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"gavel/events"
 	"gavel/projections"
 )
 
@@ -84,14 +85,23 @@ func (x *expiry) begin(ctx context.Context) error {
 		return nil
 	}
 	x.epoch = c.epoch
+	return x.find(ctx)
+}
+
+// find begins the walk over all accounts of the lane, oldest first.
+func (x *expiry) find(ctx context.Context) error {
+	spaces := make([]space, len(x.lane.shards))
+	for i, shard := range x.lane.shards {
+		spaces[i] = x.lane.claim.spaces[shard]
+	}
+	accounts, err := x.store.accountsOf(ctx, spaces)
+	if err != nil {
+		return err
+	}
 	var ranges []Range
-	for _, shard := range x.lane.shards {
-		accounts, err := x.store.accounts(ctx, []space{c.spaces[shard]})
-		if err != nil {
-			return err
-		}
-		for _, account := range accounts {
-			h := home{c.spaces[shard], account}
+	for i, refs := range accounts {
+		for _, ref := range refs {
+			h := home{spaces[i], ref.Member}
 			r := h.all()
 			r.Max = int64(x.cutoff) - 1
 			x.homes, ranges = append(x.homes, h), append(ranges, r)
@@ -99,6 +109,74 @@ func (x *expiry) begin(ctx context.Context) error {
 	}
 	x.walk = newWalk(x.store.engine, ranges, false, nil, expireAtOnce)
 	return nil
+}
+
+// remove takes the conferences that are due out of records and indexes, each
+// unless it was written meanwhile.
+func (x *expiry) remove(ctx context.Context, met []found) error {
+	keys := make([]string, len(met))
+	for i, m := range met {
+		h := x.homes[m.from]
+		keys[i] = h.space.record(events.Key{AccountSid: h.account, ConferenceSid: m.Member})
+	}
+	hashes, err := x.store.engine.Hashes(ctx, keys)
+	if err != nil {
+		return err
+	}
+	var changes []Change
+	for i := range hashes {
+		stored, err := decode(hashes[i])
+		if err != nil {
+			return err
+		}
+		if stored.Conference != nil && x.due(stored.Conference) {
+			changes = append(changes, removal(x.homes[met[i].from].space, stored))
+		}
+	}
+	outcomes, err := x.store.engine.Apply(ctx, changes)
+	for _, out := range outcomes {
+		if out.Failed == Done {
+			x.removed++
+		}
+	}
+	return err
+}
+
+func removal(s space, stored projections.Stored) Change {
+	key := s.record(keyOf(stored.Conference))
+	return Change{
+		If: []Condition{{s.meta(), epochField, s.epoch}, {key, versionField, version(stored.Book.Version)}},
+		Do: append([]Command{{Op: RemoveKey, Key: key}}, reindex(s, stored.Conference, nil)...),
+	}
+}
+
+// forgetAccounts takes accounts whose last conference went off the list, unless
+// the shard was written meanwhile.
+func (x *expiry) forgetAccounts(ctx context.Context) error {
+	if x.removed == 0 {
+		return nil
+	}
+	ranges := make([]Range, len(x.homes))
+	for i, h := range x.homes {
+		ranges[i] = h.all()
+	}
+	counts, err := x.store.engine.Counts(ctx, ranges)
+	if err != nil {
+		return err
+	}
+	var changes []Change
+	for i, h := range x.homes {
+		if counts[i] > 0 {
+			continue
+		}
+		meta, at := h.space.meta(), x.lane.claim.written[h.space.shard]
+		changes = append(changes, Change{
+			If: []Condition{{meta, epochField, h.space.epoch}, {meta, appliedField, at.String()}},
+			Do: []Command{{RemoveMember, h.space.accounts(), []string{h.account}}},
+		})
+	}
+	_, err = x.store.engine.Apply(ctx, changes)
+	return err
 }
 
 // due reports whether c is to be forgotten.

@@ -20,24 +20,21 @@ const (
 // records.
 func (s *Store) Conferences(ctx context.Context, account string, q projections.Query) (projections.Page, error) {
 	q.Limit = min(max(q.Limit, 1), maxPage)
-	var page projections.Page
+	var l *list
 	err := s.whole(ctx, allShards, func(spaces []space) (bool, error) {
-		l := &list{engine: s.engine, spaces: spaces, account: account, query: q}
-		var badPage error
-		if badPage = l.read(ctx); badPage != nil && badPage != projections.ErrBadPage {
-			return false, badPage
+		l = &list{engine: s.engine, spaces: spaces, account: account, query: q}
+		if err := l.read(ctx); err != nil {
+			return false, err
 		}
-		page = l.page()
-		whole, err := s.intact(ctx, spaces)
-		if whole && err == nil {
-			err = badPage
-		}
-		return whole, err
+		return s.intact(ctx, spaces)
 	})
+	if err == nil && l.badStart {
+		err = projections.ErrBadPage
+	}
 	if err != nil {
 		return projections.Page{}, fmt.Errorf("list conferences: %w", err)
 	}
-	return page, nil
+	return l.page(), nil
 }
 
 // list is one page in the making.
@@ -49,6 +46,8 @@ type list struct {
 	// matched are in the order of the walk, one more than the page holds where
 	// there are more.
 	matched []*projections.Conference
+	// badStart: the item that the page should follow or precede is not there.
+	badStart bool
 }
 
 // newest reports whether the walk goes from newer to older.
@@ -57,7 +56,7 @@ func (l *list) newest() bool { return l.query.Before == "" }
 // read fills matched.
 func (l *list) read(ctx context.Context) error {
 	start, err := l.start(ctx)
-	if err != nil {
+	if err != nil || l.badStart {
 		return err
 	}
 	way, err := l.shortest(ctx, routes(l.query))
@@ -79,19 +78,17 @@ func (l *list) read(ctx context.Context) error {
 // start finds the item that the page follows or precedes. Its place is its own
 // Created and SID, so that pages stay where they are while conferences arrive.
 func (l *list) start(ctx context.Context) (*Ref, error) {
-	sid := l.query.After + l.query.Before
-	switch {
-	case sid == "":
+	sid := l.query.After + l.query.Before // one of them is empty
+	if sid == "" {
 		return nil, nil
-	case l.query.After != "" && l.query.Before != "":
-		return nil, projections.ErrBadPage
 	}
 	records, err := l.load(ctx, []string{sid})
 	if err != nil {
 		return nil, err
 	}
 	if records[0] == nil {
-		return nil, projections.ErrBadPage
+		l.badStart = true
+		return nil, nil
 	}
 	return &Ref{Created: int64(records[0].Created), Member: sid}, nil
 }

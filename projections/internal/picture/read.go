@@ -61,25 +61,36 @@ func (seen *snapshot) spaces(shards []int) ([]space, error) {
 }
 
 // whole calls read with the key spaces of shards, until it read from a picture
-// that was still there afterwards: what is absent from it is truly absent.
+// that was still there afterwards: what is absent from it is truly absent. It
+// gives up once the pointers stay as they are.
 func (s *Store) whole(ctx context.Context, shards []int, read func([]space) (whole bool, err error)) error {
-	for fresh := false; ; fresh = true {
-		seen, err := s.look(ctx, fresh)
-		if err != nil {
-			return err
-		}
-		spaces, err := seen.spaces(shards)
-		if err == nil {
-			var whole bool
-			if whole, err = read(spaces); whole || err != nil {
+	seen, err := s.look(ctx, false)
+	if err != nil {
+		return err
+	}
+	for {
+		spaces, verdict := seen.spaces(shards)
+		if verdict == nil {
+			if whole, err := read(spaces); whole || err != nil {
 				return err
 			}
-			err = projections.ErrLost
+			verdict = projections.ErrLost
 		}
-		if fresh {
+		before := seen
+		if seen, err = s.look(ctx, true); err != nil {
 			return err
 		}
+		if seen.same(before) {
+			return verdict
+		}
 	}
+}
+
+// same reports whether both show the same key spaces.
+func (seen *snapshot) same(other *snapshot) bool {
+	return slices.EqualFunc(seen.lanes, other.lanes, func(a, b pointer) bool {
+		return a.epoch == b.epoch && a.build == b.build
+	})
 }
 
 // Conference implements [projections.Reader].
@@ -143,11 +154,7 @@ func (s *Store) Accounts(ctx context.Context) ([]string, error) {
 }
 
 func (s *Store) accounts(ctx context.Context, spaces []space) ([]string, error) {
-	ranges := make([]Range, len(spaces))
-	for i, sp := range spaces {
-		ranges[i] = Range{Key: sp.accounts(), Min: Lowest, Max: Highest}
-	}
-	found, err := s.engine.Ranges(ctx, ranges)
+	found, err := s.accountsOf(ctx, spaces)
 	if err != nil {
 		return nil, err
 	}
@@ -157,4 +164,13 @@ func (s *Store) accounts(ctx context.Context, spaces []space) ([]string, error) 
 	}
 	slices.Sort(accounts)
 	return slices.Compact(accounts), nil
+}
+
+// accountsOf returns the accounts of each key space.
+func (s *Store) accountsOf(ctx context.Context, spaces []space) ([][]Ref, error) {
+	ranges := make([]Range, len(spaces))
+	for i, sp := range spaces {
+		ranges[i] = Range{Key: sp.accounts(), Min: Lowest, Max: Highest}
+	}
+	return s.engine.Ranges(ctx, ranges)
 }

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// readyWithin bounds the start of a server.
+	readyWithin = 30 * time.Second
+	// doneWithin ends a child that hangs; the longest works for some
+	// twenty seconds.
+	doneWithin = 3 * time.Minute
+	// stopWithin is what a server gets to end by itself, 15 s for Gavel.
+	stopWithin = 20 * time.Second
+	// saidLines is how much of what a child said is kept for its error.
+	saidLines = 20
+)
+
+// child is a server in a process of its own.
+type child struct {
+	name string
+	cmd  *exec.Cmd
+	// ready is what the first group of the pattern matched.
+	ready string
+	said  *said
+	ended chan struct{}
+	err   error // once ended
+}
+
+// start runs a server and waits until a line of what it says matches ready.
+func start(ctx context.Context, name string, ready *regexp.Regexp, cmd *exec.Cmd) (*child, error) {
+	output, input, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	cmd.Stdout, cmd.Stderr = input, input
+	err = cmd.Start()
+	input.Close()
+	if err != nil {
+		output.Close()
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	c := &child{name: name, cmd: cmd, said: newSaid(ready), ended: make(chan struct{})}
+	go c.watch(output)
+	return c, c.waitReady(ctx)
+}
+
+// watch reads what the child says until it ends.
+func (c *child) watch(output io.ReadCloser) {
+	defer close(c.ended)
+	defer output.Close()
+	c.said.read(output)
+	c.err = c.cmd.Wait()
+}
+
+func (c *child) waitReady(ctx context.Context) error {
+	late := time.NewTimer(readyWithin)
+	defer late.Stop()
+	var err error
+	select {
+	case c.ready = <-c.said.ready:
+		return nil
+	case <-c.ended:
+		err = fmt.Errorf("it ended: %w", c.err)
+	case <-late.C:
+		err = fmt.Errorf("it is not ready after %s", readyWithin)
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return errors.Join(fmt.Errorf("start %s: %w\n%s", c.name, err, c.said), c.stop())
+}
+
+// stop ends the child and waits for it. That it was ended by our signal is no
+// error.
+func (c *child) stop() error {
+	c.cmd.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(stopWithin, func() { c.cmd.Process.Kill() })
+	<-c.ended
+	var exit *exec.ExitError
+	if !late.Stop() || c.err != nil && !(errors.As(c.err, &exit) && signalled(exit)) {
+		return fmt.Errorf("stop %s: %w\n%s", c.name, c.err, c.said)
+	}
+	return nil
+}
+
+func signalled(exit *exec.ExitError) bool {
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM
+}
+
+// said is the last that a child said, and the first that tells it is ready.
+type said struct {
+	pattern *regexp.Regexp
+	ready   chan string
+	mu      sync.Mutex
+	lines   []string
+}
+
+func newSaid(ready *regexp.Regexp) *said { return &said{pattern: ready, ready: make(chan string, 1)} }
+
+func (s *said) read(output io.Reader) {
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		s.keep(lines.Text())
+		if s.pattern == nil {
+			continue
+		}
+		if match := s.pattern.FindStringSubmatch(lines.Text()); match != nil {
+			s.ready <- match[len(match)-1]
+			s.pattern = nil
+		}
+	}
+}
+
+func (s *said) keep(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lines = append(s.lines, line); len(s.lines) > saidLines {
+		s.lines = s.lines[1:]
+	}
+}
+
+// String is the last lines.
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return "  " + strings.Join(s.lines, "\n  ")
+}
+
+// ask runs a mode of this program in a process of its own and reads its
+// answer, one JSON value.
+func ask[T any](ctx context.Context, shop *workshop, mode string, args ...string) (answer T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, doneWithin)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, shop.self, append([]string{mode}, args...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopWithin
+	cmd.Env = append(os.Environ(), shop.profiled(mode)...)
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
+	raw, err := cmd.Output()
+	if err != nil {
+		return answer, fmt.Errorf("run %s: %w\n%s", mode, err, complaint.String())
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return answer, fmt.Errorf("read the answer of %s: %w", mode, err)
+	}
+	return answer, nil
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gavel/internal/bus"
+)
+
+// appenders fill a journal side by side. Half of them wait while the group of
+// the others is written, so groups hold about ten entries.
+const appenders = 20
+
+// openBus opens the embedded NATS server on a data directory, with its default
+// sync.
+func openBus(ctx context.Context, dataDir string) (*bus.Bus, error) {
+	return bus.Open(ctx, bus.Config{DataDir: dataDir, Sync: bus.SyncInterval, Lanes: 1}, slog.New(slog.DiscardHandler))
+}
+
+// closeBus gives the bus the time that gavel serve gives it.
+func closeBus(b *bus.Bus) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	return b.Close(ctx)
+}
+
+// filled says what a journal holds.
+type filled struct{ Groups uint64 }
+
+// journalChild fills a journal with callbacks, as many as asked for.
+func journalChild(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("journal", flag.ContinueOnError)
+	data := flags.String("data", "", "")
+	count := flags.Int("events", 0, "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	b, err := openBus(ctx, *data)
+	if err != nil {
+		return err
+	}
+	defer join(&err, func() error { return closeBus(b) })
+	if err := appendAll(ctx, b.Journal(), *count); err != nil {
+		return err
+	}
+	groups, err := b.Journal().Last(ctx, 0)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(filled{Groups: groups})
+}
+
+// appendAll appends the first count callbacks.
+func appendAll(ctx context.Context, journal *bus.Journal, count int) error {
+	began := time.Now()
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range appenders {
+		g.Go(func() error {
+			for n := int(next.Add(1)) - 1; n < count; n = int(next.Add(1)) - 1 {
+				c := callbackAt(n, began)
+				if err := journal.Append(ctx, c.conferenceSid, c.entry(time.Now())); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// filledJournal makes a data directory whose journal holds count events, once
+// in a run.
+func (s *workshop) filledJournal(ctx context.Context, count int) (string, error) {
+	return s.once(fmt.Sprintf("journal-%d", count), func(path string) error {
+		f, err := ask[filled](ctx, s, "journal", "-data", path, "-events", strconv.Itoa(count))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "journal of %d events in %d groups\n", count, f.Groups)
+		return nil
+	})
+}

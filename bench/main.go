@@ -1,0 +1,160 @@
+// Bench measures Gavel against what the machine can do, in ratios taken within
+// one run. README.md beside this file says how to read its table.
+//
+// Reading order: main.go, ratio.go (sides, rounds, ratios), table.go; then what
+// is measured: door.go and peer.go (callbacks over HTTP), projector.go and
+// plain.go (journal to Redis), fill.go, visible.go; then what they stand on:
+// callbacks.go and requests.go (the load), loader.go, bare.go, redisserver.go,
+// metrics.go, child.go (processes), workshop.go (files and builds).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// modes are what this program does in processes of its own, so that one side
+// leaves no heap behind for the next and the loader is not the server.
+var modes = map[string]func(ctx context.Context, args []string) error{
+	"bare":    bareChild,
+	"loader":  loaderChild,
+	"journal": journalChild,
+	"plain":   plainChild,
+	"project": projectChild,
+	"read":    readChild,
+	"fill":    fillChild,
+}
+
+// gcPercent is what gavel serve sets for itself; whoever is compared with it
+// gets the same.
+const gcPercent = 400
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		if mode, ok := modes[args[0]]; ok {
+			debug.SetGCPercent(gcPercent)
+			return profile(func() error { return mode(ctx, args[1:]) })
+		}
+	}
+	s, err := parseSettings(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return measure(ctx, s)
+}
+
+// runAtMost ends a run that hangs; the default one takes less than ten
+// minutes.
+const runAtMost = 30 * time.Minute
+
+// settings are the flags.
+type settings struct {
+	only       []string
+	rounds     int
+	seconds    float64
+	fillEvents int
+	profiles   string
+	strict     bool
+}
+
+func parseSettings(args []string) (settings, error) {
+	var s settings
+	var only string
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&only, "only", "", "rows to measure, separated by commas: "+strings.Join(allRows(), ", "))
+	flags.IntVar(&s.rounds, "rounds", 5, "rounds; a verdict wants five")
+	flags.Float64Var(&s.seconds, "seconds", 3, "length of one load")
+	flags.IntVar(&s.fillEvents, "fill-events", 1_000_000, "events in the journal that the picture is filled from")
+	flags.StringVar(&s.profiles, "cpuprofile", "", "directory for a CPU profile of every process measured")
+	flags.BoolVar(&s.strict, "strict", false, "exit with 1 when a ratio is below its bar")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	if s.rounds < 1 || s.seconds < 1 || s.fillEvents < liveConferences*conferenceEvents {
+		return s, fmt.Errorf("at least 1 round, 1 second and %d events", liveConferences*conferenceEvents)
+	}
+	if only != "" {
+		s.only = strings.Split(only, ",")
+	}
+	for _, name := range s.only {
+		if !slices.Contains(allRows(), name) {
+			return s, fmt.Errorf("there is no row %q; rows are %s", name, strings.Join(allRows(), ", "))
+		}
+	}
+	return s, nil
+}
+
+// measurement is some rows of the table that are measured together.
+type measurement interface {
+	rows() []string
+	// keep leaves out the rows that are not wanted.
+	keep(wanted func(row string) bool)
+	measure(ctx context.Context, shop *workshop, progress io.Writer) ([]line, error)
+}
+
+func measurements() []measurement {
+	return []measurement{doors(), projectors(), fills(), latencies{}}
+}
+
+func allRows() (rows []string) {
+	for _, m := range measurements() {
+		rows = append(rows, m.rows()...)
+	}
+	return rows
+}
+
+// errBelow is what -strict makes of a ratio below its bar.
+var errBelow = errors.New("a ratio is below its bar")
+
+// measure measures the rows that are wanted and prints the table.
+func measure(ctx context.Context, s settings) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, runAtMost, fmt.Errorf("the run took more than %s", runAtMost))
+	defer cancel()
+	shop, err := openWorkshop(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer join(&err, shop.close)
+	wanted := func(row string) bool { return len(s.only) == 0 || slices.Contains(s.only, row) }
+	var lines []line
+	for _, m := range measurements() {
+		if !slices.ContainsFunc(m.rows(), wanted) {
+			continue
+		}
+		m.keep(wanted)
+		found, err := m.measure(ctx, shop, os.Stderr)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, found...)
+	}
+	if err := printTable(os.Stdout, lines); err != nil {
+		return fmt.Errorf("print the table: %w", err)
+	}
+	if s.strict && slices.ContainsFunc(lines, func(l line) bool { return l.verdict == below }) {
+		return errBelow
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/events"
+	"gavel/handlers/project"
+	"gavel/internal/bus"
+	"gavel/projections"
+	"gavel/projections/redisstore"
+)
+
+// The sides that bring a journal to Redis.
+const (
+	sidePlain     = "plain writer"
+	sideProjector = "projector"
+	sideSilent    = "without news"
+)
+
+// projectEvents is how many events wait in the journal of the projector.
+const projectEvents = 200_000
+
+// projectors measures the projector on a journal that is full and a Redis that
+// is empty.
+func projectors() *group {
+	return &group{
+		unit: perSecond,
+		prepare: func(ctx context.Context, shop *workshop) error {
+			_, err := shop.filledJournal(ctx, projectEvents)
+			return err
+		},
+		sides: []side{
+			{sidePlain, runPlain},
+			{sideProjector, func(ctx context.Context, shop *workshop) (figure, error) { return runProjector(ctx, shop) }},
+			{sideSilent, func(ctx context.Context, shop *workshop) (figure, error) { return runProjector(ctx, shop, "-silent") }},
+		},
+		ratios: []ratio{
+			{name: "project", what: "projector with all it does on a real Redis / plain pipelined writer",
+				side: sideProjector, over: sidePlain, bar: 0.25},
+			{name: "project-silent", what: "the same without news / plain pipelined writer",
+				side: sideSilent, over: sidePlain, bar: 0.5},
+		},
+	}
+}
+
+func runPlain(ctx context.Context, shop *workshop) (_ figure, err error) {
+	server, err := startRedis(ctx, shop)
+	if err != nil {
+		return figure{}, err
+	}
+	defer join(&err, server.stop)
+	done, err := ask[worked](ctx, shop, "plain", "-redis", server.addr, "-events", strconv.Itoa(projectEvents))
+	return figure{value: done.perSecond()}, err
+}
+
+// runProjector works a copy of the journal, whose consumer has not begun.
+func runProjector(ctx context.Context, shop *workshop, flags ...string) (_ figure, err error) {
+	server, err := startRedis(ctx, shop)
+	if err != nil {
+		return figure{}, err
+	}
+	defer join(&err, server.stop)
+	dir, remove, err := shop.tempDir("journal")
+	if err != nil {
+		return figure{}, err
+	}
+	defer join(&err, remove)
+	journal, err := shop.filledJournal(ctx, projectEvents)
+	if err != nil {
+		return figure{}, err
+	}
+	if err := os.CopyFS(dir, os.DirFS(journal)); err != nil {
+		return figure{}, fmt.Errorf("copy the journal: %w", err)
+	}
+	args := append([]string{"-data", dir, "-redis", server.addr, "-events", strconv.Itoa(projectEvents)}, flags...)
+	done, err := ask[worked](ctx, shop, "project", args...)
+	return figure{value: done.perSecond()}, err
+}
+
+// projectChild works a journal until its last group is acknowledged.
+func projectChild(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("project", flag.ContinueOnError)
+	data := flags.String("data", "", "")
+	addr := flags.String("redis", "", "")
+	count := flags.Int("events", 0, "")
+	silent := flags.Bool("silent", false, "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	b, store, closeAll, err := openAll(ctx, *data, *addr)
+	if err != nil {
+		return err
+	}
+	defer join(&err, closeAll)
+	last, err := b.Journal().Last(ctx, 0)
+	if err != nil {
+		return err
+	}
+	lane := &watched{Lane: b.Lane(0), last: last, began: make(chan time.Time, 1), ended: make(chan time.Time, 1)}
+	config := projectorConfig(b, store, lane)
+	if !*silent {
+		config.News = b.News()
+	}
+	stop := runInBackground(ctx, project.New(config))
+	defer join(&err, stop)
+	took, err := lane.took(ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(worked{*count, took.Seconds()})
+}
+
+// openAll opens the journal in a data directory and the store on a Redis.
+func openAll(ctx context.Context, dataDir, redisAddr string) (*bus.Bus, projections.Store, func() error, error) {
+	b, err := openBus(ctx, dataDir)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	store, err := redisstore.Open(ctx, redisstore.Options{
+		URL: "redis://" + redisAddr, Lanes: b.Info().Lanes, Log: warnings(),
+	})
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, closeBus(b))
+	}
+	return b, store, func() (err error) {
+		defer join(&err, func() error { return closeBus(b) })
+		return store.Close()
+	}, nil
+}
+
+// warnings are all that a child logs; they come to light when it fails.
+func warnings() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+func projectorConfig(b *bus.Bus, store projections.Writer, lane project.Lane) project.Config {
+	return project.Config{
+		Lanes:       []project.Lane{lane},
+		Journal:     b.Journal(),
+		Store:       store,
+		DeadLetters: b.DeadLetters(),
+		Log:         warnings(),
+		Metrics:     project.NewMetrics(prometheus.NewRegistry()),
+		Now:         time.Now,
+	}
+}
+
+// runInBackground runs a projector until stop, which waits for its end.
+func runInBackground(ctx context.Context, p *project.Projector) (stop func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	var err error
+	wait.Go(func() { err = p.Run(ctx) })
+	return func() error {
+		cancel()
+		wait.Wait()
+		return err
+	}
+}
+
+// watched is a lane that says when its first groups were taken and when its
+// last one was acknowledged.
+type watched struct {
+	project.Lane
+	last         uint64
+	started      bool
+	began, ended chan time.Time
+}
+
+func (l *watched) Next(ctx context.Context, most int) ([]events.Group, error) {
+	groups, err := l.Lane.Next(ctx, most)
+	if err == nil && !l.started {
+		l.started = true
+		l.began <- time.Now()
+	}
+	return groups, err
+}
+
+func (l *watched) Ack(ctx context.Context, groups []events.Group) error {
+	err := l.Lane.Ack(ctx, groups)
+	if err == nil && groups[len(groups)-1].Sequence == l.last {
+		l.ended <- time.Now()
+	}
+	return err
+}
+
+// took is how long the lane was worked.
+func (l *watched) took(ctx context.Context) (time.Duration, error) {
+	var began, ended time.Time
+	for ended.IsZero() {
+		select {
+		case began = <-l.began:
+		case ended = <-l.ended:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return ended.Sub(began), nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// side is one of the two things that a ratio is made of.
+type side struct {
+	name string
+	run  func(ctx context.Context, shop *workshop) (figure, error)
+}
+
+// figure is what one run of a side gave.
+type figure struct {
+	// value is in the unit of the group: a rate, or a time.
+	value float64
+	// behind is how long after the end of the load the picture was whole, on
+	// sides that keep one.
+	behind time.Duration
+}
+
+// ratio is one row of the table: one side over another, both measured in the
+// same round.
+type ratio struct {
+	name, what string
+	side, over string
+	bar        float64
+	// most: the bar is the most that passes, because the sides are times.
+	most bool
+	// behind bounds the figure of that name; zero is no bound.
+	behind time.Duration
+}
+
+// group is sides that are measured in turn, and the ratios between them.
+type group struct {
+	unit    string
+	prepare func(ctx context.Context, shop *workshop) error
+	sides   []side
+	ratios  []ratio
+}
+
+// rows are the names of the group's ratios.
+func (g *group) rows() (names []string) {
+	for _, r := range g.ratios {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// keep leaves only the ratios that are wanted and the sides they need.
+func (g *group) keep(wanted func(name string) bool) {
+	needed := make(map[string]bool)
+	g.ratios = slices.DeleteFunc(g.ratios, func(r ratio) bool {
+		if !wanted(r.name) {
+			return true
+		}
+		needed[r.side], needed[r.over] = true, true
+		return false
+	})
+	g.sides = slices.DeleteFunc(g.sides, func(s side) bool { return !needed[s.name] })
+}
+
+// measure runs all sides once in every round, forward in even rounds and
+// backward in odd ones: the speed of the machine drifts over minutes, and
+// whoever always came second would be measured on another machine.
+func (g *group) measure(ctx context.Context, shop *workshop, progress io.Writer) ([]line, error) {
+	if err := g.prepare(ctx, shop); err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	figures := make(map[string][]figure)
+	for round := range shop.rounds {
+		for _, s := range inTurn(g.sides, round) {
+			f, err := s.run(ctx, shop)
+			if err != nil {
+				return nil, fmt.Errorf("round %d, %s: %w", round+1, s.name, err)
+			}
+			figures[s.name] = append(figures[s.name], f)
+			fmt.Fprintf(progress, "round %d/%d  %-16s %s\n", round+1, shop.rounds, s.name, g.amount(f.value))
+		}
+	}
+	var lines []line
+	for _, r := range g.ratios {
+		lines = append(lines, r.line(g, figures[r.side], figures[r.over]))
+	}
+	return lines, nil
+}
+
+func inTurn[T any](sides []T, round int) []T {
+	sides = slices.Clone(sides)
+	if round%2 == 1 {
+		slices.Reverse(sides)
+	}
+	return sides
+}
+
+// amount writes a value with the group's unit.
+func (g *group) amount(value float64) string {
+	if g.unit == perSecond {
+		return fmt.Sprintf("%.0f%s", value, g.unit)
+	}
+	return fmt.Sprintf("%.2f%s", value, g.unit)
+}
+
+// Units of figures.
+const (
+	perSecond = "/s"
+	seconds   = " s"
+)
+
+// line sums up a ratio over all rounds.
+func (r ratio) line(g *group, side, over []figure) line {
+	ratios := make([]float64, len(side))
+	for i := range side {
+		ratios[i] = side[i].value / over[i].value
+	}
+	spread := spreadOf(ratios)
+	l := line{name: r.name, what: r.what, bar: r.bar, most: r.most, spread: spread, verdict: pass}
+	if r.misses(spread.median) {
+		l.verdict = below
+	}
+	l.aside = fmt.Sprintf("%s over %s", g.amount(medianValue(side)), g.amount(medianValue(over)))
+	if r.behind > 0 {
+		late := behindOf(side)
+		l.aside += fmt.Sprintf("; last one visible %.2f/%.2f/%.2f s after the load", late.least, late.median, late.greatest)
+		if late.median > r.behind.Seconds() {
+			l.verdict = below
+		}
+	}
+	return l
+}
+
+// misses reports whether a median is on the wrong side of the bar.
+func (r ratio) misses(median float64) bool {
+	if r.most {
+		return median > r.bar
+	}
+	return median < r.bar
+}
+
+func medianValue(figures []figure) float64 {
+	values := make([]float64, len(figures))
+	for i, f := range figures {
+		values[i] = f.value
+	}
+	return spreadOf(values).median
+}
+
+func behindOf(figures []figure) spread {
+	values := make([]float64, len(figures))
+	for i, f := range figures {
+		values[i] = f.behind.Seconds()
+	}
+	return spreadOf(values)
+}

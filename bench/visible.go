@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+const rowVisible = "visible"
+
+// visibleRate is the open-loop load, a busy but not a saturated Gavel.
+const visibleRate = 1000 // callbacks per second
+
+// latencies measures from the arrival of a POST to its record in a real Redis.
+// They are printed and have no bar: milliseconds are the machine's.
+type latencies struct{}
+
+func (latencies) rows() []string              { return []string{rowVisible} }
+func (latencies) keep(func(name string) bool) {}
+
+// measure runs both sync modes in every round and prints the median round.
+func (latencies) measure(ctx context.Context, shop *workshop, progress io.Writer) ([]line, error) {
+	if err := prepareDoors(ctx, shop); err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	syncs := []string{"interval", "always"}
+	found := make(map[string][]latency)
+	for round := range shop.rounds {
+		for _, sync := range inTurn(syncs, round) {
+			l, err := measureLatency(ctx, shop, sync)
+			if err != nil {
+				return nil, fmt.Errorf("round %d, sync %s: %w", round+1, sync, err)
+			}
+			found[sync] = append(found[sync], l)
+			fmt.Fprintf(progress, "round %d/%d  sync %-11s %s\n", round+1, shop.rounds, sync, l)
+		}
+	}
+	var lines []line
+	for _, sync := range syncs {
+		lines = append(lines, line{
+			name:  rowVisible,
+			what:  fmt.Sprintf("POST to visible in Redis at %d/s, sync %s", visibleRate, sync),
+			aside: medianLatency(found[sync]).String(),
+		})
+	}
+	return lines, nil
+}
+
+// latency is what one run gave. Visible is read off the projector's histogram,
+// which begins when the request has arrived; post is the loader's.
+type latency struct {
+	visible50, visible99 time.Duration
+	post50, post99       time.Duration
+}
+
+func (l latency) String() string {
+	return fmt.Sprintf("visible p50 %s p99 %s; POST p50 %s p99 %s",
+		rounded(l.visible50), rounded(l.visible99), rounded(l.post50), rounded(l.post99))
+}
+
+func rounded(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+// measureLatency warms Gavel up first, so that what the first callbacks of a
+// process cost does not show.
+func measureLatency(ctx context.Context, shop *workshop, sync string) (_ latency, err error) {
+	server, err := startRedis(ctx, shop)
+	if err != nil {
+		return latency{}, err
+	}
+	defer join(&err, server.stop)
+	g, err := startGavel(ctx, shop, "--sync", sync, "--redis", server.url())
+	if err != nil {
+		return latency{}, err
+	}
+	defer join(&err, g.stop)
+	l := load{addr: g.ready, lasting: time.Second, rate: visibleRate}
+	warm, err := shop.load(ctx, l)
+	if err != nil {
+		return latency{}, err
+	}
+	if _, err := g.allVisible(ctx, warm.Sent); err != nil {
+		return latency{}, err
+	}
+	before, err := g.visible(ctx)
+	if err != nil {
+		return latency{}, err
+	}
+	l.first, l.lasting = warm.Sent, shop.lasting
+	done, err := shop.load(ctx, l)
+	if err != nil {
+		return latency{}, err
+	}
+	if _, err := g.allVisible(ctx, warm.Sent+done.Sent); err != nil {
+		return latency{}, err
+	}
+	after, err := g.visible(ctx)
+	if err != nil {
+		return latency{}, err
+	}
+	return latency{
+		visible50: quantile(0.5, before, after), visible99: quantile(0.99, before, after),
+		post50: done.P50, post99: done.P99,
+	}, nil
+}
+
+// medianLatency takes the median of each figure by itself.
+func medianLatency(all []latency) latency {
+	of := func(figure func(latency) time.Duration) time.Duration {
+		values := make([]float64, len(all))
+		for i, l := range all {
+			values[i] = float64(figure(l))
+		}
+		return time.Duration(spreadOf(values).median)
+	}
+	return latency{
+		visible50: of(func(l latency) time.Duration { return l.visible50 }),
+		visible99: of(func(l latency) time.Duration { return l.visible99 }),
+		post50:    of(func(l latency) time.Duration { return l.post50 }),
+		post99:    of(func(l latency) time.Duration { return l.post99 }),
+	}
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// workshop is what all measurements share: settings, a place for files, and
+// the programs built for this run.
+type workshop struct {
+	settings
+	lasting time.Duration // of one load
+
+	root string // of the module
+	dir  string // temporary
+	self string // this program, for its other modes
+
+	made map[string]string // what was built, by name
+	runs int               // of everything so far, for names of directories
+}
+
+func openWorkshop(ctx context.Context, from settings) (*workshop, error) {
+	gomod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return nil, fmt.Errorf("find the module: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "gavel-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("make a temporary directory: %w", err)
+	}
+	root := filepath.Dir(strings.TrimSpace(string(gomod)))
+	return &workshop{
+		settings: from,
+		lasting:  time.Duration(from.seconds * float64(time.Second)),
+		root:     root, dir: dir, self: self,
+		made: make(map[string]string),
+	}, nil
+}
+
+func (s *workshop) close() error { return os.RemoveAll(s.dir) }
+
+// once makes something the first time it is asked for.
+func (s *workshop) once(name string, make func(path string) error) (string, error) {
+	if path, ok := s.made[name]; ok {
+		return path, nil
+	}
+	path := filepath.Join(s.dir, name)
+	if err := make(path); err != nil {
+		return "", fmt.Errorf("make %s: %w", name, err)
+	}
+	s.made[name] = path
+	return path, nil
+}
+
+// build builds a program of this module or of one that it needs, in the
+// version that go.mod names.
+func (s *workshop) build(ctx context.Context, name, pkg string, flags ...string) (string, error) {
+	return s.once(name, func(path string) error {
+		args := append(append([]string{"build", "-o", path}, flags...), pkg)
+		return s.run(ctx, s.root, "go", args...)
+	})
+}
+
+// run runs a tool and gives back what it said where it failed.
+func (s *workshop) run(ctx context.Context, dir, tool string, args ...string) error {
+	cmd := exec.CommandContext(ctx, tool, args...)
+	cmd.Dir = dir
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", tool, strings.Join(args, " "), err, said)
+	}
+	return nil
+}
+
+// signedRequests is the file of requests, enough for one load at full speed.
+func (s *workshop) signedRequests() (string, error) {
+	return s.once("requests", func(path string) error {
+		return writeRequests(path, int(s.lasting.Seconds()*requestsPerSecond))
+	})
+}
+
+// tempDir makes a new directory for one run; whoever runs removes it.
+func (s *workshop) tempDir(name string) (dir string, remove func() error, err error) {
+	s.runs++
+	dir = filepath.Join(s.dir, fmt.Sprintf("%s-%d", name, s.runs))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, fmt.Errorf("make a directory for %s: %w", name, err)
+	}
+	return dir, func() error { return os.RemoveAll(dir) }, nil
+}
+
+// load runs the loader in a process of its own.
+func (s *workshop) load(ctx context.Context, l load) (loaded, error) {
+	l.requests = s.made["requests"]
+	return ask[loaded](ctx, s, "loader", l.args()...)
+}
+
+// join keeps what went wrong while clearing up.
+func join(err *error, clearUp func() error) { *err = errors.Join(*err, clearUp()) }

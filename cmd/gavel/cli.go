@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command tree.
+type cli struct {
+	Config string `help:"Settings file. Flags and environment are stronger. Default: gavel.yaml, if there is one." placeholder:"FILE" env:"GAVEL_CONFIG"`
+
+	Serve       serveCommand       `cmd:"" help:"Receive callbacks and answer questions about conferences."`
+	Demo        demoCommand        `cmd:"" help:"Everything in one process, with a stand-in Twilio and its call floor."`
+	Send        sendCommand        `cmd:"" help:"Sign and send a callback, as Twilio would."`
+	Tail        tailCommand        `cmd:"" help:"Show events as they come."`
+	Conferences conferencesCommand `cmd:"" help:"Ask about conferences."`
+	Keys        keysCommand        `cmd:"" help:"Make, list and revoke API keys."`
+	Rebuild     rebuildCommand     `cmd:"" help:"Fill the picture from the journal anew, and switch over."`
+	Version     versionCommand     `cmd:"" help:"Print versions."`
+
+	terminal terminal
+	file     *settingsFile
+}
+
+// usageError is a fault of the command line or the settings.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// run does what args ask for and returns the exit code.
+func run(ctx context.Context, args []string, t terminal) int {
+	root := &cli{terminal: t}
+	err := root.run(ctx, args)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(t.err, "gavel: %v\n", err)
+	if usage := (usageError{}); errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+func (c *cli) run(ctx context.Context, args []string) error {
+	helped := false
+	parser, err := kong.New(c,
+		kong.Name("gavel"),
+		kong.Description("Gavel turns Twilio conference callbacks into a durable event log and a live picture of every conference."),
+		kong.Writers(c.terminal.out, c.terminal.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Exit(func(int) { helped = true }),
+	)
+	if err != nil {
+		return fmt.Errorf("build the command line: %w", err)
+	}
+	command, err := parser.Parse(args)
+	if helped {
+		return nil
+	}
+	if err != nil {
+		return usageError{hinted(err, args)}
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	return command.Run(c, &c.terminal)
+}
+
+// hinted tells where the help is that fits.
+func hinted(err error, args []string) error {
+	if usage := (usageError{}); errors.As(err, &usage) {
+		return err // about the settings file, which it names
+	}
+	if len(args) == 0 {
+		return fmt.Errorf("%w; `gavel --help` lists them, `gavel demo` shows the main job", err)
+	}
+	return fmt.Errorf("%w; `gavel --help` and `gavel COMMAND --help` say what there is", err)
+}
+
+// BeforeResolve reads the settings file and puts flags, environment and file
+// in their order of strength. (kong by itself lets a file win over the
+// environment.)
+func (c *cli) BeforeResolve(command *kong.Context) error {
+	if command.Command() == "version" {
+		return nil
+	}
+	if err := c.readFile(c.configPath(command)); err != nil {
+		return usageError{err}
+	}
+	command.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		for _, name := range flag.Envs {
+			if value, ok := c.terminal.lookup(name); ok {
+				return value, nil
+			}
+		}
+		if value, ok := c.file.flag(flag.Name); ok {
+			return value, nil
+		}
+		return nil, nil
+	}))
+	return nil
+}
+
+// configPath returns --config or GAVEL_CONFIG, or "" when neither is given.
+func (c *cli) configPath(command *kong.Context) string {
+	for _, flag := range command.Model.Flags {
+		if flag.Name != "config" {
+			continue
+		}
+		if path, _ := command.FlagValue(flag).(string); path != "" {
+			return path
+		}
+	}
+	path, _ := c.terminal.lookup("GAVEL_CONFIG")
+	return path
+}
+
+// defaultFile is read when no other file is named, if it is there.
+const defaultFile = "gavel.yaml"
+
+func (c *cli) readFile(path string) error {
+	c.file = &settingsFile{}
+	optional := path == ""
+	if optional {
+		path = defaultFile
+	}
+	text, err := os.ReadFile(path)
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read settings: %w", err)
+	}
+	c.file, err = parseSettings(path, text)
+	return err
+}

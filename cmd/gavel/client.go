@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gavel/internal/keys"
+)
+
+// clientFlags are the settings of every command that asks a running Gavel.
+type clientFlags struct {
+	Server  string `default:"http://127.0.0.1:8080" env:"GAVEL_SERVER" placeholder:"URL" help:"The Gavel to ask (default ${default})."`
+	APIKey  string `name:"api-key" env:"GAVEL_API_KEY" placeholder:"SID:SECRET" help:"API key (default: the first key, in the data directory)."`
+	DataDir string `default:"./gavel-data" env:"GAVEL_DATA_DIR" placeholder:"DIR" help:"Where the first key is looked for (default ${default})."`
+	Output  string `default:"text" enum:"text,json" placeholder:"text|json" help:"Text for people, JSON for scripts (default ${default})."`
+}
+
+func (f clientFlags) json() bool { return f.Output == "json" }
+
+// keyFileName is the file under the data directory that holds the first key.
+const keyFileName = "api-key"
+
+// client asks /v1 of a running Gavel.
+type client struct {
+	server string
+	sid    string
+	secret string
+	http   *http.Client
+}
+
+// askTimeout bounds a question; streams have none.
+const askTimeout = 30 * time.Second
+
+func (f clientFlags) client() (*client, error) {
+	c := &client{server: strings.TrimRight(f.Server, "/"), http: http.DefaultClient}
+	if err := checkBaseURL(c.server); err != nil {
+		return nil, usageError{fmt.Errorf("--server: %w", err)}
+	}
+	if f.APIKey != "" {
+		var ok bool
+		if c.sid, c.secret, ok = strings.Cut(f.APIKey, ":"); !ok {
+			return nil, usageError{errors.New("--api-key: is not SID:SECRET")}
+		}
+		return c, nil
+	}
+	var err error
+	c.sid, c.secret, err = keys.ReadFile(filepath.Join(f.DataDir, keyFileName))
+	if err != nil {
+		return nil, fmt.Errorf("%w; name a key with --api-key or GAVEL_API_KEY, or the data directory of the running Gavel with --data-dir", err)
+	}
+	return c, nil
+}
+
+// ask sends body, if it is not nil, as JSON and reads the answer into answer,
+// if that is not nil.
+func (c *client) ask(ctx context.Context, method, path string, query url.Values, body, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	response, err := c.open(ctx, method, path, query, body, nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if answer == nil {
+		return nil
+	}
+	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.server, err)
+	}
+	return nil
+}
+
+// open sends a request and returns the answer if it is a success; the caller
+// closes its body.
+func (c *client) open(ctx context.Context, method, path string, query url.Values, body any, header http.Header) (*http.Response, error) {
+	var encoded io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encode the question: %w", err)
+		}
+		encoded = bytes.NewReader(text)
+	}
+	address := c.server + "/v1/" + path
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, method, address, encoded)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", c.server, err)
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	request.SetBasicAuth(c.sid, c.secret)
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w; is `gavel serve` running there? --server says where to ask", c.server, withoutURL(err))
+	}
+	if response.StatusCode >= 300 {
+		defer response.Body.Close()
+		return nil, refusal(c.server, response)
+	}
+	return response, nil
+}
+
+// withoutURL takes the address out of an error of net/http, which would say it
+// a second time and with the query, where names of people may stand.
+func withoutURL(err error) error {
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
+
+// refused is an answer that is no success.
+type refused struct {
+	server string
+	status int
+	detail string
+	retry  string // Retry-After, seconds
+}
+
+func (r *refused) Error() string {
+	said := fmt.Sprintf("%s answered %d: %s", r.server, r.status, r.detail)
+	switch r.status {
+	case http.StatusUnauthorized:
+		return said + "; name a key with --api-key, or the data directory of that Gavel with --data-dir"
+	case http.StatusNotFound:
+		return said + "; `gavel conferences list` shows what there is"
+	case http.StatusServiceUnavailable:
+		return said + "; try again in " + either(r.retry != "", r.retry, "a few") + " s"
+	}
+	return said
+}
+
+// maxProblem bounds what is read of an error's body.
+const maxProblem = 16 << 10
+
+func refusal(server string, response *http.Response) error {
+	var problem struct{ Title, Detail string }
+	// What is no problem+json comes from something else than Gavel; the status
+	// says enough.
+	_ = json.NewDecoder(io.LimitReader(response.Body, maxProblem)).Decode(&problem)
+	detail := problem.Detail
+	if detail == "" {
+		detail = http.StatusText(response.StatusCode)
+	}
+	return &refused{server, response.StatusCode, detail, response.Header.Get("Retry-After")}
+}
+
+// refusedWith reports whether err is an answer with that status.
+func refusedWith(err error, status int) bool {
+	r := (*refused)(nil)
+	return errors.As(err, &r) && r.status == status
+}

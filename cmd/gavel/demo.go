@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+
+	"gavel/handlers/api"
+	"gavel/handlers/callback"
+	"gavel/internal/keys"
+	"gavel/internal/twilio/twiliofake"
+)
+
+// demoCommand is serve with a stand-in Twilio calling it.
+type demoCommand struct {
+	serverFlags
+	LogLevel   slog.Level    `default:"warn" env:"GAVEL_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error (default ${default})."`
+	LogFormat  string        `default:"text" enum:"text,json" env:"GAVEL_LOG_FORMAT" placeholder:"text|json" help:"How log lines look (default ${default})."`
+	For        time.Duration `placeholder:"DURATION" help:"Stop after this long (default: until Ctrl-C)."`
+	Pace       float64       `name:"rate" default:"20" placeholder:"N" help:"Conferences a minute (default ${default})."`
+	Seed       uint64        `default:"7" placeholder:"N" help:"Another seed plays other calls (default ${default})."`
+	Duplicates float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that come twice, 0 to 1."`
+	Reorder    float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that later ones overtake, 0 to 1."`
+	Lose       float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that never come, 0 to 1."`
+	Delay      time.Duration `default:"0s" placeholder:"DURATION" help:"Callbacks come up to this much late."`
+}
+
+// Help is the longer help text.
+func (demoCommand) Help() string {
+	return `It takes the flags of serve and needs none of them. A call floor plays conferences that end for all of Twilio's five reasons; the terminal shows events as they come and, at the end, why each conference ended and by whom.
+
+Example:
+  gavel demo --for 1m --duplicates 0.1 --reorder 0.1`
+}
+
+// The account that the stand-in signs for when the settings name none.
+const (
+	demoAccountSid = "AC00000000000000000000000000000000"
+	demoAuthToken  = "00000000000000000000000000000000"
+)
+
+// Run plays until --for runs out or ctx ends.
+func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err error) {
+	if err := c.check(); err != nil {
+		return usageError{err}
+	}
+	if c.DataDir == "" {
+		folder, err := os.MkdirTemp("", "gavel-demo-")
+		if err != nil {
+			return fmt.Errorf("make a temporary data directory: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+		c.DataDir = folder
+	}
+	c.Listen = freeAddress(ctx, c.Listen, t.out)
+	settings, err := c.config(root.file, orDemoAccount(root.file, t.lookup))
+	if err != nil {
+		return err
+	}
+	tuneGC(t.lookup)
+	a, err := start(ctx, settings, logFlags{c.LogLevel, c.LogFormat}.logger(t.err))
+	if err != nil {
+		return err
+	}
+	a.banner(t.out)
+	a.announceReady(t.out)
+	show := &show{demoCommand: c, app: a, out: t.out, palette: paletteFor(t.out, t.lookup)}
+	playing, cancel := context.WithCancel(ctx)
+	defer cancel()
+	a.work("demo", func(ctx context.Context) error {
+		defer cancel() // the end of the show is the end of the demo
+		return show.play(ctx)
+	})
+	return a.until(playing)
+}
+
+func (c *demoCommand) check() error {
+	var faults []error
+	for flag, share := range map[string]float64{"--duplicates": c.Duplicates, "--reorder": c.Reorder, "--lose": c.Lose} {
+		if share < 0 || share > 1 {
+			faults = append(faults, fmt.Errorf("%s: %v is not 0 to 1", flag, share))
+		}
+	}
+	if c.Pace <= 0 || c.Pace > maxPace {
+		faults = append(faults, fmt.Errorf("--rate: %v is not above 0 and up to %v", c.Pace, float64(maxPace)))
+	}
+	if c.For < 0 || c.Delay < 0 {
+		faults = append(faults, errors.New("--for, --delay: are negative"))
+	}
+	return errors.Join(faults...)
+}
+
+// maxPace is about what one terminal line a millisecond comes to.
+const maxPace = 6000
+
+// freeAddress returns the address, or one of the same host with a free port
+// where it is taken: a demo that only says "port in use" shows nothing.
+func freeAddress(ctx context.Context, address string, w io.Writer) string {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", address)
+	if err == nil {
+		l.Close()
+		return address
+	}
+	host, _, splitErr := net.SplitHostPort(address)
+	if splitErr != nil {
+		return address
+	}
+	fmt.Fprintf(w, "%s is taken, using a free port\n", address)
+	return net.JoinHostPort(host, "0")
+}
+
+// orDemoAccount lets the settings name the account, and else gives the
+// stand-in's.
+func orDemoAccount(file *settingsFile, lookup func(string) (string, bool)) func(string) (string, bool) {
+	_, sid := lookup("TWILIO_ACCOUNT_SID")
+	_, token := lookup("TWILIO_AUTH_TOKEN")
+	if sid || token || len(file.Accounts) > 0 {
+		return lookup
+	}
+	return func(name string) (string, bool) {
+		switch name {
+		case "TWILIO_ACCOUNT_SID":
+			return demoAccountSid, true
+		case "TWILIO_AUTH_TOKEN":
+			return demoAuthToken, true
+		}
+		return lookup(name)
+	}
+}
+
+// show is the stand-in Twilio on one side, and on the other what a user of
+// Gavel sees of it through /v1.
+type show struct {
+	*demoCommand
+	app     *app
+	out     io.Writer
+	palette palette
+	client  *client
+	shown   atomic.Int64
+}
+
+// play runs the floor and shows the events, and the conferences at the end.
+func (s *show) play(ctx context.Context) error {
+	if err := s.app.ready.whenReady(ctx); err != nil {
+		return nil // stopped before it began
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	tailing, stopTail := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTail()
+	tail := s.startTail(tailing)
+	select {
+	case <-tail.connected:
+	case err := <-tail.ended:
+		return err
+	}
+	began := time.Now()
+	floor := s.floor()
+	if err := s.run(ctx, floor); err != nil {
+		return err
+	}
+	s.awaitNews(floor.Accepted())
+	stopTail()
+	if err := <-tail.ended; err != nil {
+		return err
+	}
+	return s.curtain(context.WithoutCancel(ctx), began)
+}
+
+// connect makes the client that any user of this machine would have.
+func (s *show) connect() (err error) {
+	s.client = &client{server: "http://" + reachable(s.app.admin.Addr()), http: http.DefaultClient}
+	s.client.sid, s.client.secret, err = keys.ReadFile(s.app.keyFile())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "Ask in another terminal:\n  gavel conferences list --server %s --data-dir %s\n\n", s.client.server, s.DataDir)
+	return nil
+}
+
+// tail shows events in the background.
+type tail struct {
+	connected chan struct{}
+	ended     chan error
+}
+
+func (s *show) startTail(ctx context.Context) tail {
+	t := tail{connected: make(chan struct{}), ended: make(chan error, 1)}
+	var once sync.Once
+	line := eventLines(s.out, s.palette)
+	f := follower{
+		client:    s.client,
+		query:     url.Values{},
+		warn:      s.out,
+		connected: func() { once.Do(func() { close(t.connected) }) },
+		show: func(cloudEvent []byte) error {
+			s.shown.Add(1)
+			return line(cloudEvent)
+		},
+	}
+	go func() { t.ended <- f.follow(ctx) }()
+	return t
+}
+
+// floor is the stand-in, pointed at the door.
+func (s *show) floor() *twiliofake.Twilio {
+	account := s.app.config.Accounts[0]
+	door := s.app.PublicURL
+	return twiliofake.New(twiliofake.Config{
+		AccountSid: account.Sid,
+		AuthToken:  account.Tokens.Current.Reveal(),
+		Status:     twiliofake.Subscription{URL: door + callback.ConferencePath + "#rc=5&rp=all"},
+		Recording:  twiliofake.Subscription{URL: door + callback.RecordingPath + "#rc=5&rp=all"},
+		Rate:       s.Pace,
+		Seed:       s.Seed,
+		Faults: twiliofake.Faults{
+			Lose: s.Lose, Duplicate: s.Duplicates, Reorder: s.Reorder, Delay: s.Delay,
+		},
+		Logger: s.app.log.With("component", "twiliofake"),
+	})
+}
+
+func (s *show) run(ctx context.Context, floor *twiliofake.Twilio) error {
+	if s.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.For)
+		defer cancel()
+	}
+	return floor.Run(ctx)
+}
+
+// newsTime is how long the last events may take from the door to the terminal.
+const newsTime = 2 * time.Second
+
+// awaitNews lets the terminal catch up with what the door accepted.
+func (s *show) awaitNews(accepted int64) {
+	late := time.NewTimer(newsTime)
+	defer late.Stop()
+	tick := time.NewTicker(readyEvery)
+	defer tick.Stop()
+	for s.shown.Load() < accepted {
+		select {
+		case <-tick.C:
+		case <-late.C:
+			return
+		}
+	}
+}
+
+// mostConferences bounds the table at the end.
+const mostConferences = 1000
+
+// curtain prints the conferences of this show.
+func (s *show) curtain(ctx context.Context, began time.Time) error {
+	query := url.Values{"created_from": {began.UTC().Truncate(time.Second).Format(time.RFC3339)}}
+	conferences, err := s.client.conferences(ctx, query, mostConferences)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out)
+	return curtainTable(s.out, conferences, time.Now())
+}
+
+// curtainTable says of each conference how long it lasted, why it ended and by
+// whom, as Gavel knows it.
+func curtainTable(w io.Writer, conferences []api.Conference, now time.Time) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tSID\tLEGS\tLASTED\tENDED BY\tREASON")
+	reasons := map[string]int{}
+	for _, c := range conferences {
+		until, by, reason := now, "-", c.Status
+		if c.Ended != nil {
+			until, by, reason = *c.Ended, c.EndedBy, c.Reason
+			reasons[reason]++
+		}
+		lasted := "-"
+		if c.Created != nil {
+			lasted = rough(until.Sub(*c.Created))
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n",
+			clip(c.FriendlyName, 20), shortSid(c.Sid), c.Joined, lasted, clip(by, 20), reason)
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("print the conferences: %w", err)
+	}
+	_, err := fmt.Fprintf(w, "\n%d conferences, %s\n", len(conferences), reasonCounts(reasons))
+	return err
+}
+
+func reasonCounts(reasons map[string]int) string {
+	if len(reasons) == 0 {
+		return "none of them ended yet"
+	}
+	words := make([]string, 0, len(reasons))
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		words = append(words, fmt.Sprintf("%d %s", reasons[reason], reason))
+	}
+	return "ended: " + strings.Join(words, ", ")
+}

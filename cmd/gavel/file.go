@@ -1,0 +1,231 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"gavel/internal/twilio"
+)
+
+// settingsFile is gavel.yaml: every flag by its name with underscores, and the
+// parts that are no flag.
+type settingsFile struct {
+	Listen      *string `yaml:"listen"`
+	AdminListen *string `yaml:"admin_listen"`
+	PublicURL   *string `yaml:"public_url"`
+	DataDir     *string `yaml:"data_dir"`
+	Sync        *string `yaml:"sync"`
+	Keep        *string `yaml:"keep"`
+	Roles       *string `yaml:"roles"`
+	TwilioAPI   *string `yaml:"twilio_api"`
+	Server      *string `yaml:"server"`
+
+	Accounts []fileAccount `yaml:"accounts"`
+	Door     fileDoor      `yaml:"door"`
+	NATS     fileNATS      `yaml:"nats"`
+	Redis    fileRedis     `yaml:"redis"`
+
+	path string
+}
+
+// fileAccount is one Twilio account. Tokens and secrets may hold ${NAME} of the
+// environment, or stand in files of their own.
+type fileAccount struct {
+	Sid             string     `yaml:"sid"`
+	AuthTokens      fileTokens `yaml:"auth_tokens"`
+	APIKey          fileAPIKey `yaml:"api_key"`
+	CallbackQueries []string   `yaml:"callback_queries"`
+}
+
+type fileTokens struct {
+	Current      string `yaml:"current"`
+	CurrentFile  string `yaml:"current_file"`
+	Next         string `yaml:"next"`
+	NextFile     string `yaml:"next_file"`
+	Previous     string `yaml:"previous"`
+	PreviousFile string `yaml:"previous_file"`
+}
+
+type fileAPIKey struct {
+	Sid        string `yaml:"sid"`
+	Secret     string `yaml:"secret"`
+	SecretFile string `yaml:"secret_file"`
+}
+
+type fileDoor struct {
+	Speech speech `yaml:"speech"`
+}
+
+type fileNATS struct {
+	URL             *string  `yaml:"url"`
+	Listen          *string  `yaml:"listen"`
+	Sync            *string  `yaml:"sync"`
+	Credentials     string   `yaml:"credentials"`
+	TLS             tlsFiles `yaml:"tls"`
+	Replicas        int      `yaml:"replicas"`
+	Lanes           int      `yaml:"lanes"`
+	JournalMaxBytes int64    `yaml:"journal_max_bytes"`
+}
+
+type fileRedis struct {
+	URL          *string  `yaml:"url"`
+	TLS          tlsFiles `yaml:"tls"`
+	Username     string   `yaml:"username"`
+	Password     string   `yaml:"password"`
+	PasswordFile string   `yaml:"password_file"`
+}
+
+// tlsFiles are paths of PEM files.
+type tlsFiles struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// parseSettings reads gavel.yaml. An unknown key is an error that names file,
+// line and key; no error quotes a value, because values may be secrets.
+func parseSettings(path string, text []byte) (*settingsFile, error) {
+	file := &settingsFile{path: path}
+	if len(strings.TrimSpace(string(text))) == 0 {
+		return file, nil
+	}
+	err := yaml.UnmarshalWithOptions(text, file, yaml.Strict())
+	if err != nil {
+		return nil, settingsError(path, err)
+	}
+	if file.Sync != nil && file.NATS.Sync != nil {
+		return nil, fmt.Errorf("%s: sync and nats.sync are the same setting; keep one", path)
+	}
+	return file, nil
+}
+
+// settingsError says where the fault is, in one line and without the text
+// around it, which go-yaml would print.
+func settingsError(path string, err error) error {
+	var located yaml.Error
+	if !errors.As(err, &located) || located.GetToken() == nil {
+		return fmt.Errorf("%s: not readable as YAML", path)
+	}
+	at := located.GetToken()
+	where := fmt.Sprintf("%s:%d", path, at.Position.Line)
+	var unknown *yaml.UnknownFieldError
+	var double *yaml.DuplicateKeyError
+	var mistyped *yaml.TypeError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%s: unknown key %q", where, at.Value)
+	case errors.As(err, &double):
+		return fmt.Errorf("%s: key %q is there twice", where, at.Value)
+	case errors.As(err, &mistyped):
+		return fmt.Errorf("%s: the value has to be %s", where, mistyped.DstType)
+	}
+	return fmt.Errorf("%s: not readable as YAML", where)
+}
+
+// flag returns what the file says for a flag.
+func (f *settingsFile) flag(name string) (string, bool) {
+	value := map[string]*string{
+		"listen":       f.Listen,
+		"admin-listen": f.AdminListen,
+		"public-url":   f.PublicURL,
+		"data-dir":     f.DataDir,
+		"nats":         f.NATS.URL,
+		"nats-listen":  f.NATS.Listen,
+		"sync":         either(f.NATS.Sync != nil, f.NATS.Sync, f.Sync),
+		"redis":        f.Redis.URL,
+		"keep":         f.Keep,
+		"roles":        f.Roles,
+		"twilio-api":   f.TwilioAPI,
+		"server":       f.Server,
+	}[name]
+	if value == nil {
+		return "", false
+	}
+	return *value, true
+}
+
+// secrets turns what the file says about secrets into secrets, and collects
+// what is wrong with them.
+type secrets struct {
+	lookup func(name string) (string, bool)
+	faults []error
+}
+
+// read returns a secret from its text or from its file, whichever is given.
+// where is the setting's place, for the fault's text.
+func (s *secrets) read(where, text, path string) twilio.Secret {
+	switch {
+	case text != "" && path != "":
+		s.fault(where, "given both as a value and as a file")
+	case path != "":
+		return s.fromFile(where, path)
+	case text != "":
+		return s.expand(where, text)
+	}
+	return ""
+}
+
+func (s *secrets) fromFile(where, path string) twilio.Secret {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		s.faults = append(s.faults, fmt.Errorf("%s_file: %w", where, err))
+		return ""
+	}
+	secret := strings.TrimSpace(string(text))
+	if secret == "" {
+		s.fault(where+"_file", path+" is empty")
+	}
+	return twilio.Secret(secret)
+}
+
+var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+
+// expand replaces each ${NAME} by the environment's value.
+func (s *secrets) expand(where, text string) twilio.Secret {
+	return twilio.Secret(variable.ReplaceAllStringFunc(text, func(match string) string {
+		name := match[2 : len(match)-1]
+		value, ok := s.lookup(name)
+		if !ok {
+			s.fault(where, "the environment has no "+name)
+		}
+		return value
+	}))
+}
+
+func (s *secrets) fault(where, what string) {
+	s.faults = append(s.faults, fmt.Errorf("%s: %s", where, what))
+}
+
+// accounts reads the accounts of the file.
+func (f *settingsFile) accounts(s *secrets) []twilio.Account {
+	accounts := make([]twilio.Account, len(f.Accounts))
+	for i, a := range f.Accounts {
+		at := fmt.Sprintf("%s: accounts[%d].", f.path, i)
+		accounts[i] = twilio.Account{
+			Sid: a.Sid,
+			Tokens: twilio.KeyRing{
+				Current:  s.read(at+"auth_tokens.current", a.AuthTokens.Current, a.AuthTokens.CurrentFile),
+				Next:     s.read(at+"auth_tokens.next", a.AuthTokens.Next, a.AuthTokens.NextFile),
+				Previous: s.read(at+"auth_tokens.previous", a.AuthTokens.Previous, a.AuthTokens.PreviousFile),
+			},
+			APIKey: twilio.APIKey{
+				Sid:    a.APIKey.Sid,
+				Secret: s.read(at+"api_key.secret", a.APIKey.Secret, a.APIKey.SecretFile),
+			},
+			CallbackQueries: a.CallbackQueries,
+		}
+	}
+	return accounts
+}
+
+func either[T any](first bool, a, b T) T {
+	if first {
+		return a
+	}
+	return b
+}

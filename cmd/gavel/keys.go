@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"gavel/handlers/api"
+)
+
+// keysCommand manages API keys of a running Gavel.
+type keysCommand struct {
+	Create keysCreate `cmd:"" help:"Make an API key and print its secret, once."`
+	List   keysList   `cmd:"" help:"List API keys."`
+	Revoke keysRevoke `cmd:"" help:"Revoke an API key."`
+}
+
+// keysCreate makes a key.
+type keysCreate struct {
+	clientFlags
+	Name     string   `arg:"" help:"What the key is for."`
+	Accounts []string `name:"account" placeholder:"SID" help:"AccountSids it may see (default all)."`
+}
+
+// Help is the longer help text.
+func (keysCreate) Help() string {
+	return `The key opens /v1 and the Twilio-shaped REST API. Its secret is kept hashed and cannot be shown again.
+
+Example:
+  gavel keys create wallboard --account AC0123456789abcdef0123456789abcdef`
+}
+
+// Run makes the key.
+func (c *keysCreate) Run(ctx context.Context, t *terminal) error {
+	asker, err := c.client()
+	if err != nil {
+		return err
+	}
+	question := struct {
+		Name     string   `json:"name"`
+		Accounts []string `json:"accounts,omitempty"`
+	}{c.Name, c.Accounts}
+	var made api.NewKey
+	if err := asker.ask(ctx, http.MethodPost, "keys", nil, question, &made); err != nil {
+		return err
+	}
+	if c.json() {
+		return writeJSON(t.out, made)
+	}
+	_, err = fmt.Fprintf(t.out, "%s:%s\n", made.Sid, made.Secret)
+	return err
+}
+
+// keysList lists keys.
+type keysList struct{ clientFlags }
+
+// Help is the longer help text.
+func (keysList) Help() string {
+	return `Example:
+  gavel keys list`
+}
+
+// Run lists them.
+func (c *keysList) Run(ctx context.Context, t *terminal) error {
+	asker, err := c.client()
+	if err != nil {
+		return err
+	}
+	var all api.KeyList
+	if err := asker.ask(ctx, http.MethodGet, "keys", nil, nil, &all); err != nil {
+		return err
+	}
+	if c.json() {
+		return writeJSON(t.out, all.Keys)
+	}
+	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SID\tCREATED\tACCOUNTS\tNAME")
+	for _, key := range all.Keys {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.Sid, key.Created.Local().Format(time.DateTime),
+			firstOf(strings.Join(key.Accounts, ","), "all"), printable(key.Name))
+	}
+	return table.Flush()
+}
+
+// keysRevoke ends a key.
+type keysRevoke struct {
+	clientFlags
+	Sid string `arg:"" help:"The key's SID (SK...)."`
+}
+
+// Help is the longer help text.
+func (keysRevoke) Help() string {
+	return `Example:
+  gavel keys revoke SK0123456789abcdef0123456789abcdef`
+}
+
+// Run ends it.
+func (c *keysRevoke) Run(ctx context.Context, t *terminal) error {
+	asker, err := c.client()
+	if err != nil {
+		return err
+	}
+	if err := asker.ask(ctx, http.MethodDelete, "keys/"+url.PathEscape(c.Sid), nil, nil, nil); err != nil {
+		return err
+	}
+	if c.json() {
+		return writeJSON(t.out, map[string]string{"revoked": c.Sid})
+	}
+	_, err = fmt.Fprintf(t.out, "%s is revoked\n", c.Sid)
+	return err
+}

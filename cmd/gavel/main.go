@@ -1,0 +1,38 @@
+// Command gavel turns Twilio conference callbacks into a durable event log and
+// a live picture of every conference.
+//
+// Reading order: main.go, cli.go (the commands), config.go and file.go (the
+// settings), wire.go (what a process is made of), lifecycle.go and run.go (how
+// it starts and stops); then one file for each command.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal the second one has its usual effect: the process
+	// ends at once, however long the drain would take.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv}))
+}
+
+// terminal is what a command reads and writes besides its flags.
+type terminal struct {
+	in     io.Reader
+	out    io.Writer
+	err    io.Writer
+	lookup func(name string) (string, bool) // the environment
+}
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2 // the command line or the settings are wrong
+)

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"gavel/handlers/api"
+)
+
+// rebuildCommand fills the picture anew.
+type rebuildCommand struct{ clientFlags }
+
+// Help is the longer help text.
+func (rebuildCommand) Help() string {
+	return `The new picture is made beside the one that is read, which goes on meanwhile. Stopping this command stops the rebuild; the old picture stays.
+
+Example:
+  gavel rebuild`
+}
+
+// Run follows the rebuild to its end.
+func (c *rebuildCommand) Run(ctx context.Context, t *terminal) error {
+	asker, err := c.client()
+	if err != nil {
+		return err
+	}
+	response, err := asker.open(ctx, http.MethodPost, "rebuild", nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	show := func(p api.Progress) error { return json.NewEncoder(t.out).Encode(p) }
+	if !c.json() {
+		show = progressBar(t.out, isTerminal(t.out))
+	}
+	return followRebuild(response.Body, show)
+}
+
+// followRebuild shows each line of progress. A stream that ends before it says
+// that the rebuild finished is a failure.
+func followRebuild(r io.Reader, show func(api.Progress) error) error {
+	lines := json.NewDecoder(r)
+	for {
+		var p api.Progress
+		if err := lines.Decode(&p); err != nil {
+			return fmt.Errorf("rebuild: the connection ended before the rebuild did: %w", err)
+		}
+		if err := show(p); err != nil {
+			return fmt.Errorf("show progress: %w", err)
+		}
+		switch {
+		case p.Error != "":
+			return errors.New("rebuild: " + p.Error)
+		case p.Finished:
+			return nil
+		}
+	}
+}
+
+// progressBar draws over its own line on a terminal; elsewhere it writes the
+// last line only.
+func progressBar(w io.Writer, terminal bool) func(api.Progress) error {
+	const width = 40
+	return func(p api.Progress) error {
+		share := 1.0
+		if p.Total > 0 {
+			share = min(1, float64(p.Done)/float64(p.Total))
+		}
+		full := int(share * width)
+		line := fmt.Sprintf("[%s%s] %3.0f %%  %d of %d journal messages",
+			strings.Repeat("#", full), strings.Repeat(".", width-full), share*100, p.Done, p.Total)
+		end := p.Finished || p.Error != ""
+		var err error
+		switch {
+		case terminal:
+			_, err = fmt.Fprintf(w, "\r%s%s", line, either(end, "\n", ""))
+		case end:
+			_, err = fmt.Fprintln(w, line)
+		}
+		return err
+	}
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// tailCommand shows events as they come.
+type tailCommand struct {
+	clientFlags
+	Conference string `placeholder:"SID|NAME" help:"Only this conference."`
+	Account    string `placeholder:"SID" help:"Only this account."`
+	After      string `placeholder:"ID" help:"Begin behind this id; 0 is only what is new (default)."`
+}
+
+// Help is the longer help text.
+func (tailCommand) Help() string {
+	return `Each line is one event: when, room, conference, what, who, why. With --output json each line is a CloudEvent. A connection that breaks is made again and goes on where it stopped.
+
+Example:
+  gavel tail --conference support-103`
+}
+
+// Run follows until ctx ends.
+func (c *tailCommand) Run(ctx context.Context, t *terminal) error {
+	asker, err := c.client()
+	if err != nil {
+		return err
+	}
+	show := func(cloudEvent []byte) error {
+		_, err := fmt.Fprintf(t.out, "%s\n", cloudEvent)
+		return err
+	}
+	if !c.json() {
+		show = eventLines(t.out, paletteFor(t.out, t.lookup))
+	}
+	query := url.Values{}
+	for name, value := range map[string]string{"conference": c.Conference, "account": c.Account, "after": c.After} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	f := follower{client: asker, query: query, show: show, warn: t.err}
+	return f.follow(ctx)
+}
+
+// eventLines shows CloudEvents to people.
+func eventLines(w io.Writer, p palette) func([]byte) error {
+	return func(cloudEvent []byte) error {
+		e, err := parseTold(cloudEvent)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(w, e.line(p))
+		return err
+	}
+}
+
+// follower reads the tail and, when the connection breaks, goes on where it
+// stopped.
+type follower struct {
+	*client
+	query url.Values
+	show  func(cloudEvent []byte) error
+	warn  io.Writer
+	// connected is called each time the server has answered, if set.
+	connected func()
+
+	last     string // id of the last event shown
+	answered bool   // by the server, ever
+}
+
+// Pauses between connections: short, because events wait; bounded, because
+// somebody watches.
+const (
+	reconnectFirst = 250 * time.Millisecond
+	reconnectMost  = 5 * time.Second
+)
+
+// follow returns when ctx ends, when nobody answers the first time, when what
+// was asked for is refused for good, or when an event cannot be shown.
+func (f *follower) follow(ctx context.Context) error {
+	pause := reconnectFirst
+	for {
+		began := f.last
+		err := f.once(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case !f.answered || isFinal(err):
+			return err
+		case f.last != began:
+			pause = reconnectFirst
+		}
+		fmt.Fprintf(f.warn, "gavel: the connection ended, connecting again in %s (%v)\n", pause, err)
+		if !sleep(ctx, pause) {
+			return nil
+		}
+		pause = min(2*pause, reconnectMost)
+	}
+}
+
+// isFinal reports whether another connection would end the same way.
+func isFinal(err error) bool {
+	for _, status := range []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity} {
+		if refusedWith(err, status) {
+			return true
+		}
+	}
+	_, unshown := err.(showError)
+	return unshown
+}
+
+// showError is a failure on our side of the stream.
+type showError struct{ error }
+
+func (e showError) Unwrap() error { return e.error }
+
+// once reads one connection to its end.
+func (f *follower) once(ctx context.Context) error {
+	header := http.Header{"Accept": {"text/event-stream"}}
+	if f.last != "" {
+		header.Set("Last-Event-Id", f.last)
+	}
+	response, err := f.open(ctx, http.MethodGet, "tail", f.query, nil, header)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	f.answered = true
+	if f.connected != nil {
+		f.connected()
+	}
+	return readEvents(response.Body, func(id string, data []byte) error {
+		if err := f.show(data); err != nil {
+			return showError{fmt.Errorf("show event: %w", err)}
+		}
+		f.last = id
+		return nil
+	})
+}
+
+// maxEventLine bounds a line of the stream: a CloudEvent holds a form of at
+// most 64 KiB, which JSON may blow up sixfold, twice.
+const maxEventLine = 1 << 20
+
+// readEvents reads server-sent events until the stream ends, which is io.EOF.
+// Events without data are passed over, as the specification says.
+func readEvents(r io.Reader, fn func(id string, data []byte) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 64<<10), maxEventLine)
+	var id string
+	var data []byte
+	for lines.Scan() {
+		line := lines.Bytes()
+		if len(line) == 0 {
+			if len(data) > 0 {
+				if err := fn(id, data); err != nil {
+					return err
+				}
+			}
+			data = nil
+			continue
+		}
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(field) {
+		case "id":
+			id = string(value)
+		case "data":
+			if data != nil {
+				data = append(data, '\n')
+			}
+			data = append(data, value...)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	return io.EOF
+}
+
+// sleep waits for d and reports whether ctx still goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// told is what the terminal shows of a CloudEvent.
+type told struct {
+	Type string
+	Time time.Time
+	Data struct {
+		ConferenceSid, FriendlyName, SequenceNumber string
+		CallSid, ParticipantLabel                   string
+		CallSidEndingConference                     string
+		ParticipantLabelEndingConference            string
+		ReasonConferenceEnded                       string
+		ReasonParticipantLeft                       string
+		ReasonAnnouncementFailed                    string
+		RecordingDuration                           string
+		Late                                        bool `json:"late"`
+		Conference                                  struct {
+			FriendlyName string `json:"friendly_name"`
+		} `json:"conference"`
+	}
+}
+
+func parseTold(cloudEvent []byte) (told, error) {
+	var e told
+	if err := json.Unmarshal(cloudEvent, &e); err != nil {
+		return told{}, fmt.Errorf("read event: %w", err)
+	}
+	return e, nil
+}
+
+// event is the wire spelling, as in participant-join.
+func (e *told) event() string {
+	return strings.TrimSuffix(strings.TrimPrefix(e.Type, "gavel."), ".v1")
+}
+
+// room is the friendly name; a recording's callback does not tell it, but the
+// conference does.
+func (e *told) room() string {
+	return firstOf(e.Data.FriendlyName, e.Data.Conference.FriendlyName, "-")
+}
+
+// who is the participant that the event is about, or that ended the conference.
+func (e *told) who() string {
+	return firstOf(
+		e.Data.ParticipantLabel, shortSid(e.Data.CallSid),
+		e.Data.ParticipantLabelEndingConference, shortSid(e.Data.CallSidEndingConference),
+	)
+}
+
+// detail is what else is worth a word.
+func (e *told) detail() string {
+	words := firstOf(e.Data.ReasonConferenceEnded, e.Data.ReasonParticipantLeft, e.Data.ReasonAnnouncementFailed)
+	if e.Data.RecordingDuration != "" {
+		words = e.Data.RecordingDuration + " s"
+	}
+	if e.Data.Late {
+		words = strings.TrimSpace(words + " (late)")
+	}
+	return words
+}
+
+// line is the event in one line: when, where, what, who, why.
+func (e *told) line(p palette) string {
+	return strings.TrimRight(fmt.Sprintf("%s  %-14s %s  %s  %-16s %s",
+		p.dim(e.Time.Local().Format(time.TimeOnly)),
+		clip(e.room(), 14),
+		p.dim(shortSid(e.Data.ConferenceSid)),
+		p.event(fmt.Sprintf("%-24s", e.event())),
+		clip(e.who(), 16),
+		p.dim(e.detail())), " ")
+}
+
+// shortSid keeps the beginning of a SID, which is enough to tell it from the
+// others on a screen.
+func shortSid(sid string) string { return clip(sid, 10) }
+
+// clip cuts s to that many characters, the last of which then says so. What a
+// terminal would take for a command is replaced: names come from outside.
+func clip(s string, most int) string {
+	runes := []rune(printable(s))
+	if len(runes) <= most {
+		return string(runes)
+	}
+	return string(runes[:most-1]) + "…"
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '·'
+		}
+		return r
+	}, s)
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// palette colours what goes to a terminal, and nothing else.
+type palette struct{ on bool }
+
+func paletteFor(w io.Writer, lookup func(string) (string, bool)) palette {
+	_, plain := lookup("NO_COLOR")
+	return palette{on: !plain && isTerminal(w)}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func (p palette) paint(code, s string) string {
+	if !p.on || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (p palette) dim(s string) string { return p.paint("2", s) }
+
+// event colours beginnings green, ends red, what went wrong yellow.
+func (p palette) event(padded string) string {
+	switch name := strings.TrimSpace(padded); {
+	case name == "conference-start", name == "participant-join":
+		return p.paint("32", padded)
+	case name == "conference-end":
+		return p.paint("31", padded)
+	case strings.HasSuffix(name, "-fail"), strings.HasSuffix(name, "-absent"):
+		return p.paint("33", padded)
+	}
+	return padded
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"gavel/handlers/api"
+)
+
+// versionCommand prints versions.
+type versionCommand struct {
+	Output string `default:"text" enum:"text,json" placeholder:"text|json" help:"Text for people, JSON for scripts (default ${default})."`
+}
+
+// Help is the longer help text.
+func (versionCommand) Help() string {
+	return `Example:
+  gavel version --output json`
+}
+
+// Run prints them.
+func (c *versionCommand) Run(t *terminal) error {
+	v := versions()
+	if c.Output == "json" {
+		return writeJSON(t.out, v)
+	}
+	_, err := fmt.Fprintf(t.out, "gavel %s (%s, nats-server %s)\n", v.Gavel, v.Go, v.NATS)
+	return err
+}
+
+// natsModule is where the embedded server comes from.
+const natsModule = "github.com/nats-io/nats-server/v2"
+
+// versions are those that this binary was built from.
+func versions() api.Version {
+	v := api.Version{Gavel: "unknown", Go: runtime.Version(), NATS: "unknown"}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	v.Gavel = info.Main.Version
+	for _, module := range info.Deps {
+		if module.Path == natsModule {
+			v.NATS = module.Version
+		}
+	}
+	return v
+}

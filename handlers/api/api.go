@@ -1,0 +1,158 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"gavel/events"
+	"gavel/internal/keys"
+	"gavel/projections"
+)
+
+// Prefix is the path under which the API is mounted.
+const Prefix = "/v1/"
+
+// Authenticator says who a request comes from.
+type Authenticator interface {
+	Authenticate(ctx context.Context, user, password string) (keys.Identity, bool)
+}
+
+// Keys are the API keys.
+type Keys interface {
+	Create(ctx context.Context, name string, accounts []string) (keys.Key, string, error)
+	List() []keys.Key
+	Revoke(ctx context.Context, sid string) error
+}
+
+// Timeline reads all news of one conference so far, in the order of the stream.
+type Timeline interface {
+	Timeline(ctx context.Context, key events.Key, fn func(events.Told) error) error
+}
+
+// Tail reads news from behind a stream sequence (0: only new ones) until ctx
+// ends; an empty account or conference does not filter. Calls of fn do not
+// overlap.
+type Tail interface {
+	Tail(ctx context.Context, after uint64, account, conference string, fn func(events.Told) error) error
+}
+
+// Rebuilder builds the picture anew from the journal and switches over.
+// Progress counts stream sequences of each lane; it may be called from several
+// goroutines.
+type Rebuilder interface {
+	Rebuild(ctx context.Context, progress func(lane int, done, total uint64)) error
+}
+
+// Version says what is running.
+type Version struct {
+	Gavel string `json:"gavel" doc:"Gavel's version"`
+	Go    string `json:"go" doc:"The Go version it was built with"`
+	NATS  string `json:"nats" doc:"The version of the NATS server"`
+}
+
+// Config is what the API needs. Rebuild is nil in a process that does not
+// project.
+type Config struct {
+	Reader   projections.Reader
+	Auth     Authenticator
+	Keys     Keys
+	Timeline Timeline
+	Tail     Tail
+	Rebuild  Rebuilder
+	Version  Version
+	Now      func() time.Time
+	Log      *slog.Logger
+	Metrics  *Metrics
+}
+
+// API answers everything under Prefix.
+type API struct {
+	Config
+	mux *http.ServeMux
+
+	// life ends all streams: a server that shuts down waits for its requests,
+	// and these would never end.
+	life       context.Context
+	end        context.CancelFunc
+	streams    chan struct{}
+	rebuilding atomic.Bool
+}
+
+// New returns the API. Stop ends its streams.
+func New(c Config) *API {
+	a := &API{Config: c, mux: http.NewServeMux(), streams: make(chan struct{}, maxStreams)}
+	a.life, a.end = context.WithCancel(context.Background())
+	h := humago.New(a.mux, humaConfig(c.Version.Gavel))
+	h.UseMiddleware(a.count, a.authenticate(h))
+	a.addConferences(h)
+	a.addTimeline(h)
+	a.addTail(h)
+	a.addRebuild(h)
+	a.addKeys(h)
+	a.addVersion(h)
+	a.serveDescription(h)
+	return a
+}
+
+// Stop ends the streams that are open and every one that comes after; other
+// requests go on being answered.
+func (a *API) Stop() { a.end() }
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if _, pattern := a.mux.Handler(r); pattern == "" {
+		w = &problemWriter{ResponseWriter: w}
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// humaConfig leaves out what huma adds by itself: a documentation page that
+// loads scripts from elsewhere, and $schema links in every answer.
+func humaConfig(version string) huma.Config {
+	c := huma.DefaultConfig("Gavel", version)
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
+	c.CreateHooks = nil
+	c.RejectUnknownQueryParameters = true
+	c.Info.Description = "Conferences as Gavel knows them from Twilio's callbacks."
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"basic":  {Type: "http", Scheme: "basic", Description: "API key SID and secret, or AccountSid and auth token"},
+		"bearer": {Type: "http", Scheme: "bearer", Description: "API key as SID:secret"},
+	}
+	c.Security = []map[string][]string{{"basic": {}}, {"bearer": {}}}
+	return c
+}
+
+func (a *API) addVersion(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "get-version", Method: http.MethodGet, Path: Prefix + "version",
+		Summary: "What is running",
+	}, func(context.Context, *struct{}) (*answer[Version], error) {
+		return &answer[Version]{a.Version}, nil
+	})
+}
+
+// answer is a body that goes out with 200.
+type answer[T any] struct{ Body T }
+
+// serveDescription serves the OpenAPI document, encoded once: huma's own
+// handler fills its copy in on the first request without a lock.
+func (a *API) serveDescription(h huma.API) {
+	document, err := json.Marshal(h.OpenAPI())
+	if err != nil {
+		panic(fmt.Sprintf("api: the OpenAPI document cannot be encoded: %v", err))
+	}
+	a.mux.HandleFunc("GET "+Prefix+"openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(document) // the client is gone, and nobody is left to tell
+	})
+}

@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gavel/internal/keys"
+)
+
+// KeyList is all keys, the oldest first.
+type KeyList struct {
+	Keys []keys.Key `json:"keys"`
+}
+
+// NewKey is a key with its secret, which is shown this once.
+type NewKey struct {
+	keys.Key
+	Secret string `json:"secret" doc:"Shown once; only a hash is kept"`
+}
+
+type createKeyInput struct {
+	Body struct {
+		Name     string   `json:"name" minLength:"1" maxLength:"64" doc:"What it is for"`
+		Accounts []string `json:"accounts,omitempty" maxItems:"1000" doc:"AccountSids it may see; none means all"`
+	}
+}
+
+type revokeKeyInput struct {
+	Sid string `path:"sid"`
+}
+
+func (a *API) addKeys(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "list-keys", Method: http.MethodGet, Path: Prefix + "keys",
+		Summary: "API keys, without their secrets",
+	}, a.listKeys)
+	huma.Register(h, huma.Operation{
+		OperationID: "create-key", Method: http.MethodPost, Path: Prefix + "keys",
+		Summary: "Create an API key", DefaultStatus: http.StatusCreated,
+	}, a.createKey)
+	huma.Register(h, huma.Operation{
+		OperationID: "revoke-key", Method: http.MethodDelete, Path: Prefix + "keys/{sid}",
+		Summary: "Revoke an API key", DefaultStatus: http.StatusNoContent,
+	}, a.revokeKey)
+}
+
+func (a *API) listKeys(ctx context.Context, _ *struct{}) (*answer[KeyList], error) {
+	if err := forAll(ctx); err != nil {
+		return nil, err
+	}
+	return &answer[KeyList]{KeyList{a.Keys.List()}}, nil
+}
+
+func (a *API) createKey(ctx context.Context, in *createKeyInput) (*answer[NewKey], error) {
+	if err := forAll(ctx); err != nil {
+		return nil, err
+	}
+	key, secret, err := a.Keys.Create(ctx, in.Body.Name, in.Body.Accounts)
+	switch {
+	case errors.Is(err, keys.ErrInvalid):
+		return nil, huma.Error422UnprocessableEntity(err.Error())
+	case err != nil:
+		return nil, a.problem(err)
+	}
+	a.Log.Info("api key created", "key_sid", key.Sid, "by", identity(ctx).KeySid)
+	return &answer[NewKey]{NewKey{key, secret}}, nil
+}
+
+func (a *API) revokeKey(ctx context.Context, in *revokeKeyInput) (*struct{}, error) {
+	if err := forAll(ctx); err != nil {
+		return nil, err
+	}
+	err := a.Keys.Revoke(ctx, in.Sid)
+	switch {
+	case errors.Is(err, keys.ErrUnknown):
+		return nil, huma.Error404NotFound("no such key")
+	case err != nil:
+		return nil, a.problem(err)
+	}
+	a.Log.Info("api key revoked", "key_sid", in.Sid, "by", identity(ctx).KeySid)
+	return nil, nil
+}

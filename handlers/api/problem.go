@@ -1,0 +1,55 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gavel/projections"
+)
+
+// retryAfter is what a client is told to wait, in seconds.
+const retryAfter = "2"
+
+var errNoConference = huma.Error404NotFound("no such conference")
+
+// problem decides how an error is told. What is no answer of the picture means
+// that the picture cannot be read now.
+func (a *API) problem(err error) error {
+	var status huma.StatusError
+	switch {
+	case err == nil, errors.As(err, &status):
+		return err
+	case errors.Is(err, projections.ErrNotFound):
+		return errNoConference
+	case errors.Is(err, projections.ErrFilling), errors.Is(err, projections.ErrLost):
+		return unavailable("the picture is being filled, ask again soon")
+	}
+	a.Log.Warn("request cannot be answered", "error", err)
+	return unavailable("a store cannot be reached, ask again soon")
+}
+
+func unavailable(why string) error {
+	return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable(why), http.Header{"Retry-After": {retryAfter}})
+}
+
+// problemWriter turns the mux's own refusals, which are plain text, into
+// problems. Its headers (Allow) stay.
+type problemWriter struct{ http.ResponseWriter }
+
+// WriteHeader writes the whole answer.
+func (w *problemWriter) WriteHeader(status int) {
+	body, err := json.Marshal(huma.NewError(status, http.StatusText(status)))
+	if err != nil {
+		panic("api: a problem cannot be encoded: " + err.Error())
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Del("Content-Length")
+	w.ResponseWriter.WriteHeader(status)
+	_, _ = w.ResponseWriter.Write(body) // the client is gone, and nobody is left to tell
+}
+
+// Write drops the plain text.
+func (w *problemWriter) Write(b []byte) (int, error) { return len(b), nil }

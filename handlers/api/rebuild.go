@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// progressEvery bounds how often progress is told, for one is worked in
+// microseconds.
+const progressEvery = 200 * time.Millisecond
+
+// Progress is one line of a rebuild's answer. The last one is finished or has
+// an error.
+type Progress struct {
+	Done     uint64 `json:"done" doc:"Stream sequences worked, over all lanes"`
+	Total    uint64 `json:"total" doc:"Stream sequences to work, over the lanes that have begun"`
+	Finished bool   `json:"finished,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+func (a *API) addRebuild(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "rebuild", Method: http.MethodPost, Path: Prefix + "rebuild",
+		Summary: "Build the picture anew from the journal, beside the one that is read, and switch over",
+		Description: "Answers one JSON object a line (done, total; the last has finished or error). " +
+			"It lasts as long as the request: a client that goes ends it, and the old picture stays.",
+		Responses: streamed("application/x-ndjson"),
+	}, a.rebuild)
+}
+
+func (a *API) rebuild(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
+	if err := forAll(ctx); err != nil {
+		return nil, err
+	}
+	if a.Rebuild == nil {
+		return nil, huma.Error501NotImplemented("this process does not project; ask one that does")
+	}
+	if !a.rebuilding.CompareAndSwap(false, true) {
+		return nil, huma.Error409Conflict("a rebuild is under way")
+	}
+	answer, err := a.stream("application/x-ndjson", func(ctx context.Context, s *stream) {
+		defer a.rebuilding.Store(false)
+		a.runRebuild(ctx, s)
+	})
+	if err != nil {
+		a.rebuilding.Store(false)
+	}
+	return answer, err
+}
+
+func (a *API) runRebuild(ctx context.Context, s *stream) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := report{stream: s, gone: cancel, lanes: make(map[int]Progress)}
+	err := a.Rebuild.Rebuild(ctx, r.progress)
+	r.finish(err)
+	if err != nil && ctx.Err() == nil {
+		a.Log.Error("rebuild failed", "error", err)
+	}
+}
+
+// report writes progress, from whichever goroutine it comes.
+type report struct {
+	stream *stream
+	gone   func() // called when the client is
+
+	mu    sync.Mutex
+	lanes map[int]Progress
+	told  time.Time
+}
+
+func (r *report) progress(lane int, done, total uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lanes[lane] = Progress{Done: done, Total: total}
+	if time.Since(r.told) < progressEvery {
+		return
+	}
+	r.told = time.Now()
+	r.write(r.sum())
+}
+
+// finish writes the last line.
+func (r *report) finish(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.sum()
+	if last.Finished = err == nil; err != nil {
+		last.Error = err.Error()
+	}
+	r.write(last)
+}
+
+func (r *report) sum() (all Progress) {
+	for _, lane := range r.lanes {
+		all.Done += lane.Done
+		all.Total += lane.Total
+	}
+	return all
+}
+
+func (r *report) write(p Progress) {
+	b, err := json.Marshal(p)
+	if err == nil {
+		err = r.stream.write(append(b, '\n'))
+	}
+	if err != nil {
+		r.gone()
+	}
+}

@@ -1,0 +1,173 @@
+package api
+
+import (
+	"time"
+
+	"gavel/projections"
+)
+
+// staleAfter is how long a conference may be silent before it is shown as
+// stale: Twilio ends a call leg after 4 hours unless told otherwise (Call
+// resource, TimeLimit), so that by then something should have been heard.
+const staleAfter = 4 * time.Hour
+
+// Conference is one line of a list.
+type Conference struct {
+	AccountSid   string     `json:"account_sid"`
+	Sid          string     `json:"sid"`
+	FriendlyName string     `json:"friendly_name"`
+	Status       string     `json:"status" enum:"init,in-progress,completed"`
+	Created      *time.Time `json:"created,omitempty" doc:"First heard of, on Twilio's clock"`
+	Updated      *time.Time `json:"updated,omitempty" doc:"Last heard of, on Twilio's clock"`
+	Started      *time.Time `json:"started,omitempty" doc:"When mixing began"`
+	Ended        *time.Time `json:"ended,omitempty"`
+	Reason       string     `json:"reason_conference_ended,omitempty" doc:"Twilio's ReasonConferenceEnded"`
+	EndingCall   string     `json:"call_sid_ending_conference,omitempty"`
+	EndedBy      string     `json:"ended_by,omitempty" doc:"Label or CallSid of the leg that ended it"`
+	Connected    int        `json:"connected" doc:"How many participants are in it now"`
+	Joined       int        `json:"joined" doc:"How many were ever in it"`
+	StaleSince   *time.Time `json:"stale_since,omitempty" doc:"Last heard of, where it goes on and was silent for hours"`
+	Why          string     `json:"why" doc:"How it stands or why it ended, in one sentence"`
+}
+
+// Record is everything about one conference.
+type Record struct {
+	Conference
+	ReasonText          string        `json:"reason_text,omitempty" doc:"Twilio's Reason, free text"`
+	Participants        []Participant `json:"participants"`
+	Recordings          []Recording   `json:"recordings"`
+	Gaps                [][2]int64    `json:"gaps" doc:"Sequence numbers nobody told, as inclusive ranges: a hint at lost callbacks"`
+	AnnouncementsEnded  int64         `json:"announcements_ended"`
+	AnnouncementsFailed int64         `json:"announcements_failed"`
+	Truncated           bool          `json:"truncated" doc:"It outgrew a bound, so that something is missing here"`
+}
+
+// Participant is one leg that was ever in a conference.
+type Participant struct {
+	CallSid                string     `json:"call_sid"`
+	Label                  string     `json:"label,omitempty"`
+	Connected              bool       `json:"connected"`
+	Muted                  bool       `json:"muted"`
+	Hold                   bool       `json:"hold"`
+	Coaching               bool       `json:"coaching"`
+	StartConferenceOnEnter bool       `json:"start_conference_on_enter"`
+	EndConferenceOnExit    bool       `json:"end_conference_on_exit"`
+	Intervals              []Interval `json:"intervals" doc:"When it was in the conference"`
+	PresentSeconds         int64      `json:"present_seconds"`
+	HeldSeconds            int64      `json:"held_seconds"`
+	MutedSeconds           int64      `json:"muted_seconds"`
+	ReasonLeft             string     `json:"reason_participant_left,omitempty"`
+	CallStatus             string     `json:"participant_call_status,omitempty" doc:"Status of its call when it left"`
+}
+
+// Interval is a stretch of presence; left is absent while it lasts.
+type Interval struct {
+	Joined *time.Time `json:"joined,omitempty"`
+	Left   *time.Time `json:"left,omitempty"`
+}
+
+// Recording is one recording of the mix.
+type Recording struct {
+	Sid       string     `json:"sid,omitempty"`
+	URL       string     `json:"url,omitempty"`
+	Status    string     `json:"status"`
+	Started   *time.Time `json:"started,omitempty"`
+	Seconds   *int64     `json:"seconds,omitempty" doc:"Length, once told"`
+	Channels  int64      `json:"channels,omitempty"`
+	ErrorCode string     `json:"error_code,omitempty"`
+}
+
+func viewConference(c *projections.Conference, now time.Time) Conference {
+	v := Conference{
+		AccountSid:   c.AccountSid,
+		Sid:          c.ConferenceSid,
+		FriendlyName: c.FriendlyName.Value,
+		Status:       c.Status(),
+		Created:      viewTime(c.Created),
+		Updated:      viewTime(c.Updated),
+		EndedBy:      projections.EndedBy(c),
+		Connected:    len(c.Live()),
+		Joined:       len(c.Participants),
+		Why:          projections.Why(c),
+	}
+	if c.Start != nil {
+		v.Started = viewTime(c.Start.At)
+	}
+	if c.End != nil {
+		v.Ended, v.Reason, v.EndingCall = viewTime(c.End.At), c.End.Reason, c.End.CallSid
+	} else if now.Sub(c.Updated.Time()) > staleAfter {
+		v.StaleSince = v.Updated
+	}
+	return v
+}
+
+func viewRecord(c *projections.Conference, now time.Time) Record {
+	v := Record{
+		Conference:          viewConference(c, now),
+		Participants:        make([]Participant, 0, len(c.Participants)),
+		Recordings:          make([]Recording, 0, len(c.Recordings)),
+		Gaps:                append([][2]int64{}, c.Gaps()...),
+		AnnouncementsEnded:  c.AnnouncementsEnded.Count(),
+		AnnouncementsFailed: c.AnnouncementsFailed.Count(),
+		Truncated:           c.Truncated,
+	}
+	if c.End != nil {
+		v.ReasonText = c.End.Text
+	}
+	for _, p := range c.Participants {
+		v.Participants = append(v.Participants, viewParticipant(c, p, now))
+	}
+	for _, r := range c.Recordings {
+		v.Recordings = append(v.Recordings, viewRecording(r))
+	}
+	return v
+}
+
+func viewParticipant(c *projections.Conference, p *projections.Participant, now time.Time) Participant {
+	flags, until := p.Flags.Value, projections.At(now)
+	v := Participant{
+		CallSid:                p.CallSid,
+		Label:                  p.Label.Value,
+		Connected:              c.End == nil && p.Live(),
+		Muted:                  flags.Muted,
+		Hold:                   flags.Hold,
+		Coaching:               flags.Coaching,
+		StartConferenceOnEnter: flags.StartConferenceOnEnter,
+		EndConferenceOnExit:    flags.EndConferenceOnExit,
+		Intervals:              []Interval{},
+		PresentSeconds:         c.PresentSeconds(p, until),
+		HeldSeconds:            c.HeldSeconds(p, until),
+		MutedSeconds:           c.MutedSeconds(p, until),
+	}
+	for _, i := range c.Intervals(p) {
+		v.Intervals = append(v.Intervals, Interval{viewTime(i.From), viewTime(i.Until)})
+	}
+	if p.Left != nil {
+		v.ReasonLeft, v.CallStatus = p.Left.Reason, p.Left.CallStatus
+	}
+	return v
+}
+
+func viewRecording(r *projections.Recording) Recording {
+	v := Recording{
+		Sid:       r.ResourceSid(),
+		URL:       r.URL,
+		Status:    r.Status(),
+		Started:   viewTime(r.StartedAt),
+		Channels:  r.Channels,
+		ErrorCode: r.ErrorCode,
+	}
+	if r.Duration >= 0 {
+		v.Seconds = &r.Duration
+	}
+	return v
+}
+
+// viewTime is nil for what was never told.
+func viewTime(i projections.Instant) *time.Time {
+	if i == 0 {
+		return nil
+	}
+	t := i.Time()
+	return &t
+}

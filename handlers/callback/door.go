@@ -1,0 +1,182 @@
+package callback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"gavel/events"
+	"gavel/internal/twilio"
+)
+
+// The door's paths, behind the public URL.
+const (
+	ConferencePath = "/twilio/conference"
+	RecordingPath  = "/twilio/recording"
+	EventsPath     = "/twilio/events"
+)
+
+// Journal is where events are kept for good.
+type Journal interface {
+	// Append returns nil once the entry is stored for good. The error wraps
+	// events.ErrUnavailable when the journal is known to be down, or the
+	// context's error when it ended first.
+	Append(ctx context.Context, conferenceSid string, e events.Entry) error
+}
+
+// DeadLetters is where genuine requests are kept that could not go on.
+type DeadLetters interface {
+	Put(ctx context.Context, d events.DeadLetter) error
+}
+
+// Config is what the door needs; all but Speech must be given.
+type Config struct {
+	// PublicURL is where Twilio reaches Gavel, "https://host[:port][/prefix]".
+	// A proxy is expected to take the prefix off.
+	PublicURL   string
+	Accounts    *twilio.Accounts
+	Journal     Journal
+	DeadLetters DeadLetters
+	Speech      SpeechPolicy
+	Log         *slog.Logger
+	Metrics     *Metrics
+	// Now is our clock.
+	Now func() time.Time
+}
+
+// Door answers Twilio.
+type Door struct {
+	cfg                           Config
+	conference, recording, stream endpoint
+	refusals                      *refusalLog
+	speech                        *speechLedger
+}
+
+// endpoint is one path of the door.
+type endpoint struct {
+	urls   twilio.URLs
+	source events.Source
+	// methods is POST and maybe GET, as the Allow header has it.
+	methods string
+	accept  func(*Door, *http.Request, *endpoint, time.Time) error
+}
+
+// New returns the door, an http.Handler for the three paths. Close it when the
+// server has stopped.
+func New(cfg Config) (*Door, error) {
+	if cfg.Accounts == nil || cfg.Journal == nil || cfg.DeadLetters == nil ||
+		cfg.Log == nil || cfg.Metrics == nil || cfg.Now == nil {
+		return nil, errors.New("make door: a part is missing")
+	}
+	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log)}
+	d.conference = endpoint{source: events.SourceCallback, methods: "GET, POST", accept: (*Door).acceptForm}
+	d.recording = endpoint{source: events.SourceRecording, methods: "GET, POST", accept: (*Door).acceptForm}
+	d.stream = endpoint{source: events.SourceEventStream, methods: "POST", accept: (*Door).acceptBatch}
+	for path, at := range map[string]*endpoint{
+		ConferencePath: &d.conference, RecordingPath: &d.recording, EventsPath: &d.stream,
+	} {
+		var err error
+		if at.urls, err = twilio.NewURLs(cfg.PublicURL, path); err != nil {
+			return nil, fmt.Errorf("make door: %w", err)
+		}
+	}
+	d.speech = newSpeechLedger(cfg)
+	return d, nil
+}
+
+// Close tells the journal which speech events were left out and not told yet.
+// Its error says that some were not, which later look like gaps.
+func (d *Door) Close(ctx context.Context) error { return d.speech.close(ctx) }
+
+// ServeHTTP answers one request. The response has no body: Twilio ignores it.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	at := d.endpoint(r)
+	if at == nil {
+		http.NotFound(w, r)
+		return
+	}
+	arrived := d.cfg.Now()
+	err := d.admit(r, at, arrived)
+	if err != nil {
+		d.no(w, r, at, err)
+	} else {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	d.cfg.Metrics.observe(d.cfg.Now().Sub(arrived))
+}
+
+// endpoint finds the path as it was sent: an escaped spelling of it is another.
+func (d *Door) endpoint(r *http.Request) *endpoint {
+	if r.URL.RawPath != "" {
+		return nil
+	}
+	switch r.URL.Path {
+	case ConferencePath:
+		return &d.conference
+	case RecordingPath:
+		return &d.recording
+	case EventsPath:
+		return &d.stream
+	}
+	return nil
+}
+
+// admit lets a request in while there is room.
+func (d *Door) admit(r *http.Request, at *endpoint, arrived time.Time) error {
+	defer d.cfg.Metrics.inFlight.Add(-1)
+	if d.cfg.Metrics.inFlight.Add(1) > maxInFlight {
+		return refuse(http.StatusServiceUnavailable, reasonInFlight)
+	}
+	if r.Method != http.MethodPost && (r.Method != http.MethodGet || at == &d.stream) {
+		return refuse(http.StatusMethodNotAllowed, reasonMethod)
+	}
+	return at.accept(d, r, at, arrived)
+}
+
+// no answers everything but 204.
+func (d *Door) no(w http.ResponseWriter, r *http.Request, at *endpoint, err error) {
+	var why *refusal
+	if !errors.As(err, &why) {
+		why = unavailable(err)
+	}
+	switch why.status {
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", at.methods)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	w.WriteHeader(why.status)
+	d.cfg.Metrics.countRefusal(why)
+	d.refusals.write(r.Context(), why, at, r.URL.RawQuery != "")
+}
+
+// keep brings a genuine event in good form into the journal, unless it is
+// speech that the settings leave out.
+func (d *Door) keep(ctx context.Context, e events.Entry, event *events.Event) error {
+	d.cfg.Metrics.countReceived(event.Kind)
+	if event.Kind.Speech() && !d.cfg.Speech.keeps(event.SequenceNumber) && d.speech.note(event) {
+		return nil
+	}
+	return d.cfg.Journal.Append(ctx, event.ConferenceSid, e)
+}
+
+// putAside keeps a genuine request that is out of form, and returns the
+// refusal to answer with.
+func (d *Door) putAside(ctx context.Context, letter events.DeadLetter, why *refusal) error {
+	why.account = letter.AccountSid
+	letter.Kind = events.Refused
+	letter.Reason = string(why.reason)
+	var fault *events.FormError
+	if errors.As(why.fault, &fault) {
+		letter.Field, letter.Reason = fault.Field, fault.Reason
+	}
+	if err := d.cfg.DeadLetters.Put(ctx, letter); err != nil {
+		lost := refuse(http.StatusServiceUnavailable, reasonDeadLetters).because(err)
+		lost.account = letter.AccountSid
+		return lost
+	}
+	return why
+}

@@ -1,0 +1,281 @@
+package callback_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/events"
+	"gavel/handlers/callback"
+	"gavel/internal/twilio"
+)
+
+func TestEntryHoldsWhatCame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	form := join().Encode()
+	wantStatus(t, w.post(t, callback.ConferencePath+"?queue=sales", join()), http.StatusNoContent)
+	if diff := cmp.Diff([]string{conference}, w.journal.sids); diff != "" {
+		t.Error(diff)
+	}
+	query := "queue=support&" + form
+	r := httptest.NewRequest(http.MethodGet, callback.RecordingPath+"?"+query, nil)
+	r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public+callback.RecordingPath+"?"+query, nil))
+	wantStatus(t, w.send(r), http.StatusNoContent)
+	want := []events.Entry{
+		{Source: events.SourceCallback, ReceivedAt: now, Query: "queue=sales", Form: form},
+		{Source: events.SourceRecording, ReceivedAt: now, Query: "queue=support", Form: form},
+	}
+	if diff := cmp.Diff(want, w.journal.taken()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDeadLetterHoldsWhatCame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	form := join("Muted", "maybe")
+	wantStatus(t, w.post(t, callback.ConferencePath+"?queue=sales", form), http.StatusForbidden)
+	want := []events.DeadLetter{{
+		Kind: events.Refused, AccountSid: account, Reason: "is neither true nor false", Field: "Muted",
+		ReceivedAt: now, Source: events.SourceCallback, Query: "queue=sales", Form: form.Encode(),
+	}}
+	if diff := cmp.Diff(want, w.letters.taken()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestGenuineIsNeverThrownAway: what Twilio signed is answered 503 when it can
+// be kept neither as an event nor as a dead letter.
+func TestGenuineIsNeverThrownAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.letters.fail = events.ErrUnavailable
+	resp := w.post(t, callback.ConferencePath, join("Muted", "maybe"))
+	wantStatus(t, resp, http.StatusServiceUnavailable)
+	if resp.Header.Get("Retry-After") == "" || w.counted(t, "gavel_unavailable_total", "dead-letters") != 1 {
+		t.Errorf("no Retry-After, or not counted: %v\n%s", resp.Header, w.log)
+	}
+}
+
+func TestJournalTrouble(t *testing.T) {
+	t.Parallel()
+	for reason, err := range map[string]error{
+		"journal-unavailable": fmt.Errorf("append group: %w", events.ErrUnavailable),
+		"journal-budget":      fmt.Errorf("append group: %w", context.DeadlineExceeded),
+		"journal-error":       errors.New("append group: something else"),
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.journal.failWith(func(context.Context, events.Entry) error { return err })
+			resp := w.post(t, callback.ConferencePath, join())
+			wantStatus(t, resp, http.StatusServiceUnavailable)
+			if resp.Header.Get("Retry-After") == "" || w.counted(t, "gavel_unavailable_total", reason) != 1 {
+				t.Errorf("no Retry-After, or not counted as %s: %s", reason, w.log)
+			}
+		})
+	}
+}
+
+// TestBudget: a journal that never answers costs a request 12 s and no more.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.journal.failWith(func(ctx context.Context, _ events.Entry) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		begun := time.Now()
+		wantStatus(t, w.post(t, callback.ConferencePath, join()), http.StatusServiceUnavailable)
+		if waited := time.Since(begun); waited != callback.AppendBudget {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
+// TestAnswerComesAfterTheJournal: no 204 before Append has returned.
+func TestAnswerComesAfterTheJournal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stored, answered := make(chan struct{}), make(chan int)
+		w.journal.failWith(func(context.Context, events.Entry) error { <-stored; return nil })
+		go func() { answered <- w.post(t, callback.ConferencePath, join()).StatusCode }()
+		synctest.Wait()
+		select {
+		case status := <-answered:
+			t.Fatalf("answered %d before the event was stored", status)
+		default:
+		}
+		close(stored)
+		if status := <-answered; status != http.StatusNoContent {
+			t.Errorf("answered %d", status)
+		}
+	})
+}
+
+func TestInFlightCap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const room = 10_000
+	stored := make(chan struct{})
+	entered := make(chan struct{}, room)
+	w.journal.failWith(func(context.Context, events.Entry) error {
+		entered <- struct{}{}
+		<-stored
+		return nil
+	})
+	var waiting sync.WaitGroup
+	for range room {
+		waiting.Go(func() {
+			if status := w.post(t, callback.ConferencePath, join()).StatusCode; status != http.StatusNoContent {
+				t.Errorf("within the cap: %d", status)
+			}
+		})
+	}
+	for range room {
+		<-entered
+	}
+	resp := w.post(t, callback.ConferencePath, join())
+	wantStatus(t, resp, http.StatusServiceUnavailable)
+	if resp.Header.Get("Retry-After") == "" || w.counted(t, "gavel_unavailable_total", "in-flight") != 1 {
+		t.Errorf("no Retry-After, or not counted: %s", w.log)
+	}
+	close(stored)
+	waiting.Wait()
+	wantStatus(t, w.post(t, callback.ConferencePath, join()), http.StatusNoContent)
+}
+
+func TestBodySizes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pad := func(size int) url.Values {
+		form := join("Padding", "")
+		form.Set("Padding", strings.Repeat("x", size-len(form.Encode())))
+		return form
+	}
+	wantStatus(t, w.post(t, callback.ConferencePath, pad(64<<10)), http.StatusNoContent)
+	wantStatus(t, w.post(t, callback.ConferencePath, pad(64<<10+1)), http.StatusRequestEntityTooLarge)
+	// Without a length told, the body is read up to the cap.
+	r := httptest.NewRequest(http.MethodPost, callback.ConferencePath, io.MultiReader(strings.NewReader(pad(64<<10+1).Encode())))
+	r.ContentLength = -1
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public, nil))
+	wantStatus(t, w.send(r), http.StatusRequestEntityTooLarge)
+	r = httptest.NewRequest(http.MethodPost, callback.ConferencePath, io.MultiReader(strings.NewReader("AccountSid="), brokenReader{}))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public, nil))
+	wantStatus(t, w.send(r), http.StatusBadRequest)
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
+
+// TestAccountsKeepApart: who can sign for one account cannot speak for another.
+func TestAccountsKeepApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	wantStatus(t, w.post(t, callback.ConferencePath, join("AccountSid", other)), http.StatusForbidden)
+	if got := w.counted(t, "gavel_refused_total", "signature"); got != 1 {
+		t.Errorf("counted %v refusals by signature", got)
+	}
+}
+
+// TestWrongSettings: a door that could not work is not built.
+func TestWrongSettings(t *testing.T) {
+	t.Parallel()
+	if _, err := callback.New(callback.Config{}); err == nil {
+		t.Error("a door without parts was built")
+	}
+	w := newWorld(t)
+	cfg := callback.Config{
+		PublicURL: "https://user:canary@hooks.example.com", Accounts: &twilio.Accounts{}, Journal: w.journal,
+		DeadLetters: w.letters, Log: newLog(w), Metrics: newMetrics(), Now: time.Now,
+	}
+	if _, err := callback.New(cfg); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a public URL with a password: %v", err)
+	}
+}
+
+// TestNothingPrivateLeaves sends people's names and numbers by every way that
+// ends in a log line or a metric.
+func TestNothingPrivateLeaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const name, number = "canary-name", "+14155550100"
+	private := func(changes ...string) url.Values {
+		return join(append([]string{"FriendlyName", name, "ParticipantLabel", number}, changes...)...)
+	}
+	for _, form := range []url.Values{
+		private(), private("Muted", number), private("CallSid", name), private("Timestamp", "-"),
+		private("AccountSid", name), private(name+" "+number, "1"), private("StatusCallbackEvent", name),
+		private("ConferenceSid", number), private("AnnounceUrl", "https://"+name+"CallSidEndingConference"+call),
+	} {
+		w.post(t, callback.ConferencePath, form)
+		w.post(t, callback.ConferencePath+"?caller="+url.QueryEscape(number), form)
+		unsigned := httptest.NewRequest(http.MethodGet, callback.ConferencePath+"?"+form.Encode(), nil)
+		unsigned.Header.Set(twilio.SignatureHeader, twilio.Sign(name, public, nil))
+		w.send(unsigned)
+	}
+	w.journal.failWith(func(context.Context, events.Entry) error { return events.ErrUnavailable })
+	w.post(t, callback.ConferencePath, private())
+	left := w.log.String() + w.exposition(t)
+	if !strings.Contains(left, "callback refused") {
+		t.Fatal("nothing was logged; the test shows nothing")
+	}
+	signature := twilio.Sign(token, public+callback.ConferencePath, params(t, private().Encode()))
+	for _, secret := range []string{name, number, number[1:], url.QueryEscape(number), token, otherToken, signature} {
+		if strings.Contains(left, secret) {
+			t.Errorf("%q left the door:\n%s", secret, left)
+		}
+	}
+}
+
+// TestJunkDoesNotFillTheLog: metrics count every refusal, the log is bounded.
+func TestJunkDoesNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 1000 {
+		w.send(httptest.NewRequest(http.MethodPost, callback.ConferencePath, nil))
+	}
+	if lines := strings.Count(w.log.String(), "\n"); lines > 300 {
+		t.Errorf("%d lines for 1000 refusals", lines)
+	}
+	if got := w.counted(t, "gavel_refused_total", "signature-missing"); got != 1000 {
+		t.Errorf("counted %v", got)
+	}
+}
+
+// TestKeyOfTheRingIsCounted: a rotation is over when nothing comes by the old
+// key any more.
+func TestKeyOfTheRingIsCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(cfg *callback.Config) {
+		accounts, err := twilio.NewAccounts([]twilio.Account{{Sid: account, Tokens: twilio.KeyRing{Current: "new", Previous: token}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Accounts = accounts
+	})
+	wantStatus(t, w.post(t, callback.ConferencePath, join()), http.StatusNoContent)
+	if got := w.counted(t, "gavel_key_matched_total", "previous"); got != 1 {
+		t.Errorf("counted %v", got)
+	}
+	if got := w.counted(t, "gavel_received_total", "participant-join"); got != 1 {
+		t.Errorf("received %v", got)
+	}
+}

@@ -1,0 +1,179 @@
+package callback
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gavel/events"
+	"gavel/internal/twilio"
+)
+
+// Media types of an Event Streams batch; the first is what Twilio sends.
+var batchTypes = []string{
+	"application/json", "application/cloudevents-batch+json", "application/cloudevents+json",
+}
+
+// callbackType opens the types of items that carry a callback's own parameters
+// (Event Streams, "Voice status callback" event types).
+const callbackType = "com.twilio.voice.status-callback."
+
+// item is one CloudEvent of a batch, as far as it is needed.
+type item struct {
+	Type string `json:"type"`
+	Data struct {
+		Request struct {
+			Parameters map[string]string `json:"parameters"`
+		} `json:"request"`
+	} `json:"data"`
+}
+
+// batch is a genuine Event Streams request.
+type batch struct {
+	accounts []twilio.Verified
+	arrived  time.Time
+}
+
+// acceptBatch takes an Event Streams request. It is signed over its URL, which
+// holds the body's hash. One bad item does not hold up the others: Twilio would
+// send the whole batch again, for ever or never.
+func (d *Door) acceptBatch(r *http.Request, at *endpoint, arrived time.Time) error {
+	sig, err := signatureOf(r)
+	if err != nil {
+		return err
+	}
+	if err := checkBody(r, maxBatch, batchTypes...); err != nil {
+		return err
+	}
+	own, sum, hashed := twilio.BodyHash(r.URL.RawQuery)
+	if !hashed {
+		return refuse(http.StatusForbidden, reasonBodyHash)
+	}
+	b := batch{arrived: arrived, accounts: d.cfg.Accounts.VerifyJSON(sig, at.urls, r.URL.RawQuery)}
+	if len(b.accounts) == 0 {
+		return refuse(http.StatusForbidden, reasonSignature)
+	}
+	d.cfg.Metrics.byKey[b.accounts[0].Key].Inc()
+	body, err := readBody(r, nil, maxBatch)
+	if err != nil {
+		return err
+	}
+	if sha256.Sum256(body) != sum {
+		return refuse(http.StatusForbidden, reasonBodyHash).of(b.accounts[0].Account)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), AppendBudget)
+	defer cancel()
+	if own != "" && !b.lists(own) {
+		fault := &events.FormError{Field: "query", Reason: "is not listed for the account"}
+		return d.putAside(ctx, b.letter(body), refuse(http.StatusForbidden, reasonQuery).because(fault))
+	}
+	return d.acceptItems(ctx, &b, body)
+}
+
+// acceptItems takes the items of a genuine batch, all at once so that they
+// share the journal's groups. An error asks Twilio for the whole batch again,
+// and what went in twice folds to nothing.
+func (d *Door) acceptItems(ctx context.Context, b *batch, body []byte) error {
+	items, err := split(body)
+	if err != nil {
+		return d.setAside(ctx, b, body, err)
+	}
+	var work errgroup.Group
+	work.SetLimit(maxTogether)
+	for _, raw := range items {
+		work.Go(func() error { return d.acceptItem(ctx, b, raw) })
+	}
+	return work.Wait()
+}
+
+// split cuts a batch, or a single event, into its items.
+func split(body []byte) ([]json.RawMessage, error) {
+	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
+		return []json.RawMessage{body}, nil
+	}
+	var items []json.RawMessage
+	if err := json.Unmarshal(body, &items); err != nil {
+		return nil, &events.FormError{Field: "body", Reason: "is no JSON array of events"}
+	}
+	return items, nil
+}
+
+// acceptItem takes one item.
+func (d *Door) acceptItem(ctx context.Context, b *batch, raw []byte) error {
+	var it item
+	if err := json.Unmarshal(raw, &it); err != nil {
+		return d.setAside(ctx, b, raw, errItem)
+	}
+	if !strings.HasPrefix(it.Type, callbackType) {
+		d.cfg.Metrics.streamItems.WithLabelValues("ignored").Inc()
+		return nil
+	}
+	entry := events.Entry{Source: events.SourceEventStream, ReceivedAt: b.arrived, Form: it.form()}
+	event, err := events.Parse(entry)
+	if err != nil {
+		return d.setAside(ctx, b, raw, err)
+	}
+	if !b.covers(event.AccountSid) {
+		return d.setAside(ctx, b, raw, errForeign)
+	}
+	if err := d.keep(ctx, entry, &event); err != nil {
+		return fmt.Errorf("append item: %w", err)
+	}
+	d.cfg.Metrics.streamItems.WithLabelValues("accepted").Inc()
+	return nil
+}
+
+var (
+	errItem = &events.FormError{Field: "item", Reason: "is no CloudEvent with a callback's parameters"}
+	// errForeign: who can sign for one account must not speak for another.
+	errForeign = &events.FormError{Field: "AccountSid", Reason: "is not the account whose key signed"}
+)
+
+// form writes the parameters as a form, sorted by name.
+func (it *item) form() string {
+	var params events.Params
+	for _, name := range slices.Sorted(maps.Keys(it.Data.Request.Parameters)) {
+		params = append(params, events.Param{Name: name, Value: it.Data.Request.Parameters[name]})
+	}
+	return params.Encode()
+}
+
+// setAside keeps a bad item; only when it cannot be kept is that an error.
+func (d *Door) setAside(ctx context.Context, b *batch, raw []byte, fault error) error {
+	d.cfg.Metrics.streamItems.WithLabelValues("dead").Inc()
+	why := refuse(http.StatusForbidden, reasonForm).because(fault)
+	err := d.putAside(ctx, b.letter(raw), why)
+	if errors.Is(err, why) {
+		return nil
+	}
+	return err
+}
+
+func (b *batch) letter(raw []byte) events.DeadLetter {
+	return events.DeadLetter{
+		AccountSid: b.accounts[0].Account.Sid,
+		ReceivedAt: b.arrived,
+		Source:     events.SourceEventStream,
+		Raw:        raw[:min(len(raw), maxRaw)],
+	}
+}
+
+// lists reports whether an account that signed lists the query.
+func (b *batch) lists(query string) bool {
+	return slices.ContainsFunc(b.accounts, func(v twilio.Verified) bool { return v.Account.ListsQuery(query) })
+}
+
+// covers reports whether the account is one that signed.
+func (b *batch) covers(accountSid string) bool {
+	return slices.ContainsFunc(b.accounts, func(v twilio.Verified) bool { return v.Account.Sid == accountSid })
+}

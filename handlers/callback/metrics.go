@@ -1,0 +1,102 @@
+package callback
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/events"
+	"gavel/internal/twilio"
+)
+
+// Metrics count what comes to the door and how it is answered. Labels hold no
+// value of a request.
+type Metrics struct {
+	received     *prometheus.CounterVec
+	refused      *prometheus.CounterVec
+	shed         *prometheus.CounterVec
+	matched      *prometheus.CounterVec
+	streamItems  *prometheus.CounterVec
+	speech       prometheus.Counter
+	speechUntold prometheus.Gauge
+	seconds      prometheus.Histogram
+	inFlight     atomic.Int64
+
+	// byKind are the counters of received, resolved once: looking one up by
+	// label for every callback costs more than counting.
+	byKind map[events.Kind]prometheus.Counter
+	other  prometheus.Counter
+	byKey  map[twilio.KeyName]prometheus.Counter
+}
+
+// labelled are the kinds that have a label of their own; a tenant can invent
+// others without end.
+var labelled = []events.Kind{
+	events.ConferenceStart, events.ConferenceEnd, events.ParticipantJoin, events.ParticipantLeave,
+	events.ParticipantMute, events.ParticipantUnmute, events.ParticipantHold, events.ParticipantUnhold,
+	events.ParticipantModify, events.ParticipantSpeechStart, events.ParticipantSpeechStop,
+	events.AnnouncementEnd, events.AnnouncementFail, events.ConferenceRecordEnd,
+	"recording-in-progress", "recording-completed", "recording-absent", "recording-failed",
+}
+
+// NewMetrics registers the door's metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		received: counters("gavel_received_total",
+			"Genuine callbacks in good form, by event.", "event"),
+		refused: counters("gavel_refused_total",
+			"Callbacks refused, by reason.", "reason"),
+		shed: counters("gavel_unavailable_total",
+			"Callbacks answered 503, by reason. Each may be lost: reconcile.", "reason"),
+		matched: counters("gavel_key_matched_total",
+			"Genuine callbacks, by the key of the ring that signed them.", "key"),
+		streamItems: counters("gavel_event_streams_items_total",
+			"Items of Event Streams batches, by what became of them.", "outcome"),
+		speech: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gavel_speech_dropped_total", Help: "Speech events left out on purpose."}),
+		speechUntold: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gavel_speech_untold_conferences", Help: "Conferences whose dropped speech numbers the journal does not know yet."}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gavel_door_seconds", Help: "From a callback's arrival to its answer.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 12}}),
+		byKind: map[events.Kind]prometheus.Counter{},
+		byKey:  map[twilio.KeyName]prometheus.Counter{},
+	}
+	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gavel_in_flight", Help: "Callbacks being worked on."},
+		func() float64 { return float64(m.inFlight.Load()) })
+	reg.MustRegister(m.received, m.refused, m.shed, m.matched, m.streamItems,
+		m.speech, m.speechUntold, m.seconds, inFlight)
+	for _, kind := range labelled {
+		m.byKind[kind] = m.received.WithLabelValues(string(kind))
+	}
+	m.other = m.received.WithLabelValues("other")
+	for _, key := range []twilio.KeyName{twilio.Current, twilio.Next, twilio.Previous} {
+		m.byKey[key] = m.matched.WithLabelValues(string(key))
+	}
+	return m
+}
+
+func counters(name, help, label string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+}
+
+func (m *Metrics) countReceived(kind events.Kind) {
+	if c, ok := m.byKind[kind]; ok {
+		c.Inc()
+		return
+	}
+	m.other.Inc()
+}
+
+func (m *Metrics) countRefusal(r *refusal) {
+	if r.status == http.StatusServiceUnavailable {
+		m.shed.WithLabelValues(string(r.reason)).Inc()
+		return
+	}
+	m.refused.WithLabelValues(string(r.reason)).Inc()
+}
+
+func (m *Metrics) observe(d time.Duration) { m.seconds.Observe(d.Seconds()) }

@@ -1,0 +1,133 @@
+package callback
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"gavel/events"
+	"gavel/internal/twilio"
+)
+
+// reason is the class of a "no", for metrics and logs.
+type reason string
+
+// Every reason the door knows.
+const (
+	reasonMethod      reason = "method"
+	reasonContentType reason = "content-type"
+	reasonTooLarge    reason = "too-large"
+	reasonBody        reason = "body"              // could not be read
+	reasonNoSignature reason = "signature-missing" // or there twice
+	reasonMalformed   reason = "signature-form"
+	reasonEncoding    reason = "encoding" // a form that is none, before it could be verified
+	reasonAccount     reason = "account"  // not configured here
+	reasonSignature   reason = "signature"
+	reasonBodyHash    reason = "body-hash"
+	reasonQuery       reason = "query" // genuine, but not listed
+	reasonForm        reason = "form"  // genuine, but out of form
+
+	reasonInFlight    reason = "in-flight"
+	reasonUnavailable reason = "journal-unavailable"
+	reasonBudget      reason = "journal-budget" // or the caller left
+	reasonJournal     reason = "journal-error"
+	reasonDeadLetters reason = "dead-letters"
+)
+
+// refusal is an answer other than 2xx.
+type refusal struct {
+	status int
+	reason reason
+	// account is the configured account concerned, if known.
+	account string
+	// fault says more; it never holds a parameter's value.
+	fault error
+}
+
+// Error names the reason.
+func (r *refusal) Error() string {
+	if r.fault == nil {
+		return string(r.reason)
+	}
+	return string(r.reason) + ": " + r.fault.Error()
+}
+
+// Unwrap returns the fault.
+func (r *refusal) Unwrap() error { return r.fault }
+
+func refuse(status int, why reason) *refusal { return &refusal{status: status, reason: why} }
+
+// of adds the account concerned.
+func (r *refusal) of(a *twilio.Account) *refusal {
+	r.account = a.Sid
+	return r
+}
+
+// because adds what was wrong.
+func (r *refusal) because(fault error) *refusal {
+	r.fault = fault
+	return r
+}
+
+// unavailable sorts the journal's errors into answers.
+func unavailable(err error) *refusal {
+	switch {
+	case errors.Is(err, events.ErrUnavailable):
+		return refuse(http.StatusServiceUnavailable, reasonUnavailable).because(err)
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
+		return refuse(http.StatusServiceUnavailable, reasonBudget).because(err)
+	}
+	return refuse(http.StatusServiceUnavailable, reasonJournal).because(err)
+}
+
+// Refusals are logged up to this rate; metrics count all of them. Anybody can
+// send junk, and a disk full of lines about it would be their success.
+const (
+	linesPerSecond = 10
+	linesAtOnce    = 100
+)
+
+// refusalLog writes one line for a refusal.
+type refusalLog struct {
+	log     *slog.Logger
+	limit   *rate.Limiter
+	skipped atomic.Int64
+}
+
+func newRefusalLog(log *slog.Logger) *refusalLog {
+	return &refusalLog{log: log, limit: rate.NewLimiter(linesPerSecond, linesAtOnce)}
+}
+
+// write tells which URL was expected, because a wrong public URL is the usual
+// cause of a wrong signature. Queries are not shown: on a GET they hold every
+// parameter.
+func (l *refusalLog) write(ctx context.Context, r *refusal, at *endpoint, hasQuery bool) {
+	if !l.limit.Allow() {
+		l.skipped.Add(1)
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("reason", string(r.reason)),
+		slog.Int("status", r.status),
+		slog.String("expected_url", at.urls.String()),
+		slog.Bool("with_query", hasQuery),
+	}
+	if r.account != "" {
+		attrs = append(attrs, slog.String("account_sid", r.account))
+	}
+	if r.fault != nil {
+		attrs = append(attrs, slog.String("fault", r.fault.Error()))
+	}
+	if n := l.skipped.Swap(0); n > 0 {
+		attrs = append(attrs, slog.Int64("lines_skipped", n))
+	}
+	level := slog.LevelWarn
+	if r.status == http.StatusServiceUnavailable {
+		level = slog.LevelError
+	}
+	l.log.LogAttrs(ctx, level, "callback refused", attrs...)
+}

@@ -1,0 +1,91 @@
+package callback
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"gavel/internal/twilio"
+)
+
+// signatureOf reads the one signature header.
+func signatureOf(r *http.Request) (sig twilio.Signature, err error) {
+	values := r.Header[twilio.SignatureHeader]
+	if len(values) != 1 {
+		return sig, refuse(http.StatusForbidden, reasonNoSignature)
+	}
+	sig, ok := twilio.ParseSignature(values[0])
+	if !ok {
+		return sig, refuse(http.StatusForbidden, reasonMalformed)
+	}
+	return sig, nil
+}
+
+// checkBody refuses what need not be read: another media type, a coded body,
+// more than limit bytes.
+func checkBody(r *http.Request, limit int64, types ...string) error {
+	if !typed(r.Header["Content-Type"], types) || r.Header["Content-Encoding"] != nil {
+		return refuse(http.StatusUnsupportedMediaType, reasonContentType)
+	}
+	if r.ContentLength > limit {
+		return refuse(http.StatusRequestEntityTooLarge, reasonTooLarge)
+	}
+	return nil
+}
+
+// typed reports whether the one Content-Type is among types, in UTF-8.
+func typed(values, types []string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	if values[0] == types[0] {
+		return true
+	}
+	media, params, err := mime.ParseMediaType(values[0])
+	if err != nil || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
+		return false
+	}
+	for _, t := range types {
+		if media == t {
+			return true
+		}
+	}
+	return false
+}
+
+// errBody stands for what net/http says about a broken body, which can quote
+// it.
+var errBody = errors.New("body could not be read")
+
+// readBody reads the whole body into room, which grows with what has come, not
+// with what the sender says will come.
+func readBody(r *http.Request, room []byte, limit int64) ([]byte, error) {
+	body, err := readAll(r.Body, room, limit)
+	switch {
+	case err != nil:
+		return body, refuse(http.StatusBadRequest, reasonBody).because(errBody)
+	case int64(len(body)) > limit:
+		return body, refuse(http.StatusRequestEntityTooLarge, reasonTooLarge)
+	}
+	return body, nil
+}
+
+// readAll reads until the end, or one byte beyond limit.
+func readAll(from io.Reader, into []byte, limit int64) ([]byte, error) {
+	for int64(len(into)) <= limit {
+		if len(into) == cap(into) {
+			into = append(into, 0)[:len(into)]
+		}
+		n, err := from.Read(into[len(into):cap(into)])
+		into = into[:len(into)+n]
+		if err == io.EOF {
+			return into, nil
+		}
+		if err != nil {
+			return into, err
+		}
+	}
+	return into, nil
+}

@@ -1,0 +1,148 @@
+package callback_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gavel/events"
+	"gavel/internal/twilio"
+)
+
+// story is one file of testdata/requests: what Twilio signed, what was sent
+// with that signature, and what becomes of it.
+type story struct {
+	status, reason, dead string
+	unsigned             bool
+	genuine              string // the request that Twilio signed; empty: the one sent
+	sent                 string
+}
+
+func readStory(t *testing.T, path string) story {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, _ := strings.Cut(string(raw), "--- ")
+	var s story
+	for line := range strings.Lines(head) {
+		word, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch word {
+		case "want":
+			s.status, s.reason, _ = strings.Cut(value, " ")
+		case "dead":
+			s.dead = value
+		case "unsigned":
+			s.unsigned = true
+		}
+	}
+	if before, after, ok := strings.Cut(rest, "--- sent\n"); ok {
+		s.genuine, rest = strings.TrimPrefix(before, "genuine\n"), after
+	}
+	s.sent = strings.TrimSuffix(strings.TrimPrefix(rest, "sent\n"), "\n")
+	return s
+}
+
+// signature is what Twilio sends with the genuine request.
+func (s story) signature(t *testing.T) string {
+	t.Helper()
+	request := s.genuine
+	if request == "" {
+		request = s.sent
+	}
+	head, body, _ := strings.Cut(strings.TrimSuffix(request, "\n"), "\n\n")
+	words := strings.Fields(head)
+	if words[0] == http.MethodGet {
+		return twilio.Sign(token, public+words[1], nil)
+	}
+	signed, err := events.ParseForm(body, 1000)
+	if err != nil {
+		t.Fatalf("what Twilio signed is no form: %v", err)
+	}
+	return twilio.Sign(token, public+words[1], signed)
+}
+
+// bytes is the request on the wire.
+func (s story) bytes(t *testing.T) string {
+	t.Helper()
+	head, body, _ := strings.Cut(s.sent, "\n\n")
+	if !strings.Contains(head, twilio.SignatureHeader) && !s.unsigned {
+		head += "\n" + twilio.SignatureHeader + ": {signature}"
+	}
+	if strings.Contains(head, "{signature}") {
+		head = strings.Replace(head, "{signature}", s.signature(t), 1)
+	}
+	if body != "" {
+		head += fmt.Sprintf("\nContent-Length: %d", len(body))
+	}
+	return strings.ReplaceAll(head+"\nConnection: close\n\n", "\n", "\r\n") + body
+}
+
+// TestRequests sends every file of testdata/requests over a real connection.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/requests/*.http")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no requests: %v", err)
+	}
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".http"), func(t *testing.T) {
+			t.Parallel()
+			s, w := readStory(t, path), newWorld(t)
+			server := httptest.NewServer(w.door)
+			defer server.Close()
+			resp := dial(t, server.Listener.Addr().String(), s.bytes(t))
+			if got := fmt.Sprint(resp.StatusCode); got != s.status {
+				t.Errorf("answered %s, want %s", got, s.status)
+			}
+			w.wantOutcome(t, s, resp)
+		})
+	}
+}
+
+func dial(t *testing.T, address, request string) *http.Response {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := conn.Write([]byte(request)); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// wantOutcome compares everything that a request leaves behind.
+func (w *world) wantOutcome(t *testing.T, s story, resp *http.Response) {
+	t.Helper()
+	entries, dead := w.journal.taken(), w.letters.taken()
+	if accepted := s.status == "204"; accepted != (len(entries) == 1) || len(entries) > 1 {
+		t.Errorf("%d entries in the journal", len(entries))
+	}
+	if (s.dead != "") != (len(dead) == 1) || len(dead) == 1 && dead[0].Field != s.dead {
+		t.Errorf("dead letters: %+v, want one about %q", dead, s.dead)
+	}
+	if s.reason != "" {
+		if got := w.counted(t, "gavel_refused_total", s.reason); got != 1 {
+			t.Errorf("refused for %s: counted %v\n%s", s.reason, got, w.log)
+		}
+		if !strings.Contains(w.log.String(), "reason="+s.reason) || !strings.Contains(w.log.String(), "expected_url="+public+"/twilio/") {
+			t.Errorf("the log does not say why: %s", w.log)
+		}
+	}
+	if allow := resp.Header.Get("Allow"); (s.status == "405") != (allow == "GET, POST") {
+		t.Errorf("Allow: %q", allow)
+	}
+}

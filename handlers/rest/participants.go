@@ -1,0 +1,120 @@
+package rest
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// history is Gavel's own parameter: with it, those who left are there too, of
+// ended conferences as well. Twilio tells only who is connected now.
+const history = "GavelHistory"
+
+// listParticipants answers GET .../Participants.json, newest first. Twilio says
+// that it sorts by date_created, not in which direction; this is the one of
+// its conferences.
+func listParticipants(c *projections.Conference, t target, q url.Values) ([]byte, error) {
+	f := &filters{q: q}
+	keep, err := participantFilter(f, c)
+	if err != nil {
+		return nil, err
+	}
+	p, err := parsePaging(q, "CA")
+	if err != nil {
+		return nil, err
+	}
+	sid := func(p *projections.Participant) string { return p.CallSid }
+	items, more, err := cut(newestParticipants(c), sid, keep, p)
+	if err != nil {
+		return nil, err
+	}
+	return list[*projections.Participant]{
+		key: "participants", path: t.path, filters: f.kept, paging: p,
+		items: items, more: more, sid: sid,
+		append: func(b []byte, p *projections.Participant) []byte {
+			return projections.AppendParticipant(b, c, p)
+		},
+	}.appendTo(nil), nil
+}
+
+// participantFilter reads the filters of the list of participants.
+func participantFilter(f *filters, c *projections.Conference) (func(*projections.Participant) bool, error) {
+	muted, err := f.flag("Muted")
+	if err != nil {
+		return nil, err
+	}
+	hold, err := f.flag("Hold")
+	if err != nil {
+		return nil, err
+	}
+	coaching, err := f.flag("Coaching")
+	if err != nil {
+		return nil, err
+	}
+	all, err := f.flag(history)
+	if err != nil {
+		return nil, err
+	}
+	return func(p *projections.Participant) bool {
+		flags := p.Flags.Value
+		return (wants(all) || connected(c, p)) &&
+			passes(muted, flags.Muted) && passes(hold, flags.Hold) && passes(coaching, flags.Coaching)
+	}, nil
+}
+
+func wants(flag *bool) bool { return flag != nil && *flag }
+
+func passes(want *bool, is bool) bool { return want == nil || *want == is }
+
+func connected(c *projections.Conference, p *projections.Participant) bool {
+	return c.End == nil && p.Live()
+}
+
+func newestParticipants(c *projections.Conference) []*projections.Participant {
+	all := slices.Clone(c.Participants)
+	slices.SortFunc(all, func(a, b *projections.Participant) int {
+		return cmp.Or(cmp.Compare(b.Created, a.Created), strings.Compare(b.CallSid, a.CallSid))
+	})
+	return all
+}
+
+// fetchParticipant answers GET .../Participants/{CallSid or label}.json.
+func fetchParticipant(c *projections.Conference, t target, q url.Values) ([]byte, error) {
+	f := &filters{q: q}
+	all, err := f.flag(history)
+	if err != nil {
+		return nil, err
+	}
+	p := findParticipant(c, t.member, wants(all))
+	if p == nil {
+		return nil, projections.ErrNotFound
+	}
+	return projections.AppendParticipant(nil, c, p), nil
+}
+
+// findParticipant looks a leg up by CallSid or by label; no label looks like a
+// CallSid (Twilio error 16024). Of several legs that had the label, the one
+// that is connected comes first, then the newest.
+func findParticipant(c *projections.Conference, member string, gone bool) *projections.Participant {
+	isSid := events.IsSid("CA", member)
+	if isSid {
+		member = events.CanonicalSid(member)
+	}
+	var left *projections.Participant
+	for _, p := range newestParticipants(c) {
+		if isSid && p.CallSid != member || !isSid && p.Label.Value != member {
+			continue
+		}
+		if connected(c, p) {
+			return p
+		}
+		if left == nil && gone {
+			left = p
+		}
+	}
+	return left
+}

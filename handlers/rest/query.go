@@ -1,0 +1,116 @@
+package rest
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"gavel/projections"
+)
+
+// filters reads the filters of a list and keeps those that count, encoded and
+// in the order read, for the URIs of its pages.
+type filters struct {
+	q    url.Values
+	kept []string
+}
+
+// keep notes a filter for the page URIs.
+func (f *filters) keep(name, value string) {
+	f.kept = append(f.kept, url.QueryEscape(name)+"="+url.QueryEscape(value))
+}
+
+// text returns the value of name; an empty one is no filter.
+func (f *filters) text(name string) (string, bool) {
+	value := f.q.Get(name)
+	if value == "" {
+		return "", false
+	}
+	f.keep(name, value)
+	return value, true
+}
+
+// flag returns the value of a filter that is true or false; nil is no filter.
+func (f *filters) flag(name string) (*bool, error) {
+	value, ok := f.text(name)
+	if !ok {
+		return nil, nil
+	}
+	on := value == "true"
+	if !on && value != "false" {
+		return nil, badRequest(name + " must be true or false")
+	}
+	return &on, nil
+}
+
+// The comparisons of a date, as they end a parameter's name: "DateCreated>=
+// 2021-01-01" on the wire is the name "DateCreated>" and a value.
+const (
+	onDay  = ""
+	before = "<"
+	after  = ">"
+)
+
+// span reads the three parameters of a date. All that are given count.
+func (f *filters) span(name string) (projections.Span, error) {
+	var span projections.Span
+	for _, comparison := range []string{onDay, before, after} {
+		for _, value := range f.q[name+comparison] {
+			if value == "" {
+				continue
+			}
+			if err := f.narrow(&span, name, comparison, value); err != nil {
+				return span, err
+			}
+		}
+	}
+	return span, nil
+}
+
+// narrow applies one date. A value may carry the comparison itself
+// ("DateCreated=>=2021-01-01"), as Twilio's announcement of 2019 writes it.
+func (f *filters) narrow(span *projections.Span, name, comparison, value string) error {
+	if comparison == onDay && len(value) > 1 && value[1] == '=' && strings.Contains(before+after, value[:1]) {
+		comparison, value = value[:1], value[2:]
+	}
+	day, err := time.Parse(time.DateOnly, value)
+	if err != nil {
+		return badRequest(name + " must be a date, YYYY-MM-DD")
+	}
+	f.keep(name+comparison, value)
+	*span = intersect(*span, spanOf(comparison, projections.Instant(day.Unix())))
+	return nil
+}
+
+// spanOf is what a comparison with a day means, given its midnight, UTC: ">" is
+// at or after that moment and "<" at or before it, so that of the day named
+// only the first second is in (Twilio, REST API: read multiple Conference
+// resources).
+func spanOf(comparison string, midnight projections.Instant) projections.Span {
+	const day = projections.Instant(24 * 60 * 60)
+	switch comparison {
+	case before:
+		return projections.Span{To: closed(midnight)}
+	case after:
+		return projections.Span{From: midnight}
+	}
+	return projections.Span{From: midnight, To: closed(midnight + day - 1)}
+}
+
+// closed keeps an upper bound from being zero, which would be none.
+func closed(to projections.Instant) projections.Instant {
+	if to == 0 {
+		return -1
+	}
+	return to
+}
+
+func intersect(a, b projections.Span) projections.Span {
+	if b.From != 0 && (a.From == 0 || b.From > a.From) {
+		a.From = b.From
+	}
+	if b.To != 0 && (a.To == 0 || b.To < a.To) {
+		a.To = b.To
+	}
+	return a
+}

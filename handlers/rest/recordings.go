@@ -1,0 +1,71 @@
+package rest
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// listRecordings answers GET .../Recordings.json, newest first.
+func listRecordings(c *projections.Conference, t target, q url.Values) ([]byte, error) {
+	f := &filters{q: q}
+	created, err := f.span("DateCreated")
+	if err != nil {
+		return nil, err
+	}
+	p, err := parsePaging(q, "RE")
+	if err != nil {
+		return nil, err
+	}
+	keep := func(r *projections.Recording) bool { return created.Contains(r.StartedAt) }
+	items, more, err := cut(newestRecordings(c), (*projections.Recording).ResourceSid, keep, p)
+	if err != nil {
+		return nil, err
+	}
+	return list[*projections.Recording]{
+		key: "recordings", path: t.path, filters: f.kept, paging: p,
+		items: items, more: more, sid: (*projections.Recording).ResourceSid,
+		append: func(b []byte, r *projections.Recording) []byte {
+			return projections.AppendRecording(b, c, r)
+		},
+	}.appendTo(nil), nil
+}
+
+// newestRecordings returns the recordings that have a SID, each once: where the
+// deprecated conference-record-end told of one that a recording callback told
+// too, the callback knows more.
+func newestRecordings(c *projections.Conference) []*projections.Recording {
+	bySid := make(map[string]*projections.Recording, len(c.Recordings))
+	for _, r := range c.Recordings {
+		sid := r.ResourceSid()
+		if known := bySid[sid]; sid != "" && (known == nil || known.Sid == "") {
+			bySid[sid] = r
+		}
+	}
+	all := make([]*projections.Recording, 0, len(bySid))
+	for _, r := range bySid {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *projections.Recording) int {
+		return cmp.Or(cmp.Compare(b.StartedAt, a.StartedAt), strings.Compare(b.ResourceSid(), a.ResourceSid()))
+	})
+	return all
+}
+
+// fetchRecording answers GET .../Recordings/{Sid}.json.
+func fetchRecording(c *projections.Conference, t target) ([]byte, error) {
+	if !events.IsSid("RE", t.member) {
+		return nil, projections.ErrNotFound
+	}
+	sid := events.CanonicalSid(t.member)
+	for _, r := range newestRecordings(c) {
+		if r.ResourceSid() == sid {
+			return projections.AppendRecording(nil, c, r), nil
+		}
+	}
+	return nil, projections.ErrNotFound
+}

@@ -1,0 +1,91 @@
+package rest
+
+import (
+	"net/url"
+	"strings"
+
+	"gavel/events"
+)
+
+// resource is a kind of thing that a path names; its text is a metric label.
+type resource string
+
+const (
+	unknown      resource = "unknown"
+	conferences  resource = "conferences"
+	conference   resource = "conference"
+	participants resource = "participants"
+	participant  resource = "participant"
+	recordings   resource = "recordings"
+	recording    resource = "recording"
+)
+
+// target is what a path names.
+type target struct {
+	resource resource
+	// path is the path as it came, for the URIs of pages.
+	path string
+	// account and conference are SIDs in canonical letter case; conference is
+	// empty where the path holds something else in its place.
+	account, conference string
+	// member is the last element below participants or recordings: a SID, or a
+	// participant's label.
+	member string
+}
+
+// parseTarget reads an escaped path; false is a path that names nothing. Each
+// element is decoded by itself, for labels hold spaces, "|", "%" and whatever
+// people write; "+" is a plus in a path.
+//
+// Only paths that end in ".json" are known: Twilio answers XML to others, and
+// no client asks for it.
+func parseTarget(escaped string) (target, bool) {
+	t := target{resource: unknown, path: escaped}
+	rest, ours := strings.CutPrefix(escaped, Prefix+"Accounts/")
+	rest, json := strings.CutSuffix(rest, ".json")
+	if !ours || !json {
+		return t, false
+	}
+	parts := strings.Split(rest, "/")
+	for i, p := range parts {
+		decoded, err := url.PathUnescape(p)
+		if err != nil || decoded == "" {
+			return t, false
+		}
+		parts[i] = decoded
+	}
+	if len(parts) < 2 || len(parts) > 5 || !events.IsSid("AC", parts[0]) || parts[1] != "Conferences" {
+		return t, false
+	}
+	t.account = events.CanonicalSid(parts[0])
+	return t.below(parts[2:])
+}
+
+// below reads what comes after ".../Conferences".
+func (t target) below(parts []string) (target, bool) {
+	if len(parts) == 0 {
+		t.resource = conferences
+		return t, true
+	}
+	if events.IsSid("CF", parts[0]) {
+		t.conference = events.CanonicalSid(parts[0])
+	}
+	if len(parts) == 1 {
+		t.resource = conference
+		return t, true
+	}
+	list, one := participants, participant
+	switch parts[1] {
+	case "Participants":
+	case "Recordings":
+		list, one = recordings, recording
+	default:
+		return t, false
+	}
+	if len(parts) == 2 {
+		t.resource = list
+		return t, true
+	}
+	t.resource, t.member = one, parts[2]
+	return t, true
+}

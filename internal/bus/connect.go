@@ -1,0 +1,178 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// oldestServer is the first version whose block compaction fsyncs when it is
+// told to (nats-server pull requests 8456 and 8475) and that can reset a
+// consumer.
+var oldestServer = [3]int{2, 14, 6}
+
+const (
+	// connectWithin bounds the first connection to an external NATS, so that
+	// the order in which containers start does not matter.
+	connectWithin = 30 * time.Second
+	// reconnectWait is short because a leader moves within seconds; the
+	// library's own two seconds, sixty times, would close the connection for
+	// ever after two minutes.
+	reconnectWait   = 250 * time.Millisecond
+	reconnectJitter = 100 * time.Millisecond
+	// pingEvery and pingsMissed find a half-open connection within 15 s.
+	pingEvery   = 5 * time.Second
+	pingsMissed = 2
+)
+
+// connections are three, because each is one pipe: reading a million old
+// messages must not hold up an acknowledgement, and ending one must not hurt
+// the others.
+type connections struct {
+	door *nats.Conn // appends to the journal
+	work *nats.Conn // lanes, news, dead letters, keys
+	read *nats.Conn // replays, timelines, tails
+}
+
+func dial(ctx context.Context, c Config, in nats.InProcessConnProvider, token string, log *slog.Logger) (connections, error) {
+	var conns connections
+	opts, err := clientOptions(c, in, token, log)
+	if err != nil {
+		return conns, err
+	}
+	for name, conn := range map[string]**nats.Conn{
+		"gavel door": &conns.door, "gavel work": &conns.work, "gavel read": &conns.read,
+	} {
+		if *conn, err = dialOne(ctx, c.URL, append(opts, nats.Name(name))); err != nil {
+			conns.close()
+			return connections{}, err
+		}
+	}
+	if err := checkVersion(conns.door.ConnectedServerVersion()); err != nil {
+		conns.close()
+		return connections{}, err
+	}
+	return conns, nil
+}
+
+func (c connections) close() {
+	for _, conn := range []*nats.Conn{c.door, c.work, c.read} {
+		if conn != nil {
+			conn.Close()
+		}
+	}
+}
+
+// clientOptions are those of every connection. ReconnectBufSize -1: a publish
+// while disconnected fails now, instead of being sent behind our back when its
+// caller was told otherwise long ago.
+func clientOptions(c Config, in nats.InProcessConnProvider, token string, log *slog.Logger) ([]nats.Option, error) {
+	opts := []nats.Option{
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(reconnectJitter, reconnectJitter),
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(pingEvery),
+		nats.MaxPingsOutstanding(pingsMissed),
+		nats.RetryOnFailedConnect(true),
+		nats.IgnoreAuthErrorAbort(),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			log.Warn("connection to NATS is lost", "connection", nc.Opts.Name, "err", err)
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("connection to NATS is back", "connection", nc.Opts.Name)
+		}),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			log.Warn("NATS reports an error", "connection", nc.Opts.Name, "err", err)
+		}),
+	}
+	if in != nil {
+		return append(opts, nats.InProcessServer(in), nats.Token(token)), nil
+	}
+	return append(opts, secureOptions(c)...), checkURLs(c.URL)
+}
+
+func secureOptions(c Config) []nats.Option {
+	var opts []nats.Option
+	if c.Credentials != "" {
+		opts = append(opts, nats.UserCredentials(c.Credentials))
+	}
+	if c.TLS.CA != "" {
+		opts = append(opts, nats.RootCAs(c.TLS.CA))
+	}
+	if c.TLS.Cert != "" || c.TLS.Key != "" {
+		opts = append(opts, nats.ClientCert(c.TLS.Cert, c.TLS.Key))
+	}
+	return opts
+}
+
+// checkURLs finds a bad URL before the library does, whose error would show
+// it with its password.
+func checkURLs(urls string) error {
+	for s := range strings.SplitSeq(urls, ",") {
+		if u, err := url.Parse(strings.TrimSpace(s)); err != nil || u.Host == "" {
+			return errors.New("connect to NATS: a URL is not of the form nats://host:port")
+		}
+	}
+	return nil
+}
+
+// dialOne connects and waits until the connection stands.
+func dialOne(ctx context.Context, urls string, opts []nats.Option) (*nats.Conn, error) {
+	up := make(chan struct{}, 1)
+	opts = append(opts, nats.ConnectHandler(func(*nats.Conn) { up <- struct{}{} }))
+	nc, err := nats.Connect(urls, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	select {
+	case <-up:
+		return nc, nil
+	case <-ctx.Done():
+		err := errors.Join(context.Cause(ctx), nc.LastError())
+		nc.Close()
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+}
+
+// checkVersion refuses servers that are known to lose what they acknowledged.
+func checkVersion(version string) error {
+	have, err := parseVersion(version)
+	if err != nil {
+		return fmt.Errorf("NATS server has version %q, which cannot be read: %w", version, err)
+	}
+	for i, want := range oldestServer {
+		if have[i] > want {
+			return nil
+		}
+		if have[i] < want {
+			return fmt.Errorf("NATS server has version %s; %d.%d.%d or newer is needed",
+				version, oldestServer[0], oldestServer[1], oldestServer[2])
+		}
+	}
+	return nil
+}
+
+// parseVersion reads major.minor.patch; what follows a hyphen is dropped.
+func parseVersion(version string) (v [3]int, err error) {
+	number, _, _ := strings.Cut(version, "-")
+	parts := strings.Split(number, ".")
+	if len(parts) != len(v) {
+		return v, errors.New("not of the form major.minor.patch")
+	}
+	for i, p := range parts {
+		if v[i], err = strconv.Atoi(p); err != nil {
+			return v, err
+		}
+	}
+	return v, nil
+}

@@ -1,0 +1,14 @@
+//go:build !(linux || darwin)
+
+package bus
+
+import (
+	"errors"
+	"os"
+)
+
+var errNoEmbedded = errors.New("the embedded NATS server is made for Linux and macOS; use an external one")
+
+func lock(string) (*os.File, error) { return nil, errNoEmbedded }
+
+func volumeSize(string) (int64, error) { return 0, errNoEmbedded }

@@ -1,0 +1,20 @@
+// Package bus is Gavel's way to NATS JetStream: the embedded server or the
+// connection to an external one, the streams, and what travels through them.
+// It is the only package that imports nats-server, nats.go and watermill; what
+// crosses its border are types of package events.
+//
+// The journal is written by group commit: callers that wait together travel
+// in one message, so that one fsync acknowledges many. A lane is read by one
+// projector at a time, strictly in journal order. News goes out so that a
+// later fact of a conference is never in flight before an earlier one is
+// acknowledged. What is worked one message at a time (dead letters; later
+// actions, webhooks, the archive) runs on watermill's router over a Publisher
+// and a Subscriber of our own.
+//
+// Reading order: names.go (everything that has a name on the wire), bus.go
+// (opening and closing), server.go and connect.go (embedded and external
+// NATS), streams.go (what is made and what is refused), health.go and retry.go
+// (when to wait and when to give up), journal.go and replay.go, lane.go,
+// news.go with waves.go and batch.go, timeline.go, watermill.go with
+// settle.go, deadletters.go, keys.go.
+package bus

@@ -1,0 +1,7 @@
+package bus
+
+// StopServer takes the embedded server away under the bus.
+func (b *Bus) StopServer() {
+	b.server.Shutdown()
+	b.server.WaitForShutdown()
+}

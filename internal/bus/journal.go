@@ -1,0 +1,248 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"gavel/events"
+)
+
+const (
+	// appendBudget is how long a group tries. Twilio gives up after 15 s; the
+	// rest is for the way there and back.
+	appendBudget = 12 * time.Second
+	// maxQueuedGroups bounds what waits while the journal does not answer: 16
+	// MiB in each lane. The door's own cap (10,000 requests, some 25 full
+	// groups) is met before.
+	maxQueuedGroups = 64
+	// maxEntryBytes is what one entry may hold so that its message fits into
+	// the stream and into an external server's default payload of 1 MiB.
+	maxEntryBytes = maxMessage - 64<<10
+	// entryOverhead is what AppendEntry adds to the texts, at the most.
+	entryOverhead = 32
+)
+
+// Journal is the log of what we were told.
+type Journal struct {
+	health  *health
+	read    jetstream.JetStream
+	writers []*writer
+}
+
+func newJournal(door, read jetstream.JetStream, lanes int, h *health, c Config) *Journal {
+	j := &Journal{health: h, read: read}
+	for n := range lanes {
+		w := &writer{js: door, health: h, subject: journalSubject(n), budget: c.AppendBudget, metrics: c.Metrics, ended: make(chan struct{})}
+		w.changed.L = &w.mu
+		go w.run()
+		j.writers = append(j.writers, w)
+	}
+	return j
+}
+
+// Append adds e to the lane of its conference and returns nil once JetStream
+// has acknowledged it. Entries that wait together become one message.
+//
+// The group has its own deadline: a caller whose ctx ends only stops waiting,
+// and does not know whether the entry is stored. Errors wrap
+// events.ErrUnavailable where it is known that nothing can be stored now, and
+// events.ErrMalformed for an entry that fits into no message.
+func (j *Journal) Append(ctx context.Context, conferenceSid string, e events.Entry) error {
+	if err := j.health.Healthy(); err != nil {
+		return fmt.Errorf("append entry: %w", err)
+	}
+	if len(e.Form)+len(e.Query) > maxEntryBytes {
+		return fmt.Errorf("append entry: %w: longer than %d bytes", events.ErrMalformed, maxEntryBytes)
+	}
+	g, err := j.writers[events.Lane(conferenceSid, len(j.writers))].add(e)
+	if err != nil {
+		return fmt.Errorf("append entry: %w", err)
+	}
+	select {
+	case <-g.done:
+		return g.err
+	case <-ctx.Done():
+		return fmt.Errorf("append entry: it may be stored or not: %w", context.Cause(ctx))
+	}
+}
+
+// close lets the groups that wait go out, and takes no more.
+func (j *Journal) close(ctx context.Context) error {
+	for _, w := range j.writers {
+		w.finish()
+	}
+	for _, w := range j.writers {
+		select {
+		case <-w.ended:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// group is one message in the making. Until done is closed it belongs to the
+// writer; afterwards err is for everybody.
+type group struct {
+	data     []byte
+	entries  int
+	deadline time.Time
+	done     chan struct{}
+	err      error
+}
+
+// room reports whether one more entry of that size keeps the group within its
+// limits.
+func (g *group) room(size int) bool {
+	return g.entries < events.MaxGroupEntries && len(g.data)+size+entryOverhead <= events.MaxGroupBytes
+}
+
+// writer is the group commit of one lane: it has one group in flight, and
+// whatever arrives meanwhile becomes the next. It never waits for a group to
+// grow.
+type writer struct {
+	js      jetstream.JetStream
+	health  *health
+	subject string
+	budget  time.Duration
+	metrics *Metrics
+
+	mu      sync.Mutex
+	changed sync.Cond
+	open    *group   // takes entries; nil when none waits
+	full    []*group // wait their turn before open
+	spare   [][]byte // buffers to use again
+	closing bool
+	ended   chan struct{}
+}
+
+var (
+	errCrowded = fmt.Errorf("%w: too many groups wait for the journal", events.ErrUnavailable)
+	errClosing = fmt.Errorf("%w: the journal is being closed", events.ErrUnavailable)
+)
+
+// add puts e into the open group.
+func (w *writer) add(e events.Entry) (*group, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closing {
+		return nil, errClosing
+	}
+	if w.open != nil && !w.open.room(len(e.Form)+len(e.Query)) {
+		if len(w.full) == maxQueuedGroups {
+			return nil, errCrowded
+		}
+		w.full, w.open = append(w.full, w.open), nil
+	}
+	if w.open == nil {
+		w.open = &group{data: w.buffer(), deadline: time.Now().Add(w.budget), done: make(chan struct{})}
+		w.changed.Signal()
+	}
+	w.open.data = events.AppendEntry(w.open.data, e)
+	w.open.entries++
+	return w.open, nil
+}
+
+// buffer is empty and, as a rule, has held a group before.
+func (w *writer) buffer() []byte {
+	last := len(w.spare) - 1
+	if last < 0 {
+		return nil
+	}
+	b := w.spare[last]
+	w.spare = w.spare[:last]
+	return b
+}
+
+// reuse keeps the buffers of two groups: one fills while the other is on its
+// way.
+func (w *writer) reuse(b []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.spare) < 2 {
+		w.spare = append(w.spare, b[:0])
+	}
+}
+
+func (w *writer) finish() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closing = true
+	w.changed.Signal()
+}
+
+// run publishes one group after the other until the writer is closed and
+// empty.
+func (w *writer) run() {
+	defer close(w.ended)
+	for g := w.next(); g != nil; g = w.next() {
+		w.commit(g)
+	}
+}
+
+// next waits for the oldest group; nil is the end.
+func (w *writer) next() *group {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.open == nil && len(w.full) == 0 && !w.closing {
+		w.changed.Wait()
+	}
+	if len(w.full) > 0 {
+		g := w.full[0]
+		w.full = w.full[1:]
+		return g
+	}
+	g := w.open
+	w.open = nil
+	return g
+}
+
+// commit publishes g within its deadline and tells everybody who waits.
+func (w *writer) commit(g *group) {
+	start := time.Now()
+	ctx, cancel := context.WithDeadline(w.health.while(), g.deadline)
+	defer cancel()
+	if err := w.publish(ctx, g.data); err != nil {
+		g.err = fmt.Errorf("append group: %w", err)
+	}
+	w.metrics.observeGroup(g, time.Since(start))
+	w.reuse(g.data)
+	g.data = nil
+	close(g.done)
+}
+
+// expectJournal keeps a foreign stream that has taken our subjects from
+// acknowledging in the journal's place.
+var expectJournal = nats.Header{headerExpectedStream: {journalStream}}
+
+// publish carries no message id: what a retry stores twice the fold counts
+// once, and a duplicate window would cost memory for every group.
+func (w *writer) publish(ctx context.Context, data []byte) error {
+	err := retrying(ctx, w.again, func(ctx context.Context) error {
+		m := &nats.Msg{Subject: w.subject, Data: data, Header: expectJournal}
+		ack, err := w.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+		if err == nil && ack.Sequence == 0 {
+			err = jetstream.ErrInvalidJSAck
+		}
+		return err
+	})
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == codeStoreFailed {
+		return fmt.Errorf("%w: journal is full: %w", events.ErrUnavailable, err)
+	}
+	return err
+}
+
+func (w *writer) again(err error) bool {
+	if !isTransient(err) {
+		return false
+	}
+	w.metrics.retries.Inc()
+	return true
+}

@@ -1,0 +1,166 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"gavel/events"
+)
+
+// pull is one unbroken stretch of deliveries of a lane, from a Resume to the
+// next.
+type pull struct {
+	messages jetstream.MessagesContext
+	// arrived holds all that the server may have delivered unacknowledged, so
+	// that a projector that works long on a batch never stops the asking by
+	// which the lane is kept.
+	arrived chan delivery
+	err     error // why arrived was closed
+	ended   chan struct{}
+	halt    chan struct{}
+	conn    *nats.Conn
+	// lost gets something when the connection breaks.
+	lost chan nats.Status
+
+	count    uint64 // deliveries taken
+	broken   error  // why nothing more can be taken
+	newest   uint64 // stream sequence
+	unworked map[uint64]jetstream.Msg
+}
+
+// delivery is a message with what its envelope says.
+type delivery struct {
+	msg jetstream.Msg
+	at  jetstream.SequencePair
+	pin string
+}
+
+func startPull(conn *nats.Conn, consumer jetstream.Consumer) (*pull, error) {
+	messages, err := consumer.Messages(
+		jetstream.PullMaxMessages(pullGroups),
+		jetstream.PullExpiry(pullExpires),
+		jetstream.PullHeartbeat(pullHeartbeat),
+		jetstream.WithMessagesErrOnMissingHeartbeat(false),
+		jetstream.PullPriorityGroup(projectGroup),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("pull: %w", err)
+	}
+	p := &pull{
+		messages: messages,
+		arrived:  make(chan delivery, maxAckPending),
+		ended:    make(chan struct{}),
+		halt:     make(chan struct{}),
+		conn:     conn,
+		lost:     conn.StatusChanged(nats.RECONNECTING, nats.CLOSED),
+		unworked: make(map[uint64]jetstream.Msg),
+	}
+	go p.run()
+	return p, nil
+}
+
+// run takes messages in until they stop.
+func (p *pull) run() {
+	defer close(p.ended)
+	defer close(p.arrived)
+	for {
+		m, err := p.messages.Next()
+		if err != nil {
+			p.err = err
+			return
+		}
+		at, err := m.Metadata()
+		if err != nil {
+			p.err = err
+			return
+		}
+		select {
+		case p.arrived <- delivery{m, at.Sequence, m.Headers().Get(headerPinID)}:
+		case <-p.halt:
+			return
+		}
+	}
+}
+
+func (p *pull) stop() {
+	close(p.halt)
+	p.messages.Stop()
+	p.conn.RemoveStatusListener(p.lost)
+	<-p.ended
+}
+
+// next returns the next delivery. Without wait it returns false when none has
+// arrived. Its first error but for the end of ctx is its last.
+func (p *pull) next(ctx context.Context, wait bool) (delivery, bool, error) {
+	if p.broken != nil {
+		return delivery{}, false, p.broken
+	}
+	select {
+	case d, open := <-p.arrived:
+		p.broken = p.check(d, open)
+		return d, p.broken == nil, p.broken
+	default:
+	}
+	if !wait {
+		return delivery{}, false, nil
+	}
+	select {
+	case d, open := <-p.arrived:
+		p.broken = p.check(d, open)
+		return d, p.broken == nil, p.broken
+	case <-p.lost:
+		// What was under way on it would be missed only when the server
+		// delivers it again, after ackWait.
+		p.broken = errors.New("connection to NATS broke")
+		return delivery{}, false, p.broken
+	case <-ctx.Done():
+		return delivery{}, false, context.Cause(ctx)
+	}
+}
+
+// check sees to it that nothing was delivered to somebody else.
+func (p *pull) check(d delivery, open bool) error {
+	switch {
+	case !open && p.err == nil:
+		return fmt.Errorf("%w: it was given free", ErrLaneMoved)
+	case !open:
+		return p.err
+	case d.at.Consumer != p.count+1:
+		return fmt.Errorf("%w: delivery %d follows %d", ErrLaneMoved, d.at.Consumer, p.count)
+	}
+	p.count++
+	return nil
+}
+
+// take returns the group of a delivery unless it was taken before: what waits
+// longer than ackWait for its acknowledgement is delivered again.
+func (p *pull) take(d delivery, lane int) (events.Group, bool) {
+	again := d.at.Stream <= p.newest
+	if _, waits := p.unworked[d.at.Stream]; again && !waits {
+		// Its acknowledgement was lost. Should this one be lost too, it comes
+		// again.
+		_ = d.msg.Ack()
+		return events.Group{}, false
+	}
+	p.unworked[d.at.Stream] = d.msg
+	if again {
+		return events.Group{}, false
+	}
+	p.newest = d.at.Stream
+	return events.Group{Lane: lane, Sequence: d.at.Stream, Data: d.msg.Data()}, true
+}
+
+// ack acknowledges a group. One that this pull did not deliver belongs to an
+// earlier one and comes again.
+func (p *pull) ack(sequence uint64) error {
+	m, ok := p.unworked[sequence]
+	if !ok {
+		return fmt.Errorf("%w: it was delivered before the lane was resumed", ErrLaneMoved)
+	}
+	delete(p.unworked, sequence)
+	return m.Ack()
+}

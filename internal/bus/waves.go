@@ -1,0 +1,175 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"gavel/events"
+)
+
+const (
+	// maxInFlight bounds the facts on their way; more gain nothing.
+	maxInFlight = 256
+	// tryAgainEvery is how often facts that got no answer, or were turned
+	// away, are looked after.
+	tryAgainEvery = attemptTimeout / 8
+)
+
+// publishSingly tells facts one message each, many conferences at a time and
+// one fact of each.
+func (n *News) publishSingly(ctx context.Context, facts []events.News) error {
+	w := &wave{
+		news: n, facts: facts, following: following(facts),
+		letter:  newLetter(),
+		flying:  make(map[int]flight, maxInFlight),
+		answers: make(chan answer, maxInFlight),
+		left:    len(facts),
+	}
+	for i, first := range firsts(w.following) {
+		if first {
+			w.ready = append(w.ready, i)
+		}
+	}
+	if err := w.run(ctx); err != nil {
+		return err
+	}
+	n.metrics.news.WithLabelValues(bySingles).Add(float64(len(facts)))
+	return nil
+}
+
+// following gives for each fact the index of the next one of its conference,
+// -1 for the last.
+func following(facts []events.News) []int {
+	next := make([]int, len(facts))
+	latest := make(map[events.Key]int, len(facts))
+	for i := range facts {
+		next[i] = -1
+		if before, ok := latest[facts[i].Key]; ok {
+			next[before] = i
+		}
+		latest[facts[i].Key] = i
+	}
+	return next
+}
+
+// firsts tells which facts follow no other.
+func firsts(following []int) []bool {
+	first := make([]bool, len(following))
+	for i := range first {
+		first[i] = true
+	}
+	for _, next := range following {
+		if next >= 0 {
+			first[next] = false
+		}
+	}
+	return first
+}
+
+// wave is one publishSingly.
+type wave struct {
+	news      *News
+	facts     []events.News
+	following []int
+	letter    *nats.Msg
+	ready     []int // may fly
+	resting   []int // were turned away and may fly a little later
+	flying    map[int]flight
+	answers   chan answer
+	left      int
+}
+
+type flight struct {
+	ticket uint64
+	since  time.Time
+}
+
+// run keeps as many in flight as may be, until all have landed.
+func (w *wave) run(ctx context.Context) error {
+	defer w.callBack()
+	tick := time.NewTicker(tryAgainEvery)
+	defer tick.Stop()
+	var last error
+	for w.left > 0 {
+		if err := w.launch(); err != nil {
+			last = err
+		}
+		select {
+		case a := <-w.answers:
+			if err := w.land(a); err != nil {
+				if !isTransient(err) {
+					return err
+				}
+				last = err
+			}
+		case now := <-tick.C:
+			w.tryAgain(now)
+		case <-ctx.Done():
+			return ended(ctx, last)
+		}
+	}
+	return nil
+}
+
+// ended tells why ctx ended, and the last error before it.
+func ended(ctx context.Context, last error) error {
+	if last == nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w; last try: %w", context.Cause(ctx), last)
+}
+
+// launch sends what is ready. What the connection does not take rests; the
+// error says why and ends nothing.
+func (w *wave) launch() error {
+	now := time.Now()
+	for len(w.ready) > 0 && len(w.flying) < maxInFlight {
+		i := w.ready[0]
+		w.ready = w.ready[1:]
+		w.news.letterOf(w.letter, &w.facts[i])
+		ticket, err := w.news.tickets.publish(w.letter, i, w.answers)
+		if err != nil {
+			w.resting = append(w.resting, i)
+			return err
+		}
+		w.flying[i] = flight{ticket, now}
+	}
+	return nil
+}
+
+// land takes one answer in. Only an acknowledgement lets the next fact of the
+// conference fly.
+func (w *wave) land(a answer) error {
+	delete(w.flying, a.index)
+	if a.err != nil {
+		w.resting = append(w.resting, a.index)
+		return a.err
+	}
+	w.left--
+	if next := w.following[a.index]; next >= 0 {
+		w.ready = append(w.ready, next)
+	}
+	return nil
+}
+
+// tryAgain lets fly what rested, and what has been without an answer for too
+// long: the stream refuses it by its id if it has it.
+func (w *wave) tryAgain(now time.Time) {
+	w.ready, w.resting = append(w.ready, w.resting...), w.resting[:0]
+	for i, f := range w.flying {
+		if now.Sub(f.since) >= attemptTimeout && w.news.tickets.giveBack(f.ticket) {
+			delete(w.flying, i)
+			w.ready = append(w.ready, i)
+		}
+	}
+}
+
+// callBack gives the tickets of all that is still in flight back.
+func (w *wave) callBack() {
+	for _, f := range w.flying {
+		w.news.tickets.giveBack(f.ticket)
+	}
+}

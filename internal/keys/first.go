@@ -1,0 +1,72 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gavel/events"
+)
+
+const firstName = "made at first start"
+
+// ErrFile is returned for a key file that does not hold "SID:secret".
+var ErrFile = errors.New("key file does not hold SID:secret")
+
+// EnsureFirst makes a key for all accounts when there is none at all, and
+// writes "SID:secret" to a file at path that only its owner may read: whoever
+// can read Gavel's data may ask Gavel. It reports whether it made one.
+//
+// The file comes first: a crash in between leaves a file that opens nothing,
+// which the next start replaces, and not a key whose secret nobody has.
+func (k *Keys) EnsureFirst(ctx context.Context, path string) (made bool, err error) {
+	if len(k.List()) > 0 {
+		return false, nil
+	}
+	s, secret, err := newKey(firstName, nil, k.now())
+	if err != nil {
+		return false, err
+	}
+	if err := writeFile(path, s.Sid+":"+secret+"\n"); err != nil {
+		return false, fmt.Errorf("write first key: %w", err)
+	}
+	if err := k.put(ctx, s); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// writeFile replaces the file in one step, so that nobody reads half a key.
+// os.CreateTemp makes it 0600.
+func writeFile(path, text string) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// ReadFile reads what EnsureFirst wrote.
+func ReadFile(path string) (sid, secret string, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", "", fmt.Errorf("read key: %w", err)
+	}
+	sid, secret, ok := strings.Cut(strings.TrimSpace(string(b)), ":")
+	if !ok || !events.IsSid(sidPrefix, sid) || secret == "" {
+		return "", "", fmt.Errorf("read key: %s: %w", path, ErrFile)
+	}
+	return sid, secret, nil
+}

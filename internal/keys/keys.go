@@ -1,0 +1,239 @@
+package keys
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gavel/events"
+)
+
+// ErrUnknown is returned for a key that is not there, or not any more.
+var ErrUnknown = errors.New("no such key")
+
+// rewatch is how long Run waits before it watches a bucket again whose watch
+// ended: short, for meanwhile a key revoked elsewhere still opens here.
+const rewatch = time.Second
+
+// Bucket is where keys are kept, by SID.
+type Bucket interface {
+	List(ctx context.Context) (map[string][]byte, error)
+	Put(ctx context.Context, key string, value []byte) error
+	Delete(ctx context.Context, key string) error
+	// Watch calls fn for each key as it stands and then for each change, in
+	// order, until ctx ends or the watch breaks. A nil value is a key deleted.
+	Watch(ctx context.Context, fn func(key string, value []byte)) error
+}
+
+// TokensOf returns the auth tokens of an account, given by its canonical SID;
+// none for an account that Gavel does not know.
+type TokensOf func(accountSid string) []string
+
+// Keys are all API keys. Its methods may be called from many goroutines.
+type Keys struct {
+	bucket Bucket
+	tokens TokensOf
+	log    *slog.Logger
+	now    func() time.Time
+
+	mu    sync.RWMutex
+	bySid map[string]stored
+}
+
+// Open reads the bucket. Run keeps what was read up to date.
+func Open(ctx context.Context, bucket Bucket, tokens TokensOf, log *slog.Logger) (*Keys, error) {
+	k := &Keys{bucket: bucket, tokens: tokens, log: log, now: time.Now}
+	if err := k.load(ctx); err != nil {
+		return nil, fmt.Errorf("open keys: %w", err)
+	}
+	return k, nil
+}
+
+// load replaces what is known by what the bucket holds.
+func (k *Keys) load(ctx context.Context) error {
+	values, err := k.bucket.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list keys: %w", err)
+	}
+	known := make(map[string]stored, len(values))
+	for sid, value := range values {
+		if s, ok := k.read(sid, value); ok {
+			known[sid] = s
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.bySid = known
+	return nil
+}
+
+// read takes one value of the bucket. One that cannot be read opens nothing.
+func (k *Keys) read(sid string, value []byte) (stored, bool) {
+	s, err := parseStored(value)
+	if err != nil {
+		k.log.Error("api key in the bucket cannot be read", "key_sid", sid, "error", err)
+		return stored{}, false
+	}
+	return s, true
+}
+
+// apply takes over one change of the bucket.
+func (k *Keys) apply(sid string, value []byte) {
+	var s stored
+	ok := false
+	if value != nil {
+		s, ok = k.read(sid, value)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !ok {
+		delete(k.bySid, sid)
+		return
+	}
+	k.bySid[sid] = s
+}
+
+// Run keeps the keys as the bucket has them until ctx ends. While the bucket
+// cannot be reached, the keys known last go on opening.
+func (k *Keys) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := k.bucket.Watch(ctx, k.apply)
+		if ctx.Err() != nil {
+			return
+		}
+		k.log.Warn("watch of the api keys ended, watching again", "error", err)
+		k.reload(ctx)
+	}
+}
+
+// reload loads until it works: what was deleted while nobody watched is noticed
+// only here.
+func (k *Keys) reload(ctx context.Context) {
+	tick := time.NewTicker(rewatch)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if k.load(ctx) == nil {
+				return
+			}
+		}
+	}
+}
+
+// Create makes a key that may see the accounts, or all when there are none. The
+// secret is returned here and never again. Errors about the arguments wrap
+// ErrInvalid.
+func (k *Keys) Create(ctx context.Context, name string, accounts []string) (key Key, secret string, err error) {
+	s, secret, err := newKey(name, accounts, k.now())
+	if err != nil {
+		return Key{}, "", err
+	}
+	if err := k.put(ctx, s); err != nil {
+		return Key{}, "", err
+	}
+	return s.Key, secret, nil
+}
+
+func (k *Keys) put(ctx context.Context, s stored) error {
+	value, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("create key: %w", err)
+	}
+	if err := k.bucket.Put(ctx, s.Sid, value); err != nil {
+		return fmt.Errorf("create key: %w", err)
+	}
+	k.apply(s.Sid, value)
+	return nil
+}
+
+// Authenticate returns who comes with these credentials: an API key's SID and
+// secret, or an AccountSid and one of the account's auth tokens. SIDs are taken
+// in either letter case.
+func (k *Keys) Authenticate(_ context.Context, user, password string) (Identity, bool) {
+	switch {
+	case password == "":
+		return Identity{}, false
+	case events.IsSid(sidPrefix, user):
+		return k.byKey(events.CanonicalSid(user), password)
+	case events.IsSid("AC", user):
+		return k.byToken(events.CanonicalSid(user), password)
+	}
+	return Identity{}, false
+}
+
+func (k *Keys) byKey(sid, secret string) (Identity, bool) {
+	k.mu.RLock()
+	s, ok := k.bySid[sid]
+	k.mu.RUnlock()
+	// A key that is not there has the zero hash, which nothing opens: known and
+	// unknown SIDs take the same time.
+	if !s.opens(secret) || !ok {
+		return Identity{}, false
+	}
+	return Identity{KeySid: s.Sid, Name: s.Name, Accounts: s.Accounts}, true
+}
+
+// byToken compares with every token, so that time does not tell which it was.
+func (k *Keys) byToken(account, token string) (Identity, bool) {
+	given := sha256.Sum256([]byte(token))
+	matched := 0
+	for _, t := range k.tokens(account) {
+		if t == "" {
+			continue
+		}
+		hash := sha256.Sum256([]byte(t))
+		matched |= subtle.ConstantTimeCompare(given[:], hash[:])
+	}
+	if matched == 0 {
+		return Identity{}, false
+	}
+	return Identity{KeySid: account, Name: "auth token", Accounts: []string{account}}, true
+}
+
+// List returns all keys, the oldest first.
+func (k *Keys) List() []Key {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	out := make([]Key, 0, len(k.bySid))
+	for _, s := range k.bySid {
+		out = append(out, s.Key)
+	}
+	slices.SortFunc(out, func(a, b Key) int {
+		if c := a.Created.Compare(b.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Sid, b.Sid)
+	})
+	return out
+}
+
+// Revoke ends a key: here at once, elsewhere as soon as the bucket tells. It
+// returns ErrUnknown for a key that is not there.
+func (k *Keys) Revoke(ctx context.Context, sid string) error {
+	if !events.IsSid(sidPrefix, sid) {
+		return ErrUnknown
+	}
+	sid = events.CanonicalSid(sid)
+	k.mu.RLock()
+	_, ok := k.bySid[sid]
+	k.mu.RUnlock()
+	if !ok {
+		return ErrUnknown
+	}
+	if err := k.bucket.Delete(ctx, sid); err != nil {
+		return fmt.Errorf("revoke key: %w", err)
+	}
+	k.apply(sid, nil)
+	return nil
+}

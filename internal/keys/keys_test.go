@@ -1,0 +1,305 @@
+package keys_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/internal/keys"
+)
+
+// Keys are real; the bucket is a shelf in memory (its conformance to JetStream
+// is tested where that is), and time is virtual where it matters.
+
+const (
+	account = "AC0123456789abcdef0123456789abcdef"
+	foreign = "ACffffffffffffffffffffffffffffffff"
+)
+
+// tokens is an account in the middle of a rotation.
+func tokens(accountSid string) []string {
+	if accountSid != account {
+		return nil
+	}
+	return []string{"token1now", "token2next", ""}
+}
+
+func open(t *testing.T, bucket keys.Bucket) *keys.Keys {
+	t.Helper()
+	k, err := keys.Open(t.Context(), bucket, tokens, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func create(t *testing.T, k *keys.Keys, name string, accounts ...string) (sid, secret string) {
+	t.Helper()
+	key, secret, err := k.Create(t.Context(), name, accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.Sid, secret
+}
+
+func opens(k *keys.Keys, user, password string) bool {
+	_, ok := k.Authenticate(context.Background(), user, password)
+	return ok
+}
+
+func TestAKeyOpensWithItsSecretOnly(t *testing.T) {
+	t.Parallel()
+	k := open(t, newShelf())
+	sid, secret := create(t, k, "board", account)
+	otherSid, otherSecret := create(t, k, "board", account)
+
+	if !regexp.MustCompile(`^SK[0-9a-f]{32}$`).MatchString(sid) {
+		t.Errorf("sid is %q", sid)
+	}
+	if !regexp.MustCompile(`^[A-Za-z0-9]{32}$`).MatchString(secret) || secret == otherSecret {
+		t.Error("the secret is not 32 fresh alphanumerics")
+	}
+	want := keys.Identity{KeySid: sid, Name: "board", Accounts: []string{account}}
+	for _, user := range []string{sid, strings.ToUpper(sid)} {
+		who, ok := k.Authenticate(t.Context(), user, secret)
+		if diff := cmp.Diff(want, who); !ok || diff != "" {
+			t.Errorf("as %s: %v (-want +got):\n%s", user, ok, diff)
+		}
+	}
+	for _, password := range []string{"", otherSecret, secret[:31], secret + "0", strings.ToLower(secret)} {
+		if opens(k, sid, password) {
+			t.Error("opened with something else than its secret")
+		}
+	}
+	if opens(k, otherSid[:33], otherSecret) || opens(k, "SK"+strings.Repeat("0", 32), secret) || opens(k, "", "") {
+		t.Error("opened without a key")
+	}
+}
+
+func TestAnAccountOpensWithEachOfItsTokens(t *testing.T) {
+	t.Parallel()
+	k := open(t, newShelf())
+	for _, token := range []string{"token1now", "token2next"} {
+		who, ok := k.Authenticate(t.Context(), strings.ToLower(account), token)
+		if !ok || !who.May(account) || who.May(foreign) || who.All() {
+			t.Errorf("with %s: %v, %+v", token, ok, who)
+		}
+	}
+	for _, token := range []string{"", "token1", "token3previous"} {
+		if opens(k, account, token) {
+			t.Errorf("opened with %q", token)
+		}
+	}
+	if opens(k, foreign, "token1now") || opens(k, foreign, "") {
+		t.Error("an account that Gavel does not know was let in")
+	}
+}
+
+func TestAKeyWithoutAccountsSeesAll(t *testing.T) {
+	t.Parallel()
+	k := open(t, newShelf())
+	sid, secret := create(t, k, "ops")
+	who, _ := k.Authenticate(t.Context(), sid, secret)
+	if !who.All() || !who.May(account) || !who.May(foreign) {
+		t.Errorf("%+v", who)
+	}
+}
+
+func TestTheBucketHoldsNoSecret(t *testing.T) {
+	t.Parallel()
+	bucket := newShelf()
+	sid, secret := create(t, open(t, bucket), "board")
+	if value := bucket.values[sid]; len(value) == 0 || bytes.Contains(value, []byte(secret)) {
+		t.Errorf("the bucket holds %s", value)
+	}
+}
+
+func TestKeysThatMakeNoSenseAreRefused(t *testing.T) {
+	t.Parallel()
+	k := open(t, newShelf())
+	for name, c := range map[string]struct {
+		name     string
+		accounts []string
+	}{
+		"no name":          {"", nil},
+		"name is too long": {strings.Repeat("é", 65), nil},
+		"name is no text":  {"\xff", nil},
+		"no account":       {"x", []string{"CF0123456789abcdef0123456789abcdef"}},
+		"too many":         {"x", make([]string, 1001)},
+	} {
+		if _, _, err := k.Create(t.Context(), c.name, c.accounts); !errors.Is(err, keys.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if all := k.List(); len(all) != 0 {
+		t.Errorf("there are %d keys", len(all))
+	}
+}
+
+func TestListIsTheOldestFirstWithoutDoubles(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := open(t, newShelf())
+		first, _ := create(t, k, "first", account, strings.ToUpper(account))
+		<-time.After(time.Second) // virtual: keys know when they were made to the second
+		second, _ := create(t, k, "second")
+		want := []keys.Key{
+			{Sid: first, Name: "first", Accounts: []string{account}, Created: time.Now().Add(-time.Second).UTC()},
+			{Sid: second, Name: "second", Accounts: []string{}, Created: time.Now().UTC()},
+		}
+		if diff := cmp.Diff(want, k.List()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+func TestARevokedKeyOpensNoMore(t *testing.T) {
+	t.Parallel()
+	k := open(t, newShelf())
+	sid, secret := create(t, k, "lost laptop")
+	if err := k.Revoke(t.Context(), strings.ToUpper(sid)); err != nil {
+		t.Fatal(err)
+	}
+	if opens(k, sid, secret) {
+		t.Error("still opens")
+	}
+	for _, gone := range []string{sid, "SK0", ""} {
+		if err := k.Revoke(t.Context(), gone); !errors.Is(err, keys.ErrUnknown) {
+			t.Errorf("revoking %q again: %v", gone, err)
+		}
+	}
+}
+
+// Two Gavels share a bucket; one of them loses sight of it for a while.
+func TestAnotherGavelFollowsTheBucket(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bucket := newShelf()
+		here, there := open(t, bucket), open(t, bucket)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); there.Run(ctx) }()
+		<-bucket.watched
+
+		sid, secret := create(t, here, "board")
+		kept, keptSecret := create(t, here, "kept")
+		synctest.Wait()
+		if !opens(there, sid, secret) {
+			t.Error("a new key does not open elsewhere")
+		}
+		bucket.fail()
+		synctest.Wait()
+		if !opens(there, sid, secret) || !opens(there, kept, keptSecret) {
+			t.Error("keys known do not open while the bucket is away")
+		}
+		<-time.After(10 * time.Second) // virtual
+		bucket.mend()
+		bucket.drop(sid)
+		<-bucket.watched
+		if opens(there, sid, secret) || !opens(there, kept, keptSecret) {
+			t.Error("a key that vanished while nobody watched still opens, or one that did not does not")
+		}
+		if err := here.Revoke(t.Context(), kept); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if opens(there, kept, keptSecret) {
+			t.Error("a revoked key still opens elsewhere")
+		}
+		stop()
+		<-done
+	})
+}
+
+func TestAValueThatCannotBeReadOpensNothing(t *testing.T) {
+	t.Parallel()
+	bucket := newShelf()
+	sid, secret := create(t, open(t, bucket), "board")
+	for _, value := range []string{"", "{", `{"sid":"` + sid + `","sha256":"00"}`, `{"sid":"` + sid + `","sha256":"zz"}`} {
+		bucket.values[sid] = []byte(value)
+		if k := open(t, bucket); opens(k, sid, secret) || opens(k, sid, "") || len(k.List()) > 0 {
+			t.Errorf("%q opens", value)
+		}
+	}
+}
+
+func TestOpeningNeedsTheBucket(t *testing.T) {
+	t.Parallel()
+	bucket := newShelf()
+	bucket.fail()
+	_, err := keys.Open(t.Context(), bucket, tokens, slog.New(slog.DiscardHandler))
+	if !errors.Is(err, errDown) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheFirstStartMakesAKeyAndNoOtherDoes(t *testing.T) {
+	t.Parallel()
+	bucket, path := newShelf(), filepath.Join(t.TempDir(), "api-key")
+	made, err := open(t, bucket).EnsureFirst(t.Context(), path)
+	if err != nil || !made {
+		t.Fatalf("made %v: %v", made, err)
+	}
+	sid, secret, err := keys.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v: %v", info.Mode(), err)
+	}
+	again := open(t, bucket)
+	if made, err := again.EnsureFirst(t.Context(), path); made || err != nil {
+		t.Errorf("a second start made %v: %v", made, err)
+	}
+	if who, ok := again.Authenticate(t.Context(), sid, secret); !ok || !who.All() {
+		t.Errorf("the first key gives %v, %+v", ok, who)
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A crash between the file and the bucket leaves a file that opens nothing.
+func TestAFirstKeyThatNeverCameToBeIsReplaced(t *testing.T) {
+	t.Parallel()
+	bucket, path := newShelf(), filepath.Join(t.TempDir(), "api-key")
+	k := open(t, bucket)
+	bucket.fail()
+	if made, err := k.EnsureFirst(t.Context(), path); made || !errors.Is(err, errDown) {
+		t.Fatalf("made %v: %v", made, err)
+	}
+	bucket.mend()
+	if made, err := k.EnsureFirst(t.Context(), path); !made || err != nil {
+		t.Fatalf("made %v: %v", made, err)
+	}
+	if sid, secret, err := keys.ReadFile(path); err != nil || !opens(k, sid, secret) {
+		t.Errorf("the file does not open: %v", err)
+	}
+}
+
+func TestAKeyFileMustHoldAKey(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "api-key")
+	if _, _, err := keys.ReadFile(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	for _, text := range []string{"", "secret", "SK0:secret", "SK" + strings.Repeat("0", 32) + ":"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := keys.ReadFile(path); !errors.Is(err, keys.ErrFile) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

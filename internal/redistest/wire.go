@@ -1,0 +1,108 @@
+package redistest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// answerWithin bounds one command.
+const answerWithin = 10 * time.Second
+
+// do speaks the protocol by hand, so that this package needs no client: it is
+// what clients are tested with.
+func (s *Server) do(args ...string) (string, error) {
+	conn, err := s.dial()
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := send(conn, args); err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	return strings.TrimRight(line, "\r\n"), err
+}
+
+// bulk sends a command whose answer is one bulk string.
+func (s *Server) bulk(args ...string) (string, error) {
+	conn, err := s.dial()
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := send(conn, args); err != nil {
+		return "", err
+	}
+	r := bufio.NewReader(conn)
+	var length int
+	if _, err := fmt.Fscanf(r, "$%d\r\n", &length); err != nil {
+		return "", err
+	}
+	answer := make([]byte, length)
+	_, err = io.ReadFull(r, answer)
+	return string(answer), err
+}
+
+func (s *Server) dial() (net.Conn, error) {
+	conn, err := net.DialTimeout("unix", s.Socket(), answerWithin)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func send(conn net.Conn, args []string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "*%d\r\n", len(args))
+	for _, a := range args {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+	}
+	_, err := conn.Write([]byte(b.String()))
+	return err
+}
+
+// Monitor returns every command that the server carries out, scripts'
+// commands included, as MONITOR words them, until stop is called.
+func (s *Server) Monitor() (stop func() []string) {
+	s.tb.Helper()
+	conn, err := net.Dial("unix", s.Socket())
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	if err := send(conn, []string{"MONITOR"}); err != nil {
+		s.tb.Fatal(err)
+	}
+	r := bufio.NewReader(conn)
+	if _, err := r.ReadString('\n'); err != nil {
+		s.tb.Fatal(err)
+	}
+	lines := make(chan []string, 1)
+	go func() {
+		var seen []string
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil || strings.Contains(line, endOfMonitor) {
+				lines <- seen
+				return
+			}
+			seen = append(seen, strings.TrimRight(line, "\r\n"))
+		}
+	}()
+	return func() []string {
+		s.tb.Helper()
+		s.Do("ECHO", endOfMonitor)
+		defer conn.Close()
+		return <-lines
+	}
+}
+
+// endOfMonitor is echoed to mark the end of what is monitored.
+const endOfMonitor = "redistest: end of monitor"

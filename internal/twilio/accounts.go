@@ -1,0 +1,72 @@
+package twilio
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"gavel/events"
+)
+
+// Accounts are all accounts of one Gavel. They can be read and replaced at the
+// same time.
+type Accounts struct {
+	table atomic.Pointer[table]
+}
+
+// table is one generation of accounts; it never changes.
+type table struct {
+	bySid  map[string]*Account
+	sorted []*Account
+}
+
+// NewAccounts checks the accounts and returns all faults joined.
+func NewAccounts(accounts []Account) (*Accounts, error) {
+	a := &Accounts{}
+	if err := a.Replace(accounts); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Replace puts other accounts in the place of these, for a rotation of tokens
+// without a restart. On an error the old ones stay.
+func (a *Accounts) Replace(accounts []Account) error {
+	t := &table{bySid: make(map[string]*Account, len(accounts))}
+	var faults []error
+	for i, account := range accounts {
+		prepared, err := account.prepared()
+		if err != nil {
+			faults = append(faults, fmt.Errorf("account %d: %w", i+1, err))
+		}
+		if t.bySid[prepared.Sid] != nil {
+			faults = append(faults, fmt.Errorf("account %d: sid is there twice", i+1))
+		}
+		t.bySid[prepared.Sid] = prepared
+		t.sorted = append(t.sorted, prepared)
+	}
+	if len(accounts) == 0 {
+		faults = append(faults, errors.New("no account is configured"))
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("check accounts: %w", errors.Join(faults...))
+	}
+	slices.SortFunc(t.sorted, func(x, y *Account) int { return strings.Compare(x.Sid, y.Sid) })
+	a.table.Store(t)
+	return nil
+}
+
+// Lookup finds an account by its SID in either letter case. The account must
+// not be changed.
+func (a *Accounts) Lookup(sid string) (*Account, bool) {
+	if !events.IsSid("AC", sid) {
+		return nil, false
+	}
+	account, ok := a.table.Load().bySid[events.CanonicalSid(sid)]
+	return account, ok
+}
+
+// All returns the accounts sorted by SID. They must not be changed.
+func (a *Accounts) All() []*Account { return a.table.Load().sorted }

@@ -1,0 +1,142 @@
+package twiliofake
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+)
+
+// Clock is the stand-in's time.
+type Clock interface {
+	Now() time.Time
+	// After delivers once d has passed.
+	After(d time.Duration) <-chan time.Time
+}
+
+// WallClock is the time of this machine.
+func WallClock() Clock { return wallClock{} }
+
+type wallClock struct{}
+
+func (wallClock) Now() time.Time                         { return time.Now() }
+func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// FastForward is a clock that begins at start and never makes anybody wait:
+// an hour of the call floor passes as fast as its callbacks are answered.
+func FastForward(start time.Time) Clock { return &fastForward{now: start} }
+
+type fastForward struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *fastForward) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *fastForward) After(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(max(d, 0))
+	passed := make(chan time.Time, 1)
+	passed <- c.now
+	return passed
+}
+
+// agenda is everything that is still to happen, in the order of time. One
+// goroutine works it off, so that a seed decides what happens and the
+// scheduler of this machine does not.
+type agenda struct {
+	clock Clock
+	added chan struct{} // holds one token when the earliest step may have changed
+
+	mu    sync.Mutex
+	steps steps
+	count uint64
+}
+
+func newAgenda(clock Clock) *agenda {
+	return &agenda{clock: clock, added: make(chan struct{}, 1)}
+}
+
+// after puts do on the agenda, d from now.
+func (a *agenda) after(d time.Duration, do func() error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.count++
+	heap.Push(&a.steps, step{at: a.clock.Now().Add(d), order: a.count, do: do})
+	select {
+	case a.added <- struct{}{}:
+	default:
+	}
+}
+
+// run hands every step to perform at its time, until ctx ends or one fails.
+func (a *agenda) run(ctx context.Context, perform func(do func() error) error) error {
+	for ctx.Err() == nil {
+		if due, ok := a.takeDue(); ok {
+			if err := perform(due.do); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-a.untilNext():
+		case <-a.added:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// takeDue removes the earliest step whose time has come.
+func (a *agenda) takeDue() (step, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.steps) == 0 || a.steps[0].at.After(a.clock.Now()) {
+		return step{}, false
+	}
+	return heap.Pop(&a.steps).(step), true
+}
+
+// untilNext delivers when the earliest step is due; on an empty agenda never.
+func (a *agenda) untilNext() <-chan time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.steps) == 0 {
+		return nil
+	}
+	return a.clock.After(a.steps[0].at.Sub(a.clock.Now()))
+}
+
+// step is one thing to do; order keeps steps of one moment in the order they
+// were planned.
+type step struct {
+	at    time.Time
+	order uint64
+	do    func() error
+}
+
+type steps []step
+
+func (s steps) Len() int { return len(s) }
+
+func (s steps) Less(i, j int) bool {
+	if !s[i].at.Equal(s[j].at) {
+		return s[i].at.Before(s[j].at)
+	}
+	return s[i].order < s[j].order
+}
+
+func (s steps) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
+
+func (s *steps) Push(x any) { *s = append(*s, x.(step)) }
+
+func (s *steps) Pop() any {
+	last := (*s)[len(*s)-1]
+	*s = (*s)[:len(*s)-1]
+	return last
+}

@@ -1,0 +1,141 @@
+package twiliofake
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// Subscription is a callback URL with what it asks for. The URL may end in
+// connection overrides (#rc=5&rp=all).
+type Subscription struct {
+	URL string
+	// Method is POST unless it is GET.
+	Method string
+	// Events are the names of TwiML's statusCallbackEvent ("start", "join",
+	// ...) or recordingStatusCallbackEvent ("completed", ...). Empty asks for
+	// all, which Twilio does not offer but a stand-in's user mostly means.
+	Events []string
+}
+
+// subscribedAs maps the callbacks' event names to those of
+// statusCallbackEvent.
+var subscribedAs = map[string]string{
+	"conference-start":         "start",
+	"conference-end":           "end",
+	"participant-join":         "join",
+	"participant-leave":        "leave",
+	"participant-mute":         "mute",
+	"participant-unmute":       "mute",
+	"participant-hold":         "hold",
+	"participant-unhold":       "hold",
+	"participant-modify":       "modify",
+	"participant-speech-start": "speaker",
+	"participant-speech-stop":  "speaker",
+	"announcement-end":         "announcement",
+	"announcement-fail":        "announcement",
+}
+
+func (s Subscription) wants(name string) bool {
+	return s.URL != "" && (len(s.Events) == 0 || slices.Contains(s.Events, name))
+}
+
+// params are the names and values of one callback; Twilio never sends a name
+// twice in these.
+type params map[string]string
+
+// set adds a parameter that Twilio sends only when there is something to say.
+func (p params) set(name, value string) {
+	if value != "" {
+		p[name] = value
+	}
+}
+
+// with adds all of more to p and returns p.
+func (p params) with(more params) params {
+	maps.Copy(p, more)
+	return p
+}
+
+func (p params) values() url.Values {
+	values := make(url.Values, len(p))
+	for name, value := range p {
+		values.Set(name, value)
+	}
+	return values
+}
+
+// wireOrder is the order of a captured conference callback; what it does not
+// name follows in order of name. Twilio promises none, and a receiver that
+// needs one should fail against the stand-in.
+var wireOrder = []string{
+	"Coaching", "FriendlyName", "ParticipantLabel", "EndConferenceOnExit", "StatusCallbackEvent", "Timestamp",
+	"StartConferenceOnEnter", "AccountSid", "SequenceNumber", "ConferenceSid", "CallSid", "Hold", "Muted",
+	"CallSidEndingConference", "ReasonConferenceEnded", "ParticipantLabelEndingConference", "Reason",
+}
+
+// encode writes p as application/x-www-form-urlencoded.
+func (p params) encode() string {
+	var b strings.Builder
+	write := func(name string) {
+		if value, ok := p[name]; ok {
+			fmt.Fprintf(&b, "&%s=%s", url.QueryEscape(name), url.QueryEscape(value))
+		}
+	}
+	for _, name := range wireOrder {
+		write(name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		if !slices.Contains(wireOrder, name) {
+			write(name)
+		}
+	}
+	return strings.TrimPrefix(b.String(), "&")
+}
+
+// callback is one request that Twilio owes.
+type callback struct {
+	to            Subscription
+	conferenceSid string
+	event         string
+	token         string // I-Twilio-Idempotency-Token, the same on every attempt
+	params        params
+	accepted      *atomic.Bool // shared by everything that is sent of it
+}
+
+// tell puts an event of the conference into the outbox, if somebody asked for
+// it. Numbers count what is sent, from 0 (that unsubscribed events use none is
+// not confirmed; that the first is 0 follows from a captured leave with number
+// 1). The caller holds mu.
+func (t *Twilio) tell(c *conference, event string, extra params) {
+	if !c.status.wants(subscribedAs[event]) {
+		return
+	}
+	t.outbox = append(t.outbox, callback{
+		to:            c.status,
+		conferenceSid: c.sid,
+		event:         event,
+		token:         t.token(),
+		accepted:      new(atomic.Bool),
+		params: params{
+			"AccountSid":          t.accountSid,
+			"ConferenceSid":       c.sid,
+			"FriendlyName":        c.name,
+			"SequenceNumber":      strconv.Itoa(c.sequence),
+			"StatusCallbackEvent": event,
+			"Timestamp":           timestamp(t.clock.Now()),
+		}.with(extra),
+	})
+	c.sequence++
+}
+
+// token makes a version 4 UUID. The caller holds mu.
+func (t *Twilio) token() string {
+	hi := t.ids.Uint64()&^0xf000 | 0x4000
+	lo := t.ids.Uint64()&^(3<<62) | 1<<63
+	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", hi>>32, hi>>16&0xffff, hi&0xffff, lo>>48, lo&0xffffffffffff)
+}

@@ -1,0 +1,325 @@
+package twiliofake
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Faults are what goes wrong on the way to the receiver. The first three are
+// chances from 0 to 1 for each callback.
+type Faults struct {
+	// Lose never sends it.
+	Lose float64
+	// Duplicate sends it again up to 5 s later, with the same idempotency token.
+	Duplicate float64
+	// Reorder holds it back for 1 to 4 s, so that later ones overtake it.
+	Reorder float64
+	// Delay sends it up to this much late, which also lets neighbours change
+	// places.
+	Delay time.Duration
+}
+
+// maxInFlight bounds the requests under way. On a FastForward clock it is what
+// keeps the floor from running away from its receiver.
+const maxInFlight = 64
+
+// retryPause is the pause before the first further attempt; it doubles.
+// Twilio documents none (not confirmed).
+const retryPause = 100 * time.Millisecond
+
+// sender carries callbacks to their receiver as Twilio's documentation of
+// connection overrides says.
+type sender struct {
+	authToken string
+	agenda    *agenda
+	faults    Faults
+	chance    *rand.Rand // of the agenda's goroutine
+	given     http.RoundTripper
+	log       *slog.Logger
+
+	inFlight  chan struct{}
+	deliverer sync.WaitGroup
+	accepted  atomic.Int64
+
+	mu         sync.Mutex
+	tails      map[string]chan struct{} // the last delivery of each conference, closed when it is over
+	transports map[overrides]*http.Transport
+}
+
+func newSender(c Config, a *agenda) *sender {
+	return &sender{
+		authToken:  c.AuthToken,
+		agenda:     a,
+		faults:     c.Faults,
+		chance:     stream(c.Seed, "faults"),
+		given:      c.Transport,
+		log:        c.Logger,
+		inFlight:   make(chan struct{}, maxInFlight),
+		tails:      map[string]chan struct{}{},
+		transports: map[overrides]*http.Transport{},
+	}
+}
+
+// wait returns when no delivery is under way.
+func (s *sender) wait() {
+	s.deliverer.Wait()
+	for _, transport := range s.transports {
+		transport.CloseIdleConnections()
+	}
+}
+
+// send begins to deliver what was told, after adding the faults. It is called
+// by the agenda's goroutine alone.
+func (s *sender) send(ctx context.Context, told []callback) {
+	for _, cb := range told {
+		s.plan(ctx, cb)
+	}
+}
+
+// plan decides what goes wrong with one callback. It draws the same chances
+// for each, so that one knob does not change what another one hits.
+func (s *sender) plan(ctx context.Context, cb callback) {
+	lost := s.chance.Float64() < s.faults.Lose
+	doubled := s.chance.Float64() < s.faults.Duplicate
+	overtaken := s.chance.Float64() < s.faults.Reorder
+	delay := time.Duration(s.chance.Float64() * float64(s.faults.Delay))
+	back := time.Second + time.Duration(s.chance.Float64()*float64(3*time.Second))
+	again := time.Duration(s.chance.Float64() * float64(5*time.Second))
+	if lost {
+		return
+	}
+	if overtaken {
+		delay += back
+	}
+	s.dispatchAfter(ctx, delay, cb)
+	if doubled {
+		s.dispatchAfter(ctx, delay+again, cb)
+	}
+}
+
+func (s *sender) dispatchAfter(ctx context.Context, delay time.Duration, cb callback) {
+	if delay == 0 {
+		s.dispatch(ctx, cb)
+		return
+	}
+	s.agenda.after(delay, func() error {
+		s.dispatch(ctx, cb)
+		return nil
+	})
+}
+
+// dispatch delivers in the background, behind the conference's delivery before
+// it: in the calm case callbacks arrive in order, although Twilio promises no
+// order, so that disorder is what Faults say it is.
+func (s *sender) dispatch(ctx context.Context, cb callback) {
+	s.inFlight <- struct{}{}
+	before, done := s.queue(cb.conferenceSid)
+	s.deliverer.Go(func() {
+		defer func() { <-s.inFlight }()
+		defer s.leaveQueue(cb.conferenceSid, done)
+		if before != nil {
+			<-before
+		}
+		s.deliver(ctx, cb)
+	})
+}
+
+func (s *sender) queue(conferenceSid string) (before, done chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, done = s.tails[conferenceSid], make(chan struct{})
+	s.tails[conferenceSid] = done
+	return before, done
+}
+
+func (s *sender) leaveQueue(conferenceSid string, done chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(done)
+	if s.tails[conferenceSid] == done {
+		delete(s.tails, conferenceSid)
+	}
+}
+
+// deliver makes the attempts that the callback's URL asks for. When ctx ends,
+// the attempt under way is finished and no other one made.
+func (s *sender) deliver(ctx context.Context, cb callback) {
+	o := parseOverrides(cb.to.URL)
+	budget, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.total)
+	defer cancel()
+	failure := ""
+	for attempt := 0; attempt <= o.retries; attempt++ {
+		if failure = s.attempt(budget, cb, o); failure == "" {
+			s.accept(cb)
+			return
+		}
+		if !o.retryAfter(failure) || !pause(ctx, budget, retryPause<<attempt) {
+			break
+		}
+	}
+	s.log.Warn("callback lost", "conference_sid", cb.conferenceSid, "event_type", cb.event, "failure", failure)
+}
+
+// accept counts a callback the first time it is answered 2xx.
+func (s *sender) accept(cb callback) {
+	if !cb.accepted.Swap(true) {
+		s.accepted.Add(1)
+	}
+}
+
+// attempt sends one request and names what failed: "ct" (no connection), "rt"
+// (no answer), a status of 300 or more, or "" when nothing did.
+func (s *sender) attempt(ctx context.Context, cb callback, o overrides) (failure string) {
+	request, err := cb.request(ctx, s.authToken)
+	if err != nil {
+		return "url"
+	}
+	response, err := s.transport(o).RoundTrip(request)
+	if err != nil {
+		return failureOf(err)
+	}
+	defer response.Body.Close()
+	io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
+	if response.StatusCode >= 300 {
+		return strconv.Itoa(response.StatusCode)
+	}
+	return ""
+}
+
+// request builds the request of a real capture, signed.
+func (cb callback) request(ctx context.Context, authToken string) (*http.Request, error) {
+	target, err := url.Parse(cb.to.URL)
+	if err != nil {
+		return nil, err
+	}
+	target.Fragment, target.RawFragment, target.User = "", "", nil
+	method, body := http.MethodPost, cb.params.encode()
+	signed := cb.params.values()
+	if cb.to.Method == http.MethodGet {
+		method, signed = http.MethodGet, nil
+		target.RawQuery = strings.TrimPrefix(target.RawQuery+"&"+body, "&")
+		body = ""
+	}
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	h := request.Header
+	h.Set("X-Twilio-Signature", Signature(authToken, signedAddress(*target), signed))
+	h.Set("I-Twilio-Idempotency-Token", cb.token)
+	h.Set("User-Agent", "TwilioProxy/1.1")
+	h.Set("Accept", "*/*")
+	h.Set("X-Home-Region", "us1")
+	if method == http.MethodPost {
+		h.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
+	}
+	return request, nil
+}
+
+// transport returns the given one, or one with the timeouts of o.
+func (s *sender) transport(o overrides) http.RoundTripper {
+	if s.given != nil {
+		return s.given
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.transports[o]; ok {
+		return known
+	}
+	made := &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: o.connect}).DialContext,
+		TLSHandshakeTimeout:   o.connect,
+		ResponseHeaderTimeout: o.read,
+		MaxIdleConnsPerHost:   maxInFlight,
+	}
+	s.transports[o] = made
+	return made
+}
+
+// failureOf sorts an error into a connect failure or everything later.
+func failureOf(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return "ct"
+	}
+	return "rt"
+}
+
+// overrides are the connection overrides in the fragment of a callback URL
+// (Twilio, "Webhooks: Connection Overrides").
+type overrides struct {
+	connect time.Duration // ct, 0.1 to 10 s
+	read    time.Duration // rt, 0.1 to 15 s
+	total   time.Duration // tt, 0.1 to 15 s, all attempts together
+	retries int           // rc, 0 to 5
+	policy  string        // rp: of ct, rt, 4xx, 5xx, all; joined by commas
+}
+
+// parseOverrides reads the fragment; a value out of range counts as not given.
+func parseOverrides(callbackURL string) overrides {
+	o := overrides{connect: 5 * time.Second, read: 15 * time.Second, total: 15 * time.Second, retries: 1, policy: "ct"}
+	_, fragment, _ := strings.Cut(callbackURL, "#")
+	for pair := range strings.SplitSeq(fragment, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		switch name {
+		case "ct":
+			o.connect = milliseconds(value, 10_000, o.connect)
+		case "rt":
+			o.read = milliseconds(value, 15_000, o.read)
+		case "tt":
+			o.total = milliseconds(value, 15_000, o.total)
+		case "rc":
+			if n, err := strconv.Atoi(value); err == nil && n >= 0 && n <= 5 {
+				o.retries = n
+			}
+		case "rp":
+			o.policy = value
+		}
+	}
+	return o
+}
+
+func milliseconds(value string, most int, otherwise time.Duration) time.Duration {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 100 || n > most {
+		return otherwise
+	}
+	return time.Duration(n) * time.Millisecond
+}
+
+// retryAfter reports whether the policy asks for another attempt after failure.
+func (o overrides) retryAfter(failure string) bool {
+	for asked := range strings.SplitSeq(o.policy, ",") {
+		switch {
+		case asked == "all", asked == failure:
+			return true
+		case strings.HasSuffix(asked, "xx") && len(failure) == 3 && failure[0] == asked[0]:
+			return true
+		}
+	}
+	return false
+}
+
+// pause waits for d and reports whether there is still time and wish to go on.
+func pause(ctx, budget context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-budget.Done():
+	}
+	return false
+}

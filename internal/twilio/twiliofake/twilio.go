@@ -1,0 +1,141 @@
+// Package twiliofake is a stand-in for Twilio: it keeps conferences the way
+// Twilio does and sends signed callbacks about them the way Twilio does, so
+// that Gavel can be watched and tested on a machine without a phone line.
+//
+// It is no part of the product. It imports nothing of Gavel, and its signing is
+// written apart from Gavel's verifier, so that a shared mistake cannot hide.
+//
+// Reading order: twilio.go (what it is), conference.go (the state and its
+// rules), recording.go, callback.go (what is sent about it), delivery.go (how
+// it is sent), sign.go; floor.go and scenes.go play a call floor on it, and
+// agenda.go holds what is still to happen.
+//
+// What Twilio does not document is marked "not confirmed" where it is decided.
+package twiliofake
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Config is what a stand-in is made of. AccountSid and AuthToken are needed;
+// everything else has a use of its own when left out.
+type Config struct {
+	AccountSid string
+	AuthToken  string
+	// Status and Recording are the callbacks that the call floor asks for.
+	Status    Subscription
+	Recording Subscription
+	// Rate is how many conferences a minute the call floor begins; 0 leaves the
+	// floor empty.
+	Rate float64
+	// Seed decides what happens: the same seed on a FastForward clock plays
+	// the same calls and sends the same callbacks.
+	Seed uint64
+	// Faults are what goes wrong between Twilio and the receiver.
+	Faults Faults
+	// Clock is WallClock unless set.
+	Clock Clock
+	// Transport sends the callbacks; nil is one that keeps the connect and read
+	// timeouts of each callback URL.
+	Transport http.RoundTripper
+	// Logger hears of callbacks that were lost for good.
+	Logger *slog.Logger
+}
+
+// Twilio is one account's conferences. Its verbs are what a person, a call or
+// a REST request does; each sends the callbacks that follow from it.
+type Twilio struct {
+	accountSid string
+	clock      Clock
+	agenda     *agenda
+	sender     *sender
+	floor      *floor
+
+	mu     sync.Mutex
+	ids    *rand.Rand
+	rooms  map[string]*conference // by FriendlyName; a name has one that is not completed
+	bySid  map[string]*conference // by ConferenceSid, not completed
+	legs   map[string]*participant
+	outbox []callback // told while mu is held, sent when it is let go
+}
+
+// New makes a stand-in. Nothing happens before Run.
+func New(c Config) *Twilio {
+	if c.Clock == nil {
+		c.Clock = WallClock()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	t := &Twilio{
+		accountSid: c.AccountSid,
+		clock:      c.Clock,
+		agenda:     newAgenda(c.Clock),
+		ids:        stream(c.Seed, "ids"),
+		rooms:      map[string]*conference{},
+		bySid:      map[string]*conference{},
+		legs:       map[string]*participant{},
+	}
+	t.sender = newSender(c, t.agenda)
+	t.floor = newFloor(c, t)
+	return t
+}
+
+// Run plays until ctx ends, then sends what was already told, once, and
+// returns. An error means that the call floor's script broke a rule of
+// conferences, which is a fault of the script.
+func (t *Twilio) Run(ctx context.Context) error {
+	defer t.sender.wait()
+	t.floor.open()
+	return t.agenda.run(ctx, func(do func() error) error {
+		if err := do(); err != nil {
+			return fmt.Errorf("play call floor: %w", err)
+		}
+		t.sender.send(ctx, t.takeOutbox())
+		return nil
+	})
+}
+
+// Accepted returns how many callbacks have been answered 2xx. One that was sent
+// twice counts once.
+func (t *Twilio) Accepted() int64 { return t.sender.accepted.Load() }
+
+func (t *Twilio) takeOutbox() []callback {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	told := t.outbox
+	t.outbox = nil
+	return told
+}
+
+// stream returns a source of chance of its own for each purpose, so that
+// asking for faults does not change which calls are played.
+func stream(seed uint64, purpose string) *rand.Rand {
+	h := uint64(14695981039346656037)
+	for i := range len(purpose) {
+		h = (h ^ uint64(purpose[i])) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(seed, h))
+}
+
+// sid makes an identifier: two letters and 32 hex digits. The caller holds mu.
+func (t *Twilio) sid(prefix string) string {
+	return fmt.Sprintf("%s%016x%016x", prefix, t.ids.Uint64(), t.ids.Uint64())
+}
+
+// timestamp writes a moment as Twilio does: RFC 2822, whole seconds, UTC.
+func timestamp(at time.Time) string { return at.UTC().Format(time.RFC1123Z) }
+
+// occupied reports whether a conference of that name is not completed.
+func (t *Twilio) occupied(room string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.rooms[room]
+	return ok
+}

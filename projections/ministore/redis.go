@@ -1,0 +1,198 @@
+package ministore
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"gavel/projections/internal/picture"
+)
+
+// Redis is a Redis inside the process.
+type Redis struct {
+	mu   sync.Mutex
+	mini *miniredis.Miniredis
+	db   *miniredis.RedisDB
+	// orders are the members of each sorted set in their order, which
+	// miniredis would sort anew at every read.
+	orders map[string]*order
+}
+
+// NewRedis returns an empty one.
+func NewRedis() *Redis {
+	mini := miniredis.NewMiniRedis()
+	return &Redis{mini: mini, db: mini.DB(0), orders: map[string]*order{}}
+}
+
+// Empty forgets everything, as FLUSHALL does.
+func (r *Redis) Empty() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mini.FlushAll()
+	clear(r.orders)
+}
+
+// engine is the embedded Redis as the picture uses it.
+type engine struct{ r *Redis }
+
+func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.Outcome, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e.r.mu.Lock()
+	defer e.r.mu.Unlock()
+	outcomes := make([]picture.Outcome, len(changes))
+	for i, c := range changes {
+		outcomes[i] = e.r.check(c.If)
+		if outcomes[i].Failed != picture.Done {
+			continue
+		}
+		for _, command := range c.Do {
+			e.r.do(command)
+		}
+	}
+	return outcomes, nil
+}
+
+func (r *Redis) check(conditions []picture.Condition) picture.Outcome {
+	for i, c := range conditions {
+		if got := r.db.HGet(c.Key, c.Field); got != c.Want {
+			return picture.Outcome{Failed: i, Got: got}
+		}
+	}
+	return picture.Outcome{Failed: picture.Done}
+}
+
+func (r *Redis) do(c picture.Command) {
+	switch c.Op {
+	case picture.SetFields:
+		r.db.HSet(c.Key, c.Args...)
+	case picture.RemoveFields:
+		for _, field := range c.Args {
+			r.db.HDel(c.Key, field)
+		}
+	case picture.AddMember:
+		created, _ := strconv.ParseInt(c.Args[0], 10, 64)
+		r.add(c.Key, picture.Ref{Created: created, Member: c.Args[1]})
+	case picture.RemoveMember:
+		r.remove(c.Key, c.Args[0])
+	case picture.RemoveKey:
+		r.db.Del(c.Key)
+		delete(r.orders, c.Key)
+	}
+}
+
+// add puts a member into a sorted set, or moves it there.
+func (r *Redis) add(key string, ref picture.Ref) {
+	r.remove(key, ref.Member)
+	r.db.ZAdd(key, float64(ref.Created), ref.Member)
+	o := r.orders[key]
+	if o == nil {
+		o = new(order)
+		r.orders[key] = o
+	}
+	o.add(ref)
+}
+
+func (r *Redis) remove(key, member string) {
+	o := r.orders[key]
+	if o == nil {
+		return
+	}
+	score, err := r.db.ZScore(key, member)
+	if err != nil {
+		return
+	}
+	r.db.ZRem(key, member)
+	o.remove(picture.Ref{Created: int64(score), Member: member})
+	if len(*o) == 0 {
+		delete(r.orders, key)
+	}
+}
+
+func (e engine) Hashes(ctx context.Context, keys []string) ([]map[string]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e.r.mu.Lock()
+	defer e.r.mu.Unlock()
+	hashes := make([]map[string]string, len(keys))
+	for i, key := range keys {
+		fields, _ := e.r.db.HKeys(key) // its errors mean that there is no hash
+		hashes[i] = make(map[string]string, len(fields))
+		for _, field := range fields {
+			hashes[i][field] = e.r.db.HGet(key, field)
+		}
+	}
+	return hashes, nil
+}
+
+func (e engine) Ranges(ctx context.Context, ranges []picture.Range) ([][]picture.Ref, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e.r.mu.Lock()
+	defer e.r.mu.Unlock()
+	refs := make([][]picture.Ref, len(ranges))
+	for i, rng := range ranges {
+		if o := e.r.orders[rng.Key]; o != nil {
+			refs[i] = o.read(rng)
+		}
+	}
+	return refs, nil
+}
+
+func (e engine) Counts(ctx context.Context, ranges []picture.Range) ([]int, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e.r.mu.Lock()
+	defer e.r.mu.Unlock()
+	counts := make([]int, len(ranges))
+	for i, rng := range ranges {
+		if o := e.r.orders[rng.Key]; o != nil {
+			from, to := o.bounds(rng)
+			counts[i] = to - from
+		}
+	}
+	return counts, nil
+}
+
+// sweepAtOnce bounds the keys removed while everybody else waits.
+const sweepAtOnce = 1000
+
+func (e engine) Sweep(ctx context.Context, prefix string) error {
+	e.r.mu.Lock()
+	keys := e.r.db.Keys()
+	e.r.mu.Unlock()
+	var due int
+	for _, key := range keys {
+		if strings.HasPrefix(key, prefix) {
+			keys[due] = key
+			due++
+		}
+	}
+	for keys = keys[:due]; len(keys) > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		some := keys[:min(len(keys), sweepAtOnce)]
+		e.r.sweep(some)
+		keys = keys[len(some):]
+	}
+	return nil
+}
+
+func (r *Redis) sweep(keys []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range keys {
+		r.do(picture.Command{Op: picture.RemoveKey, Key: key})
+	}
+}
+
+// Close leaves the Redis to whoever made it.
+func (e engine) Close() error { return nil }

@@ -1,0 +1,191 @@
+package redisstore_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"gavel/events"
+	"gavel/internal/redistest"
+	"gavel/projections"
+)
+
+const (
+	benchConferences = 5000
+	benchBatch       = 500
+)
+
+// BenchmarkSave writes one event after the other, in batches of 500, and
+// compares with what a plain program would do with as many: HSET of the
+// conference, HSET of the participant, ZADD of an index, pipelined. Both take
+// turns on one server; "ratio" is the plain writer's time by ours, where 1 is
+// as fast as plain.
+func BenchmarkSave(b *testing.B) {
+	server := redistest.Start(b)
+	ours, plain := newSaver(b, server), newPlainWriter(b, server)
+	var oursCost, plainCost cost
+	for n := 0; b.Loop(); n++ {
+		batch := ours.batch(n)
+		oursCost.add(server, func() { ours.save(batch) })
+		plainCost.add(server, func() { plain.save(batch) })
+	}
+	events := float64(b.N * benchBatch)
+	b.ReportMetric(float64(plainCost.took)/float64(oursCost.took), "ratio")
+	b.ReportMetric(float64(oursCost.took.Nanoseconds())/events, "ns/event")
+	b.ReportMetric(float64(oursCost.server.Nanoseconds())/events, "redis-ns/event")
+	b.ReportMetric(float64(plainCost.took.Nanoseconds())/events, "plain-ns/event")
+	b.ReportMetric(float64(plainCost.server.Nanoseconds())/events, "plain-redis-ns/event")
+}
+
+// cost is the time that went by and the server's part of it.
+type cost struct{ took, server time.Duration }
+
+func (c *cost) add(server *redistest.Server, fn func()) {
+	before, started := server.CPU(), time.Now()
+	fn()
+	c.took += time.Since(started)
+	c.server += server.CPU() - before
+}
+
+// saver writes through the store as the projector does.
+type saver struct {
+	tb    testing.TB
+	store projections.Store
+	known []projections.Stored
+}
+
+func newSaver(tb testing.TB, server *redistest.Server) *saver {
+	s := &saver{tb: tb, store: open(tb, server.UnixURL(), 1), known: make([]projections.Stored, benchConferences)}
+	build, err := s.store.Build(tb.Context(), 0)
+	if err == nil {
+		err = build.Commit(tb.Context(), events.Position{Sequence: 1})
+	}
+	if err == nil {
+		err = s.store.Check(tb.Context(), 0, 0)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// batch is the nth event of each of 500 conferences: ten in the life of one.
+func (s *saver) batch(n int) []projections.Write {
+	writes := make([]projections.Write, benchBatch)
+	for i := range writes {
+		at := (n*benchBatch + i) % benchConferences
+		before := s.known[at]
+		if before.Book.Version == 10 {
+			s.known[at], before = projections.Stored{}, projections.Stored{}
+		}
+		after := tell(before.Conference, at, n/10/(benchConferences/benchBatch), before.Book.Version)
+		book := projections.Book{
+			Version: before.Book.Version + 1,
+			Applied: events.Position{Sequence: uint64(n) + 2, Index: i},
+			Doubtful: []projections.Fact{{
+				ID: fmt.Sprintf("%s/%s/%d/participant-join", after.AccountSid, after.ConferenceSid, n),
+				At: events.Position{Sequence: uint64(n) + 2, Index: i},
+			}},
+		}
+		writes[i] = projections.Write{Before: before.Conference, After: after, Expect: before.Book.Version, Book: book}
+		s.known[at] = projections.Stored{Conference: after, Book: book}
+	}
+	return writes
+}
+
+// tell makes a conference of the next event: legs join and change, then it
+// ends.
+func tell(before *projections.Conference, n, life int, version uint64) *projections.Conference {
+	at := projections.Instant(1772452800 + n)
+	after := &projections.Conference{
+		AccountSid:    fmt.Sprintf("AC%032x", 1),
+		ConferenceSid: fmt.Sprintf("CF%016x%016x", life, n),
+		FriendlyName:  projections.Told[string]{Seq: 1, Value: fmt.Sprintf("room-%d", n%100)},
+		Created:       at,
+	}
+	if before != nil {
+		*after = *before
+	}
+	seq := int64(version)
+	after.Updated = at + projections.Instant(version)
+	after.Seen = projections.Ranges{{0, seq}}
+	switch version {
+	case 2:
+		after.Start = &projections.Moment{Seq: seq, At: after.Updated}
+	case 9:
+		after.End = &projections.Ending{Moment: projections.Moment{Seq: seq, At: after.Updated}, Reason: "last-participant-left"}
+	default:
+		leg := int(version) % 3
+		p := &projections.Participant{
+			CallSid: fmt.Sprintf("CA%016x%016x", leg, n), Created: at, Updated: after.Updated,
+			Flags:   projections.Told[projections.Flags]{Seq: seq, Value: projections.Flags{StartConferenceOnEnter: true}},
+			Present: []projections.Turn{{Seq: seq, At: at, On: true}},
+			Last:    projections.Turn{Seq: seq, At: at, On: true},
+		}
+		legs := make([]*projections.Participant, 0, 3)
+		for i, old := range after.Participants {
+			if i != leg {
+				legs = append(legs, old)
+			}
+		}
+		legs = append(legs[:min(leg, len(legs)):min(leg, len(legs))], append([]*projections.Participant{p}, legs[min(leg, len(legs)):]...)...)
+		after.Participants = legs
+	}
+	return after
+}
+
+func (s *saver) save(writes []projections.Write) {
+	ctx := context.Background()
+	if err := s.store.Save(ctx, 0, writes); err != nil {
+		s.tb.Fatal(err)
+	}
+	if err := s.store.Index(ctx, 0, writes[len(writes)-1].Book.Applied, writes); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// plainWriter compares nothing, keeps no bookkeeping, and stores fields rather
+// than a record.
+type plainWriter struct {
+	tb     testing.TB
+	client *redis.Client
+}
+
+func newPlainWriter(tb testing.TB, server *redistest.Server) plainWriter {
+	client := redis.NewClient(&redis.Options{Addr: server.Socket()})
+	tb.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return plainWriter{tb, client}
+}
+
+func (p plainWriter) save(writes []projections.Write) {
+	ctx := context.Background()
+	pipe := p.client.Pipeline()
+	for _, w := range writes {
+		c := w.After
+		pipe.HSet(ctx, "plain:"+c.ConferenceSid,
+			"friendly_name", c.FriendlyName.Value, "status", c.Status(),
+			"updated", int64(c.Updated), "version", strconv.FormatUint(w.Book.Version, 10))
+		leg := "CA"
+		if len(c.Participants) > 0 {
+			leg = c.Participants[len(c.Participants)-1].CallSid
+		}
+		flags, err := json.Marshal(map[string]bool{"muted": false, "hold": false})
+		if err != nil {
+			p.tb.Fatal(err)
+		}
+		pipe.HSet(ctx, "plain:"+c.ConferenceSid+":participants", leg, flags)
+		pipe.ZAdd(ctx, "plain:all", redis.Z{Score: float64(c.Created), Member: c.ConferenceSid})
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		p.tb.Fatal(err)
+	}
+}

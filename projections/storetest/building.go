@@ -1,0 +1,117 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"gavel/projections"
+)
+
+func buildBesideLive(t *testing.T, h Harness) {
+	c, d := conference(1, noon), conference(2, noon)
+	p := filled(t, h, 1, c)
+	reader := open(t, h, 1)
+	reader.shows(c)
+
+	b := p.build(0)
+	p.must(b.Put(p.ctx(), []projections.Stored{
+		{Conference: named(c, "Rebuilt"), Book: projections.Book{Version: 7, Applied: p.at}},
+	}), "put")
+	p.save(started(c), d)
+	reader.shows(started(c), d)
+
+	p.at.Sequence++
+	p.must(b.Commit(p.ctx(), p.at), "commit")
+	reader.shows(named(c, "Rebuilt"))
+	_, err := reader.store.Conference(p.ctx(), keyOf(d))
+	wantErr(t, "read of what is only in the old picture", err, projections.ErrNotFound)
+
+	p.load(c)
+	p.same(p.known[keyOf(c)].Book.Version, uint64(7))
+	p.save(ended(c, noon))
+	reader.shows(ended(c, noon))
+}
+
+func abandoned(t *testing.T, h Harness) {
+	c := conference(1, noon)
+	p := filled(t, h, 1, c)
+	b := p.build(0)
+	p.must(b.Put(p.ctx(), []projections.Stored{{Conference: conference(2, noon)}}), "put")
+	p.must(b.Abandon(p.ctx()), "abandon")
+	wantErr(t, "commit of an abandoned build", b.Commit(p.ctx(), p.at), projections.ErrLost)
+	p.save(started(c))
+	p.shows(started(c))
+}
+
+func newerBuild(t *testing.T, h Harness) {
+	c := conference(1, noon)
+	p := filled(t, h, 1, c)
+	older, newer := p.build(0), open(t, h, 1).build(0)
+	p.must(newer.Put(p.ctx(), []projections.Stored{{Conference: named(c, "Newer")}}), "put")
+	wantErr(t, "commit of the older build", older.Commit(p.ctx(), p.at), projections.ErrLost)
+	p.must(newer.Commit(p.ctx(), p.at), "commit of the newer build")
+	p.shows(named(c, "Newer"))
+}
+
+// buildLost takes the ground from under a build: emptied, and gone back to
+// where a part of it was put.
+func buildLost(t *testing.T, h Harness) {
+	first := []projections.Stored{{Conference: conference(1, noon)}}
+	second := []projections.Stored{{Conference: conference(2, noon)}}
+	p := open(t, h, 1)
+
+	b := p.build(0)
+	p.must(b.Put(p.ctx(), first), "put")
+	h.Empty(t)
+	wantErr(t, "commit of an emptied build", b.Commit(p.ctx(), p.at), projections.ErrLost)
+
+	b = p.build(0)
+	p.must(b.Put(p.ctx(), first), "put")
+	rollBack := h.Snapshot(t)
+	p.must(b.Put(p.ctx(), second), "put")
+	rollBack()
+	err := b.Put(p.ctx(), []projections.Stored{{Conference: conference(3, noon)}})
+	wantErr(t, "commit of a build that went back", errors.Join(err, b.Commit(p.ctx(), p.at)), projections.ErrLost)
+	p.unreadable("while no build succeeded", projections.ErrFilling)
+}
+
+// readersDuringRebuilds reads while the picture is written and replaced again
+// and again: a record that is there all the time is never absent.
+func readersDuringRebuilds(t *testing.T, h Harness) {
+	var records []*projections.Conference
+	for n := range 30 {
+		records = append(records, conference(n, noon))
+	}
+	p := filled(t, h, 2, records...)
+	ctx, stop := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for range 3 {
+		r := open(t, h, 2)
+		readers.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				r.reads(ctx, records, n)
+			}
+		})
+	}
+	for range 12 {
+		p.fill(records...)
+		p.save(started(records[3]), started(records[4]))
+	}
+	stop()
+	readers.Wait()
+}
+
+func (p *process) reads(ctx context.Context, records []*projections.Conference, n int) {
+	if _, err := p.store.Conference(ctx, keyOf(records[n%len(records)])); err != nil && ctx.Err() == nil {
+		p.t.Errorf("read during a rebuild: %v", err)
+	}
+	page, err := p.store.Conferences(ctx, account(1), projections.Query{Limit: 100})
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil || len(page.Conferences) != len(records) {
+		p.t.Errorf("list during a rebuild: %d of %d, %v", len(page.Conferences), len(records), err)
+	}
+}
