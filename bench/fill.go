@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"gavel/events"
@@ -53,7 +54,7 @@ func runFill(ctx context.Context, shop *workshop) (_ figure, err error) {
 	if err != nil {
 		return figure{}, err
 	}
-	done, err := ask[worked](ctx, shop, "fill", "-data", journal, "-redis", server.addr)
+	done, err := ask[worked](ctx, shop, "fill", "-data", journal, "-redis", server.addr, "-events", strconv.Itoa(shop.fillEvents))
 	return figure{value: done.Seconds}, err
 }
 
@@ -100,6 +101,7 @@ func fillChild(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("fill", flag.ContinueOnError)
 	data := flags.String("data", "", "")
 	addr := flags.String("redis", "", "")
+	count := flags.Int("events", 0, "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -119,7 +121,10 @@ func fillChild(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(worked{Seconds: took.Seconds()})
+	if err := checkPicture(ctx, store, *count); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(worked{*count, took.Seconds()})
 }
 
 // worn is a lane of which everything was acknowledged before: whoever takes it

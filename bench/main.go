@@ -145,6 +145,9 @@ func measure(ctx context.Context, s settings) (err error) {
 		}
 		m.keep(wanted)
 		found, err := m.measure(ctx, shop, os.Stderr)
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // what a child said on being stopped says nothing
+		}
 		if err != nil {
 			return err
 		}

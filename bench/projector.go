@@ -118,7 +118,25 @@ func projectChild(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkPicture(ctx, store, *count); err != nil {
+		return err
+	}
 	return json.NewEncoder(os.Stdout).Encode(worked{*count, took.Seconds()})
+}
+
+// checkPicture looks whether the last of count callbacks got into the picture,
+// with all that its conference was told before.
+func checkPicture(ctx context.Context, store projections.Reader, count int) error {
+	last := count - 1
+	key := events.Key{AccountSid: accountSid, ConferenceSid: callbackAt(last, time.Now()).conferenceSid}
+	stored, err := store.Conference(ctx, key)
+	if err != nil {
+		return fmt.Errorf("look at the picture: %w", err)
+	}
+	if want := last/liveConferences%conferenceEvents + 1; stored.Book.Version != uint64(want) {
+		return fmt.Errorf("look at the picture: the last conference was told %d facts, not %d", stored.Book.Version, want)
+	}
+	return nil
 }
 
 // openAll opens the journal in a data directory and the store on a Redis.

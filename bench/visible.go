@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	dto "github.com/prometheus/client_model/go"
 )
 
 const rowVisible = "visible"
@@ -74,27 +76,13 @@ func measureLatency(ctx context.Context, shop *workshop, sync string) (_ latency
 		return latency{}, err
 	}
 	defer join(&err, g.stop)
-	l := load{addr: g.ready, lasting: time.Second, rate: visibleRate}
-	warm, err := shop.load(ctx, l)
+	warm := load{addr: g.ready, lasting: time.Second, rate: visibleRate}
+	first, before, err := g.loadVisibly(ctx, shop, warm)
 	if err != nil {
 		return latency{}, err
 	}
-	if _, err := g.allVisible(ctx, warm.Sent); err != nil {
-		return latency{}, err
-	}
-	before, err := g.visible(ctx)
-	if err != nil {
-		return latency{}, err
-	}
-	l.first, l.lasting = warm.Sent, shop.lasting
-	done, err := shop.load(ctx, l)
-	if err != nil {
-		return latency{}, err
-	}
-	if _, err := g.allVisible(ctx, warm.Sent+done.Sent); err != nil {
-		return latency{}, err
-	}
-	after, err := g.visible(ctx)
+	measured := load{addr: g.ready, first: first.Sent, lasting: shop.lasting, rate: visibleRate}
+	done, after, err := g.loadVisibly(ctx, shop, measured)
 	if err != nil {
 		return latency{}, err
 	}
@@ -102,6 +90,20 @@ func measureLatency(ctx context.Context, shop *workshop, sync string) (_ latency
 		visible50: quantile(0.5, before, after), visible99: quantile(0.99, before, after),
 		post50: done.P50, post99: done.P99,
 	}, nil
+}
+
+// loadVisibly sends a load, waits until the picture has all of it, and returns
+// the histogram then.
+func (g *gavel) loadVisibly(ctx context.Context, shop *workshop, l load) (loaded, *dto.Histogram, error) {
+	done, err := shop.load(ctx, l)
+	if err != nil {
+		return loaded{}, nil, err
+	}
+	if _, err := g.allVisible(ctx, l.first+done.Sent); err != nil {
+		return loaded{}, nil, err
+	}
+	h, err := g.visible(ctx)
+	return done, h, err
 }
 
 // medianLatency takes the median of each figure by itself.

@@ -4,7 +4,8 @@
 // of signed fields, and frames events for the journal. Nothing here does I/O,
 // and nothing here knows who uses it.
 //
-// Reading order: params.go (names and values as they came), event.go (what
-// they mean), parse.go (the strict form), id.go (identity), journal.go (how
-// groups of entries travel), cloudevent.go (what subscribers read).
+// Reading order: params.go and form.go (names and values as they came),
+// event.go (what they mean), parse.go, parameter.go and hidden.go (the strict
+// form), id.go (identity), speech.go (our own entries), journal.go (how groups
+// of entries travel), cloudevent.go (what subscribers read).
 package events

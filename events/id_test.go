@@ -59,6 +59,17 @@ func TestDifferentFactsHaveDifferentIDs(t *testing.T) {
 	}
 }
 
+// TestRecordingsAreNotNumbered: should Twilio number them one day, their status
+// still makes the id.
+func TestRecordingsAreNotNumbered(t *testing.T) {
+	t.Parallel()
+	const completed = "callbacks/recording-completed.form"
+	e, err := events.Parse(entry(events.SourceRecording, bend(t, completed, "SequenceNumber", "4")))
+	if err != nil || e.SequenceNumber != events.NoSequence || e.ID != idOf(t, events.SourceRecording, completed) {
+		t.Errorf("got %+v, %v", e, err)
+	}
+}
+
 func TestSidsAreReadInEitherLetterCase(t *testing.T) {
 	t.Parallel()
 	e, err := events.Parse(entry(events.SourceCallback, sample(t, "callbacks/letter-case.form")))

@@ -48,15 +48,9 @@ func run(ctx context.Context, args []string, t terminal) int {
 
 func (c *cli) run(ctx context.Context, args []string) error {
 	helped := false
-	parser, err := kong.New(c,
-		kong.Name("gavel"),
-		kong.Description("Gavel turns Twilio conference callbacks into a durable event log and a live picture of every conference."),
-		kong.Writers(c.terminal.out, c.terminal.err),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Exit(func(int) { helped = true }),
-	)
+	parser, err := c.parser(func(int) { helped = true })
 	if err != nil {
-		return fmt.Errorf("build the command line: %w", err)
+		return err
 	}
 	command, err := parser.Parse(args)
 	if helped {
@@ -68,6 +62,25 @@ func (c *cli) run(ctx context.Context, args []string) error {
 	command.BindTo(ctx, (*context.Context)(nil))
 	return command.Run(c, &c.terminal)
 }
+
+// parser reads the command line; exit is called when it was asked for help and
+// has given it.
+func (c *cli) parser(exit func(int)) (*kong.Kong, error) {
+	parser, err := kong.New(c,
+		kong.Name("gavel"),
+		kong.Description("Gavel turns Twilio conference callbacks into a durable event log and a live picture of every conference."),
+		kong.Writers(c.terminal.out, c.terminal.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpWidth}),
+		kong.Exit(exit),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("build the command line: %w", err)
+	}
+	return parser, nil
+}
+
+// helpWidth keeps help readable on a wide terminal.
+const helpWidth = 100
 
 // hinted tells where the help is that fits.
 func hinted(err error, args []string) error {

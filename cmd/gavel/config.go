@@ -28,6 +28,10 @@ type serverFlags struct {
 	TwilioAPI   string `name:"twilio-api" default:"https://api.twilio.com" env:"GAVEL_TWILIO_API" placeholder:"URL" help:"Twilio's REST API (default ${default})."`
 }
 
+// defaultDataDir is where serve keeps its files and the CLI looks for the first
+// key.
+const defaultDataDir = "./gavel-data"
+
 // embedded is the value of --nats and --redis that needs no server.
 const embedded = "embedded"
 
@@ -76,7 +80,7 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 		Listen:      f.Listen,
 		AdminListen: f.AdminListen,
 		PublicURL:   strings.TrimRight(f.PublicURL, "/"),
-		DataDir:     f.DataDir,
+		DataDir:     firstOf(f.DataDir, defaultDataDir),
 		TwilioAPI:   f.TwilioAPI,
 		NATS: natsConfig{
 			URL:             f.NATS,
@@ -132,11 +136,7 @@ func (c config) addressFaults() (faults []error) {
 	if c.PublicURL != "" {
 		faults = append(faults, flagFault("--public-url", checkBaseURL(c.PublicURL)))
 	}
-	faults = append(faults, flagFault("--twilio-api", checkBaseURL(c.TwilioAPI)))
-	if c.DataDir == "" {
-		faults = append(faults, errors.New("--data-dir: is empty"))
-	}
-	return faults
+	return append(faults, flagFault("--twilio-api", checkBaseURL(c.TwilioAPI)))
 }
 
 // Bounds of numbers in gavel.yaml, as NATS has them or the lanes' shards do.
@@ -256,14 +256,12 @@ func checkBaseURL(base string) error {
 	return nil
 }
 
-// checkServers accepts URLs with one of the schemes, separated by commas. Its
-// error does not quote them: they may hold a password.
+// checkServers accepts what begins with one of the schemes; the rest is for the
+// client that knows it. Its error does not quote it: it may hold a password.
 func checkServers(urls string, schemes ...string) error {
-	for one := range strings.SplitSeq(urls, ",") {
-		scheme, rest, ok := strings.Cut(strings.TrimSpace(one), "://")
-		if !ok || rest == "" || !slices.Contains(schemes, scheme) {
-			return fmt.Errorf("is neither %s nor a URL that begins with %s://", embedded, strings.Join(schemes, "://, "))
-		}
+	scheme, rest, ok := strings.Cut(urls, "://")
+	if !ok || rest == "" || !slices.Contains(schemes, scheme) {
+		return fmt.Errorf("is neither %s nor a URL that begins with %s://", embedded, strings.Join(schemes, "://, "))
 	}
 	return nil
 }

@@ -107,25 +107,34 @@ func parseSettings(path string, text []byte) (*settingsFile, error) {
 // settingsError says where the fault is, in one line and without the text
 // around it, which go-yaml would print.
 func settingsError(path string, err error) error {
-	var located yaml.Error
-	if !errors.As(err, &located) || located.GetToken() == nil {
-		return fmt.Errorf("%s: not readable as YAML", path)
+	where, key, message := path, "", ""
+	if located := yaml.Error(nil); errors.As(err, &located) && located.GetToken() != nil {
+		where = fmt.Sprintf("%s:%d", path, located.GetToken().Position.Line)
+		key, message = located.GetToken().Value, located.GetMessage()
 	}
-	at := located.GetToken()
-	where := fmt.Sprintf("%s:%d", path, at.Position.Line)
+	var wrong valueError
 	var unknown *yaml.UnknownFieldError
-	var double *yaml.DuplicateKeyError
 	var mistyped *yaml.TypeError
+	var misplaced *yaml.UnexpectedNodeTypeError
 	switch {
+	case errors.As(err, &wrong):
+		return fmt.Errorf("%s: %w", where, wrong)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("%s: unknown key %q", where, at.Value)
-	case errors.As(err, &double):
-		return fmt.Errorf("%s: key %q is there twice", where, at.Value)
+		return fmt.Errorf("%s: unknown key %q", where, key)
+	case strings.Contains(message, "already defined"): // of no type of its own
+		return fmt.Errorf("%s: key %q is there twice", where, key)
 	case errors.As(err, &mistyped):
 		return fmt.Errorf("%s: the value has to be %s", where, mistyped.DstType)
+	case errors.As(err, &misplaced):
+		return fmt.Errorf("%s: the value has to be %s", where, strings.ToLower(misplaced.Expected.String()))
 	}
 	return fmt.Errorf("%s: not readable as YAML", where)
 }
+
+// valueError is a fault of a value that go-yaml knows nothing of.
+type valueError string
+
+func (e valueError) Error() string { return string(e) }
 
 // flag returns what the file says for a flag.
 func (f *settingsFile) flag(name string) (string, bool) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"os"
@@ -62,7 +63,7 @@ func (c *sendCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 		if err != nil {
 			return usageError{err}
 		}
-		return s.sendAll(ctx, slices.Values([]events.Params{params}))
+		return s.sendAll(ctx, func(yield func(int, events.Params) bool) { yield(1, params) })
 	}
 	file, err := c.open(t)
 	if err != nil {
@@ -169,17 +170,15 @@ type callbackSender struct {
 	told         time.Time
 }
 
-// sendAll sends what comes and fails when one was not answered 2xx.
-func (s *callbackSender) sendAll(ctx context.Context, all func(yield func(events.Params) bool)) error {
+// sendAll sends what comes, each with its line, and fails when one was not
+// answered 2xx.
+func (s *callbackSender) sendAll(ctx context.Context, all iter.Seq2[int, events.Params]) error {
 	slots := make(chan struct{}, s.Concurrency)
 	var under sync.WaitGroup
-	number := 0
-	for params := range all {
+	for line, params := range all {
 		if s.pace.Wait(ctx) != nil {
 			break
 		}
-		number++
-		line := number
 		slots <- struct{}{}
 		under.Go(func() {
 			defer func() { <-slots }()
@@ -324,9 +323,9 @@ type callbackLines struct {
 	err     error
 }
 
-// all yields each line's parameters until the first line that cannot be read,
-// which it leaves in err. Empty lines are passed over.
-func (l *callbackLines) all(yield func(events.Params) bool) {
+// all yields each line's number and parameters until the first line that cannot
+// be read, which it leaves in err. Empty lines are passed over.
+func (l *callbackLines) all(yield func(int, events.Params) bool) {
 	lines := bufio.NewScanner(l.from)
 	lines.Buffer(nil, maxEventLine)
 	for n := 1; lines.Scan(); n++ {
@@ -342,7 +341,7 @@ func (l *callbackLines) all(yield func(events.Params) bool) {
 		if _, ok := params.Lookup("AccountSid"); !ok {
 			params = append(params, events.Param{Name: "AccountSid", Value: l.account})
 		}
-		if !yield(params) {
+		if !yield(n, params) {
 			return
 		}
 	}

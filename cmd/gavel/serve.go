@@ -25,13 +25,8 @@ Example:
   gavel serve --public-url https://gavel.example.com --listen :8080`
 }
 
-// defaultDataDir is where serve keeps its files and the CLI looks for the first
-// key.
-const defaultDataDir = "./gavel-data"
-
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, root *cli, t *terminal) error {
-	c.DataDir = firstOf(c.DataDir, defaultDataDir)
 	config, err := c.config(root.file, t.lookup)
 	if err != nil {
 		return err

@@ -107,7 +107,7 @@ func (s *speech) UnmarshalYAML(unmarshal func(any) error) error {
 		case "drop":
 			*s = speech{drop: true}
 		default:
-			return fmt.Errorf("door.speech: %q is none of keep, drop, {sample: N}", word)
+			return valueError("door.speech is none of keep, drop, {sample: N}")
 		}
 		return nil
 	}
@@ -118,7 +118,7 @@ func (s *speech) UnmarshalYAML(unmarshal func(any) error) error {
 		return err
 	}
 	if sampled.Sample < 1 {
-		return errors.New("door.speech: sample has to be 1 or more")
+		return valueError("door.speech.sample has to be 1 or more")
 	}
 	*s = speech{sample: sampled.Sample}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // told is what the terminal shows of a CloudEvent.
@@ -39,7 +40,7 @@ func parseTold(cloudEvent []byte) (told, error) {
 
 // event is the wire spelling, as in participant-join.
 func (e *told) event() string {
-	return strings.TrimSuffix(strings.TrimPrefix(e.Type, "gavel."), ".v1")
+	return printable(strings.TrimSuffix(strings.TrimPrefix(e.Type, "gavel."), ".v1"))
 }
 
 // room is the friendly name; a recording's callback does not tell it, but the
@@ -65,7 +66,7 @@ func (e *told) detail() string {
 	if e.Data.Late {
 		words = strings.TrimSpace(words + " (late)")
 	}
-	return words
+	return printable(words)
 }
 
 // line is the event in one line: when, where, what, who, why.
@@ -95,7 +96,7 @@ func clip(s string, most int) string {
 
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if !unicode.IsPrint(r) {
 			return '·'
 		}
 		return r

@@ -76,7 +76,8 @@ type Config struct {
 // API answers everything under Prefix.
 type API struct {
 	Config
-	mux *http.ServeMux
+	mux    *http.ServeMux
+	origin *http.CrossOriginProtection
 
 	// life ends all streams: a server that shuts down waits for its requests,
 	// and these would never end.
@@ -88,7 +89,12 @@ type API struct {
 
 // New returns the API. Stop ends its streams.
 func New(c Config) *API {
-	a := &API{Config: c, mux: http.NewServeMux(), streams: make(chan struct{}, maxStreams)}
+	a := &API{
+		Config:  c,
+		mux:     http.NewServeMux(),
+		origin:  http.NewCrossOriginProtection(),
+		streams: make(chan struct{}, maxStreams),
+	}
 	a.life, a.end = context.WithCancel(context.Background())
 	h := humago.New(a.mux, humaConfig(c.Version.Gavel))
 	h.UseMiddleware(a.count, a.authenticate(h))
@@ -110,8 +116,14 @@ func (a *API) Stop() { a.end() }
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	// A browser sends what it knows of Basic credentials along with whatever
+	// another site's page asks of it.
+	if err := a.origin.Check(r); err != nil {
+		(&problemWriter{w}).WriteHeader(http.StatusForbidden)
+		return
+	}
 	if _, pattern := a.mux.Handler(r); pattern == "" {
-		w = &problemWriter{ResponseWriter: w}
+		w = &problemWriter{w}
 	}
 	a.mux.ServeHTTP(w, r)
 }

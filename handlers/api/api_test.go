@@ -180,3 +180,14 @@ func TestALostPictureSaysComeBackSoon(t *testing.T) {
 	f := s.follow(s.all, "tail") // needs no picture
 	f.end()
 }
+
+// A page of another site may not use what a browser remembers.
+func TestAnotherSitesPageChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, func(c *api.Config) { c.Rebuild = newBuilder() })
+	response := s.open(t.Context(), s.all, http.MethodPost, "rebuild", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://example.com")
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusForbidden || response.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%d %v", response.StatusCode, response.Header)
+	}
+}

@@ -47,9 +47,19 @@ type stack struct {
 
 type credentials struct{ user, password string }
 
-// start runs the API on a picture of these conferences. Each change may alter
+// start serves the API on a picture of these conferences. Each change may alter
 // what it is made with.
 func start(t *testing.T, conferences []*projections.Conference, changes ...func(*api.Config)) *stack {
+	t.Helper()
+	s := assemble(t, conferences, changes...)
+	s.server = httptest.NewServer(s.api)
+	t.Cleanup(s.server.Close)
+	t.Cleanup(s.api.Stop)
+	return s
+}
+
+// assemble makes the API without a server.
+func assemble(t *testing.T, conferences []*projections.Conference, changes ...func(*api.Config)) *stack {
 	t.Helper()
 	s := &stack{T: t, redis: ministore.NewRedis()}
 	log := slog.New(slog.DiscardHandler)
@@ -74,9 +84,6 @@ func start(t *testing.T, conferences []*projections.Conference, changes ...func(
 		change(&s.config)
 	}
 	s.api = api.New(s.config)
-	s.server = httptest.NewServer(s.api)
-	t.Cleanup(s.server.Close)
-	t.Cleanup(s.api.Stop)
 	return s
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,13 +170,13 @@ func (q silent) Tail(ctx context.Context, _ uint64, _, _ string, _ func(events.T
 // line is a client's connection, in memory.
 type line struct {
 	*httptest.ResponseRecorder
-	broken bool
+	broken atomic.Bool
 }
 
 func (l *line) SetWriteDeadline(time.Time) error { return nil }
 
 func (l *line) Write(b []byte) (int, error) {
-	if l.broken {
+	if l.broken.Load() {
 		return 0, http.ErrHandlerTimeout
 	}
 	return l.ResponseRecorder.Write(b)
@@ -186,7 +187,7 @@ func TestASilentTailBeats(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		quiet := silent{make(chan struct{})}
-		s := start(t, nil, func(c *api.Config) { c.Tail = quiet })
+		s := assemble(t, nil, func(c *api.Config) { c.Tail = quiet })
 		r := httptest.NewRequest(http.MethodGet, "/v1/tail", nil)
 		r.SetBasicAuth(s.all.user, s.all.password)
 		w := &line{ResponseRecorder: httptest.NewRecorder()}
@@ -198,7 +199,7 @@ func TestASilentTailBeats(t *testing.T) {
 		if beats := bytes.Count(w.Body.Bytes(), []byte(":\n\n")); beats != 3 || !bytes.HasPrefix(w.Body.Bytes(), []byte(": gavel\n\n")) {
 			t.Errorf("after 46 s: %q", w.Body)
 		}
-		w.broken = true // noticed by the next beat, and the tail is given up
+		w.broken.Store(true) // noticed by the next beat, and the tail is given up
 		<-done
 		<-quiet.ended
 	})

@@ -19,7 +19,7 @@ import (
 // speech events would be hundreds of megabytes.
 const maxTimeline = 10_000
 
-// Timeline is what was told about one conference, in the order in which it
+// TimelineBody is what was told about one conference, in the order in which it
 // happened.
 type TimelineBody struct {
 	Conference Conference `json:"conference"`

@@ -1,13 +1,12 @@
 package callback_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
-
-	"context"
 
 	"gavel/events"
 	"gavel/handlers/callback"

@@ -42,6 +42,49 @@ func TestEntryHoldsWhatCame(t *testing.T) {
 	}
 }
 
+// TestOwnQueryIsRecognisedWhole: a listed query is apart only when Twilio's
+// parameters begin right behind it.
+func TestOwnQueryIsRecognisedWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	query := "queue=sales2&" + join().Encode()
+	r := httptest.NewRequest(http.MethodGet, callback.ConferencePath+"?"+query, nil)
+	r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public+callback.ConferencePath+"?"+query, nil))
+	wantStatus(t, w.send(r), http.StatusNoContent)
+	if entry := w.journal.taken()[0]; entry.Query != "" || entry.Form != query {
+		t.Errorf("got %+v", entry)
+	}
+}
+
+// TestPostSentAgainAsGet is forgery 4 over HTTP/2, where a request's path may
+// hold spaces: who may choose a room's name, and saw the genuine POST to a URL
+// with a query, could make a GET of it that is signed.
+func TestPostSentAgainAsGet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	smuggled := "x&AccountSid=" + account + "&ConferenceSid=" + conference +
+		"&FriendlyName=x&SequenceNumber=9&StatusCallbackEvent=conference-start&Timestamp=x&y="
+	form := url.Values{
+		"AccountSid": {account}, "ConferenceSid": {conference}, "FriendlyName": {smuggled},
+		"SequenceNumber": {"1"}, "StatusCallbackEvent": {"conference-start"},
+		"Timestamp": {"Thu, 14 Jan 2021 00:25:01 +0000"},
+	}
+	target := callback.ConferencePath + "?queue=sales"
+	wantStatus(t, w.post(t, target, form), http.StatusNoContent)
+	w.journal.taken()
+	var signed strings.Builder
+	for _, p := range sorted(form) {
+		signed.WriteString(p.Name + p.Value)
+	}
+	r := httptest.NewRequest(http.MethodGet, callback.ConferencePath, nil)
+	r.URL.RawQuery = "queue=sales" + signed.String()
+	r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public+target, params(t, form.Encode())))
+	wantStatus(t, w.send(r), http.StatusForbidden)
+	if got := w.counted(t, "gavel_refused_total", "encoding"); got != 1 || len(w.journal.taken()) != 0 {
+		t.Errorf("not refused for its encoding: %s", w.log)
+	}
+}
+
 func TestDeadLetterHoldsWhatCame(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -172,6 +215,12 @@ func TestBodySizes(t *testing.T) {
 	// Without a length told, the body is read up to the cap.
 	r := httptest.NewRequest(http.MethodPost, callback.ConferencePath, io.MultiReader(strings.NewReader(pad(64<<10+1).Encode())))
 	r.ContentLength = -1
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public, nil))
+	wantStatus(t, w.send(r), http.StatusRequestEntityTooLarge)
+	// With a length told, not one byte is read.
+	r = httptest.NewRequest(http.MethodPost, callback.ConferencePath, brokenReader{})
+	r.ContentLength = 64<<10 + 1
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public, nil))
 	wantStatus(t, w.send(r), http.StatusRequestEntityTooLarge)

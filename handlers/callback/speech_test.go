@@ -190,6 +190,36 @@ func TestNumbersWaitInBoundedMemory(t *testing.T) {
 	})
 }
 
+// TestConferencesWaitInBoundedMemory is the same for many conferences, of
+// which the numbers are on their way to a journal that does not answer.
+func TestConferencesWaitInBoundedMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, drop)
+		hold := make(chan struct{})
+		w.journal.failWith(func(_ context.Context, e events.Entry) error {
+			if e.Source == events.SourceGavel {
+				<-hold
+			}
+			return nil
+		})
+		speakIn := func(n int) {
+			form := join("StatusCallbackEvent", "participant-speech-start", "ConferenceSid", fmt.Sprintf("CF%032x", n))
+			wantStatus(t, w.post(t, callback.ConferencePath, form), http.StatusNoContent)
+		}
+		const room = 10_000
+		for n := range room {
+			speakIn(n)
+		}
+		wait(3 * time.Second)
+		speakIn(room)
+		if _, kept, _ := w.told(t); len(kept) != 1 {
+			t.Errorf("kept %v", kept)
+		}
+		close(hold)
+	})
+}
+
 func TestCloseSaysWhatItCouldNotTell(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, drop)

@@ -222,11 +222,17 @@ func (s *stack) journaled(t *testing.T, conference int) (facts []string, record 
 // stored returns a conference as the store answers it.
 func (s *stack) stored(t *testing.T, conference int) *projections.Conference {
 	t.Helper()
-	got, err := s.store.Conference(t.Context(), events.Key{AccountSid: account, ConferenceSid: conferenceSid(conference)})
+	got, err := s.tryStored(conference)
 	if err != nil {
 		t.Fatalf("read conference %d: %v", conference, err)
 	}
-	return got.Conference
+	return got
+}
+
+func (s *stack) tryStored(conference int) (*projections.Conference, error) {
+	key := events.Key{AccountSid: account, ConferenceSid: conferenceSid(conference)}
+	got, err := s.store.Conference(context.Background(), key)
+	return got.Conference, err
 }
 
 // canonical is a record's canonical JSON.

@@ -213,7 +213,7 @@ func (r *relay) vanish() {
 func secondProcess(t testing.TB, b *bus.Bus, change ...func(*bus.Config)) (*bus.Bus, *relay) {
 	t.Helper()
 	r := newRelay(t, strings.TrimPrefix(b.Info().URL, "nats://"))
-	c := bus.Config{URL: r.through(url(t, b)), Replicas: 1}
+	c := bus.Config{URL: r.through(url(t, b))}
 	for _, f := range change {
 		f(&c)
 	}

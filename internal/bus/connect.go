@@ -84,7 +84,9 @@ func clientOptions(c Config, in nats.InProcessConnProvider, token string, log *s
 		nats.RetryOnFailedConnect(true),
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
-			log.Warn("connection to NATS is lost", "connection", nc.Opts.Name, "err", err)
+			if err != nil { // else it was closed here
+				log.Warn("connection to NATS is lost", "connection", nc.Opts.Name, "err", err)
+			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			log.Info("connection to NATS is back", "connection", nc.Opts.Name)

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -92,7 +93,11 @@ func (d *DeadLetters) Watch(ctx context.Context, fn func(events.DeadLetter) erro
 			}
 			return fn(letter)
 		})
-	if err := router.Run(ctx); err != nil {
+	err = router.Run(ctx)
+	if err == nil && ctx.Err() == nil {
+		err = errors.New("subscription ended by itself")
+	}
+	if err != nil {
 		return fmt.Errorf("watch dead letters: %w", err)
 	}
 	return nil

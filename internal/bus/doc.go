@@ -11,10 +11,10 @@
 // actions, webhooks, the archive) runs on watermill's router over a Publisher
 // and a Subscriber of our own.
 //
-// Reading order: names.go (everything that has a name on the wire), bus.go
-// (opening and closing), server.go and connect.go (embedded and external
-// NATS), streams.go (what is made and what is refused), health.go and retry.go
-// (when to wait and when to give up), journal.go and replay.go, lane.go,
-// news.go with waves.go and batch.go, timeline.go, watermill.go with
-// settle.go, deadletters.go, keys.go.
+// Reading order: names.go (everything that has a name on the wire), config.go
+// and bus.go (opening and closing), server.go and connect.go (embedded and
+// external NATS), streams.go (what is made and what is refused), health.go and
+// retry.go (when to wait and when to give up), journal.go and replay.go,
+// lane.go with pull.go, news.go with tickets.go, waves.go, batch.go and
+// timeline.go, watermill.go with settle.go, deadletters.go, keys.go.
 package bus

@@ -68,7 +68,10 @@ func watch(e *embedded, journal jetstream.Stream, c Config, log *slog.Logger) *h
 		c.Metrics.observeJournal(info)
 		return nil
 	}
-	return startHealth(probe, choose(e != nil, embeddedPatience, externalPatience), e != nil, log)
+	if e == nil {
+		return startHealth(probe, externalPatience, false, log)
+	}
+	return startHealth(probe, embeddedPatience, true, log)
 }
 
 // healthz asks the whole of the server's health. Narrower questions do not see

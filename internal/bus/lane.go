@@ -56,7 +56,7 @@ type Lane struct {
 	pin  string // what the server knows us by, since the first delivery
 }
 
-func newLane(n int, conn *nats.Conn, js jetstream.JetStream, replicas int, log *slog.Logger) *Lane {
+func newLane(n int, conn *nats.Conn, js jetstream.JetStream, log *slog.Logger) *Lane {
 	return &Lane{
 		number: n, conn: conn, js: js, log: log.With("lane", n),
 		config: jetstream.ConsumerConfig{
@@ -67,7 +67,6 @@ func newLane(n int, conn *nats.Conn, js jetstream.JetStream, replicas int, log *
 			AckWait:        ackWait,
 			MaxDeliver:     -1,
 			MaxAckPending:  maxAckPending,
-			Replicas:       replicas,
 			PriorityPolicy: jetstream.PriorityPolicyPinned,
 			PriorityGroups: []string{projectGroup},
 			PinnedTTL:      pinTimeout,

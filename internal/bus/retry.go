@@ -72,11 +72,14 @@ func retrying(ctx context.Context, again func(error) bool, try func(context.Cont
 	pause := pauses()
 	for {
 		err := attempt(ctx, try)
-		if err == nil || !again(err) {
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil && !again(err) {
 			return err
 		}
 		if wait(ctx, pause.NextBackOff()) != nil {
-			return fmt.Errorf("%w; last try: %w", context.Cause(ctx), err)
+			return ended(ctx, err)
 		}
 	}
 }
@@ -85,6 +88,14 @@ func attempt(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	return try(ctx)
+}
+
+// ended tells why ctx ended, and the last error before it.
+func ended(ctx context.Context, last error) error {
+	if last == nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w; last try: %w", context.Cause(ctx), last)
 }
 
 // wait returns early, with the reason, when ctx ends.

@@ -24,6 +24,8 @@ const (
 	embeddedLanes = 1
 	// externalLanes is what may work side by side.
 	externalLanes = 8
+	// externalReplicas survive the loss of one server.
+	externalReplicas = 3
 	// newsMaxAge is how long subscribers may be away.
 	newsMaxAge = 30 * 24 * time.Hour
 	// newsDuplicates is how long the stream refuses a fact it has; the memory
@@ -104,8 +106,6 @@ func (m maker) journal(ctx context.Context) (jetstream.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	lanes := m.config.Lanes
-	setDefault(&lanes, choose(m.config.embedded(), embeddedLanes, externalLanes))
 	return m.findOrMake(ctx, jetstream.StreamConfig{
 		Name:        journalStream,
 		Description: "Gavel's truth: what was told, in groups of entries. Private.",
@@ -116,7 +116,7 @@ func (m maker) journal(ctx context.Context) (jetstream.Stream, error) {
 		MaxMsgSize:  maxMessage,
 		Replicas:    m.config.Replicas,
 		DenyDelete:  true,
-		Metadata:    map[string]string{metadataLanes: strconv.Itoa(lanes)},
+		Metadata:    map[string]string{metadataLanes: strconv.Itoa(m.config.newLanes())},
 	})
 }
 

@@ -199,20 +199,29 @@ type subscription struct {
 
 func (s *subscription) run() {
 	defer close(s.out)
-	defer s.messages.Stop()
+	defer s.giveBack()
 	for {
 		m, err := s.messages.Next(jetstream.NextContext(s.ctx))
-		if s.ctx.Err() != nil {
-			if err == nil {
-				s.tell(m, verdict{kind: nak})
+		if err != nil {
+			if s.ctx.Err() == nil {
+				s.log.Error("subscription ends", "err", err)
 			}
 			return
 		}
+		s.tell(m, s.work(m))
+	}
+}
+
+// giveBack refuses what is still on its way, for otherwise it would come again
+// only after ackWait.
+func (s *subscription) giveBack() {
+	s.messages.Drain()
+	for {
+		m, err := s.messages.Next()
 		if err != nil {
-			s.log.Error("subscription ends", "err", err)
 			return
 		}
-		s.tell(m, s.work(m))
+		s.tell(m, verdict{kind: nak})
 	}
 }
 

@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -112,14 +111,6 @@ func (w *wave) run(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// ended tells why ctx ended, and the last error before it.
-func ended(ctx context.Context, last error) error {
-	if last == nil {
-		return context.Cause(ctx)
-	}
-	return fmt.Errorf("%w; last try: %w", context.Cause(ctx), last)
 }
 
 // launch sends what is ready. What the connection does not take rests; the

@@ -303,3 +303,20 @@ func TestAKeyFileMustHoldAKey(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a bucket holds, it opens nothing by itself.
+func FuzzBucketValue(f *testing.F) {
+	f.Add([]byte(`{"sid":"SK0","sha256":"00"}`))
+	f.Add([]byte(`{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","accounts":null}`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		const sid = "SK00000000000000000000000000000000"
+		bucket := newShelf()
+		bucket.values[sid] = value
+		k := open(t, bucket)
+		for _, secret := range []string{"", "0", sid} {
+			if opens(k, sid, secret) {
+				t.Errorf("%q opens with %q", value, secret)
+			}
+		}
+	})
+}

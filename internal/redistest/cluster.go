@@ -20,16 +20,19 @@ type Cluster struct{ Nodes []*Server }
 func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := &Cluster{}
-	for range clusterNodes {
-		c.Nodes = append(c.Nodes, Start(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000"))
-	}
-	for i, n := range c.Nodes {
-		first, last := i*clusterSlots/clusterNodes, (i+1)*clusterSlots/clusterNodes-1
-		n.Do("CLUSTER", "ADDSLOTSRANGE", fmt.Sprint(first), fmt.Sprint(last))
+	var first, firstBus string
+	for i := range clusterNodes {
+		bus := fmt.Sprint(freePort(tb))
+		n := Start(tb, "--cluster-enabled", "yes", "--cluster-port", bus)
+		from, to := i*clusterSlots/clusterNodes, (i+1)*clusterSlots/clusterNodes-1
+		n.Do("CLUSTER", "ADDSLOTSRANGE", fmt.Sprint(from), fmt.Sprint(to))
 		n.Do("CLUSTER", "SET-CONFIG-EPOCH", fmt.Sprint(i+1))
-		if i > 0 {
-			n.Do("CLUSTER", "MEET", "127.0.0.1", fmt.Sprint(c.Nodes[0].port))
+		if i == 0 {
+			first, firstBus = fmt.Sprint(n.port), bus
+		} else {
+			n.Do("CLUSTER", "MEET", "127.0.0.1", first, firstBus)
 		}
+		c.Nodes = append(c.Nodes, n)
 	}
 	c.await(tb)
 	return c
@@ -48,6 +51,21 @@ func (c *Cluster) URL() string {
 func (c *Cluster) FlushAll() {
 	for _, n := range c.Nodes {
 		n.FlushAll()
+	}
+}
+
+// KeepSnapshot keeps what all nodes hold; the result brings it back.
+func (c *Cluster) KeepSnapshot(tb testing.TB) (rollBack func()) {
+	var all []func()
+	for _, n := range c.Nodes {
+		all = append(all, n.KeepSnapshot())
+	}
+	return func() {
+		tb.Helper()
+		for _, rollBack := range all {
+			rollBack()
+		}
+		c.await(tb)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,7 +35,8 @@ type Server struct {
 	binary string
 	dir    string
 	port   int
-	args   []string
+	before []string
+	behind []string
 	run    *running
 }
 
@@ -50,11 +52,19 @@ type running struct {
 // test asks for it.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
+	return start(tb, nil, append([]string{
+		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
+	}, args...))
+}
+
+// start starts a process with arguments before and behind its addresses.
+func start(tb testing.TB, before, behind []string) *Server {
+	tb.Helper()
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
 		tb.Fatal("redis-server is missing; install it: apt-get install redis-server")
 	}
-	s := &Server{tb: tb, binary: binary, dir: shortTempDir(tb), args: args}
+	s := &Server{tb: tb, binary: binary, dir: shortTempDir(tb), before: before, behind: behind}
 	tb.Cleanup(func() {
 		if s.run != nil {
 			s.Kill()
@@ -138,11 +148,10 @@ func (s *Server) CPU() time.Duration {
 // start begins a life of the process.
 func (s *Server) start() error {
 	r := &running{log: new(bytes.Buffer), gone: make(chan struct{})}
-	r.cmd = exec.Command(s.binary, append([]string{
+	r.cmd = exec.Command(s.binary, slices.Concat(s.before, []string{
 		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1",
 		"--unixsocket", s.Socket(), "--dir", s.dir,
-		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
-	}, s.args...)...)
+	}, s.behind)...)
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
 	if err := r.cmd.Start(); err != nil {
 		return err

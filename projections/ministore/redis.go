@@ -46,42 +46,55 @@ func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.
 	defer e.r.mu.Unlock()
 	outcomes := make([]picture.Outcome, len(changes))
 	for i, c := range changes {
-		outcomes[i] = e.r.check(c.If)
-		if outcomes[i].Failed != picture.Done {
-			continue
-		}
-		for _, command := range c.Do {
-			e.r.do(command)
+		if outcomes[i] = e.r.check(c); outcomes[i].Failed == picture.Done {
+			e.r.make(c)
 		}
 	}
 	return outcomes, nil
 }
 
-func (r *Redis) check(conditions []picture.Condition) picture.Outcome {
-	for i, c := range conditions {
-		if got := r.db.HGet(c.Key, c.Field); got != c.Want {
+func (r *Redis) check(c picture.Change) picture.Outcome {
+	for i, cond := range c.If {
+		if got := r.db.HGet(cond.Key, cond.Field); got != cond.Want {
 			return picture.Outcome{Failed: i, Got: got}
+		}
+	}
+	for i, record := range c.Records {
+		got := r.db.HGet(record.Key, picture.CoreField)
+		if !strings.HasPrefix(got, record.Expect) || record.Expect == "" && got != "" {
+			return picture.Outcome{Failed: len(c.If) + i, Got: got}
 		}
 	}
 	return picture.Outcome{Failed: picture.Done}
 }
 
-func (r *Redis) do(c picture.Command) {
-	switch c.Op {
+func (r *Redis) make(c picture.Change) {
+	for _, record := range c.Records {
+		if len(record.Fields) > 0 {
+			r.db.HSet(record.Key, record.Fields...)
+		}
+	}
+	for _, d := range c.Do {
+		r.do(d.Op, d.Key, d.Args)
+	}
+}
+
+func (r *Redis) do(op picture.Op, key string, args []string) {
+	switch op {
 	case picture.SetFields:
-		r.db.HSet(c.Key, c.Args...)
+		r.db.HSet(key, args...)
 	case picture.RemoveFields:
-		for _, field := range c.Args {
-			r.db.HDel(c.Key, field)
+		for _, field := range args {
+			r.db.HDel(key, field)
 		}
 	case picture.AddMember:
-		created, _ := strconv.ParseInt(c.Args[0], 10, 64)
-		r.add(c.Key, picture.Ref{Created: created, Member: c.Args[1]})
+		created, _ := strconv.ParseInt(args[0], 10, 64)
+		r.add(key, picture.Ref{Created: created, Member: args[1]})
 	case picture.RemoveMember:
-		r.remove(c.Key, c.Args[0])
+		r.remove(key, args[0])
 	case picture.RemoveKey:
-		r.db.Del(c.Key)
-		delete(r.orders, c.Key)
+		r.db.Del(key)
+		delete(r.orders, key)
 	}
 }
 
@@ -190,7 +203,7 @@ func (r *Redis) sweep(keys []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, key := range keys {
-		r.do(picture.Command{Op: picture.RemoveKey, Key: key})
+		r.do(picture.RemoveKey, key, nil)
 	}
 }
 

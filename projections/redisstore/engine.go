@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -18,111 +19,143 @@ var changeLua string
 var changeScript = redis.NewScript(changeLua)
 
 // engine is Redis as the picture uses it.
-type engine struct{ client redis.UniversalClient }
+type engine struct {
+	client redis.UniversalClient
+	// cluster: only one change may go into a script, for each has a slot of
+	// its own.
+	cluster bool
+}
 
 var _ picture.Engine = engine{}
 
-func newEngine(client redis.UniversalClient) engine { return engine{client} }
+func newEngine(client redis.UniversalClient) engine {
+	_, cluster := client.(*redis.ClusterClient)
+	return engine{client, cluster}
+}
 
-// Apply sends one script for each change, all in one pipeline. A server that
-// does not know the script, because it was restarted or took over, gets its
-// text; nothing was done until then.
+// maxConditions bounds the conditions of one script, and with them its time on
+// the server to about 1 ms. Calling a script costs as much as two records, so
+// small changes share one.
+const maxConditions = 128
+
+// call is one call of the script and the changes it carries.
+type call struct {
+	keys    []string
+	args    []any
+	changes []int // indexes
+	cmd     *redis.Cmd
+}
+
+// Apply sends the changes in as few scripts as may be, all in one pipeline. A
+// server that does not know the script, because it was restarted or took over,
+// gets its text; nothing was done until then.
 func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.Outcome, error) {
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	cmds, err := e.run(ctx, changes, changeScript.EvalSha)
-	if unknown := unknownScript(cmds); len(unknown) > 0 {
-		err = e.runAgain(ctx, changes, cmds, unknown)
+	calls := e.calls(changes)
+	err := e.run(ctx, calls, changeScript.EvalSha)
+	if unknown := unknownScript(calls); len(unknown) > 0 {
+		err = e.run(ctx, unknown, changeScript.Eval)
 	}
 	if err != nil {
 		return nil, err
 	}
-	outcomes := make([]picture.Outcome, len(cmds))
-	for i, cmd := range cmds {
-		if outcomes[i], err = outcome(cmd); err != nil {
+	outcomes := make([]picture.Outcome, len(changes))
+	for i := range outcomes {
+		outcomes[i].Failed = picture.Done
+	}
+	for _, c := range calls {
+		if err := c.outcomes(outcomes); err != nil {
 			return nil, err
 		}
 	}
 	return outcomes, nil
 }
 
+// calls packs changes into scripts.
+func (e engine) calls(changes []picture.Change) []*call {
+	var out []*call
+	conditions := 0
+	for i, c := range changes {
+		conditions += len(c.If) + len(c.Records)
+		if i == 0 || e.cluster || conditions > maxConditions {
+			out, conditions = append(out, new(call)), len(c.If)+len(c.Records)
+		}
+		out[len(out)-1].add(i, c)
+	}
+	return out
+}
+
+// add adds a change as change.lua wants it.
+func (c *call) add(index int, change picture.Change) {
+	c.changes = append(c.changes, index)
+	c.args = append(c.args, len(change.If), len(change.Records), len(change.Do))
+	for _, cond := range change.If {
+		c.keys = append(c.keys, cond.Key)
+		c.args = append(c.args, cond.Field, cond.Want)
+	}
+	for _, r := range change.Records {
+		c.keys = append(c.keys, r.Key)
+		c.args = append(c.args, r.Expect, len(r.Fields))
+		c.addTexts(r.Fields)
+	}
+	for _, d := range change.Do {
+		c.keys = append(c.keys, d.Key)
+		c.args = append(c.args, string(d.Op), len(d.Args))
+		c.addTexts(d.Args)
+	}
+}
+
+func (c *call) addTexts(texts []string) {
+	for _, s := range texts {
+		c.args = append(c.args, s)
+	}
+}
+
 // eval is one of the ways to call a script.
 type eval func(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
 
-func (e engine) run(ctx context.Context, changes []picture.Change, call eval) ([]*redis.Cmd, error) {
+func (e engine) run(ctx context.Context, calls []*call, eval eval) error {
 	pipe := e.client.Pipeline()
-	cmds := make([]*redis.Cmd, len(changes))
-	for i, c := range changes {
-		keys, args := arguments(c)
-		cmds[i] = call(ctx, pipe, keys, args...)
+	for _, c := range calls {
+		c.cmd = eval(ctx, pipe, c.keys, c.args...)
 	}
 	_, err := pipe.Exec(ctx)
-	return cmds, err
+	return err
 }
 
-// unknownScript returns the indexes of the calls that the server refused for
-// not knowing the script.
-func unknownScript(cmds []*redis.Cmd) []int {
-	var out []int
-	for i, cmd := range cmds {
-		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			out = append(out, i)
+// unknownScript returns the calls that the server refused for not knowing the
+// script.
+func unknownScript(calls []*call) []*call {
+	var out []*call
+	for _, c := range calls {
+		if redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT") {
+			out = append(out, c)
 		}
 	}
 	return out
 }
 
-// runAgain sends the script's text with the calls that were refused, and puts
-// their results in place.
-func (e engine) runAgain(ctx context.Context, changes []picture.Change, cmds []*redis.Cmd, refused []int) error {
-	some := make([]picture.Change, len(refused))
-	for i, at := range refused {
-		some[i] = changes[at]
+// outcomes enters what change.lua returned.
+func (c *call) outcomes(into []picture.Outcome) error {
+	refused, err := c.cmd.Slice()
+	if err != nil {
+		return err
 	}
-	again, err := e.run(ctx, some, changeScript.Eval)
-	for i, at := range refused {
-		cmds[at] = again[i]
-	}
-	return err
-}
-
-// arguments are a change as change.lua wants it.
-func arguments(c picture.Change) (keys []string, args []any) {
-	keys = make([]string, 0, len(c.If)+len(c.Do))
-	size := 1 + 2*len(c.If)
-	for _, d := range c.Do {
-		size += 2 + len(d.Args)
-	}
-	args = make([]any, 0, size)
-	args = append(args, len(c.If))
-	for _, cond := range c.If {
-		keys, args = append(keys, cond.Key), append(args, cond.Field, cond.Want)
-	}
-	for _, d := range c.Do {
-		keys, args = append(keys, d.Key), append(args, string(d.Op), len(d.Args))
-		for _, a := range d.Args {
-			args = append(args, a)
+	for r := range slices.Chunk(refused, 3) {
+		if len(r) < 3 {
+			return fmt.Errorf("script returned %d values", len(refused))
 		}
-	}
-	return keys, args
-}
-
-// outcome reads what change.lua returned.
-func outcome(cmd *redis.Cmd) (picture.Outcome, error) {
-	switch v, err := cmd.Result(); v := v.(type) {
-	case int64:
-		return picture.Outcome{Failed: picture.Done}, nil
-	case []any:
-		if len(v) == 2 {
-			n, _ := v[0].(int64)
-			got, _ := v[1].(string)
-			return picture.Outcome{Failed: int(n) - 1, Got: got}, nil
+		change, _ := r[0].(int64)
+		condition, _ := r[1].(int64)
+		got, _ := r[2].(string)
+		if change < 1 || int(change) > len(c.changes) {
+			return fmt.Errorf("script refused change %d of %d", change, len(c.changes))
 		}
-		return picture.Outcome{}, fmt.Errorf("script returned %d values", len(v))
-	default:
-		return picture.Outcome{}, fmt.Errorf("script returned %T: %w", v, err)
+		into[c.changes[change-1]] = picture.Outcome{Failed: int(condition) - 1, Got: got}
 	}
+	return nil
 }
 
 func (e engine) Hashes(ctx context.Context, keys []string) ([]map[string]string, error) {

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,7 +67,7 @@ type Options struct {
 
 // Info is what was found at the other end.
 type Info struct {
-	// Version is the server's ("7.0.15").
+	// Version is the server's ("7.0.15"), "" when it was away.
 	Version string
 	// Warnings are settings that a person should change, one sentence each.
 	Warnings []string
@@ -80,23 +81,24 @@ type Store struct {
 
 var _ projections.Store = (*Store)(nil)
 
-// Open connects and looks whether the server will do. It does not wait for a
-// server that is away: its error is the network's then.
+// Open looks at the server and returns a store. A server that is away is no
+// error but a warning: the store answers with the network's error until it
+// comes, and finds out then what it holds. Refused credentials and a server too
+// old are errors.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	a, err := parseAddress(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
 	client := redis.NewUniversalClient(a.options(o))
-	info, err := look(ctx, client)
+	s := &Store{}
+	if s.info, err = look(ctx, client); err == nil {
+		s.Store, err = picture.New(newEngine(client), o.Lanes, o.Log)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open redis: %w", err), client.Close())
 	}
-	s, err := picture.New(newEngine(client), o.Lanes, o.Log)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open redis: %w", err), client.Close())
-	}
-	return &Store{s, info}, nil
+	return s, nil
 }
 
 // Info returns what Open found.
@@ -146,13 +148,37 @@ func look(ctx context.Context, client redis.UniversalClient) (Info, error) {
 	err := masters(ctx, client, func(ctx context.Context, c redis.Cmdable) error {
 		text, err := c.Info(ctx).Result()
 		if err != nil {
-			return fmt.Errorf("ask the server who it is: %w", err)
+			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		return info.read(text)
 	})
+	if isAway(err) && ctx.Err() == nil {
+		info.warn("Redis is away: %v", err)
+		err = nil
+	}
 	return info, err
+}
+
+// isAway reports whether nobody answered, or only that it is starting.
+func isAway(err error) bool {
+	var answer redis.Error
+	var tooOld *versionError
+	switch {
+	case err == nil, errors.As(err, &tooOld):
+		return false
+	case errors.As(err, &answer):
+		return redis.HasErrorPrefix(err, "LOADING") || redis.HasErrorPrefix(err, "CLUSTERDOWN")
+	}
+	return true
+}
+
+// versionError says that the server is older than this package needs.
+type versionError struct{ version string }
+
+func (e *versionError) Error() string {
+	return fmt.Sprintf("server is Redis %s, need %s or newer", e.version, oldest)
 }
 
 // masters calls fn for every server that holds keys.
@@ -173,13 +199,19 @@ func (i *Info) read(text string) error {
 	}
 	i.Version = values["redis_version"]
 	if older(i.Version, oldest) {
-		return fmt.Errorf("server is Redis %s, need %s or newer", i.Version, oldest)
+		return &versionError{i.Version}
 	}
 	if policy := values["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-		i.Warnings = append(i.Warnings, fmt.Sprintf(
-			"maxmemory-policy is %s: a full Redis drops records, and the picture is filled anew; set noeviction", policy))
+		i.warn("maxmemory-policy is %s: a full Redis drops records, and the picture is wrong or filled anew; set noeviction", policy)
 	}
 	return nil
+}
+
+// warn adds a sentence; several masters say the same one once.
+func (i *Info) warn(format string, args ...any) {
+	if w := fmt.Sprintf(format, args...); !slices.Contains(i.Warnings, w) {
+		i.Warnings = append(i.Warnings, w)
+	}
 }
 
 // older compares versions number by number; what is no number counts as 0.

@@ -1,3 +1,5 @@
+// Real in these tests: redis-server processes, one for each test, and the
+// network between. There are no doubles.
 package redisstore_test
 
 import (
@@ -13,9 +15,13 @@ import (
 // open opens a store on a URL, as another process would.
 func open(tb testing.TB, url string, lanes int) *redisstore.Store {
 	tb.Helper()
-	s, err := redisstore.Open(tb.Context(), redisstore.Options{
-		URL: url, Lanes: lanes, Log: slog.New(slog.DiscardHandler),
-	})
+	return openWith(tb, redisstore.Options{URL: url, Lanes: lanes})
+}
+
+func openWith(tb testing.TB, o redisstore.Options) *redisstore.Store {
+	tb.Helper()
+	o.Log = slog.New(slog.DiscardHandler)
+	s, err := redisstore.Open(tb.Context(), o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -37,6 +43,22 @@ func TestStore(t *testing.T) {
 			},
 			Empty:    func(*testing.T) { server.FlushAll() },
 			Snapshot: func(*testing.T) func() { return server.KeepSnapshot() },
+		}
+	})
+}
+
+// A cluster refuses a script or a transaction whose keys are not all in one
+// slot, so passing here is the proof that they are.
+func TestStoreOnACluster(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
+		cluster := redistest.StartCluster(t)
+		return storetest.Harness{
+			Open: func(t *testing.T, lanes int) projections.Store {
+				return open(t, cluster.URL(), lanes)
+			},
+			Empty:    func(*testing.T) { cluster.FlushAll() },
+			Snapshot: func(t *testing.T) func() { return cluster.KeepSnapshot(t) },
 		}
 	})
 }

@@ -38,7 +38,7 @@ func abandoned(t *testing.T, h Harness) {
 	c := conference(1, noon)
 	p := filled(t, h, 1, c)
 	b := p.build(0)
-	p.must(b.Put(p.ctx(), []projections.Stored{{Conference: conference(2, noon)}}), "put")
+	p.must(b.Put(p.ctx(), p.firsts([]*projections.Conference{conference(2, noon)})), "put")
 	p.must(b.Abandon(p.ctx()), "abandon")
 	wantErr(t, "commit of an abandoned build", b.Commit(p.ctx(), p.at), projections.ErrLost)
 	p.save(started(c))
@@ -49,7 +49,7 @@ func newerBuild(t *testing.T, h Harness) {
 	c := conference(1, noon)
 	p := filled(t, h, 1, c)
 	older, newer := p.build(0), open(t, h, 1).build(0)
-	p.must(newer.Put(p.ctx(), []projections.Stored{{Conference: named(c, "Newer")}}), "put")
+	p.must(newer.Put(p.ctx(), p.firsts([]*projections.Conference{named(c, "Newer")})), "put")
 	wantErr(t, "commit of the older build", older.Commit(p.ctx(), p.at), projections.ErrLost)
 	p.must(newer.Commit(p.ctx(), p.at), "commit of the newer build")
 	p.shows(named(c, "Newer"))
@@ -58,9 +58,9 @@ func newerBuild(t *testing.T, h Harness) {
 // buildLost takes the ground from under a build: emptied, and gone back to
 // where a part of it was put.
 func buildLost(t *testing.T, h Harness) {
-	first := []projections.Stored{{Conference: conference(1, noon)}}
-	second := []projections.Stored{{Conference: conference(2, noon)}}
 	p := open(t, h, 1)
+	first := p.firsts([]*projections.Conference{conference(1, noon)})
+	second := p.firsts([]*projections.Conference{conference(2, noon)})
 
 	b := p.build(0)
 	p.must(b.Put(p.ctx(), first), "put")
@@ -72,7 +72,7 @@ func buildLost(t *testing.T, h Harness) {
 	rollBack := h.Snapshot(t)
 	p.must(b.Put(p.ctx(), second), "put")
 	rollBack()
-	err := b.Put(p.ctx(), []projections.Stored{{Conference: conference(3, noon)}})
+	err := b.Put(p.ctx(), p.firsts([]*projections.Conference{conference(3, noon)}))
 	wantErr(t, "commit of a build that went back", errors.Join(err, b.Commit(p.ctx(), p.at)), projections.ErrLost)
 	p.unreadable("while no build succeeded", projections.ErrFilling)
 }

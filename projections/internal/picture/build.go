@@ -14,10 +14,11 @@ import (
 // and every step compares the count: a Redis that restarts from an old
 // snapshot in the middle is noticed.
 type build struct {
-	store  *Store
-	lane   *lane
-	epoch  string
-	counts [events.Shards]int
+	store   *Store
+	lane    *lane
+	pointer string // the lane's key
+	epoch   string
+	counts  [events.Shards]int
 }
 
 // Build implements [projections.Writer]. A lane has one build at a time: a
@@ -27,14 +28,13 @@ func (s *Store) Build(ctx context.Context, lane int) (projections.Build, error) 
 	if err != nil {
 		return nil, fmt.Errorf("begin build: %w", err)
 	}
-	b := &build{store: s, lane: l, epoch: newEpoch()}
-	p, err := b.switchPointer(ctx, func(p pointer) []Command {
-		key := laneKey(lane)
-		do := []Command{{SetFields, key, []string{buildField, b.epoch}}}
+	b := &build{store: s, lane: l, pointer: laneKey(lane), epoch: newEpoch()}
+	p, err := b.switchPointer(ctx, func(p pointer, c *Change) bool {
+		c.do(SetFields, b.pointer, buildField, b.epoch)
 		if p.build != "" {
-			do = append(do, Command{SetFields, key, []string{dropField + p.build, "1"}})
+			c.do(SetFields, b.pointer, dropField+p.build, "1")
 		}
-		return do
+		return true
 	})
 	if err != nil {
 		return nil, fmt.Errorf("begin build: %w", err)
@@ -45,23 +45,21 @@ func (s *Store) Build(ctx context.Context, lane int) (projections.Build, error) 
 	return b, nil
 }
 
-// switchPointer changes the lane's pointer as it stands and returns how it
-// stood before.
-func (b *build) switchPointer(ctx context.Context, do func(pointer) []Command) (pointer, error) {
-	key := laneKey(b.lane.number)
+// switchPointer changes the lane's pointer as it stands, and returns how it
+// stood before. Nothing is changed where decide says no.
+func (b *build) switchPointer(ctx context.Context, decide func(pointer, *Change) bool) (pointer, error) {
 	for {
 		p, err := b.store.pointer(ctx, b.lane.number)
 		if err != nil {
 			return pointer{}, err
 		}
-		commands := do(p)
-		if commands == nil {
+		var c Change
+		c.when(b.pointer, epochField, p.epoch)
+		c.when(b.pointer, buildField, p.build)
+		if !decide(p, &c) {
 			return p, nil
 		}
-		out, err := b.store.apply(ctx, Change{
-			If: []Condition{{key, epochField, p.epoch}, {key, buildField, p.build}},
-			Do: commands,
-		})
+		out, err := b.store.apply(ctx, c)
 		if err != nil {
 			return pointer{}, fmt.Errorf("change the pointer of lane %d: %w", b.lane.number, err)
 		}
@@ -73,10 +71,7 @@ func (b *build) switchPointer(ctx context.Context, do func(pointer) []Command) (
 
 // Put implements [projections.Build].
 func (b *build) Put(ctx context.Context, records []projections.Stored) error {
-	puts, err := b.puts(records)
-	if err != nil {
-		return fmt.Errorf("put records: %w", err)
-	}
+	puts := b.puts(records)
 	changes := make([]Change, len(puts))
 	for i, p := range puts {
 		changes[i] = p.change
@@ -111,7 +106,7 @@ func (p put) happened(out Outcome) bool {
 }
 
 // puts groups records by shard.
-func (b *build) puts(records []projections.Stored) ([]put, error) {
+func (b *build) puts(records []projections.Stored) []put {
 	var byShard [events.Shards][]projections.Stored
 	for _, r := range records {
 		shard := events.Shard(r.Conference.ConferenceSid)
@@ -120,41 +115,33 @@ func (b *build) puts(records []projections.Stored) ([]put, error) {
 	var out []put
 	for shard, records := range byShard {
 		for some := range slices.Chunk(records, maxChangeRecords) {
-			p, err := b.put(shard, some)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, p)
+			out = append(out, b.put(shard, some))
 		}
 	}
-	return out, nil
+	return out
 }
 
 // put stores records of one shard and counts them.
-func (b *build) put(shard int, records []projections.Stored) (put, error) {
+func (b *build) put(shard int, records []projections.Stored) put {
 	s := newSpace(b.epoch, shard)
-	c := Change{If: []Condition{b.counted(shard, b.counts[shard])}}
+	var c Change
+	meta := s.meta()
+	c.when(meta, countField, count(b.counts[shard]))
 	for _, r := range records {
-		set, err := fields(nil, r.Conference, r.Book)
-		if err != nil {
-			return put{}, err
-		}
-		c.Do = append(c.Do, Command{SetFields, s.record(keyOf(r.Conference)), set})
-		c.Do = append(c.Do, reindex(s, nil, r.Conference)...)
+		c.do(SetFields, s.record(keyOf(r.Conference)), fields(nil, r.Conference, r.Book)...)
+		c.reindex(s, nil, r.Conference)
 	}
 	b.counts[shard] += len(records)
-	count := strconv.Itoa(b.counts[shard])
-	c.Do = append(c.Do, Command{SetFields, s.meta(), []string{countField, count}})
-	return put{shard, b.counts[shard], c}, nil
+	c.do(SetFields, meta, countField, count(b.counts[shard]))
+	return put{shard, b.counts[shard], c}
 }
 
-// counted holds where a shard has that many records.
-func (b *build) counted(shard, count int) Condition {
-	want := strconv.Itoa(count)
-	if count == 0 {
-		want = ""
+// count is the stored form of a count; none is no field.
+func count(n int) string {
+	if n == 0 {
+		return ""
 	}
-	return Condition{newSpace(b.epoch, shard).meta(), countField, want}
+	return strconv.Itoa(n)
 }
 
 // Commit implements [projections.Build]: the shards are sealed, then the
@@ -187,11 +174,11 @@ func (b *build) Commit(ctx context.Context, applied events.Position) error {
 func (b *build) seal(ctx context.Context, applied events.Position) error {
 	var changes []Change
 	for _, shard := range b.lane.shards {
+		var c Change
 		meta := newSpace(b.epoch, shard).meta()
-		changes = append(changes, Change{
-			If: []Condition{b.counted(shard, b.counts[shard])},
-			Do: []Command{{SetFields, meta, []string{epochField, b.epoch, appliedField, applied.String()}}},
-		})
+		c.when(meta, countField, count(b.counts[shard]))
+		c.do(SetFields, meta, appliedField, applied.String())
+		changes = append(changes, c)
 	}
 	outcomes, err := b.store.engine.Apply(ctx, changes)
 	if err != nil {
@@ -208,15 +195,16 @@ func (b *build) seal(ctx context.Context, applied events.Position) error {
 // publish switches the pointer and returns the epoch it showed before.
 func (b *build) publish(ctx context.Context, applied events.Position) (old string, err error) {
 	var gone error
-	p, err := b.switchPointer(ctx, func(p pointer) []Command {
+	p, err := b.switchPointer(ctx, func(p pointer, c *Change) bool {
 		switch {
 		case p.epoch == b.epoch: // a repetition of what was done
-			return nil
+			return false
 		case p.build != b.epoch:
 			gone = b.lane.lost("the build was ended by another, or emptied")
-			return nil
+			return false
 		}
-		return b.publishing(p, applied)
+		b.show(p, c, applied)
+		return true
 	})
 	switch {
 	case err != nil:
@@ -229,30 +217,24 @@ func (b *build) publish(ctx context.Context, applied events.Position) (old strin
 	return p.epoch, nil
 }
 
-func (b *build) publishing(p pointer, applied events.Position) []Command {
-	key := laneKey(b.lane.number)
-	set := []string{epochField, b.epoch, appliedField, applied.String()}
+// show makes the pointer show the build.
+func (b *build) show(p pointer, c *Change, applied events.Position) {
+	c.do(SetFields, b.pointer, epochField, b.epoch, appliedField, applied.String())
 	if p.epoch != "" {
-		set = append(set, dropField+p.epoch, "1")
+		c.do(SetFields, b.pointer, dropField+p.epoch, "1")
 	}
-	forget := []string{buildField}
+	c.do(RemoveFields, b.pointer, buildField)
 	for shard := range p.shards {
-		forget = append(forget, shardField+strconv.Itoa(shard))
+		c.do(RemoveFields, b.pointer, shardField+strconv.Itoa(shard))
 	}
-	return []Command{{SetFields, key, set}, {RemoveFields, key, forget}}
 }
 
 // Abandon implements [projections.Build].
 func (b *build) Abandon(ctx context.Context) error {
-	_, err := b.switchPointer(ctx, func(p pointer) []Command {
-		if p.build != b.epoch {
-			return nil
-		}
-		key := laneKey(b.lane.number)
-		return []Command{
-			{RemoveFields, key, []string{buildField}},
-			{SetFields, key, []string{dropField + b.epoch, "1"}},
-		}
+	_, err := b.switchPointer(ctx, func(p pointer, c *Change) bool {
+		c.do(RemoveFields, b.pointer, buildField)
+		c.do(SetFields, b.pointer, dropField+b.epoch, "1")
+		return p.build == b.epoch
 	})
 	if err != nil {
 		return fmt.Errorf("abandon build: %w", err)

@@ -26,14 +26,40 @@ type Engine interface {
 
 // Change is a guarded change to keys of one slot.
 type Change struct {
-	// If is checked first; nothing is done unless all of it holds.
+	// If and the versions of Records are checked first; nothing is done unless
+	// all of it holds.
 	If []Condition
-	// Do is carried out in order.
-	Do []Command
+	// Records and Do are carried out in order, the records first.
+	Records []RecordWrite
+	Do      []Command
+}
+
+// when adds a condition.
+func (c *Change) when(key, field, want string) {
+	c.If = append(c.If, Condition{key, field, want})
+}
+
+// do adds a command.
+func (c *Change) do(op Op, key string, args ...string) {
+	c.Do = append(c.Do, Command{op, key, args})
 }
 
 // Condition wants a field of a hash to have a value; "" wants it absent.
 type Condition struct{ Key, Field, Want string }
+
+// RecordWrite is one record, the bulk of all writes: a condition and a
+// SetFields in one, because what a script is handed costs by the piece.
+type RecordWrite struct {
+	Key string
+	// Expect is what the value of CoreField must begin with; "" wants no
+	// record.
+	Expect string
+	// Fields are names and values in turn; none only compares.
+	Fields []string
+}
+
+// CoreField is the field of a record that begins with its version.
+const CoreField = "c"
 
 // Op names a Redis command.
 type Op string
@@ -59,7 +85,8 @@ const Done = -1
 
 // Outcome says what became of a change.
 type Outcome struct {
-	// Failed is the index of the first condition that did not hold, or Done.
+	// Failed is the index of the first condition that did not hold, those of
+	// the records counted behind the others, or Done.
 	Failed int
 	// Got is the value found in its place.
 	Got string

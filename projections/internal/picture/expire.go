@@ -114,18 +114,20 @@ func (x *expiry) find(ctx context.Context) error {
 // remove takes the conferences that are due out of records and indexes, each
 // unless it was written meanwhile.
 func (x *expiry) remove(ctx context.Context, met []found) error {
-	keys := make([]string, len(met))
+	keys := make([]events.Key, len(met))
+	names := make([]string, len(met))
 	for i, m := range met {
 		h := x.homes[m.from]
-		keys[i] = h.space.record(events.Key{AccountSid: h.account, ConferenceSid: m.Member})
+		keys[i] = events.Key{AccountSid: h.account, ConferenceSid: m.Member}
+		names[i] = h.space.record(keys[i])
 	}
-	hashes, err := x.store.engine.Hashes(ctx, keys)
+	hashes, err := x.store.engine.Hashes(ctx, names)
 	if err != nil {
 		return err
 	}
 	var changes []Change
 	for i := range hashes {
-		stored, err := decode(hashes[i])
+		stored, err := decode(keys[i], hashes[i])
 		if err != nil {
 			return err
 		}
@@ -144,10 +146,10 @@ func (x *expiry) remove(ctx context.Context, met []found) error {
 
 func removal(s space, stored projections.Stored) Change {
 	key := s.record(keyOf(stored.Conference))
-	return Change{
-		If: []Condition{{s.meta(), epochField, s.epoch}, {key, versionField, version(stored.Book.Version)}},
-		Do: append([]Command{{Op: RemoveKey, Key: key}}, reindex(s, stored.Conference, nil)...),
-	}
+	c := Change{Records: []RecordWrite{{Key: key, Expect: encodeVersion(stored.Book.Version)}}}
+	c.do(RemoveKey, key)
+	c.reindex(s, stored.Conference, nil)
+	return c
 }
 
 // forgetAccounts takes accounts whose last conference went off the list, unless
@@ -169,11 +171,10 @@ func (x *expiry) forgetAccounts(ctx context.Context) error {
 		if counts[i] > 0 {
 			continue
 		}
-		meta, at := h.space.meta(), x.lane.claim.written[h.space.shard]
-		changes = append(changes, Change{
-			If: []Condition{{meta, epochField, h.space.epoch}, {meta, appliedField, at.String()}},
-			Do: []Command{{RemoveMember, h.space.accounts(), []string{h.account}}},
-		})
+		var c Change
+		c.when(h.space.meta(), appliedField, x.lane.claim.written[h.space.shard].String())
+		c.do(RemoveMember, h.space.accounts(), h.account)
+		changes = append(changes, c)
 	}
 	_, err = x.store.engine.Apply(ctx, changes)
 	return err

@@ -20,8 +20,10 @@ const (
 	dropField    = "drop:"   // with an epoch: its keys are to be swept
 )
 
-// The fields of a shard's meta, besides epochField and appliedField.
-const countField = "count" // records put by the build so far
+// The fields of a shard's meta: appliedField, the newest position written, is
+// there once the key space is whole, and until then countField says how many
+// records were put.
+const countField = "count"
 
 // pointer is what gavel:lane:<n> says.
 type pointer struct {
@@ -87,15 +89,23 @@ func (l *lane) lost(format string, args ...any) error {
 // see compares a shard's meta with what was last seen of it, and takes over
 // what is newer.
 func (l *lane) see(c *claim, shard int, meta map[string]string) error {
-	if meta[epochField] != c.epoch {
-		return l.lost("shard %d is gone", shard)
+	at, err := l.notBefore(c.written[shard], meta[appliedField], shard)
+	if err == nil {
+		c.written[shard] = at
 	}
-	at, err := events.ParsePosition(meta[appliedField])
-	if err != nil || c.written[shard].After(at) {
-		return l.lost("shard %d went back from %v to %v", shard, c.written[shard], at)
+	return err
+}
+
+// notBefore reads a shard's position and wants it not to lie before last.
+func (l *lane) notBefore(last events.Position, found string, shard int) (events.Position, error) {
+	if found == "" {
+		return last, l.lost("shard %d is gone", shard)
 	}
-	c.written[shard] = at
-	return nil
+	at, err := events.ParsePosition(found)
+	if err != nil || last.After(at) {
+		return last, l.lost("shard %d went back from %v to %q", shard, last, found)
+	}
+	return at, nil
 }
 
 // Check implements [projections.Writer]. A picture found lost is withdrawn, so
@@ -186,14 +196,12 @@ func (s *Store) withdraw(ctx context.Context, l *lane, epoch string, why error) 
 	for _, shard := range l.shards {
 		forget = append(forget, shardField+strconv.Itoa(shard))
 	}
+	var c Change
 	key := laneKey(l.number)
-	_, err := s.apply(ctx, Change{
-		If: []Condition{{key, epochField, epoch}},
-		Do: []Command{
-			{SetFields, key, []string{dropField + epoch, "1"}},
-			{RemoveFields, key, forget},
-		},
-	})
+	c.when(key, epochField, epoch)
+	c.do(SetFields, key, dropField+epoch, "1")
+	c.do(RemoveFields, key, forget...)
+	_, err := s.apply(ctx, c)
 	if err == nil {
 		err = s.removeMetas(ctx, epoch, l.shards)
 	}
@@ -208,8 +216,10 @@ func (s *Store) withdraw(ctx context.Context, l *lane, epoch string, why error) 
 // rest of it goes.
 func (s *Store) removeMetas(ctx context.Context, epoch string, shards []int) error {
 	var changes []Change
-	for _, key := range metaKeys(epoch, shards) {
-		changes = append(changes, Change{Do: []Command{{Op: RemoveKey, Key: key}}})
+	for _, meta := range metaKeys(epoch, shards) {
+		var c Change
+		c.do(RemoveKey, meta)
+		changes = append(changes, c)
 	}
 	_, err := s.engine.Apply(ctx, changes)
 	return err

@@ -161,18 +161,19 @@ func (l *list) missing() int { return l.query.Limit + 1 - len(l.matched) }
 
 // load returns the account's records of that SID, nil where there is none.
 func (l *list) load(ctx context.Context, sids []string) ([]*projections.Conference, error) {
-	keys := make([]string, len(sids))
+	keys := make([]events.Key, len(sids))
+	names := make([]string, len(sids))
 	for i, sid := range sids {
-		key := events.Key{AccountSid: l.account, ConferenceSid: sid}
-		keys[i] = l.spaces[events.Shard(sid)].record(key)
+		keys[i] = events.Key{AccountSid: l.account, ConferenceSid: sid}
+		names[i] = l.spaces[events.Shard(sid)].record(keys[i])
 	}
-	hashes, err := l.engine.Hashes(ctx, keys)
+	hashes, err := l.engine.Hashes(ctx, names)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]*projections.Conference, len(sids))
 	for i := range hashes {
-		stored, err := decode(hashes[i])
+		stored, err := decode(keys[i], hashes[i])
 		if err != nil {
 			return nil, err
 		}

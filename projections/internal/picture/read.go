@@ -102,10 +102,10 @@ func (s *Store) Conference(ctx context.Context, key events.Key) (projections.Sto
 		if err != nil {
 			return false, err
 		}
-		if stored, err = decode(hashes[0]); err != nil {
+		if stored, err = decode(key, hashes[0]); err != nil {
 			return false, err
 		}
-		return hashes[1][epochField] == spaces[0].epoch, nil
+		return isWhole(hashes[1]), nil
 	})
 	if err != nil {
 		return projections.Stored{}, fmt.Errorf("read conference: %w", err)
@@ -129,13 +129,11 @@ func (s *Store) intact(ctx context.Context, spaces []space) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for i, sp := range spaces {
-		if metas[i][epochField] != sp.epoch {
-			return false, nil
-		}
-	}
-	return true, nil
+	return !slices.ContainsFunc(metas, func(meta map[string]string) bool { return !isWhole(meta) }), nil
 }
+
+// isWhole reports whether the key space of a meta is there and was committed.
+func isWhole(meta map[string]string) bool { return meta[appliedField] != "" }
 
 // Accounts implements [projections.Reader].
 func (s *Store) Accounts(ctx context.Context) ([]string, error) {

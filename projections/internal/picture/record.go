@@ -2,45 +2,37 @@ package picture
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
+	"gavel/events"
 	"gavel/projections"
 )
 
-// The fields of a record. A participant and a recording have a field each, so
-// that a write touches only what changed, and a conference of 250 legs costs
-// no more than one of two.
+// The fields of a record: CoreField, which is the book and the conference
+// itself, and one for each participant and recording, so that a write touches
+// only what changed and a conference of 250 legs costs no more than one of two.
 const (
-	versionField     = "v" // the book's version, compared by every write
-	bookField        = "b"
-	headField        = "h"  // the conference without participants and recordings
 	participantField = "p:" // with the CallSid
 	recordingField   = "r:" // with the RecordingSid, or the URL where there is none
 )
 
 // fields returns what a write has to store, name and value in turn. Before and
 // after share what did not change, so equal pointers are equal parts.
-func fields(before, after *projections.Conference, book projections.Book) ([]string, error) {
-	e := encoder{out: make([]string, 0, 10)}
-	e.add(versionField, strconv.FormatUint(book.Version, 10))
-	e.addJSON(bookField, &book)
-	head := *after
-	head.Participants, head.Recordings = nil, nil
-	e.addJSON(headField, &head)
+func fields(before, after *projections.Conference, book projections.Book) []string {
 	if before == nil {
 		before = &projections.Conference{}
 	}
+	out := make([]string, 0, 4)
+	out = append(out, CoreField, encodeCore(after, book))
 	for _, p := range changed(before.Participants, after.Participants, participantKey) {
-		e.addJSON(participantField+participantKey(p), p)
+		out = append(out, participantField+participantKey(p), encodeParticipant(p))
 	}
 	for _, r := range changed(before.Recordings, after.Recordings, recordingKey) {
-		e.addJSON(recordingField+recordingKey(r), r)
+		out = append(out, recordingField+recordingKey(r), encodeRecording(r))
 	}
-	return e.out, e.err
+	return out
 }
 
 func participantKey(p *projections.Participant) string { return p.CallSid }
@@ -65,54 +57,39 @@ func changed[T any](before, after []*T, key func(*T) string) []*T {
 	return out
 }
 
-type encoder struct {
-	out []string
-	err error
-}
-
-func (e *encoder) add(field, value string) { e.out = append(e.out, field, value) }
-
-func (e *encoder) addJSON(field string, value any) {
-	b, err := json.Marshal(value)
-	if err != nil {
-		e.err = cmp.Or(e.err, fmt.Errorf("encode record: %w", err))
-		return
-	}
-	e.add(field, string(b))
-}
-
-// decode reads what fields wrote. An empty hash is no record.
-func decode(hash map[string]string) (projections.Stored, error) {
+// decode reads what fields wrote of the conference that key names. An empty
+// hash is no record.
+func decode(key events.Key, hash map[string]string) (projections.Stored, error) {
 	if len(hash) == 0 {
 		return projections.Stored{}, nil
 	}
-	s := projections.Stored{Conference: &projections.Conference{}}
+	c := &projections.Conference{AccountSid: key.AccountSid, ConferenceSid: key.ConferenceSid}
+	s := projections.Stored{Conference: c}
 	for field, value := range hash {
 		if err := decodeField(&s, field, value); err != nil {
 			return projections.Stored{}, fmt.Errorf("decode field %.1q of a record: %w", field, err)
 		}
 	}
-	sortParts(s.Conference)
+	sortParts(c)
 	return s, nil
 }
 
 func decodeField(s *projections.Stored, field, value string) error {
 	c := s.Conference
+	d := decoder{rest: value}
 	switch {
-	case field == bookField:
-		return json.Unmarshal([]byte(value), &s.Book)
-	case field == headField:
-		return json.Unmarshal([]byte(value), c)
+	case field == CoreField:
+		d.core(s)
 	case strings.HasPrefix(field, participantField):
-		p := new(projections.Participant)
+		p := &projections.Participant{CallSid: field[len(participantField):]}
+		d.participant(p)
 		c.Participants = append(c.Participants, p)
-		return json.Unmarshal([]byte(value), p)
 	case strings.HasPrefix(field, recordingField):
 		r := new(projections.Recording)
+		d.recording(r)
 		c.Recordings = append(c.Recordings, r)
-		return json.Unmarshal([]byte(value), r)
 	}
-	return nil
+	return d.end()
 }
 
 // sortParts restores the order in which Fold keeps participants and

@@ -25,7 +25,7 @@ func newSweeper(engine Engine, log *slog.Logger) *sweeper {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &sweeper{
 		engine: engine,
-		log:    log.With("component", "picture"),
+		log:    log,
 		ctx:    ctx,
 		cancel: cancel,
 		busy:   map[string]bool{},
@@ -42,9 +42,9 @@ func (s *Store) sweep(lane int, epoch string) {
 		if err := s.engine.Sweep(ctx, epochPrefix(epoch)); err != nil {
 			return err
 		}
-		_, err := s.apply(ctx, Change{Do: []Command{
-			{RemoveFields, laneKey(lane), []string{dropField + epoch}},
-		}})
+		var c Change
+		c.do(RemoveFields, laneKey(lane), dropField+epoch)
+		_, err := s.apply(ctx, c)
 		return err
 	})
 }

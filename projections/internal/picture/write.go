@@ -36,7 +36,7 @@ func (s *Store) Load(ctx context.Context, lane int, keys []events.Key) ([]projec
 	}
 	out := make([]projections.Stored, len(keys))
 	for i := range keys {
-		if out[i], err = decode(hashes[i]); err != nil {
+		if out[i], err = decode(keys[i], hashes[i]); err != nil {
 			return nil, fmt.Errorf("load records: %w", err)
 		}
 	}
@@ -75,9 +75,7 @@ func (s *Store) Save(ctx context.Context, lane int, writes []projections.Write) 
 	batches := l.batches(writes)
 	changes := make([]Change, len(batches))
 	for i, b := range batches {
-		if changes[i], err = b.change(); err != nil {
-			return fmt.Errorf("save records: %w", err)
-		}
+		changes[i] = b.change()
 	}
 	outcomes, err := s.engine.Apply(ctx, changes)
 	if err != nil {
@@ -114,62 +112,42 @@ func (l *lane) batches(writes []projections.Write) []*batch {
 	return out
 }
 
-// The first conditions of every batch; those of its records follow.
-const (
-	epochCondition = iota
-	positionCondition
-)
-
-func (b *batch) change() (Change, error) {
+// change compares the shard's position, then every version; its records are
+// those of writes, in their order.
+func (b *batch) change() Change {
+	c := Change{Records: make([]RecordWrite, 0, len(b.writes))}
 	meta := b.space.meta()
-	c := Change{
-		If: make([]Condition, 0, 2+len(b.writes)),
-		Do: make([]Command, 0, 1+len(b.writes)),
-	}
-	c.If = append(c.If,
-		Condition{meta, epochField, b.space.epoch},
-		Condition{meta, appliedField, b.from.String()})
+	c.when(meta, appliedField, b.from.String())
 	for _, w := range b.writes {
-		key := b.space.record(keyOf(w.After))
-		c.If = append(c.If, Condition{key, versionField, version(w.Expect)})
-		set, err := fields(w.Before, w.After, w.Book)
-		if err != nil {
-			return Change{}, err
-		}
-		c.Do = append(c.Do, Command{SetFields, key, set})
-		c.Do = append(c.Do, reindex(b.space, w.Before, w.After)...)
+		c.Records = append(c.Records, RecordWrite{
+			Key:    b.space.record(keyOf(w.After)),
+			Expect: encodeVersion(w.Expect),
+			Fields: fields(w.Before, w.After, w.Book),
+		})
+		c.reindex(b.space, w.Before, w.After)
 	}
-	c.Do = append(c.Do, Command{SetFields, meta, []string{appliedField, b.to.String()}})
-	return c, nil
+	c.do(SetFields, meta, appliedField, b.to.String())
+	return c
 }
 
-// version is the stored form of a version; 0 is no record, hence no field.
-func version(v uint64) string {
-	if v == 0 {
-		return ""
-	}
-	return strconv.FormatUint(v, 10)
-}
-
-// saved takes in what became of the batches and returns the worst of it.
+// saved takes in what became of the batches. A lost shard outweighs a conflict.
 func (l *lane) saved(batches []*batch, outcomes []Outcome) error {
 	var conflict error
 	for i, b := range batches {
 		switch out := outcomes[i]; out.Failed {
 		case Done:
 			l.claim.written[b.space.shard] = b.to
-		case epochCondition:
-			return l.lost("shard %d is gone", b.space.shard)
-		case positionCondition:
-			at, err := events.ParsePosition(out.Got)
-			if err != nil || b.from.After(at) {
-				return l.lost("shard %d went back from %v to %q", b.space.shard, b.from, out.Got)
+		case 0:
+			at, err := l.notBefore(b.from, out.Got, b.space.shard)
+			if err != nil {
+				return err
 			}
-			conflict = fmt.Errorf("%w: shard %d stands at %v, not %v", projections.ErrConflict, b.space.shard, at, b.from)
+			conflict = fmt.Errorf("%w: shard %d stands at %v, not %v",
+				projections.ErrConflict, b.space.shard, at, b.from)
 		default:
-			w := b.writes[out.Failed-positionCondition-1]
-			conflict = fmt.Errorf("%w: %s has version %q, not %d",
-				projections.ErrConflict, w.After.ConferenceSid, out.Got, w.Expect)
+			w := b.writes[out.Failed-1]
+			conflict = fmt.Errorf("%w: %s has version %d, not %d",
+				projections.ErrConflict, w.After.ConferenceSid, decodeVersion(out.Got), w.Expect)
 		}
 	}
 	return conflict
@@ -201,17 +179,19 @@ func (s *Store) Index(ctx context.Context, lane int, applied events.Position, _ 
 // noting is the change that raises the lane's position to applied and repeats
 // the positions of the shards.
 func (l *lane) noting(applied events.Position) Change {
-	key, c := laneKey(l.number), &l.claim
-	set := []string{appliedField, later(applied, c.applied).String()}
+	last := &l.claim
+	set := []string{appliedField, later(applied, last.applied).String()}
 	for _, shard := range l.shards {
-		if c.written[shard] != c.marked[shard] {
-			set = append(set, shardField+strconv.Itoa(shard), c.written[shard].String())
+		if last.written[shard] != last.marked[shard] {
+			set = append(set, shardField+strconv.Itoa(shard), last.written[shard].String())
 		}
 	}
-	return Change{
-		If: []Condition{{key, epochField, c.epoch}, {key, appliedField, c.applied.String()}},
-		Do: []Command{{SetFields, key, set}},
-	}
+	var c Change
+	key := laneKey(l.number)
+	c.when(key, epochField, last.epoch)
+	c.when(key, appliedField, last.applied.String())
+	c.do(SetFields, key, set...)
+	return c
 }
 
 // noted takes in what became of it; again is whether another had raised the
@@ -222,7 +202,7 @@ func (l *lane) noted(applied events.Position, out Outcome) (again bool, err erro
 	case Done:
 		c.applied, c.marked = later(applied, c.applied), c.written
 		return false, nil
-	case epochCondition:
+	case 0:
 		return false, l.lost("its pointer is gone")
 	}
 	at, err := events.ParsePosition(out.Got)

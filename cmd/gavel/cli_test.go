@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// said is what a command printed and how it ended.
+type said struct {
+	out, err string
+	code     int
+}
+
+// gavelSays runs a command in this process, with that environment and nothing
+// to read.
+func gavelSays(t *testing.T, variables map[string]string, args ...string) said {
+	t.Helper()
+	var out, err bytes.Buffer
+	code := run(t.Context(), args, terminal{strings.NewReader(""), &out, &err, environment(variables)})
+	return said{out.String(), err.String(), code}
+}
+
+// golden compares with a file in testdata, or writes it with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestEveryCommandExplainsItself(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{
+		"", "serve", "demo", "send", "tail", "conferences list", "conferences get", "conferences timeline",
+		"keys create", "keys list", "keys revoke", "rebuild", "version",
+	} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			help := gavelSays(t, nil, append(strings.Fields(command), "--help")...)
+			if help.code != exitOK || help.err != "" {
+				t.Fatalf("exit code %d, errors %q", help.code, help.err)
+			}
+			golden(t, "help/"+strings.ReplaceAll(firstOf(command, "gavel"), " ", "-")+".txt", help.out)
+			if command != "" && !strings.Contains(help.out, "    gavel "+command) {
+				t.Error("there is no example of the command")
+			}
+		})
+	}
+}
+
+func TestMistakesOnTheCommandLineAreUsageErrors(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no command":      {nil, "`gavel demo` shows the main job"},
+		"unknown command": {[]string{"sing"}, "unexpected argument sing"},
+		"unknown flag":    {[]string{"serve", "--loud"}, "unknown flag --loud"},
+		"bad enum":        {[]string{"tail", "--output", "xml"}, "--output"},
+		"no account":      {[]string{"serve"}, "TWILIO_ACCOUNT_SID"},
+		"nobody to sign":  {[]string{"send"}, "TWILIO_ACCOUNT_SID"},
+		"missing file":    {[]string{"serve", "--config", "no-such.yaml"}, "no-such.yaml"},
+		"bad server":      {[]string{"tail", "--server", "nowhere"}, "--server"},
+		"bad key":         {[]string{"tail", "--api-key", "SK1"}, "SID:SECRET"},
+		"bad share":       {[]string{"demo", "--lose", "2"}, "--lose: 2 is not 0 to 1"},
+		"bad age":         {[]string{"conferences", "list", "--since", "ever", "--api-key", "a:b"}, "--since"},
+		"bad limit":       {[]string{"conferences", "list", "--limit", "0", "--api-key", "a:b"}, "--limit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := gavelSays(t, nil, c.args...)
+			if got.code != exitUsage || !strings.Contains(got.err, c.want) || !strings.HasPrefix(got.err, "gavel: ") {
+				t.Errorf("exit code %d, errors %q; want %d and %q", got.code, got.err, exitUsage, c.want)
+			}
+		})
+	}
+}
+
+func TestFailuresSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"nobody there": {[]string{"conferences", "list", "--server", "http://127.0.0.1:1", "--api-key", "a:b"}, "is `gavel serve` running there? --server says where to ask"},
+		"no key":       {[]string{"conferences", "list", "--data-dir", "no-such-dir"}, "name a key with --api-key"},
+		"tail nobody":  {[]string{"tail", "--server", "http://127.0.0.1:1", "--api-key", "a:b"}, "is `gavel serve` running there?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := gavelSays(t, nil, c.args...); got.code != exitFailure || !strings.Contains(got.err, c.want) {
+				t.Errorf("exit code %d, errors %q; want %d and %q", got.code, got.err, exitFailure, c.want)
+			}
+		})
+	}
+}
+
+func TestVersionNamesItsParts(t *testing.T) {
+	t.Parallel()
+	got := gavelSays(t, nil, "version")
+	if got.code != exitOK || !strings.HasPrefix(got.out, "gavel ") || !strings.Contains(got.out, "go1.") {
+		t.Errorf("version said %+v", got)
+	}
+}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/internal/twilio"
+)
+
+const (
+	testAccount = "AC25e16e9a716a4a8617a7c83f58e30482"
+	testToken   = "12345abcdef67890fedcba0987654321"
+)
+
+// environment makes a lookup of the variables alone: the environment of the
+// test does not show through.
+func environment(variables map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		value, ok := variables[name]
+		return value, ok
+	}
+}
+
+// settle reads the settings that `gavel serve ARGS` would start with.
+func settle(t *testing.T, args []string, variables map[string]string) (config, error) {
+	t.Helper()
+	root := &cli{terminal: terminal{
+		in: strings.NewReader(""), out: t.Output(), err: t.Output(), lookup: environment(variables),
+	}}
+	parser, err := root.parser(func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{"serve"}, args...)); err != nil {
+		return config{}, err
+	}
+	return root.Serve.config(root.file, root.terminal.lookup)
+}
+
+var oneAccount = map[string]string{"TWILIO_ACCOUNT_SID": testAccount, "TWILIO_AUTH_TOKEN": testToken}
+
+func with(variables map[string]string, name, value string) map[string]string {
+	more := maps.Clone(variables)
+	more[name] = value
+	return more
+}
+
+func TestAnAccountInTheEnvironmentIsEnough(t *testing.T) {
+	t.Parallel()
+	got, err := settle(t, nil, oneAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config{
+		Listen:    "127.0.0.1:8080",
+		DataDir:   "./gavel-data",
+		NATS:      natsConfig{URL: embedded, Listen: "127.0.0.1:4222"},
+		Redis:     redisConfig{URL: embedded},
+		Keep:      30 * day,
+		Roles:     allRoles,
+		TwilioAPI: "https://api.twilio.com",
+		Accounts:  []twilio.Account{{Sid: testAccount, Tokens: twilio.KeyRing{Current: testToken}}},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(speech{}), cmp.Comparer(sameAccount)); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func sameAccount(a, b twilio.Account) bool {
+	return fmt.Sprint(a.Sid, a.CallbackQueries, a.APIKey.Sid) == fmt.Sprint(b.Sid, b.CallbackQueries, b.APIKey.Sid) &&
+		a.Tokens == b.Tokens && a.APIKey == b.APIKey
+}
+
+func TestAFileSaysEverything(t *testing.T) {
+	t.Parallel()
+	got, err := settle(t, []string{"--config", "testdata/config/complete.yaml"}, map[string]string{"GAVEL_TEST_TOKEN": testToken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config{
+		Listen:      "127.0.0.1:8081",
+		AdminListen: "127.0.0.1:8082",
+		PublicURL:   "https://gavel.example.com",
+		DataDir:     "/var/lib/gavel",
+		NATS: natsConfig{
+			URL:             "nats://one:4222,nats://two:4222",
+			Listen:          "127.0.0.1:4222",
+			Sync:            "always",
+			Credentials:     "/etc/gavel/nats.creds",
+			TLS:             tlsFiles{CA: "ca.pem", Cert: "cert.pem", Key: "key.pem"},
+			Replicas:        3,
+			Lanes:           8,
+			JournalMaxBytes: 1 << 30,
+		},
+		Redis: redisConfig{
+			URL:      "redis+cluster://one:6379,two:6379",
+			TLS:      tlsFiles{CA: "redis-ca.pem"},
+			Username: "gavel",
+			Password: "from-a-file",
+		},
+		Keep:      90 * day,
+		Roles:     roles{roleDoor, roleProject, roleServe},
+		TwilioAPI: "http://127.0.0.1:9999",
+		Speech:    speech{sample: 10},
+		Accounts: []twilio.Account{{
+			Sid:             testAccount,
+			Tokens:          twilio.KeyRing{Current: testToken, Next: "00123456789012345678901234567890"},
+			APIKey:          twilio.APIKey{Sid: "SK25e16e9a716a4a8617a7c83f58e30482", Secret: "from-a-file"},
+			CallbackQueries: []string{"queue=sales", "queue=support"},
+		}},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(speech{}), cmp.Comparer(sameAccount)); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func TestFlagsBeatEnvironmentBeatsFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "gavel.yaml")
+	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:1\nkeep: 1d\nroles: door\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	variables := with(with(oneAccount, "GAVEL_LISTEN", "127.0.0.1:2"), "GAVEL_KEEP", "2d")
+	variables = with(variables, "GAVEL_CONFIG", file)
+	got, err := settle(t, []string{"--listen", "127.0.0.1:3"}, variables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Listen != "127.0.0.1:3" || got.Keep != 2*day || got.Roles.String() != "door" {
+		t.Errorf("listen %s, keep %s, roles %s; want the flag's, the environment's, the file's", got.Listen, got.Keep, got.Roles)
+	}
+}
+
+func TestKeepDependsOnWhereRedisIs(t *testing.T) {
+	t.Parallel()
+	got, err := settle(t, []string{"--redis", "redis://127.0.0.1:6379"}, oneAccount)
+	if err != nil || got.Keep != 13*month {
+		t.Errorf("keep = %s, %v; want 13 months", got.Keep, err)
+	}
+}
+
+// Each file in testdata/config but two is wrong in the way its name says.
+func TestBadSettingsAreNamed(t *testing.T) {
+	t.Parallel()
+	file := func(name string) string { return "testdata/config/" + name + ".yaml" }
+	for name, want := range map[string]string{
+		"unknown-key":                   file("unknown-key") + `:2: unknown key "listn"`,
+		"unknown-key-of-an-account":     file("unknown-key-of-an-account") + `:5: unknown key "curent"`,
+		"unknown-key-of-speech":         file("unknown-key-of-speech") + `:2: unknown key "smple"`,
+		"unknown-speech":                file("unknown-speech") + `: door.speech is none of keep, drop, {sample: N}`,
+		"speech-sample-of-nothing":      file("speech-sample-of-nothing") + `: door.speech.sample has to be 1 or more`,
+		"key-twice":                     file("key-twice") + `:3: key "listen" is there twice`,
+		"number-for-text":               file("number-for-text") + `:2: the value has to be int`,
+		"text-for-list":                 file("text-for-list") + `:3: the value has to be sequence`,
+		"no-yaml":                       file("no-yaml") + `:1: not readable as YAML`,
+		"sync-twice":                    file("sync-twice") + `: sync and nats.sync are the same setting; keep one`,
+		"token-and-token-file":          settingsFault(file("token-and-token-file")+`: accounts[0].auth_tokens.current: given both as a value and as a file`, `check accounts: account 1: current auth token is missing`),
+		"token-of-unset-variable":       settingsFault(file("token-of-unset-variable")+`: accounts[0].auth_tokens.current: the environment has no GAVEL_TEST_UNSET`, `check accounts: account 1: current auth token is missing`),
+		"token-file-missing":            settingsFault(file("token-file-missing")+`: accounts[0].auth_tokens.current_file: open testdata/config/no-such-file: no such file or directory`, `check accounts: account 1: current auth token is missing`),
+		"account-sid-malformed":         settingsFault(`check accounts: account 1: sid is not AC and 32 hex digits`),
+		"account-twice":                 settingsFault(`check accounts: account 2: sid is there twice`),
+		"api-key-without-secret":        settingsFault(`check accounts: account 1: API key's secret is missing`),
+		"embedded-with-credentials":     settingsFault(`nats: credentials, tls and replicas are for an external server; set --nats`, `redis: username, password and tls are for an external server; set --redis`),
+		"embedded-without-door":         settingsFault(`--roles: the embedded NATS gets its events from this process's door; add door, or set --nats`),
+		"embedded-redis-without-reader": settingsFault(`--roles: the embedded Redis is filled by project and read by serve in one process; name both or neither, or set --redis`),
+		"everything-wrong": settingsFault(
+			`--keep: "for ever" is no age; write 30d, 13 months or 72h`,
+			`--roles: "cook" is none of door,project,act,serve,deliver`,
+			`--listen: "nowhere" is not HOST:PORT`,
+			`--admin-listen: "nowhere" is not HOST:PORT`,
+			`--admin-listen: is the same address as --listen`,
+			`--public-url: must not have a user, a query or a fragment`,
+			`--twilio-api: is not http://HOST or https://HOST`,
+			`--nats: is neither embedded nor a URL that begins with nats://, tls://, ws://, wss://`,
+			`--sync: is neither always nor interval`,
+			`nats.replicas: 7 is not 1 to 5`,
+			`nats.lanes: 100 is not 1 to 64`,
+			`nats.journal_max_bytes: 5 is less than 67108864`,
+			`nats.tls: cert and key go together`,
+			`--redis: is neither embedded nor a URL that begins with redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, rediss+sentinel://, rediss+cluster://`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			variables := oneAccount
+			_, err := settle(t, []string{"--config", file(name)}, variables)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if diff := cmp.Diff(want, err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			if strings.Contains(err.Error(), "secret-token") {
+				t.Error("the error tells a secret")
+			}
+			if usage := (usageError{}); !errors.As(err, &usage) {
+				t.Error("it is no usage error")
+			}
+		})
+	}
+}
+
+func settingsFault(faults ...string) string { return "settings:\n" + strings.Join(faults, "\n") }
+
+func TestAccountsMustBeWhole(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		variables map[string]string
+		want      string
+	}{
+		{nil, settingsFault(errNoAccount.Error())},
+		{map[string]string{"TWILIO_ACCOUNT_SID": testAccount}, settingsFault("TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN: one is set without the other")},
+	} {
+		if _, err := settle(t, nil, c.variables); err == nil || err.Error() != c.want {
+			t.Errorf("with %v: %v, want %s", c.variables, err, c.want)
+		}
+	}
+	if _, err := settle(t, []string{"--roles", "project,serve", "--nats", "nats://127.0.0.1:4222"}, nil); err != nil {
+		t.Errorf("without a door: %v, want none: nobody signs there", err)
+	}
+}
+
+func TestSettingsPrintWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	got, err := settle(t, nil, oneAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		if said := fmt.Sprintf(format, got); strings.Contains(said, testToken) || strings.Contains(said, fmt.Sprintf("%x", testToken)) {
+			t.Errorf("%s prints the token", format)
+		}
+	}
+}
+
+func TestAges(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"30d": 30 * day, "1 day": day, "13 months": 13 * month, "1month": month, "72h": 72 * time.Hour, "90m": 90 * time.Minute,
+	} {
+		if got, err := parseAge(text); err != nil || got != want {
+			t.Errorf("parseAge(%q) = %s, %v; want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "0d", "d", "-3h", "13 moons", "99999999999999999999d", "5"} {
+		if got, err := parseAge(text); err == nil {
+			t.Errorf("parseAge(%q) = %s, want an error", text, got)
+		}
+	}
+}
+
+// Whatever the file holds, reading it ends with settings or an error, and an
+// error never tells what the values are.
+func FuzzParseSettings(f *testing.F) {
+	samples, err := filepath.Glob("testdata/config/*.yaml")
+	if err != nil || len(samples) == 0 {
+		f.Fatalf("no samples: %v", err)
+	}
+	for _, sample := range samples {
+		text, err := os.ReadFile(sample)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		file, err := parseSettings("gavel.yaml", text)
+		if err == nil {
+			_, _ = serverFlags{Roles: "all"}.config(file, environment(nil))
+			return
+		}
+		if strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), "gavel.yaml") {
+			t.Errorf("error is %q", err)
+		}
+	})
+}

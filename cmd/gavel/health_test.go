@@ -1,0 +1,48 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/handlers/project"
+)
+
+func TestAFullJournalWarnsBeforeItFails(t *testing.T) {
+	t.Parallel()
+	for full, want := range map[float64]check{
+		0:    {OK: true},
+		0.69: {OK: true},
+		0.7:  {OK: true, Warning: "is 70 % full"},
+		0.89: {OK: true, Warning: "is 89 % full"},
+		0.9:  {Error: "is 90 % full"},
+		1:    {Error: "is 100 % full"},
+	} {
+		if diff := cmp.Diff(want, fullness(full)); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", full, diff)
+		}
+	}
+}
+
+func TestAProjectorIsAsGoodAsItsWorstLane(t *testing.T) {
+	t.Parallel()
+	well := project.State{Ready: true, Lag: time.Second}
+	for name, c := range map[string]struct {
+		lane project.State
+		want check
+	}{
+		"well":    {project.State{Lane: 1, Ready: true}, check{OK: true}},
+		"filling": {project.State{Lane: 1, Filling: true, Done: 5, Total: 9}, check{Error: "lane 1: filling the picture, 5 of 9"}},
+		"stuck":   {project.State{Lane: 1, Err: "redis is away"}, check{Error: "lane 1: redis is away"}},
+		"moving":  {project.State{Lane: 1}, check{Error: "lane 1: is being taken over"}},
+		"behind":  {project.State{Lane: 1, Ready: true, Lag: 11 * time.Second}, check{Error: "lane 1: is 11s behind"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(c.want, projectorCheck([]project.State{well, c.lane})); diff != "" {
+				t.Errorf("check (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

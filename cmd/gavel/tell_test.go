@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/handlers/api"
+)
+
+// A terminal is shown local times; these tests are of one place.
+func TestMain(m *testing.M) {
+	time.Local = time.UTC
+	os.Exit(m.Run())
+}
+
+var noon = time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC)
+
+func at(offset time.Duration) *time.Time {
+	t := noon.Add(offset)
+	return &t
+}
+
+const toldJoin = `{"specversion":"1.0","id":"x","type":"gavel.participant-join.v1","time":"2026-08-03T12:00:05Z",` +
+	`"data":{"ConferenceSid":"CF0123456789abcdef0123456789abcdef","FriendlyName":"support-103","CallSid":"CA0123456789abcdef0123456789abcdef",` +
+	`"SequenceNumber":"3","ParticipantLabel":"agent-ana","late":true,"conference":{"friendly_name":"support-103"}}}`
+
+const toldEnd = `{"type":"gavel.conference-end.v1","time":"2026-08-03T12:01:05Z",` +
+	`"data":{"ConferenceSid":"CF0123456789abcdef0123456789abcdef","FriendlyName":"a\u001b[31mlong name of a room",` +
+	`"SequenceNumber":"4","CallSidEndingConference":"CA0123456789abcdef0123456789abcdef","ReasonConferenceEnded":"last-participant-left","late":false}}`
+
+const toldRecording = `{"type":"gavel.recording-completed.v1","time":"2026-08-03T12:02:05Z",` +
+	`"data":{"ConferenceSid":"CF0123456789abcdef0123456789abcdef","RecordingDuration":"60","late":false,"conference":{"friendly_name":"support-103"}}}`
+
+func TestEventsAreOneTidyLine(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	line := eventLines(&out, palette{})
+	for _, event := range []string{toldJoin, toldEnd, toldRecording} {
+		if err := line([]byte(event)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden(t, "events.txt", out.String())
+}
+
+func TestOnlyATerminalGetsColour(t *testing.T) {
+	t.Parallel()
+	e, err := parseTold([]byte(toldJoin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := e.line(paletteFor(io.Discard, environment(nil))); strings.Contains(line, "\x1b") {
+		t.Errorf("a pipe gets %q", line)
+	}
+	if line := e.line(palette{on: true}); !strings.Contains(line, "\x1b[32mparticipant-join") {
+		t.Errorf("a terminal gets %q", line)
+	}
+}
+
+// What callers chose as names must not steer the terminal.
+func FuzzEventLine(f *testing.F) {
+	for _, event := range []string{toldJoin, toldEnd, toldRecording} {
+		f.Add([]byte(event))
+	}
+	f.Fuzz(func(t *testing.T, event []byte) {
+		e, err := parseTold(event)
+		if err != nil {
+			return
+		}
+		if line := e.line(palette{}); strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("line holds a control character: %q", line)
+		}
+	})
+}
+
+func sampleConferences() []api.Conference {
+	return []api.Conference{
+		{Sid: "CF0123456789abcdef0123456789abcdef", FriendlyName: "support-103", Status: "in-progress", Created: at(-90 * time.Second), Connected: 2, Joined: 3, Why: "In progress, with 2 participants."},
+		{Sid: "CF1123456789abcdef0123456789abcdef", FriendlyName: "forgotten", Status: "in-progress", Created: at(-9 * time.Hour), StaleSince: at(-7 * time.Hour), Connected: 1, Joined: 2, Why: "In progress, with 1 participant."},
+		{
+			Sid: "CF2123456789abcdef0123456789abcdef", FriendlyName: "sales-101", Status: "completed", Created: at(-72 * time.Hour), Ended: at(-72*time.Hour + time.Minute),
+			Joined: 2, Reason: "last-participant-left", EndedBy: "agent-ana", Why: "Ended because the last participant, agent-ana, hung up after 1m0s.",
+		},
+	}
+}
+
+func TestConferenceTables(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	if err := conferenceTable(&out, sampleConferences(), noon); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "conferences.txt", out.String())
+
+	out.Reset()
+	if err := curtainTable(&out, sampleConferences(), noon); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "curtain.txt", out.String())
+
+	out.Reset()
+	if err := conferenceTable(&out, nil, noon); err != nil || out.String() != "no conferences\n" {
+		t.Errorf("an empty list is %q, %v", out.String(), err)
+	}
+}
+
+func TestAConferencesCard(t *testing.T) {
+	t.Parallel()
+	length := int64(60)
+	record := api.Record{
+		Conference: sampleConferences()[1],
+		Participants: []api.Participant{{
+			CallSid: "CA0123456789abcdef0123456789abcdef", Label: "customer", Connected: true, Hold: true, EndConferenceOnExit: true,
+			Intervals:      []api.Interval{{Joined: at(-9 * time.Hour), Left: at(-8 * time.Hour)}, {Joined: at(-7 * time.Hour)}},
+			PresentSeconds: 8 * 3600, HeldSeconds: 61, MutedSeconds: 5,
+		}, {
+			CallSid: "CA1123456789abcdef0123456789abcdef", ReasonLeft: "participant_hung_up",
+			Intervals: []api.Interval{{Joined: at(-9 * time.Hour), Left: at(-8 * time.Hour)}}, PresentSeconds: 3600,
+		}},
+		Recordings: []api.Recording{{Sid: "RE0123456789abcdef0123456789abcdef", Status: "completed", Seconds: &length}},
+		Gaps:       [][2]int64{{3, 3}, {5, 9}},
+	}
+	var out bytes.Buffer
+	if err := card(&out, record); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "card.txt", out.String())
+}
+
+func TestATimelineIsAList(t *testing.T) {
+	t.Parallel()
+	body := api.TimelineBody{Conference: sampleConferences()[0], Truncated: true}
+	for _, event := range []string{toldJoin, toldEnd, toldRecording} {
+		body.Facts = append(body.Facts, api.Fact{Event: json.RawMessage(event)})
+	}
+	var out bytes.Buffer
+	if err := timelineList(&out, body, palette{}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "timeline.txt", out.String())
+}
+
+func TestServerSentEventsAreRead(t *testing.T) {
+	t.Parallel()
+	stream := ": gavel\n\nid: 7\ndata: {\"a\":1}\n\n:\n\nid: 8\ndata:{\"b\":2}\nretry: 5\n\nid: 9\n\ndata: one\ndata: two\n\nid: 10\ndata: cut off"
+	type event struct{ ID, Data string }
+	var got []event
+	err := readEvents(strings.NewReader(stream), func(id string, data []byte) error {
+		got = append(got, event{id, string(data)})
+		return nil
+	})
+	if !errors.Is(err, io.EOF) {
+		t.Errorf("error = %v, want the end of the stream", err)
+	}
+	want := []event{{"7", `{"a":1}`}, {"8", `{"b":2}`}, {"9", "one\ntwo"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func FuzzReadEvents(f *testing.F) {
+	f.Add("id: 1\ndata: x\n\n")
+	f.Add(":\n\n\n\ndata:\n\nid\ndata\n\n")
+	f.Fuzz(func(t *testing.T, stream string) {
+		err := readEvents(strings.NewReader(stream), func(_ string, data []byte) error {
+			if len(data) == 0 {
+				t.Error("an event without data was shown")
+			}
+			return nil
+		})
+		if err == nil {
+			t.Error("a stream that ended did not say so")
+		}
+	})
+}
+
+func TestARebuildIsFollowedToItsEnd(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ stream, out, err string }{
+		"finished": {
+			`{"done":5,"total":10}` + "\n" + `{"done":10,"total":10,"finished":true}`,
+			"[########################################] 100 %  10 of 10 journal messages\n", "",
+		},
+		"failed":  {`{"done":5,"total":10,"error":"redis is away"}`, "[####################....................]  50 %  5 of 10 journal messages\n", "rebuild: redis is away"},
+		"cut off": {`{"done":5,"total":10}`, "", "the connection ended before the rebuild did"},
+		"empty":   {`{"done":0,"total":0,"finished":true}`, "[########################################] 100 %  0 of 0 journal messages\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			err := followRebuild(strings.NewReader(c.stream), progressBar(&out, false))
+			if out.String() != c.out {
+				t.Errorf("printed %q, want %q", out.String(), c.out)
+			}
+			if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Errorf("error = %v, want %q", err, c.err)
+			}
+		})
+	}
+	var out bytes.Buffer
+	bar := progressBar(&out, true)
+	for _, p := range []api.Progress{{Done: 1, Total: 4}, {Done: 4, Total: 4, Finished: true}} {
+		if err := bar(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := out.String(); strings.Count(got, "\r") != 2 || !strings.HasSuffix(got, "\n") {
+		t.Errorf("a terminal gets %q, want one line drawn over", got)
+	}
+}

@@ -1,0 +1,127 @@
+package events
+
+import (
+	"slices"
+	"strings"
+)
+
+// noneHidden refuses a text that has swallowed other parameters.
+//
+// Folding "Muted" = "true" into the FriendlyName "room" leaves what is signed
+// as it was and gives the room the name "roomMutedtrue". So a free value that
+// holds the name of a fixed-form parameter, absent from this event, with a
+// value of its form right behind it, is refused.
+//
+// What it cannot see is text folded into text: a ParticipantLabel that has
+// swallowed a Reason, or a room's name or a Timestamp cut in two, reads like
+// any other. That changes words for people, or makes a Timestamp that nobody
+// can read, but not what happened nor to whom.
+func (r *reading) noneHidden() error {
+	for i := range r.params {
+		p := &r.params[i]
+		place, known := parameterNamed(p.Name)
+		if !known || !parameters[place].free() {
+			continue
+		}
+		if r.hides(p.Value, len(p.Value)) || r.shortened(place, p.Value) {
+			return &FormError{Field: p.Name, Reason: "holds another parameter"}
+		}
+	}
+	if r.unknown {
+		return r.noneAcross()
+	}
+	return nil
+}
+
+// noneAcross looks for an absent parameter in all that is signed, names and
+// values run together in the order of the names. An unknown parameter can be a
+// piece of what another swallowed: "AnnounceUrl" = "...CallSid", "C" = "A25e...".
+// What is searched begins in a free value or in an unknown parameter.
+func (r *reading) noneAcross() error {
+	sorted := slices.SortedFunc(slices.Values(r.params), func(a, b Param) int { return strings.Compare(a.Name, b.Name) })
+	var signed strings.Builder
+	for _, p := range sorted {
+		signed.WriteString(p.Name)
+		signed.WriteString(p.Value)
+	}
+	text := signed.String()
+	for _, p := range sorted {
+		length := len(p.Name) + len(p.Value)
+		place, known := parameterNamed(p.Name)
+		switch {
+		case !known && r.hides(text, length):
+			return &FormError{Field: unknownField, Reason: "holds another parameter"}
+		case known && parameters[place].free() && r.hides(text[len(p.Name):], len(p.Value)):
+			return &FormError{Field: p.Name, Reason: "holds another parameter"}
+		}
+		text = text[length:]
+	}
+	return nil
+}
+
+// shortened reports whether a parameter is another one whose name was cut
+// short: "Reason" = "ConferenceEndedlast-participant-left".
+func (r *reading) shortened(place int, value string) bool {
+	name := parameters[place].name
+	for _, longer := range longerThan[place] {
+		p := &parameters[longer]
+		rest, found := strings.CutPrefix(value, p.name[len(name):])
+		if found && r.there&(1<<longer) == 0 && p.opens(rest) {
+			return true
+		}
+	}
+	return false
+}
+
+// longerThan are the parameters whose names begin with another's.
+var longerThan = func() (table [parameterCount][]int) {
+	for place := range parameters {
+		for longer := range parameters {
+			if longer != place && strings.HasPrefix(parameters[longer].name, parameters[place].name) {
+				table[place] = append(table[place], longer)
+			}
+		}
+	}
+	return table
+}()
+
+// free reports whether a value of this form can hold anything.
+func (p *parameter) free() bool {
+	return p.form == formText || p.form == formURL || p.form == formEvent
+}
+
+// shortestHidden is "Hold" and "true".
+const shortestHidden = 8
+
+// byInitial are the parameters that can be told apart in a text, by the first
+// letter of their names.
+var byInitial = func() (table [26][]int) {
+	for place := range parameters {
+		if p := &parameters[place]; p.form != formText || p.telling {
+			initial := p.name[0] - 'A'
+			table[initial] = append(table[initial], place)
+		}
+	}
+	return table
+}()
+
+// hides reports whether an absent parameter with its value begins within the
+// first bytes of text, as many as starts.
+func (r *reading) hides(text string, starts int) bool {
+	for i := 0; i < starts && i+shortestHidden <= len(text); i++ {
+		initial := text[i] - 'A'
+		if initial >= 26 {
+			continue
+		}
+		for _, place := range byInitial[initial] {
+			if r.there&(1<<place) != 0 {
+				continue
+			}
+			p := &parameters[place]
+			if rest, found := strings.CutPrefix(text[i:], p.name); found && p.opens(rest) {
+				return true
+			}
+		}
+	}
+	return false
+}

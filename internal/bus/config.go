@@ -1,0 +1,106 @@
+package bus
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Embedded is the Config.URL that asks for a server in this process.
+const Embedded = "embedded"
+
+// ListenOff is the Config.Listen of an embedded server that nobody outside
+// this process reaches.
+const ListenOff = "off"
+
+// Sync says what an acknowledgement of NATS is worth.
+type Sync string
+
+// SyncAlways: on disk (fsync) before it is acknowledged, so that it survives a
+// power cut. SyncInterval: in the page cache, so that it survives the end of
+// any process; a power cut may lose up to the server's sync interval, two
+// minutes by default, and of a stream younger than that everything.
+const (
+	SyncAlways   Sync = "always"
+	SyncInterval Sync = "interval"
+)
+
+// Config says which NATS to use and how. Zero fields mean the default.
+type Config struct {
+	// URL is Embedded (the default) or the URLs of an external NATS,
+	// separated by commas.
+	URL string
+	// DataDir holds the embedded server's files and its token.
+	DataDir string
+	// Listen is the host:port where the embedded server can be reached from
+	// outside this process; empty or ListenOff: nowhere.
+	Listen string
+	// Sync is put in force on an embedded server (default SyncAlways). Of an
+	// external one it is a declaration: nothing lets a client check it.
+	// Default there SyncInterval.
+	Sync Sync
+	// Lanes of the journal, fixed when it is made: 1 embedded, 8 external. A
+	// journal with another number is refused; zero takes what it has.
+	Lanes int
+	// Replicas of every stream: 1 embedded (and nothing else there), 3
+	// external.
+	Replicas int
+	// JournalMaxBytes bounds a journal that is made now: 70 % of the volume
+	// embedded; on an external NATS 70 % of what the account may store, or
+	// nothing where it has no limit.
+	JournalMaxBytes int64
+	// AppendBudget is how long an append tries, from the arrival of its
+	// group's first entry: 12 s, because Twilio waits 15 s for an answer.
+	AppendBudget time.Duration
+	// Credentials is the path of a NATS credentials file.
+	Credentials string
+	// TLS are paths of PEM files for the connection to an external NATS.
+	TLS TLS
+	// Metrics may be nil.
+	Metrics *Metrics
+}
+
+// TLS are paths of PEM files. With none set the URL's scheme decides.
+type TLS struct{ CA, Cert, Key string }
+
+func (c Config) withDefaults() Config {
+	c.URL = cmp.Or(c.URL, Embedded)
+	if c.embedded() {
+		c.Sync, c.Replicas = cmp.Or(c.Sync, SyncAlways), 1
+	}
+	c.Sync = cmp.Or(c.Sync, SyncInterval)
+	c.Replicas = cmp.Or(c.Replicas, externalReplicas)
+	c.AppendBudget = cmp.Or(c.AppendBudget, appendBudget)
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics(nil)
+	}
+	return c
+}
+
+func (c Config) embedded() bool { return c.URL == Embedded }
+
+// newLanes is the number of lanes of a journal that is made now.
+func (c Config) newLanes() int {
+	if c.embedded() {
+		return cmp.Or(c.Lanes, embeddedLanes)
+	}
+	return cmp.Or(c.Lanes, externalLanes)
+}
+
+func (c Config) validate() error {
+	var faults []error
+	if c.Sync != SyncAlways && c.Sync != SyncInterval {
+		faults = append(faults, fmt.Errorf("sync is %q, not %q or %q", c.Sync, SyncAlways, SyncInterval))
+	}
+	if c.Lanes < 0 || c.Lanes > maxLanes {
+		faults = append(faults, fmt.Errorf("lanes are %d, not 1 to %d", c.Lanes, maxLanes))
+	}
+	if c.Replicas < 1 || c.Replicas > maxReplicas {
+		faults = append(faults, fmt.Errorf("replicas are %d, not 1 to %d", c.Replicas, maxReplicas))
+	}
+	if c.embedded() && c.DataDir == "" {
+		faults = append(faults, errors.New("the embedded NATS server needs a data directory"))
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,143 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"gavel/events"
+)
+
+// These tests are inside the package, because a frozen server cannot be had on
+// order: the probe is a stand-in and time is virtual.
+
+// patient is a health whose probe answers what the test sets.
+type patient struct {
+	*health
+	answers chan error
+}
+
+func newPatient(t *testing.T, patience time.Duration, mortal bool) *patient {
+	p := &patient{answers: make(chan error, 1)}
+	p.answers <- nil
+	probe := func(ctx context.Context) error {
+		err := <-p.answers
+		p.answers <- err
+		return err
+	}
+	p.health = startHealth(probe, patience, mortal, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() {
+		if err := p.close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// set changes the answer and lets so much time pass.
+func (p *patient) set(err error, pass time.Duration) {
+	<-p.answers
+	p.answers <- err
+	<-time.After(pass)
+	synctest.Wait()
+}
+
+var errFrozen = errors.New("write error: input/output error")
+
+func TestFrozenEmbeddedServerIsUnavailableWithinASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, embeddedPatience, true)
+		synctest.Wait()
+		during := p.while()
+		if p.Healthy() != nil {
+			t.Fatalf("at first: %v", p.Healthy())
+		}
+		p.set(errFrozen, time.Second)
+		if err := p.Healthy(); !errors.Is(err, events.ErrUnavailable) || !errors.Is(err, errFrozen) {
+			t.Errorf("frozen for a second: %v", err)
+		}
+		if err := context.Cause(during); !errors.Is(err, events.ErrUnavailable) {
+			t.Errorf("what was under way goes on: %v", err)
+		}
+		if len(p.dead) != 0 {
+			t.Error("it is called dead too early")
+		}
+		p.set(nil, time.Second)
+		if p.Healthy() != nil {
+			t.Errorf("well again: %v", p.Healthy())
+		}
+	})
+}
+
+func TestServerThatStaysFrozenIsDeadOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, embeddedPatience, true)
+		p.set(errFrozen, 4*time.Second)
+		p.set(nil, time.Second) // the count begins anew
+		p.set(errFrozen, 4*time.Second)
+		if len(p.dead) != 0 {
+			t.Fatal("dead within five seconds")
+		}
+		p.set(errFrozen, 10*time.Second)
+		if err := <-p.dead; !errors.Is(err, errFrozen) {
+			t.Errorf("dead: %v", err)
+		}
+	})
+}
+
+func TestExternalServerGetsTheTimeOfAnElection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, externalPatience, false)
+		p.set(errFrozen, 11*time.Second)
+		if p.Healthy() != nil {
+			t.Errorf("within an election: %v", p.Healthy())
+		}
+		p.set(errFrozen, 2*time.Second)
+		if !errors.Is(p.Healthy(), events.ErrUnavailable) {
+			t.Errorf("beyond an election: %v", p.Healthy())
+		}
+		p.set(errFrozen, time.Minute)
+		if len(p.dead) != 0 {
+			t.Error("a new process of ours would not help")
+		}
+	})
+}
+
+func TestDeletedJournalIsCertain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, externalPatience, false)
+		p.set(jetstream.ErrStreamNotFound, time.Second)
+		if !errors.Is(p.Healthy(), events.ErrUnavailable) {
+			t.Errorf("deleted: %v", p.Healthy())
+		}
+	})
+}
+
+func TestProbeThatHangsIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, embeddedPatience, true)
+		synctest.Wait()
+		<-p.answers // from here on the probe hangs
+		<-time.After(4 * time.Second)
+		synctest.Wait()
+		if !errors.Is(p.Healthy(), errStuck) {
+			t.Errorf("hanging: %v", p.Healthy())
+		}
+		p.answers <- nil
+		<-time.After(2 * time.Second)
+		synctest.Wait()
+		if p.Healthy() != nil {
+			t.Errorf("well again: %v", p.Healthy())
+		}
+	})
+}

@@ -1,0 +1,288 @@
+package picture
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// The parts of a record are stored as numbers and texts in a fixed order:
+// varints, and texts behind their length. JSON of the same is three times as
+// long, and what a script is handed costs Redis by the byte. There are no
+// names, so any change here needs another layout (keys.go).
+
+// encodeVersion is what a core of that version begins with, and no other does:
+// no varint is the beginning of another.
+func encodeVersion(v uint64) string {
+	if v == 0 {
+		return ""
+	}
+	return string(binary.AppendUvarint(nil, v))
+}
+
+// decodeVersion reads the version that a core begins with, 0 where there is
+// none.
+func decodeVersion(core string) uint64 {
+	d := decoder{rest: core}
+	return d.unsigned()
+}
+
+// encodeCore stores the book and a conference without participants and
+// recordings, and without the SIDs, which are in the key.
+func encodeCore(c *projections.Conference, b projections.Book) string {
+	e := make(encoder, 0, 128+48*len(b.Doubtful))
+	return string(e.book(b).head(c))
+}
+
+func (d *decoder) core(s *projections.Stored) {
+	d.book(&s.Book)
+	d.head(s.Conference)
+}
+
+func (e encoder) book(b projections.Book) encoder {
+	e = encoder(binary.AppendUvarint(e, b.Version))
+	e = e.position(b.Applied).count(len(b.Doubtful))
+	for _, f := range b.Doubtful {
+		e = e.text(f.ID).position(f.At).flag(f.Late)
+	}
+	return e
+}
+
+func (d *decoder) book(b *projections.Book) {
+	b.Version, b.Applied = d.unsigned(), d.position()
+	b.Doubtful = many(d, func(d *decoder) projections.Fact {
+		return projections.Fact{ID: d.text(), At: d.position(), Late: d.flag()}
+	})
+}
+
+func (e encoder) head(c *projections.Conference) encoder {
+	e = e.number(c.FriendlyName.Seq).text(c.FriendlyName.Value)
+	e = e.instant(c.Created).instant(c.Updated)
+	e = e.flag(c.Start != nil)
+	if c.Start != nil {
+		e = e.moment(*c.Start)
+	}
+	e = e.flag(c.End != nil)
+	if c.End != nil {
+		e = e.moment(c.End.Moment)
+		e = e.text(c.End.Reason).text(c.End.Text).text(c.End.CallSid).text(c.End.Label)
+	}
+	e = e.ranges(c.Seen).ranges(c.SpeechDropped)
+	e = e.ranges(c.AnnouncementsEnded).ranges(c.AnnouncementsFailed)
+	return e.flag(c.Truncated)
+}
+
+func (d *decoder) head(c *projections.Conference) {
+	c.FriendlyName = projections.Told[string]{Seq: d.number(), Value: d.text()}
+	c.Created, c.Updated = d.instant(), d.instant()
+	if d.flag() {
+		c.Start = new(d.moment())
+	}
+	if d.flag() {
+		c.End = &projections.Ending{
+			Moment: d.moment(), Reason: d.text(), Text: d.text(), CallSid: d.text(), Label: d.text(),
+		}
+	}
+	c.Seen, c.SpeechDropped = d.ranges(), d.ranges()
+	c.AnnouncementsEnded, c.AnnouncementsFailed = d.ranges(), d.ranges()
+	c.Truncated = d.flag()
+}
+
+// encodeParticipant leaves out the CallSid, which is in the field's name.
+func encodeParticipant(p *projections.Participant) string {
+	e := make(encoder, 0, 128)
+	e = e.instant(p.Created).instant(p.Updated)
+	e = e.number(p.Flags.Seq).flags(p.Flags.Value)
+	e = e.number(p.Label.Seq).text(p.Label.Value)
+	e = e.turns(p.Present).turns(p.Held).turns(p.Muted).turn(p.Last)
+	e = e.flag(p.Left != nil)
+	if p.Left != nil {
+		e = e.moment(p.Left.Moment).text(p.Left.Reason).text(p.Left.CallStatus)
+	}
+	return string(e)
+}
+
+func (d *decoder) participant(p *projections.Participant) {
+	p.Created, p.Updated = d.instant(), d.instant()
+	p.Flags = projections.Told[projections.Flags]{Seq: d.number(), Value: d.flags()}
+	p.Label = projections.Told[string]{Seq: d.number(), Value: d.text()}
+	p.Present, p.Held, p.Muted = d.turns(), d.turns(), d.turns()
+	p.Last = d.turn()
+	if d.flag() {
+		p.Left = &projections.Leaving{Moment: d.moment(), Reason: d.text(), CallStatus: d.text()}
+	}
+}
+
+func encodeRecording(r *projections.Recording) string {
+	e := make(encoder, 0, 256)
+	e = e.text(r.Sid).text(r.URL).text(r.CallSid).count(len(r.Statuses))
+	for _, s := range r.Statuses {
+		e = e.text(s)
+	}
+	e = e.instant(r.StartedAt).number(r.Duration).number(r.Channels)
+	return string(e.text(r.Source).number(r.FileSize).text(r.ErrorCode))
+}
+
+func (d *decoder) recording(r *projections.Recording) {
+	r.Sid, r.URL, r.CallSid = d.text(), d.text(), d.text()
+	r.Statuses = many(d, (*decoder).text)
+	r.StartedAt, r.Duration, r.Channels = d.instant(), d.number(), d.number()
+	r.Source, r.FileSize, r.ErrorCode = d.text(), d.number(), d.text()
+}
+
+// encoder is bytes to which values are added.
+type encoder []byte
+
+func (e encoder) number(n int64) encoder { return binary.AppendVarint(e, n) }
+
+func (e encoder) count(n int) encoder { return binary.AppendUvarint(e, uint64(n)) }
+
+func (e encoder) instant(i projections.Instant) encoder { return e.number(int64(i)) }
+
+func (e encoder) text(s string) encoder { return append(e.count(len(s)), s...) }
+
+func (e encoder) flag(on bool) encoder {
+	if on {
+		return append(e, 1)
+	}
+	return append(e, 0)
+}
+
+func (e encoder) position(p events.Position) encoder {
+	return encoder(binary.AppendUvarint(e, p.Sequence)).count(p.Index)
+}
+
+func (e encoder) moment(m projections.Moment) encoder { return e.number(m.Seq).instant(m.At) }
+
+func (e encoder) turn(t projections.Turn) encoder {
+	return e.number(t.Seq).instant(t.At).flag(t.On)
+}
+
+func (e encoder) turns(all []projections.Turn) encoder {
+	e = e.count(len(all))
+	for _, t := range all {
+		e = e.turn(t)
+	}
+	return e
+}
+
+func (e encoder) ranges(r projections.Ranges) encoder {
+	e = e.count(len(r))
+	for _, x := range r {
+		e = e.number(x[0]).number(x[1])
+	}
+	return e
+}
+
+func (e encoder) flags(f projections.Flags) encoder {
+	return e.flag(f.Muted).flag(f.Hold).flag(f.Coaching).
+		flag(f.EndConferenceOnExit).flag(f.StartConferenceOnEnter)
+}
+
+// decoder takes values off the front. After its first error everything is
+// zero.
+type decoder struct {
+	rest string
+	err  error
+}
+
+var errDamaged = errors.New("stored bytes are damaged")
+
+// end returns the first error; bytes left over are one.
+func (d *decoder) end() error {
+	if d.err == nil && d.rest != "" {
+		d.fail()
+	}
+	return d.err
+}
+
+func (d *decoder) fail() { d.rest, d.err = "", errDamaged }
+
+// unsigned reads a varint (binary.Uvarint, for a string).
+func (d *decoder) unsigned() uint64 {
+	var x uint64
+	for i := range min(len(d.rest), binary.MaxVarintLen64) {
+		b := d.rest[i]
+		x |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			d.rest = d.rest[i+1:]
+			return x
+		}
+	}
+	d.fail()
+	return 0
+}
+
+func (d *decoder) number() int64 {
+	u := d.unsigned()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+// count reads how many follow; each has at least one byte.
+func (d *decoder) count() int {
+	n := d.unsigned()
+	if n > uint64(len(d.rest)) {
+		d.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) text() string {
+	n := d.count()
+	s := d.rest[:n]
+	d.rest = d.rest[n:]
+	return s
+}
+
+func (d *decoder) flag() bool {
+	if d.rest == "" || d.rest[0] > 1 {
+		d.fail()
+		return false
+	}
+	on := d.rest[0] == 1
+	d.rest = d.rest[1:]
+	return on
+}
+
+func (d *decoder) instant() projections.Instant { return projections.Instant(d.number()) }
+
+func (d *decoder) position() events.Position {
+	return events.Position{Sequence: d.unsigned(), Index: int(d.unsigned())}
+}
+
+func (d *decoder) moment() projections.Moment {
+	return projections.Moment{Seq: d.number(), At: d.instant()}
+}
+
+func (d *decoder) turn() projections.Turn {
+	return projections.Turn{Seq: d.number(), At: d.instant(), On: d.flag()}
+}
+
+func (d *decoder) turns() []projections.Turn { return many(d, (*decoder).turn) }
+
+func (d *decoder) ranges() projections.Ranges {
+	return many(d, func(d *decoder) [2]int64 { return [2]int64{d.number(), d.number()} })
+}
+
+func (d *decoder) flags() projections.Flags {
+	return projections.Flags{
+		Muted: d.flag(), Hold: d.flag(), Coaching: d.flag(),
+		EndConferenceOnExit: d.flag(), StartConferenceOnEnter: d.flag(),
+	}
+}
+
+// many reads a count and as many values; none are nil.
+func many[T any](d *decoder, read func(*decoder) T) []T {
+	n := d.count()
+	if n == 0 {
+		return nil
+	}
+	out := make([]T, n)
+	for i := range out {
+		out[i] = read(d)
+	}
+	return out
+}
