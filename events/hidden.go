@@ -1,9 +1,6 @@
 package events
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // noneHidden refuses a text that has swallowed other parameters.
 //
@@ -38,14 +35,11 @@ func (r *reading) noneHidden() error {
 // piece of what another swallowed: "AnnounceUrl" = "...CallSid", "C" = "A25e...".
 // What is searched begins in a free value or in an unknown parameter.
 func (r *reading) noneAcross() error {
-	sorted := slices.SortedFunc(slices.Values(r.params), func(a, b Param) int { return strings.Compare(a.Name, b.Name) })
-	var signed strings.Builder
-	for _, p := range sorted {
-		signed.WriteString(p.Name)
-		signed.WriteString(p.Value)
-	}
-	text := signed.String()
-	for _, p := range sorted {
+	var room [MaxParams]uint8
+	sorted := r.byName(room[:0])
+	text := r.signed(sorted)
+	for _, i := range sorted {
+		p := &r.params[i]
 		length := len(p.Name) + len(p.Value)
 		place, known := parameterNamed(p.Name)
 		switch {
@@ -57,6 +51,35 @@ func (r *reading) noneAcross() error {
 		text = text[length:]
 	}
 	return nil
+}
+
+// byName appends the indexes of the parameters in the order of their names.
+// Inserting sixteen of them costs less than any general sort.
+func (r *reading) byName(sorted []uint8) []uint8 {
+	for i := range r.params {
+		at := len(sorted)
+		sorted = append(sorted, uint8(i))
+		for ; at > 0 && r.params[sorted[at-1]].Name > r.params[i].Name; at-- {
+			sorted[at] = sorted[at-1]
+		}
+		sorted[at] = uint8(i)
+	}
+	return sorted
+}
+
+// signed runs names and values together, as Twilio does to sign them.
+func (r *reading) signed(sorted []uint8) string {
+	size := 0
+	for i := range r.params {
+		size += len(r.params[i].Name) + len(r.params[i].Value)
+	}
+	var text strings.Builder
+	text.Grow(size)
+	for _, i := range sorted {
+		text.WriteString(r.params[i].Name)
+		text.WriteString(r.params[i].Value)
+	}
+	return text.String()
 }
 
 // shortened reports whether a parameter is another one whose name was cut

@@ -26,7 +26,22 @@ func Parse(e Entry) (Event, error) {
 }
 
 // ParseParams is Parse for a caller that has parsed e.Form already.
-func ParseParams(e Entry, params Params) (Event, error) {
+func ParseParams(e Entry, params Params) (Event, error) { return parse(e, params, true) }
+
+// ParseStored is Parse for an entry that comes back from the journal. The door
+// has searched its texts for what they may have swallowed, which is half of
+// the cost; all else is checked again.
+func ParseStored(e Entry) (Event, error) {
+	params, err := ParseForm(e.Form, MaxParams)
+	if err != nil {
+		return Event{}, fmt.Errorf("parse form: %w", err)
+	}
+	return parse(e, params, false)
+}
+
+// parse reads an entry; search says whether texts are searched for swallowed
+// parameters.
+func parse(e Entry, params Params, search bool) (Event, error) {
 	event := Event{
 		SequenceNumber: NoSequence,
 		ReceivedAt:     e.ReceivedAt,
@@ -38,7 +53,7 @@ func ParseParams(e Entry, params Params) (Event, error) {
 	if e.Source == SourceGavel {
 		err = event.readOwn()
 	} else {
-		err = event.readTwilio()
+		err = event.readTwilio(search)
 	}
 	if err != nil {
 		return Event{}, fmt.Errorf("parse event: %w", err)
@@ -81,7 +96,7 @@ type reading struct {
 
 // readTwilio fills the event from a callback of Twilio's. What kind of callback
 // it is, its parameters say: recordings have no StatusCallbackEvent.
-func (e *Event) readTwilio() error {
+func (e *Event) readTwilio(search bool) error {
 	r := reading{params: e.Params}
 	if err := r.sort(); err != nil {
 		return err
@@ -90,8 +105,10 @@ func (e *Event) readTwilio() error {
 	if err := r.require(r.wanted(e.Kind)); err != nil {
 		return err
 	}
-	if err := r.noneHidden(); err != nil {
-		return err
+	if search {
+		if err := r.noneHidden(); err != nil {
+			return err
+		}
 	}
 	e.AccountSid = CanonicalSid(r.value(pAccountSid))
 	e.ConferenceSid = CanonicalSid(r.value(pConferenceSid))

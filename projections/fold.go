@@ -22,7 +22,7 @@ import (
 func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err error) {
 	d := draft{before: c, e: e, at: At(e.OccurredAt)}
 	if c == nil {
-		d.Conference = Conference{AccountSid: e.AccountSid, ConferenceSid: e.ConferenceSid}
+		d.Conference = Conference{AccountSid: strings.Clone(e.AccountSid), ConferenceSid: strings.Clone(e.ConferenceSid)}
 	} else {
 		d.Conference = *c
 	}
@@ -106,7 +106,7 @@ func (d *draft) touch(at Instant) {
 
 func (d *draft) tellName() {
 	if name, ok := d.e.Params.Lookup("FriendlyName"); ok {
-		d.FriendlyName = later(d.FriendlyName, Told[string]{d.e.SequenceNumber, cut(name)}, strings.Compare)
+		d.FriendlyName = laterText(d.FriendlyName, d.e.SequenceNumber, name)
 	}
 }
 
@@ -145,7 +145,7 @@ func (d *draft) tellParticipant() {
 		p.Last = turn
 	}
 	if label, ok := d.e.Params.Lookup("ParticipantLabel"); ok {
-		p.Label = later(p.Label, Told[string]{d.e.SequenceNumber, cut(label)}, strings.Compare)
+		p.Label = laterText(p.Label, d.e.SequenceNumber, label)
 	}
 	flags, told := flagsOf(d.e)
 	if told {
@@ -206,7 +206,7 @@ func (d *draft) participant(callSid string) *Participant {
 		d.Truncated = true
 		return nil
 	}
-	p := &Participant{CallSid: callSid}
+	p := &Participant{CallSid: strings.Clone(callSid)}
 	d.Participants = inserted(d.Participants, i, p)
 	return p
 }
@@ -227,7 +227,7 @@ func (d *draft) tellRecording() (fresh bool, err error) {
 	if told {
 		return false, nil
 	}
-	r.Statuses = inserted(r.Statuses, i, status)
+	r.Statuses = inserted(r.Statuses, i, strings.Clone(status))
 	d.tellRecordingFacts(r)
 	if started != 0 {
 		r.StartedAt = earliest(r.StartedAt, started)
@@ -241,7 +241,7 @@ func (d *draft) tellRecording() (fresh bool, err error) {
 func (d *draft) tellRecordingFacts(r *Recording) {
 	p := d.e.Params
 	r.URL = max(r.URL, cut(p.Get("RecordingUrl")))
-	r.CallSid = max(r.CallSid, d.e.CallSid)
+	r.CallSid = max(r.CallSid, strings.Clone(d.e.CallSid))
 	r.Source = max(r.Source, cut(p.Get("RecordingSource")))
 	r.Duration = max(r.Duration, number(p.Get("RecordingDuration"), -1))
 	r.Channels = max(r.Channels, number(p.Get("RecordingChannels"), 0))
@@ -284,7 +284,7 @@ func (d *draft) tellRecordEnd() (fresh bool, err error) {
 
 // recording returns the recording to be written, as participant does.
 func (d *draft) recording(sid, url string) *Recording {
-	want := &Recording{Sid: sid, URL: url, Duration: -1}
+	want := &Recording{Sid: strings.Clone(sid), URL: url, Duration: -1}
 	i, known := slices.BinarySearchFunc(d.Recordings, want, compareRecordings)
 	if known {
 		r := *d.Recordings[i]
@@ -327,6 +327,15 @@ func later[T any](a, b Told[T], compare func(T, T) int) Told[T] {
 		return a
 	}
 	return b
+}
+
+// laterText is later for a free text. The same text told again is the one that
+// is there already.
+func laterText(t Told[string], seq int64, text string) Told[string] {
+	if text == t.Value {
+		return Told[string]{max(t.Seq, seq), t.Value}
+	}
+	return later(t, Told[string]{seq, cut(text)}, strings.Compare)
 }
 
 // withTurn returns the turns with t among them, sorted, the newest MaxTurns.
@@ -385,16 +394,18 @@ func earliest(a, b Instant) Instant {
 	return a
 }
 
-// cut bounds a text, between characters.
+// cut bounds a text, between characters. Like all texts that a record keeps it
+// is a copy: what came is a piece of a whole journal message, which would stay
+// in memory for as long as the record.
 func cut(s string) string {
 	if len(s) <= MaxText {
-		return s
+		return strings.Clone(s)
 	}
 	end := MaxText
 	for end > 0 && !utf8.RuneStart(s[end]) {
 		end--
 	}
-	return s[:end]
+	return strings.Clone(s[:end])
 }
 
 // canonical is the SID's canonical letter case, or "" for what is none: the
@@ -403,7 +414,7 @@ func canonical(prefix, sid string) string {
 	if !events.IsSid(prefix, sid) {
 		return ""
 	}
-	return events.CanonicalSid(sid)
+	return strings.Clone(events.CanonicalSid(sid))
 }
 
 func number(s string, otherwise int64) int64 {

@@ -110,7 +110,7 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 		s.faults = append(s.faults, errNoAccount)
 	}
 	faults := append(s.faults, flagFault("--keep", keepFault), flagFault("--roles", rolesFault))
-	if err := errors.Join(append(faults, c.faults()...)...); err != nil {
+	if err := errors.Join(append(faults, c.Validate())...); err != nil {
 		return config{}, usageError{fmt.Errorf("settings:\n%w", err)}
 	}
 	return c, nil
@@ -119,10 +119,10 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 var errNoAccount = errors.New("accounts: there is none; set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or name accounts in gavel.yaml (`gavel demo` needs none)")
 
 // Validate returns everything that is wrong with c, joined.
-func (c config) Validate() error { return errors.Join(c.faults()...) }
-
-func (c config) faults() []error {
-	return slices.Concat(c.addressFaults(), c.natsFaults(), c.redisFaults(), c.roleFaults(), c.accountFaults())
+func (c config) Validate() error {
+	return errors.Join(slices.Concat(
+		c.addressFaults(), c.natsFaults(), c.redisFaults(), c.roleFaults(), c.accountFaults(),
+	)...)
 }
 
 func (c config) addressFaults() (faults []error) {

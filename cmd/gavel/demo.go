@@ -6,19 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
 
-	"gavel/handlers/api"
 	"gavel/handlers/callback"
 	"gavel/internal/keys"
 	"gavel/internal/twilio/twiliofake"
@@ -274,41 +269,4 @@ func (s *show) curtain(ctx context.Context, began time.Time) error {
 	}
 	fmt.Fprintln(s.out)
 	return curtainTable(s.out, conferences, time.Now())
-}
-
-// curtainTable says of each conference how long it lasted, why it ended and by
-// whom, as Gavel knows it.
-func curtainTable(w io.Writer, conferences []api.Conference, now time.Time) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tSID\tLEGS\tLASTED\tENDED BY\tREASON")
-	reasons := map[string]int{}
-	for _, c := range conferences {
-		until, by, reason := now, "-", c.Status
-		if c.Ended != nil {
-			until, by, reason = *c.Ended, c.EndedBy, c.Reason
-			reasons[reason]++
-		}
-		lasted := "-"
-		if c.Created != nil {
-			lasted = rough(until.Sub(*c.Created))
-		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n",
-			clip(c.FriendlyName, 20), shortSid(c.Sid), c.Joined, lasted, clip(by, 20), reason)
-	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("print the conferences: %w", err)
-	}
-	_, err := fmt.Fprintf(w, "\n%d conferences, %s\n", len(conferences), reasonCounts(reasons))
-	return err
-}
-
-func reasonCounts(reasons map[string]int) string {
-	if len(reasons) == 0 {
-		return "none of them ended yet"
-	}
-	words := make([]string, 0, len(reasons))
-	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
-		words = append(words, fmt.Sprintf("%d %s", reasons[reason], reason))
-	}
-	return "ended: " + strings.Join(words, ", ")
 }

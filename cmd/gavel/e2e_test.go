@@ -25,6 +25,22 @@ import (
 // They may assert what a user can see through HTTP, the command line and the
 // exit code, and nothing of what is inside.
 
+// buildDir holds the binary for as long as the tests run.
+var buildDir string
+
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // what terminals are shown is of one place
+	os.Exit(func() int {
+		var err error
+		if buildDir, err = os.MkdirTemp("", "gavel-e2e-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(buildDir)
+		return m.Run()
+	}())
+}
+
 // patience is how long a test waits for something that should happen soon.
 const patience = 30 * time.Second
 
@@ -133,11 +149,7 @@ func (h *house) awaitReady(out io.Reader) {
 }
 
 var buildOnce = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "gavel-e2e-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(folder, "gavel")
+	path := filepath.Join(buildDir, "gavel")
 	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build gavel: %w\n%s", err, out)
 	}

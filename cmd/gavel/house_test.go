@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gavel/handlers/api"
+	"gavel/internal/redistest"
 	"gavel/internal/twilio/twiliofake"
 )
 
@@ -168,6 +169,60 @@ func TestADoorAloneKeepsWhatOthersReadLater(t *testing.T) {
 	}
 	all := openHere(t, dataDir)
 	eventually(t, func() string { return all.lacks("support-103") })
+}
+
+func TestTheDoorStaysOpenWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	h := openHere(t, t.TempDir(), "--redis", redis.URL())
+	h.sends("--name", "before")
+	eventually(t, func() string { return h.lacks("before") })
+
+	redis.Kill()
+	eventually(t, func() string {
+		if status, body := h.get("/readyz"); status == http.StatusOK {
+			return "Gavel calls itself ready: " + string(body)
+		}
+		return ""
+	})
+	if status, body := h.get("/readyz/door"); status != http.StatusOK {
+		t.Errorf("the door is not ready: %s", body)
+	}
+	if got := h.sends("--name", "meanwhile"); got.code != exitOK {
+		t.Errorf("the door is closed: %+v", got)
+	}
+	path := "/2010-04-01/Accounts/" + testAccount + "/Conferences.json"
+	if status, body := h.get(path); status != http.StatusServiceUnavailable {
+		t.Errorf("REST answers %d %s, want 503", status, body)
+	}
+
+	redis.Restart()
+	eventually(t, func() string { return h.lacks("meanwhile") })
+	redis.FlushAll()
+	// What is asked after the loss is answered from the whole picture or not at
+	// all, never with a 404.
+	eventually(t, func() string {
+		switch got := h.asks("conferences", "get", "before"); {
+		case got.code == exitOK:
+			return ""
+		case strings.Contains(got.err, "404"):
+			t.Fatal("a lost picture says that there is nothing")
+		}
+		return "the picture is not filled again"
+	})
+}
+
+func TestAnOpenTailDoesNotHoldUpTheStop(t *testing.T) {
+	t.Parallel()
+	h := openHere(t, t.TempDir())
+	h.tails()
+	began := time.Now()
+	if code := h.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if took := time.Since(began); took >= answerTime {
+		t.Errorf("the stop took %s: it waited for a stream that never ends", took)
+	}
 }
 
 func TestOneDataDirectoryHasOneProcess(t *testing.T) {

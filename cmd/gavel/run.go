@@ -115,3 +115,32 @@ func (a *app) serveOn(l net.Listener, handler http.Handler) {
 		return err
 	})
 }
+
+// work runs a part until it is stopped. A part that ends before that ends the
+// process: it is better started anew than half alive.
+func (a *app) work(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			a.fail(fmt.Errorf("%s: %w", name, err))
+		}
+	}()
+	a.life.onStop(name, func(stopping context.Context) error {
+		cancel()
+		select {
+		case <-ended:
+			return nil
+		case <-stopping.Done():
+			return context.Cause(stopping)
+		}
+	})
+}
+
+func (a *app) fail(err error) {
+	select {
+	case a.failed <- err:
+	default: // one reason to end is enough
+	}
+}

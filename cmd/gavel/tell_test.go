@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,12 +14,6 @@ import (
 
 	"gavel/handlers/api"
 )
-
-// A terminal is shown local times; these tests are of one place.
-func TestMain(m *testing.M) {
-	time.Local = time.UTC
-	os.Exit(m.Run())
-}
 
 var noon = time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC)
 

@@ -58,6 +58,19 @@ func TestSearchMergesAccountsPageByPage(t *testing.T) {
 	}
 }
 
+// One account may have all the newest.
+func TestSearchReadsOnWhereOneAccountHasMore(t *testing.T) {
+	t.Parallel()
+	all := []*projections.Conference{room(other, 1, "quiet", at("08:00:00"))}
+	for n := 2; n <= 70; n++ {
+		all = append(all, room(account, n, "busy", at("09:00:00")+projections.Instant(n)))
+	}
+	got := numbers(read[api.Conferences](t, start(t, all).get("conferences?limit=100")))
+	if len(got) != 70 || got[0] != 70 || got[69] != 1 {
+		t.Errorf("%d: %v", len(got), got)
+	}
+}
+
 func TestSearchFilters(t *testing.T) {
 	t.Parallel()
 	s := start(t, []*projections.Conference{

@@ -49,24 +49,24 @@ type fact struct {
 	after *projections.Conference
 }
 
-func (s *session) batch(ctx context.Context, groups []events.Group) error {
-	b := &batch{session: s, groups: groups}
-	b.parse()
-	if err := b.foldAndSave(ctx); err != nil {
-		return err
-	}
+// finish is the third stage: once the batch is saved, tell it, bury what could
+// not be folded, and acknowledge.
+func (b *batch) finish(ctx context.Context) error {
 	if err := b.tell(ctx); err != nil {
 		return err
 	}
 	if err := b.bury(ctx); err != nil {
 		return err
 	}
-	if err := s.lane.Ack(ctx, groups); err != nil {
+	if err := b.lane.Ack(ctx, b.groups); err != nil {
 		return fmt.Errorf("acknowledge groups: %w", err)
 	}
-	b.done()
+	b.worked.Store(b.last())
 	return nil
 }
+
+// last is the stream sequence of the batch's last group.
+func (b *batch) last() uint64 { return b.groups[len(b.groups)-1].Sequence }
 
 // parse reads every entry; what cannot be read becomes a dead letter.
 func (b *batch) parse() {
@@ -75,7 +75,7 @@ func (b *batch) parse() {
 		err := g.Split(func(i int, raw events.Entry) error {
 			read = i + 1
 			at := events.Position{Sequence: g.Sequence, Index: i}
-			e, err := events.Parse(raw)
+			e, err := events.ParseStored(raw)
 			if err != nil {
 				b.letters = append(b.letters, letter(raw, at, err))
 				return nil
@@ -103,6 +103,7 @@ func (b *batch) foldAndSave(ctx context.Context) error {
 		b.fold()
 		err := b.save(ctx)
 		if err == nil {
+			b.remember()
 			return nil
 		}
 		if !errors.Is(err, projections.ErrConflict) || try == conflictTries {
@@ -207,7 +208,7 @@ func (b *batch) foldNew(c *change, e *entry) {
 	if e.event.Kind == events.SpeechDropped {
 		return
 	}
-	c.doubt(projections.Fact{ID: e.event.ID, At: e.at, Late: late})
+	b.doubt(c, projections.Fact{ID: e.event.ID, At: e.at, Late: late})
 	b.facts = append(b.facts, fact{e, late, after})
 	b.count(before, after, late)
 }
@@ -234,10 +235,11 @@ func (b *batch) foldAgain(c *change, e *entry) {
 
 // doubt notes a fact that is not told yet and forgets those that are. The
 // slice before belongs to a record that others may hold.
-func (c *change) doubt(f projections.Fact) {
+func (b *batch) doubt(c *change, f projections.Fact) {
+	told := b.toldUpTo.Load()
 	kept := make([]projections.Fact, 0, len(c.after.Book.Doubtful)+1)
 	for _, old := range c.after.Book.Doubtful {
-		if old.At.After(c.before.told) {
+		if old.At.Sequence > told && old.At.After(c.before.told) {
 			kept = append(kept, old)
 		}
 	}
@@ -252,8 +254,7 @@ func (b *batch) save(ctx context.Context) error {
 			return fmt.Errorf("save %d records: %w", len(writes), err)
 		}
 	}
-	last := b.groups[len(b.groups)-1].Sequence
-	applied := events.Position{Sequence: last, Index: events.MaxGroupEntries}
+	applied := events.Position{Sequence: b.last(), Index: events.MaxGroupEntries}
 	if err := b.Store.Index(ctx, b.lane.Number(), applied, indexes); err != nil {
 		return fmt.Errorf("index %d records: %w", len(indexes), err)
 	}
@@ -286,35 +287,54 @@ func (b *batch) writes() (writes, indexes []projections.Write) {
 	return writes, indexes
 }
 
+// remember keeps the records for the next batch, under keys of their own: the
+// events' would keep whole journal messages in memory.
+func (b *batch) remember() {
+	for _, key := range b.order {
+		c := b.touched[key]
+		if known := c.after.Conference; known != nil {
+			own := events.Key{AccountSid: known.AccountSid, ConferenceSid: known.ConferenceSid}
+			b.records.Add(own, &record{Stored: c.after, told: c.before.told})
+		}
+	}
+}
+
 // tell publishes the facts that were not told yet, in journal order.
 func (b *batch) tell(ctx context.Context) error {
 	if b.News == nil {
+		b.toldUpTo.Store(b.last())
 		return nil
 	}
+	news := b.news()
+	if len(news) > 0 {
+		if err := b.News.Publish(ctx, news); err != nil {
+			return fmt.Errorf("tell %d facts: %w", len(news), err)
+		}
+		b.Metrics.told.Add(float64(len(news)))
+	}
+	b.toldUpTo.Store(b.last())
+	return nil
+}
+
+// news are the facts of the batch that somebody before us has not told.
+func (b *batch) news() []events.News {
 	news := make([]events.News, 0, len(b.facts))
 	data := b.scratch[:0]
 	for i := range b.facts {
 		f := &b.facts[i]
-		c := b.touched[f.entry.event.Key()]
-		if !f.entry.at.After(c.before.told) {
+		key := f.entry.event.Key()
+		if !f.entry.at.After(b.touched[key].before.told) {
 			continue
 		}
 		start := len(data)
 		data = b.cloudEvent(data, f)
 		news = append(news, events.News{
-			Key: f.entry.event.Key(), Kind: f.entry.event.Kind, ID: f.entry.event.ID,
+			Key: key, Kind: f.entry.event.Kind, ID: f.entry.event.ID,
 			Lane: b.lane.Number(), Position: f.entry.at, Data: data[start:len(data):len(data)],
 		})
 	}
 	b.scratch = data
-	if len(news) == 0 {
-		return nil
-	}
-	if err := b.News.Publish(ctx, news); err != nil {
-		return fmt.Errorf("tell %d facts: %w", len(news), err)
-	}
-	b.Metrics.told.Add(float64(len(news)))
-	return nil
+	return news
 }
 
 // cloudEvent appends the news of f.
@@ -336,21 +356,6 @@ func (b *batch) bury(ctx context.Context) error {
 			"position", l.Position, "field", l.Field, "reason", l.Reason)
 	}
 	return nil
-}
-
-// done keeps the records for the next batch.
-func (b *batch) done() {
-	b.worked.Store(b.groups[len(b.groups)-1].Sequence)
-	for _, f := range b.facts {
-		c := b.touched[f.entry.event.Key()]
-		if f.entry.at.After(c.before.told) {
-			c.before.told = f.entry.at
-		}
-	}
-	for _, key := range b.order {
-		c := b.touched[key]
-		b.records.Add(key, &record{Stored: c.after, told: c.before.told})
-	}
 }
 
 func letter(raw events.Entry, at events.Position, err error) events.DeadLetter {

@@ -1,7 +1,8 @@
 // Package project is the consumer that keeps the picture: it takes the journal
 // lane by lane, folds what came, saves it, and tells the news.
 //
-// One batch goes through six steps, in this order:
+// One batch goes through six steps, in this order, while the batches before and
+// behind it are one stage ahead or behind (lane.go):
 //
 //  1. parse the entries of the groups that wait; what can never be folded goes
 //     to the dead letters,

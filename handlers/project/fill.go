@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gavel/events"
@@ -29,7 +30,7 @@ func newFold() *fold { return &fold{records: make(map[events.Key]*projections.St
 // dead letters when it was first worked.
 func (f *fold) add(g events.Group) error {
 	err := g.Split(func(i int, raw events.Entry) error {
-		e, err := events.Parse(raw)
+		e, err := events.ParseStored(raw)
 		if err != nil {
 			f.skipped++
 			return nil
@@ -48,7 +49,7 @@ func (f *fold) tell(e *events.Event, at events.Position) {
 	r := f.records[e.Key()]
 	if r == nil {
 		r = &projections.Stored{}
-		f.records[e.Key()] = r
+		f.records[ownKey(e)] = r
 	}
 	after, fresh, err := projections.Fold(r.Conference, e)
 	if err != nil {
@@ -60,6 +61,11 @@ func (f *fold) tell(e *events.Event, at events.Position) {
 		r.Book.Version++
 		r.Book.Applied = at
 	}
+}
+
+// ownKey is the event's key without the journal message around it.
+func ownKey(e *events.Event) events.Key {
+	return events.Key{AccountSid: strings.Clone(e.AccountSid), ConferenceSid: strings.Clone(e.ConferenceSid)}
 }
 
 // fill builds the lane's picture up to the ack floor and puts it in place.

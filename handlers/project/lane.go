@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/errgroup"
 
 	"gavel/events"
 	"gavel/projections"
@@ -18,23 +21,31 @@ const cacheRecords = 32 << 10
 
 // session is one unbroken stretch of working a lane. It ends with its first
 // error; the next one begins again behind the ack floor and knows nothing.
+//
+// Its three stages run side by side, each on the batch before the next one's:
+// take and parse, fold and save, tell and acknowledge. Each stage meets the
+// batches in journal order, so a record is saved before its news goes out, and
+// an earlier batch is told and acknowledged before a later one.
 type session struct {
 	*keeper
 	// resumedAt is the lane's newest sequence when it was taken over. Whatever
 	// lies at or before it may have been worked by somebody before us.
 	resumedAt uint64
-	records   *simplelru.LRU[events.Key, *record]
-	checked   time.Time
-	expired   time.Time
-	// scratch holds the news of one batch; it is free again once they are
-	// acknowledged.
+	// toldUpTo is the sequence up to which this session has told everything.
+	toldUpTo atomic.Uint64
+	// writing is held while the picture is being written or switched.
+	writing sync.Mutex
+	// records and the two times belong to the stage that saves.
+	records        *simplelru.LRU[events.Key, *record]
+	saved, expired time.Time
+	// scratch holds the news of one batch and belongs to the stage that tells.
 	scratch []byte
 }
 
 // record is a conference between two batches.
 type record struct {
 	projections.Stored
-	// told is the position of its last news that is known to be acknowledged.
+	// told is the position of its last news when the lane was taken over.
 	told events.Position
 }
 
@@ -54,7 +65,7 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 		return fmt.Errorf("make the lane's cache: %w", err)
 	}
 	k.worked.Store(floor)
-	s := &session{keeper: k, resumedAt: last, records: records, checked: k.Now(), expired: k.Now()}
+	s := &session{keeper: k, resumedAt: last, records: records, expired: k.Now()}
 	settled()
 	k.log.Info("lane is being worked", "floor", floor, "waiting_up_to", last)
 	return s.work(ctx)
@@ -74,55 +85,95 @@ func (k *keeper) makeWhole(ctx context.Context, floor uint64) error {
 	return k.Store.Check(ctx, k.lane.Number(), floor)
 }
 
-// work takes batches as they come. While none comes it looks after the
-// picture once a second.
+// work runs the three stages until one fails, and waits for all of them.
 func (s *session) work(ctx context.Context) error {
 	s.state.Store(&State{Lane: s.lane.Number(), Ready: true})
+	g, ctx := errgroup.WithContext(ctx)
+	taken, saved := make(chan *batch, 1), make(chan *batch, 1)
+	g.Go(func() error { return s.take(ctx, taken) })
+	g.Go(func() error { return s.save(ctx, taken, saved) })
+	g.Go(func() error { return s.finish(ctx, saved) })
+	return g.Wait()
+}
+
+// take is the first stage: what has arrived becomes a batch.
+func (s *session) take(ctx context.Context, taken chan<- *batch) error {
 	for {
-		if err := s.lookAfter(ctx); err != nil {
-			return err
-		}
-		groups, err := s.next(ctx)
+		groups, err := s.lane.Next(ctx, batchGroups)
 		if err != nil {
-			return err
+			return fmt.Errorf("take groups from the lane: %w", err)
 		}
-		if len(groups) == 0 {
-			continue
-		}
-		if err := s.batch(ctx, groups); err != nil {
-			return err
+		b := &batch{session: s, groups: groups}
+		b.parse()
+		select {
+		case taken <- b:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
 
-// next waits for groups, or for the time to look after the picture.
-func (s *session) next(ctx context.Context) ([]events.Group, error) {
-	waiting, cancel := context.WithTimeout(ctx, checkEvery)
-	defer cancel()
-	groups, err := s.lane.Next(waiting, batchGroups)
-	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
-		s.state.Store(&State{Lane: s.lane.Number(), Ready: true})
-		s.Metrics.lag.WithLabelValues(s.label()).Set(0)
-		return nil, nil
+// save is the second stage. It also looks after the picture, once a second
+// whether batches come or not.
+func (s *session) save(ctx context.Context, taken <-chan *batch, saved chan<- *batch) error {
+	check := time.NewTicker(checkEvery)
+	defer check.Stop()
+	for {
+		select {
+		case b := <-taken:
+			if err := s.saveBatch(ctx, b); err != nil {
+				return err
+			}
+			select {
+			case saved <- b:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case <-check.C:
+			if err := s.lookAfter(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("take groups from the lane: %w", err)
-	}
-	return groups, nil
 }
 
-// lookAfter does what is due between two batches.
+func (s *session) saveBatch(ctx context.Context, b *batch) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.saved = s.Now()
+	return b.foldAndSave(ctx)
+}
+
+// finish is the third stage. Between two batches everything that was worked is
+// acknowledged, so this is where a rebuilt picture takes the old one's place.
+func (s *session) finish(ctx context.Context, saved <-chan *batch) error {
+	for {
+		select {
+		case b := <-saved:
+			if err := b.finish(ctx); err != nil {
+				return err
+			}
+		case w := <-s.switchover:
+			s.writing.Lock()
+			defer s.writing.Unlock()
+			return w.take(ctx, s.worked.Load())
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// lookAfter compares the picture with the journal and removes what is no
+// longer kept.
 func (s *session) lookAfter(ctx context.Context) error {
-	select {
-	case w := <-s.switchover:
-		return w.take(ctx, s.worked.Load())
-	default:
-	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	now := s.Now()
-	if now.Sub(s.checked) < checkEvery {
-		return nil
+	if now.Sub(s.saved) > checkEvery {
+		s.noLag()
 	}
-	s.checked = now
 	if err := s.Store.Check(ctx, s.lane.Number(), s.worked.Load()); err != nil {
 		return fmt.Errorf("check the picture: %w", err)
 	}
@@ -145,5 +196,3 @@ func (s *session) expire(ctx context.Context, now time.Time) error {
 	}
 	return nil
 }
-
-func (s *session) label() string { return laneLabel(s.lane.Number()) }

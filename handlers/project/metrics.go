@@ -2,7 +2,6 @@ package project
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -81,8 +80,14 @@ func (b *batch) observeVisible() {
 		b.Metrics.visible.Observe(now.Sub(b.entries[i].event.ReceivedAt).Seconds())
 	}
 	lag := max(0, now.Sub(b.entries[len(b.entries)-1].event.ReceivedAt))
-	b.Metrics.lag.WithLabelValues(b.label()).Set(lag.Seconds())
-	if last := b.state.Load(); lag > time.Second || last.Lag > 0 {
+	b.Metrics.lag.WithLabelValues(laneLabel(b.lane.Number())).Set(lag.Seconds())
+	if lag > checkEvery {
 		b.state.Store(&State{Lane: b.lane.Number(), Ready: true, Lag: lag})
 	}
+}
+
+// noLag says that nothing has waited for a while.
+func (s *session) noLag() {
+	s.Metrics.lag.WithLabelValues(laneLabel(s.lane.Number())).Set(0)
+	s.state.Store(&State{Lane: s.lane.Number(), Ready: true})
 }

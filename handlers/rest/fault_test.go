@@ -285,4 +285,8 @@ func TestTooManyAtOnceAreToldSo(t *testing.T) {
 			t.Errorf("one of those in time got %d", status)
 		}
 	}
+	go func() { <-reader.asked }()
+	if a := s.get(routes[1]); a.status != http.StatusOK {
+		t.Errorf("afterwards: %d", a.status)
+	}
 }

@@ -40,6 +40,8 @@ func TestConferenceFilters(t *testing.T) {
 		"DateCreated=%3E%3D2026-03-02":        {5, 4},
 		"DateCreated=>=2026-03-01&DateCreated=<=2026-03-02": {4, 3, 2},
 		"DateCreated>=2026-03-01&DateCreated<=2026-03-02":   {4, 3, 2},
+		"DateCreated=>=2026-03-02&DateCreated>=2026-03-01":  {5, 4},
+		"DateCreated=>=2026-03-01&DateCreated>=2026-03-02":  {5, 4},
 		"DateCreated>=2026-03-03":                           nil,
 		"DateCreated<=1970-01-01":                           nil,
 		"DateUpdated=2026-03-01":                            {2, 1},
@@ -176,6 +178,10 @@ func TestParticipantPagesSurviveALeave(t *testing.T) {
 	}
 	if back := s.list(*second.Previous); !slices.Equal(back.ids(), []int{6}) || back.Previous != nil {
 		t.Errorf("back: %v, previous %v", back.ids(), back.Previous)
+	}
+	near := s.list(list + "?PageSize=1&Page=9&PageToken=PB" + sid("CA", 2))
+	if !slices.Equal(near.ids(), []int{4}) || near.Previous == nil || near.Next == nil {
+		t.Errorf("one back: %v, previous %v, next %v", near.ids(), near.Previous, near.Next)
 	}
 }
 

@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -93,11 +92,7 @@ func (d *DeadLetters) Watch(ctx context.Context, fn func(events.DeadLetter) erro
 			}
 			return fn(letter)
 		})
-	err = router.Run(ctx)
-	if err == nil && ctx.Err() == nil {
-		err = errors.New("subscription ended by itself")
-	}
-	if err != nil {
+	if err := router.Run(ctx); err != nil {
 		return fmt.Errorf("watch dead letters: %w", err)
 	}
 	return nil

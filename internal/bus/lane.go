@@ -39,7 +39,7 @@ const (
 var ErrLaneMoved = errors.New("lane is in other hands")
 
 // Lane is one lane of the journal as its one active projector reads it. Its
-// methods are for one goroutine, but for Close.
+// methods are for one goroutine, but for Ack and Close.
 //
 // Order is kept by counting: a consumer numbers what it delivers, and Resume
 // starts that count anew, so an owner sees 1, 2, 3, and any other number means

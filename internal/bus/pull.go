@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -29,7 +30,8 @@ type pull struct {
 	count    uint64 // deliveries taken
 	broken   error  // why nothing more can be taken
 	newest   uint64 // stream sequence
-	unworked map[uint64]jetstream.Msg
+	mu       sync.Mutex
+	unworked map[uint64]jetstream.Msg // under mu: taken by one goroutine, acknowledged by another
 }
 
 // delivery is a message with what its envelope says.
@@ -139,6 +141,8 @@ func (p *pull) check(d delivery, open bool) error {
 // take returns the group of a delivery unless it was taken before: what waits
 // longer than ackWait for its acknowledgement is delivered again.
 func (p *pull) take(d delivery, lane int) (events.Group, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	again := d.at.Stream <= p.newest
 	if _, waits := p.unworked[d.at.Stream]; again && !waits {
 		// Its acknowledgement was lost. Should this one be lost too, it comes
@@ -157,10 +161,12 @@ func (p *pull) take(d delivery, lane int) (events.Group, bool) {
 // ack acknowledges a group. One that this pull did not deliver belongs to an
 // earlier one and comes again.
 func (p *pull) ack(sequence uint64) error {
+	p.mu.Lock()
 	m, ok := p.unworked[sequence]
+	delete(p.unworked, sequence)
+	p.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("%w: it was delivered before the lane was resumed", ErrLaneMoved)
 	}
-	delete(p.unworked, sequence)
 	return m.Ack()
 }

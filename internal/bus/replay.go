@@ -4,15 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/events"
 )
 
-// replayBatch is how many messages a replay asks for at a time; more gain
-// nothing.
-const replayBatch = 500
+const (
+	// replayBatch is how many messages a replay asks for at a time; more gain
+	// nothing.
+	replayBatch = 500
+	// replayHeartbeat: a replay that hears nothing for twice as long begins
+	// again where it is.
+	replayHeartbeat = time.Second
+)
 
 // Read calls fn with the groups of a lane whose stream sequence lies in [from,
 // to], in order, and stops at fn's first error. It ends even where to belongs
@@ -144,7 +150,7 @@ func follow(ctx context.Context, js jetstream.JetStream, s span, fn func(jetstre
 	if err != nil {
 		return fmt.Errorf("make ordered consumer: %w", err)
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(replayBatch))
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(replayBatch), jetstream.PullHeartbeat(replayHeartbeat))
 	if err != nil {
 		return fmt.Errorf("pull: %w", err)
 	}

@@ -24,6 +24,9 @@ const (
 	// progressEvery tells JetStream that a message is still being worked, so
 	// that a slow handler is not overtaken by a second one.
 	progressEvery = ackWait / 3
+	// fetchWait is how long a request for a message stands. A subscription
+	// that ends waits for it, so that no message is lost on its way to nobody.
+	fetchWait = 250 * time.Millisecond
 )
 
 var errClosed = errors.New("closed")
@@ -140,13 +143,9 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if s.open.Err() != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, errClosed)
 	}
-	messages, err := s.pull(ctx, topic)
-	if err != nil {
+	sub := &subscription{of: s, topic: topic, out: make(chan *message.Message), log: s.log.With("topic", topic)}
+	if err := retrying(ctx, isTransient, sub.makeConsumer); err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
-	}
-	sub := &subscription{
-		messages: messages, out: make(chan *message.Message),
-		log: s.log.With("consumer", durableName(s.group, topic)),
 	}
 	sub.ctx, sub.cancel = context.WithCancel(ctx)
 	unhook := context.AfterFunc(s.open, sub.cancel)
@@ -156,26 +155,6 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		sub.run()
 	})
 	return sub.out, nil
-}
-
-// pull begins to take messages from the group's consumer.
-func (s *Subscriber) pull(ctx context.Context, topic string) (messages jetstream.MessagesContext, err error) {
-	err = retrying(ctx, isTransient, func(ctx context.Context) error {
-		consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.stream, jetstream.ConsumerConfig{
-			Durable:       durableName(s.group, topic),
-			FilterSubject: topic,
-			AckPolicy:     jetstream.AckExplicitPolicy,
-			AckWait:       ackWait,
-			MaxDeliver:    -1,
-			MaxAckPending: maxAckPending,
-		})
-		if err != nil {
-			return err
-		}
-		messages, err = consumer.Messages(jetstream.PullMaxMessages(1), jetstream.WithMessagesErrOnMissingHeartbeat(false))
-		return err
-	})
-	return messages, err
 }
 
 // Close ends all subscriptions and waits for them. A message that nobody has
@@ -190,38 +169,56 @@ func (s *Subscriber) Close() error {
 
 // subscription is one running Subscribe.
 type subscription struct {
+	of       *Subscriber
 	ctx      context.Context // lasts as long as the subscription
 	cancel   context.CancelFunc
-	messages jetstream.MessagesContext
+	topic    string
+	consumer jetstream.Consumer
 	out      chan *message.Message
 	log      *slog.Logger
 }
 
+// makeConsumer finds the group's consumer, or makes it.
+func (s *subscription) makeConsumer(ctx context.Context) error {
+	c, err := s.of.js.CreateOrUpdateConsumer(ctx, s.of.stream, jetstream.ConsumerConfig{
+		Durable:       durableName(s.of.group, s.topic),
+		FilterSubject: s.topic,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxDeliver:    -1,
+		MaxAckPending: maxAckPending,
+	})
+	if err == nil {
+		s.consumer = c
+	}
+	return err
+}
+
+// run asks for one message after the other. The client library's iterator is
+// not made for that: with one message at a time it sometimes asks for none
+// until a heartbeat is missed.
 func (s *subscription) run() {
 	defer close(s.out)
-	defer s.giveBack()
-	for {
-		m, err := s.messages.Next(jetstream.NextContext(s.ctx))
-		if err != nil {
-			if s.ctx.Err() == nil {
-				s.log.Error("subscription ends", "err", err)
-			}
-			return
+	pause := pauses()
+	for s.ctx.Err() == nil {
+		m, err := s.consumer.Next(jetstream.FetchMaxWait(fetchWait))
+		switch {
+		case err == nil:
+			pause.Reset()
+			s.tell(m, s.work(m))
+		case !errors.Is(err, nats.ErrTimeout):
+			s.mend(err, pause.NextBackOff())
 		}
-		s.tell(m, s.work(m))
 	}
 }
 
-// giveBack refuses what is still on its way, for otherwise it would come again
-// only after ackWait.
-func (s *subscription) giveBack() {
-	s.messages.Drain()
-	for {
-		m, err := s.messages.Next()
-		if err != nil {
-			return
-		}
-		s.tell(m, verdict{kind: nak})
+// mend makes the consumer anew, should it be gone, after a pause.
+func (s *subscription) mend(why error, pause time.Duration) {
+	if wait(s.ctx, pause) != nil {
+		return
+	}
+	if err := attempt(s.ctx, s.makeConsumer); err != nil {
+		s.log.Warn("subscription gets nothing", "why", why, "err", err)
 	}
 }
 

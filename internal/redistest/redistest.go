@@ -181,7 +181,8 @@ func (s *Server) await(r *running) error {
 		case <-ctx.Done():
 			return errors.New("redis-server does not answer")
 		case <-tick.C:
-			if answer, err := s.do("PING"); err == nil && answer == "+PONG" {
+			answer, err := s.do("PING")
+			if err == nil && (answer == "+PONG" || strings.HasPrefix(answer, "-NOAUTH")) {
 				return nil
 			}
 		}

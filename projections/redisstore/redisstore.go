@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"gavel/projections"
@@ -90,6 +91,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
+	// The client tells stderr what it also returns as errors.
+	logging.Disable()
 	client := redis.NewUniversalClient(a.options(o))
 	s := &Store{}
 	if s.info, err = look(ctx, client); err == nil {

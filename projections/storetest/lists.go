@@ -34,27 +34,37 @@ func floor(n int) []*projections.Conference {
 	return out
 }
 
-// queries are every filter alone and every combination of them.
+// queries are every filter alone and in combination.
 func queries() []projections.Query {
-	var out []projections.Query
-	day := noon - 12*hour + 3*oneDay
-	spans := []projections.Span{
-		{}, {From: day, To: day + oneDay - 1}, {From: day}, {To: day + 5*hour},
-		{From: day - 2*oneDay, To: day + 3*oneDay}, {From: day + 20*oneDay}, {From: day + 2, To: day + 1},
-	}
 	support, long, nobody := "Support", strings.Repeat("long ", 40)+"b", "nobody"
+	var out []projections.Query
 	for _, name := range []*string{nil, &support, &long, new(string), &nobody} {
 		for _, status := range []string{"", projections.StatusInit, projections.StatusInProgress, projections.StatusCompleted, "none"} {
-			for _, created := range spans {
-				for _, updated := range spans {
-					out = append(out, projections.Query{
-						FriendlyName: name, Status: status, Created: created, Updated: updated, Limit: 1000,
-					})
-				}
+			for _, times := range spans() {
+				out = append(out, projections.Query{
+					FriendlyName: name, Status: status, Created: times[0], Updated: times[1], Limit: 1000,
+				})
 			}
 		}
 	}
 	return out
+}
+
+// spans are pairs for Created and Updated: each alone, and some of both.
+func spans() [][2]projections.Span {
+	day := noon - 12*hour + 3*oneDay
+	out := [][2]projections.Span{{}}
+	for _, s := range []projections.Span{
+		{From: day, To: day + oneDay - 1}, {From: day}, {To: day + 5*hour},
+		{From: day + 20*oneDay}, {From: day + 2, To: day + 1},
+	} {
+		out = append(out, [2]projections.Span{s, {}}, [2]projections.Span{{}, s}, [2]projections.Span{s, s})
+	}
+	week := projections.Span{From: day - 2*oneDay, To: day + 3*oneDay}
+	return append(out,
+		[2]projections.Span{week, {From: day + 3*hour}},
+		[2]projections.Span{{To: day}, {From: day, To: day + oneDay}},
+		[2]projections.Span{{From: day}, {To: day + oneDay}})
 }
 
 // wanted picks by looking at each record, which is what a filter means.

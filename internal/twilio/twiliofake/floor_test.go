@@ -34,6 +34,7 @@ type receiver struct {
 	counted  int
 	enough   int // closing is called at that many
 	closing  context.CancelFunc
+	twilio   *twiliofake.Twilio
 }
 
 type received struct {
@@ -110,7 +111,8 @@ func play(t *testing.T, conferences int, change func(*twiliofake.Config)) *recei
 	if change != nil {
 		change(&config)
 	}
-	if err := twiliofake.New(config).Run(ctx); err != nil {
+	r.twilio = twiliofake.New(config)
+	if err := r.twilio.Run(ctx); err != nil {
 		t.Fatalf("Run: %v", err)
 	}
 	return r
@@ -264,6 +266,9 @@ func TestFaultsHappenAboutAsOftenAsAsked(t *testing.T) {
 	times := map[string]int{}
 	for _, request := range rough.requests {
 		times[request.Header.Get("I-Twilio-Idempotency-Token")]++
+	}
+	if got := rough.twilio.Accepted(); got != int64(len(times)) {
+		t.Errorf("Accepted = %d, want %d", got, len(times))
 	}
 	twice := 0
 	for _, n := range times {
