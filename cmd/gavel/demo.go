@@ -71,7 +71,6 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 		return err
 	}
 	a.banner(t.out)
-	a.announceReady(t.out)
 	show := &show{demoCommand: c, app: a, out: t.out, palette: paletteFor(t.out, t.lookup)}
 	playing, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -153,6 +152,7 @@ func (s *show) play(ctx context.Context) error {
 	if err := s.app.ready.whenReady(ctx); err != nil {
 		return nil // stopped before it began
 	}
+	io.WriteString(s.out, s.app.readyLine())
 	if err := s.connect(); err != nil {
 		return err
 	}

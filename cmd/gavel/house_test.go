@@ -206,7 +206,7 @@ func TestTheDoorStaysOpenWhileRedisIsAway(t *testing.T) {
 		case got.code == exitOK:
 			return ""
 		case strings.Contains(got.err, "404"):
-			t.Fatal("a lost picture says that there is nothing")
+			t.Fatalf("a lost picture says that there is nothing: %+v", got)
 		}
 		return "the picture is not filled again"
 	})

@@ -63,13 +63,19 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// announceReady writes a line for whoever waits for the start: a person, a
-// test, a script. The process serves already; what is missing is the picture.
+// readyLine is for whoever waits for the start: a person, a test, a script.
+func (a *app) readyLine() string {
+	return fmt.Sprintf("gavel: ready http=%s admin=%s\n", reachable(a.public.Addr()), reachable(a.admin.Addr()))
+}
+
+// announceReady writes the ready line. The process serves already; what may be
+// missing until then is the picture.
 func (a *app) announceReady(w io.Writer) {
 	a.work("ready line", func(ctx context.Context) error {
-		if a.ready.whenReady(ctx) == nil {
-			fmt.Fprintf(w, "gavel: ready http=%s admin=%s\n", reachable(a.public.Addr()), reachable(a.admin.Addr()))
+		if a.ready.whenReady(ctx) != nil {
+			return nil // stopped before it was
 		}
-		return nil
+		_, err := io.WriteString(w, a.readyLine())
+		return err
 	})
 }

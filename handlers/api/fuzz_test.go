@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
+
+	"gavel/projections"
 )
 
 // Whatever the query and the credentials hold, it is answered or refused.
@@ -12,8 +14,8 @@ func FuzzRequest(f *testing.F) {
 	f.Add("limit=1&cursor=1."+sid("CF", 1), "Basic Og==")
 	f.Add("created_from=2026-08-03T10:00:00Z&status=init&account="+account, "Bearer a:b")
 	f.Add("friendly_name=%zz;", "bearer :")
+	s := assemble(f, []*projections.Conference{story()})
 	f.Fuzz(func(t *testing.T, query, authorization string) {
-		s := assemble(t, nil)
 		for _, login := range []bool{true, false} {
 			r := httptest.NewRequest(http.MethodGet, "/v1/conferences", nil)
 			r.URL = &url.URL{Path: "/v1/conferences", RawQuery: query}

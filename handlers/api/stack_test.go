@@ -35,7 +35,7 @@ const (
 var now = time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC)
 
 type stack struct {
-	*testing.T
+	testing.TB
 	redis  *ministore.Redis
 	store  *ministore.Store
 	keys   *keys.Keys
@@ -49,7 +49,7 @@ type credentials struct{ user, password string }
 
 // start serves the API on a picture of these conferences. Each change may alter
 // what it is made with.
-func start(t *testing.T, conferences []*projections.Conference, changes ...func(*api.Config)) *stack {
+func start(t testing.TB, conferences []*projections.Conference, changes ...func(*api.Config)) *stack {
 	t.Helper()
 	s := assemble(t, conferences, changes...)
 	s.server = httptest.NewServer(s.api)
@@ -59,9 +59,9 @@ func start(t *testing.T, conferences []*projections.Conference, changes ...func(
 }
 
 // assemble makes the API without a server.
-func assemble(t *testing.T, conferences []*projections.Conference, changes ...func(*api.Config)) *stack {
+func assemble(t testing.TB, conferences []*projections.Conference, changes ...func(*api.Config)) *stack {
 	t.Helper()
-	s := &stack{T: t, redis: ministore.NewRedis()}
+	s := &stack{TB: t, redis: ministore.NewRedis()}
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	if s.store, err = ministore.Open(s.redis, 1, log); err != nil {
@@ -200,7 +200,7 @@ func (s *stack) open(ctx context.Context, who credentials, method, path, body st
 }
 
 // read decodes a success.
-func read[T any](t *testing.T, a answer) (v T) {
+func read[T any](t testing.TB, a answer) (v T) {
 	t.Helper()
 	if a.status != http.StatusOK {
 		t.Fatalf("%d: %s", a.status, a.body)

@@ -19,7 +19,7 @@ import (
 
 // follower reads a stream of server-sent events.
 type follower struct {
-	*testing.T
+	testing.TB
 	lines *bufio.Scanner
 	end   context.CancelFunc
 }
@@ -33,7 +33,7 @@ func (s *stack) follow(who credentials, path string, headers ...string) *followe
 	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "text/event-stream" {
 		s.Fatalf("%d %s", response.StatusCode, response.Header.Get("Content-Type"))
 	}
-	return &follower{s.T, bufio.NewScanner(response.Body), end}
+	return &follower{s.TB, bufio.NewScanner(response.Body), end}
 }
 
 // next returns the id of the next event and what its CloudEvent is about.
@@ -45,7 +45,7 @@ func (f *follower) next() (id, source string) {
 			id = v
 		}
 		if v, ok := strings.CutPrefix(line, "data: "); ok {
-			return id, read[struct{ Source string }](f.T, answer{status: 200, body: v}).Source
+			return id, read[struct{ Source string }](f.TB, answer{status: 200, body: v}).Source
 		}
 	}
 	f.Fatalf("the stream ended: %v", f.lines.Err())

@@ -72,8 +72,8 @@ func closeBus(t testing.TB, b *bus.Bus) {
 	}
 }
 
-// url is where a client of b's server connects, token included.
-func url(t testing.TB, b *bus.Bus) string {
+// address is where a client of b's server connects, token included.
+func address(t testing.TB, b *bus.Bus) string {
 	t.Helper()
 	token, err := os.ReadFile(b.Info().TokenFile)
 	if err != nil {
@@ -83,7 +83,7 @@ func url(t testing.TB, b *bus.Bus) string {
 }
 
 // client connects to b's server as anybody would.
-func client(t testing.TB, b *bus.Bus) *nats.Conn { return dial(t, url(t, b)) }
+func client(t testing.TB, b *bus.Bus) *nats.Conn { return dial(t, address(t, b)) }
 
 func dial(t testing.TB, url string) *nats.Conn {
 	t.Helper()
@@ -213,7 +213,7 @@ func (r *relay) vanish() {
 func secondProcess(t testing.TB, b *bus.Bus, change ...func(*bus.Config)) (*bus.Bus, *relay) {
 	t.Helper()
 	r := newRelay(t, strings.TrimPrefix(b.Info().URL, "nats://"))
-	c := bus.Config{URL: r.through(url(t, b))}
+	c := bus.Config{URL: r.through(address(t, b))}
 	for _, f := range change {
 		f(&c)
 	}

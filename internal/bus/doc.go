@@ -16,5 +16,6 @@
 // external NATS), streams.go (what is made and what is refused), health.go and
 // retry.go (when to wait and when to give up), journal.go and replay.go,
 // lane.go with pull.go, news.go with tickets.go, waves.go, batch.go and
-// timeline.go, watermill.go with settle.go, deadletters.go, keys.go.
+// timeline.go, publisher.go and subscriber.go with settle.go, deadletters.go,
+// keys.go.
 package bus

@@ -204,6 +204,29 @@ func TestServerThatIsGoneIsUnavailableAtOnce(t *testing.T) {
 	}
 }
 
+// While nothing is acknowledged only so much may wait.
+func TestCrowdIsTurnedAwayAtOnce(t *testing.T) {
+	t.Parallel()
+	b, way := secondProcess(t, open(t), func(c *bus.Config) { c.Lanes = 1 })
+	way.hold()
+	answers := make(chan error, 1000)
+	long := strings.Repeat("x", 60<<10) // four make a group
+	for range cap(answers) {
+		go func() { answers <- b.Journal().Append(testContext(t), conference, entry(long)) }()
+	}
+	for range cap(answers) - 65*4 - 4 {
+		if err := receive(t, "an answer while the journal is still", answers); !errors.Is(err, events.ErrUnavailable) {
+			t.Fatalf("in the crowd: %v", err)
+		}
+	}
+	way.goOn()
+	for range 65 * 4 {
+		if err := receive(t, "an answer", answers); err != nil && !errors.Is(err, events.ErrUnavailable) {
+			t.Fatalf("after the crowd: %v", err)
+		}
+	}
+}
+
 func TestFullJournalIsUnavailable(t *testing.T) {
 	t.Parallel()
 	b := open(t, func(c *bus.Config) { c.JournalMaxBytes = 64 << 10 })

@@ -345,7 +345,7 @@ func TestResetByAnotherIsNoticed(t *testing.T) {
 	mustResume(t, l)
 	take(t, l, 2)
 	js := jetStream(t, client(t, b))
-	if _, err := js.ResetConsumerToSequence(testContext(t), "GAVEL_JOURNAL", "project-0", 1); err != nil {
+	if _, err := js.ResetConsumerToSequence(testContext(t), "GAVEL_JOURNAL", "project-0", 2); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -20,6 +20,14 @@ func conferenceKey(n int) events.Key {
 	return events.Key{AccountSid: account, ConferenceSid: fmt.Sprintf("CF%032x", n)}
 }
 
+func conferenceKeys(n int) []events.Key {
+	var keys []events.Key
+	for i := range n {
+		keys = append(keys, conferenceKey(i))
+	}
+	return keys
+}
+
 // fact is the n-th fact of a conference, at journal position n.0.
 func fact(key events.Key, n int) events.News {
 	return events.News{
@@ -399,11 +407,7 @@ func TestToldOfManyConferences(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	mustPublish(t, b, story(1000, 500))
-	var keys []events.Key
-	for n := range 600 {
-		keys = append(keys, conferenceKey(n))
-	}
-	got, err := b.News().Told(testContext(t), keys)
+	got, err := b.News().Told(testContext(t), conferenceKeys(600))
 	if err != nil || len(got) != 500 {
 		t.Errorf("%d of 500 conferences were told, %v", len(got), err)
 	}

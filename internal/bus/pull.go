@@ -99,43 +99,45 @@ func (p *pull) stop() {
 // arrived. Its first error but for the end of ctx is its last.
 func (p *pull) next(ctx context.Context, wait bool) (delivery, bool, error) {
 	if p.broken != nil {
-		return delivery{}, false, p.broken
+		return p.breakOff(p.broken)
 	}
 	select {
 	case d, open := <-p.arrived:
-		p.broken = p.check(d, open)
-		return d, p.broken == nil, p.broken
+		return p.check(d, open)
 	default:
-	}
-	if !wait {
-		return delivery{}, false, nil
+		if !wait {
+			return delivery{}, false, nil
+		}
 	}
 	select {
 	case d, open := <-p.arrived:
-		p.broken = p.check(d, open)
-		return d, p.broken == nil, p.broken
+		return p.check(d, open)
 	case <-p.lost:
 		// What was under way on it would be missed only when the server
 		// delivers it again, after ackWait.
-		p.broken = errors.New("connection to NATS broke")
-		return delivery{}, false, p.broken
+		return p.breakOff(errors.New("connection to NATS broke"))
 	case <-ctx.Done():
 		return delivery{}, false, context.Cause(ctx)
 	}
 }
 
 // check sees to it that nothing was delivered to somebody else.
-func (p *pull) check(d delivery, open bool) error {
+func (p *pull) check(d delivery, open bool) (delivery, bool, error) {
 	switch {
 	case !open && p.err == nil:
-		return fmt.Errorf("%w: it was given free", ErrLaneMoved)
+		return p.breakOff(fmt.Errorf("%w: it was given free", ErrLaneMoved))
 	case !open:
-		return p.err
+		return p.breakOff(p.err)
 	case d.at.Consumer != p.count+1:
-		return fmt.Errorf("%w: delivery %d follows %d", ErrLaneMoved, d.at.Consumer, p.count)
+		return p.breakOff(fmt.Errorf("%w: delivery %d follows %d", ErrLaneMoved, d.at.Consumer, p.count))
 	}
 	p.count++
-	return nil
+	return d, true, nil
+}
+
+func (p *pull) breakOff(why error) (delivery, bool, error) {
+	p.broken = why
+	return delivery{}, false, why
 }
 
 // take returns the group of a delivery unless it was taken before: what waits

@@ -189,7 +189,7 @@ func oneSecond(t *testing.T, h Harness) {
 	newestFirst(records)
 	p.same(p.walk(projections.Query{Limit: 400}, func() {}), sids(records))
 	name := "Support"
-	p.same(p.walk(projections.Query{Limit: 7, FriendlyName: &name, Status: projections.StatusInit}, func() {}), sids(records))
+	p.same(p.walk(projections.Query{Limit: 60, FriendlyName: &name, Status: projections.StatusInit}, func() {}), sids(records))
 }
 
 func badPage(t *testing.T, h Harness) {

@@ -77,6 +77,18 @@ func rolledBack(t *testing.T, h Harness) {
 	}
 }
 
+// rolledBackIdle goes back over a batch that wrote no record: only the position
+// tells.
+func rolledBackIdle(t *testing.T, h Harness) {
+	p := filled(t, h, 1, conference(1, noon))
+	rollBack := h.Snapshot(t)
+	p.save()
+	p.check(p.at.Sequence)
+	rollBack()
+	wantErr(t, "check", p.store.Check(p.ctx(), 0, 0), projections.ErrLost)
+	p.unreadable("after it went back", projections.ErrLost)
+}
+
 func rolledBackWhileAway(t *testing.T, h Harness) {
 	c := conference(1, noon)
 	p := filled(t, h, 2, c)

@@ -45,6 +45,7 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 		"an emptied Redis is noticed by every step":      emptied,
 		"a Redis that went back is noticed":              rolledBack,
 		"a Redis that went back is noticed by its floor": rolledBackWhileAway,
+		"a Redis that went back is noticed when idle":    rolledBackIdle,
 		"losing one lane leaves the others":              lanesAreApart,
 		"a build stays unseen until it is committed":     buildBesideLive,
 		"an abandoned build leaves no trace":             abandoned,

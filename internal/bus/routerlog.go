@@ -1,0 +1,38 @@
+package bus
+
+import (
+	"log/slog"
+
+	"github.com/ThreeDotsLabs/watermill"
+)
+
+// routerLog passes watermill's log on, with none of the fields that may hold
+// what messages say.
+type routerLog struct{ log *slog.Logger }
+
+var _ watermill.LoggerAdapter = routerLog{}
+
+// shownFields are all that is passed on.
+var shownFields = []string{"handler_name", "handler_type", "message_uuid", "topic", "subscriber_name"}
+
+func (l routerLog) with(fields watermill.LogFields) *slog.Logger {
+	log := l.log
+	for _, name := range shownFields {
+		if v, ok := fields[name]; ok {
+			log = log.With(name, v)
+		}
+	}
+	return log
+}
+
+func (l routerLog) Error(msg string, err error, fields watermill.LogFields) {
+	l.with(fields).Error(msg, "err", err)
+}
+func (l routerLog) Info(msg string, fields watermill.LogFields)  { l.with(fields).Debug(msg) }
+func (l routerLog) Debug(msg string, fields watermill.LogFields) { l.with(fields).Debug(msg) }
+func (l routerLog) Trace(string, watermill.LogFields)            {}
+
+// With returns a logger that shows the fields that may be shown.
+func (l routerLog) With(fields watermill.LogFields) watermill.LoggerAdapter {
+	return routerLog{l.with(fields)}
+}
