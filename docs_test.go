@@ -83,8 +83,8 @@ func TestPathsInDocumentsExist(t *testing.T) {
 	for document, text := range documents(t) {
 		for path := range all("`([A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+)+|[A-Za-z_-]+\\.(?:go|md|yml))`", text) {
 			root, rest, _ := strings.Cut(path, "/")
-			if _, err := os.Stat(root); err != nil && rest != "" {
-				continue // no path of ours
+			if _, err := os.Stat(root); err != nil && rest != "" || strings.Contains(rest, "node_modules") {
+				continue // not ours, or not in a fresh clone
 			}
 			if _, err := os.Stat(strings.TrimSuffix(path, "/...")); err != nil {
 				t.Errorf("%s names %s, which does not exist", document, path)
@@ -276,8 +276,11 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 
 func TestTheExampleCallIsOneConference(t *testing.T) {
 	t.Parallel()
+	var mu sync.Mutex
 	var record *projections.Conference
 	told := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		form, _ := io.ReadAll(r.Body)
 		e, err := events.Parse(events.Entry{Source: events.SourceCallback, ReceivedAt: time.Now(), Form: string(form)})
 		if err == nil {
@@ -295,6 +298,8 @@ func TestTheExampleCallIsOneConference(t *testing.T) {
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v:\n%s", err, out)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if record.Status() != projections.StatusCompleted || record.FriendlyName.Value != "support-7" ||
 		record.End.Label != "agent-ana" || len(record.Participants) != 2 || len(record.Recordings) != 1 {
 		t.Errorf("the call came out as %+v", record)

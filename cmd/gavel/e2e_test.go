@@ -59,7 +59,7 @@ type house struct {
 // serveArgs are the flags of a Gavel that is reached by nobody else.
 func serveArgs(dataDir string, more []string) []string {
 	return append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--nats-listen", "off", "--data-dir", dataDir, "--log-level", "info",
+		"serve", "--listen", "127.0.0.1:0", "--nats-listen", "off", "--data-dir", dataDir, "--log-level", "warn",
 	}, more...)
 }
 

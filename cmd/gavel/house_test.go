@@ -102,7 +102,7 @@ func TestKeysOpenAndClose(t *testing.T) {
 	if got := h.asks(append([]string{"conferences", "list"}, mine...)...); got.code != exitOK {
 		t.Errorf("with the new key: %+v", got)
 	}
-	if got := h.asks(append([]string{"keys", "list"}, mine...)...); got.code != exitFailure || !strings.Contains(got.err, "403") {
+	if got := h.asks(append([]string{"keys", "list"}, mine...)...); got.code != exitFailure || !strings.Contains(got.err, "answered 403") {
 		t.Errorf("a key of one account lists keys: %+v", got)
 	}
 	if got := h.asks("keys", "list"); !strings.Contains(got.out, made.Sid) || strings.Contains(got.out, made.Secret) {
@@ -111,7 +111,7 @@ func TestKeysOpenAndClose(t *testing.T) {
 	if got := h.asks("keys", "revoke", made.Sid); got.code != exitOK {
 		t.Errorf("revoke: %+v", got)
 	}
-	if got := h.asks(append([]string{"conferences", "list"}, mine...)...); got.code != exitFailure || !strings.Contains(got.err, "401") {
+	if got := h.asks(append([]string{"conferences", "list"}, mine...)...); got.code != exitFailure || !strings.Contains(got.err, "answered 401") {
 		t.Errorf("with the revoked key: %+v", got)
 	}
 }
@@ -205,7 +205,7 @@ func TestTheDoorStaysOpenWhileRedisIsAway(t *testing.T) {
 		switch got := h.asks("conferences", "get", "before"); {
 		case got.code == exitOK:
 			return ""
-		case strings.Contains(got.err, "404"):
+		case strings.Contains(got.err, "answered 404"):
 			t.Fatalf("a lost picture says that there is nothing: %+v", got)
 		}
 		return "the picture is not filled again"

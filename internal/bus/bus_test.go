@@ -198,15 +198,22 @@ func (r *relay) set(still bool) {
 	r.held.Broadcast()
 }
 
-// vanish is the end of the process behind the relay.
-func (r *relay) vanish() {
-	_ = r.Close()
-	r.goOn()
+// breakOff ends all connections, with what is under way; new ones are let
+// through.
+func (r *relay) breakOff() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, c := range r.conns {
 		_ = c.Close()
 	}
+	r.conns = nil
+	r.mu.Unlock()
+	r.goOn()
+}
+
+// vanish is the end of the process behind the relay.
+func (r *relay) vanish() {
+	_ = r.Close()
+	r.breakOff()
 }
 
 // secondProcess opens a bus of another process on b's server.

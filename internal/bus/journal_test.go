@@ -72,32 +72,47 @@ func TestCallersThatWaitTogetherShareAMessage(t *testing.T) {
 
 func TestGroupsCloseAtTheirLimits(t *testing.T) {
 	t.Parallel()
-	b := open(t)
-	long, short := strings.Repeat("x", 60<<10), "s"
-	var wg sync.WaitGroup
-	for n := range 2000 {
-		wg.Go(func() {
-			form := short
-			if n%20 == 0 {
-				form = long
+	for name, c := range map[string]struct {
+		entries int
+		form    string
+	}{
+		"bytes":   {200, strings.Repeat("x", 60<<10)},
+		"entries": {10000, "s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, func(c *bus.Config) { c.Sync = bus.SyncAlways })
+			appendAtOnce(t, b, c.entries, c.form)
+			total := 0
+			for _, g := range read(t, b, 0, 1, everything) {
+				entries := len(forms(t, []events.Group{g}))
+				total += entries
+				if len(g.Data) > events.MaxGroupBytes || entries > events.MaxGroupEntries {
+					t.Errorf("group %d has %d bytes and %d entries", g.Sequence, len(g.Data), entries)
+				}
 			}
-			if err := b.Journal().Append(testContext(t), conference, entry(form)); err != nil {
+			if total != c.entries {
+				t.Errorf("%d of %d entries are there", total, c.entries)
+			}
+		})
+	}
+}
+
+// appendAtOnce lets so many callers go at the same moment.
+func appendAtOnce(t *testing.T, b *bus.Bus, callers int, form string) {
+	t.Helper()
+	ctx, begin := testContext(t), make(chan struct{})
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			<-begin
+			if err := b.Journal().Append(ctx, conference, entry(form)); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+	close(begin)
 	wg.Wait()
-	total := 0
-	for _, g := range read(t, b, 0, 1, everything) {
-		entries := len(forms(t, []events.Group{g}))
-		total += entries
-		if len(g.Data) > events.MaxGroupBytes || entries > events.MaxGroupEntries {
-			t.Errorf("group %d has %d bytes and %d entries", g.Sequence, len(g.Data), entries)
-		}
-	}
-	if total != 2000 {
-		t.Errorf("%d of 2000 entries are there", total)
-	}
 }
 
 func TestEntryThatFitsIntoNoMessageIsMalformed(t *testing.T) {

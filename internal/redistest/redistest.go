@@ -29,15 +29,20 @@ const (
 	portTries = 5
 )
 
+// TLSPort stands for a free port in the arguments of Start, as in "--tls-port",
+// TLSPort.
+const TLSPort = "{tls-port}"
+
 // Server is one redis-server process and its directory.
 type Server struct {
-	tb     testing.TB
-	binary string
-	dir    string
-	port   int
-	before []string
-	behind []string
-	run    *running
+	tb      testing.TB
+	binary  string
+	dir     string
+	port    int
+	tlsPort int
+	before  []string
+	behind  []string
+	run     *running
 }
 
 // running is one life of the process.
@@ -71,7 +76,7 @@ func start(tb testing.TB, before, behind []string) *Server {
 		}
 	})
 	for range portTries {
-		s.port = freePort(tb)
+		s.port, s.tlsPort = freePort(tb), freePort(tb)
 		if err = s.start(); err == nil {
 			return s
 		}
@@ -115,6 +120,11 @@ func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.It
 // URL is the server as a setting names it, by its port.
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
+// TLSURL is the same by its TLS port.
+func (s *Server) TLSURL() string {
+	return "rediss://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.tlsPort))
+}
+
 // UnixURL is the same by its socket.
 func (s *Server) UnixURL() string { return "unix://" + s.Socket() }
 
@@ -148,10 +158,14 @@ func (s *Server) CPU() time.Duration {
 // start begins a life of the process.
 func (s *Server) start() error {
 	r := &running{log: new(bytes.Buffer), gone: make(chan struct{})}
-	r.cmd = exec.Command(s.binary, slices.Concat(s.before, []string{
+	args := slices.Concat(s.before, []string{
 		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1",
 		"--unixsocket", s.Socket(), "--dir", s.dir,
-	}, s.behind)...)
+	}, s.behind)
+	if i := slices.Index(args, TLSPort); i >= 0 {
+		args[i] = strconv.Itoa(s.tlsPort)
+	}
+	r.cmd = exec.Command(s.binary, args...)
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
 	if err := r.cmd.Start(); err != nil {
 		return err

@@ -84,8 +84,8 @@ var _ projections.Store = (*Store)(nil)
 
 // Open looks at the server and returns a store. A server that is away is no
 // error but a warning: the store answers with the network's error until it
-// comes, and finds out then what it holds. Refused credentials and a server too
-// old are errors.
+// comes, and finds out then what it holds. Refused credentials, a certificate
+// that nobody vouches for, and a server too old are errors.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	a, err := parseAddress(o.URL)
 	if err != nil {
@@ -164,12 +164,14 @@ func look(ctx context.Context, client redis.UniversalClient) (Info, error) {
 	return info, err
 }
 
-// isAway reports whether nobody answered, or only that it is starting.
+// isAway reports whether nobody answered, or only that it is starting. What a
+// person has to mend is something else.
 func isAway(err error) bool {
 	var answer redis.Error
 	var tooOld *versionError
+	var untrusted *tls.CertificateVerificationError
 	switch {
-	case err == nil, errors.As(err, &tooOld):
+	case err == nil, errors.As(err, &tooOld), errors.As(err, &untrusted):
 		return false
 	case errors.As(err, &answer):
 		return redis.HasErrorPrefix(err, "LOADING") || redis.HasErrorPrefix(err, "CLUSTERDOWN")

@@ -43,6 +43,14 @@ func abandoned(t *testing.T, h Harness) {
 	wantErr(t, "commit of an abandoned build", b.Commit(p.ctx(), p.at), projections.ErrLost)
 	p.save(started(c))
 	p.shows(started(c))
+
+	// Whoever abandons after a Commit whose answer got lost must not harm it.
+	b = p.build(0)
+	p.must(b.Put(p.ctx(), p.firsts([]*projections.Conference{c})), "put")
+	p.must(b.Commit(p.ctx(), p.at), "commit")
+	p.must(b.Abandon(p.ctx()), "abandon after commit")
+	p.check(0)
+	p.shows(c)
 }
 
 func newerBuild(t *testing.T, h Harness) {
@@ -59,8 +67,11 @@ func newerBuild(t *testing.T, h Harness) {
 // where a part of it was put.
 func buildLost(t *testing.T, h Harness) {
 	p := open(t, h, 1)
-	first := p.firsts([]*projections.Conference{conference(1, noon)})
-	second := p.firsts([]*projections.Conference{conference(2, noon)})
+	var records []*projections.Conference
+	for n := range 1500 {
+		records = append(records, conference(n, noon))
+	}
+	first, second, third := p.firsts(records[:500]), p.firsts(records[500:1000]), p.firsts(records[1000:])
 
 	b := p.build(0)
 	p.must(b.Put(p.ctx(), first), "put")
@@ -72,7 +83,7 @@ func buildLost(t *testing.T, h Harness) {
 	rollBack := h.Snapshot(t)
 	p.must(b.Put(p.ctx(), second), "put")
 	rollBack()
-	err := b.Put(p.ctx(), p.firsts([]*projections.Conference{conference(3, noon)}))
+	err := b.Put(p.ctx(), third)
 	wantErr(t, "commit of a build that went back", errors.Join(err, b.Commit(p.ctx(), p.at)), projections.ErrLost)
 	p.unreadable("while no build succeeded", projections.ErrFilling)
 }

@@ -180,6 +180,25 @@ func (p *process) walk(q projections.Query, meanwhile func()) []string {
 	}
 }
 
+// pagesOfFilters turns the pages of filtered lists, in both directions.
+func pagesOfFilters(t *testing.T, h Harness) {
+	records := floor(300)
+	p := filled(t, h, 1, records...)
+	for i, q := range queries() {
+		want := wanted(records, q)
+		onlyTimes := q.FriendlyName == nil && q.Status == ""
+		if len(want) < 2 || !onlyTimes && i%9 != 0 {
+			continue
+		}
+		q.Limit = 1 + len(want)/3
+		p.same(p.walk(q, func() {}), want)
+		q.Before = want[len(want)-1]
+		up := p.walk(q, func() {})
+		slices.Reverse(up)
+		p.same(up, want[:len(want)-1])
+	}
+}
+
 func oneSecond(t *testing.T, h Harness) {
 	var records []*projections.Conference
 	for n := range 1500 {

@@ -38,6 +38,7 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 		"a lane that was not checked is not written":     uncheckedLane,
 		"every filter finds what it should":              filters,
 		"pages stay where they are":                      pagesStay,
+		"pages of filtered lists are turned both ways":   pagesOfFilters,
 		"conferences of one second are all listed":       oneSecond,
 		"a page token of nobody is refused":              badPage,
 		"accounts are listed":                            accounts,

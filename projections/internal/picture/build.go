@@ -229,9 +229,10 @@ func (b *build) show(p pointer, c *Change, applied events.Position) {
 	}
 }
 
-// Abandon implements [projections.Build].
+// Abandon implements [projections.Build]. A build that was committed, or ended
+// by a newer one, is not its to remove any more.
 func (b *build) Abandon(ctx context.Context) error {
-	_, err := b.switchPointer(ctx, func(p pointer, c *Change) bool {
+	p, err := b.switchPointer(ctx, func(p pointer, c *Change) bool {
 		c.do(RemoveFields, b.pointer, buildField)
 		c.do(SetFields, b.pointer, dropField+b.epoch, "1")
 		return p.build == b.epoch
@@ -239,6 +240,8 @@ func (b *build) Abandon(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("abandon build: %w", err)
 	}
-	b.store.sweep(b.lane.number, b.epoch)
+	if p.build == b.epoch {
+		b.store.sweep(b.lane.number, b.epoch)
+	}
 	return nil
 }

@@ -16,11 +16,7 @@ const expireAtOnce = 256
 // have ended goes when nothing was heard of it since cutoff. Created is never
 // later than either, so only what was created before cutoff is looked at.
 func (s *Store) Expire(ctx context.Context, lane int, cutoff time.Time) (removed int, err error) {
-	l, err := s.lane(lane)
-	if err != nil {
-		return 0, fmt.Errorf("expire conferences: %w", err)
-	}
-	x := &expiry{store: s, lane: l, cutoff: projections.At(cutoff)}
+	x := &expiry{store: s, number: lane, cutoff: projections.At(cutoff)}
 	for more := true; more && err == nil; {
 		more, err = x.step(ctx)
 	}
@@ -33,6 +29,7 @@ func (s *Store) Expire(ctx context.Context, lane int, cutoff time.Time) (removed
 // expiry is one pass over a lane. It holds the lane only step by step.
 type expiry struct {
 	store   *Store
+	number  int
 	lane    *lane
 	cutoff  projections.Instant
 	epoch   string
@@ -53,7 +50,9 @@ func (h home) all() Range {
 
 // step looks at the next oldest conferences and removes those that are due.
 func (x *expiry) step(ctx context.Context) (more bool, err error) {
-	x.lane.mu.Lock()
+	if x.lane, err = x.store.hold(x.number); err != nil {
+		return false, err
+	}
 	defer x.lane.mu.Unlock()
 	if err := x.begin(ctx); err != nil || len(x.homes) == 0 {
 		return false, err
@@ -75,13 +74,11 @@ func (x *expiry) step(ctx context.Context) (more bool, err error) {
 // that the picture is still the same.
 func (x *expiry) begin(ctx context.Context) error {
 	c := &x.lane.claim
-	switch {
-	case c.epoch == "":
-		return x.lane.lost("it was not checked")
-	case x.epoch != "" && x.epoch != c.epoch:
-		x.homes = nil // rebuilt meanwhile; the next pass sees to it
+	if x.epoch == c.epoch {
 		return nil
-	case x.epoch != "":
+	}
+	if x.epoch != "" {
+		x.homes = nil // rebuilt meanwhile; the next pass sees to it
 		return nil
 	}
 	x.epoch = c.epoch

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -95,6 +96,22 @@ func TestOnlyWhatChangedIsWritten(t *testing.T) {
 	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("written fields (-want +got):\n%s", diff)
+	}
+}
+
+func TestNamesInKeysAreBounded(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("n", projections.MaxText)
+	seen := map[string]bool{}
+	for _, name := range []string{"", "Support", long, long[1:], nameIndex(long)} {
+		index := nameIndex(name)
+		if len(index) > maxNameInKey+len("name:") {
+			t.Errorf("a name of %d bytes makes an index of %d", len(name), len(index))
+		}
+		if seen[index] {
+			t.Errorf("two names share the index %.20q", index)
+		}
+		seen[index] = true
 	}
 }
 

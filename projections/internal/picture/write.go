@@ -13,17 +13,27 @@ import (
 // carries it out keeps other clients of Redis waiting for less than 1 ms.
 const maxChangeRecords = 128
 
+// hold locks a lane that this process has claimed. The caller unlocks it.
+func (s *Store) hold(n int) (*lane, error) {
+	l, err := s.lane(n)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	if l.claim.epoch == "" {
+		l.mu.Unlock()
+		return nil, l.lost("it was not checked")
+	}
+	return l, nil
+}
+
 // Load implements [projections.Writer].
 func (s *Store) Load(ctx context.Context, lane int, keys []events.Key) ([]projections.Stored, error) {
-	l, err := s.lane(lane)
+	l, err := s.hold(lane)
 	if err != nil {
 		return nil, fmt.Errorf("load records: %w", err)
 	}
-	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.claim.epoch == "" {
-		return nil, l.lost("it was not checked")
-	}
 	names, shards := l.toLoad(keys)
 	hashes, err := s.engine.Hashes(ctx, names)
 	if err != nil {
@@ -63,15 +73,11 @@ func (l *lane) toLoad(keys []events.Key) (names []string, shards []int) {
 
 // Save implements [projections.Writer]. A conference may be in a batch once.
 func (s *Store) Save(ctx context.Context, lane int, writes []projections.Write) error {
-	l, err := s.lane(lane)
+	l, err := s.hold(lane)
 	if err != nil {
 		return fmt.Errorf("save records: %w", err)
 	}
-	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.claim.epoch == "" {
-		return l.lost("it was not checked")
-	}
 	batches := l.batches(writes)
 	changes := make([]Change, len(batches))
 	for i, b := range batches {
@@ -156,15 +162,11 @@ func (l *lane) saved(batches []*batch, outcomes []Outcome) error {
 // Index implements [projections.Writer]. Save has changed the indexes with
 // their records already; what is left is the lane's own position.
 func (s *Store) Index(ctx context.Context, lane int, applied events.Position, _ []projections.Write) error {
-	l, err := s.lane(lane)
+	l, err := s.hold(lane)
 	if err != nil {
 		return fmt.Errorf("note position: %w", err)
 	}
-	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.claim.epoch == "" {
-		return l.lost("it was not checked")
-	}
 	for {
 		out, err := s.apply(ctx, l.noting(applied))
 		if err != nil {

@@ -1,0 +1,86 @@
+package bus
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"gavel/events"
+)
+
+// These are inside the package: what they feed comes from servers and streams
+// only, so nothing public takes it.
+
+// What is read the short way must be what the JSON decoder reads.
+func FuzzParseAck(f *testing.F) {
+	for _, s := range []string{
+		`{"stream":"GAVEL_EVENTS","seq":7}`, `{"stream":"GAVEL_EVENTS","seq":7,"duplicate":true}`,
+		`{"stream":"GAVEL_EVENTS","seq":0}`, `{"stream":"GAVEL_EVENTS","seq":07}`, `{"stream":"GAVEL_EVENTS","seq":}`,
+		`{"stream":"GAVEL_EVENTS","seq":99999999999999999999}`, `{"error":{"code":503,"err_code":10008}}`,
+		`{"stream":"OTHER","domain":"d","seq":7}`, `{"stream":"GAVEL_EVENTS","seq":7,"batch":"b","count":3}`, `{`, ``,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ack, err := parseAck(&nats.Msg{Data: data})
+		if err == nil && (ack.Stream == "" || ack.Sequence == 0) {
+			t.Errorf("%q is taken for an acknowledgement", data)
+		}
+		seq, short := parsePlainAck(data)
+		if !short || data[len(plainAck)] == '0' {
+			return
+		}
+		var long pubAck
+		if err := json.Unmarshal(data, &long); err != nil || long.Sequence != seq || long.Stream != eventsStream {
+			t.Errorf("%q: short %d, long %+v, %v", data, seq, long, err)
+		}
+	})
+}
+
+func FuzzParseVersion(f *testing.F) {
+	for _, s := range []string{"2.14.6", "2.15.0-RC.1", "2.14", "", "a.b.c", "2.14.6.1", "-1.2.3"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(_ *testing.T, s string) { _ = checkVersion(s) })
+}
+
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	for version, good := range map[string]bool{
+		"2.14.6": true, "2.14.7": true, "2.15.0": true, "2.15.2-RC.1": true, "3.0.0": true,
+		"2.14.5": false, "2.13.99": false, "1.99.99": false, "": false, "2.15": false, "dev": false,
+	} {
+		if err := checkVersion(version); (err == nil) != good {
+			t.Errorf("version %q: %v", version, err)
+		}
+	}
+}
+
+func FuzzParsePosition(f *testing.F) {
+	f.Add("3/7.12")
+	f.Add("/")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, s string) {
+		lane, at, err := parsePosition(s)
+		if err != nil {
+			return
+		}
+		again := positionHeader(&events.News{Lane: lane, Position: at})
+		if lane2, at2, err := parsePosition(again); err != nil || lane2 != lane || at2 != at {
+			t.Errorf("%q became %q, then %d/%v, %v", s, again, lane2, at2, err)
+		}
+	})
+}
+
+func FuzzSplitNewsSubject(f *testing.F) {
+	f.Add("gavel.events.AC1.CF1.participant-join")
+	f.Add("gavel.events.")
+	f.Add("gavel.journal.0")
+	f.Fuzz(func(t *testing.T, s string) {
+		account, conference, kind, ok := splitNewsSubject(s)
+		if ok && eventsPrefix+account+"."+conference+"."+kind != s {
+			t.Errorf("%q became %q %q %q", s, account, conference, kind)
+		}
+	})
+}
