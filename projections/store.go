@@ -30,6 +30,9 @@ type Book struct {
 	Version uint64 `json:"v"`
 	// Applied is the last journal position worked into the record.
 	Applied events.Position `json:"a"`
+	// Heard is our own clock when the last fact came, in whole seconds: how
+	// long a record is kept counts from then.
+	Heard Instant `json:"h"`
 	// Doubtful are the facts that may not have been told as news yet, with the
 	// position that first folded each: a group worked again at that position
 	// tells them again, any other position is a double.
@@ -88,7 +91,8 @@ type Writer interface {
 	// Build begins a new key space for the lane, unseen by readers until its
 	// Commit.
 	Build(ctx context.Context, lane int) (Build, error)
-	// Expire removes conferences that ended before cutoff.
+	// Expire removes conferences of which nothing was heard since cutoff, by
+	// our own clock.
 	Expire(ctx context.Context, lane int, cutoff time.Time) (removed int, err error)
 }
 

@@ -122,6 +122,16 @@ func TestAFileSaysEverything(t *testing.T) {
 	}
 }
 
+func TestTheDeploymentsFileIsRead(t *testing.T) {
+	t.Parallel()
+	_, err := settle(t, []string{
+		"--config", "../../deployments/gavel.yaml", "--nats", "nats://nats:4222", "--redis", "redis://redis:6379",
+	}, oneAccount)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFlagsBeatEnvironmentBeatsFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "gavel.yaml")

@@ -216,7 +216,7 @@ func (f *settingsFile) accounts(s *secrets) []twilio.Account {
 	for i, a := range f.Accounts {
 		at := fmt.Sprintf("%s: accounts[%d].", f.path, i)
 		accounts[i] = twilio.Account{
-			Sid: a.Sid,
+			Sid: s.expand(at+"sid", a.Sid).Reveal(),
 			Tokens: twilio.KeyRing{
 				Current:  s.read(at+"auth_tokens.current", a.AuthTokens.Current, a.AuthTokens.CurrentFile),
 				Next:     s.read(at+"auth_tokens.next", a.AuthTokens.Next, a.AuthTokens.NextFile),

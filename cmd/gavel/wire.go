@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -162,7 +163,7 @@ func (a *app) openBus(ctx context.Context) (err error) {
 		Metrics:         bus.NewMetrics(a.metrics),
 	}, a.log)
 	if err != nil {
-		return err
+		return hintReplicas(err)
 	}
 	a.life.onStop("bus", a.bus.Close)
 	// A frozen embedded NATS recovers in a new process only, so this one ends.
@@ -176,6 +177,16 @@ func (a *app) openBus(ctx context.Context) (err error) {
 	})
 	a.watchDeadLetters()
 	return nil
+}
+
+// hintReplicas adds what to do to the one refusal that everybody meets who
+// tries a single NATS server: streams have three replicas unless told otherwise.
+func hintReplicas(err error) error {
+	const notClustered = "err_code=10074" // NATS: replicas > 1 not supported in non-clustered mode
+	if strings.Contains(err.Error(), notClustered) {
+		return fmt.Errorf("%w; for a single server set nats.replicas: 1 in gavel.yaml", err)
+	}
+	return err
 }
 
 // watchDeadLetters logs and counts each letter once, so that a person hears of

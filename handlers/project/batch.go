@@ -186,10 +186,6 @@ func (b *batch) fold() {
 // foldNew folds an entry that the record has not seen.
 func (b *batch) foldNew(c *change, e *entry) {
 	before := c.after.Conference
-	if before == nil && b.forgotten(e) {
-		b.Metrics.forgotten.Inc()
-		return
-	}
 	after, fresh, err := projections.Fold(before, &e.event)
 	switch {
 	case err != nil:
@@ -203,8 +199,7 @@ func (b *batch) foldNew(c *change, e *entry) {
 	}
 	late := before.Late(e.event.SequenceNumber)
 	c.after.Conference, c.dirty = after, true
-	c.after.Book.Version++
-	c.after.Book.Applied = e.at
+	note(&c.after.Book, &e.event, e.at)
 	if e.event.Kind == events.SpeechDropped {
 		return
 	}
@@ -213,10 +208,11 @@ func (b *batch) foldNew(c *change, e *entry) {
 	b.count(before, after, late)
 }
 
-// forgotten reports whether the event is about a time that the picture no
-// longer keeps: a conference that left it must not come back as a stub.
-func (b *batch) forgotten(e *entry) bool {
-	return b.Keep > 0 && !e.event.OccurredAt.IsZero() && e.event.ReceivedAt.Sub(e.event.OccurredAt) > b.Keep
+// note keeps the books of one fresh fact.
+func note(book *projections.Book, e *events.Event, at events.Position) {
+	book.Version++
+	book.Applied = at
+	book.Heard = max(book.Heard, projections.At(e.ReceivedAt))
 }
 
 // foldAgain meets an entry at or before the position that the record has

@@ -58,8 +58,7 @@ func (f *fold) tell(e *events.Event, at events.Position) {
 	}
 	if fresh {
 		r.Conference = after
-		r.Book.Version++
-		r.Book.Applied = at
+		note(&r.Book, e, at)
 	}
 }
 
@@ -83,7 +82,7 @@ func (k *keeper) fill(ctx context.Context, floor uint64) (err error) {
 	if err := k.put(ctx, build, f, floor); err != nil {
 		return errors.Join(err, build.Abandon(context.WithoutCancel(ctx)))
 	}
-	k.log.Info("picture is filled", "conferences", len(f.records), "passed_over", f.skipped,
+	k.log.Log(ctx, levelOf(floor), "picture is filled", "conferences", len(f.records), "passed_over", f.skipped,
 		"took", k.Now().Sub(started).Round(time.Millisecond))
 	return nil
 }
@@ -120,8 +119,8 @@ func (k *keeper) progress(total uint64) func(done uint64) {
 	}
 }
 
-// put writes what f holds and makes it the lane's picture. Conferences that
-// ended longer ago than they are kept stay out.
+// put writes what f holds and makes it the lane's picture. Conferences of which
+// nothing was heard for longer than they are kept stay out.
 func (k *keeper) put(ctx context.Context, build projections.Build, f *fold, upTo uint64) error {
 	cutoff := projections.Instant(0)
 	if k.Keep > 0 {
@@ -136,7 +135,7 @@ func (k *keeper) put(ctx context.Context, build projections.Build, f *fold, upTo
 		return nil
 	}
 	for _, r := range f.records {
-		if r.Conference == nil || r.Conference.Updated < cutoff {
+		if r.Conference == nil || r.Book.Heard < cutoff {
 			continue
 		}
 		if records = append(records, *r); len(records) == putRecords {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,7 +68,7 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	k.worked.Store(floor)
 	s := &session{keeper: k, resumedAt: last, records: records, expired: k.Now()}
 	settled()
-	k.log.Info("lane is being worked", "floor", floor, "waiting_up_to", last)
+	k.log.Debug("lane is being worked", "floor", floor, "waiting_up_to", last)
 	return s.work(ctx)
 }
 
@@ -78,11 +79,19 @@ func (k *keeper) makeWhole(ctx context.Context, floor uint64) error {
 	if !errors.Is(err, projections.ErrLost) {
 		return err
 	}
-	k.log.Warn("picture is filled from the journal", "why", err, "up_to", floor)
+	k.log.Log(ctx, levelOf(floor), "picture is filled from the journal", "why", err, "up_to", floor)
 	if err := k.fill(ctx, floor); err != nil {
 		return err
 	}
 	return k.Store.Check(ctx, k.lane.Number(), floor)
+}
+
+// levelOf is how loud a fill is: the first start of all has nothing to fill.
+func levelOf(floor uint64) slog.Level {
+	if floor == 0 {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // work runs the three stages until one fails, and waits for all of them.

@@ -12,7 +12,7 @@ import (
 // miss anything, does anything stick.
 type Metrics struct {
 	folded, duplicates, late, told prometheus.Counter
-	missing, forgotten, unfoldable prometheus.Counter
+	missing, unfoldable            prometheus.Counter
 	conflicts, restarts, fills     prometheus.Counter
 	lag                            *prometheus.GaugeVec
 	visible                        prometheus.Histogram
@@ -32,7 +32,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		late:       counter("gavel_late_total", "Facts that came behind one with a greater SequenceNumber."),
 		told:       counter("gavel_told_total", "Facts published to GAVEL_EVENTS."),
 		missing:    counter("gavel_sequence_gaps_total", "Sequence numbers jumped over when a fact was folded; late ones close gaps again."),
-		forgotten:  counter("gavel_forgotten_total", "Events about conferences that the picture no longer keeps."),
 		unfoldable: counter("gavel_unfoldable_total", "Entries that went to the dead letters."),
 		conflicts:  counter("gavel_save_conflicts_total", "Batches folded anew because another writer was faster."),
 		restarts:   counter("gavel_lane_restarts_total", "Times a lane was taken over again after a failure."),

@@ -408,3 +408,25 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// One operation is one group of ten entries.
+func BenchmarkRead(b *testing.B) {
+	bb := open(b)
+	var group []byte
+	for range 10 {
+		group = events.AppendEntry(group, entry(strings.Repeat("x", 600)))
+	}
+	js := jetStream(b, client(b, bb))
+	for range b.N {
+		if _, err := js.PublishAsync("gavel.journal.0", group); err != nil {
+			b.Fatal(err)
+		}
+	}
+	<-js.PublishAsyncComplete()
+	b.ReportAllocs()
+	b.SetBytes(int64(len(group)))
+	b.ResetTimer()
+	if got := len(read(b, bb, 0, 1, everything)); got != b.N {
+		b.Errorf("read %d of %d groups", got, b.N)
+	}
+}

@@ -56,9 +56,14 @@ func (c *Cluster) FlushAll() {
 
 // KeepSnapshot keeps what all nodes hold; the result brings it back.
 func (c *Cluster) KeepSnapshot(tb testing.TB) (rollBack func()) {
+	return c.KeepSnapshotOf(tb, 0, 1, 2)
+}
+
+// KeepSnapshotOf does so with some of the nodes.
+func (c *Cluster) KeepSnapshotOf(tb testing.TB, nodes ...int) (rollBack func()) {
 	var all []func()
-	for _, n := range c.Nodes {
-		all = append(all, n.KeepSnapshot())
+	for _, i := range nodes {
+		all = append(all, c.Nodes[i].KeepSnapshot())
 	}
 	return func() {
 		tb.Helper()

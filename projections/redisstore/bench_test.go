@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 const (
 	benchConferences = 5000
 	benchBatch       = 500
+	benchEvents      = 10 // of one conference
 )
 
 // BenchmarkSave writes one event after the other, in batches of 500, and
@@ -74,69 +76,76 @@ func newSaver(tb testing.TB, server *redistest.Server) *saver {
 	return s
 }
 
-// batch is the nth event of each of 500 conferences: ten in the life of one.
+// batch is the next event of each of 500 conferences. After ten events a
+// conference is over and another takes its place.
 func (s *saver) batch(n int) []projections.Write {
 	writes := make([]projections.Write, benchBatch)
 	for i := range writes {
-		at := (n*benchBatch + i) % benchConferences
-		before := s.known[at]
-		if before.Book.Version == 10 {
-			s.known[at], before = projections.Stored{}, projections.Stored{}
+		place := (n*benchBatch + i) % benchConferences
+		before := s.known[place]
+		if before.Book.Version == benchEvents {
+			before = projections.Stored{}
 		}
-		after := tell(before.Conference, at, n/10/(benchConferences/benchBatch), before.Book.Version)
-		book := projections.Book{
-			Version: before.Book.Version + 1,
-			Applied: events.Position{Sequence: uint64(n) + 2, Index: i},
-			Doubtful: []projections.Fact{{
-				ID: fmt.Sprintf("%s/%s/%d/participant-join", after.AccountSid, after.ConferenceSid, n),
-				At: events.Position{Sequence: uint64(n) + 2, Index: i},
-			}},
+		at := events.Position{Sequence: uint64(n) + 2, Index: i}
+		after := projections.Stored{
+			Conference: tell(before.Conference, n, place, int64(before.Book.Version)),
+			Book: projections.Book{
+				Version: before.Book.Version + 1, Applied: at,
+				Doubtful: []projections.Fact{{ID: fmt.Sprintf("%032x", n*benchBatch+i), At: at}},
+			},
 		}
-		writes[i] = projections.Write{Before: before.Conference, After: after, Expect: before.Book.Version, Book: book}
-		s.known[at] = projections.Stored{Conference: after, Book: book}
+		s.known[place] = after
+		writes[i] = projections.Write{
+			Before: before.Conference, After: after.Conference,
+			Expect: before.Book.Version, Book: after.Book,
+		}
 	}
 	return writes
 }
 
-// tell makes a conference of the next event: legs join and change, then it
-// ends.
-func tell(before *projections.Conference, n, life int, version uint64) *projections.Conference {
-	at := projections.Instant(1772452800 + n)
+// tell makes a conference of its next event: it starts, ends, or one of its
+// three legs changes.
+func tell(before *projections.Conference, n, place int, seq int64) *projections.Conference {
+	at := projections.Instant(1772452800 + place)
 	after := &projections.Conference{
 		AccountSid:    fmt.Sprintf("AC%032x", 1),
-		ConferenceSid: fmt.Sprintf("CF%016x%016x", life, n),
-		FriendlyName:  projections.Told[string]{Seq: 1, Value: fmt.Sprintf("room-%d", n%100)},
+		ConferenceSid: fmt.Sprintf("CF%016x%016x", n, place),
+		FriendlyName:  projections.Told[string]{Seq: 1, Value: fmt.Sprintf("room-%d", place%100)},
 		Created:       at,
 	}
 	if before != nil {
 		*after = *before
 	}
-	seq := int64(version)
-	after.Updated = at + projections.Instant(version)
+	after.Updated = at + projections.Instant(seq)
 	after.Seen = projections.Ranges{{0, seq}}
-	switch version {
+	switch seq {
 	case 2:
 		after.Start = &projections.Moment{Seq: seq, At: after.Updated}
-	case 9:
-		after.End = &projections.Ending{Moment: projections.Moment{Seq: seq, At: after.Updated}, Reason: "last-participant-left"}
+	case benchEvents - 1:
+		after.End = &projections.Ending{
+			Moment: projections.Moment{Seq: seq, At: after.Updated}, Reason: "last-participant-left",
+		}
 	default:
-		leg := int(version) % 3
-		p := &projections.Participant{
-			CallSid: fmt.Sprintf("CA%016x%016x", leg, n), Created: at, Updated: after.Updated,
-			Flags:   projections.Told[projections.Flags]{Seq: seq, Value: projections.Flags{StartConferenceOnEnter: true}},
-			Present: []projections.Turn{{Seq: seq, At: at, On: true}},
-			Last:    projections.Turn{Seq: seq, At: at, On: true},
-		}
-		legs := make([]*projections.Participant, 0, 3)
-		for i, old := range after.Participants {
-			if i != leg {
-				legs = append(legs, old)
-			}
-		}
-		legs = append(legs[:min(leg, len(legs)):min(leg, len(legs))], append([]*projections.Participant{p}, legs[min(leg, len(legs)):]...)...)
-		after.Participants = legs
+		after.Participants = withLeg(after.Participants, place, seq, after.Updated)
 	}
 	return after
+}
+
+// withLeg returns the legs with one of them told of.
+func withLeg(legs []*projections.Participant, place int, seq int64, at projections.Instant) []*projections.Participant {
+	which := min(int(seq)%3, len(legs))
+	p := &projections.Participant{
+		CallSid: fmt.Sprintf("CA%016x%016x", which, place), Created: at, Updated: at,
+		Flags:   projections.Told[projections.Flags]{Seq: seq, Value: projections.Flags{StartConferenceOnEnter: true}},
+		Present: []projections.Turn{{Seq: seq, At: at, On: true}},
+		Last:    projections.Turn{Seq: seq, At: at, On: true},
+	}
+	legs = slices.Clone(legs)
+	if which == len(legs) {
+		return append(legs, p)
+	}
+	legs[which] = p
+	return legs
 }
 
 func (s *saver) save(writes []projections.Write) {

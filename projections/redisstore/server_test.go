@@ -191,6 +191,36 @@ func awaitAnswer(t *testing.T, server *redistest.Server, want string, command ..
 	}
 }
 
+// One node of a cluster restarts from an old snapshot while no Gavel runs. The
+// next one notices, whichever node it is: the lane's pointer, on another node,
+// repeats the position of every shard.
+func TestOneNodeGoesBackWhileNobodyLooks(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	for i := range cluster.Nodes {
+		s := open(t, cluster.URL(), 1)
+		fill(t, s)
+		rollBack := cluster.KeepSnapshotOf(t, i)
+		var writes []projections.Write
+		for n := range 500 {
+			writes = append(writes, create(n))
+		}
+		applied := events.Position{Sequence: 1000}
+		if err := s.Save(t.Context(), 0, writes); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Index(t.Context(), 0, applied, writes); err != nil {
+			t.Fatal(err)
+		}
+
+		rollBack()
+		next := open(t, cluster.URL(), 1)
+		if err := next.Check(t.Context(), 0, applied.Sequence); !errors.Is(err, projections.ErrLost) {
+			t.Errorf("check after node %d went back: %v", i, err)
+		}
+	}
+}
+
 func TestServerIsLookedAt(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--maxmemory-policy", "allkeys-lru", "--requirepass", "secret")

@@ -67,7 +67,7 @@ func (p *process) build(lane int) projections.Build {
 func (p *process) firsts(records []*projections.Conference) []projections.Stored {
 	var out []projections.Stored
 	for _, c := range records {
-		s := projections.Stored{Conference: c, Book: projections.Book{Version: 1, Applied: p.at}}
+		s := projections.Stored{Conference: c, Book: projections.Book{Version: 1, Applied: p.at, Heard: c.Updated}}
 		p.known[keyOf(c)] = s
 		out = append(out, s)
 	}
@@ -119,6 +119,7 @@ func (p *process) writes(records []*projections.Conference) []projections.Write 
 		book := projections.Book{
 			Version:  before.Book.Version + 1,
 			Applied:  events.Position{Sequence: p.at.Sequence, Index: i},
+			Heard:    c.Updated,
 			Doubtful: []projections.Fact{{ID: fmt.Sprintf("%s/%d", c.ConferenceSid, i), At: p.at, Late: true}},
 		}
 		out = append(out, projections.Write{

@@ -43,7 +43,7 @@ func (d *decoder) core(s *projections.Stored) {
 
 func (e encoder) book(b projections.Book) encoder {
 	e = encoder(binary.AppendUvarint(e, b.Version))
-	e = e.position(b.Applied).count(len(b.Doubtful))
+	e = e.position(b.Applied).instant(b.Heard).count(len(b.Doubtful))
 	for _, f := range b.Doubtful {
 		e = e.text(f.ID).position(f.At).flag(f.Late)
 	}
@@ -51,7 +51,7 @@ func (e encoder) book(b projections.Book) encoder {
 }
 
 func (d *decoder) book(b *projections.Book) {
-	b.Version, b.Applied = d.unsigned(), d.position()
+	b.Version, b.Applied, b.Heard = d.unsigned(), d.position(), d.instant()
 	b.Doubtful = many(d, func(d *decoder) projections.Fact {
 		return projections.Fact{ID: d.text(), At: d.position(), Late: d.flag()}
 	})

@@ -7,7 +7,7 @@
 // of a shard carry one hash tag and so lie in one slot of a Redis Cluster:
 //
 //	gavel:lane:<lane>                               hash: which epoch is read (lane.go)
-//	gavel:<epoch>:{<shard>}:meta                    hash: epoch, and the newest position written
+//	gavel:<epoch>:{<shard>}:meta                    hash: the newest position written
 //	gavel:<epoch>:{<shard>}:<account>:<conference>  hash: one record (record.go)
 //	gavel:<epoch>:{<shard>}:index:<account>:<name>  sorted set: ConferenceSid by Created (index.go)
 //	gavel:<epoch>:{<shard>}:accounts                sorted set: accounts that have conferences
@@ -15,15 +15,17 @@
 // A record and its indexes change in one atomic step, because they are in one
 // slot. A list therefore merges the indexes of all shards, which costs a fixed
 // number of small reads in one round trip; in return no index ever lags behind
-// its record, and no account is one hot slot.
+// its record, and a large account is not one hot slot.
 //
 // The picture notices that it was lost by what it remembers. A shard's meta
 // says which position was written last, the lane's pointer repeats it, and the
 // writer keeps both in memory: a key that is absent, or a position that went
 // backwards, is a Redis that was emptied, rolled back or replaced. Each write
-// is refused by the shard itself unless both are as the writer left them.
+// is refused by the shard itself unless its position and the record's version
+// are as the writer left them.
 //
-// Reading order: engine.go (what an engine does), keys.go, record.go, index.go
-// (how it lies), store.go, lane.go (claiming and losing), write.go, build.go,
-// expire.go (the writer), read.go, query.go, walk.go (the reader), sweep.go.
+// Reading order: engine.go (what an engine does), keys.go, record.go, codec.go,
+// index.go (how it lies), store.go, lane.go (claiming and losing), write.go,
+// build.go, expire.go (the writer), read.go, list.go, query.go, walk.go (the
+// reader), sweep.go.
 package picture

@@ -12,9 +12,8 @@ import (
 // expireAtOnce bounds the records looked at while the lane is held.
 const expireAtOnce = 256
 
-// Expire implements [projections.Writer]. A conference that was never told to
-// have ended goes when nothing was heard of it since cutoff. Created is never
-// later than either, so only what was created before cutoff is looked at.
+// Expire implements [projections.Writer]. What Twilio says was created before
+// cutoff is looked at, oldest first; our own clock says whether it goes.
 func (s *Store) Expire(ctx context.Context, lane int, cutoff time.Time) (removed int, err error) {
 	x := &expiry{store: s, number: lane, cutoff: projections.At(cutoff)}
 	for more := true; more && err == nil; {
@@ -128,7 +127,7 @@ func (x *expiry) remove(ctx context.Context, met []found) error {
 		if err != nil {
 			return err
 		}
-		if stored.Conference != nil && x.due(stored.Conference) {
+		if stored.Conference != nil && x.due(stored) {
 			changes = append(changes, removal(x.homes[met[i].from].space, stored))
 		}
 	}
@@ -177,8 +176,7 @@ func (x *expiry) forgetAccounts(ctx context.Context) error {
 	return err
 }
 
-// due reports whether c is to be forgotten.
-func (x *expiry) due(c *projections.Conference) bool {
-	ended := c.End != nil && c.End.At != 0 && c.End.At < x.cutoff
-	return ended || c.Updated != 0 && c.Updated < x.cutoff
+// due reports whether a conference is to be forgotten.
+func (x *expiry) due(s projections.Stored) bool {
+	return s.Book.Heard != 0 && s.Book.Heard < x.cutoff
 }

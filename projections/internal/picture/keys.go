@@ -10,9 +10,9 @@ import (
 	"gavel/events"
 )
 
-// layout opens every epoch. A picture laid out by another version of this
-// package is a lost one: raise the number whenever records, indexes or keys
-// change, and they are filled anew.
+// layout opens every epoch, one character. A picture laid out by another
+// version of this package is a lost one: change it whenever records, indexes or
+// keys change, and they are filled anew.
 const layout = "1"
 
 const keyPrefix = "gavel:"
