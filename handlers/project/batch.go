@@ -9,33 +9,56 @@ import (
 	"gavel/projections"
 )
 
-// conflictTries is how often a batch is folded anew because somebody else
-// wrote a record. One lane has one projector, so a second conflict in a row
-// means that another believes to own it.
-const conflictTries = 2
-
 // batch is one pass through the six steps.
 type batch struct {
 	*session
 	groups  []events.Group
 	entries []entry
 	letters []events.DeadLetter
-	// touched are the records the entries are about, by key.
-	touched map[events.Key]*change
-	order   []events.Key
+	// touched are the records that the entries are about, in the order in
+	// which they are met.
+	touched []*change
 	facts   []fact
+}
+
+// newBatch returns an empty batch, a used one if there is one.
+func (s *session) newBatch(groups []events.Group) *batch {
+	select {
+	case b := <-s.spare:
+		b.groups = groups
+		return b
+	default:
+		return &batch{session: s, groups: groups}
+	}
+}
+
+// putBack keeps a finished batch to be used again. It is emptied first, for its
+// events would keep their journal messages in memory.
+func (s *session) putBack(b *batch) {
+	clear(b.entries)
+	clear(b.touched)
+	clear(b.facts)
+	b.groups, b.letters = nil, nil
+	b.entries, b.touched, b.facts = b.entries[:0], b.touched[:0], b.facts[:0]
+	select {
+	case s.spare <- b:
+	default:
+	}
 }
 
 // entry is one parsed event, as it came, and where the journal has it.
 type entry struct {
-	event events.Event
-	raw   events.Entry
-	at    events.Position
+	event  events.Event
+	raw    events.Entry
+	at     events.Position
+	change *change
 }
 
 // change is one record on its way through the batch.
 type change struct {
-	before *record
+	key    events.Key
+	record *record
+	before projections.Stored
 	after  projections.Stored
 	// dirty: something fresh was folded. again: something was told again, so
 	// that the indexes may lag behind as well.
@@ -49,7 +72,7 @@ type fact struct {
 	after *projections.Conference
 }
 
-// finish is the third stage: once the batch is saved, tell it, bury what could
+// finish is the fourth stage: once the batch is saved, tell it, bury what could
 // not be folded, and acknowledge.
 func (b *batch) finish(ctx context.Context) error {
 	if err := b.tell(ctx); err != nil {
@@ -75,12 +98,13 @@ func (b *batch) parse() {
 		err := g.Split(func(i int, raw events.Entry) error {
 			read = i + 1
 			at := events.Position{Sequence: g.Sequence, Index: i}
-			e, err := events.ParseStored(raw)
-			if err != nil {
+			b.entries = append(b.entries, entry{raw: raw, at: at})
+			e := &b.entries[len(b.entries)-1]
+			var err error
+			if e.event, err = events.ParseStored(raw); err != nil {
+				b.entries = b.entries[:len(b.entries)-1]
 				b.letters = append(b.letters, letter(raw, at, err))
-				return nil
 			}
-			b.entries = append(b.entries, entry{e, raw, at})
 			return nil
 		})
 		if err != nil {
@@ -92,54 +116,43 @@ func (b *batch) parse() {
 	}
 }
 
-// foldAndSave repeats itself where a record was written by somebody else since
-// it was read.
-func (b *batch) foldAndSave(ctx context.Context) error {
-	for try := 1; ; try++ {
-		if err := b.load(ctx); err != nil {
-			return err
-		}
-		unfoldable := len(b.letters)
-		b.fold()
-		err := b.save(ctx)
-		if err == nil {
-			b.remember()
-			return nil
-		}
-		if !errors.Is(err, projections.ErrConflict) || try == conflictTries {
-			return err
-		}
-		b.Metrics.conflicts.Inc()
-		b.letters = b.letters[:unfoldable]
-		for _, key := range b.order {
-			b.records.Remove(key)
-		}
-	}
-}
-
 // load brings in the records of the batch that the lane has not in memory.
 func (b *batch) load(ctx context.Context) error {
-	b.touched, b.order, b.facts = make(map[events.Key]*change, len(b.entries)), b.order[:0], b.facts[:0]
-	var missing []events.Key
+	var missing []*change
 	for i := range b.entries {
-		key := b.entries[i].event.Key()
-		if b.touched[key] != nil {
-			continue
+		e := &b.entries[i]
+		key := e.event.Key()
+		r, known := b.records.Get(key)
+		if !known {
+			key = ownKey(&e.event)
+			r = &record{}
+			b.records.Add(key, r)
 		}
-		c := &change{}
-		b.touched[key], b.order = c, append(b.order, key)
-		if known, ok := b.records.Get(key); ok {
-			c.start(known)
-		} else {
-			missing = append(missing, key)
+		if r.open == nil {
+			r.open = &change{key: key, record: r}
+			b.touched = append(b.touched, r.open)
+			if !known {
+				missing = append(missing, r.open)
+			}
 		}
+		e.change = r.open
 	}
-	return b.loadMissing(ctx, missing)
+	if err := b.loadMissing(ctx, missing); err != nil {
+		return err
+	}
+	for _, c := range b.touched {
+		c.before, c.after = c.record.Stored, c.record.Stored
+	}
+	return nil
 }
 
-func (b *batch) loadMissing(ctx context.Context, keys []events.Key) error {
-	if len(keys) == 0 {
+func (b *batch) loadMissing(ctx context.Context, missing []*change) error {
+	if len(missing) == 0 {
 		return nil
+	}
+	keys := make([]events.Key, len(missing))
+	for i, c := range missing {
+		keys[i] = c.key
 	}
 	stored, err := b.Store.Load(ctx, b.lane.Number(), keys)
 	if err != nil {
@@ -149,8 +162,8 @@ func (b *batch) loadMissing(ctx context.Context, keys []events.Key) error {
 	if err != nil {
 		return err
 	}
-	for i, key := range keys {
-		b.touched[key].start(&record{Stored: stored[i], told: told[key]})
+	for i, c := range missing {
+		c.record.Stored, c.record.told = stored[i], told[c.key]
 	}
 	return nil
 }
@@ -168,18 +181,15 @@ func (b *batch) told(ctx context.Context, keys []events.Key) (map[events.Key]eve
 	return told, nil
 }
 
-func (c *change) start(r *record) { c.before, c.after = r, r.Stored }
-
 // fold tells each record its entries, in journal order.
 func (b *batch) fold() {
 	for i := range b.entries {
 		e := &b.entries[i]
-		c := b.touched[e.event.Key()]
-		if !e.at.After(c.after.Book.Applied) {
-			b.foldAgain(c, e)
+		if !e.at.After(e.change.after.Book.Applied) {
+			b.foldAgain(e.change, e)
 			continue
 		}
-		b.foldNew(c, e)
+		b.foldNew(e.change, e)
 	}
 }
 
@@ -235,11 +245,18 @@ func (b *batch) doubt(c *change, f projections.Fact) {
 	told := b.toldUpTo.Load()
 	kept := make([]projections.Fact, 0, len(c.after.Book.Doubtful)+1)
 	for _, old := range c.after.Book.Doubtful {
-		if old.At.Sequence > told && old.At.After(c.before.told) {
+		if old.At.Sequence > told && old.At.After(c.record.told) {
 			kept = append(kept, old)
 		}
 	}
 	c.after.Book.Doubtful = append(kept, f)
+}
+
+// remember leaves the records as the next batch shall find them.
+func (b *batch) remember() {
+	for _, c := range b.touched {
+		c.record.Stored, c.record.open = c.after, nil
+	}
 }
 
 // save writes the records that changed, then their indexes.
@@ -262,8 +279,7 @@ func (b *batch) save(ctx context.Context) error {
 // to date: the same, and those worked again, whose indexes nobody may have
 // written.
 func (b *batch) writes() (writes, indexes []projections.Write) {
-	for _, key := range b.order {
-		c := b.touched[key]
+	for _, c := range b.touched {
 		w := projections.Write{
 			Before: c.before.Conference,
 			After:  c.after.Conference,
@@ -281,18 +297,6 @@ func (b *batch) writes() (writes, indexes []projections.Write) {
 		}
 	}
 	return writes, indexes
-}
-
-// remember keeps the records for the next batch, under keys of their own: the
-// events' would keep whole journal messages in memory.
-func (b *batch) remember() {
-	for _, key := range b.order {
-		c := b.touched[key]
-		if known := c.after.Conference; known != nil {
-			own := events.Key{AccountSid: known.AccountSid, ConferenceSid: known.ConferenceSid}
-			b.records.Add(own, &record{Stored: c.after, told: c.before.told})
-		}
-	}
 }
 
 // tell publishes the facts that were not told yet, in journal order.
@@ -318,14 +322,14 @@ func (b *batch) news() []events.News {
 	data := b.scratch[:0]
 	for i := range b.facts {
 		f := &b.facts[i]
-		key := f.entry.event.Key()
-		if !f.entry.at.After(b.touched[key].before.told) {
+		c := f.entry.change
+		if !f.entry.at.After(c.record.told) {
 			continue
 		}
 		start := len(data)
 		data = b.cloudEvent(data, f)
 		news = append(news, events.News{
-			Key: key, Kind: f.entry.event.Kind, ID: f.entry.event.ID,
+			Key: c.key, Kind: f.entry.event.Kind, ID: f.entry.event.ID,
 			Lane: b.lane.Number(), Position: f.entry.at, Data: data[start:len(data):len(data)],
 		})
 	}

@@ -23,10 +23,12 @@ const cacheRecords = 32 << 10
 // session is one unbroken stretch of working a lane. It ends with its first
 // error; the next one begins again behind the ack floor and knows nothing.
 //
-// Its three stages run side by side, each on the batch before the next one's:
-// take and parse, fold and save, tell and acknowledge. Each stage meets the
-// batches in journal order, so a record is saved before its news goes out, and
-// an earlier batch is told and acknowledged before a later one.
+// Its four stages run side by side, each on the batch before the next one's:
+// take and parse, fold, save, tell and acknowledge. Each stage meets the batches
+// in journal order, so a record is saved before its news goes out, and an
+// earlier batch is told and acknowledged before a later one. A batch is folded
+// onto records whose saving may still be under way: should that fail, the
+// session ends, and nothing of it was told.
 type session struct {
 	*keeper
 	// resumedAt is the lane's newest sequence when it was taken over. Whatever
@@ -34,13 +36,17 @@ type session struct {
 	resumedAt uint64
 	// toldUpTo is the sequence up to which this session has told everything.
 	toldUpTo atomic.Uint64
+	// records belong to the stage that folds. They are many more than all
+	// batches under way can touch, so none leaves before it is saved.
+	records *simplelru.LRU[events.Key, *record]
 	// writing is held while the picture is being written or switched.
 	writing sync.Mutex
-	// records and the two times belong to the stage that saves.
-	records        *simplelru.LRU[events.Key, *record]
+	// saved and expired belong to the stage that saves.
 	saved, expired time.Time
 	// scratch holds the news of one batch and belongs to the stage that tells.
 	scratch []byte
+	// spare are batches to use again: their slices have grown.
+	spare chan *batch
 }
 
 // record is a conference between two batches.
@@ -48,6 +54,8 @@ type record struct {
 	projections.Stored
 	// told is the position of its last news when the lane was taken over.
 	told events.Position
+	// open is what the batch being folded does to it.
+	open *change
 }
 
 // takeOver resumes the lane, sees to it that the picture is whole, and works
@@ -66,7 +74,7 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 		return fmt.Errorf("make the lane's cache: %w", err)
 	}
 	k.worked.Store(floor)
-	s := &session{keeper: k, resumedAt: last, records: records, expired: k.Now()}
+	s := &session{keeper: k, resumedAt: last, records: records, expired: k.Now(), spare: make(chan *batch, stages)}
 	settled()
 	k.log.Debug("lane is being worked", "floor", floor, "waiting_up_to", last)
 	return s.work(ctx)
@@ -94,13 +102,17 @@ func levelOf(floor uint64) slog.Level {
 	return slog.LevelWarn
 }
 
-// work runs the three stages until one fails, and waits for all of them.
+// stages is how many batches can be under way.
+const stages = 4
+
+// work runs the stages until one fails, and waits for all of them.
 func (s *session) work(ctx context.Context) error {
 	s.state.Store(&State{Lane: s.lane.Number(), Ready: true})
 	g, ctx := errgroup.WithContext(ctx)
-	taken, saved := make(chan *batch, 1), make(chan *batch, 1)
+	taken, folded, saved := make(chan *batch), make(chan *batch), make(chan *batch)
 	g.Go(func() error { return s.take(ctx, taken) })
-	g.Go(func() error { return s.save(ctx, taken, saved) })
+	g.Go(func() error { return s.fold(ctx, taken, folded) })
+	g.Go(func() error { return s.save(ctx, folded, saved) })
 	g.Go(func() error { return s.finish(ctx, saved) })
 	return g.Wait()
 }
@@ -112,31 +124,46 @@ func (s *session) take(ctx context.Context, taken chan<- *batch) error {
 		if err != nil {
 			return fmt.Errorf("take groups from the lane: %w", err)
 		}
-		b := &batch{session: s, groups: groups}
+		b := s.newBatch(groups)
 		b.parse()
+		if err := pass(ctx, taken, b); err != nil {
+			return err
+		}
+	}
+}
+
+// fold is the second stage.
+func (s *session) fold(ctx context.Context, taken <-chan *batch, folded chan<- *batch) error {
+	for {
 		select {
-		case taken <- b:
+		case b := <-taken:
+			if err := b.load(ctx); err != nil {
+				return err
+			}
+			b.fold()
+			b.remember()
+			if err := pass(ctx, folded, b); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// save is the second stage. It also looks after the picture, once a second
+// save is the third stage. It also looks after the picture, once a second
 // whether batches come or not.
-func (s *session) save(ctx context.Context, taken <-chan *batch, saved chan<- *batch) error {
+func (s *session) save(ctx context.Context, folded <-chan *batch, saved chan<- *batch) error {
 	check := time.NewTicker(checkEvery)
 	defer check.Stop()
 	for {
 		select {
-		case b := <-taken:
+		case b := <-folded:
 			if err := s.saveBatch(ctx, b); err != nil {
 				return err
 			}
-			select {
-			case saved <- b:
-			case <-ctx.Done():
-				return ctx.Err()
+			if err := pass(ctx, saved, b); err != nil {
+				return err
 			}
 		case <-check.C:
 			if err := s.lookAfter(ctx); err != nil {
@@ -148,14 +175,24 @@ func (s *session) save(ctx context.Context, taken <-chan *batch, saved chan<- *b
 	}
 }
 
+// pass hands a batch to the next stage.
+func pass(ctx context.Context, to chan<- *batch, b *batch) error {
+	select {
+	case to <- b:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (s *session) saveBatch(ctx context.Context, b *batch) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.saved = s.Now()
-	return b.foldAndSave(ctx)
+	return b.save(ctx)
 }
 
-// finish is the third stage. Between two batches everything that was worked is
+// finish is the fourth stage. Between two batches everything that was worked is
 // acknowledged, so this is where a rebuilt picture takes the old one's place.
 func (s *session) finish(ctx context.Context, saved <-chan *batch) error {
 	for {
@@ -164,6 +201,7 @@ func (s *session) finish(ctx context.Context, saved <-chan *batch) error {
 			if err := b.finish(ctx); err != nil {
 				return err
 			}
+			s.putBack(b)
 		case w := <-s.switchover:
 			s.writing.Lock()
 			defer s.writing.Unlock()
@@ -199,9 +237,9 @@ func (s *session) expire(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("remove old conferences: %w", err)
 	}
-	if removed > 0 {
-		s.records.Purge()
-		s.log.Info("old conferences left the picture", "removed", removed)
+	if removed == 0 {
+		return nil
 	}
-	return nil
+	s.log.Info("old conferences left the picture", "removed", removed)
+	return errSwitched // what is in memory may be of conferences that went
 }

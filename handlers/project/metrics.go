@@ -13,7 +13,7 @@ import (
 type Metrics struct {
 	folded, duplicates, late, told prometheus.Counter
 	missing, unfoldable            prometheus.Counter
-	conflicts, restarts, fills     prometheus.Counter
+	restarts, fills                prometheus.Counter
 	lag                            *prometheus.GaugeVec
 	visible                        prometheus.Histogram
 	batchEntries                   prometheus.Histogram
@@ -33,7 +33,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		told:       counter("gavel_told_total", "Facts published to GAVEL_EVENTS."),
 		missing:    counter("gavel_sequence_gaps_total", "Sequence numbers jumped over when a fact was folded; late ones close gaps again."),
 		unfoldable: counter("gavel_unfoldable_total", "Entries that went to the dead letters."),
-		conflicts:  counter("gavel_save_conflicts_total", "Batches folded anew because another writer was faster."),
 		restarts:   counter("gavel_lane_restarts_total", "Times a lane was taken over again after a failure."),
 		fills:      counter("gavel_fills_total", "Times a lane's picture was filled from the journal."),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{

@@ -92,7 +92,11 @@ func (d *DeadLetters) Watch(ctx context.Context, fn func(events.DeadLetter) erro
 			}
 			return fn(letter)
 		})
-	if err := router.Run(ctx); err != nil {
+	err = router.Run(ctx)
+	if err == nil && ctx.Err() == nil {
+		err = nats.ErrConnectionClosed
+	}
+	if err != nil {
 		return fmt.Errorf("watch dead letters: %w", err)
 	}
 	return nil

@@ -130,6 +130,9 @@ func (s *subscription) run() {
 		case err == nil:
 			pause.Reset()
 			s.tell(m, s.work(m))
+		case errors.Is(err, nats.ErrConnectionClosed):
+			s.log.Error("subscription ends", "err", err)
+			return
 		case !errors.Is(err, nats.ErrTimeout):
 			s.mend(err, pause.NextBackOff())
 		}

@@ -34,8 +34,12 @@ func pair(t testing.TB, url, group string) (*bus.Publisher, *bus.Subscriber) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(nc.Close)
-	return bus.NewPublisher(nc), bus.NewSubscriber(nc, "CONFORMANCE", group, slog.New(slog.DiscardHandler))
+	s := bus.NewSubscriber(nc, "CONFORMANCE", group, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() {
+		_ = s.Close() // the suite leaves some open
+		nc.Close()
+	})
+	return bus.NewPublisher(nc), s
 }
 
 // Order: one subscription has one message at a time, so a single subscriber
@@ -123,6 +127,37 @@ func TestClosedPublisherAndSubscriberSaySo(t *testing.T) {
 	if _, err := s.Subscribe(context.Background(), "conformance.x"); err == nil {
 		t.Error("closed subscriber subscribed")
 	}
+}
+
+func TestSubscriptionEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
+	nc := dial(t, topicStream(t))
+	s := bus.NewSubscriber(nc, "CONFORMANCE", "group", slog.New(slog.DiscardHandler))
+	messages, err := s.Subscribe(testContext(t), "conformance.x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	if m := receive(t, "the subscription to end", messages); m != nil {
+		t.Errorf("got %q", m.UUID)
+	}
+}
+
+func TestSubscriptionOutlivesItsConsumer(t *testing.T) {
+	t.Parallel()
+	url := topicStream(t)
+	p, s := pair(t, url, "group")
+	messages, err := s.Subscribe(testContext(t), "conformance.x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := jetStream(t, dial(t, url)).DeleteConsumer(testContext(t), "CONFORMANCE", "group-conformance_x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Publish("conformance.x", message.NewMessage("id", nil)); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, "the message", messages).Ack()
 }
 
 // A message in the hands of a subscriber that closes goes to the next one at
