@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -43,20 +42,40 @@ func (a *app) until(ctx context.Context) error {
 	return errors.Join(failure, a.life.stop(ctx))
 }
 
-// serve begins to answer on the listeners.
+// serve lets the fronts answer for real.
 func (a *app) serve() {
-	if a.admin == a.public {
-		mux := http.NewServeMux()
-		a.publicRoutes(mux)
-		a.adminRoutes(mux)
-		a.serveOn(a.public, mux)
-		return
-	}
-	public, admin := http.NewServeMux(), http.NewServeMux()
+	public := http.NewServeMux()
 	a.publicRoutes(public)
-	a.adminRoutes(admin)
-	a.serveOn(a.admin, admin)
-	a.serveOn(a.public, public)
+	if a.admin == a.public {
+		a.adminRoutes(public)
+	} else {
+		admin := http.NewServeMux()
+		a.adminRoutes(admin)
+		a.showOn(a.admin, admin)
+	}
+	a.showOn(a.public, public)
+}
+
+// showOn answers on one front until the process stops. Its stop is registered
+// here and not when the port was bound: requests must end before the parts
+// that they need.
+func (a *app) showOn(f *front, handler http.Handler) {
+	if a.api != nil {
+		f.server.RegisterOnShutdown(a.api.Stop)
+	}
+	f.show(handler)
+	a.work("HTTP server", func(ctx context.Context) error {
+		select {
+		case err := <-f.ended:
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	a.life.onStop("http "+f.Addr().String(), f.stop)
 }
 
 // publicRoutes are for Twilio.
@@ -82,38 +101,6 @@ func (a *app) adminRoutes(mux *http.ServeMux) {
 func alive(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintln(w, "ok")
-}
-
-// serveOn answers on one listener until the process stops.
-func (a *app) serveOn(l net.Listener, handler http.Handler) {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: callback.ReadHeaderTimeout,
-		ReadTimeout:       callback.ReadTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       callback.IdleTimeout,
-		MaxHeaderBytes:    callback.MaxHeaderBytes,
-	}
-	if a.api != nil {
-		server.RegisterOnShutdown(a.api.Stop)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			a.fail(fmt.Errorf("serve HTTP: %w", err))
-		}
-	}()
-	a.life.onStop("http "+l.Addr().String(), func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, answerTime)
-		defer cancel()
-		err := server.Shutdown(ctx)
-		if err != nil {
-			err = errors.Join(fmt.Errorf("requests were still under way: %w", err), server.Close())
-		}
-		<-ended
-		return err
-	})
 }
 
 // work runs a part until it is stopped. A part that ends before that ends the

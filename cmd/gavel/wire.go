@@ -34,8 +34,8 @@ type app struct {
 	metrics  *prometheus.Registry
 	life     lifecycle
 	failed   chan error // a part that ended by itself; the first one counts
-	public   net.Listener
-	admin    net.Listener // the same as public unless there is an --admin-listen
+	public   *front
+	admin    *front // the same as public unless there is an --admin-listen
 	accounts *twilio.Accounts
 	bus      *bus.Bus
 	store    projections.Store
@@ -115,20 +115,13 @@ func (a *app) listen(ctx context.Context) (err error) {
 	return nil
 }
 
-func (a *app) bind(ctx context.Context, address string) (net.Listener, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", address)
+func (a *app) bind(ctx context.Context, address string) (*front, error) {
+	f, err := startFront(ctx, address)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w; --listen names another address", address, err)
+		return nil, err
 	}
-	a.life.onStop("listener "+address, func(context.Context) error {
-		// http.Server closes it first when it gets so far.
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
-	return l, nil
+	a.life.onStop("listener "+address, f.stop)
+	return f, nil
 }
 
 // reachable is an address of this machine for a listener on all of them.

@@ -93,7 +93,7 @@ func (b *Bus) connect(ctx context.Context) (err error) {
 	b.info = b.server.info()
 	b.info.Sync, b.info.Version = b.config.Sync, b.conns.door.ConnectedServerVersion()
 	if !b.config.embedded() {
-		b.info.URL = b.conns.door.ConnectedUrlRedacted()
+		b.info.URL = withoutSecrets(b.conns.door.ConnectedUrl())
 	}
 	return nil
 }

@@ -360,6 +360,14 @@ func TestErrorsHoldNoPassword(t *testing.T) {
 	}
 }
 
+func TestInfoHoldsNoToken(t *testing.T) {
+	t.Parallel()
+	far, way := secondProcess(t, open(t))
+	if got, want := far.Info().URL, "nats://"+way.Addr().String(); got != want {
+		t.Errorf("URL is %s, want %s", got, want)
+	}
+}
+
 func TestBadConfigNamesAllFaults(t *testing.T) {
 	t.Parallel()
 	_, err := bus.Open(testContext(t), bus.Config{Sync: "sometimes", Lanes: 65}, slog.New(slog.DiscardHandler))

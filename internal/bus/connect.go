@@ -126,6 +126,17 @@ func checkURLs(urls string) error {
 	return nil
 }
 
+// withoutSecrets drops the user part of a URL, which may be a token: neither
+// the library nor net/url takes that for a secret.
+func withoutSecrets(connected string) string {
+	u, err := url.Parse(connected)
+	if err != nil {
+		return ""
+	}
+	u.User = nil
+	return u.String()
+}
+
 // dialOne connects and waits until the connection stands.
 func dialOne(ctx context.Context, urls string, opts []nats.Option) (*nats.Conn, error) {
 	up := make(chan struct{}, 1)

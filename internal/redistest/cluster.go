@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,31 +12,38 @@ import (
 const (
 	clusterNodes = 3
 	clusterSlots = 16384
+	// meetAgainEvery is how long an introduction may take.
+	meetAgainEvery = 3 * time.Second
 )
 
 // Cluster is a Redis Cluster of three masters without replicas.
-type Cluster struct{ Nodes []*Server }
+type Cluster struct {
+	Nodes []*Server
+	buses []int // the ports by which nodes talk to each other
+}
 
 // StartCluster starts a cluster and waits until all its nodes agree.
 func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := &Cluster{}
-	var first, firstBus string
 	for i := range clusterNodes {
-		bus := fmt.Sprint(freePort(tb))
-		n := Start(tb, "--cluster-enabled", "yes", "--cluster-port", bus)
+		bus := freePort(tb)
+		n := Start(tb, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus))
 		from, to := i*clusterSlots/clusterNodes, (i+1)*clusterSlots/clusterNodes-1
-		n.Do("CLUSTER", "ADDSLOTSRANGE", fmt.Sprint(from), fmt.Sprint(to))
-		n.Do("CLUSTER", "SET-CONFIG-EPOCH", fmt.Sprint(i+1))
-		if i == 0 {
-			first, firstBus = fmt.Sprint(n.port), bus
-		} else {
-			n.Do("CLUSTER", "MEET", "127.0.0.1", first, firstBus)
-		}
-		c.Nodes = append(c.Nodes, n)
+		n.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(from), strconv.Itoa(to))
+		n.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
+		c.Nodes, c.buses = append(c.Nodes, n), append(c.buses, bus)
 	}
+	c.meet()
 	c.await(tb)
 	return c
+}
+
+// meet introduces the nodes to each other. An introduction can get lost.
+func (c *Cluster) meet() {
+	for i := 1; i < clusterNodes; i++ {
+		c.Nodes[0].Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(c.Nodes[i].port), strconv.Itoa(c.buses[i]))
+	}
 }
 
 // URL is the cluster as a setting names it.
@@ -79,13 +87,17 @@ func (c *Cluster) await(tb testing.TB) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
-	tick := time.NewTicker(lookEvery)
+	tick, again := time.NewTicker(lookEvery), time.NewTicker(meetAgainEvery)
 	defer tick.Stop()
+	defer again.Stop()
 	for _, n := range c.Nodes {
 		for !n.clusterReady() {
 			select {
 			case <-ctx.Done():
-				tb.Fatal("the nodes of the Redis Cluster do not agree")
+				nodes, err := n.bulk("CLUSTER", "NODES")
+				tb.Fatalf("the nodes of the Redis Cluster do not agree: %v\n%s", err, nodes)
+			case <-again.C:
+				c.meet()
 			case <-tick.C:
 			}
 		}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"testing"
+)
+
+// A callback that comes while the process still waits for NATS is answered at
+// once, so that Twilio tries again; once wired, the same connection gets the
+// real answer.
+func TestAFrontAnswersFromTheFirstMoment(t *testing.T) {
+	t.Parallel()
+	f, err := startFront(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + f.Addr().String()
+	for path, want := range map[string]int{"/twilio/conference": http.StatusServiceUnavailable, "/readyz": http.StatusServiceUnavailable, "/healthz": http.StatusOK} {
+		r := fetch(t, url+path)
+		if r.StatusCode != want {
+			t.Errorf("%s answers %d before it is wired, want %d", path, r.StatusCode, want)
+		}
+		if again := r.Header.Get("Retry-After"); (again != "") != (want == http.StatusServiceUnavailable) {
+			t.Errorf("%s says Retry-After %q", path, again)
+		}
+	}
+	f.show(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	if r := fetch(t, url+"/twilio/conference"); r.StatusCode != http.StatusNoContent {
+		t.Errorf("answers %d once wired", r.StatusCode)
+	}
+	if err := f.stop(context.Background()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if err := <-f.ended; err != http.ErrServerClosed {
+		t.Errorf("server ended with %v", err)
+	}
+}
+
+func fetch(t *testing.T, url string) *http.Response {
+	t.Helper()
+	r, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
