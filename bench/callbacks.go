@@ -37,8 +37,11 @@ var script = func() (s [conferenceEvents]step) {
 		events.ParticipantHold, events.ParticipantUnhold, events.ParticipantModify,
 	}
 	opening := []step{
-		{events.ParticipantJoin, 0}, {events.ParticipantJoin, 1}, {events.ConferenceStart, 0},
-		{events.ParticipantJoin, 2}, {events.ParticipantJoin, 3},
+		{events.ParticipantJoin, 0},
+		{events.ParticipantJoin, 1},
+		{events.ConferenceStart, 0},
+		{events.ParticipantJoin, 2},
+		{events.ParticipantJoin, 3},
 	}
 	const closing = conferenceEvents - legs - 1
 	n := copy(s[:], opening)

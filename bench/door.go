@@ -39,14 +39,22 @@ func doors() *group {
 			{sidePeer, runPeer},
 		},
 		ratios: []ratio{
-			{name: "door", what: "door alone, fsync before every ack / bare handler",
-				side: sideDoorAlways, over: sideBare, bar: 0.4},
-			{name: "door-interval", what: "door alone, NATS's default sync / bare handler",
-				side: sideDoorInterval, over: sideBare, bar: 0.6},
-			{name: "peer", what: "door alone, fsync before every ack / Express, twilio, JetStream with the same",
-				side: sideDoorAlways, over: sidePeer, bar: 8},
-			{name: "serve", what: "everything in one process, fsync before every ack / bare handler",
-				side: sideServe, over: sideBare, bar: 0.15, behind: keepsUpWithin},
+			{
+				name: "door", what: "door alone, fsync before every ack / bare handler",
+				side: sideDoorAlways, over: sideBare, bar: 0.4,
+			},
+			{
+				name: "door-interval", what: "door alone, NATS's default sync / bare handler",
+				side: sideDoorInterval, over: sideBare, bar: 0.6,
+			},
+			{
+				name: "peer", what: "door alone, fsync before every ack / Express, twilio, JetStream with the same",
+				side: sideDoorAlways, over: sidePeer, bar: 8,
+			},
+			{
+				name: "serve", what: "everything in one process, fsync before every ack / bare handler",
+				side: sideServe, over: sideBare, bar: 0.15, behind: keepsUpWithin,
+			},
 		},
 	}
 }
@@ -136,9 +144,11 @@ func startGavel(ctx context.Context, shop *workshop, flags ...string) (*gavel, e
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{"serve",
+	args := append([]string{
+		"serve",
 		"--listen", "127.0.0.1:0", "--nats-listen", "off",
-		"--public-url", publicURL, "--data-dir", dir}, flags...)
+		"--public-url", publicURL, "--data-dir", dir,
+	}, flags...)
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TWILIO_ACCOUNT_SID="+accountSid, "TWILIO_AUTH_TOKEN="+authToken)

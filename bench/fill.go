@@ -29,8 +29,10 @@ func fills() *group {
 		},
 		sides: []side{{sideRead, runRead}, {sideFill, runFill}},
 		ratios: []ratio{
-			{name: "fill", what: "time to fill Redis from the journal / to read, split and parse it",
-				side: sideFill, over: sideRead, bar: 2.5, most: true},
+			{
+				name: "fill", what: "time to fill Redis from the journal / to read, split and parse it",
+				side: sideFill, over: sideRead, bar: 2.5, most: true,
+			},
 		},
 	}
 }

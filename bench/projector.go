@@ -46,10 +46,14 @@ func projectors() *group {
 			{sideSilent, func(ctx context.Context, shop *workshop) (figure, error) { return runProjector(ctx, shop, "-silent") }},
 		},
 		ratios: []ratio{
-			{name: "project", what: "projector with all it does on a real Redis / plain pipelined writer",
-				side: sideProjector, over: sidePlain, bar: 0.25},
-			{name: "project-silent", what: "the same without news / plain pipelined writer",
-				side: sideSilent, over: sidePlain, bar: 0.5},
+			{
+				name: "project", what: "projector with all it does on a real Redis / plain pipelined writer",
+				side: sideProjector, over: sidePlain, bar: 0.25,
+			},
+			{
+				name: "project-silent", what: "the same without news / plain pipelined writer",
+				side: sideSilent, over: sidePlain, bar: 0.5,
+			},
 		},
 	}
 }

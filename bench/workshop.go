@@ -50,12 +50,12 @@ func openWorkshop(ctx context.Context, from settings) (*workshop, error) {
 func (s *workshop) close() error { return os.RemoveAll(s.dir) }
 
 // once makes something the first time it is asked for.
-func (s *workshop) once(name string, make func(path string) error) (string, error) {
+func (s *workshop) once(name string, produce func(path string) error) (string, error) {
 	if path, ok := s.made[name]; ok {
 		return path, nil
 	}
 	path := filepath.Join(s.dir, name)
-	if err := make(path); err != nil {
+	if err := produce(path); err != nil {
 		return "", fmt.Errorf("make %s: %w", name, err)
 	}
 	s.made[name] = path

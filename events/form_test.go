@@ -18,8 +18,13 @@ func TestFormKeepsOrderDoublesAndEveryCharacter(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := events.Params{
-		{Name: "b", Value: "1"}, {Name: "a", Value: "x y+z"}, {Name: "b", Value: "2"}, {Name: "Reason"},
-		{Name: "name", Value: "😀café"}, {Name: "flag"}, {Name: "p", Value: "a=b;c"},
+		{Name: "b", Value: "1"},
+		{Name: "a", Value: "x y+z"},
+		{Name: "b", Value: "2"},
+		{Name: "Reason"},
+		{Name: "name", Value: "😀café"},
+		{Name: "flag"},
+		{Name: "p", Value: "a=b;c"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -226,28 +226,50 @@ func TestSwallowedParameters(t *testing.T) {
 		name, sample, field string
 		changes             []string
 	}{
-		{"flag in a room's name", "announcement-end", "FriendlyName",
-			[]string{"FriendlyName", "roomHoldfalse"}},
-		{"call in an address", "announcement-end", "AnnounceUrl",
-			[]string{"AnnounceUrl", "https://example.com/a.mp3CallSid" + call}},
-		{"reason in a label", "participant-leave", "ParticipantLabel",
-			[]string{"ParticipantLabel", "agentReasonParticipantLeftparticipant_hung_up", "ReasonParticipantLeft", "-"}},
-		{"ender in a room's name", "conference-end", "FriendlyName",
-			[]string{"FriendlyName", "roomParticipantLabelEndingConferenceagent", "ParticipantLabelEndingConference", "-"}},
-		{"failure in a label", "announcement-fail", "ParticipantLabel",
-			[]string{"ParticipantLabel", "agentReasonAnnouncementFailedtimeout", "ReasonAnnouncementFailed", "-"}},
-		{"boundary moved into the value", "conference-end", "unknown parameter",
-			[]string{"CallSidEndingConference", "-", "CallSidEndingConferenceC", call[1:]}},
-		{"boundary moved into the name", "participant-leave", "unknown parameter",
-			[]string{"ParticipantCallStatus", "-", "ParticipantCall", "Statuscompleted"}},
-		{"name cut down to another's", "participant-leave", "Reason",
-			[]string{"ReasonParticipantLeft", "-", "Reason", "ParticipantLeftparticipant_hung_up"}},
-		{"text's name cut down to another's", "conference-end", "ParticipantLabel",
-			[]string{"ParticipantLabelEndingConference", "-", "ParticipantLabel", "EndingConferenceagent"}},
-		{"spread over two", "announcement-fail", "AnnounceUrl",
-			[]string{"AnnounceUrl", "https://example.com/a.mp3CallSid", "CallSid", "-", "C", call[1:]}},
-		{"several in one", "announcement-fail", "FriendlyName",
-			[]string{"FriendlyName", "Support 7HoldfalseMutedfalse", "Hold", "-", "Muted", "-"}},
+		{
+			"flag in a room's name", "announcement-end", "FriendlyName",
+			[]string{"FriendlyName", "roomHoldfalse"},
+		},
+		{
+			"call in an address", "announcement-end", "AnnounceUrl",
+			[]string{"AnnounceUrl", "https://example.com/a.mp3CallSid" + call},
+		},
+		{
+			"reason in a label", "participant-leave", "ParticipantLabel",
+			[]string{"ParticipantLabel", "agentReasonParticipantLeftparticipant_hung_up", "ReasonParticipantLeft", "-"},
+		},
+		{
+			"ender in a room's name", "conference-end", "FriendlyName",
+			[]string{"FriendlyName", "roomParticipantLabelEndingConferenceagent", "ParticipantLabelEndingConference", "-"},
+		},
+		{
+			"failure in a label", "announcement-fail", "ParticipantLabel",
+			[]string{"ParticipantLabel", "agentReasonAnnouncementFailedtimeout", "ReasonAnnouncementFailed", "-"},
+		},
+		{
+			"boundary moved into the value", "conference-end", "unknown parameter",
+			[]string{"CallSidEndingConference", "-", "CallSidEndingConferenceC", call[1:]},
+		},
+		{
+			"boundary moved into the name", "participant-leave", "unknown parameter",
+			[]string{"ParticipantCallStatus", "-", "ParticipantCall", "Statuscompleted"},
+		},
+		{
+			"name cut down to another's", "participant-leave", "Reason",
+			[]string{"ReasonParticipantLeft", "-", "Reason", "ParticipantLeftparticipant_hung_up"},
+		},
+		{
+			"text's name cut down to another's", "conference-end", "ParticipantLabel",
+			[]string{"ParticipantLabelEndingConference", "-", "ParticipantLabel", "EndingConferenceagent"},
+		},
+		{
+			"spread over two", "announcement-fail", "AnnounceUrl",
+			[]string{"AnnounceUrl", "https://example.com/a.mp3CallSid", "CallSid", "-", "C", call[1:]},
+		},
+		{
+			"several in one", "announcement-fail", "FriendlyName",
+			[]string{"FriendlyName", "Support 7HoldfalseMutedfalse", "Hold", "-", "Muted", "-"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

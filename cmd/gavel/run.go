@@ -120,6 +120,11 @@ func (a *app) work(name string, run func(context.Context) error) {
 		case <-ended:
 			return nil
 		case <-stopping.Done():
+		}
+		select {
+		case <-ended: // also in time: another part used up the time
+			return nil
+		default:
 			return context.Cause(stopping)
 		}
 	})

@@ -40,7 +40,7 @@ func genuine() []url.Values {
 }
 
 // fixed is what an event says in a form that Twilio fixes.
-func fixed(t interface{ Fatal(...any) }, form string) []string {
+func fixed(t interface{ Fatal(args ...any) }, form string) []string {
 	e, err := events.Parse(events.Entry{Source: events.SourceCallback, Form: form})
 	if err != nil {
 		t.Fatal(err)

@@ -55,17 +55,21 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		streamItems: counters("gavel_event_streams_items_total",
 			"Items of Event Streams batches, by what became of them.", "outcome"),
 		speech: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gavel_speech_dropped_total", Help: "Speech events left out on purpose."}),
+			Name: "gavel_speech_dropped_total", Help: "Speech events left out on purpose.",
+		}),
 		speechUntold: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gavel_speech_untold_conferences", Help: "Conferences whose dropped speech numbers the journal does not know yet."}),
+			Name: "gavel_speech_untold_conferences", Help: "Conferences whose dropped speech numbers the journal does not know yet.",
+		}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "gavel_door_seconds", Help: "From a callback's arrival to its answer.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 12}}),
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 12},
+		}),
 		byKind: map[events.Kind]prometheus.Counter{},
 		byKey:  map[twilio.KeyName]prometheus.Counter{},
 	}
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gavel_in_flight", Help: "Callbacks being worked on."},
+		Name: "gavel_in_flight", Help: "Callbacks being worked on.",
+	},
 		func() float64 { return float64(m.inFlight.Load()) })
 	reg.MustRegister(m.received, m.refused, m.shed, m.matched, m.streamItems,
 		m.speech, m.speechUntold, m.seconds, inFlight)

@@ -77,7 +77,7 @@ func (s story) bytes(t *testing.T) string {
 		head += "\n" + twilio.SignatureHeader + ": {signature}"
 	}
 	if strings.Contains(head, "{signature}") {
-		head = strings.Replace(head, "{signature}", s.signature(t), 1)
+		head = strings.ReplaceAll(head, "{signature}", s.signature(t))
 	}
 	if body != "" {
 		head += fmt.Sprintf("\nContent-Length: %d", len(body))

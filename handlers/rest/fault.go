@@ -26,17 +26,25 @@ type fault struct {
 // The faults that are always the same. Codes and messages are Twilio's (error
 // dictionary, and recorded answers).
 var (
-	errUnauthorized = &fault{http.StatusUnauthorized, 20003, "Authenticate",
-		"WWW-Authenticate", `Basic realm="Twilio API"`}
-	errReadsOnly = &fault{http.StatusMethodNotAllowed, 20004,
-		"Method not allowed: Gavel serves reads; send writes to Twilio", "Allow", "GET, HEAD"}
-	errNoConferenceSid = &fault{http.StatusMethodNotAllowed, 20004,
-		"Method not allowed: a conference is named by its SID (CF...), not by its friendly name", "Allow", "GET, HEAD"}
+	errUnauthorized = &fault{
+		http.StatusUnauthorized, 20003, "Authenticate",
+		"WWW-Authenticate", `Basic realm="Twilio API"`,
+	}
+	errReadsOnly = &fault{
+		http.StatusMethodNotAllowed, 20004,
+		"Method not allowed: Gavel serves reads; send writes to Twilio", "Allow", "GET, HEAD",
+	}
+	errNoConferenceSid = &fault{
+		http.StatusMethodNotAllowed, 20004,
+		"Method not allowed: a conference is named by its SID (CF...), not by its friendly name", "Allow", "GET, HEAD",
+	}
 	errTooMany = &fault{http.StatusTooManyRequests, 20429, "Too Many Requests", "Retry-After", "1"}
 	// errUnavailable has a code of Gavel's own making in Twilio's shape: a
 	// picture that is not whole has no counterpart there.
-	errUnavailable = &fault{http.StatusServiceUnavailable, 20503,
-		"Service unavailable: Gavel's picture is being filled, ask again soon", "Retry-After", retryAfter}
+	errUnavailable = &fault{
+		http.StatusServiceUnavailable, 20503,
+		"Service unavailable: Gavel's picture is being filled, ask again soon", "Retry-After", retryAfter,
+	}
 )
 
 func badRequest(why string) *fault {
@@ -44,8 +52,10 @@ func badRequest(why string) *fault {
 }
 
 func notFound(path string) *fault {
-	return &fault{status: http.StatusNotFound, code: 20404,
-		message: "The requested resource " + path + " was not found"}
+	return &fault{
+		status: http.StatusNotFound, code: 20404,
+		message: "The requested resource " + path + " was not found",
+	}
 }
 
 // Error is the message.

@@ -32,8 +32,10 @@ func TestAllFaultsAreToldAndNoSecret(t *testing.T) {
 	_, err := twilio.NewAccounts([]twilio.Account{
 		{Sid: "AC1", Tokens: twilio.KeyRing{Current: " " + canary}},
 		{Sid: account, Tokens: twilio.KeyRing{Next: canary}, APIKey: twilio.APIKey{Sid: "AC1", Secret: canary}},
-		{Sid: account, Tokens: twilio.KeyRing{Current: canary}, APIKey: twilio.APIKey{Sid: "SK0123456789abcdef0123456789abcdef"},
-			CallbackQueries: []string{"", "?a=1", "a=%zz", "AccountSid=1", "bodySHA256=1", "a=1", "a b"}},
+		{
+			Sid: account, Tokens: twilio.KeyRing{Current: canary}, APIKey: twilio.APIKey{Sid: "SK0123456789abcdef0123456789abcdef"},
+			CallbackQueries: []string{"", "?a=1", "a=%zz", "AccountSid=1", "bodySHA256=1", "a=1", "a b"},
+		},
 	})
 	if err == nil {
 		t.Fatal("accepted")

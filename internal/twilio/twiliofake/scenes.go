@@ -171,8 +171,8 @@ func (s *scene) do(step func(*Twilio) error) {
 }
 
 // pause lets between least and most seconds pass.
-func (s *scene) pause(least, most time.Duration) {
-	s.moment += s.floor.between(least*time.Second, most*time.Second)
+func (s *scene) pause(least, most int) {
+	s.moment += s.floor.between(time.Duration(least)*time.Second, time.Duration(most)*time.Second)
 }
 
 // recorded is the share of conferences that are recorded.
