@@ -81,11 +81,10 @@ func (n *News) letterOf(m *nats.Msg, fact *events.News) {
 	setHeader(m.Header, headerPosition, positionHeader(fact))
 }
 
+// newLetter does not name the stream it expects: the acknowledgement does
+// (parseAck), and every header is searched a dozen times by the server.
 func newLetter() *nats.Msg {
-	return &nats.Msg{Header: nats.Header{
-		headerContentType:    {contentCloudEvent},
-		headerExpectedStream: {eventsStream},
-	}}
+	return &nats.Msg{Header: nats.Header{headerContentType: {contentCloudEvent}}}
 }
 
 // setHeader reuses the slice that is there.

@@ -111,7 +111,7 @@ func parseAck(m *nats.Msg) (pubAck, error) {
 	if ack.Error != nil {
 		return ack, ack.Error
 	}
-	if ack.Stream == "" || ack.Sequence == 0 {
+	if ack.Stream != eventsStream || ack.Sequence == 0 {
 		return ack, jetstream.ErrInvalidJSAck
 	}
 	return ack, nil
