@@ -66,7 +66,7 @@ const (
 	// batchGroups bounds the journal messages of one batch; at about ten
 	// entries each it is the 500 records at which a pipelined Redis stops
 	// gaining.
-	batchGroups = 64
+	batchGroups = 128
 	// checkEvery is how often an idle lane compares the picture with the
 	// journal, half of the two seconds within which a lost one is noticed.
 	checkEvery = time.Second

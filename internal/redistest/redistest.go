@@ -85,11 +85,19 @@ func start(tb testing.TB, before, behind []string) *Server {
 	return nil
 }
 
-// shortTempDir is like tb.TempDir, with a name that leaves room for a socket:
-// a unix address has 107 bytes.
+// memoryDir is where Linux keeps files in memory. Redis waits for its disk with
+// everything else standing still (a snapshot, a cluster's nodes.conf), and the
+// disk of a machine that runs tests is busy.
+const memoryDir = "/dev/shm"
+
+// shortTempDir is like tb.TempDir, with a name that leaves room for a socket,
+// whose address has 107 bytes.
 func shortTempDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "redis")
+	dir, err := os.MkdirTemp(memoryDir, "redis")
+	if err != nil {
+		dir, err = os.MkdirTemp("", "redis")
+	}
 	if err != nil {
 		tb.Fatal(err)
 	}

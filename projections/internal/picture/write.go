@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"golang.org/x/sync/errgroup"
+
 	"gavel/events"
 	"gavel/projections"
 )
@@ -79,15 +81,45 @@ func (s *Store) Save(ctx context.Context, lane int, writes []projections.Write) 
 	}
 	defer l.mu.Unlock()
 	batches := l.batches(writes)
-	changes := make([]Change, len(batches))
-	for i, b := range batches {
-		changes[i] = b.change()
-	}
-	outcomes, err := s.engine.Apply(ctx, changes)
+	outcomes, err := s.applyInParts(ctx, batches, parts(len(writes)))
 	if err != nil {
 		return fmt.Errorf("save records: %w", err)
 	}
 	return l.saved(batches, outcomes)
+}
+
+// partRecords is how many records make it worth while to encode one part of a
+// Save while Redis works on the part before; saveParts is the most parts.
+const (
+	partRecords = 64
+	saveParts   = 4
+)
+
+func parts(records int) int { return max(1, min(saveParts, records/partRecords)) }
+
+// applyInParts carries out the changes of the batches, encoding one part while
+// those before it are on their way. All batches of a shard are in one part, for
+// each compares what the one before it wrote.
+func (s *Store) applyInParts(ctx context.Context, batches []*batch, parts int) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(batches))
+	g, ctx := errgroup.WithContext(ctx)
+	for part := range parts {
+		var at []int
+		var changes []Change
+		for i, b := range batches {
+			if b.space.shard/len(s.lanes)%parts == part {
+				at, changes = append(at, i), append(changes, b.change())
+			}
+		}
+		g.Go(func() error {
+			done, err := s.engine.Apply(ctx, changes)
+			for i := range done {
+				outcomes[at[i]] = done[i]
+			}
+			return err
+		})
+	}
+	return outcomes, g.Wait()
 }
 
 // batch is the part of a Save that one change carries out.
