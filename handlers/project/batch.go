@@ -279,6 +279,7 @@ func (b *batch) save(ctx context.Context) error {
 // to date: the same, and those worked again, whose indexes nobody may have
 // written.
 func (b *batch) writes() (writes, indexes []projections.Write) {
+	writes = make([]projections.Write, 0, len(b.touched))
 	for _, c := range b.touched {
 		w := projections.Write{
 			Before: c.before.Conference,
