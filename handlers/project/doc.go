@@ -2,7 +2,7 @@
 // lane by lane, folds what came, saves it, and tells the news.
 //
 // One batch goes through six steps, in this order, while the batches before and
-// behind it are one stage ahead or behind (lane.go):
+// behind it are at another stage (lane.go):
 //
 //  1. parse the entries of the groups that wait; what can never be folded goes
 //     to the dead letters,
