@@ -22,11 +22,12 @@ func Parse(e Entry) (Event, error) {
 	if err != nil {
 		return Event{}, fmt.Errorf("parse form: %w", err)
 	}
-	return ParseParams(e, params)
+	return parse(e, params, searched|identified)
 }
 
-// ParseParams is Parse for a caller that has parsed e.Form already.
-func ParseParams(e Entry, params Params) (Event, error) { return parse(e, params, true) }
+// ParseParams is Parse for the door, which has parsed e.Form already and needs
+// no ID: the event has none.
+func ParseParams(e Entry, params Params) (Event, error) { return parse(e, params, searched) }
 
 // ParseStored is Parse for an entry that comes back from the journal. The door
 // has searched its texts for what they may have swallowed, which is half of
@@ -36,12 +37,18 @@ func ParseStored(e Entry) (Event, error) {
 	if err != nil {
 		return Event{}, fmt.Errorf("parse form: %w", err)
 	}
-	return parse(e, params, false)
+	return parse(e, params, identified)
 }
 
-// parse reads an entry; search says whether texts are searched for swallowed
-// parameters.
-func parse(e Entry, params Params, search bool) (Event, error) {
+// effort says which costly parts of reading an entry are wanted.
+type effort uint8
+
+const (
+	searched   effort = 1 << iota // texts are searched for swallowed parameters
+	identified                    // the event gets its ID
+)
+
+func parse(e Entry, params Params, wanted effort) (Event, error) {
 	event := Event{
 		SequenceNumber: NoSequence,
 		ReceivedAt:     e.ReceivedAt,
@@ -53,7 +60,7 @@ func parse(e Entry, params Params, search bool) (Event, error) {
 	if e.Source == SourceGavel {
 		err = event.readOwn()
 	} else {
-		err = event.readTwilio(search)
+		err = event.readTwilio(wanted)
 	}
 	if err != nil {
 		return Event{}, fmt.Errorf("parse event: %w", err)
@@ -96,7 +103,7 @@ type reading struct {
 
 // readTwilio fills the event from a callback of Twilio's. What kind of callback
 // it is, its parameters say: recordings have no StatusCallbackEvent.
-func (e *Event) readTwilio(search bool) error {
+func (e *Event) readTwilio(wanted effort) error {
 	r := reading{params: e.Params}
 	if err := r.sort(); err != nil {
 		return err
@@ -105,7 +112,7 @@ func (e *Event) readTwilio(search bool) error {
 	if err := r.require(r.wanted(e.Kind)); err != nil {
 		return err
 	}
-	if search {
+	if wanted&searched != 0 {
 		if err := r.noneHidden(); err != nil {
 			return err
 		}
@@ -120,7 +127,9 @@ func (e *Event) readTwilio(search bool) error {
 	if t, err := time.Parse(TimestampLayout, r.value(pTimestamp)); err == nil {
 		e.OccurredAt = t.UTC()
 	}
-	e.ID = e.identify(r.value(pRecordingStatus), r.value(pRecordingURL))
+	if wanted&identified != 0 {
+		e.ID = e.identify(r.value(pRecordingStatus), r.value(pRecordingURL))
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -44,16 +45,14 @@ func (a *app) until(ctx context.Context) error {
 
 // serve lets the fronts answer for real.
 func (a *app) serve() {
-	public := http.NewServeMux()
-	a.publicRoutes(public)
+	admin := http.NewServeMux()
+	a.adminRoutes(admin)
 	if a.admin == a.public {
-		a.adminRoutes(public)
-	} else {
-		admin := http.NewServeMux()
-		a.adminRoutes(admin)
-		a.showOn(a.admin, admin)
+		a.showOn(a.public, a.doorOr(admin))
+		return
 	}
-	a.showOn(a.public, public)
+	a.showOn(a.admin, admin)
+	a.showOn(a.public, a.doorOr(http.NotFoundHandler()))
 }
 
 // showOn answers on one front until the process stops. Its stop is registered
@@ -78,11 +77,20 @@ func (a *app) showOn(f *front, handler http.Handler) {
 	a.life.onStop("http "+f.Addr().String(), f.stop)
 }
 
-// publicRoutes are for Twilio.
-func (a *app) publicRoutes(mux *http.ServeMux) {
-	if a.door != nil {
-		mux.Handle("/twilio/", a.door)
+// doorOr sends Twilio's requests to the door and all others on. The door stands
+// before the mux, which would redirect a path that is not as it should be: a
+// redirected callback arrives without its parameters.
+func (a *app) doorOr(others http.Handler) http.Handler {
+	if a.door == nil {
+		return others
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/twilio/") {
+			a.door.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 // adminRoutes are for everybody else.

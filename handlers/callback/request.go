@@ -40,7 +40,8 @@ func typed(values, types []string) bool {
 	if len(values) != 1 {
 		return false
 	}
-	if values[0] == types[0] {
+	// Twilio's two spellings, without the cost of reading them as a header.
+	if rest, ok := strings.CutPrefix(values[0], types[0]); ok && (rest == "" || rest == "; charset=UTF-8") {
 		return true
 	}
 	media, params, err := mime.ParseMediaType(values[0])

@@ -102,14 +102,19 @@ func levelOf(floor uint64) slog.Level {
 	return slog.LevelWarn
 }
 
-// stages is how many batches can be under way.
-const stages = 4
+const (
+	// stages is how many batches are kept to be used again.
+	stages = 4
+	// tellQueue is how many saved batches may wait to be told. News can cost an
+	// fsync for each fact; the picture need not wait for that.
+	tellQueue = 8
+)
 
 // work runs the stages until one fails, and waits for all of them.
 func (s *session) work(ctx context.Context) error {
 	s.state.Store(&State{Lane: s.lane.Number(), Ready: true})
 	g, ctx := errgroup.WithContext(ctx)
-	taken, folded, saved := make(chan *batch), make(chan *batch), make(chan *batch)
+	taken, folded, saved := make(chan *batch), make(chan *batch), make(chan *batch, tellQueue)
 	g.Go(func() error { return s.take(ctx, taken) })
 	g.Go(func() error { return s.fold(ctx, taken, folded) })
 	g.Go(func() error { return s.save(ctx, folded, saved) })

@@ -12,6 +12,9 @@ import (
 const (
 	clusterNodes = 3
 	clusterSlots = 16384
+	// nodeTimeout, in milliseconds, is long: a machine that runs tests pauses,
+	// and nodes must not take each other for dead.
+	nodeTimeout = "60000"
 	// meetAgainEvery is how long an introduction may take.
 	meetAgainEvery = 3 * time.Second
 )
@@ -28,7 +31,8 @@ func StartCluster(tb testing.TB) *Cluster {
 	c := &Cluster{}
 	for i := range clusterNodes {
 		bus := freePort(tb)
-		n := Start(tb, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus))
+		n := Start(tb, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus),
+			"--cluster-node-timeout", nodeTimeout)
 		from, to := i*clusterSlots/clusterNodes, (i+1)*clusterSlots/clusterNodes-1
 		n.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(from), strconv.Itoa(to))
 		n.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))

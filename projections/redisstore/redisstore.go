@@ -129,6 +129,9 @@ func (a address) options(o Options) *redis.UniversalOptions {
 		PipelineReadBufferSize:  pipelineBuffer,
 		PipelineWriteBufferSize: pipelineBuffer,
 
+		// RESP 3 adds pushed messages, for which the client looks before every
+		// reply; nothing here asks for any.
+		Protocol:        2,
 		ClientName:      "gavel",
 		DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{
