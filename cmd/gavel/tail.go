@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -113,8 +114,7 @@ func isFinal(err error) bool {
 			return true
 		}
 	}
-	_, unshown := err.(showError)
-	return unshown
+	return errors.As(err, new(showError))
 }
 
 // showError is a failure on our side of the stream.

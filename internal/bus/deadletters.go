@@ -76,8 +76,8 @@ func fit(letter events.DeadLetter) events.DeadLetter {
 }
 
 // Watch calls fn with each letter once over all processes that watch, also
-// with those put while none did, until ctx ends. A letter whose fn fails comes
-// again later.
+// with those put while none did, until ctx ends, which is no error. A letter
+// whose fn fails comes again later.
 func (d *DeadLetters) Watch(ctx context.Context, fn func(events.DeadLetter) error) error {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: routerClosesWithin}, routerLog{d.log})
 	if err != nil {
@@ -93,11 +93,11 @@ func (d *DeadLetters) Watch(ctx context.Context, fn func(events.DeadLetter) erro
 			return fn(letter)
 		})
 	err = router.Run(ctx)
-	if err == nil && ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err == nil:
 		err = nats.ErrConnectionClosed
 	}
-	if err != nil {
-		return fmt.Errorf("watch dead letters: %w", err)
-	}
-	return nil
+	return fmt.Errorf("watch dead letters: %w", err)
 }

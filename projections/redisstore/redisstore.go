@@ -161,7 +161,7 @@ func look(ctx context.Context, client redis.UniversalClient) (Info, error) {
 		return info.read(text)
 	})
 	if isAway(err) && ctx.Err() == nil {
-		info.warn("Redis is away: %v", err)
+		info.warnf("Redis is away: %v", err)
 		err = nil
 	}
 	return info, err
@@ -210,13 +210,13 @@ func (i *Info) read(text string) error {
 		return &versionError{i.Version}
 	}
 	if policy := values["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-		i.warn("maxmemory-policy is %s: a full Redis drops records, and the picture is wrong or filled anew; set noeviction", policy)
+		i.warnf("maxmemory-policy is %s: a full Redis drops records, and the picture is wrong or filled anew; set noeviction", policy)
 	}
 	return nil
 }
 
-// warn adds a sentence; several masters say the same one once.
-func (i *Info) warn(format string, args ...any) {
+// warnf adds a sentence; several masters say the same one once.
+func (i *Info) warnf(format string, args ...any) {
 	if w := fmt.Sprintf(format, args...); !slices.Contains(i.Warnings, w) {
 		i.Warnings = append(i.Warnings, w)
 	}
