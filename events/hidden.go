@@ -1,6 +1,9 @@
 package events
 
-import "strings"
+import (
+	"math/bits"
+	"strings"
+)
 
 // noneHidden refuses a text that has swallowed other parameters.
 //
@@ -118,11 +121,10 @@ const shortestHidden = 8
 
 // byInitial are the parameters that can be told apart in a text, by the first
 // letter of their names.
-var byInitial = func() (table [26][]int) {
+var byInitial = func() (table [26]set) {
 	for place := range parameters {
 		if p := &parameters[place]; p.form != formText || p.telling {
-			initial := p.name[0] - 'A'
-			table[initial] = append(table[initial], place)
+			table[p.name[0]-'A'] |= 1 << place
 		}
 	}
 	return table
@@ -136,11 +138,8 @@ func (r *reading) hides(text string, starts int) bool {
 		if initial >= 26 {
 			continue
 		}
-		for _, place := range byInitial[initial] {
-			if r.there&(1<<place) != 0 {
-				continue
-			}
-			p := &parameters[place]
+		for absent := byInitial[initial] &^ r.there; absent != 0; absent &= absent - 1 {
+			p := &parameters[bits.TrailingZeros64(uint64(absent))]
 			if rest, found := strings.CutPrefix(text[i:], p.name); found && p.opens(rest) {
 				return true
 			}

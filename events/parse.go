@@ -26,7 +26,7 @@ func Parse(e Entry) (Event, error) {
 }
 
 // ParseParams is Parse for the door, which has parsed e.Form already and needs
-// no ID: the event has none.
+// neither ID nor OccurredAt: the event has none.
 func ParseParams(e Entry, params Params) (Event, error) { return parse(e, params, searched) }
 
 // ParseStored is Parse for an entry that comes back from the journal. The door
@@ -45,7 +45,7 @@ type effort uint8
 
 const (
 	searched   effort = 1 << iota // texts are searched for swallowed parameters
-	identified                    // the event gets its ID
+	identified                    // the event gets its ID and its time
 )
 
 func parse(e Entry, params Params, wanted effort) (Event, error) {
@@ -124,10 +124,10 @@ func (e *Event) readTwilio(wanted effort) error {
 	if n, ok := parseNumber(r.value(pSequenceNumber)); ok && !r.recording() {
 		e.SequenceNumber = n
 	}
-	if t, err := time.Parse(TimestampLayout, r.value(pTimestamp)); err == nil {
-		e.OccurredAt = t.UTC()
-	}
 	if wanted&identified != 0 {
+		if t, err := time.Parse(TimestampLayout, r.value(pTimestamp)); err == nil {
+			e.OccurredAt = t.UTC()
+		}
 		e.ID = e.identify(r.value(pRecordingStatus), r.value(pRecordingURL))
 	}
 	return nil

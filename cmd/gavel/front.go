@@ -31,12 +31,11 @@ func startFront(ctx context.Context, address string) (*front, error) {
 	f := &front{Listener: l, ended: make(chan error, 1)}
 	f.show(notYet())
 	f.server = &http.Server{
-		Handler:           f,
-		ReadHeaderTimeout: callback.ReadHeaderTimeout,
-		ReadTimeout:       callback.ReadTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       callback.IdleTimeout,
-		MaxHeaderBytes:    callback.MaxHeaderBytes,
+		Handler:        f,
+		ReadTimeout:    callback.ReadTimeout,
+		WriteTimeout:   writeTimeout,
+		IdleTimeout:    callback.IdleTimeout,
+		MaxHeaderBytes: callback.MaxHeaderBytes,
 	}
 	go func() { f.ended <- f.server.Serve(l) }()
 	return f, nil

@@ -21,9 +21,10 @@ const (
 
 // Journal is where events are kept for good.
 type Journal interface {
-	// Append returns nil once the entry is stored for good. The error wraps
-	// events.ErrUnavailable when the journal is known to be down, or the
-	// context's error when it ended first.
+	// Append returns nil once the entry is stored for good. It gives up by
+	// itself after AppendBudget, so that requests that wait together need one
+	// timer and not one each. The error wraps events.ErrUnavailable when the
+	// journal is known to be down, or the context's error when it ended first.
 	Append(ctx context.Context, conferenceSid string, e events.Entry) error
 }
 
@@ -173,6 +174,8 @@ func (d *Door) putAside(ctx context.Context, letter events.DeadLetter, why *refu
 	if errors.As(why.fault, &fault) {
 		letter.Field, letter.Reason = fault.Field, fault.Reason
 	}
+	ctx, cancel := context.WithTimeout(ctx, AppendBudget)
+	defer cancel()
 	if err := d.cfg.DeadLetters.Put(ctx, letter); err != nil {
 		lost := refuse(http.StatusServiceUnavailable, reasonDeadLetters).because(err)
 		lost.account = letter.AccountSid

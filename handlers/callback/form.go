@@ -52,9 +52,7 @@ func (d *Door) acceptForm(r *http.Request, at *endpoint, arrived time.Time) erro
 		return refuse(http.StatusForbidden, reasonSignature).of(c.account)
 	}
 	d.cfg.Metrics.byKey[key].Inc()
-	ctx, cancel := context.WithTimeout(r.Context(), AppendBudget)
-	defer cancel()
-	return d.acceptGenuine(ctx, &c)
+	return d.acceptGenuine(r.Context(), &c)
 }
 
 // acceptGenuine goes on with what Twilio signed.

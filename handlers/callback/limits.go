@@ -5,8 +5,9 @@ import "time"
 // Limits of the HTTP server that the door stands on. Twilio's proxy sends a
 // callback at once and gives up after 15 s, so who is slower is not Twilio.
 const (
-	ReadHeaderTimeout = 5 * time.Second
-	ReadTimeout       = 10 * time.Second
+	// ReadTimeout is for the header and the body together: one deadline, for
+	// each that is set costs a request as much as finding its account.
+	ReadTimeout = 10 * time.Second
 	// IdleTimeout keeps connections for Twilio's next callback.
 	IdleTimeout = 60 * time.Second
 	// MaxHeaderBytes holds a GET callback, whose parameters are in its first

@@ -80,9 +80,14 @@ type letters struct {
 	mu   sync.Mutex
 	list []events.DeadLetter
 	fail error
+	hang bool // no answer at all
 }
 
-func (l *letters) Put(_ context.Context, d events.DeadLetter) error {
+func (l *letters) Put(ctx context.Context, d events.DeadLetter) error {
+	if l.hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fail != nil {
