@@ -105,6 +105,9 @@ func (e *embedded) options(sync Sync, dir string) *server.Options {
 		MaxPayload:         maxPayload,
 		NoSigs:             true,
 		DontListen:         true,
+		// Nearly every message here has a subject of its own: a cache of matches
+		// only fills and is thrown away.
+		NoSublistCache: true,
 	}
 }
 
