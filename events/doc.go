@@ -6,6 +6,7 @@
 //
 // Reading order: params.go and form.go (names and values as they came),
 // event.go (what they mean), parse.go, parameter.go and hidden.go (the strict
-// form), id.go (identity), speech.go (our own entries), journal.go (how groups
-// of entries travel), cloudevent.go (what subscribers read).
+// form), id.go (identity), own.go, speech.go and action.go (our own entries),
+// asked.go and words.go (what an action keeps and how it reads), journal.go (how
+// groups of entries travel), cloudevent.go (what subscribers read).
 package events

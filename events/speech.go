@@ -6,18 +6,11 @@ import (
 	"time"
 )
 
-// ownPrefix opens the names of Gavel's own events; Twilio's may not use it.
-const ownPrefix = "gavel-"
-
-// Parameters of a speech-dropped entry beside AccountSid and ConferenceSid.
-const (
-	ownEvent           = "Event"
-	ownID              = "Id"
-	ownSequenceNumbers = "SequenceNumbers"
-)
+// ownSequenceNumbers is what a speech-dropped entry tells.
+const ownSequenceNumbers = "SequenceNumbers"
 
 // MaxDroppedRanges bounds the ranges that one speech-dropped entry names, and
-// with them its size: below 12 KiB.
+// with them its size: below 14 KiB.
 const MaxDroppedRanges = 500
 
 // NewSpeechDropped is the entry by which the door tells the journal which
@@ -26,11 +19,6 @@ const MaxDroppedRanges = 500
 // apart from each other, and at most MaxDroppedRanges.
 func NewSpeechDropped(id string, key Key, ranges [][2]int64, at time.Time) Entry {
 	var b strings.Builder
-	b.WriteString(ownEvent + "=" + string(SpeechDropped))
-	b.WriteString("&" + ownID + "=" + id)
-	b.WriteString("&AccountSid=" + key.AccountSid)
-	b.WriteString("&ConferenceSid=" + key.ConferenceSid)
-	b.WriteString("&" + ownSequenceNumbers + "=")
 	for i, r := range ranges {
 		if i > 0 {
 			b.WriteByte(',')
@@ -40,47 +28,21 @@ func NewSpeechDropped(id string, key Key, ranges [][2]int64, at time.Time) Entry
 			b.WriteString("-" + strconv.FormatInt(r[1], 10))
 		}
 	}
-	return Entry{Source: SourceGavel, ReceivedAt: at, Form: b.String()}
+	f := newOwnForm(SpeechDropped, id, key)
+	f.add(ownSequenceNumbers, b.String())
+	return f.entry(at)
 }
 
-// readOwn fills the event from an entry of Gavel's own.
-func (e *Event) readOwn() error {
-	for i := range e.Params {
-		if n := e.Params[i].Name; e.Params[:i].has(n) {
-			return &FormError{Field: unknownField, Reason: "is there twice"}
-		}
+func (e *Event) readSpeechDropped() error {
+	r := ownReader{params: e.Params}
+	e.ID = r.id()
+	e.AccountSid = r.sid(pAccountSid)
+	e.ConferenceSid = r.sid(pConferenceSid)
+	if r.err != nil {
+		return r.err
 	}
-	e.Kind = Kind(e.Params.Get(ownEvent))
-	if e.Kind != SpeechDropped {
-		return &FormError{Field: ownEvent, Reason: "is no event of Gavel's own"}
-	}
-	e.ID = e.Params.Get(ownID)
-	if !isULID(e.ID) {
-		return &FormError{Field: ownID, Reason: "is no ULID"}
-	}
-	var err error
-	if e.AccountSid, err = e.ownSid(pAccountSid); err != nil {
-		return err
-	}
-	if e.ConferenceSid, err = e.ownSid(pConferenceSid); err != nil {
-		return err
-	}
-	_, err = DroppedNumbers(*e)
+	_, err := DroppedNumbers(*e)
 	return err
-}
-
-func (e *Event) ownSid(place int) (string, error) {
-	p := &parameters[place]
-	v := e.Params.Get(p.name)
-	if !IsSid(p.prefix, v) {
-		return "", &FormError{Field: p.name, Reason: "is no SID of its kind"}
-	}
-	return CanonicalSid(v), nil
-}
-
-func (p Params) has(name string) bool {
-	_, ok := p.Lookup(name)
-	return ok
 }
 
 // DroppedNumbers returns the sequence numbers that a SpeechDropped event
@@ -116,19 +78,4 @@ func parseRange(s string) (r [2]int64, ok bool) {
 	}
 	r[1], ok = parseNumber(to)
 	return r, ok && r[0] <= r[1]
-}
-
-// ulidLength is 128 bits in Crockford's base 32.
-const ulidLength = 26
-
-func isULID(s string) bool {
-	if len(s) != ulidLength || s[0] > '7' {
-		return false
-	}
-	for i := range len(s) {
-		if !strings.Contains("0123456789ABCDEFGHJKMNPQRSTVWXYZ", s[i:i+1]) {
-			return false
-		}
-	}
-	return true
 }

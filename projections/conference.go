@@ -3,7 +3,7 @@ package projections
 import "time"
 
 // Bounds of a record, so that its size has one: a conference at every bound is
-// below 4 MiB. Within them order and duplication never show; a conference
+// below 5 MiB. Within them order and duplication never show; a conference
 // beyond one of them says so in Truncated.
 const (
 	// MaxParticipants bounds the legs that were ever in a conference. Twilio
@@ -13,6 +13,9 @@ const (
 	MaxTurns = 64
 	// MaxRecordings bounds the recordings of one conference.
 	MaxRecordings = 250
+	// MaxActions bounds the writes that were asked of Gavel for one conference:
+	// two for each of the 250 legs that Twilio allows at a time. The first stay.
+	MaxActions = 500
 	// MaxRanges bounds the ranges of sequence numbers seen.
 	MaxRanges = 4096
 	// MaxText bounds a free text, in bytes; longer ones are cut.
@@ -40,8 +43,8 @@ func (i Instant) Time() time.Time {
 }
 
 // Conference is what the events told so far say about one conference. It
-// holds nothing of our own clock and no bookkeeping, and is never changed in
-// place once somebody else has it: Fold copies what it touches.
+// holds no bookkeeping and nothing of our own clock but when somebody asked for
+// an action and Twilio answered, and is never changed in place once somebody else has it: Fold copies what it touches.
 type Conference struct {
 	AccountSid    string `json:"account_sid"`
 	ConferenceSid string `json:"conference_sid"`
@@ -69,6 +72,9 @@ type Conference struct {
 	// Recordings are by RecordingSid; those of the deprecated
 	// conference-record-end have none and are by URL.
 	Recordings []*Recording `json:"recordings,omitempty"`
+	// Actions are the writes to Twilio that were asked of Gavel, by ID, which
+	// is the order of asking.
+	Actions []*Action `json:"actions,omitempty"`
 }
 
 // Told is a value with the SequenceNumber of the event that told it: of two,

@@ -8,7 +8,7 @@
 // greatest SequenceNumber, the earliest or latest time, a set sorted by name,
 // or a set of moments sorted by SequenceNumber.
 //
-// Reading order: conference.go (the record), fold.go (how it changes),
-// status.go and why.go (what it says), resource.go (Twilio's JSON), store.go
+// Reading order: conference.go and action.go (the record), fold.go (how
+// it changes), status.go and why.go (what it says), resource.go (Twilio's JSON), store.go
 // (where it is kept).
 package projections

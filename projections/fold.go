@@ -50,6 +50,8 @@ func (d *draft) tell() (fresh bool, err error) {
 	switch {
 	case d.e.Kind == events.SpeechDropped:
 		return d.tellSpeechDropped()
+	case d.e.Kind == events.ActionIntent || d.e.Kind == events.ActionOutcome:
+		return d.tellAction()
 	case d.e.Kind == events.ConferenceRecordEnd:
 		return d.tellRecordEnd()
 	case d.e.Kind.Recording() && d.e.SequenceNumber == events.NoSequence:

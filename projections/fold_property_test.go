@@ -147,6 +147,8 @@ func wildConference(t *rapid.T) []events.Event {
 // identity is what the ground floor makes ids of.
 func identity(e *events.Event) string {
 	switch {
+	case e.Kind == events.ActionIntent, e.Kind == events.ActionOutcome:
+		return e.ID
 	case e.Kind == events.ConferenceRecordEnd:
 		return e.Params.Get("RecordingUrl")
 	case e.SequenceNumber == events.NoSequence:
@@ -165,6 +167,8 @@ func wildEvent(r *rand.Rand, seq int64) events.Event {
 		Params:         events.Params{{Name: "FriendlyName", Value: "room " + strconv.Itoa(r.IntN(2))}},
 	}
 	switch r.IntN(12) {
+	case 2:
+		return wildAction(r)
 	case 0:
 		return wildRecording(r, e)
 	case 1:
@@ -189,6 +193,27 @@ func wildRecording(r *rand.Rand, e events.Event) events.Event {
 		{Name: "RecordingStatus", Value: status},
 		{Name: "RecordingStartTime", Value: e.OccurredAt.UTC().Format(time.RFC1123Z)},
 		{Name: "RecordingDuration", Value: strconv.Itoa(r.IntN(100))},
+	}
+	return e
+}
+
+// wildAction is the intent or the outcome of one of twenty actions.
+func wildAction(r *rand.Rand) events.Event {
+	n := r.IntN(20)
+	a := events.Action{
+		ID: fmt.Sprintf("01J000000000000000000000%02d", n), Do: []events.Do{events.DoEnd, events.DoKick}[n%2],
+		AccountSid: account, ConferenceSid: conference, CallSid: call(n % 5), Asked: "Status=completed",
+		Actor: events.Actor{Sid: "SK" + account[2:], Name: fmt.Sprint("actor ", n)}, At: time.Unix(1_790_000_000+int64(n*9), 0),
+	}
+	entry := events.NewIntent(a)
+	if r.IntN(2) == 0 {
+		result := []events.Result{events.Done, events.Failed, events.Unknown}[n%3]
+		entry = events.NewOutcome(a, events.Outcome{Result: result, Status: 100 * n % 500, At: a.At.Add(time.Second)})
+	}
+	entry.ReceivedAt = time.Unix(1_800_000_000, int64(r.IntN(1e9)))
+	e, err := events.Parse(entry)
+	if err != nil {
+		panic(err)
 	}
 	return e
 }

@@ -3,7 +3,10 @@ package projections
 import (
 	"cmp"
 	"reflect"
+	"slices"
 	"strings"
+
+	"gavel/events"
 )
 
 // Every choice between two values in a record is made by one of these total
@@ -44,6 +47,21 @@ func compareFlags(a, b Flags) int {
 		compareBools(a.EndConferenceOnExit, b.EndConferenceOnExit),
 		compareBools(a.StartConferenceOnEnter, b.StartConferenceOnEnter),
 	)
+}
+
+// compareOutcomes puts behind what says more: that it was done, that it was
+// refused, that nobody knows.
+func compareOutcomes(a, b Outcome) int {
+	return cmp.Or(
+		cmp.Compare(certainty(a.Result), certainty(b.Result)),
+		cmp.Compare(a.At, b.At),
+		cmp.Compare(a.Status, b.Status),
+		cmp.Compare(a.Code, b.Code),
+	)
+}
+
+func certainty(r events.Result) int {
+	return slices.Index([]events.Result{events.Unknown, events.Failed, events.Done}, r)
 }
 
 // compareRecordings orders by SID, and by URL only where there is no SID: the

@@ -80,14 +80,13 @@ type Writer interface {
 	Check(ctx context.Context, lane int, floor uint64) error
 	// Load returns the records of keys, in their order. Keys are of this lane.
 	Load(ctx context.Context, lane int, keys []events.Key) ([]Stored, error)
-	// Save writes the records of one batch by compare-and-set on epoch and
-	// version. On ErrConflict or ErrLost a part of the batch may have been
+	// Save writes the records of one batch, each with its indexes, by
+	// compare-and-set on epoch and version. On ErrConflict or ErrLost a part of the batch may have been
 	// written; writing it again is harmless.
 	Save(ctx context.Context, lane int, writes []Write) error
-	// Index brings the indexes of the records of the last Save up to date and
-	// notes that everything up to applied was worked. It comes after Save and
-	// before the news, and repeating it is harmless.
-	Index(ctx context.Context, lane int, applied events.Position, writes []Write) error
+	// NoteApplied notes that everything up to applied was worked. It comes
+	// after Save and before the news, and repeating it is harmless.
+	NoteApplied(ctx context.Context, lane int, applied events.Position) error
 	// Build begins a new key space for the lane, unseen by readers until its
 	// Commit.
 	Build(ctx context.Context, lane int) (Build, error)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oklog/ulid/v2"
 	"golang.org/x/tools/txtar"
 
 	"gavel/events"
@@ -93,20 +94,21 @@ func call(n int) string      { return fmt.Sprintf("CA%032x", n) }
 func recording(n int) string { return fmt.Sprintf("RE%032x", n) }
 
 // parseLine reads "3 09:00:12 participant-hold CA1 Hold=true label=agent".
-// Flags not named are false; a recording's line has "-" for its number.
+// Flags not named are false; a recording's line has "-" for its number, an
+// action's "kate" or who else asked for it.
 func parseLine(t *testing.T, line string) events.Event {
 	t.Helper()
 	words := strings.Fields(line)
+	if _, err := strconv.Atoi(words[0]); err != nil && words[0] != "-" {
+		return parseAction(t, words)
+	}
 	e := events.Event{
 		AccountSid: account, ConferenceSid: conference,
 		SequenceNumber: events.NoSequence, Kind: events.Kind(words[2]),
 		Params: events.Params{{Name: "FriendlyName", Value: "room"}},
 	}
-	at, err := time.Parse(time.TimeOnly, words[1])
-	if err != nil {
-		t.Fatalf("%q: %v", line, err)
-	}
-	e.OccurredAt = time.Date(2026, 8, 3, at.Hour(), at.Minute(), at.Second(), 0, time.UTC)
+	var err error
+	e.OccurredAt = parseClock(t, words[1])
 	if words[0] != "-" {
 		if e.SequenceNumber, err = strconv.ParseInt(words[0], 10, 64); err != nil {
 			t.Fatalf("%q: %v", line, err)
@@ -117,6 +119,46 @@ func parseLine(t *testing.T, line string) events.Event {
 	}
 	if strings.HasPrefix(words[2], "participant-") {
 		fillFlags(&e)
+	}
+	return e
+}
+
+func parseClock(t *testing.T, s string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.TimeOnly, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Date(2026, 8, 3, at.Hour(), at.Minute(), at.Second(), 0, time.UTC)
+}
+
+// parseAction reads "kate 09:00:12 kick CA1" and, of the same action,
+// "kate 09:00:12 kick CA1 done 204" or "kate 09:00:12 end failed 404/20404".
+func parseAction(t *testing.T, words []string) events.Event {
+	t.Helper()
+	a := events.Action{
+		AccountSid: account, ConferenceSid: conference, Do: events.Do(words[2]),
+		Actor: events.Actor{Sid: "SK" + account[2:], Name: words[0]}, At: parseClock(t, words[1]),
+	}
+	a.ID = ulid.MustNew(ulid.Timestamp(a.At), strings.NewReader(words[0]+"0123456789")).String()
+	var answer []string
+	for i, word := range words[3:] {
+		if !strings.HasPrefix(word, "CA") {
+			answer = words[3+i:]
+			break
+		}
+		a.CallSid = call(number(t, word[2:]))
+	}
+	entry := events.NewIntent(a)
+	if len(answer) > 0 {
+		o := events.Outcome{Result: events.Result(answer[0]), At: a.At.Add(time.Second)}
+		status, code, _ := strings.Cut(strings.Join(answer[1:], ""), "/")
+		o.Status, o.Code = number(t, "0"+status), number(t, "0"+code)
+		entry = events.NewOutcome(a, o)
+	}
+	e, err := events.Parse(entry)
+	if err != nil {
+		t.Fatalf("%v: %v", words, err)
 	}
 	return e
 }
@@ -194,6 +236,13 @@ func retell(t *testing.T, told []events.Event) string {
 	fmt.Fprintf(&b, "live: %d\n", len(c.Live()))
 	for _, r := range c.Recordings {
 		fmt.Fprintf(&b, "recording: %s, %ds\n", r.Status(), r.Duration)
+	}
+	for _, a := range c.Actions {
+		fmt.Fprintf(&b, "%s %s", clock(a.At), a.Words())
+		if a.Outcome != nil {
+			fmt.Fprintf(&b, ". %s", a.Outcome.Words())
+		}
+		b.WriteByte('\n')
 	}
 	if gaps := c.Gaps(); len(gaps) > 0 {
 		fmt.Fprintf(&b, "gaps: %v\n", gaps)

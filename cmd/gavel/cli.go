@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/alecthomas/kong"
+
+	"gavel/internal/twilio"
 )
 
 // cli is the command tree.
@@ -16,11 +18,13 @@ type cli struct {
 
 	Serve       serveCommand       `cmd:"" help:"Receive callbacks and answer questions about conferences."`
 	Demo        demoCommand        `cmd:"" help:"Everything in one process, with a stand-in Twilio and its call floor."`
+	Twilio      twilioCommand      `cmd:"" help:"The stand-in Twilio, as a server of its own."`
 	Send        sendCommand        `cmd:"" help:"Sign and send a callback, as Twilio would."`
 	Tail        tailCommand        `cmd:"" help:"Show events as they come."`
 	Conferences conferencesCommand `cmd:"" help:"Ask about conferences."`
 	Keys        keysCommand        `cmd:"" help:"Make, list and revoke API keys."`
 	Rebuild     rebuildCommand     `cmd:"" help:"Fill the picture from the journal anew, and switch over."`
+	Doctor      doctorCommand      `cmd:"" help:"Look for what is wrong, and say what to do."`
 	Version     versionCommand     `cmd:"" help:"Print versions."`
 
 	terminal terminal
@@ -100,8 +104,12 @@ func (c *cli) BeforeResolve(command *kong.Context) error {
 	if command.Command() == "version" {
 		return nil
 	}
-	if err := c.readFile(c.configPath(command)); err != nil {
+	if command.Command() == "twilio" {
+		c.file = &settingsFile{} // the settings of Gavel are none of the stand-in's
+	} else if file, err := readFile(c.configPath(command)); err != nil {
 		return usageError{err}
+	} else {
+		c.file = file
 	}
 	command.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		for _, name := range flag.Envs {
@@ -134,19 +142,29 @@ func (c *cli) configPath(command *kong.Context) string {
 // defaultFile is read when no other file is named, if it is there.
 const defaultFile = "gavel.yaml"
 
-func (c *cli) readFile(path string) error {
-	c.file = &settingsFile{}
+func readFile(path string) (*settingsFile, error) {
 	optional := path == ""
 	if optional {
 		path = defaultFile
 	}
 	text, err := os.ReadFile(path)
 	if optional && errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return &settingsFile{}, nil
 	}
 	if err != nil {
-		return fmt.Errorf("read settings: %w", err)
+		return nil, fmt.Errorf("read settings: %w", err)
 	}
-	c.file, err = parseSettings(path, text)
-	return err
+	return parseSettings(path, text)
+}
+
+// rereadAccounts reads the accounts of the settings anew. A file that was there
+// at the start has to be there again.
+func (c *cli) rereadAccounts() ([]twilio.Account, error) {
+	file, err := readFile(c.file.path)
+	if err != nil {
+		return nil, err
+	}
+	s := &secrets{lookup: c.terminal.lookup}
+	all := accounts(file, s)
+	return all, errors.Join(s.faults...)
 }

@@ -52,8 +52,8 @@ func golden(t *testing.T, name, got string) {
 func TestEveryCommandExplainsItself(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
-		"", "serve", "demo", "send", "tail", "conferences list", "conferences get", "conferences timeline",
-		"keys create", "keys list", "keys revoke", "rebuild", "version",
+		"", "serve", "demo", "twilio", "send", "tail", "conferences list", "conferences get", "conferences timeline",
+		"keys create", "keys list", "keys revoke", "rebuild", "doctor", "version",
 	} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gavel/handlers/callback"
 	"gavel/internal/keys"
 	"gavel/internal/twilio/twiliofake"
 )
@@ -22,20 +21,15 @@ import (
 // demoCommand is serve with a stand-in Twilio calling it.
 type demoCommand struct {
 	serverFlags
-	LogLevel   slog.Level    `default:"warn" env:"GAVEL_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error (default ${default})."`
-	LogFormat  string        `default:"text" enum:"text,json" env:"GAVEL_LOG_FORMAT" placeholder:"text|json" help:"How log lines look (default ${default})."`
-	For        time.Duration `placeholder:"DURATION" help:"Stop after this long (default: until Ctrl-C)."`
-	Pace       float64       `name:"rate" default:"20" placeholder:"N" help:"Conferences a minute (default ${default})."`
-	Seed       uint64        `default:"7" placeholder:"N" help:"Another seed plays other calls (default ${default})."`
-	Duplicates float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that come twice, 0 to 1."`
-	Reorder    float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that later ones overtake, 0 to 1."`
-	Lose       float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that never come, 0 to 1."`
-	Delay      time.Duration `default:"0s" placeholder:"DURATION" help:"Callbacks come up to this much late."`
+	LogLevel  slog.Level    `default:"warn" env:"GAVEL_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error (default ${default})."`
+	LogFormat string        `default:"text" enum:"text,json" env:"GAVEL_LOG_FORMAT" placeholder:"text|json" help:"How log lines look (default ${default})."`
+	For       time.Duration `placeholder:"DURATION" help:"Stop after this long (default: until Ctrl-C)."`
+	floorFlags
 }
 
 // Help is the longer help text.
 func (demoCommand) Help() string {
-	return `It takes the flags of serve and needs none of them. A call floor plays conferences that end for all of Twilio's five reasons; the terminal shows events as they come and, at the end, why each conference ended and by whom.
+	return `It takes the flags of serve and needs none of them; --twilio-api is the stand-in's own. A call floor plays conferences that end for all of Twilio's five reasons; the terminal shows events as they come and, at the end, why each conference ended and by whom.
 
 Example:
   gavel demo --for 1m --duplicates 0.1 --reorder 0.1`
@@ -61,6 +55,12 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 		c.DataDir = folder
 	}
 	c.Listen = freeAddress(ctx, c.Listen, t.out)
+	standIn, err := startFront(ctx, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, standIn.stop(context.WithoutCancel(ctx))) }()
+	c.TwilioAPI = "http://" + standIn.Addr().String()
 	settings, err := c.config(root.file, orDemoAccount(root.file, t.lookup))
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 		return err
 	}
 	a.banner(t.out)
-	show := &show{demoCommand: c, app: a, out: t.out, palette: paletteFor(t.out, t.lookup)}
+	show := &show{demoCommand: c, app: a, rest: standIn, out: t.out, palette: paletteFor(t.out, t.lookup)}
 	playing, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.work("demo", func(ctx context.Context) error {
@@ -82,23 +82,12 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 }
 
 func (c *demoCommand) check() error {
-	var faults []error
-	for flag, share := range map[string]float64{"--duplicates": c.Duplicates, "--reorder": c.Reorder, "--lose": c.Lose} {
-		if share < 0 || share > 1 {
-			faults = append(faults, fmt.Errorf("%s: %v is not 0 to 1", flag, share))
-		}
+	err := c.floorFlags.check()
+	if c.For < 0 {
+		err = errors.Join(err, errors.New("--for: is negative"))
 	}
-	if c.Pace <= 0 || c.Pace > maxPace {
-		faults = append(faults, fmt.Errorf("--rate: %v is not above 0 and up to %v", c.Pace, float64(maxPace)))
-	}
-	if c.For < 0 || c.Delay < 0 {
-		faults = append(faults, errors.New("--for, --delay: are negative"))
-	}
-	return errors.Join(faults...)
+	return err
 }
-
-// maxPace is about what one terminal line a millisecond comes to.
-const maxPace = 6000
 
 // freeAddress returns the address, or one of the same host with a free port
 // where it is taken: a demo that only says "port in use" shows nothing.
@@ -141,6 +130,7 @@ func orDemoAccount(file *settingsFile, lookup func(string) (string, bool)) func(
 type show struct {
 	*demoCommand
 	app     *app
+	rest    *front // of the stand-in
 	out     io.Writer
 	palette palette
 	client  *client
@@ -212,22 +202,17 @@ func (s *show) startTail(ctx context.Context) tail {
 	return t
 }
 
-// floor is the stand-in, pointed at the door.
+// floor is the stand-in, pointed at the door; its REST API is where Gavel's
+// writes go.
 func (s *show) floor() *twiliofake.Twilio {
 	account := s.app.config.Accounts[0]
-	door := s.app.PublicURL
-	return twiliofake.New(twiliofake.Config{
-		AccountSid: account.Sid,
-		AuthToken:  account.Tokens.Current.Reveal(),
-		Status:     twiliofake.Subscription{URL: door + callback.ConferencePath + "#rc=5&rp=all"},
-		Recording:  twiliofake.Subscription{URL: door + callback.RecordingPath + "#rc=5&rp=all"},
-		Rate:       s.Pace,
-		Seed:       s.Seed,
-		Faults: twiliofake.Faults{
-			Lose: s.Lose, Duplicate: s.Duplicates, Reorder: s.Reorder, Delay: s.Delay,
-		},
-		Logger: s.app.log.With("component", "twiliofake"),
-	})
+	config := s.calling(s.app.PublicURL)
+	config.AccountSid, config.AuthToken = account.Sid, account.Tokens.Current.Reveal()
+	config.APIKeys = map[string]string{account.APIKey.Sid: account.APIKey.Secret.Reveal()}
+	config.Logger = s.app.log.With("component", "twiliofake")
+	floor := twiliofake.New(config)
+	s.rest.show(floor.Handler())
+	return floor
 }
 
 func (s *show) run(ctx context.Context, floor *twiliofake.Twilio) error {

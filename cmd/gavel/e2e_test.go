@@ -52,8 +52,10 @@ type house struct {
 	dataDir string
 	// stop asks it to end, as SIGTERM does, and returns the exit code.
 	stop func() int
-	// kill ends it at once; nil where it runs in this process.
-	kill func()
+	// kill ends it at once, hangUp sends SIGHUP and log is what it wrote to
+	// standard error; nil where it runs in this process.
+	kill, hangUp func()
+	log          func() string
 }
 
 // serveArgs are the flags of a Gavel that is reached by nobody else.
@@ -103,6 +105,8 @@ func openProcess(t *testing.T, dataDir string, more ...string) *house {
 		t.Fatal(err)
 	}
 	h := &house{t: t, dataDir: dataDir}
+	h.log = log.String
+	h.hangUp = func() { _ = command.Process.Signal(syscall.SIGHUP) }
 	signalled := func(signal os.Signal) int {
 		_ = command.Process.Signal(signal)
 		_ = command.Wait()

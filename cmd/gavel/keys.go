@@ -23,15 +23,17 @@ type keysCommand struct {
 type keysCreate struct {
 	clientFlags
 	Name     string   `arg:"" help:"What the key is for."`
-	Accounts []string `name:"account" placeholder:"SID" help:"AccountSids it may see (default all)."`
+	Role     string   `default:"viewer" enum:"viewer,operator,admin" placeholder:"viewer|operator|admin" help:"What it may do (default ${default})."`
+	Accounts []string `name:"account" placeholder:"SID" help:"AccountSids it is for (default all)."`
 }
 
 // Help is the longer help text.
 func (keysCreate) Help() string {
-	return `The key opens /v1 and the Twilio-shaped REST API. Its secret is kept hashed and cannot be shown again.
+	return `The key opens /v1 and the Twilio-shaped REST API. A viewer reads; an operator also writes to Twilio through that API; an admin, who is always for all accounts, also manages keys and rebuilds. The secret is kept hashed and cannot be shown again.
 
-Example:
-  gavel keys create wallboard --account AC0123456789abcdef0123456789abcdef`
+Examples:
+  gavel keys create wallboard --account AC0123456789abcdef0123456789abcdef
+  gavel keys create kate --role operator`
 }
 
 // Run makes the key.
@@ -42,8 +44,9 @@ func (c *keysCreate) Run(ctx context.Context, t *terminal) error {
 	}
 	question := struct {
 		Name     string   `json:"name"`
+		Role     string   `json:"role"`
 		Accounts []string `json:"accounts,omitempty"`
-	}{c.Name, c.Accounts}
+	}{c.Name, c.Role, c.Accounts}
 	var made api.NewKey
 	if err := asker.ask(ctx, http.MethodPost, "keys", nil, question, &made); err != nil {
 		return err
@@ -78,9 +81,9 @@ func (c *keysList) Run(ctx context.Context, t *terminal) error {
 		return writeJSON(t.out, all.Keys)
 	}
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SID\tCREATED\tACCOUNTS\tNAME")
+	fmt.Fprintln(table, "SID\tCREATED\tROLE\tACCOUNTS\tNAME")
 	for _, key := range all.Keys {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", key.Sid, key.Created.Local().Format(time.DateTime),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", key.Sid, key.Created.Local().Format(time.DateTime), key.Role,
 			firstOf(strings.Join(key.Accounts, ","), "all"), printable(key.Name))
 	}
 	return table.Flush()

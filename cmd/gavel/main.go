@@ -3,7 +3,7 @@
 //
 // Reading order: main.go, cli.go (the commands), config.go and file.go (the
 // settings), wire.go (what a process is made of), lifecycle.go and run.go (how
-// it starts and stops); then one file for each command.
+// it starts and stops), reload.go; then one file for each command.
 package main
 
 import (
@@ -20,6 +20,14 @@ func main() {
 	// ends at once, however long the drain would take.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv}))
+}
+
+// hangups are the signals that ask for the accounts to be read again. Without
+// it they would end the process; after stop they do.
+func hangups() (signals <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1) // one that waits stands for those that follow
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
 }
 
 // terminal is what a command reads and writes besides its flags.

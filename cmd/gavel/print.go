@@ -85,6 +85,9 @@ func card(w io.Writer, r api.Record) error {
 	for _, rec := range r.Recordings {
 		fmt.Fprintf(out, "\n  recording\t%s\n    %s\n", firstOf(rec.Sid, rec.URL), recordingLine(rec))
 	}
+	for _, a := range r.Actions {
+		fmt.Fprintf(out, "\n  %s\t%s\n    %s\n", a.Do, moment(a.AskedAt), printable(a.Words))
+	}
 	return out.Flush()
 }
 

@@ -16,7 +16,7 @@ type serveCommand struct {
 
 // Help is the longer help text.
 func (serveCommand) Help() string {
-	return `With TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN set it needs no other setting. It prints where things are and the TwiML to paste. Settings that are no flag are in gavel.yaml.
+	return `With TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN set it needs no other setting. It prints where things are and the TwiML to paste. Settings that are no flag are in gavel.yaml. SIGHUP reads its accounts again.
 
 Example:
   gavel serve --public-url https://gavel.example.com --listen :8080`
@@ -29,10 +29,13 @@ func (c *serveCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 		return err
 	}
 	tuneGC(t.lookup)
+	signals, stop := hangups()
+	defer stop()
 	a, err := start(ctx, config, c.logger(t.err))
 	if err != nil {
 		return err
 	}
+	a.rereadOn(signals, root.rereadAccounts)
 	a.banner(t.out)
 	a.announceReady(t.out)
 	return a.until(ctx)

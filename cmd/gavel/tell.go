@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"gavel/events"
 )
 
 // told is what the terminal shows of a CloudEvent.
@@ -23,6 +26,10 @@ type told struct {
 		ReasonParticipantLeft                       string
 		ReasonAnnouncementFailed                    string
 		RecordingDuration                           string
+		Do                                          events.Do
+		Asked, ActorSid, ActorName                  string
+		Result                                      events.Result
+		Status, Code                                string
 		Late                                        bool `json:"late"`
 		Conference                                  struct {
 			FriendlyName string `json:"friendly_name"`
@@ -59,7 +66,7 @@ func (e *told) who() string {
 
 // detail is what else is worth a word.
 func (e *told) detail() string {
-	words := firstOf(e.Data.ReasonConferenceEnded, e.Data.ReasonParticipantLeft, e.Data.ReasonAnnouncementFailed)
+	words := firstOf(e.Data.ReasonConferenceEnded, e.Data.ReasonParticipantLeft, e.Data.ReasonAnnouncementFailed, e.action())
 	if e.Data.RecordingDuration != "" {
 		words = e.Data.RecordingDuration + " s"
 	}
@@ -67,6 +74,22 @@ func (e *told) detail() string {
 		words = strings.TrimSpace(words + " (late)")
 	}
 	return printable(words)
+}
+
+// action says who asked Twilio for what, or what it answered; empty for what is
+// neither.
+func (e *told) action() string {
+	switch events.Kind(e.event()) {
+	case events.ActionIntent:
+		actor := events.Actor{Sid: shortSid(e.Data.ActorSid), Name: e.Data.ActorName}
+		return events.Action{Do: e.Data.Do, Asked: e.Data.Asked, Actor: actor}.Words()
+	case events.ActionOutcome:
+		o := events.Outcome{Result: e.Data.Result}
+		o.Status, _ = strconv.Atoi(e.Data.Status)
+		o.Code, _ = strconv.Atoi(e.Data.Code)
+		return o.Words()
+	}
+	return ""
 }
 
 // line is the event in one line: when, where, what, who, why.
@@ -138,13 +161,16 @@ func (p palette) paint(code, s string) string {
 
 func (p palette) dim(s string) string { return p.paint("2", s) }
 
-// event colours beginnings green, ends red, what went wrong yellow.
+// event colours beginnings green, ends red, what went wrong yellow, what was
+// asked of Gavel cyan.
 func (p palette) event(padded string) string {
 	switch name := strings.TrimSpace(padded); {
 	case name == "conference-start", name == "participant-join":
 		return p.paint("32", padded)
 	case name == "conference-end":
 		return p.paint("31", padded)
+	case strings.HasPrefix(name, "gavel-"):
+		return p.paint("36", padded)
 	case strings.HasSuffix(name, "-fail"), strings.HasSuffix(name, "-absent"):
 		return p.paint("33", padded)
 	}

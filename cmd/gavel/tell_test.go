@@ -33,11 +33,21 @@ const toldEnd = `{"type":"gavel.conference-end.v1","time":"2026-08-03T12:01:05Z"
 const toldRecording = `{"type":"gavel.recording-completed.v1","time":"2026-08-03T12:02:05Z",` +
 	`"data":{"ConferenceSid":"CF0123456789abcdef0123456789abcdef","RecordingDuration":"60","late":false,"conference":{"friendly_name":"support-103"}}}`
 
+const toldIntent = `{"type":"gavel.gavel-intent.v1","time":"2026-08-03T12:01:03Z",` +
+	`"data":{"Event":"gavel-intent","ConferenceSid":"CF0123456789abcdef0123456789abcdef","CallSid":"CA0123456789abcdef0123456789abcdef",` +
+	`"Do":"update-participant","Asked":"Muted=true","ActorSid":"SK0123456789abcdef0123456789abcdef","ActorName":"kate",` +
+	`"late":false,"conference":{"friendly_name":"support-103"}}}`
+
+const toldOutcome = `{"type":"gavel.gavel-outcome.v1","time":"2026-08-03T12:01:04Z",` +
+	`"data":{"Event":"gavel-outcome","ConferenceSid":"CF0123456789abcdef0123456789abcdef","Do":"end",` +
+	`"ActorSid":"SK0123456789abcdef0123456789abcdef","Result":"failed","Status":"404","Code":"20404",` +
+	`"late":false,"conference":{"friendly_name":"support-103"}}}`
+
 func TestEventsAreOneTidyLine(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	line := eventLines(&out, palette{})
-	for _, event := range []string{toldJoin, toldEnd, toldRecording} {
+	for _, event := range []string{toldJoin, toldIntent, toldOutcome, toldEnd, toldRecording} {
 		if err := line([]byte(event)); err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +71,7 @@ func TestOnlyATerminalGetsColour(t *testing.T) {
 
 // What callers chose as names must not steer the terminal.
 func FuzzEventLine(f *testing.F) {
-	for _, event := range []string{toldJoin, toldEnd, toldRecording} {
+	for _, event := range []string{toldJoin, toldEnd, toldRecording, toldIntent, toldOutcome} {
 		f.Add([]byte(event))
 	}
 	f.Fuzz(func(t *testing.T, event []byte) {
@@ -121,6 +131,7 @@ func TestAConferencesCard(t *testing.T) {
 		}},
 		Recordings: []api.Recording{{Sid: "RE0123456789abcdef0123456789abcdef", Status: "completed", Seconds: &length}},
 		Gaps:       [][2]int64{{3, 3}, {5, 9}},
+		Actions:    []api.Action{{Do: "kick", AskedAt: at(-time.Hour), Words: "kate (SK0123456789abcdef0123456789abcdef) asked Twilio to remove a participant; no outcome is known"}},
 	}
 	var out bytes.Buffer
 	if err := card(&out, record); err != nil {
@@ -132,7 +143,7 @@ func TestAConferencesCard(t *testing.T) {
 func TestATimelineIsAList(t *testing.T) {
 	t.Parallel()
 	body := api.TimelineBody{Conference: sampleConferences()[0], Truncated: true}
-	for _, event := range []string{toldJoin, toldEnd, toldRecording} {
+	for _, event := range []string{toldJoin, toldIntent, toldOutcome, toldEnd, toldRecording} {
 		body.Facts = append(body.Facts, api.Fact{Event: json.RawMessage(event)})
 	}
 	var out bytes.Buffer

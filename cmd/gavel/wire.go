@@ -37,6 +37,7 @@ type app struct {
 	public   *front
 	admin    *front // the same as public unless there is an --admin-listen
 	accounts *twilio.Accounts
+	twilio   *twilio.Client
 	bus      *bus.Bus
 	store    projections.Store
 	keys     *keys.Keys
@@ -51,10 +52,11 @@ type app struct {
 // is stopped again.
 func start(ctx context.Context, c config, log *slog.Logger) (*app, error) {
 	a := &app{
-		config: c,
-		log:    log,
-		life:   lifecycle{log: log},
-		failed: make(chan error, 1),
+		config:   c,
+		log:      log,
+		life:     lifecycle{log: log},
+		failed:   make(chan error, 1),
+		accounts: new(twilio.Accounts),
 	}
 	if err := a.wire(ctx); err != nil {
 		return nil, errors.Join(err, a.life.stop(ctx))
@@ -75,6 +77,7 @@ func (a *app) wire(ctx context.Context) error {
 		a.openKeys,
 		a.openProjector,
 		a.openDoor,
+		a.openTwilio,
 		a.openReaders,
 	} {
 		if err := step(ctx); err != nil {
@@ -219,7 +222,7 @@ func (a *app) openStore(ctx context.Context) (err error) {
 // key for the command line.
 func (a *app) openKeys(ctx context.Context) (err error) {
 	if len(a.Accounts) > 0 {
-		if a.accounts, err = twilio.NewAccounts(a.config.Accounts); err != nil {
+		if err := a.accounts.Replace(a.config.Accounts); err != nil {
 			return err
 		}
 	}
@@ -243,11 +246,8 @@ func (a *app) openKeys(ctx context.Context) (err error) {
 
 func (a *app) keyFile() string { return filepath.Join(a.DataDir, keyFileName) }
 
-// tokensOf are the tokens with which an account may read its own conferences.
+// tokensOf are the tokens with which an account may come as itself.
 func (a *app) tokensOf(accountSid string) []string {
-	if a.accounts == nil {
-		return nil
-	}
 	account, ok := a.accounts.Lookup(accountSid)
 	if !ok {
 		return nil
@@ -300,7 +300,21 @@ func (a *app) openDoor(context.Context) (err error) {
 	return nil
 }
 
-// openReaders makes what answers questions.
+// openTwilio makes what asks Twilio in the accounts' names.
+func (a *app) openTwilio(context.Context) error {
+	if !a.Roles.has(roleServe) {
+		return nil
+	}
+	a.twilio = twilio.NewClient(twilio.ClientConfig{
+		Base:     a.TwilioAPI,
+		Accounts: a.accounts,
+		Metrics:  twilio.NewClientMetrics(a.metrics),
+	})
+	a.life.onStop("calls to Twilio", func(context.Context) error { a.twilio.Close(); return nil })
+	return nil
+}
+
+// openReaders makes what answers questions, and hands writes to Twilio.
 func (a *app) openReaders(context.Context) error {
 	if !a.Roles.has(roleServe) {
 		return nil
@@ -308,6 +322,9 @@ func (a *app) openReaders(context.Context) error {
 	a.rest = rest.New(rest.Config{
 		Reader:  a.store,
 		Auth:    a.keys,
+		Journal: a.bus.Journal(),
+		Twilio:  a.twilio,
+		Now:     time.Now,
 		Log:     a.log.With("component", "rest"),
 		Metrics: rest.NewMetrics(a.metrics),
 	})

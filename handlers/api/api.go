@@ -27,7 +27,7 @@ type Authenticator interface {
 
 // Keys are the API keys.
 type Keys interface {
-	Create(ctx context.Context, name string, accounts []string) (keys.Key, string, error)
+	Create(ctx context.Context, name string, role keys.Role, accounts []string) (keys.Key, string, error)
 	List() []keys.Key
 	Revoke(ctx context.Context, sid string) error
 }

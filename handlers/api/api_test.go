@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gavel/handlers/api"
+	"gavel/internal/keys"
 	"gavel/projections"
 )
 
@@ -30,7 +31,7 @@ func TestKeysAreCreatedShownOnceAndRevoked(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.body), &made); err != nil || a.status != http.StatusCreated {
 		t.Fatalf("%d %s: %v", a.status, a.body, err)
 	}
-	if made.Name != "board" || !slices.Equal(made.Accounts, []string{account}) {
+	if made.Name != "board" || made.Role != keys.Viewer || !slices.Equal(made.Accounts, []string{account}) {
 		t.Errorf("made %+v", made.Key)
 	}
 	board := credentials{made.Sid, made.Secret}
@@ -55,17 +56,17 @@ func TestKeysAreCreatedShownOnceAndRevoked(t *testing.T) {
 func TestKeysThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	for _, body := range []string{`{}`, `{"name":""}`, `{"name":"x","accounts":["CF"]}`, `{"name":"x","admin":true}`, `[]`, `{`} {
+	for _, body := range []string{`{}`, `{"name":""}`, `{"name":"x","accounts":["CF"]}`, `{"name":"x","admin":true}`, `{"name":"x","role":"owner"}`, `{"name":"x","role":"admin","accounts":["` + account + `"]}`, `[]`, `{`} {
 		if a := s.as(s.all, http.MethodPost, "keys", body); a.status != 422 && a.status != 400 {
 			t.Errorf("%s: %d %s", body, a.status, a.body)
 		}
 	}
 }
 
-func TestOnlyAKeyForAllManagesKeys(t *testing.T) {
+func TestOnlyAnAdminManagesKeys(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	for _, who := range []credentials{s.key(account), {account, token}} {
+	for _, who := range []credentials{s.key(), s.key(account), s.keyOf(keys.Operator), {account, token}} {
 		for _, c := range [][3]string{
 			{http.MethodGet, "keys", ""}, {http.MethodPost, "keys", `{"name":"mine"}`}, {http.MethodDelete, "keys/" + s.all.user, ""},
 		} {
@@ -75,7 +76,15 @@ func TestOnlyAKeyForAllManagesKeys(t *testing.T) {
 		}
 	}
 	if a := s.get("version"); a.status != http.StatusOK {
-		t.Errorf("the key for all: %d", a.status)
+		t.Errorf("the admin's key: %d", a.status)
+	}
+	a := s.as(s.all, http.MethodPost, "keys", `{"name":"second","role":"admin"}`)
+	var second api.NewKey
+	if err := json.Unmarshal([]byte(a.body), &second); err != nil || second.Role != keys.Admin {
+		t.Fatalf("%d %s: %v", a.status, a.body, err)
+	}
+	if a := s.as(credentials{second.Sid, second.Secret}, http.MethodGet, "keys", ""); a.status != http.StatusOK {
+		t.Errorf("a second admin: %d %s", a.status, a.body)
 	}
 }
 

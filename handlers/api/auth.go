@@ -49,10 +49,10 @@ func credentials(r *http.Request) (user, password string) {
 	return user, password
 }
 
-// forAll refuses who may not see all accounts: what it guards touches all.
-func forAll(ctx context.Context) error {
-	if !identity(ctx).All() {
-		return huma.Error403Forbidden("this takes an API key for all accounts")
+// admin refuses everybody else: what it guards touches all accounts.
+func admin(ctx context.Context) error {
+	if !identity(ctx).Is(keys.Admin) {
+		return huma.Error403Forbidden("this takes an admin's API key: see gavel keys create --role")
 	}
 	return nil
 }

@@ -49,6 +49,15 @@ func story() *projections.Conference {
 		{Sid: sid("RE", 1), StartedAt: at("09:00:06"), Duration: 600, Channels: 1, Statuses: []string{"completed"}, URL: "https://example.com/RE"},
 		{Sid: sid("RE", 2), Duration: -1, Statuses: []string{"in-progress"}, ErrorCode: "1"},
 	}
+	kate := events.Actor{Sid: sid("SK", 7), Name: "kate"}
+	c.Actions = []*projections.Action{
+		{
+			ID: "01J00000000000000000000001", Do: events.DoUpdateParticipant, CallSid: sid("CA", 2), Asked: "Muted=true",
+			Actor: kate, At: at("09:02:00"), Intent: true,
+			Outcome: &projections.Outcome{Result: events.Failed, Status: 404, Code: 20404, At: at("09:02:01")},
+		},
+		{ID: "01J00000000000000000000002", Do: events.DoUpdateRecording, RecordingSid: sid("RE", 1), Actor: kate, At: at("09:03:00"), Intent: true},
+	}
 	return c
 }
 

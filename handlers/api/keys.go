@@ -24,7 +24,8 @@ type NewKey struct {
 type createKeyInput struct {
 	Body struct {
 		Name     string   `json:"name" minLength:"1" maxLength:"64" doc:"What it is for"`
-		Accounts []string `json:"accounts,omitempty" maxItems:"1000" doc:"AccountSids it may see; none means all"`
+		Role     string   `json:"role,omitempty" enum:"viewer,operator,admin" default:"viewer" doc:"A viewer reads, an operator also writes to Twilio, an admin also manages keys and rebuilds"`
+		Accounts []string `json:"accounts,omitempty" maxItems:"1000" doc:"AccountSids it is for; none means all, as an admin always is"`
 	}
 }
 
@@ -48,29 +49,29 @@ func (a *API) addKeys(h huma.API) {
 }
 
 func (a *API) listKeys(ctx context.Context, _ *struct{}) (*answer[KeyList], error) {
-	if err := forAll(ctx); err != nil {
+	if err := admin(ctx); err != nil {
 		return nil, err
 	}
 	return &answer[KeyList]{KeyList{a.Keys.List()}}, nil
 }
 
 func (a *API) createKey(ctx context.Context, in *createKeyInput) (*answer[NewKey], error) {
-	if err := forAll(ctx); err != nil {
+	if err := admin(ctx); err != nil {
 		return nil, err
 	}
-	key, secret, err := a.Keys.Create(ctx, in.Body.Name, in.Body.Accounts)
+	key, secret, err := a.Keys.Create(ctx, in.Body.Name, keys.Role(in.Body.Role), in.Body.Accounts)
 	switch {
 	case errors.Is(err, keys.ErrInvalid):
 		return nil, huma.Error422UnprocessableEntity(err.Error())
 	case err != nil:
 		return nil, a.problem(err)
 	}
-	a.Log.Info("api key created", "key_sid", key.Sid, "by", identity(ctx).KeySid)
+	a.Log.Info("api key created", "key_sid", key.Sid, "role", key.Role, "by", identity(ctx).KeySid)
 	return &answer[NewKey]{NewKey{key, secret}}, nil
 }
 
 func (a *API) revokeKey(ctx context.Context, in *revokeKeyInput) (*struct{}, error) {
-	if err := forAll(ctx); err != nil {
+	if err := admin(ctx); err != nil {
 		return nil, err
 	}
 	err := a.Keys.Revoke(ctx, in.Sid)

@@ -34,7 +34,7 @@ func (a *API) addRebuild(h huma.API) {
 }
 
 func (a *API) rebuild(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
-	if err := forAll(ctx); err != nil {
+	if err := admin(ctx); err != nil {
 		return nil, err
 	}
 	if a.Rebuild == nil {

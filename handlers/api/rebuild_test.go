@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gavel/handlers/api"
+	"gavel/internal/keys"
 )
 
 // builder does what it is told, and says when it was let go.
@@ -113,7 +114,7 @@ func TestARebuildEndsWithItsClient(t *testing.T) {
 func TestRebuildIsNotForEverybody(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(c *api.Config) { c.Rebuild = newBuilder() })
-	for _, who := range []credentials{s.key(account), {account, token}} {
+	for _, who := range []credentials{s.key(), s.keyOf(keys.Operator), {account, token}} {
 		if a := s.as(who, http.MethodPost, "rebuild", ""); a.status != http.StatusForbidden {
 			t.Errorf("%d %s", a.status, a.body)
 		}

@@ -42,7 +42,7 @@ type stack struct {
 	config api.Config
 	api    *api.API
 	server *httptest.Server
-	all    credentials // a key for all accounts
+	all    credentials // an admin's key
 }
 
 type credentials struct{ user, password string }
@@ -72,7 +72,7 @@ func assemble(t testing.TB, conferences []*projections.Conference, changes ...fu
 	if s.keys, err = keys.Open(t.Context(), forgetful{}, tokens, log); err != nil {
 		t.Fatal(err)
 	}
-	s.all = s.key()
+	s.all = s.keyOf(keys.Admin)
 	s.config = api.Config{
 		Reader: s.store, Auth: s.keys, Keys: s.keys,
 		Version: api.Version{Gavel: "v1.2.3", Go: "go1.26", NATS: "2.15.2"},
@@ -143,10 +143,15 @@ func (s *stack) fill(conferences []*projections.Conference) {
 	}
 }
 
-// key makes a key for these accounts, or for all.
+// key makes a viewer's key for these accounts, or for all.
 func (s *stack) key(accounts ...string) credentials {
 	s.Helper()
-	k, secret, err := s.keys.Create(s.Context(), "test", accounts)
+	return s.keyOf(keys.Viewer, accounts...)
+}
+
+func (s *stack) keyOf(role keys.Role, accounts ...string) credentials {
+	s.Helper()
+	k, secret, err := s.keys.Create(s.Context(), "test", role, accounts)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -160,7 +165,7 @@ type answer struct {
 	body   string
 }
 
-// get asks with the key for all.
+// get asks with the admin's key.
 func (s *stack) get(path string) answer {
 	s.Helper()
 	return s.as(s.all, http.MethodGet, path, "")

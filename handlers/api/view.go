@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"gavel/events"
 	"gavel/projections"
 )
 
@@ -23,7 +24,7 @@ type Conference struct {
 	Ended        *time.Time `json:"ended,omitempty"`
 	Reason       string     `json:"reason_conference_ended,omitempty" doc:"Twilio's ReasonConferenceEnded"`
 	EndingCall   string     `json:"call_sid_ending_conference,omitempty"`
-	EndedBy      string     `json:"ended_by,omitempty" doc:"Label or CallSid of the leg that ended it"`
+	EndedBy      string     `json:"ended_by,omitempty" doc:"Who asked Gavel to end it, probably where nobody knows the outcome; else label or CallSid of the leg that ended it"`
 	Connected    int        `json:"connected" doc:"How many participants are in it now"`
 	Joined       int        `json:"joined" doc:"How many were ever in it"`
 	StaleSince   *time.Time `json:"stale_since,omitempty" doc:"Last heard of, where it goes on and was silent for hours"`
@@ -36,6 +37,7 @@ type Record struct {
 	ReasonText          string        `json:"reason_text,omitempty" doc:"Twilio's Reason, free text"`
 	Participants        []Participant `json:"participants"`
 	Recordings          []Recording   `json:"recordings"`
+	Actions             []Action      `json:"actions" doc:"The writes to Twilio that were asked of Gavel, in the order of asking"`
 	Gaps                [][2]int64    `json:"gaps" doc:"Sequence numbers nobody told, as inclusive ranges: a hint at lost callbacks"`
 	AnnouncementsEnded  int64         `json:"announcements_ended"`
 	AnnouncementsFailed int64         `json:"announcements_failed"`
@@ -77,6 +79,29 @@ type Recording struct {
 	ErrorCode string     `json:"error_code,omitempty"`
 }
 
+// Action is one write to Twilio that somebody asked Gavel for. Its times are on
+// Gavel's clock.
+type Action struct {
+	ID           string     `json:"id"`
+	Do           events.Do  `json:"do" enum:"end,announce,add-participant,update-participant,kick,update-recording,delete-recording"`
+	ActorSid     string     `json:"actor_sid" doc:"API key, or the account where its own auth token was used"`
+	ActorName    string     `json:"actor_name,omitempty"`
+	CallSid      string     `json:"call_sid,omitempty"`
+	RecordingSid string     `json:"recording_sid,omitempty"`
+	Asked        string     `json:"asked,omitempty" doc:"The parameters of fixed form, as a form"`
+	AskedAt      *time.Time `json:"asked_at"`
+	Answer       *Answer    `json:"answer,omitempty" doc:"Absent until Twilio answered, or where a crash swallowed the answer"`
+	Words        string     `json:"words" doc:"Who asked for what and what came of it, in words"`
+}
+
+// Answer is what came of an action.
+type Answer struct {
+	Result events.Result `json:"result" enum:"done,failed,unknown"`
+	Status int           `json:"status,omitempty" doc:"HTTP status; absent without an answer"`
+	Code   int           `json:"code,omitempty" doc:"Twilio's error code"`
+	At     *time.Time    `json:"at"`
+}
+
 func viewConference(c *projections.Conference, now time.Time) Conference {
 	v := Conference{
 		AccountSid:   c.AccountSid,
@@ -106,6 +131,7 @@ func viewRecord(c *projections.Conference, now time.Time) Record {
 		Conference:          viewConference(c, now),
 		Participants:        make([]Participant, 0, len(c.Participants)),
 		Recordings:          make([]Recording, 0, len(c.Recordings)),
+		Actions:             make([]Action, 0, len(c.Actions)),
 		Gaps:                append([][2]int64{}, c.Gaps()...),
 		AnnouncementsEnded:  c.AnnouncementsEnded.Count(),
 		AnnouncementsFailed: c.AnnouncementsFailed.Count(),
@@ -119,6 +145,9 @@ func viewRecord(c *projections.Conference, now time.Time) Record {
 	}
 	for _, r := range c.Recordings {
 		v.Recordings = append(v.Recordings, viewRecording(r))
+	}
+	for _, a := range c.Actions {
+		v.Actions = append(v.Actions, viewAction(a))
 	}
 	return v
 }
@@ -159,6 +188,25 @@ func viewRecording(r *projections.Recording) Recording {
 	}
 	if r.Duration >= 0 {
 		v.Seconds = &r.Duration
+	}
+	return v
+}
+
+func viewAction(a *projections.Action) Action {
+	v := Action{
+		ID:           a.ID,
+		Do:           a.Do,
+		ActorSid:     a.Actor.Sid,
+		ActorName:    a.Actor.Name,
+		CallSid:      a.CallSid,
+		RecordingSid: a.RecordingSid,
+		Asked:        a.Asked,
+		AskedAt:      viewTime(a.At),
+		Words:        a.Words() + "; no outcome is known",
+	}
+	if o := a.Outcome; o != nil {
+		v.Answer = &Answer{Result: o.Result, Status: o.Status, Code: o.Code, At: viewTime(o.At)}
+		v.Words = a.Words() + "; " + o.Words()
 	}
 	return v
 }

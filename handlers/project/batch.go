@@ -60,9 +60,8 @@ type change struct {
 	record *record
 	before projections.Stored
 	after  projections.Stored
-	// dirty: something fresh was folded. again: something was told again, so
-	// that the indexes may lag behind as well.
-	dirty, again bool
+	// dirty: something fresh was folded.
+	dirty bool
 }
 
 // fact is one fresh event and the record right after it.
@@ -102,8 +101,10 @@ func (b *batch) parse() {
 			e := &b.entries[len(b.entries)-1]
 			var err error
 			if e.event, err = events.ParseStored(raw); err != nil {
-				b.entries = b.entries[:len(b.entries)-1]
 				b.letters = append(b.letters, letter(raw, at, err))
+			}
+			if err != nil || ofNoConference(&e.event) {
+				b.entries = b.entries[:len(b.entries)-1]
 			}
 			return nil
 		})
@@ -115,6 +116,10 @@ func (b *batch) parse() {
 		}
 	}
 }
+
+// ofNoConference reports whether the event is an action on a room that was
+// known by its name only. The journal has it for the audit; no record is its.
+func ofNoConference(e *events.Event) bool { return e.ConferenceSid == "" }
 
 // load brings in the records of the batch that the lane has not in memory.
 func (b *batch) load(ctx context.Context) error {
@@ -231,7 +236,6 @@ func note(book *projections.Book, e *events.Event, at events.Position) {
 func (b *batch) foldAgain(c *change, e *entry) {
 	for _, f := range c.after.Book.Doubtful {
 		if f.At == e.at && f.ID == e.event.ID {
-			c.again = true
 			b.facts = append(b.facts, fact{e, f.Late, c.after.Conference})
 			return
 		}
@@ -259,45 +263,37 @@ func (b *batch) remember() {
 	}
 }
 
-// save writes the records that changed, then their indexes.
+// save writes the records that changed, then notes that the batch is worked.
 func (b *batch) save(ctx context.Context) error {
-	writes, indexes := b.writes()
+	writes := b.writes()
 	if len(writes) > 0 {
 		if err := b.Store.Save(ctx, b.lane.Number(), writes); err != nil {
 			return fmt.Errorf("save %d records: %w", len(writes), err)
 		}
 	}
 	applied := events.Position{Sequence: b.last(), Index: events.MaxGroupEntries}
-	if err := b.Store.Index(ctx, b.lane.Number(), applied, indexes); err != nil {
-		return fmt.Errorf("index %d records: %w", len(indexes), err)
+	if err := b.Store.NoteApplied(ctx, b.lane.Number(), applied); err != nil {
+		return fmt.Errorf("note that the batch is worked: %w", err)
 	}
 	b.observeVisible()
 	return nil
 }
 
-// writes are the records to save, and those whose indexes are to be brought up
-// to date: the same, and those worked again, whose indexes nobody may have
-// written.
-func (b *batch) writes() (writes, indexes []projections.Write) {
-	writes = make([]projections.Write, 0, len(b.touched))
+// writes are the records to save.
+func (b *batch) writes() []projections.Write {
+	writes := make([]projections.Write, 0, len(b.touched))
 	for _, c := range b.touched {
-		w := projections.Write{
+		if !c.dirty {
+			continue
+		}
+		writes = append(writes, projections.Write{
 			Before: c.before.Conference,
 			After:  c.after.Conference,
 			Expect: c.before.Book.Version,
 			Book:   c.after.Book,
-		}
-		if c.dirty {
-			writes = append(writes, w)
-		}
-		if c.again {
-			w.Before = nil
-		}
-		if c.dirty || c.again {
-			indexes = append(indexes, w)
-		}
+		})
 	}
-	return writes, indexes
+	return writes
 }
 
 // tell publishes the facts that were not told yet, in journal order.

@@ -73,8 +73,8 @@ func (s killedStore) Save(ctx context.Context, lane int, writes []projections.Wr
 	return s.step(save(writes), save(writes[:len(writes)/2]))
 }
 
-func (s killedStore) Index(ctx context.Context, lane int, applied events.Position, writes []projections.Write) error {
-	whole := func() error { return s.Writer.Index(ctx, lane, applied, writes) }
+func (s killedStore) NoteApplied(ctx context.Context, lane int, applied events.Position) error {
+	whole := func() error { return s.Writer.NoteApplied(ctx, lane, applied) }
 	return s.step(whole, func() error { return nil })
 }
 

@@ -8,7 +8,7 @@
 //     to the dead letters,
 //  2. load the records they are about (or take them from the lane's cache),
 //  3. fold,
-//  4. save the records by compare-and-set, then their indexes,
+//  4. save the records by compare-and-set, then note the position,
 //  5. tell the news, and wait until it is acknowledged,
 //  6. acknowledge the groups.
 //

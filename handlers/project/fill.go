@@ -35,6 +35,9 @@ func (f *fold) add(g events.Group) error {
 			f.skipped++
 			return nil
 		}
+		if ofNoConference(&e) {
+			return nil
+		}
 		f.tell(&e, events.Position{Sequence: g.Sequence, Index: i})
 		return nil
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/twilio/twilio-go/client"
 	twilio "github.com/twilio/twilio-go/rest/api/v2010"
 
+	"gavel/internal/keys"
 	"gavel/projections"
 )
 
@@ -126,7 +127,7 @@ func TestTwiliosClientReadsRecordings(t *testing.T) {
 func TestTwiliosClientComesWithAnAPIKey(t *testing.T) {
 	t.Parallel()
 	s := start(t, room(1, "floor", at("08-01 23:00:00")))
-	key, secret, err := s.keys.Create(t.Context(), "reporting", []string{account})
+	key, secret, err := s.keys.Create(t.Context(), "reporting", keys.Viewer, []string{account})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,10 +147,6 @@ func TestTwiliosClientUnderstandsTheErrors(t *testing.T) {
 		"wrong token":  {func() error { _, err := strange.FetchConference(sid("CF", 1), nil); return err }, 401, 20003},
 		"no such room": {func() error { _, err := c.FetchConference(sid("CF", 2), nil); return err }, 404, 20404},
 		"room by name": {func() error { _, err := c.FetchConference("floor", nil); return err }, 405, 20004},
-		"ending it": {func() error {
-			_, err := c.UpdateConference(sid("CF", 1), new(twilio.UpdateConferenceParams).SetStatus("completed"))
-			return err
-		}, 405, 20004},
 		"a date with a time": {func() error {
 			_, err := c.ListConference(new(twilio.ListConferenceParams).SetDateCreated("2026-08-01T00:00:00Z"))
 			return err
@@ -163,3 +160,72 @@ func TestTwiliosClientUnderstandsTheErrors(t *testing.T) {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+func TestTwiliosClientWrites(t *testing.T) {
+	t.Parallel()
+	f := openFloor(t)
+	c := f.twilio(account, token)
+	paused, err := c.UpdateConferenceRecording(f.conference, "Twilio.CURRENT",
+		new(twilio.UpdateConferenceRecordingParams).SetStatus("paused").SetPauseBehavior("skip"))
+	if err != nil || *paused.Status != "paused" {
+		t.Fatalf("pause: %+v, %v", paused, err)
+	}
+	if err := c.DeleteConferenceRecording(f.conference, *paused.Sid, nil); err != nil {
+		t.Errorf("delete the recording: %v", err)
+	}
+	boss, err := c.CreateParticipant("floor", new(twilio.CreateParticipantParams).
+		SetFrom("+15005550006").SetTo("+15005550009").SetLabel("boss | 100 %").SetEarlyMedia(false).
+		SetStatusCallback("https://example.com/x?a=1&b=2").SetStatusCallbackEvent([]string{"ringing", "answered"}))
+	if err != nil || *boss.Label != "boss | 100 %" || *boss.ConferenceSid != f.conference {
+		t.Fatalf("add: %+v, %v", boss, err)
+	}
+	held, err := c.UpdateParticipant(f.conference, f.customer, new(twilio.UpdateParticipantParams).SetHold(true))
+	if err != nil || !*held.Hold {
+		t.Errorf("hold: %+v, %v", held, err)
+	}
+	// This client wants labels escaped by its caller.
+	muted, err := c.UpdateParticipant(f.conference, url.PathEscape("müller & söhne 100% | a"), new(twilio.UpdateParticipantParams).SetMuted(true))
+	if err != nil || *muted.CallSid != f.customer || !*muted.Muted {
+		t.Errorf("mute: %+v, %v", muted, err)
+	}
+	if err := c.DeleteParticipant(f.conference, f.customer, nil); err != nil {
+		t.Errorf("kick: %v", err)
+	}
+	if _, err := c.UpdateConference(f.conference, new(twilio.UpdateConferenceParams).SetAnnounceUrl("https://example.com/x").SetAnnounceMethod("GET")); err != nil {
+		t.Errorf("announce: %v", err)
+	}
+	ended, err := c.UpdateConference(f.conference, new(twilio.UpdateConferenceParams).SetStatus("completed"))
+	if err != nil || *ended.Status != "completed" || *ended.ReasonConferenceEnded != "conference-ended-via-api" {
+		t.Errorf("end: %+v, %v", ended, err)
+	}
+	if all := f.deeds(); len(all) != 2*8 {
+		t.Errorf("the journal tells of %d entries", len(all))
+	}
+}
+
+func TestTwiliosClientUnderstandsRefusedWrites(t *testing.T) {
+	t.Parallel()
+	f := openFloor(t)
+	viewer, secret := f.key(keys.Viewer)
+	c := f.twilio(account, token)
+	for name, call := range map[string]struct {
+		ask          func() error
+		status, code int
+	}{
+		"a viewer": {func() error { return f.twilio(viewer, secret).DeleteParticipant(f.conference, f.agent, nil) }, 403, 20403},
+		"a label that is taken": {func() error {
+			_, err := c.CreateParticipant("floor", new(twilio.CreateParticipantParams).SetFrom("+15005550006").SetTo("+15005550009").SetLabel("agent"))
+			return err
+		}, 400, 16026},
+		"nobody of that label": {func() error { return c.DeleteParticipant(f.conference, "nobody", nil) }, 404, 20404},
+		"a conference by name": {func() error {
+			_, err := c.UpdateConference("floor", new(twilio.UpdateConferenceParams).SetStatus("completed"))
+			return err
+		}, 405, 20004},
+	} {
+		var told *client.TwilioRestError
+		if err := call.ask(); !errors.As(err, &told) || told.Status != call.status || told.Code != call.code {
+			t.Errorf("%s: %v, want %d/%d", name, err, call.status, call.code)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"gavel/projections"
 )
@@ -30,22 +31,37 @@ var (
 		http.StatusUnauthorized, 20003, "Authenticate",
 		"WWW-Authenticate", `Basic realm="Twilio API"`,
 	}
-	errReadsOnly = &fault{
-		http.StatusMethodNotAllowed, 20004,
-		"Method not allowed: Gavel serves reads; send writes to Twilio", "Allow", "GET, HEAD",
-	}
-	errNoConferenceSid = &fault{
-		http.StatusMethodNotAllowed, 20004,
-		"Method not allowed: a conference is named by its SID (CF...), not by its friendly name", "Allow", "GET, HEAD",
-	}
 	errTooMany = &fault{http.StatusTooManyRequests, 20429, "Too Many Requests", "Retry-After", "1"}
-	// errUnavailable has a code of Gavel's own making in Twilio's shape: a
-	// picture that is not whole has no counterpart there.
-	errUnavailable = &fault{
-		http.StatusServiceUnavailable, 20503,
-		"Service unavailable: Gavel's picture is being filled, ask again soon", "Retry-After", retryAfter,
+
+	errReadsOnly     = forbidden("this API key may only read; gavel keys create --role operator makes one that may write")
+	errForeignPage   = forbidden("a page of another site may not write")
+	errNoCredentials = forbidden("Gavel has no credentials of this account; list it under accounts in gavel.yaml, with its auth token")
+)
+
+// The faults that Twilio does not have. Their codes are of Gavel's own making,
+// in Twilio's shape.
+var (
+	errUnavailable = unavailable("Gavel's picture is being filled, ask again soon")
+	errNoJournal   = unavailable("Gavel's journal takes nothing now, so Twilio was not asked; ask again soon")
+	errUnreachable = unavailable("Twilio cannot be reached, so nothing was done; ask again soon")
+	errSilent      = &fault{
+		status: http.StatusGatewayTimeout, code: 20504,
+		message: "Gateway timeout: Twilio did not answer; it may have done what was asked, or not",
 	}
 )
+
+func unavailable(why string) *fault {
+	return &fault{http.StatusServiceUnavailable, 20503, "Service unavailable: " + why, "Retry-After", retryAfter}
+}
+
+func forbidden(why string) *fault {
+	return &fault{status: http.StatusForbidden, code: 20403, message: "Forbidden: " + why}
+}
+
+// notAllowed names the methods that are; none where the path is what is wrong.
+func notAllowed(message string, allowed ...string) *fault {
+	return &fault{http.StatusMethodNotAllowed, 20004, message, "Allow", strings.Join(allowed, ", ")}
+}
 
 func badRequest(why string) *fault {
 	return &fault{status: http.StatusBadRequest, code: 20001, message: "Bad request: " + why}
@@ -95,8 +111,10 @@ func (f *fault) body() []byte {
 	return b
 }
 
-func (f *fault) addHeaders(h http.Header) {
+func (f *fault) answer() answer {
+	a := answer{status: f.status, header: http.Header{}, body: f.body()}
 	if f.header != "" {
-		h.Set(f.header, f.value)
+		a.header.Set(f.header, f.value)
 	}
+	return a
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gavel/events"
+	"gavel/internal/keys"
 	"gavel/projections"
 )
 
@@ -151,7 +152,7 @@ func TestNobodySeesAnotherAccount(t *testing.T) {
 	t.Parallel()
 	s := start(t, fullRoom())
 	key := func(accounts ...string) [2]string {
-		k, secret, err := s.keys.Create(t.Context(), "test", accounts)
+		k, secret, err := s.keys.Create(t.Context(), "test", keys.Viewer, accounts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,18 +214,23 @@ func TestSidsComeInEitherCase(t *testing.T) {
 	}
 }
 
-func TestWritesAreRefused(t *testing.T) {
+func TestMethodsThatAResourceHasNotAreRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, fullRoom())
-	for _, path := range routes {
-		for _, method := range []string{http.MethodPost, http.MethodDelete, http.MethodPut, http.MethodOptions} {
-			a := s.do(method, accounts+account+path, account, token)
-			checkFault(t, method+" "+path, a, 405, 20004, "Method not allowed: Gavel serves reads; send writes to Twilio")
-			if a.header.Get("Allow") != "GET, HEAD" {
+	const list, update, all = "GET, HEAD", "GET, HEAD, POST", "GET, HEAD, POST, DELETE"
+	for i, allowed := range []string{list, update, update, all, list, all} {
+		path := accounts + account + routes[i]
+		for _, method := range []string{http.MethodPost, http.MethodDelete, http.MethodPut, http.MethodPatch, http.MethodOptions} {
+			if strings.Contains(allowed, method) {
+				continue
+			}
+			a := s.do(method, path, account, token)
+			checkFault(t, method+" "+path, a, 405, 20004, "Method not allowed")
+			if a.header.Get("Allow") != allowed {
 				t.Errorf("%s %s: Allow %q", method, path, a.header.Get("Allow"))
 			}
 		}
-		if a := s.do(http.MethodHead, accounts+account+path, account, token); a.status != http.StatusOK || a.body != "" {
+		if a := s.do(http.MethodHead, path, account, token); a.status != http.StatusOK || a.body != "" {
 			t.Errorf("HEAD %s: %d %q", path, a.status, a.body)
 		}
 	}

@@ -2,16 +2,14 @@ package rest
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"gavel/events"
 	"gavel/internal/keys"
+	"gavel/internal/twilio"
 	"gavel/projections"
 )
 
@@ -19,20 +17,35 @@ import (
 // leaves the escaped path as it came.
 const Prefix = "/" + projections.APIVersion + "/"
 
-// maxInFlight bounds the requests answered at once. Twilio's limit is one of
+// maxReads bounds the reads answered at once. Twilio's limit is one of
 // concurrency too, and its clients know the answer: 429, safe to repeat. The
 // number keeps the largest lists (1,000 items, about 1 MB) below 256 MB.
-const maxInFlight = 256
+const maxReads = 256
 
 // Authenticator says who a request comes from.
 type Authenticator interface {
 	Authenticate(ctx context.Context, user, password string) (keys.Identity, bool)
 }
 
+// Journal keeps what was asked of Twilio and what came of it. Append returns
+// once the entry is safe; a caller whose ctx ends before does not know.
+type Journal interface {
+	Append(ctx context.Context, conferenceSid string, e events.Entry) error
+}
+
+// Caller asks Twilio, with the credentials of an account.
+type Caller interface {
+	CanCall(accountSid string) bool
+	Call(ctx context.Context, call twilio.Call) (twilio.Answer, error)
+}
+
 // Config is what the handler needs; all of it.
 type Config struct {
 	Reader  projections.Reader
 	Auth    Authenticator
+	Journal Journal
+	Twilio  Caller
+	Now     func() time.Time
 	Log     *slog.Logger
 	Metrics *Metrics
 }
@@ -40,58 +53,83 @@ type Config struct {
 // Handler answers everything under Prefix.
 type Handler struct {
 	Config
-	slots chan struct{}
+	origin *http.CrossOriginProtection
+	reads  slots
+	writes slots
 }
 
 // New returns the handler.
 func New(c Config) *Handler {
-	return &Handler{Config: c, slots: make(chan struct{}, maxInFlight)}
+	return &Handler{
+		Config: c,
+		origin: http.NewCrossOriginProtection(),
+		reads:  make(slots, maxReads),
+		writes: make(slots, maxWrites),
+	}
 }
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	t, known := parseTarget(r.URL.EscapedPath())
-	status := http.StatusOK
-	body, err := h.answer(r, t, known)
+	a, err := h.answer(w, r, t, known)
 	if err != nil {
-		f := h.faultOf(r, err)
-		status, body = f.status, f.body()
-		f.addHeaders(w.Header())
+		a = h.faultOf(r, err).answer()
 	}
 	took := time.Since(began)
-	h.Metrics.observe(t.resource, status, took)
-	write(w, status, body, took)
+	h.Metrics.observe(t.resource, a.status, took)
+	a.write(w, took)
 }
 
-// answer returns the body of a success, or why there is none. Who asks is
-// settled before what: a stranger learns nothing else, and a key of another
-// account learns only that there is nothing.
-func (h *Handler) answer(r *http.Request, t target, known bool) ([]byte, error) {
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
-		return nil, errTooMany
-	}
+// answer returns the answer, or why it is an error. Who asks is settled before
+// what: a stranger learns nothing else, and a key of another account learns
+// only that there is nothing.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t target, known bool) (answer, error) {
 	user, password, _ := r.BasicAuth()
 	who, ok := h.Auth.Authenticate(r.Context(), user, password)
 	switch {
 	case !ok:
-		return nil, errUnauthorized
+		return answer{}, errUnauthorized
 	case !known || !who.May(t.account):
-		return nil, projections.ErrNotFound
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return nil, errReadsOnly
-	case t.resource != conferences && t.conference == "":
-		return nil, errNoConferenceSid
+		return answer{}, projections.ErrNotFound
 	}
+	if err := t.allows(r.Method); err != nil {
+		return answer{}, err
+	}
+	if reads(r.Method) {
+		return h.answerRead(r, t)
+	}
+	return h.answerWrite(w, r, t, who)
+}
+
+func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
+func (h *Handler) answerRead(r *http.Request, t target) (answer, error) {
+	if !h.reads.take() {
+		return answer{}, errTooMany
+	}
+	defer h.reads.free()
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, badRequest("the query cannot be decoded")
+		return answer{}, badRequest("the query cannot be decoded")
 	}
-	return h.read(r.Context(), t, q)
+	body, err := h.read(r.Context(), t, q)
+	return answer{status: http.StatusOK, body: body}, err
 }
+
+// slots are requests that may be answered at once.
+type slots chan struct{}
+
+func (s slots) take() bool {
+	select {
+	case s <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s slots) free() { <-s }
 
 // read answers a request that is allowed and well addressed.
 func (h *Handler) read(ctx context.Context, t target, q url.Values) ([]byte, error) {
@@ -114,23 +152,4 @@ func (h *Handler) read(ctx context.Context, t target, q url.Values) ([]byte, err
 		return fetchRecording(c, t)
 	}
 	return projections.AppendConference(nil, c), nil
-}
-
-// write sends the answer with the headers that Twilio's has.
-func write(w http.ResponseWriter, status int, body []byte, took time.Duration) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json;charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Twilio-Request-Id", requestID())
-	h.Set("Twilio-Request-Duration", strconv.FormatFloat(took.Seconds(), 'f', 3, 64))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone, and nobody is left to tell
-}
-
-func requestID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
-	return "RQ" + hex.EncodeToString(b[:])
 }

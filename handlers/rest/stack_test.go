@@ -21,8 +21,9 @@ import (
 	"gavel/projections/ministore"
 )
 
-// Everything here is real (store, keys, HTTP, Twilio's Go client) but for the
-// bucket of the keys, which forgets, and api.twilio.com, whose name leads here.
+// Everything here is real (store, journal, keys, HTTP, Twilio's Go client) but
+// for the bucket of the keys, which forgets, api.twilio.com, whose name leads
+// here, and Twilio, whose part its stand-in plays (floor_test.go).
 
 const (
 	account   = "AC0123456789abcdef0123456789abcdef"
@@ -36,6 +37,7 @@ type stack struct {
 	redis  *ministore.Redis
 	store  *ministore.Store
 	keys   *keys.Keys
+	config rest.Config
 	server *httptest.Server
 	saved  uint64
 }
@@ -54,6 +56,7 @@ func start(t testing.TB, conferences ...*projections.Conference) *stack {
 	if s.keys, err = keys.Open(t.Context(), forgetful{}, tokens, log); err != nil {
 		t.Fatal(err)
 	}
+	s.config = rest.Config{Auth: s.keys, Now: time.Now, Log: log}
 	s.serve(s.store)
 	return s
 }
@@ -64,10 +67,9 @@ func (s *stack) serve(reader projections.Reader) {
 }
 
 func (s *stack) handler(reader projections.Reader) http.Handler {
-	return rest.New(rest.Config{
-		Reader: reader, Auth: s.keys, Log: slog.New(slog.DiscardHandler),
-		Metrics: rest.NewMetrics(prometheus.NewRegistry()),
-	})
+	c := s.config
+	c.Reader, c.Metrics = reader, rest.NewMetrics(prometheus.NewRegistry())
+	return rest.New(c)
 }
 
 func tokens(sid string) []string {
@@ -112,7 +114,7 @@ func (s *stack) arrive(c *projections.Conference) {
 	if err := s.store.Save(s.Context(), 0, writes); err != nil {
 		s.Fatal(err)
 	}
-	if err := s.store.Index(s.Context(), 0, at, writes); err != nil {
+	if err := s.store.NoteApplied(s.Context(), 0, at); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -133,13 +135,27 @@ func (s *stack) get(path string) answer {
 
 func (s *stack) do(method, path, user, password string) answer {
 	s.Helper()
-	r, err := http.NewRequestWithContext(s.Context(), method, s.server.URL+path, nil)
+	return s.send(s.request(method, path, user, password, ""))
+}
+
+// request makes one, with a form unless that is empty.
+func (s *stack) request(method, path, user, password, form string) *http.Request {
+	s.Helper()
+	r, err := http.NewRequestWithContext(s.Context(), method, s.server.URL+path, strings.NewReader(form))
 	if err != nil {
 		s.Fatal(err)
 	}
 	if user != "" {
 		r.SetBasicAuth(user, password)
 	}
+	if form != "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return r
+}
+
+func (s *stack) send(r *http.Request) answer {
+	s.Helper()
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		s.Fatal(err)

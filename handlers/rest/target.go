@@ -1,7 +1,9 @@
 package rest
 
 import (
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"gavel/events"
@@ -23,13 +25,13 @@ const (
 // target is what a path names.
 type target struct {
 	resource resource
-	// path is the path as it came, for the URIs of pages.
+	// path is the path as it came, for the URIs of pages and for Twilio.
 	path string
 	// account and conference are SIDs in canonical letter case; conference is
 	// empty where the path holds something else in its place.
 	account, conference string
-	// member is the last element below participants or recordings: a SID, or a
-	// participant's label.
+	// member is the last element below participants or recordings: a SID, a
+	// participant's label, or Twilio.CURRENT for the recording that runs.
 	member string
 }
 
@@ -88,4 +90,29 @@ func (t target) below(parts []string) (target, bool) {
 	}
 	t.resource, t.member = one, parts[2]
 	return t, true
+}
+
+// methods are what can be asked of a resource (Twilio, Conference, Participant
+// and Conference Recording resources).
+var methods = map[resource][]string{
+	conferences:  {http.MethodGet, http.MethodHead},
+	conference:   {http.MethodGet, http.MethodHead, http.MethodPost},
+	participants: {http.MethodGet, http.MethodHead, http.MethodPost},
+	participant:  {http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
+	recordings:   {http.MethodGet, http.MethodHead},
+	recording:    {http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
+}
+
+// allows returns nil where the method can be asked of the target. Only who adds
+// a participant may name the room instead of the conference: that call makes
+// the conference where there is none.
+func (t target) allows(method string) error {
+	allowed := methods[t.resource]
+	switch {
+	case !slices.Contains(allowed, method):
+		return notAllowed("Method not allowed", allowed...)
+	case t.conference != "", t.resource == conferences, t.resource == participants && method == http.MethodPost:
+		return nil
+	}
+	return notAllowed("Method not allowed: a conference is named by its SID (CF...), not by its friendly name")
 }

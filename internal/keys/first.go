@@ -16,17 +16,17 @@ const firstName = "made at first start"
 // ErrFile is returned for a key file that does not hold "SID:secret".
 var ErrFile = errors.New("key file does not hold SID:secret")
 
-// EnsureFirst makes a key for all accounts when there is none at all, and
-// writes "SID:secret" to a file at path that only its owner may read: whoever
-// can read Gavel's data may ask Gavel. It reports whether it made one.
+// EnsureFirst makes an admin's key when there is no key at all, and writes
+// "SID:secret" to a file at path that only its owner may read: whoever can read
+// Gavel's data may ask Gavel. It reports whether it made one.
 //
 // The file comes first: a crash in between leaves a file that opens nothing,
 // which the next start replaces, and not a key whose secret nobody has.
 func (k *Keys) EnsureFirst(ctx context.Context, path string) (made bool, err error) {
 	if len(k.List()) > 0 {
-		return false, nil
+		return false, k.raiseFirst(ctx, path)
 	}
-	s, secret, err := newKey(firstName, nil, k.now())
+	s, secret, err := newKey(firstName, Admin, nil, k.now())
 	if err != nil {
 		return false, err
 	}
@@ -37,6 +37,22 @@ func (k *Keys) EnsureFirst(ctx context.Context, path string) (made bool, err err
 		return false, err
 	}
 	return true, nil
+}
+
+// raiseFirst makes an admin of a first key from before there were roles, which
+// is a viewer now. It has to be the one in the file: that proves that whoever
+// starts this process has it.
+func (k *Keys) raiseFirst(ctx context.Context, path string) error {
+	sid, secret, err := ReadFile(path)
+	if err != nil {
+		return nil // there need not be a file, nor a key in it
+	}
+	s, ok := k.stored(sid)
+	if !ok || !s.opens(secret) || s.Name != firstName || s.Role != Viewer || len(s.Accounts) > 0 {
+		return nil
+	}
+	s.Role = Admin
+	return k.put(ctx, s)
 }
 
 // writeFile replaces the file in one step, so that nobody reads half a key.

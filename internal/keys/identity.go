@@ -10,7 +10,9 @@ type Identity struct {
 	// Name is what the key was called when it was made. It may hold names of
 	// people: it is not for logs.
 	Name string
-	// Accounts are the AccountSids it may see; empty means all.
+	// Role is what it may do.
+	Role Role
+	// Accounts are the AccountSids it may do it with; empty means all.
 	Accounts []string
 }
 
@@ -20,6 +22,8 @@ func (i Identity) May(account string) bool {
 	return i.All() || slices.Contains(i.Accounts, account)
 }
 
-// All reports whether the identity may see every account, which is also what
-// it takes to manage keys and to rebuild.
+// All reports whether the identity may see every account.
 func (i Identity) All() bool { return len(i.Accounts) == 0 }
+
+// Is reports whether the identity may do what that role may.
+func (i Identity) Is(role Role) bool { return i.Role.includes(role) }

@@ -41,7 +41,10 @@ type Key struct {
 	// Sid is SK and 32 hex digits, as Twilio's are: their clients check it.
 	Sid  string `json:"sid"`
 	Name string `json:"name"`
-	// Accounts are the AccountSids it may see; empty means all.
+	// Role is what it may do. Keys of a time before there were roles are
+	// viewers.
+	Role Role `json:"role"`
+	// Accounts are the AccountSids it may do it with; empty means all.
 	Accounts []string  `json:"accounts"`
 	Created  time.Time `json:"created"`
 }
@@ -57,18 +60,21 @@ type stored struct {
 }
 
 // newKey makes a key and its secret.
-func newKey(name string, accounts []string, now time.Time) (stored, string, error) {
+func newKey(name string, role Role, accounts []string, now time.Time) (stored, string, error) {
 	if n := utf8.RuneCountInString(name); n == 0 || n > MaxName || !utf8.ValidString(name) {
 		return stored{}, "", fmt.Errorf("%w: a name has 1 to %d characters", ErrInvalid, MaxName)
 	}
 	accounts, err := canonicalAccounts(accounts)
+	if err == nil {
+		err = role.check(accounts)
+	}
 	if err != nil {
 		return stored{}, "", err
 	}
 	secret := newSecret()
 	hash := sha256.Sum256([]byte(secret))
 	return stored{
-		Key:    Key{Sid: newSid(), Name: name, Accounts: accounts, Created: now.UTC().Truncate(time.Second)},
+		Key:    Key{Sid: newSid(), Name: name, Role: role, Accounts: accounts, Created: now.UTC().Truncate(time.Second)},
 		SHA256: hex.EncodeToString(hash[:]),
 		hash:   hash,
 	}, secret, nil
@@ -100,6 +106,12 @@ func parseStored(value []byte) (stored, error) {
 		return stored{}, errors.New("parse key: hash is not 64 hex digits")
 	}
 	copy(s.hash[:], hash)
+	if s.Role == "" {
+		s.Role = Viewer
+	}
+	if err := s.Role.check(s.Accounts); err != nil {
+		return stored{}, fmt.Errorf("parse key: %w", err)
+	}
 	return s, nil
 }
 

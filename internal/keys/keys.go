@@ -131,11 +131,11 @@ func (k *Keys) reload(ctx context.Context) {
 	}
 }
 
-// Create makes a key that may see the accounts, or all when there are none. The
-// secret is returned here and never again. Errors about the arguments wrap
-// ErrInvalid.
-func (k *Keys) Create(ctx context.Context, name string, accounts []string) (key Key, secret string, err error) {
-	s, secret, err := newKey(name, accounts, k.now())
+// Create makes a key of that role for the accounts, or for all when there are
+// none. The secret is returned here and never again. Errors about the arguments
+// wrap ErrInvalid.
+func (k *Keys) Create(ctx context.Context, name string, role Role, accounts []string) (key Key, secret string, err error) {
+	s, secret, err := newKey(name, role, accounts, k.now())
 	if err != nil {
 		return Key{}, "", err
 	}
@@ -173,19 +173,26 @@ func (k *Keys) Authenticate(_ context.Context, user, password string) (Identity,
 }
 
 func (k *Keys) byKey(sid, secret string) (Identity, bool) {
-	k.mu.RLock()
-	s, ok := k.bySid[sid]
-	k.mu.RUnlock()
+	s, ok := k.stored(sid)
 	// A key that is not there has the zero hash, which nothing opens: known and
 	// unknown SIDs take the same time.
 	if !s.opens(secret) || !ok {
 		return Identity{}, false
 	}
-	return Identity{KeySid: s.Sid, Name: s.Name, Accounts: s.Accounts}, true
+	return Identity{KeySid: s.Sid, Name: s.Name, Role: s.Role, Accounts: s.Accounts}, true
+}
+
+// stored returns a key by its canonical SID.
+func (k *Keys) stored(sid string) (stored, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	s, ok := k.bySid[sid]
+	return s, ok
 }
 
 // byToken compares with every token, so that time does not tell which it was. A
-// ring may hold empty ones; no empty password comes so far.
+// ring may hold empty ones; no empty password comes so far. Who has the token
+// could ask Twilio for whatever an operator may ask for.
 func (k *Keys) byToken(account, token string) (Identity, bool) {
 	given := sha256.Sum256([]byte(token))
 	matched := 0
@@ -196,7 +203,7 @@ func (k *Keys) byToken(account, token string) (Identity, bool) {
 	if matched == 0 {
 		return Identity{}, false
 	}
-	return Identity{KeySid: account, Name: "auth token", Accounts: []string{account}}, true
+	return Identity{KeySid: account, Name: "auth token", Role: Operator, Accounts: []string{account}}, true
 }
 
 // List returns all keys, the oldest first.
@@ -223,10 +230,7 @@ func (k *Keys) Revoke(ctx context.Context, sid string) error {
 		return ErrUnknown
 	}
 	sid = events.CanonicalSid(sid)
-	k.mu.RLock()
-	_, ok := k.bySid[sid]
-	k.mu.RUnlock()
-	if !ok {
+	if _, ok := k.stored(sid); !ok {
 		return ErrUnknown
 	}
 	if err := k.bucket.Delete(ctx, sid); err != nil {

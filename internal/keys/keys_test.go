@@ -45,7 +45,7 @@ func open(t *testing.T, bucket keys.Bucket) *keys.Keys {
 
 func create(t *testing.T, k *keys.Keys, name string, accounts ...string) (sid, secret string) {
 	t.Helper()
-	key, secret, err := k.Create(t.Context(), name, accounts)
+	key, secret, err := k.Create(t.Context(), name, keys.Viewer, accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestAKeyOpensWithItsSecretOnly(t *testing.T) {
 	if !regexp.MustCompile(`^[A-Za-z0-9]{32}$`).MatchString(secret) || secret == otherSecret {
 		t.Error("the secret is not 32 fresh alphanumerics")
 	}
-	want := keys.Identity{KeySid: sid, Name: "board", Accounts: []string{account}}
+	want := keys.Identity{KeySid: sid, Name: "board", Role: keys.Viewer, Accounts: []string{account}}
 	for _, user := range []string{sid, strings.ToUpper(sid)} {
 		who, ok := k.Authenticate(t.Context(), user, secret)
 		if diff := cmp.Diff(want, who); !ok || diff != "" {
@@ -91,7 +91,7 @@ func TestAnAccountOpensWithEachOfItsTokens(t *testing.T) {
 	k := open(t, newShelf())
 	for _, token := range []string{"token1now", "token2next"} {
 		who, ok := k.Authenticate(t.Context(), strings.ToLower(account), token)
-		if !ok || !who.May(account) || who.May(foreign) || who.All() {
+		if !ok || !who.May(account) || who.May(foreign) || who.All() || !who.Is(keys.Operator) || who.Is(keys.Admin) {
 			t.Errorf("with %s: %v, %+v", token, ok, who)
 		}
 	}
@@ -129,15 +129,21 @@ func TestKeysThatMakeNoSenseAreRefused(t *testing.T) {
 	k := open(t, newShelf())
 	for name, c := range map[string]struct {
 		name     string
+		role     keys.Role
 		accounts []string
 	}{
-		"no name":          {"", nil},
-		"name is too long": {strings.Repeat("é", 65), nil},
-		"name is no text":  {"\xff", nil},
-		"no account":       {"x", []string{"CF0123456789abcdef0123456789abcdef"}},
-		"too many":         {"x", make([]string, 1001)},
+		"no name":           {"", keys.Viewer, nil},
+		"name is too long":  {strings.Repeat("é", 65), keys.Viewer, nil},
+		"name is no text":   {"\xff", keys.Viewer, nil},
+		"no account":        {"x", keys.Viewer, []string{"CF0123456789abcdef0123456789abcdef"}},
+		"too many":          {"x", keys.Viewer, make([]string, 1001)},
+		"no role":           {"x", "", nil},
+		"no such role":      {"x", "owner", nil},
+		"admin of a part":   {"x", keys.Admin, []string{account}},
+		"role in capitals":  {"x", "Admin", nil},
+		"role with a space": {"x", "viewer ", nil},
 	} {
-		if _, _, err := k.Create(t.Context(), c.name, c.accounts); !errors.Is(err, keys.ErrInvalid) {
+		if _, _, err := k.Create(t.Context(), c.name, c.role, c.accounts); !errors.Is(err, keys.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -154,8 +160,8 @@ func TestListIsTheOldestFirstWithoutDoubles(t *testing.T) {
 		<-time.After(time.Second) // virtual: keys know when they were made to the second
 		second, _ := create(t, k, "second")
 		want := []keys.Key{
-			{Sid: first, Name: "first", Accounts: []string{account}, Created: time.Now().Add(-time.Second).UTC()},
-			{Sid: second, Name: "second", Accounts: []string{}, Created: time.Now().UTC()},
+			{Sid: first, Name: "first", Role: keys.Viewer, Accounts: []string{account}, Created: time.Now().Add(-time.Second).UTC()},
+			{Sid: second, Name: "second", Role: keys.Viewer, Accounts: []string{}, Created: time.Now().UTC()},
 		}
 		if diff := cmp.Diff(want, k.List()); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
@@ -225,7 +231,9 @@ func TestAValueThatCannotBeReadOpensNothing(t *testing.T) {
 	t.Parallel()
 	bucket := newShelf()
 	sid, secret := create(t, open(t, bucket), "board")
-	for _, value := range []string{"", "{", `{"sid":"` + sid + `","sha256":"00"}`, `{"sid":"` + sid + `","sha256":"zz"}`} {
+	for _, value := range []string{
+		"", "{", `{"sid":"` + sid + `","sha256":"00"}`, `{"sid":"` + sid + `","sha256":"zz"}`, strings.Replace(string(bucket.values[sid]), "viewer", "owner", 1),
+	} {
 		bucket.values[sid] = []byte(value)
 		if k := open(t, bucket); opens(k, sid, secret) || opens(k, sid, "") || len(k.List()) > 0 {
 			t.Errorf("%q opens", value)
@@ -262,7 +270,7 @@ func TestTheFirstStartMakesAKeyAndNoOtherDoes(t *testing.T) {
 	if made, err := again.EnsureFirst(t.Context(), path); made || err != nil {
 		t.Errorf("a second start made %v: %v", made, err)
 	}
-	if who, ok := again.Authenticate(t.Context(), sid, secret); !ok || !who.All() {
+	if who, ok := again.Authenticate(t.Context(), sid, secret); !ok || !who.All() || !who.Is(keys.Admin) {
 		t.Errorf("the first key gives %v, %+v", ok, who)
 	}
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
@@ -285,6 +293,77 @@ func TestAFirstKeyThatNeverCameToBeIsReplaced(t *testing.T) {
 	}
 	if sid, secret, err := keys.ReadFile(path); err != nil || !opens(k, sid, secret) {
 		t.Errorf("the file does not open: %v", err)
+	}
+}
+
+func TestEachRoleMayDoWhatTheOneBeforeItMay(t *testing.T) {
+	t.Parallel()
+	k := open(t, newShelf())
+	all := []keys.Role{keys.Viewer, keys.Operator, keys.Admin}
+	for i, role := range all {
+		key, secret, err := k.Create(t.Context(), "x", role, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		who, _ := k.Authenticate(t.Context(), key.Sid, secret)
+		for j, other := range all {
+			if who.Is(other) != (i >= j) {
+				t.Errorf("that the %s may do what the %s may is %v", role, other, who.Is(other))
+			}
+		}
+	}
+	if (keys.Identity{}).Is(keys.Viewer) {
+		t.Error("nobody may read")
+	}
+}
+
+// stripped is the bucket as a Gavel without roles left it.
+func stripped(bucket *shelf) *shelf {
+	for sid, value := range bucket.values {
+		bucket.values[sid] = regexp.MustCompile(`"role":"[a-z]+",`).ReplaceAll(value, nil)
+	}
+	return bucket
+}
+
+func TestKeysFromBeforeThereWereRolesAreViewers(t *testing.T) {
+	t.Parallel()
+	bucket := newShelf()
+	made := open(t, bucket)
+	sid, secret := create(t, made, "ops")
+	k := open(t, stripped(bucket))
+	if who, ok := k.Authenticate(t.Context(), sid, secret); !ok || who.Role != keys.Viewer {
+		t.Errorf("%v, %+v", ok, who)
+	}
+}
+
+func TestTheFirstKeyFromBeforeThereWereRolesIsRaised(t *testing.T) {
+	t.Parallel()
+	bucket, path := newShelf(), filepath.Join(t.TempDir(), "api-key")
+	made := open(t, bucket)
+	if _, err := made.EnsureFirst(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	other, otherSecret := create(t, made, "board")
+	k := open(t, stripped(bucket))
+	if again, err := k.EnsureFirst(t.Context(), path); again || err != nil {
+		t.Fatalf("made %v: %v", again, err)
+	}
+	sid, secret, err := keys.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who, _ := open(t, bucket).Authenticate(t.Context(), sid, secret); who.Role != keys.Admin {
+		t.Errorf("the first key is %+v", who)
+	}
+	// Only that one, whatever somebody puts into the file.
+	if err := os.WriteFile(path, []byte(other+":"+otherSecret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.EnsureFirst(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	if who, _ := k.Authenticate(t.Context(), other, otherSecret); who.Role != keys.Viewer {
+		t.Errorf("another key is %+v", who)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"gavel/events"
 )
 
-// Accounts are all accounts of one Gavel. They can be read and replaced at the
-// same time.
+// Accounts are all accounts of one Gavel; the zero value has none. They can be
+// read and replaced at the same time.
 type Accounts struct {
 	table atomic.Pointer[table]
 }
@@ -64,9 +64,16 @@ func (a *Accounts) Lookup(sid string) (*Account, bool) {
 	if !events.IsSid("AC", sid) {
 		return nil, false
 	}
-	account, ok := a.table.Load().bySid[events.CanonicalSid(sid)]
+	account, ok := a.load().bySid[events.CanonicalSid(sid)]
 	return account, ok
 }
 
 // All returns the accounts sorted by SID. They must not be changed.
-func (a *Accounts) All() []*Account { return a.table.Load().sorted }
+func (a *Accounts) All() []*Account { return a.load().sorted }
+
+func (a *Accounts) load() *table {
+	if t := a.table.Load(); t != nil {
+		return t
+	}
+	return &table{}
+}

@@ -1,5 +1,6 @@
 // Package twilio is what Gavel knows of Twilio's accounts: who they are, which
-// keys sign for them, and whether Twilio signed a request.
+// keys sign for them, whether Twilio signed a request, and how Twilio is asked
+// for something in their name.
 //
 // The signature scheme is Twilio's (Docs: "Webhooks security"): HMAC-SHA1 over
 // the URL as configured and the parameters run together. The check here is
@@ -10,5 +11,7 @@
 // check its form as well (events.Parse).
 //
 // Reading order: secret.go, account.go (keys of one account), accounts.go (all
-// of them), url.go (what Twilio may have signed), signature.go (the check).
+// of them), url.go (what Twilio may have signed), signature.go (the check);
+// client.go (asking Twilio), limiter.go (how much at once), patience.go (how
+// soon again).
 package twilio

@@ -8,7 +8,7 @@
 // the journal.
 //
 // Reading order: redisstore.go (opening), address.go (what a URL may say),
-// engine.go (the commands), change.lua.
+// engine.go (the commands), change.lua; examine.go (what a doctor asks).
 package redisstore
 
 import (
@@ -197,14 +197,9 @@ func masters(ctx context.Context, client redis.UniversalClient, fn func(context.
 	return fn(ctx, client)
 }
 
-// read takes in the text of INFO, whose lines are "name:value".
+// read takes in the text of INFO.
 func (i *Info) read(text string) error {
-	values := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			values[name] = value
-		}
-	}
+	values := infoValues(text)
 	i.Version = values["redis_version"]
 	if older(i.Version, oldest) {
 		return &versionError{i.Version}

@@ -118,7 +118,7 @@ func TestKilledServer(t *testing.T) {
 		"read": readErr, "load": loadErr,
 		"check": s.Check(t.Context(), 0, 1),
 		"save":  s.Save(t.Context(), 0, []projections.Write{create(2)}),
-		"index": s.Index(t.Context(), 0, w.Book.Applied, nil),
+		"note":  s.NoteApplied(t.Context(), 0, w.Book.Applied),
 	} {
 		if err == nil || sentinel(err) {
 			t.Errorf("%s while the server is away: %v, want the network's error", what, err)
@@ -209,7 +209,7 @@ func TestOneNodeGoesBackWhileNobodyLooks(t *testing.T) {
 		if err := s.Save(t.Context(), 0, writes); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Index(t.Context(), 0, applied, writes); err != nil {
+		if err := s.NoteApplied(t.Context(), 0, applied); err != nil {
 			t.Fatal(err)
 		}
 

@@ -34,7 +34,7 @@ func emptied(t *testing.T, h Harness) {
 	for step, do := range map[string]func(*process) error{
 		"load":  func(p *process) error { _, err := p.tryLoad(keyOf(c)); return err },
 		"save":  func(p *process) error { return p.trySave(started(c)) },
-		"index": func(p *process) error { return p.store.Index(p.ctx(), 0, p.at, nil) },
+		"note":  func(p *process) error { return p.store.NoteApplied(p.ctx(), 0, p.at) },
 		"check": func(p *process) error { return p.store.Check(p.ctx(), 0, 0) },
 		"save of a new record": func(p *process) error {
 			return p.trySave(conference(2, noon))
@@ -57,7 +57,7 @@ func rolledBack(t *testing.T, h Harness) {
 	for step, do := range map[string]func(*process) error{
 		"load":  func(p *process) error { _, err := p.tryLoad(keyOf(c)); return err },
 		"save":  func(p *process) error { return p.trySave(ended(c, noon)) },
-		"index": func(p *process) error { return p.store.Index(p.ctx(), 0, p.at, nil) },
+		"note":  func(p *process) error { return p.store.NoteApplied(p.ctx(), 0, p.at) },
 		"check": func(p *process) error { return p.store.Check(p.ctx(), 0, 0) },
 	} {
 		h.Empty(t)

@@ -102,7 +102,7 @@ func (p *process) trySave(records ...*projections.Conference) error {
 		if err := p.store.Save(p.ctx(), lane, writes); err != nil {
 			return err
 		}
-		if err := p.store.Index(p.ctx(), lane, p.at, writes); err != nil {
+		if err := p.store.NoteApplied(p.ctx(), lane, p.at); err != nil {
 			return err
 		}
 		for _, w := range writes {
@@ -262,6 +262,20 @@ func leg(n int, at projections.Instant) *projections.Participant {
 		Last:    projections.Turn{Seq: 5, At: at + 1},
 		Left:    &projections.Leaving{Moment: projections.Moment{Seq: 5, At: at + 1}, Reason: "participant_hung_up"},
 	}
+}
+
+// action makes the nth action with something in every field but its outcome.
+func action(n int, at projections.Instant) *projections.Action {
+	return &projections.Action{
+		ID: fmt.Sprintf("01J%023d", n), Do: events.DoKick, CallSid: leg(n, at).CallSid, RecordingSid: "RE1",
+		Asked: "Muted=true", Actor: events.Actor{Sid: "SK1", Name: "kate <\u2028>"}, At: at, Intent: true,
+	}
+}
+
+func answered(a *projections.Action, at projections.Instant) *projections.Action {
+	after := *a
+	after.Outcome = &projections.Outcome{Result: events.Failed, Status: 404, Code: 20404, At: at}
+	return &after
 }
 
 func keyOf(c *projections.Conference) events.Key {

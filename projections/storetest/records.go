@@ -20,8 +20,13 @@ func savedIsLoaded(t *testing.T, h Harness) {
 		c.Truncated = true
 	})
 	p.save(c)
+	c = with(c, func(c *projections.Conference) {
+		c.Actions = []*projections.Action{action(2, noon), action(4, noon)}
+	})
+	p.save(c)
 	c = with(ended(c, noon+hour), func(c *projections.Conference) {
 		c.Participants = []*projections.Participant{leg(1, noon), c.Participants[0], leg(3, noon), leg(5, noon+9)}
+		c.Actions = []*projections.Action{c.Actions[0], answered(c.Actions[1], noon+1), action(5, noon+hour)}
 		c.Recordings = []*projections.Recording{
 			{URL: "https://api.example/a.wav", Duration: 3, FileSize: 99},
 			{URL: "https://api.example/b.wav", Duration: 4},
@@ -110,7 +115,7 @@ func uncheckedLane(t *testing.T, h Harness) {
 	_, err := p.tryLoad(keyOf(c))
 	wantErr(t, "load", err, projections.ErrLost)
 	wantErr(t, "save", p.store.Save(p.ctx(), 0, p.writes([]*projections.Conference{c})), projections.ErrLost)
-	wantErr(t, "index", p.store.Index(p.ctx(), 0, p.at, nil), projections.ErrLost)
+	wantErr(t, "note", p.store.NoteApplied(p.ctx(), 0, p.at), projections.ErrLost)
 	_, err = p.store.Expire(p.ctx(), 0, noon.Time())
 	wantErr(t, "expire", err, projections.ErrLost)
 }

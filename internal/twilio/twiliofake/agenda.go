@@ -62,12 +62,24 @@ func newAgenda(clock Clock) *agenda {
 	return &agenda{clock: clock, added: make(chan struct{}, 1)}
 }
 
+// planned is something to do, so long after it was put on the agenda.
+type planned struct {
+	after time.Duration
+	do    func() error
+}
+
 // after puts do on the agenda, d from now.
-func (a *agenda) after(d time.Duration, do func() error) {
+func (a *agenda) after(d time.Duration, do func() error) { a.plan([]planned{{d, do}}) }
+
+// plan puts several things on the agenda, from the same now.
+func (a *agenda) plan(all []planned) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.count++
-	heap.Push(&a.steps, step{at: a.clock.Now().Add(d), order: a.count, do: do})
+	now := a.clock.Now()
+	for _, p := range all {
+		a.count++
+		heap.Push(&a.steps, step{at: now.Add(p.after), order: a.count, do: p.do})
+	}
 	select {
 	case a.added <- struct{}{}:
 	default:

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Subscription is a callback URL with what it asks for. The URL may end in
@@ -103,6 +104,7 @@ type callback struct {
 	conferenceSid string
 	event         string
 	token         string // I-Twilio-Idempotency-Token, the same on every attempt
+	at            time.Time
 	params        params
 	accepted      *atomic.Bool // shared by everything that is sent of it
 }
@@ -115,7 +117,9 @@ func (t *Twilio) tell(c *conference, event string, extra params) {
 	if !c.status.wants(subscribedAs[event]) {
 		return
 	}
-	t.outbox = append(t.outbox, callback{
+	now := t.clock.Now()
+	t.post(callback{
+		at:            now,
 		to:            c.status,
 		conferenceSid: c.sid,
 		event:         event,
@@ -127,10 +131,19 @@ func (t *Twilio) tell(c *conference, event string, extra params) {
 			"FriendlyName":        c.name,
 			"SequenceNumber":      strconv.Itoa(c.sequence),
 			"StatusCallbackEvent": event,
-			"Timestamp":           timestamp(t.clock.Now()),
+			"Timestamp":           timestamp(now),
 		}.with(extra),
 	})
 	c.sequence++
+}
+
+// post puts a callback into the outbox and sees that somebody empties it: what
+// is told need not be told by a step of the agenda. The caller holds mu.
+func (t *Twilio) post(cb callback) {
+	if len(t.outbox) == 0 {
+		t.agenda.after(0, func() error { return nil })
+	}
+	t.outbox = append(t.outbox, cb)
 }
 
 // token makes a version 4 UUID. The caller holds mu.

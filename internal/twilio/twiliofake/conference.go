@@ -1,22 +1,13 @@
 package twiliofake
 
 import (
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
+	"time"
 )
 
 // maxParticipants is Twilio's limit of legs in one conference.
 const maxParticipants = 250
-
-// What Twilio refuses. The numbers are those of its error dictionary.
-var (
-	ErrNoParticipant = errors.New("16022: the call is in no conference")
-	ErrNoConference  = errors.New("16022: conference does not exist or is completed")
-	ErrFull          = errors.New("16020: conference is full")
-	ErrLabelTaken    = errors.New("16025: participant label is already in use")
-)
 
 // The five values of ReasonConferenceEnded.
 const (
@@ -27,193 +18,225 @@ const (
 	endOnExitLeft   = "participant-with-end-conference-on-exit-left"
 )
 
-// The values of ReasonParticipantLeft that the stand-in has a cause for; it
-// never fails to add a participant.
-const (
-	leftHungUp         = "participant_hung_up"
-	leftUpdatedViaAPI  = "participant_updated_via_api"
-	leftModeratorEnded = "moderator_ended_conference"
-	leftEndedViaAPI    = "conference_ended_via_api"
-)
-
-// Leg is a call on its way into a conference, with the attributes of its
-// <Conference> noun.
-type Leg struct {
-	Label                  string
-	Muted                  bool
-	StartConferenceOnEnter bool
-	EndConferenceOnExit    bool
-	// Coach is the CallSid of the participant that this leg whispers to.
-	Coach string
-	// Record, Status and Recording count for the first leg of a conference
-	// only: it fixes them for all.
-	Record    bool
-	Status    Subscription
-	Recording Subscription
-}
-
-// conference is one room from the first leg's join to its end.
+// conference is one room from the first leg's way into it to its end, and kept
+// after that to be asked about.
 type conference struct {
 	sid          string
 	name         string
+	region       string
+	most         int // participants
 	status       Subscription
 	recordings   Subscription
 	record       bool
+	created      time.Time
+	updated      time.Time
+	entered      bool // by one leg at least
 	started      bool
-	sequence     int // of the next callback
+	completed    bool
+	reason       string // it was completed for
+	endedBy      string // CallSid, or "" for nobody in it
+	disturbed    bool   // a REST request changed what the call floor had planned
+	sequence     int    // of the next callback
 	participants []*participant
+	last         *participant // to have left
 	recording    *recording
 }
 
-// participant is one leg that is in a conference now.
-type participant struct {
-	Leg
-	callSid    string
-	hold       bool
-	conference *conference
-}
-
-// Join lets a call enter the room of that name, making the conference when
-// nobody is in it, and starts the conference once two are there of whom one
-// may start it.
+// Join lets a call enter the room of that name by TwiML, making the conference
+// when nobody is in it, and starts the conference once two are there of whom
+// one may start it.
 func (t *Twilio) Join(room string, leg Leg) (conferenceSid, callSid string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := t.room(room, leg)
-	if err := c.admits(leg); err != nil {
-		return "", "", fmt.Errorf("join %s: %w", c.sid, err)
+	if !validLabel(leg.Label) {
+		return "", "", fmt.Errorf("join: %w", ErrLabelInvalid)
 	}
-	p := &participant{Leg: leg, callSid: t.sid("CA"), conference: c}
-	c.participants = append(c.participants, p)
-	t.legs[p.callSid] = p
-	t.tellParticipant(p, "participant-join")
-	t.maybeStart(c)
+	c, refusal := t.room(room, leg, ErrLabelTaken)
+	if refusal != nil {
+		return "", "", fmt.Errorf("join: %w", refusal)
+	}
+	p := t.add(c, leg)
+	p.status = statusConnected
+	t.enter(p)
 	return c.sid, p.callSid, nil
 }
 
 // room returns the conference of that name that is not completed, or a new
-// one.
-func (t *Twilio) room(name string, first Leg) *conference {
-	if c, ok := t.rooms[name]; ok {
-		return c
+// one, of which the first leg fixes the callbacks and the limits, if it admits
+// the leg.
+func (t *Twilio) room(name string, leg Leg, taken *Refusal) (*conference, *Refusal) {
+	c, ok := t.rooms[name]
+	if !ok {
+		c = t.newConference(name, leg)
 	}
+	if refusal := c.admits(leg, taken); refusal != nil {
+		return nil, refusal
+	}
+	if !ok {
+		t.rooms[name] = c
+		t.keep(c)
+	}
+	return c, nil
+}
+
+func (t *Twilio) newConference(name string, first Leg) *conference {
+	now := t.clock.Now()
 	c := &conference{
 		sid:        t.sid("CF"),
 		name:       name,
+		most:       maxParticipants,
 		status:     first.Status,
 		recordings: first.Recording,
 		record:     first.Record,
+		created:    now,
+		updated:    now,
 	}
-	t.rooms[name], t.bySid[c.sid] = c, c
+	if first.MaxParticipants > 0 {
+		c.most = first.MaxParticipants
+	}
 	return c
 }
 
-func (c *conference) admits(leg Leg) error {
-	if len(c.participants) >= maxParticipants {
-		return ErrFull
+// mostKept bounds the conferences that are kept. Twilio keeps them for 13
+// months; a stand-in that runs for days must not grow without end.
+const mostKept = 100_000
+
+// keep lets REST find a conference, and forgets the oldest one if there are too
+// many and it is completed.
+func (t *Twilio) keep(c *conference) {
+	t.bySid[c.sid] = c
+	t.kept = append(t.kept, c)
+	if oldest := t.kept[0]; len(t.kept) > mostKept && oldest.completed {
+		delete(t.bySid, oldest.sid)
+		t.kept = t.kept[1:]
 	}
+}
+
+// admits returns why a leg may not come in, or nil. Twilio tells a taken label
+// with another code in TwiML than in REST.
+func (c *conference) admits(leg Leg, taken *Refusal) *Refusal {
 	labelled := func(p *participant) bool { return p.Label == leg.Label }
-	if leg.Label != "" && slices.ContainsFunc(c.participants, labelled) {
-		return ErrLabelTaken
+	coached := func(p *participant) bool { return p.callSid == leg.Coach }
+	switch {
+	case len(c.participants) >= c.most:
+		return ErrFull
+	case leg.Label != "" && slices.ContainsFunc(c.participants, labelled):
+		return taken
+	case leg.Coach != "" && !slices.ContainsFunc(c.participants, coached):
+		return ErrNobodyToCoach
 	}
 	return nil
+}
+
+// add makes a participant of a leg. The first one that names a region decides
+// it (Twilio, TwiML <Conference>).
+func (t *Twilio) add(c *conference, leg Leg) *participant {
+	now := t.clock.Now()
+	p := &participant{Leg: leg, callSid: t.sid("CA"), conference: c, created: now, updated: now, beepOnExit: true}
+	if c.region == "" {
+		c.region = leg.Region
+	}
+	c.participants = append(c.participants, p)
+	t.legs[p.callSid] = p
+	return p
+}
+
+// enter lets a participant be in the conference for everybody else.
+func (t *Twilio) enter(p *participant) {
+	p.entered, p.conference.entered = true, true
+	t.tellParticipant(p, "participant-join")
+	t.maybeStart(p.conference)
 }
 
 // maybeStart begins the mixing: at least two participants, at least one of
 // whom has startConferenceOnEnter.
 func (t *Twilio) maybeStart(c *conference) {
-	starts := func(p *participant) bool { return p.StartConferenceOnEnter }
-	if c.started || len(c.participants) < 2 || !slices.ContainsFunc(c.participants, starts) {
+	in, starts := 0, false
+	for _, p := range c.participants {
+		if p.entered {
+			in++
+			starts = starts || p.StartConferenceOnEnter
+		}
+	}
+	if c.started || in < 2 || !starts {
 		return
 	}
-	c.started = true
+	c.started, c.updated = true, t.clock.Now()
 	t.tell(c, "conference-start", nil)
 	if c.record {
 		t.beginRecording(c)
 	}
 }
 
-// Mute mutes a participant or lets it be heard again.
-func (t *Twilio) Mute(callSid string, muted bool) error {
-	return t.change(callSid, func(p *participant) string {
-		p.Muted = muted
-		return either(muted, "participant-mute", "participant-unmute")
-	})
-}
-
-// Hold puts a participant on hold or takes it back.
-func (t *Twilio) Hold(callSid string, hold bool) error {
-	return t.change(callSid, func(p *participant) string {
-		p.hold = hold
-		return either(hold, "participant-hold", "participant-unhold")
-	})
-}
-
-// Coach lets a participant whisper to the one with the CallSid coached; an
-// empty one ends that.
-func (t *Twilio) Coach(callSid, coached string) error {
-	return t.change(callSid, func(p *participant) string {
-		p.Coach = coached
-		return "participant-modify"
-	})
-}
-
-// EndOnExit decides whether the conference ends when this participant goes.
-func (t *Twilio) EndOnExit(callSid string, ends bool) error {
-	return t.change(callSid, func(p *participant) string {
-		p.EndConferenceOnExit = ends
-		return "participant-modify"
-	})
-}
-
-// Speak tells that a participant began to talk or fell silent.
-func (t *Twilio) Speak(callSid string, speaking bool) error {
-	return t.change(callSid, func(*participant) string {
-		return either(speaking, "participant-speech-start", "participant-speech-stop")
-	})
-}
-
-// change does something to a participant and tells the event it names.
-func (t *Twilio) change(callSid string, do func(*participant) (event string)) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p, ok := t.legs[callSid]
-	if !ok {
-		return fmt.Errorf("change participant %s: %w", callSid, ErrNoParticipant)
-	}
-	t.tellParticipant(p, do(p))
-	return nil
-}
-
 // HangUp is a participant putting the phone down.
-func (t *Twilio) HangUp(callSid string) error {
-	return t.leave(callSid, leftHungUp, "completed", lastLeft, endOnExitLeft)
+func (t *Twilio) HangUp(callSid string) error { return t.leave(callSid, hangUp) }
+
+// Kick removes a participant by REST.
+func (t *Twilio) Kick(callSid string) error { return t.leave(callSid, kick) }
+
+// exit is a way to leave: the reason and the status of the call that the leave
+// tells, and the reasons for which a conference ends that hung on this leg or
+// had no other.
+type exit struct {
+	reason     string // ReasonParticipantLeft
+	callStatus string // ParticipantCallStatus
+	ifLast     string
+	ifExit     string
 }
 
-// Kick removes a participant by REST. Its call goes on elsewhere, so its
-// status is in-progress (not confirmed).
-func (t *Twilio) Kick(callSid string) error {
-	return t.leave(callSid, leftUpdatedViaAPI, "in-progress", lastKicked, endOnExitKicked)
+var (
+	hangUp = exit{"participant_hung_up", "completed", lastLeft, endOnExitLeft}
+	// The call of a kicked leg goes on elsewhere, so its status is in-progress
+	// (not confirmed).
+	kick = exit{"participant_updated_via_api", "in-progress", lastKicked, endOnExitKicked}
+)
+
+// notReached is a call that was not answered: busy, no-answer or failed.
+func notReached(callStatus string) exit {
+	return exit{"participant_add_failed", callStatus, lastLeft, endOnExitLeft}
 }
 
-// leave takes a participant out, and ends the conference with the reason that
-// fits: it was the one the conference hangs on, or the last.
-func (t *Twilio) leave(callSid, reason, callStatus, endIfLast, endIfExit string) error {
+func (t *Twilio) leave(callSid string, e exit) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p, ok := t.legs[callSid]
 	if !ok {
 		return fmt.Errorf("leave by %s: %w", callSid, ErrNoParticipant)
 	}
-	c := p.conference
-	t.remove(p, reason, callStatus)
-	switch {
-	case p.EndConferenceOnExit:
-		t.complete(c, ending{endIfExit, leftModeratorEnded, p})
-	case len(c.participants) == 0:
-		t.complete(c, ending{endIfLast, "", p})
-	}
+	t.takeOut(p, e)
 	return nil
+}
+
+// takeOut ends a leg, and the conference if that hangs on it or has no other.
+// A leg that was never connected ends only an empty one (not confirmed).
+func (t *Twilio) takeOut(p *participant, e exit) {
+	c := p.conference
+	t.remove(p, e.reason, e.callStatus)
+	switch {
+	case p.EndConferenceOnExit && p.status == statusConnected:
+		t.complete(c, ending{e.ifExit, "moderator_ended_conference", p})
+	case len(c.participants) == 0:
+		t.complete(c, ending{e.ifLast, "", c.last})
+	}
+}
+
+// remove takes a participant out of the conference. Those who never entered
+// are not told of; a call that was still ringing is canceled.
+func (t *Twilio) remove(p *participant, reason, callStatus string) {
+	c := p.conference
+	c.participants = slices.DeleteFunc(c.participants, func(other *participant) bool { return other == p })
+	delete(t.legs, p.callSid)
+	if !p.entered {
+		return
+	}
+	if p.status != statusConnected && reason != notReached("").reason {
+		callStatus = "canceled"
+	}
+	c.last = p
+	t.tell(c, "participant-leave", p.state().with(params{
+		"ParticipantCallStatus": callStatus,
+		"ReasonParticipantLeft": reason,
+	}))
 }
 
 // End ends a conference by REST (Status=completed).
@@ -221,10 +244,10 @@ func (t *Twilio) End(conferenceSid string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c, ok := t.bySid[conferenceSid]
-	if !ok {
+	if !ok || c.completed {
 		return fmt.Errorf("end conference %s: %w", conferenceSid, ErrNoConference)
 	}
-	t.complete(c, ending{endedViaAPI, leftEndedViaAPI, nil})
+	t.complete(c, endByAPI)
 	return nil
 }
 
@@ -236,21 +259,27 @@ type ending struct {
 	by     *participant
 }
 
+var endByAPI = ending{endedViaAPI, "conference_ended_via_api", nil}
+
 // complete sends everybody out and closes the room; the name is free again.
 // The leaves come before the end (the order is not confirmed), and a conference
-// that never started is told to end like any other (not confirmed either).
+// that never started is told to end like any other (not confirmed either),
+// unless nobody ever entered it.
 func (t *Twilio) complete(c *conference, e ending) {
 	for len(c.participants) > 0 {
 		t.remove(c.participants[0], e.others, "completed")
 	}
 	extra := params{"ReasonConferenceEnded": e.reason, "Reason": e.text()}
 	if e.by != nil {
+		c.endedBy = e.by.callSid
 		extra["CallSidEndingConference"] = e.by.callSid
 		extra.set("ParticipantLabelEndingConference", e.by.Label)
 	}
-	t.tell(c, "conference-end", extra)
+	if c.entered {
+		t.tell(c, "conference-end", extra)
+	}
+	c.completed, c.reason, c.updated = true, e.reason, t.clock.Now()
 	delete(t.rooms, c.name)
-	delete(t.bySid, c.sid)
 	if c.recording != nil {
 		t.finishRecording(c)
 	}
@@ -270,75 +299,4 @@ func (e ending) text() string {
 		return "Last participant left the conference"
 	}
 	return "Conference was ended via API"
-}
-
-func (t *Twilio) remove(p *participant, reason, callStatus string) {
-	c := p.conference
-	c.participants = slices.DeleteFunc(c.participants, func(other *participant) bool { return other == p })
-	delete(t.legs, p.callSid)
-	t.tell(c, "participant-leave", p.state().with(params{
-		"ParticipantCallStatus": callStatus,
-		"ReasonParticipantLeft": reason,
-	}))
-}
-
-// Announce plays something to the whole conference. A failure is the text of
-// ReasonAnnouncementFailed; Twilio knows one only for errors of its own.
-func (t *Twilio) Announce(conferenceSid, url, failure string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c, ok := t.bySid[conferenceSid]
-	if !ok {
-		return fmt.Errorf("announce to conference %s: %w", conferenceSid, ErrNoConference)
-	}
-	t.tell(c, announcementEvent(failure), announcement(url, failure))
-	return nil
-}
-
-// AnnounceTo plays something to one participant.
-func (t *Twilio) AnnounceTo(callSid, url, failure string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p, ok := t.legs[callSid]
-	if !ok {
-		return fmt.Errorf("announce to participant %s: %w", callSid, ErrNoParticipant)
-	}
-	t.tell(p.conference, announcementEvent(failure), p.state().with(announcement(url, failure)))
-	return nil
-}
-
-func announcementEvent(failure string) string {
-	return either(failure == "", "announcement-end", "announcement-fail")
-}
-
-func announcement(url, failure string) params {
-	said := params{"AnnounceUrl": url}
-	said.set("ReasonAnnouncementFailed", failure)
-	return said
-}
-
-// state is what every event about a participant says of it: how it is after
-// the change.
-func (p *participant) state() params {
-	state := params{
-		"CallSid":                p.callSid,
-		"Muted":                  strconv.FormatBool(p.Muted),
-		"Hold":                   strconv.FormatBool(p.hold),
-		"Coaching":               strconv.FormatBool(p.Coach != ""),
-		"StartConferenceOnEnter": strconv.FormatBool(p.StartConferenceOnEnter),
-		"EndConferenceOnExit":    strconv.FormatBool(p.EndConferenceOnExit),
-	}
-	state.set("ParticipantLabel", p.Label)
-	return state
-}
-
-func (t *Twilio) tellParticipant(p *participant, event string) {
-	t.tell(p.conference, event, p.state())
-}
-
-func either(first bool, a, b string) string {
-	if first {
-		return a
-	}
-	return b
 }

@@ -2,13 +2,16 @@ package twiliofake
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,10 +58,12 @@ type sender struct {
 	mu         sync.Mutex
 	tails      map[string]chan struct{} // the last delivery of each conference, closed when it is over
 	transports map[overrides]*http.Transport
+
+	streams *eventStreams
 }
 
 func newSender(c Config, a *agenda) *sender {
-	return &sender{
+	s := &sender{
 		authToken:  c.AuthToken,
 		agenda:     a,
 		faults:     c.Faults,
@@ -69,6 +74,8 @@ func newSender(c Config, a *agenda) *sender {
 		tails:      map[string]chan struct{}{},
 		transports: map[overrides]*http.Transport{},
 	}
+	s.streams = newEventStreams(c, s)
+	return s
 }
 
 // wait returns when no delivery is under way.
@@ -83,8 +90,25 @@ func (s *sender) wait() {
 // by the agenda's goroutine alone.
 func (s *sender) send(ctx context.Context, told []callback) {
 	for _, cb := range told {
+		s.streams.take(ctx, cb)
 		s.plan(ctx, cb)
 	}
+}
+
+// settle waits until the deliveries under way are over. Those that faults hold
+// back are not waited for.
+func (s *sender) settle(ctx context.Context) error {
+	s.mu.Lock()
+	tails := slices.Collect(maps.Values(s.tails))
+	s.mu.Unlock()
+	for _, tail := range tails {
+		select {
+		case <-tail:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // plan decides what goes wrong with one callback. It draws the same chances
@@ -185,13 +209,39 @@ func (s *sender) attempt(ctx context.Context, cb callback, o overrides) (failure
 	if err != nil {
 		return "url"
 	}
+	failure = s.exchange(request, o)
+	if user := cb.user(); failure == "401" && user != nil {
+		// Credentials in the URL are sent only when asked for (Twilio, "Webhooks
+		// security").
+		again, err := cb.request(ctx, s.authToken)
+		if err != nil {
+			return "url"
+		}
+		password, _ := user.Password()
+		again.SetBasicAuth(user.Username(), password)
+		return s.exchange(again, o)
+	}
+	return failure
+}
+
+// user is who the callback URL says to be, or nil.
+func (cb callback) user() *url.Userinfo {
+	target, err := url.Parse(cb.to.URL)
+	if err != nil {
+		return nil
+	}
+	return target.User
+}
+
+// exchange sends a request and names what failed.
+func (s *sender) exchange(request *http.Request, o overrides) (failure string) {
 	response, err := s.transport(o).RoundTrip(request)
 	if err != nil {
 		return failureOf(err)
 	}
 	defer response.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
-	if response.StatusCode >= 300 {
+	if response.StatusCode >= http.StatusMultipleChoices {
 		return strconv.Itoa(response.StatusCode)
 	}
 	return ""
@@ -247,10 +297,16 @@ func (s *sender) transport(o overrides) http.RoundTripper {
 	return made
 }
 
-// failureOf sorts an error into a connect failure or everything later.
+// failureOf sorts an error into a connect failure, of TCP or of TLS, or
+// everything later.
 func failureOf(err error) string {
 	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	var untrusted *tls.CertificateVerificationError
+	var plain tls.RecordHeaderError
+	var alert tls.AlertError
+	switch {
+	case errors.As(err, &op) && op.Op == "dial",
+		errors.As(err, &untrusted), errors.As(err, &plain), errors.As(err, &alert):
 		return "ct"
 	}
 	return "rt"

@@ -2,6 +2,7 @@ package twiliofake_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -67,6 +68,7 @@ func TestRetriesAreThoseTheURLAsksFor(t *testing.T) {
 	}{
 		{"answered", "", always(204, nil), 1},
 		{"default: once more when the connection fails", "", always(0, errConnect), 2},
+		{"default: once more when TLS fails", "", always(0, &tls.CertificateVerificationError{Err: errors.New("self-signed")}), 2},
 		{"default: never after an answer", "", always(503, nil), 1},
 		{"default: never after a lost answer", "", always(0, errors.New("reset")), 1},
 		{"all", "#rc=5&rp=all", always(503, nil), 6},
@@ -196,5 +198,26 @@ func TestCallbacksTravelOverRealHTTP(t *testing.T) {
 	}
 	if r.Header.Get("Authorization") != "" {
 		t.Error("credentials were sent unasked")
+	}
+}
+
+func TestCredentialsInTheURLAreSentWhenAskedFor(t *testing.T) {
+	t.Parallel()
+	var sent []string
+	made := oneCall(t, "http://gavel:open@gavel.test/twilio/conference", func(attempt int) (int, error) {
+		if attempt == 1 {
+			return http.StatusUnauthorized, nil
+		}
+		return http.StatusNoContent, nil
+	})
+	for _, request := range made[:2] {
+		user, password, _ := request.BasicAuth()
+		sent = append(sent, user+":"+password)
+	}
+	if sent[0] != ":" || sent[1] != "gavel:open" {
+		t.Errorf("credentials of the two requests are %q", sent)
+	}
+	if made[0].Header.Get("X-Twilio-Signature") != made[1].Header.Get("X-Twilio-Signature") {
+		t.Error("the signatures differ")
 	}
 }

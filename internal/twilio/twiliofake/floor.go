@@ -9,17 +9,15 @@ import (
 // floor is a small call centre that begins conferences at a steady rate, each
 // following one of the stories in scenes.go.
 type floor struct {
-	twilio    *Twilio
-	chance    *rand.Rand
-	every     time.Duration // between two beginnings, on average; 0 is never
-	status    Subscription
-	recording Subscription
-	deck      []story
-	turn      int
+	twilio *Twilio
+	chance *rand.Rand
+	every  time.Duration // between two beginnings, on average; 0 is never
+	deck   []story
+	turn   int
 }
 
 func newFloor(c Config, t *Twilio) *floor {
-	f := &floor{twilio: t, chance: stream(c.Seed, "floor"), status: c.Status, recording: c.Recording}
+	f := &floor{twilio: t, chance: stream(c.Seed, "floor")}
 	if c.Rate > 0 {
 		f.every = time.Duration(float64(time.Minute) / c.Rate)
 	}
@@ -35,7 +33,9 @@ func (f *floor) open() {
 
 // begin plays one story in a free room and plans the next beginning.
 func (f *floor) begin() error {
-	f.draw()(&scene{floor: f, room: f.freeRoom()})
+	s := newScene(f, f.freeRoom())
+	f.draw()(s)
+	s.begin()
 	f.twilio.agenda.after(f.between(f.every/2, f.every*3/2), f.begin)
 	return nil
 }

@@ -34,202 +34,167 @@ const (
 // customerHangsUp: a talk with a stretch on hold; the customer's leg has
 // endConferenceOnExit and the customer puts the phone down.
 func customerHangsUp(s *scene) {
-	agent := s.join(s.agent())
+	agent := s.agent().Answers(s.room)
 	s.pause(1, 2)
-	customer := s.join(Leg{Label: s.customer(), StartConferenceOnEnter: true, EndConferenceOnExit: true})
+	customer := s.starter(s.customer()).EndsOnExit().Calls(s.room)
 	s.pause(2, 5)
-	s.hold(customer, true)
-	s.mute(agent, true)
+	agent.Holds(customer)
+	agent.Mutes()
 	s.pause(2, 6)
-	s.mute(agent, false)
-	s.hold(customer, false)
+	agent.Unmutes()
+	agent.TakesBack(customer)
 	s.pause(2, 6)
-	s.hangUp(customer)
+	customer.HangsUp()
 }
 
 // agentWrapsUp: nobody's leg has endConferenceOnExit, so the conference lives
 // until the agent, who stays to write a note, leaves as the last.
 func agentWrapsUp(s *scene) {
-	customer := s.join(Leg{Label: s.customer()})
+	customer := s.Customer(s.customer()).Calls(s.room)
 	s.pause(1, 4)
-	agent := s.join(s.agent())
+	agent := s.agent().Answers(s.room)
 	s.pause(1, 2)
 	s.chat(agent, customer)
-	s.hangUp(customer)
+	customer.HangsUp()
 	s.pause(1, 5)
-	s.hangUp(agent)
+	agent.HangsUp()
 }
 
 // supervisorEnds: a supervisor coaches, then speaks, and has the application
 // end the conference by REST.
 func supervisorEnds(s *scene) {
-	agent := s.join(s.agent())
-	customer := s.join(Leg{Label: s.customer(), StartConferenceOnEnter: true})
+	agent := s.agent().Answers(s.room)
+	customer := s.starter(s.customer()).Calls(s.room)
 	s.pause(1, 3)
-	s.mute(customer, true)
+	customer.Mutes()
 	s.pause(1, 2)
-	s.mute(customer, false)
-	supervisor := s.joinCoaching(s.floor.pick(supervisors), agent)
+	customer.Unmutes()
+	supervisor := s.starter(s.floor.pick(supervisors)).Coaches(agent)
 	s.pause(2, 6)
-	s.coach(supervisor, nil)
-	s.mute(supervisor, false)
+	supervisor.StopsCoaching()
+	supervisor.Unmutes()
 	s.pause(2, 5)
-	s.announce(warningURL)
+	s.announces(s.room, warningURL, s.failure())
 	s.pause(1, 2)
-	s.end()
+	s.Ends(s.room)
 }
 
 // forgottenOnHold: the agent is gone, the customer still hears music, and
 // somebody notices and kicks the leg.
 func forgottenOnHold(s *scene) {
-	customer := s.join(Leg{Label: s.customer()})
+	customer := s.Customer(s.customer()).Calls(s.room)
 	s.pause(1, 2)
-	agent := s.join(s.agent())
+	agent := s.agent().Answers(s.room)
 	s.pause(2, 5)
-	s.hold(customer, true)
+	agent.Holds(customer)
 	s.pause(1, 2)
-	s.hangUp(agent)
+	agent.HangsUp()
 	s.pause(5, 12)
-	s.kick(customer)
+	customer.IsKicked()
 }
 
 // moderatorRemoved: a moderated meeting ends because its moderator, on whom it
 // hangs, is kicked.
 func moderatorRemoved(s *scene) {
-	guests := []*caller{
-		s.join(Leg{Label: s.customer(), Muted: true}),
-		s.join(Leg{Muted: true}),
+	guests := []*Caller{
+		s.caller(Leg{Label: s.customer(), Muted: true}).Calls(s.room),
+		s.caller(Leg{Muted: true}).Calls(s.room),
 	}
 	s.pause(1, 2)
-	moderator := s.join(Leg{Label: s.floor.pick(supervisors), StartConferenceOnEnter: true, EndConferenceOnExit: true})
+	moderator := s.starter(s.floor.pick(supervisors)).EndsOnExit().Calls(s.room)
 	s.pause(1, 3)
 	for _, guest := range guests {
-		s.mute(guest, false)
+		guest.Unmutes()
 		s.pause(1, 2)
 	}
-	s.kick(moderator)
+	moderator.IsKicked()
 }
 
 // nobodyAnswers: a customer waits alone, the conference never starts, and the
 // customer gives up.
 func nobodyAnswers(s *scene) {
-	customer := s.join(Leg{Label: s.customer()})
+	customer := s.Customer(s.customer()).Calls(s.room)
 	s.pause(4, 12)
-	s.hangUp(customer)
+	customer.HangsUp()
 }
 
 // warmTransfer: one agent hands the customer over to another, on whose leg the
 // conference then hangs.
 func warmTransfer(s *scene) {
-	first := s.join(Leg{Label: agents[0], StartConferenceOnEnter: true, EndConferenceOnExit: true})
+	first := s.Agent(agents[0]).EndsOnExit().Answers(s.room)
 	s.pause(1, 2)
-	customer := s.join(Leg{Label: s.customer(), StartConferenceOnEnter: true})
+	customer := s.starter(s.customer()).Calls(s.room)
 	s.pause(2, 4)
-	s.hold(customer, true)
-	s.announceTo(customer, announcementURL)
-	second := s.join(Leg{Label: agents[1], StartConferenceOnEnter: true})
+	first.Holds(customer)
+	customer.hears(announcementURL, s.failure())
+	second := s.Agent(agents[1]).Answers(s.room)
 	s.pause(1, 2)
 	s.chat(first, second)
-	s.hold(customer, false)
-	s.endOnExit(second, true)
-	s.endOnExit(first, false)
-	s.hangUp(first)
+	first.TakesBack(customer)
+	second.EndsOnExit()
+	first.endsOnExit(false)
+	first.HangsUp()
 	s.pause(2, 6)
-	s.hangUp(second)
+	second.HangsUp()
 }
 
 // dropsAndReturns: the customer's line breaks and a new call takes the same
 // place; the agent ends it by leaving.
 func dropsAndReturns(s *scene) {
-	agent := s.join(Leg{Label: s.floor.pick(agents), StartConferenceOnEnter: true, EndConferenceOnExit: true})
-	label := s.customer()
+	agent := s.agent().EndsOnExit().Answers(s.room)
+	customer := s.starter(s.customer())
 	s.pause(1, 2)
-	customer := s.join(Leg{Label: label, StartConferenceOnEnter: true})
+	customer.Calls(s.room)
 	s.pause(2, 5)
-	s.hangUp(customer)
+	customer.HangsUp()
 	s.pause(1, 4)
-	s.join(Leg{Label: label, StartConferenceOnEnter: true})
+	customer.Calls(s.room)
 	s.pause(2, 6)
-	s.hangUp(agent)
+	agent.HangsUp()
 }
 
-// scene is one conference being scripted: each verb puts a step on the agenda
-// at the scene's moment, and pause moves that moment on.
+// scene is one story of the call floor, in one room.
 type scene struct {
-	floor         *floor
-	room          string
-	moment        time.Duration // from now
-	conferenceSid string        // known once the first leg has joined
-	cast          int
-}
-
-// caller is a leg in the script; its CallSid is known once it has joined.
-type caller struct{ callSid string }
-
-func (s *scene) do(step func(*Twilio) error) {
-	s.floor.twilio.agenda.after(s.moment, func() error { return step(s.floor.twilio) })
-}
-
-// pause lets between least and most seconds pass.
-func (s *scene) pause(least, most int) {
-	s.moment += s.floor.between(time.Duration(least)*time.Second, time.Duration(most)*time.Second)
+	*Story
+	floor *floor
+	room  string
 }
 
 // recorded is the share of conferences that are recorded.
 const recorded = 0.4
 
-// join adds a leg. The first one brings what it fixes for the conference.
-func (s *scene) join(leg Leg) *caller {
-	if s.cast == 0 {
-		leg.Status, leg.Recording = s.floor.status, s.floor.recording
-		leg.Record = s.floor.often(recorded)
+// newScene begins a story in a room. The floor fails when a step breaks a rule,
+// but not when somebody changed the room by REST meanwhile: then the story is
+// not told to its end.
+func newScene(f *floor, room string) *scene {
+	s := &scene{Story: f.twilio.NewStory(), floor: f, room: room}
+	s.recorded = f.often(recorded)
+	s.over = func() bool {
+		disturbed, completed := f.twilio.fateOf(s.first)
+		return disturbed && completed
 	}
-	s.cast++
-	c := &caller{}
-	s.do(func(t *Twilio) (err error) {
-		s.conferenceSid, c.callSid, err = t.Join(s.room, leg)
-		return err
-	})
-	return c
-}
-
-// joinCoaching adds a leg that whispers to coached and is heard by nobody else.
-func (s *scene) joinCoaching(label string, coached *caller) *caller {
-	c := &caller{}
-	s.do(func(t *Twilio) (err error) {
-		leg := Leg{Label: label, Muted: true, StartConferenceOnEnter: true, Coach: coached.callSid}
-		_, c.callSid, err = t.Join(s.room, leg)
-		return err
-	})
-	return c
-}
-
-func (s *scene) hangUp(c *caller) { s.do(func(t *Twilio) error { return t.HangUp(c.callSid) }) }
-
-func (s *scene) kick(c *caller) { s.do(func(t *Twilio) error { return t.Kick(c.callSid) }) }
-
-func (s *scene) end() { s.do(func(t *Twilio) error { return t.End(s.conferenceSid) }) }
-
-func (s *scene) mute(c *caller, muted bool) {
-	s.do(func(t *Twilio) error { return t.Mute(c.callSid, muted) })
-}
-
-func (s *scene) hold(c *caller, hold bool) {
-	s.do(func(t *Twilio) error { return t.Hold(c.callSid, hold) })
-}
-
-func (s *scene) endOnExit(c *caller, ends bool) {
-	s.do(func(t *Twilio) error { return t.EndOnExit(c.callSid, ends) })
-}
-
-// coach changes whom c whispers to; nil is nobody.
-func (s *scene) coach(c, coached *caller) {
-	s.do(func(t *Twilio) error {
-		if coached == nil {
-			return t.Coach(c.callSid, "")
+	s.fails = func(err error) error {
+		disturbed, _ := f.twilio.fateOf(s.first)
+		taken, _ := f.twilio.fateOf(f.twilio.current(room))
+		if disturbed || taken {
+			return nil
 		}
-		return t.Coach(c.callSid, coached.callSid)
-	})
+		return err
+	}
+	return s
+}
+
+// fateOf tells whether REST changed a conference, and whether it is completed.
+func (t *Twilio) fateOf(conferenceSid string) (disturbed, completed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, ok := t.bySid[conferenceSid]
+	return ok && c.disturbed, ok && c.completed
+}
+
+// pause lets between least and most seconds pass.
+func (s *scene) pause(least, most int) {
+	s.Passes(s.floor.between(time.Duration(least)*time.Second, time.Duration(most)*time.Second))
 }
 
 // announcementFails is the share of announcements that fail. Real ones hardly
@@ -238,28 +203,19 @@ const announcementFails = 0.2
 
 func (s *scene) failure() string { return either(s.floor.often(announcementFails), "timeout", "") }
 
-func (s *scene) announce(url string) {
-	failure := s.failure()
-	s.do(func(t *Twilio) error { return t.Announce(s.conferenceSid, url, failure) })
-}
-
-func (s *scene) announceTo(c *caller, url string) {
-	failure := s.failure()
-	s.do(func(t *Twilio) error { return t.AnnounceTo(c.callSid, url, failure) })
-}
-
 // chat lets two talk in turn, as the speaker events tell it.
-func (s *scene) chat(a, b *caller) {
-	for _, speaker := range []*caller{a, b} {
-		s.do(func(t *Twilio) error { return t.Speak(speaker.callSid, true) })
-		s.pause(1, 3)
-		s.do(func(t *Twilio) error { return t.Speak(speaker.callSid, false) })
+func (s *scene) chat(a, b *Caller) {
+	for _, speaker := range []*Caller{a, b} {
+		speaker.Speaks(s.floor.between(time.Second, 3*time.Second))
 	}
 }
 
-func (s *scene) agent() Leg {
-	return Leg{Label: s.floor.pick(agents), StartConferenceOnEnter: true}
-}
+// agent is one of the floor's.
+func (s *scene) agent() *Caller { return s.Agent(s.floor.pick(agents)) }
+
+// starter is somebody whose joining starts the conference, as TwiML has it
+// unless told otherwise.
+func (s *scene) starter(label string) *Caller { return s.Agent(label) }
 
 // customer returns a label for one. Some applications label a leg with the
 // caller's number; these are of the range kept for fiction (555-01xx).

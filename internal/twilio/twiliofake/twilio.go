@@ -5,10 +5,12 @@
 // It is no part of the product. It imports nothing of Gavel, and its signing is
 // written apart from Gavel's verifier, so that a shared mistake cannot hide.
 //
-// Reading order: twilio.go (what it is), conference.go (the state and its
-// rules), recording.go, callback.go (what is sent about it), delivery.go (how
-// it is sent), sign.go; floor.go and scenes.go play a call floor on it, and
-// agenda.go holds what is still to happen.
+// Reading order: twilio.go (what it is); conference.go, participant.go,
+// recording.go, announce.go, dial.go and refusal.go (the state and its rules);
+// callback.go (what is sent about it), delivery.go and eventstreams.go (how it
+// is sent), sign.go; rest.go with rest_*.go and list.go (the REST API), desk.go
+// (who may ask, and what goes wrong); story.go (people in conferences), floor.go
+// and scenes.go (a call floor of them); agenda.go holds what is still to happen.
 //
 // What Twilio does not document is marked "not confirmed" where it is decided.
 package twiliofake
@@ -28,9 +30,13 @@ import (
 type Config struct {
 	AccountSid string
 	AuthToken  string
-	// Status and Recording are the callbacks that the call floor asks for.
+	// Status and Recording are the callbacks that the call floor and stories
+	// ask for. Who is called by REST names those of the conference itself.
 	Status    Subscription
 	Recording Subscription
+	// EventStreams is the URL of an Event Streams sink that gets what callbacks
+	// tell, besides them; "" is none.
+	EventStreams string
 	// Rate is how many conferences a minute the call floor begins; 0 leaves the
 	// floor empty.
 	Rate float64
@@ -39,6 +45,18 @@ type Config struct {
 	Seed uint64
 	// Faults are what goes wrong between Twilio and the receiver.
 	Faults Faults
+	// APIKeys are secrets by SID (SK...), which let in as the account does.
+	APIKeys map[string]string
+	// Weather is what requests to the REST API meet from the beginning.
+	Weather []Weather
+	// MaxConcurrentRequests is how many may be under way at a time before the
+	// REST API answers 429; 0 sets no limit. Twilio does not publish its own.
+	MaxConcurrentRequests int
+	// FetchAnnouncements lets the AnnounceUrl of a REST request be fetched.
+	FetchAnnouncements bool
+	// Phone is what happens when REST calls a number; nil is one that rings
+	// for a second and is answered.
+	Phone func(to string) Phone
 	// Clock is WallClock unless set.
 	Clock Clock
 	// Transport sends the callbacks; nil is one that keeps the connect and read
@@ -56,11 +74,19 @@ type Twilio struct {
 	agenda     *agenda
 	sender     *sender
 	floor      *floor
+	desk       *desk
+	status     Subscription
+	recordings Subscription
+	phone      func(to string) Phone
+	fetches    bool // what is to be announced
+	opened     time.Time
+	closed     chan struct{} // when Run has played to its end
 
 	mu     sync.Mutex
 	ids    *rand.Rand
 	rooms  map[string]*conference // by FriendlyName; a name has one that is not completed
-	bySid  map[string]*conference // by ConferenceSid, not completed
+	bySid  map[string]*conference // by ConferenceSid
+	kept   []*conference          // the same, oldest first
 	legs   map[string]*participant
 	outbox []callback // told while mu is held, sent when it is let go
 }
@@ -73,10 +99,20 @@ func New(c Config) *Twilio {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Phone == nil {
+		c.Phone = willingPhone
+	}
 	t := &Twilio{
 		accountSid: c.AccountSid,
 		clock:      c.Clock,
 		agenda:     newAgenda(c.Clock),
+		desk:       newDesk(c),
+		status:     c.Status,
+		recordings: c.Recording,
+		phone:      c.Phone,
+		fetches:    c.FetchAnnouncements,
+		opened:     c.Clock.Now(),
+		closed:     make(chan struct{}),
 		ids:        stream(c.Seed, "ids"),
 		rooms:      map[string]*conference{},
 		bySid:      map[string]*conference{},
@@ -88,18 +124,22 @@ func New(c Config) *Twilio {
 }
 
 // Run plays until ctx ends, then sends what was already told, once, and
-// returns. An error means that the call floor's script broke a rule of
+// returns. It is called once. An error means that the call floor's script broke a rule of
 // conferences, which is a fault of the script.
 func (t *Twilio) Run(ctx context.Context) error {
 	defer t.sender.wait()
 	t.floor.open()
-	return t.agenda.run(ctx, func(do func() error) error {
+	err := t.agenda.run(ctx, func(do func() error) error {
 		if err := do(); err != nil {
 			return fmt.Errorf("play call floor: %w", err)
 		}
 		t.sender.send(ctx, t.takeOutbox())
 		return nil
 	})
+	close(t.closed)
+	t.sender.send(ctx, t.takeOutbox())
+	t.sender.streams.flush(ctx)
+	return err
 }
 
 // Accepted returns how many callbacks have been answered 2xx. One that was sent

@@ -29,8 +29,8 @@ func decodeVersion(core string) uint64 {
 	return d.unsigned()
 }
 
-// encodeCore stores the book and a conference without participants and
-// recordings, and without the SIDs, which are in the key.
+// encodeCore stores the book and a conference without participants, recordings
+// and actions, and without the SIDs, which are in the key.
 func encodeCore(c *projections.Conference, b projections.Book) string {
 	e := make(encoder, 0, 128+48*len(b.Doubtful))
 	return string(e.book(b).head(c))
@@ -130,6 +130,30 @@ func (d *decoder) recording(r *projections.Recording) {
 	r.Statuses = many(d, (*decoder).text)
 	r.StartedAt, r.Duration, r.Channels = d.instant(), d.number(), d.number()
 	r.Source, r.FileSize, r.ErrorCode = d.text(), d.number(), d.text()
+}
+
+// encodeAction leaves out the ID, which is in the field's name.
+func encodeAction(a *projections.Action) string {
+	e := make(encoder, 0, 256)
+	e = e.text(string(a.Do)).text(a.CallSid).text(a.RecordingSid).text(a.Asked)
+	e = e.text(a.Actor.Sid).text(a.Actor.Name).instant(a.At).flag(a.Intent)
+	e = e.flag(a.Outcome != nil)
+	if o := a.Outcome; o != nil {
+		e = e.text(string(o.Result)).number(int64(o.Status)).number(int64(o.Code)).instant(o.At)
+	}
+	return string(e)
+}
+
+func (d *decoder) action(a *projections.Action) {
+	a.Do = events.Do(d.text())
+	a.CallSid, a.RecordingSid, a.Asked = d.text(), d.text(), d.text()
+	a.Actor = events.Actor{Sid: d.text(), Name: d.text()}
+	a.At, a.Intent = d.instant(), d.flag()
+	if d.flag() {
+		a.Outcome = &projections.Outcome{
+			Result: events.Result(d.text()), Status: int(d.number()), Code: int(d.number()), At: d.instant(),
+		}
+	}
 }
 
 // encoder is bytes to which values are added.

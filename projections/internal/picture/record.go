@@ -11,11 +11,12 @@ import (
 )
 
 // The fields of a record: CoreField, which is the book and the conference
-// itself, and one for each participant and recording, so that a write touches
-// only what changed and a conference of 250 legs costs no more than one of two.
+// itself, and one for each participant, recording and action, so that a write
+// touches only what changed and a conference of 250 legs costs no more than one of two.
 const (
 	participantField = "p:" // with the CallSid
 	recordingField   = "r:" // with the RecordingSid, or the URL where there is none
+	actionField      = "a:" // with the ID
 )
 
 // fields returns what a write has to store, name and value in turn. Before and
@@ -32,12 +33,17 @@ func fields(before, after *projections.Conference, book projections.Book) []stri
 	for _, r := range changed(before.Recordings, after.Recordings, recordingKey) {
 		out = append(out, recordingField+recordingKey(r), encodeRecording(r))
 	}
+	for _, a := range changed(before.Actions, after.Actions, actionKey) {
+		out = append(out, actionField+a.ID, encodeAction(a))
+	}
 	return out
 }
 
 func participantKey(p *projections.Participant) string { return p.CallSid }
 
 func recordingKey(r *projections.Recording) string { return cmp.Or(r.Sid, r.URL) }
+
+func actionKey(a *projections.Action) string { return a.ID }
 
 // changed returns the parts of after that are not in before. Both are in the
 // same order, and parts are only ever added or replaced.
@@ -88,12 +94,16 @@ func decodeField(s *projections.Stored, field, value string) error {
 		r := new(projections.Recording)
 		d.recording(r)
 		c.Recordings = append(c.Recordings, r)
+	case strings.HasPrefix(field, actionField):
+		a := &projections.Action{ID: field[len(actionField):]}
+		d.action(a)
+		c.Actions = append(c.Actions, a)
 	}
 	return d.end()
 }
 
-// sortParts restores the order in which Fold keeps participants and
-// recordings; a hash has none.
+// sortParts restores the order in which Fold keeps participants, recordings and
+// actions; a hash has none.
 func sortParts(c *projections.Conference) {
 	slices.SortFunc(c.Participants, func(a, b *projections.Participant) int {
 		return strings.Compare(a.CallSid, b.CallSid)
@@ -101,4 +111,5 @@ func sortParts(c *projections.Conference) {
 	slices.SortFunc(c.Recordings, func(a, b *projections.Recording) int {
 		return cmp.Or(strings.Compare(a.Sid, b.Sid), strings.Compare(a.URL, b.URL))
 	})
+	slices.SortFunc(c.Actions, func(a, b *projections.Action) int { return strings.Compare(a.ID, b.ID) })
 }

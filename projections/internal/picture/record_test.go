@@ -86,13 +86,16 @@ func TestOnlyWhatChangedIsWritten(t *testing.T) {
 	after := *before
 	after.Participants = []*projections.Participant{added, &replaced, before.Participants[1]}
 	after.Recordings = slices.Concat(before.Recordings, []*projections.Recording{{URL: "https://a.example"}})
+	answered := *before.Actions[1]
+	answered.Outcome = nil
+	after.Actions = []*projections.Action{before.Actions[0], &answered}
 
 	var got []string
 	for field := range hash(fields(before, &after, projections.Book{Version: 2})) {
 		got = append(got, field)
 	}
 	slices.Sort(got)
-	want := []string{CoreField, "p:CA new", "p:" + replaced.CallSid, "r:https://a.example"}
+	want := []string{CoreField, "p:CA new", "p:" + replaced.CallSid, "r:https://a.example", "a:" + answered.ID}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("written fields (-want +got):\n%s", diff)
@@ -136,12 +139,13 @@ func TestNoVersionIsTheBeginningOfAnother(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	record := full()
 	seed := hash(fields(nil, record.Conference, record.Book))
-	f.Add(seed[CoreField], seed["p:"+record.Conference.Participants[0].CallSid], seed["r:"+record.Conference.Recordings[0].Sid])
-	f.Add("", "", "")
-	f.Add("\x01\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x00", "\x80")
-	f.Fuzz(func(t *testing.T, core, participant, recording string) {
+	f.Add(seed[CoreField], seed["p:"+record.Conference.Participants[0].CallSid], seed["r:"+record.Conference.Recordings[0].Sid],
+		seed["a:"+record.Conference.Actions[0].ID])
+	f.Add("", "", "", "")
+	f.Add("\x01\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x00", "\x80", "\x01")
+	f.Fuzz(func(t *testing.T, core, participant, recording, action string) {
 		key := events.Key{AccountSid: "AC", ConferenceSid: "CF"}
-		first, err := decode(key, map[string]string{CoreField: core, "p:CA": participant, "r:RE": recording})
+		first, err := decode(key, map[string]string{CoreField: core, "p:CA": participant, "r:RE": recording, "a:1": action})
 		if err != nil {
 			return
 		}

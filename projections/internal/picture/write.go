@@ -191,9 +191,8 @@ func (l *lane) saved(batches []*batch, outcomes []Outcome) error {
 	return conflict
 }
 
-// Index implements [projections.Writer]. Save has changed the indexes with
-// their records already; what is left is the lane's own position.
-func (s *Store) Index(ctx context.Context, lane int, applied events.Position, _ []projections.Write) error {
+// NoteApplied implements [projections.Writer].
+func (s *Store) NoteApplied(ctx context.Context, lane int, applied events.Position) error {
 	l, err := s.hold(lane)
 	if err != nil {
 		return fmt.Errorf("note position: %w", err)

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"gavel/handlers/callback"
+	"gavel/internal/twilio/twiliofake"
+)
+
+// twilioCommand is the stand-in Twilio as a server of its own.
+type twilioCommand struct {
+	Listen          string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where the REST API is served (default ${default})."`
+	CallbackURL     string `name:"callback-url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"Gavel's public URL, which the call floor's callbacks go to (default ${default})."`
+	EventStreamsURL string `name:"event-streams-url" placeholder:"URL" help:"Event Streams sink that is told the same, such as Gavel's /twilio/events (default: none)."`
+	AccountSid      string `name:"account-sid" env:"TWILIO_ACCOUNT_SID" placeholder:"SID" help:"The account (default: AC and zeros)."`
+	AuthToken       string `name:"auth-token" env:"TWILIO_AUTH_TOKEN" placeholder:"TOKEN" help:"Its auth token (default: zeros)."`
+	APIKey          string `name:"api-key" placeholder:"SID:SECRET" help:"An API key that is let in besides (default: none)."`
+	floorFlags
+	TooMany       float64       `name:"rest-429" default:"0" placeholder:"SHARE" help:"Share of REST requests that are answered 429, 0 to 1."`
+	Broken        float64       `name:"rest-5xx" default:"0" placeholder:"SHARE" help:"Share of REST requests that are carried out and answered 500, 0 to 1."`
+	Silent        float64       `name:"rest-silent" default:"0" placeholder:"SHARE" help:"Share of REST requests that are carried out and never answered, 0 to 1."`
+	Slow          time.Duration `name:"rest-delay" default:"0s" placeholder:"DURATION" help:"How long the other REST requests take."`
+	MaxConcurrent int           `name:"rest-concurrent" default:"0" placeholder:"N" help:"REST requests at a time before the next is answered 429 (default: no limit)."`
+	logFlags
+}
+
+// Help is the longer help text.
+func (twilioCommand) Help() string {
+	return `It keeps conferences as Twilio does, plays a call floor, sends signed callbacks about it and answers Twilio's REST API for conferences: enough for Gavel and for Twilio's own clients, on a machine without a phone line. It prints how to point them at it.
+
+Example:
+  gavel twilio --rate 60 --rest-429 0.1`
+}
+
+// Run plays until ctx ends.
+func (c *twilioCommand) Run(ctx context.Context, t *terminal) error {
+	if err := c.check(); err != nil {
+		return usageError{err}
+	}
+	f, err := startFront(ctx, c.Listen)
+	if err != nil {
+		return err
+	}
+	standIn := twiliofake.New(c.standIn(t.err))
+	f.show(standIn.Handler())
+	c.banner(t.out, "http://"+reachable(f.Addr()))
+	playing, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { cancel(<-f.ended) }() // ends with the server, which stop below waits for
+	err = standIn.Run(playing)
+	if failure := context.Cause(playing); ctx.Err() == nil && failure != nil {
+		err = errors.Join(err, failure)
+	}
+	return errors.Join(err, f.stop(context.WithoutCancel(ctx)))
+}
+
+func (c *twilioCommand) check() error {
+	faults := []error{
+		c.floorFlags.check(),
+		checkShares(map[string]float64{"--rest-429": c.TooMany, "--rest-5xx": c.Broken, "--rest-silent": c.Silent}),
+		flagFault("--callback-url", checkBaseURL(c.CallbackURL)),
+	}
+	if c.EventStreamsURL != "" {
+		faults = append(faults, flagFault("--event-streams-url", checkBaseURL(c.EventStreamsURL)))
+	}
+	if sid, secret, _ := strings.Cut(c.APIKey, ":"); c.APIKey != "" && (sid == "" || secret == "") {
+		faults = append(faults, errors.New("--api-key: is not SID:SECRET"))
+	}
+	if c.Slow < 0 || c.MaxConcurrent < 0 {
+		faults = append(faults, errors.New("--rest-delay, --rest-concurrent: are negative"))
+	}
+	return errors.Join(faults...)
+}
+
+func (c *twilioCommand) standIn(log io.Writer) twiliofake.Config {
+	config := c.calling(c.CallbackURL)
+	config.AccountSid, config.AuthToken = c.account()
+	if sid, secret, ok := strings.Cut(c.APIKey, ":"); ok {
+		config.APIKeys = map[string]string{sid: secret}
+	}
+	config.EventStreams = c.EventStreamsURL
+	config.MaxConcurrentRequests = c.MaxConcurrent
+	config.Weather = c.weather()
+	config.Logger = c.logger(log)
+	return config
+}
+
+func (c *twilioCommand) account() (sid, token string) {
+	return cmp.Or(c.AccountSid, demoAccountSid), cmp.Or(c.AuthToken, demoAuthToken)
+}
+
+// weather is what the flags ask for. What hides that it was carried out is the
+// harder case, so it is the one to meet.
+func (c *twilioCommand) weather() (weather []twiliofake.Weather) {
+	for _, w := range []twiliofake.Weather{
+		{Share: c.TooMany, Status: http.StatusTooManyRequests, RetryAfter: time.Second},
+		{Share: c.Broken, Status: http.StatusInternalServerError, CarriedOut: true},
+		{Share: c.Silent, Silent: true, CarriedOut: true},
+	} {
+		if w.Share > 0 {
+			weather = append(weather, w)
+		}
+	}
+	return append(weather, twiliofake.Weather{Delay: c.Slow})
+}
+
+// banner says where it is and how to point others at it. The auth token is told
+// only if it is nobody's.
+func (c *twilioCommand) banner(w io.Writer, at string) {
+	sid, token := c.account()
+	if token != demoAuthToken {
+		token = "..."
+	}
+	fmt.Fprintf(w, `Stand-in Twilio
+  REST       %[1]s/2010-04-01/Accounts/%[2]s/Conferences.json
+  callbacks  %[3]s
+  streams    %[4]s
+
+Point Gavel at it:
+  TWILIO_ACCOUNT_SID=%[2]s TWILIO_AUTH_TOKEN=%[5]s gavel serve --twilio-api %[1]s
+
+Point Twilio's clients at it, with the same account and token:
+  node    client.api.baseUrl = "%[1]s"
+  Python  client.api.base_url = "%[1]s"
+  Go      an http.RoundTripper that changes the scheme and host of each request
+
+gavel: ready twilio=%[1]s
+`, at, sid, c.CallbackURL+callback.ConferencePath, cmp.Or(c.EventStreamsURL, "none"), token)
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gavel/handlers/api"
+	"gavel/internal/twilio/twiliofake"
+)
+
+// standIn is a Twilio without callbacks: `gavel send` sends those.
+func standIn(t *testing.T) (fake *twiliofake.Twilio, url string) {
+	t.Helper()
+	fake = twiliofake.New(twiliofake.Config{AccountSid: testAccount, AuthToken: testToken})
+	server := httptest.NewServer(fake.Handler())
+	t.Cleanup(server.Close)
+	return fake, server.URL
+}
+
+// ends asks for the end of a conference with an API key, and returns the
+// status; 0 where the house is gone before it answers.
+func (h *house) ends(sid string, key api.NewKey) int {
+	h.t.Helper()
+	path := "/2010-04-01/Accounts/" + testAccount + "/Conferences/" + sid + ".json"
+	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.url+path, strings.NewReader("Status=completed"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(key.Sid, key.Secret)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	return response.StatusCode
+}
+
+// opens is a conference that the house knows, and kate's key.
+func (h *house) opens(name string) (record api.Record, kate api.NewKey) {
+	h.t.Helper()
+	h.sends("--name", name, "--seq", "0")
+	h.sends("--name", name, "--seq", "1", "--event", "conference-start")
+	eventually(h.t, func() string { return h.lacks(name) })
+	h.asksJSON(&record, "conferences", "get", name)
+	h.asksJSON(&kate, "keys", "create", "kate", "--role", "operator")
+	return record, kate
+}
+
+// endedBy waits until the end of a conference is known, and who it was.
+func (h *house) endedBy(name, want string) {
+	h.t.Helper()
+	eventually(h.t, func() string {
+		var record api.Record
+		if h.asksJSON(&record, "conferences", "get", name); record.EndedBy != want {
+			return "it was ended by " + record.EndedBy + ", not by " + want
+		}
+		return ""
+	})
+}
+
+func (h *house) ended(name string) {
+	h.t.Helper()
+	got := h.sends("--name", name, "--seq", "2", "--event", "conference-end", "--param", "ReasonConferenceEnded=conference-ended-via-api")
+	if got.code != exitOK {
+		h.t.Fatalf("send: %+v", got)
+	}
+}
+
+// The stand-in does not know the conference and says so; Gavel hands that on,
+// and tells both what was asked and what came of it.
+func TestAWriteIsHandedOnAndTold(t *testing.T) {
+	t.Parallel()
+	_, twilioAt := standIn(t)
+	h := openHere(t, t.TempDir(), "--twilio-api", twilioAt)
+	record, kate := h.opens("support-103")
+	if status := h.ends(record.Sid, kate); status != http.StatusNotFound {
+		t.Errorf("Twilio does not know it, and the answer is %d", status)
+	}
+	eventually(t, func() string {
+		var timeline api.TimelineBody
+		if h.asksJSON(&timeline, "conferences", "timeline", record.Sid); len(timeline.Facts) != 4 {
+			return "intent and outcome are not in the timeline"
+		}
+		return ""
+	})
+	if got := h.asks("keys", "list"); !strings.Contains(got.out, "operator") {
+		t.Errorf("the keys are\n%s", got.out)
+	}
+}
+
+// Gavel asks the stand-in to end it, which calls back that it was ended.
+func TestWhoEndedItIsTold(t *testing.T) {
+	t.Parallel()
+	address := freePort(t)
+	fake := twiliofake.New(twiliofake.Config{
+		AccountSid: testAccount, AuthToken: testToken,
+		Status: twiliofake.Subscription{URL: "http://" + address + "/twilio/conference"},
+	})
+	server := httptest.NewServer(fake.Handler())
+	t.Cleanup(server.Close)
+	h := openHere(t, t.TempDir(), "--listen", address, "--twilio-api", server.URL)
+	ctx, hangUp := context.WithCancel(t.Context())
+	played := make(chan error, 1)
+	go func() { played <- fake.Run(ctx) }()
+	t.Cleanup(func() {
+		hangUp()
+		if err := <-played; err != nil {
+			t.Error(err)
+		}
+	})
+	story := fake.NewStory()
+	ana := story.Agent("agent-ana").Answers("support-103")
+	story.Customer("customer").Calls("support-103")
+	if err := story.Plays(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() string { return h.lacks("support-103") })
+	var kate api.NewKey
+	h.asksJSON(&kate, "keys", "create", "kate", "--role", "operator")
+	if status := h.ends(ana.ConferenceSid(), kate); status != http.StatusOK {
+		t.Fatalf("answered %d", status)
+	}
+	h.endedBy("support-103", "kate")
+	if got := h.asks("conferences", "timeline", ana.ConferenceSid()); !strings.Contains(got.out, "kate") {
+		t.Errorf("the timeline is\n%s", got.out)
+	}
+}
+
+// Twilio ends it and does not answer, and Gavel dies waiting: the next process
+// knows who probably did it.
+func TestWhoEndedItIsKnownAcrossACrash(t *testing.T) {
+	t.Parallel()
+	fake, twilioAt := standIn(t)
+	fake.SetWeather(twiliofake.Weather{Silent: true})
+	dataDir := t.TempDir()
+	h := openProcess(t, dataDir, "--twilio-api", twilioAt)
+	record, kate := h.opens("support-103")
+	answered := make(chan int, 1)
+	go func() { answered <- h.ends(record.Sid, kate) }()
+	eventually(t, func() string {
+		if fake.Tally(twiliofake.EndConference).Asked == 0 {
+			return "Twilio was not asked"
+		}
+		return ""
+	})
+	h.kill()
+	if status := <-answered; status != 0 {
+		t.Errorf("the write was answered %d", status)
+	}
+	next := openHere(t, dataDir)
+	next.ended("support-103")
+	next.endedBy("support-103", "probably kate")
+}
+
+// Gavel is told to stop while Twilio is at it: it waits for the answer, hands it
+// on, and tells it.
+func TestAWriteUnderWayOutlivesTheStop(t *testing.T) {
+	t.Parallel()
+	fake, twilioAt := standIn(t)
+	fake.SetWeather(twiliofake.Weather{Delay: time.Second})
+	dataDir := t.TempDir()
+	h := openProcess(t, dataDir, "--twilio-api", twilioAt)
+	record, kate := h.opens("support-103")
+	answered := make(chan int, 1)
+	go func() { answered <- h.ends(record.Sid, kate) }()
+	eventually(t, func() string {
+		if fake.Tally(twiliofake.EndConference).Asked == 0 {
+			return "Twilio was not asked"
+		}
+		return ""
+	})
+	if code := h.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if status := <-answered; status != http.StatusNotFound {
+		t.Errorf("the write was answered %d", status)
+	}
+	next := openHere(t, dataDir)
+	eventually(t, func() string {
+		next.asksJSON(&record, "conferences", "get", "support-103")
+		if len(record.Actions) != 1 || record.Actions[0].Answer == nil || record.Actions[0].Answer.Status != http.StatusNotFound {
+			return "the outcome is not told"
+		}
+		return ""
+	})
+}
+
+func TestATokenIsRotatedWithoutARestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	settings, token := filepath.Join(dir, "gavel.yaml"), filepath.Join(dir, "token")
+	put := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(settings, "accounts: [{sid: "+testAccount+", auth_tokens: {current_file: "+token+"}}]\n")
+	put(token, testToken)
+	h := openProcess(t, t.TempDir(), "--config", settings, "--log-level", "info")
+	const rotated = "00000000000000000000000000000001"
+	sends := func(token string) int {
+		return gavelSays(t, with(maps.Clone(oneAccount), "TWILIO_AUTH_TOKEN", token), "send", "--to", h.public).code
+	}
+	logs := func(line string) {
+		t.Helper()
+		eventually(t, func() string {
+			if !strings.Contains(h.log(), line) {
+				return "the log does not say " + line
+			}
+			return ""
+		})
+	}
+	if sends(testToken) != exitOK || sends(rotated) == exitOK {
+		t.Fatal("the first token is not the one that counts")
+	}
+
+	put(token, rotated)
+	h.hangUp()
+	logs("accounts were read again")
+	if sends(testToken) == exitOK || sends(rotated) != exitOK {
+		t.Error("the token was not replaced")
+	}
+
+	put(settings, "accounts: [{sid: "+testAccount+", auth_token: "+testToken+"}]\n")
+	h.hangUp()
+	logs(`unknown key \"auth_token\"`)
+	put(settings, "accounts: [{sid: "+testAccount+", auth_tokens: {next: "+testToken+"}}]\n")
+	h.hangUp()
+	logs("current auth token is missing")
+	if err := os.Remove(settings); err != nil {
+		t.Fatal(err)
+	}
+	h.hangUp()
+	logs("no such file")
+	if sends(rotated) != exitOK {
+		t.Error("a bad file took the tokens away")
+	}
+	if strings.Contains(h.log(), testToken) || strings.Contains(h.log(), rotated) {
+		t.Error("a token is in the log")
+	}
+}

@@ -1,0 +1,60 @@
+package events
+
+import (
+	"fmt"
+	"strings"
+)
+
+// asking is what each action asks of Twilio, behind "asked Twilio to".
+var asking = map[Do]string{
+	DoEnd:               "end it",
+	DoAnnounce:          "play an announcement",
+	DoAddParticipant:    "call a participant in",
+	DoUpdateParticipant: "change a participant",
+	DoKick:              "remove a participant",
+	DoUpdateRecording:   "change a recording",
+	DoDeleteRecording:   "delete a recording",
+}
+
+// String names the actor to people: "kate (SK0123...)", or the SID alone.
+func (a Actor) String() string {
+	if a.Name == "" {
+		return a.Sid
+	}
+	return a.Name + " (" + a.Sid + ")"
+}
+
+// Words says the action in a sentence without its full stop: "kate (SK...)
+// asked Twilio to end it".
+func (a Action) Words() string {
+	text := a.Actor.String() + " asked Twilio to " + asking[a.Do]
+	params, err := ParseForm(a.Asked, MaxParams)
+	if err != nil || len(params) == 0 || a.Do == DoEnd {
+		return text
+	}
+	asked := make([]string, len(params))
+	for i, p := range params {
+		asked[i] = p.Name + "=" + p.Value
+	}
+	return text + ": " + strings.Join(asked, ", ")
+}
+
+// Words says the outcome in a sentence without its full stop: "Twilio refused:
+// 404/20404", which are the HTTP status and Twilio's error code.
+func (o Outcome) Words() string {
+	answer := fmt.Sprint(o.Status)
+	if o.Code != 0 {
+		answer += fmt.Sprintf("/%d", o.Code)
+	}
+	switch {
+	case o.Result == Done:
+		return "Twilio did so"
+	case o.Result == Failed && o.Status == 0:
+		return "it was never sent to Twilio"
+	case o.Result == Failed:
+		return "Twilio refused: " + answer
+	case o.Status != 0:
+		return "Twilio failed, it may have happened: " + answer
+	}
+	return "no answer, it may have happened"
+}

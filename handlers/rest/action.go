@@ -1,0 +1,112 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"gavel/events"
+	"gavel/internal/keys"
+	"gavel/internal/twilio"
+	"gavel/projections"
+)
+
+// action is the write as the journal keeps it.
+func (h *Handler) action(ctx context.Context, t target, do events.Do, f form, who keys.Identity) events.Action {
+	a := events.Action{
+		ID:            events.NewULID(),
+		Do:            do,
+		AccountSid:    t.account,
+		ConferenceSid: t.conference,
+		Asked:         f.raw, // of which only fixed values are kept
+		Actor:         events.Actor{Sid: who.KeySid, Name: who.Name},
+		At:            h.Now(),
+	}
+	switch {
+	case events.IsSid("CA", t.member):
+		a.CallSid = events.CanonicalSid(t.member)
+	case events.IsSid("RE", t.member):
+		a.RecordingSid = events.CanonicalSid(t.member)
+	}
+	return h.look(ctx, a, t)
+}
+
+// look asks the picture what the path does not say. A conference that the
+// picture does not know goes to Twilio like any other, but is not named to the
+// journal before Twilio has confirmed it: a slip of the pen must not make a
+// conference. While the picture cannot be read, the path is believed: a floor
+// has to be ended then too.
+func (h *Handler) look(ctx context.Context, a events.Action, t target) events.Action {
+	if t.conference == "" {
+		return a
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	stored, err := h.Reader.Conference(ctx, events.Key{AccountSid: t.account, ConferenceSid: t.conference})
+	switch {
+	case errors.Is(err, projections.ErrNotFound):
+		a.ConferenceSid = ""
+	case err == nil && t.resource == participant && a.CallSid == "":
+		if p := findParticipant(stored.Conference, t.member, false); p != nil {
+			a.CallSid = p.CallSid
+		}
+	}
+	return a
+}
+
+// learn adds what Twilio's answer says about whom the write was on.
+func learn(a events.Action, t target, body []byte) events.Action {
+	var said struct {
+		Sid           string `json:"sid"`
+		ConferenceSid string `json:"conference_sid"`
+		CallSid       string `json:"call_sid"`
+	}
+	_ = json.Unmarshal(body, &said) // a 204 has no body, and what is no SID names nobody
+	a.ConferenceSid = known("CF", a.ConferenceSid, t.conference, said.ConferenceSid)
+	if t.resource == participant || t.resource == participants {
+		a.CallSid = known("CA", a.CallSid, said.CallSid)
+	}
+	a.RecordingSid = known("RE", a.RecordingSid, said.Sid)
+	return a
+}
+
+// known returns the first that is a SID of that kind, or "".
+func known(prefix string, sids ...string) string {
+	for _, sid := range sids {
+		if events.IsSid(prefix, sid) {
+			return events.CanonicalSid(sid)
+		}
+	}
+	return ""
+}
+
+// maxCode bounds Twilio's error codes, which have five digits.
+const maxCode = 99999
+
+// outcomeOf says how a write ended. What was never sent has failed for sure; a
+// redirect is no deed.
+func outcomeOf(reply twilio.Answer, err error) events.Outcome {
+	switch {
+	case errors.Is(err, twilio.ErrSilent):
+		return events.Outcome{Result: events.Unknown}
+	case err != nil:
+		return events.Outcome{Result: events.Failed}
+	case reply.Status < http.StatusMultipleChoices:
+		return events.Outcome{Result: events.Done, Status: reply.Status}
+	case reply.Status < http.StatusInternalServerError:
+		return events.Outcome{Result: events.Failed, Status: reply.Status, Code: codeOf(reply.Body)}
+	}
+	return events.Outcome{Result: events.Unknown, Status: reply.Status, Code: codeOf(reply.Body)}
+}
+
+// codeOf reads Twilio's error code; 0 where there is none.
+func codeOf(body []byte) int {
+	var said struct {
+		Code int `json:"code"`
+	}
+	if err := json.Unmarshal(body, &said); err != nil || said.Code < 0 || said.Code > maxCode {
+		return 0
+	}
+	return said.Code
+}

@@ -1,0 +1,66 @@
+package rest
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gavel/internal/twilio"
+)
+
+// answer is what a client is answered: ours, or Twilio's handed on.
+type answer struct {
+	status int
+	header http.Header // beside those that every answer has
+	body   []byte
+}
+
+// passedOn are the headers of Twilio's answers that are of use to a client,
+// beside those that begin with Twilio-. The others are about the connection,
+// or about who may read an answer in a browser.
+var passedOn = []string{"Content-Type", "Retry-After", "X-Home-Region", "X-Api-Domain"}
+
+// answerOf is Twilio's answer: its status, its body and the headers that
+// matter.
+func answerOf(from twilio.Answer) answer {
+	a := answer{status: from.Status, header: http.Header{}, body: from.Body}
+	for name, values := range from.Header {
+		if strings.HasPrefix(name, "Twilio-") {
+			a.header[name] = values
+		}
+	}
+	for _, name := range passedOn {
+		if values := from.Header.Values(name); len(values) > 0 {
+			a.header[name] = values
+		}
+	}
+	return a
+}
+
+// write sends the answer with the headers that Twilio's has; where Twilio gave
+// its own, those stay, so that its support finds the request.
+func (a answer) write(w http.ResponseWriter, took time.Duration) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Twilio-Request-Id", requestID())
+	h.Set("Twilio-Request-Duration", strconv.FormatFloat(took.Seconds(), 'f', 3, 64))
+	if a.status != http.StatusNoContent {
+		h.Set("Content-Type", "application/json;charset=utf-8")
+		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
+	for name, values := range a.header {
+		h[name] = values
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // the client is gone, and nobody is left to tell
+}
+
+func requestID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return "RQ" + hex.EncodeToString(b[:])
+}

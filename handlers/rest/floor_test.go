@@ -1,0 +1,203 @@
+package rest_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/events"
+	"gavel/internal/bus"
+	"gavel/internal/keys"
+	"gavel/internal/twilio"
+	"gavel/internal/twilio/twiliofake"
+	"gavel/projections"
+)
+
+// floor is the API in front of the stand-in Twilio, where an agent and a
+// customer are in a recorded conference that the picture knows.
+type floor struct {
+	*stack
+	fake                        *twiliofake.Twilio
+	bus                         *bus.Bus
+	conference, agent, customer string
+}
+
+func openFloor(t *testing.T) *floor {
+	t.Helper()
+	f := &floor{fake: twiliofake.New(twiliofake.Config{AccountSid: account, AuthToken: token})}
+	f.join(t)
+	record := room(1, "floor", at("08-03 09:00:00"), leg(1, "agent", at("08-03 09:00:01"), projections.Flags{}))
+	record.ConferenceSid, record.Participants[0].CallSid = f.conference, f.agent
+	f.stack = start(t, record)
+	f.bus = openBus(t)
+	server := httptest.NewServer(f.fake.Handler())
+	t.Cleanup(server.Close)
+	f.config.Journal, f.config.Twilio = f.bus.Journal(), callerAt(t, server.URL)
+	f.serve(f.store)
+	return f
+}
+
+func (f *floor) join(t *testing.T) {
+	t.Helper()
+	var err error
+	if f.conference, f.agent, err = f.fake.Join("floor", twiliofake.Leg{Label: "agent", StartConferenceOnEnter: true, Record: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, f.customer, err = f.fake.Join("floor", twiliofake.Leg{Label: "müller & söhne 100% | a"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// callerAt is Gavel's client, with the credentials of one account.
+func callerAt(t *testing.T, base string) *twilio.Client {
+	t.Helper()
+	all, err := twilio.NewAccounts([]twilio.Account{{Sid: account, Tokens: twilio.KeyRing{Current: token}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := twilio.NewClient(twilio.ClientConfig{
+		Base: base, Accounts: all, Metrics: twilio.NewClientMetrics(prometheus.NewRegistry()),
+	})
+	t.Cleanup(c.Close)
+	return c
+}
+
+func openBus(t *testing.T) *bus.Bus {
+	t.Helper()
+	b, err := bus.Open(t.Context(), bus.Config{DataDir: t.TempDir(), Sync: bus.SyncInterval}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// key makes a key of that role for the account.
+func (f *floor) key(role keys.Role) (user, password string) {
+	f.Helper()
+	var accounts []string
+	if role != keys.Admin {
+		accounts = []string{account}
+	}
+	key, secret, err := f.keys.Create(f.Context(), "kate", role, accounts)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return key.Sid, secret
+}
+
+// post asks as the account; path is what comes behind the account.
+func (f *floor) post(path, form string) answer {
+	f.Helper()
+	return f.send(f.request(http.MethodPost, accounts+account+path, account, token, form))
+}
+
+// within is a path within the conference.
+func (f *floor) within(path string) string { return "/Conferences/" + f.conference + path }
+
+// deed is what the journal says of a write.
+type deed struct {
+	events.Action
+	outcome *events.Outcome // nil in an intent
+}
+
+// deeds reads the whole journal.
+func (f *floor) deeds() (all []deed) {
+	f.Helper()
+	err := f.bus.Journal().Read(f.Context(), 0, 1, math.MaxUint64, func(g events.Group) error {
+		return g.Split(func(_ int, e events.Entry) error {
+			event, err := events.Parse(e)
+			if err != nil {
+				return err
+			}
+			d, err := deedOf(&event)
+			all = append(all, d)
+			return err
+		})
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return all
+}
+
+func deedOf(e *events.Event) (d deed, err error) {
+	if d.Action, err = e.Action(); err != nil || e.Kind == events.ActionIntent {
+		return d, err
+	}
+	o, err := e.Outcome()
+	d.outcome = &o
+	return d, err
+}
+
+// only returns the one write that the journal has, as its intent and its
+// outcome tell it.
+func (f *floor) only() (intent, outcome deed) {
+	f.Helper()
+	all := f.deeds()
+	if len(all) != 2 || all[0].outcome != nil || all[1].outcome == nil || all[0].ID != all[1].ID {
+		f.Fatalf("the journal holds %+v", all)
+	}
+	return all[0], all[1]
+}
+
+// told compares the outcome with what is wanted, but for when it was.
+func (d deed) told(t *testing.T, want events.Outcome) {
+	t.Helper()
+	want.At = d.outcome.At
+	if *d.outcome != want {
+		t.Errorf("the outcome is %+v, want %+v", *d.outcome, want)
+	}
+}
+
+// await waits for a condition that nothing signals.
+func (f *floor) await(what string, holds func() bool) {
+	f.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(10 * time.Second)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-late:
+			f.Fatalf("in vain: %s", what)
+		}
+	}
+}
+
+// impatient gives Twilio less time than the handler does.
+type impatient struct {
+	*twilio.Client
+	patience time.Duration
+}
+
+func (i impatient) Call(ctx context.Context, call twilio.Call) (twilio.Answer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, i.patience, fmt.Errorf("%s are over", i.patience))
+	defer cancel()
+	return i.Client.Call(ctx, call)
+}
+
+// memory is a journal and a Twilio without a network, for fuzzing.
+type memory struct{ entries []events.Entry }
+
+func (m *memory) Append(_ context.Context, _ string, e events.Entry) error {
+	m.entries = append(m.entries, e)
+	return nil
+}
+
+func (*memory) CanCall(string) bool { return true }
+
+func (*memory) Call(context.Context, twilio.Call) (twilio.Answer, error) {
+	return twilio.Answer{Status: http.StatusOK}, nil
+}

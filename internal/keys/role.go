@@ -1,0 +1,39 @@
+package keys
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Role is what a key may do.
+type Role string
+
+// The roles. Each may do what the one before it may.
+const (
+	// Viewer reads.
+	Viewer Role = "viewer"
+	// Operator also writes to Twilio: it ends conferences, adds, changes and
+	// removes participants, and changes recordings.
+	Operator Role = "operator"
+	// Admin also manages keys and rebuilds the picture. It is always for all
+	// accounts: who makes keys could make one for the others.
+	Admin Role = "admin"
+)
+
+var ranks = []Role{Viewer, Operator, Admin}
+
+// check returns what is wrong with the role of a key for these accounts.
+func (r Role) check(accounts []string) error {
+	switch {
+	case !slices.Contains(ranks, r):
+		return fmt.Errorf("%w: a role is one of %v", ErrInvalid, ranks)
+	case r == Admin && len(accounts) > 0:
+		return fmt.Errorf("%w: an admin is for all accounts", ErrInvalid)
+	}
+	return nil
+}
+
+// includes reports whether r may do what other may. No role may do nothing.
+func (r Role) includes(other Role) bool {
+	return slices.Contains(ranks, r) && slices.Index(ranks, r) >= slices.Index(ranks, other)
+}

@@ -1,0 +1,4 @@
+package twilio
+
+// RetryAfter reads the header.
+var RetryAfter = retryAfter

@@ -1,0 +1,69 @@
+package twilio
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Statuses of calls that brought no answer, beside 2xx, 4xx and the like.
+const (
+	unsent = "unsent" // Twilio was not asked
+	silent = "silent" // it was, and did not answer
+)
+
+// ClientMetrics are what the client counts. No label names an account: there
+// may be thousands of them.
+type ClientMetrics struct {
+	registry prometheus.Registerer
+	calls    *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	underWay prometheus.Gauge
+	waiting  prometheus.Gauge
+}
+
+// NewClientMetrics makes and registers them.
+func NewClientMetrics(reg prometheus.Registerer) *ClientMetrics {
+	m := &ClientMetrics{
+		registry: reg,
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gavel_twilio_calls_total",
+			Help: "Requests to Twilio's REST API, by kind and by status class, 429, silent or unsent.",
+		}, []string{"kind", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "gavel_twilio_call_seconds",
+			Help:    "Time until Twilio answered a request, by kind.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 2, 11),
+		}, []string{"kind"}),
+		underWay: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gavel_twilio_in_flight",
+			Help: "Requests to Twilio's REST API that wait for its answer.",
+		}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gavel_twilio_waiting",
+			Help: "Calls that wait because their account has too many under way.",
+		}),
+	}
+	reg.MustRegister(m.calls, m.seconds, m.underWay, m.waiting)
+	return m
+}
+
+// watch tells the lowest limit whenever somebody looks.
+func (m *ClientMetrics) watch(lowest func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gavel_twilio_limit",
+		Help: "Calls at once that Twilio lets through, of the account where they are fewest.",
+	}, lowest))
+}
+
+func (m *ClientMetrics) count(kind, status string) { m.calls.WithLabelValues(kind, status).Inc() }
+
+func (m *ClientMetrics) observe(kind string, status int, took time.Duration) {
+	class := strconv.Itoa(status/100) + "xx"
+	if status == 429 {
+		class = "429"
+	}
+	m.count(kind, class)
+	m.seconds.WithLabelValues(kind).Observe(took.Seconds())
+}

@@ -1,0 +1,74 @@
+package twiliofake
+
+import "time"
+
+// Phone is what happens when a number is called: the call waits in the queue,
+// rings, and is answered or not.
+type Phone struct {
+	// Queued is how long the call waits before it rings.
+	Queued time.Duration
+	// Ringing is how long it rings.
+	Ringing time.Duration
+	// Fails is how the call ends instead of being answered: "busy",
+	// "no-answer", "failed", "canceled"; "" is answered.
+	Fails string
+}
+
+// willingPhone is a phone that somebody sits beside.
+func willingPhone(string) Phone {
+	return Phone{Queued: 200 * time.Millisecond, Ringing: time.Second}
+}
+
+// ringBuffer is what Twilio adds to a call's Timeout (Twilio, Participant
+// resource: Timeout).
+const ringBuffer = 5 * time.Second
+
+// outgoing is a call to somebody who is wanted in a conference.
+type outgoing struct {
+	phone      Phone
+	earlyMedia bool // it is in the conference from the first ring
+	timeout    time.Duration
+	timeLimit  time.Duration // of the answered call; 0 is none
+}
+
+// dial calls a participant that was added by REST. Where Twilio lets a leg with
+// early media enter is not confirmed; that a ringing one counts for the start
+// of a conference has been seen.
+func (t *Twilio) dial(p *participant, o outgoing) {
+	if longest := o.timeout + ringBuffer; o.phone.Ringing > longest {
+		o.phone.Ringing, o.phone.Fails = longest, "no-answer"
+	}
+	t.later(p, o.phone.Queued, func() {
+		p.status = statusRinging
+		if o.earlyMedia {
+			t.enter(p)
+		}
+		t.later(p, o.phone.Ringing, func() { t.answer(p, o) })
+	})
+}
+
+func (t *Twilio) answer(p *participant, o outgoing) {
+	if o.phone.Fails != "" {
+		t.takeOut(p, notReached(o.phone.Fails))
+		return
+	}
+	p.status, p.updated = statusConnected, t.clock.Now()
+	if !p.entered {
+		t.enter(p)
+	}
+	if o.timeLimit > 0 {
+		t.later(p, o.timeLimit, func() { t.takeOut(p, hangUp) })
+	}
+}
+
+// later does something with a participant, unless it is gone by then.
+func (t *Twilio) later(p *participant, d time.Duration, do func()) {
+	t.agenda.after(d, func() error {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.legs[p.callSid] == p {
+			do()
+		}
+		return nil
+	})
+}

@@ -1,0 +1,109 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+)
+
+// ServerState is what can be found out about one server that holds keys,
+// without changing anything there.
+type ServerState struct {
+	// Version is the server's; TooOld is whether this package needs a newer
+	// one, and Oldest is which.
+	Version string
+	TooOld  bool
+	Oldest  string
+	// Policy is its maxmemory-policy.
+	Policy string
+	// Used and Max are bytes of memory; Max is 0 without a limit.
+	Used, Max int64
+	// AppendOnly is whether it keeps a log of writes on disk.
+	AppendOnly bool
+	// SaveFailed is whether it could not write to its disk the last time, after
+	// which it may refuse writes (stop-writes-on-bgsave-error).
+	SaveFailed bool
+	// Ahead is how far its clock is ahead of ours, give or take Within; Within
+	// is 0 where the user may not ask for the time.
+	Ahead, Within time.Duration
+}
+
+// examineWithin bounds an examination: who looks waits for it.
+const examineWithin = 10 * time.Second
+
+// Examine looks at the servers of o. Its error says that one could not be
+// asked, and holds no credentials.
+func Examine(ctx context.Context, o Options) ([]ServerState, error) {
+	a, err := parseAddress(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("examine redis: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, examineWithin)
+	defer cancel()
+	logging.Disable()
+	client := redis.NewUniversalClient(a.options(o))
+	defer client.Close()
+	var mu sync.Mutex
+	var found []ServerState
+	err = masters(ctx, client, func(ctx context.Context, c redis.Cmdable) error {
+		s, err := examine(ctx, c)
+		mu.Lock()
+		defer mu.Unlock()
+		found = append(found, s)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("examine redis: %w", err)
+	}
+	return found, nil
+}
+
+func examine(ctx context.Context, c redis.Cmdable) (ServerState, error) {
+	text, err := c.Info(ctx).Result()
+	if err != nil {
+		return ServerState{}, err
+	}
+	v := infoValues(text)
+	s := ServerState{
+		Version:    v["redis_version"],
+		TooOld:     older(v["redis_version"], oldest),
+		Oldest:     oldest,
+		Policy:     v["maxmemory_policy"],
+		AppendOnly: v["aof_enabled"] == "1",
+		SaveFailed: v["rdb_last_bgsave_status"] == "err" || v["aof_last_write_status"] == "err",
+	}
+	// What is no number counts as unknown.
+	s.Used, _ = strconv.ParseInt(v["used_memory"], 10, 64)
+	s.Max, _ = strconv.ParseInt(v["maxmemory"], 10, 64)
+	s.compareClocks(ctx, c)
+	return s, nil
+}
+
+// compareClocks takes the middle of the exchange for the moment of the answer.
+// A user without TIME is allowed: the store has no need of it.
+func (s *ServerState) compareClocks(ctx context.Context, c redis.Cmdable) {
+	asked := time.Now()
+	theirs, err := c.Time(ctx).Result()
+	if err != nil {
+		return
+	}
+	trip := time.Since(asked)
+	s.Ahead, s.Within = theirs.Sub(asked.Add(trip/2)), max(trip/2, 1)
+}
+
+// infoValues reads the text of INFO, whose lines are "name:value".
+func infoValues(text string) map[string]string {
+	values := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			values[name] = value
+		}
+	}
+	return values
+}
