@@ -223,3 +223,13 @@ func TestLetterThatCannotBeReadIsNotDeliveredAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestWatchThatIsOverBeforeItBegan leaves nothing running: TestMain looks.
+func TestWatchThatIsOverBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := open(t).DeadLetters().Watch(ctx, func(events.DeadLetter) error { return nil }); err != nil {
+		t.Error(err)
+	}
+}

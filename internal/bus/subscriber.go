@@ -63,12 +63,18 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if err == nil {
 		err = s.start(run)
 	}
-	if err != nil {
-		unhook()
-		end()
-		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
+	if err == nil {
+		return sub.out, nil
 	}
-	return sub.out, nil
+	unhook()
+	end()
+	if ctx.Err() != nil {
+		// Over before it began is no error: watermill's router would wait for
+		// ever for the handler of a subscription that failed.
+		close(sub.out)
+		return sub.out, nil
+	}
+	return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
 }
 
 // start runs a subscription unless the subscriber is closed.
