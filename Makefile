@@ -31,7 +31,7 @@ redis-server:
 	  $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends redis-server; }
 
 .PHONY: compat
-compat: build ## the official npm client reads the running binary (Node 20 or newer)
+compat: build ## the official npm client against the running binary and a stand-in Twilio (Node 20 or newer)
 	cd compat && npm ci --silent && node run.mjs ../gavel
 
 .PHONY: bench

@@ -1,69 +1,85 @@
 // Twilio's own npm client against a running Gavel: what it posts, signed by
-// Twilio's own code, is read back through Twilio's own REST client.
+// Twilio's own code, is read back through Twilio's own REST client, and what it
+// asks for is done by the stand-in Twilio behind Gavel, which calls back.
 //
 //   node run.mjs BINARY   starts that Gavel with a data directory of its own
-//   node run.mjs          uses the one that GAVEL_URL, TWILIO_ACCOUNT_SID,
-//                         TWILIO_AUTH_TOKEN and GAVEL_API_KEY name
 //
-// Real: the binary, HTTP, the client. Nothing is faked but who sends.
+// Real: the binary, HTTP, the client. Only Twilio itself is a stand-in.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
+import { floor } from "./floor.mjs";
+import { pages } from "./pages.mjs";
 import { story } from "./story.mjs";
 
 const startDeadline = 30_000;
 const binary = process.argv[2];
-let gavel;
+const started = [];
 let dataDir;
 const target = {};
 
 before(async () => {
-  if (!binary) {
-    Object.assign(target, {
-      url: process.env.GAVEL_URL,
-      accountSid: process.env.TWILIO_ACCOUNT_SID,
-      authToken: process.env.TWILIO_AUTH_TOKEN,
-      apiKey: process.env.GAVEL_API_KEY,
-    });
-    return;
-  }
   target.accountSid = "AC" + "0123456789abcdef".repeat(2);
   target.authToken = "0123456789abcdef0123456789abcdef";
   dataDir = await mkdtemp(join(tmpdir(), "gavel-compat-"));
-  gavel = spawn(binary, ["serve", "--listen", "127.0.0.1:0", "--nats-listen", "off", "--data-dir", dataDir], {
-    env: { PATH: process.env.PATH, TWILIO_ACCOUNT_SID: target.accountSid, TWILIO_AUTH_TOKEN: target.authToken },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  target.url = "http://" + (await ready(gavel));
+  const at = await freeAddress();
+  const twilio = start("twilio", "--listen", "127.0.0.1:0", "--rate", "0", "--callback-url", "http://" + at);
+  const api = await said(twilio, /(http:\/\/\S+)\/2010-04-01/);
+  const gavel = start("serve", "--listen", at, "--nats-listen", "off", "--data-dir", dataDir, "--twilio-api", api);
+  target.url = "http://" + (await said(gavel, /^gavel: ready http=(\S+)/));
   target.apiKey = (await readFile(join(dataDir, "api-key"), "utf8")).trim();
 });
 
 after(async () => {
-  if (gavel && gavel.exitCode === null) {
-    gavel.kill("SIGTERM");
-    await once(gavel, "exit");
+  for (const child of started.reverse()) {
+    if (child.exitCode !== null) continue;
+    child.kill("SIGTERM");
+    await once(child, "exit");
   }
   if (dataDir) await rm(dataDir, { recursive: true });
 });
 
-// ready returns the address in the line that says that Gavel serves.
-async function ready(child) {
+function start(...args) {
+  const child = spawn(binary, args, {
+    env: { PATH: process.env.PATH, TWILIO_ACCOUNT_SID: target.accountSid, TWILIO_AUTH_TOKEN: target.authToken },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  started.push(child);
+  return child;
+}
+
+// freeAddress was free a moment ago: the stand-in has to know where Gavel is,
+// and Gavel where the stand-in is.
+async function freeAddress() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return `127.0.0.1:${port}`;
+}
+
+// said returns what the pattern finds in what a child says.
+async function said(child, pattern) {
   const deadline = AbortSignal.timeout(startDeadline);
   const lines = createInterface({ input: child.stdout, signal: deadline });
   child.once("exit", () => lines.close());
   for await (const line of lines) {
-    const found = /^gavel: ready http=(\S+)/.exec(line);
+    const found = pattern.exec(line);
     if (found) {
       child.stdout.resume(); // nobody reads on, and the pipe must not fill up
       return found[1];
     }
   }
-  throw new Error("gavel did not become ready");
+  throw new Error(`${child.spawnargs[1]} did not become ready`);
 }
 
 story(test, target);
+floor(test, target);
+pages(test, target);

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { setTimeout as pause } from "node:timers/promises";
 import twilio from "twilio";
+import { client, eventually } from "./client.mjs";
 
-const visibleDeadline = 10_000;
-
-const sid = (prefix) => prefix + randomBytes(16).toString("hex");
+export const sid = (prefix) => prefix + randomBytes(16).toString("hex");
 
 // rfc2822 is a date as Twilio writes it.
 const rfc2822 = (date) => date.toUTCString().replace("GMT", "+0000");
@@ -13,7 +11,7 @@ const rfc2822 = (date) => date.toUTCString().replace("GMT", "+0000");
 const day = (date, plus = 0) => new Date(Math.floor(date / 864e5) * 864e5 + plus * 864e5);
 
 // Floor sends callbacks as Twilio does.
-class Floor {
+export class Floor {
   constructor(target) {
     this.target = target;
   }
@@ -31,7 +29,7 @@ class Floor {
 }
 
 // Room is one conference as it goes on.
-class Room {
+export class Room {
   constructor(floor, name, created) {
     this.floor = floor;
     this.sid = sid("CF");
@@ -70,23 +68,6 @@ class Room {
       ...flags,
     });
   }
-}
-
-async function eventually(what, check) {
-  const deadline = Date.now() + visibleDeadline;
-  for (;;) {
-    const result = await check();
-    if (result) return result;
-    assert.ok(Date.now() < deadline, `${what} within ${visibleDeadline} ms`);
-    await pause(20);
-  }
-}
-
-// client is Twilio's, pointed at Gavel.
-function client(target, user, password) {
-  const c = twilio(user, password, { accountSid: target.accountSid });
-  c.api.baseUrl = target.url;
-  return c;
 }
 
 export function story(test, target) {
