@@ -64,7 +64,7 @@ func (t *Twilio) Join(room string, leg Leg) (conferenceSid, callSid string, err 
 // room returns the conference of that name that is not completed, or a new
 // one, of which the first leg fixes the callbacks and the limits, if it admits
 // the leg.
-func (t *Twilio) room(name string, leg Leg, taken *Refusal) (*conference, *Refusal) {
+func (t *Twilio) room(name string, leg Leg, taken *apiError) (*conference, *apiError) {
 	c, ok := t.rooms[name]
 	if !ok {
 		c = t.newConference(name, leg)
@@ -114,7 +114,7 @@ func (t *Twilio) keep(c *conference) {
 
 // admits returns why a leg may not come in, or nil. Twilio tells a taken label
 // with another code in TwiML than in REST.
-func (c *conference) admits(leg Leg, taken *Refusal) *Refusal {
+func (c *conference) admits(leg Leg, taken *apiError) *apiError {
 	labelled := func(p *participant) bool { return p.Label == leg.Label }
 	coached := func(p *participant) bool { return p.callSid == leg.Coach }
 	switch {

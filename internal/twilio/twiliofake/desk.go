@@ -45,7 +45,7 @@ func (w Weather) refuse(to http.ResponseWriter) {
 	if w.RetryAfter > 0 {
 		to.Header().Set("Retry-After", strconv.Itoa(int(w.RetryAfter/time.Second)))
 	}
-	refusal := &Refusal{w.Status, 20000 + w.Status, http.StatusText(w.Status)}
+	refusal := &apiError{w.Status, 20000 + w.Status, http.StatusText(w.Status)}
 	refuse(to, refusal)
 }
 

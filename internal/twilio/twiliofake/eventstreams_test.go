@@ -111,7 +111,7 @@ func TestEventStreamsTellWhatCallbacksTold(t *testing.T) {
 		t.Errorf("types (-want +got):\n%s", diff)
 	}
 	join := items[1]
-	if join.SpecVersion != "1.0" || len(join.ID) != 34 || join.Data.Request.Method != "POST" || join.Data.Request.URL != hooks+"conference" ||
+	if join.SpecVersion != "1.0" || len(join.ID) != 34 || join.Data.Request.Method != http.MethodPost || join.Data.Request.URL != hooks+"conference" ||
 		join.Data.Request.Parameters["CallSid"] != customer.CallSid() || join.Data.Request.Parameters["SequenceNumber"] != "1" {
 		t.Errorf("the customer's join is %+v", join)
 	}

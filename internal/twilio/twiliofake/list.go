@@ -26,7 +26,7 @@ type list[T any] struct {
 
 // answer cuts out the page that is asked for. A token names an item and not a
 // number, so that a page stays where it is while new items arrive in front.
-func (l list[T]) answer(q *query) (answer, *Refusal) {
+func (l list[T]) answer(q *query) (answer, *apiError) {
 	size, sizeErr := number(q.values, "PageSize", defaultPageSize)
 	page, pageErr := number(q.values, "Page", 0)
 	if sizeErr != nil || pageErr != nil || size < 1 || page < 0 {
@@ -63,12 +63,12 @@ func (l list[T]) answer(q *query) (answer, *Refusal) {
 	if page > 0 && len(shown) > 0 {
 		body["previous_page_uri"] = uri(page-1, "PB"+l.sid(l.items[first]))
 	}
-	return ok(body)
+	return answered(body)
 }
 
 // bounds are where the page begins and ends: at the start, behind the item of
 // a token PA..., or before that of a token PB...
-func (l list[T]) bounds(token string, size int) (first, after int, refusal *Refusal) {
+func (l list[T]) bounds(token string, size int) (first, after int, refusal *apiError) {
 	if token == "" {
 		return 0, min(size, len(l.items)), nil
 	}
@@ -118,7 +118,7 @@ func dayFilters(name string) []string { return []string{name, name + "<", name +
 
 // parseDays reads the filters DateX, DateX< and DateX>. Only YYYY-MM-DD is
 // taken (Twilio, "Voice Conference API Improvements", September 2019).
-func parseDays(values url.Values, name string) (days, *Refusal) {
+func parseDays(values url.Values, name string) (days, *apiError) {
 	var d days
 	for i, field := range []*time.Time{&d.on, &d.until, &d.from} {
 		text := values.Get(dayFilters(name)[i])

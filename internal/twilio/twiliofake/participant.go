@@ -114,7 +114,7 @@ func (t *Twilio) Change(callSid string, to Change) error {
 
 // change makes the changes that are some. One participant-modify tells all that
 // has no event of its own (Twilio, TwiML <Conference>: statusCallbackEvent).
-func (t *Twilio) change(p *participant, to Change) *Refusal {
+func (t *Twilio) change(p *participant, to Change) *apiError {
 	coached := func(other *participant) bool { return other.callSid == *to.Coach }
 	if to.Coach != nil && *to.Coach != "" && !slices.ContainsFunc(p.conference.participants, coached) {
 		return ErrNobodyToCoach

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// Refusal is what Twilio answers instead of doing what was asked.
-type Refusal struct {
+// apiError is what Twilio answers instead of doing what was asked.
+type apiError struct {
 	// Status is the HTTP status of the REST API. For the codes 16xxx and 13240
 	// the error dictionary names none; 400 is not confirmed.
 	Status int
@@ -16,40 +16,40 @@ type Refusal struct {
 }
 
 // Error returns the code and the message.
-func (r *Refusal) Error() string { return fmt.Sprintf("%d: %s", r.Code, r.Message) }
+func (r *apiError) Error() string { return fmt.Sprintf("%d: %s", r.Code, r.Message) }
 
 // What Twilio refuses about conferences.
 var (
-	ErrNoParticipant = &Refusal{http.StatusNotFound, 16022, "The call is in no conference"}
-	ErrNoConference  = &Refusal{http.StatusBadRequest, 16022, "Conference does not exist or is completed"}
-	ErrFull          = &Refusal{http.StatusBadRequest, 16020, "Conference is full"}
-	ErrNobodyToCoach = &Refusal{http.StatusBadRequest, 13240, "The call to coach is not in the conference"}
+	ErrNoParticipant = &apiError{http.StatusNotFound, 16022, "The call is in no conference"}
+	ErrNoConference  = &apiError{http.StatusBadRequest, 16022, "Conference does not exist or is completed"}
+	ErrFull          = &apiError{http.StatusBadRequest, 16020, "Conference is full"}
+	ErrNobodyToCoach = &apiError{http.StatusBadRequest, 13240, "The call to coach is not in the conference"}
 )
 
 // A label is judged alike in TwiML and in the REST API, which have codes of
 // their own: 16025 and 16026 for one that is taken (Twilio, TwiML <Conference>
 // and error dictionary), and so probably 16023 and 16024 for one out of form.
 var (
-	ErrLabelTaken      = &Refusal{http.StatusBadRequest, 16025, "Participant label is already in use"}
-	ErrLabelInvalid    = &Refusal{http.StatusBadRequest, 16023, "Participant label is invalid"}
-	ErrAPILabelTaken   = &Refusal{http.StatusBadRequest, 16026, "Participant label is already in use"}
-	ErrAPILabelInvalid = &Refusal{http.StatusBadRequest, 16024, "Participant label is invalid"}
+	ErrLabelTaken      = &apiError{http.StatusBadRequest, 16025, "Participant label is already in use"}
+	ErrLabelInvalid    = &apiError{http.StatusBadRequest, 16023, "Participant label is invalid"}
+	ErrAPILabelTaken   = &apiError{http.StatusBadRequest, 16026, "Participant label is already in use"}
+	ErrAPILabelInvalid = &apiError{http.StatusBadRequest, 16024, "Participant label is invalid"}
 )
 
-func badRequest(format string, args ...any) *Refusal {
-	return &Refusal{http.StatusBadRequest, 20001, fmt.Sprintf(format, args...)}
+func badRequest(format string, args ...any) *apiError {
+	return &apiError{http.StatusBadRequest, 20001, fmt.Sprintf(format, args...)}
 }
 
-func notFound(path string) *Refusal {
-	return &Refusal{http.StatusNotFound, 20404, "The requested resource " + path + " was not found"}
+func notFound(path string) *apiError {
+	return &apiError{http.StatusNotFound, 20404, "The requested resource " + path + " was not found"}
 }
 
 var (
-	errUnauthorized = &Refusal{http.StatusUnauthorized, 20003, "Authenticate"}
-	errMethod       = &Refusal{http.StatusMethodNotAllowed, 20004, "Method not allowed"}
-	errTooMany      = &Refusal{http.StatusTooManyRequests, 20429, "Too Many Requests"}
+	errUnauthorized = &apiError{http.StatusUnauthorized, 20003, "Authenticate"}
+	errMethod       = &apiError{http.StatusMethodNotAllowed, 20004, "Method not allowed"}
+	errTooMany      = &apiError{http.StatusTooManyRequests, 20429, "Too Many Requests"}
 	// errRecordingState is what was seen when a conference's recording was
 	// paused; that it is also the answer to what does not fit the recording's
 	// state is not confirmed.
-	errRecordingState = &Refusal{http.StatusBadRequest, 21220, "Unable to update record: the recording is not in a state that allows it"}
+	errRecordingState = &apiError{http.StatusBadRequest, 21220, "Unable to update record: the recording is not in a state that allows it"}
 )

@@ -64,7 +64,7 @@ func (t *Twilio) Handler() http.Handler {
 // query is one request, understood as far as its path.
 type query struct {
 	call       Call
-	do         func(*Twilio, *query) (answer, *Refusal)
+	do         func(*Twilio, *query) (answer, *apiError)
 	path       string // as it came
 	conference string // a ConferenceSid, or a name where one may stand
 	item       string // CallSid, label, RecordingSid or Twilio.CURRENT
@@ -78,9 +78,9 @@ type answer struct {
 	body   any
 }
 
-func ok(body any) (answer, *Refusal) { return answer{http.StatusOK, body}, nil }
+func answered(body any) (answer, *apiError) { return answer{http.StatusOK, body}, nil }
 
-func (t *Twilio) read(w http.ResponseWriter, r *http.Request) (*query, *Refusal) {
+func (t *Twilio) read(w http.ResponseWriter, r *http.Request) (*query, *apiError) {
 	if !t.desk.knows(r) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Twilio API"`) // the realm is not confirmed
 		return nil, errUnauthorized
@@ -97,7 +97,7 @@ func (t *Twilio) read(w http.ResponseWriter, r *http.Request) (*query, *Refusal)
 }
 
 // route finds out from the path what is asked for.
-func (t *Twilio) route(method string, q *query) *Refusal {
+func (t *Twilio) route(method string, q *query) *apiError {
 	path, suffixed := strings.CutSuffix(strings.TrimPrefix(q.path, restPrefix), ".json")
 	parts := strings.Split(path, "/")
 	if !suffixed || len(parts) > 5 { // other forms than JSON the stand-in has not
@@ -141,7 +141,7 @@ func shape(parts []string) string {
 // endpoint is what a method does with a resource.
 type endpoint struct {
 	call  func(url.Values) Call
-	do    func(*Twilio, *query) (answer, *Refusal)
+	do    func(*Twilio, *query) (answer, *apiError)
 	named bool // the conference may be called by its name
 }
 
@@ -185,7 +185,7 @@ func (t *Twilio) serve(w http.ResponseWriter, r *http.Request, q *query) {
 		return
 	}
 	var reply answer
-	var refusal *Refusal
+	var refusal *apiError
 	if weather.carriesOut() {
 		reply, refusal = t.carryOut(q)
 	}
@@ -221,7 +221,7 @@ func (t *Twilio) wait(r *http.Request, d time.Duration) bool {
 	}
 }
 
-func (t *Twilio) carryOut(q *query) (answer, *Refusal) {
+func (t *Twilio) carryOut(q *query) (answer, *apiError) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	reply, refusal := q.do(t, q)
@@ -240,7 +240,7 @@ func describe(h http.Header, id string, concurrent int) {
 	h.Set("X-Api-Domain", "api.twilio.com")
 }
 
-func refuse(w http.ResponseWriter, r *Refusal) {
+func refuse(w http.ResponseWriter, r *apiError) {
 	write(w, answer{r.Status, map[string]any{
 		"code":      r.Code,
 		"message":   r.Message,
@@ -274,8 +274,8 @@ func orNull(text string) *string {
 	return &text
 }
 
-func (t *Twilio) fetchAccount(*query) (answer, *Refusal) {
-	return ok(map[string]any{
+func (t *Twilio) fetchAccount(*query) (answer, *apiError) {
+	return answered(map[string]any{
 		"sid":               t.accountSid,
 		"owner_account_sid": t.accountSid,
 		"friendly_name":     "Stand-in",
@@ -288,6 +288,6 @@ func (t *Twilio) fetchAccount(*query) (answer, *Refusal) {
 	})
 }
 
-func (t *Twilio) listNumbers(q *query) (answer, *Refusal) {
+func (t *Twilio) listNumbers(q *query) (answer, *apiError) {
 	return list[struct{}]{key: "incoming_phone_numbers"}.answer(q)
 }

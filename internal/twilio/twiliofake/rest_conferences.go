@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// status is the state as REST has it.
+// restStatus is the state as the resource has it.
 func (c *conference) restStatus() string {
 	switch {
 	case c.completed:
@@ -40,7 +40,7 @@ func (t *Twilio) showConference(c *conference) any {
 
 // listConferences answers newest first (Twilio, "Voice Conference API
 // Improvements": sorted by DateCreated).
-func (t *Twilio) listConferences(q *query) (answer, *Refusal) {
+func (t *Twilio) listConferences(q *query) (answer, *apiError) {
 	created, refusal := parseDays(q.values, "DateCreated")
 	if refusal != nil {
 		return answer{}, refusal
@@ -66,7 +66,7 @@ func (t *Twilio) listConferences(q *query) (answer, *Refusal) {
 }
 
 // conferenceOf finds the conference of the path, completed or not.
-func (t *Twilio) conferenceOf(q *query) (*conference, *Refusal) {
+func (t *Twilio) conferenceOf(q *query) (*conference, *apiError) {
 	c, ok := t.bySid[q.conference]
 	if !ok {
 		return nil, notFound(q.path)
@@ -74,12 +74,12 @@ func (t *Twilio) conferenceOf(q *query) (*conference, *Refusal) {
 	return c, nil
 }
 
-func (t *Twilio) fetchConference(q *query) (answer, *Refusal) {
+func (t *Twilio) fetchConference(q *query) (answer, *apiError) {
 	c, refusal := t.conferenceOf(q)
 	if refusal != nil {
 		return answer{}, refusal
 	}
-	return ok(t.showConference(c))
+	return answered(t.showConference(c))
 }
 
 func conferenceCall(values url.Values) Call {
@@ -95,7 +95,7 @@ func conferenceCall(values url.Values) Call {
 // updateConference ends the conference or announces something to it. What
 // Twilio answers for a completed one is not confirmed; clients have seen no
 // more than "Bad request".
-func (t *Twilio) updateConference(q *query) (answer, *Refusal) {
+func (t *Twilio) updateConference(q *query) (answer, *apiError) {
 	c, refusal := t.conferenceOf(q)
 	if refusal != nil {
 		return answer{}, refusal
@@ -118,7 +118,7 @@ func (t *Twilio) updateConference(q *query) (answer, *Refusal) {
 		c.disturbed = true
 		t.complete(c, endByAPI)
 	}
-	return ok(t.showConference(c))
+	return answered(t.showConference(c))
 }
 
 // validMethod reports whether a parameter named a method, or was left out.

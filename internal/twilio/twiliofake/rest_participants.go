@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -34,7 +33,7 @@ func (t *Twilio) showParticipant(p *participant, queueTime *string) map[string]a
 
 // listParticipants answers those who are in the conference, newest first (the
 // direction is not confirmed). One that is completed has none.
-func (t *Twilio) listParticipants(q *query) (answer, *Refusal) {
+func (t *Twilio) listParticipants(q *query) (answer, *apiError) {
 	c, refusal := t.conferenceOf(q)
 	if refusal != nil {
 		return answer{}, refusal
@@ -57,7 +56,7 @@ func matches(values url.Values, name string, is bool) bool {
 }
 
 // participantOf finds the participant of the path by CallSid or label.
-func (t *Twilio) participantOf(q *query) (*participant, *Refusal) {
+func (t *Twilio) participantOf(q *query) (*participant, *apiError) {
 	c, refusal := t.conferenceOf(q)
 	if refusal != nil {
 		return nil, refusal
@@ -70,16 +69,16 @@ func (t *Twilio) participantOf(q *query) (*participant, *Refusal) {
 	return nil, notFound(q.path)
 }
 
-func (t *Twilio) fetchParticipant(q *query) (answer, *Refusal) {
+func (t *Twilio) fetchParticipant(q *query) (answer, *apiError) {
 	p, refusal := t.participantOf(q)
 	if refusal != nil {
 		return answer{}, refusal
 	}
-	return ok(t.showParticipant(p, nil))
+	return answered(t.showParticipant(p, nil))
 }
 
 // updateParticipant changes a participant, and may announce something to it.
-func (t *Twilio) updateParticipant(q *query) (answer, *Refusal) {
+func (t *Twilio) updateParticipant(q *query) (answer, *apiError) {
 	p, refusal := t.participantOf(q)
 	if refusal != nil {
 		return answer{}, refusal
@@ -100,10 +99,10 @@ func (t *Twilio) updateParticipant(q *query) (answer, *Refusal) {
 		t.play(p.conference, p, announcement, q.values.Get("AnnounceMethod"))
 	}
 	p.conference.disturbed = true
-	return ok(t.showParticipant(p, nil))
+	return answered(t.showParticipant(p, nil))
 }
 
-func changeOf(values url.Values) (Change, *Refusal) {
+func changeOf(values url.Values) (Change, *apiError) {
 	to := Change{
 		Muted:               flagOf(values, "Muted"),
 		Hold:                flagOf(values, "Hold"),
@@ -125,7 +124,7 @@ func changeOf(values url.Values) (Change, *Refusal) {
 
 // coachOf is the CallSid to coach: needed with Coaching=true, and void with
 // Coaching=false (Twilio, Participant resource).
-func coachOf(values url.Values) (string, *Refusal) {
+func coachOf(values url.Values) (string, *apiError) {
 	coaching, coached := flagOf(values, "Coaching"), values.Get("CallSidToCoach")
 	switch {
 	case coaching != nil && *coaching && coached == "":
@@ -145,7 +144,7 @@ func flagOf(values url.Values, name string) *bool {
 	return new(strings.EqualFold(values.Get(name), "true"))
 }
 
-func (t *Twilio) kickParticipant(q *query) (answer, *Refusal) {
+func (t *Twilio) kickParticipant(q *query) (answer, *apiError) {
 	p, refusal := t.participantOf(q)
 	if refusal != nil {
 		return answer{}, refusal
@@ -157,7 +156,7 @@ func (t *Twilio) kickParticipant(q *query) (answer, *Refusal) {
 
 // addParticipant calls somebody into a conference, which is made when its name
 // is that of none.
-func (t *Twilio) addParticipant(q *query) (answer, *Refusal) {
+func (t *Twilio) addParticipant(q *query) (answer, *apiError) {
 	leg, out, refusal := t.callOf(q.values)
 	if refusal != nil {
 		return answer{}, refusal
@@ -178,7 +177,7 @@ const maxName = 128
 
 // roomOf finds the conference by its SID, or finds or makes it by its name, if
 // it admits the leg.
-func (t *Twilio) roomOf(q *query, leg Leg) (*conference, *Refusal) {
+func (t *Twilio) roomOf(q *query, leg Leg) (*conference, *apiError) {
 	if !likeAConferenceSid.MatchString(q.conference) {
 		if utf8.RuneCountInString(q.conference) > maxName {
 			return nil, badRequest("FriendlyName is longer than %d characters", maxName)
@@ -198,7 +197,7 @@ func (t *Twilio) roomOf(q *query, leg Leg) (*conference, *Refusal) {
 // callOf reads whom to call, and as what. Of the parameters those are read that
 // show in a conference: call progress, answering machines, the recording of
 // the one leg and emergency calls are none of the stand-in's.
-func (t *Twilio) callOf(values url.Values) (Leg, outgoing, *Refusal) {
+func (t *Twilio) callOf(values url.Values) (Leg, outgoing, *apiError) {
 	for _, name := range []string{"From", "To"} {
 		if values.Get(name) == "" {
 			return Leg{}, outgoing{}, badRequest("%s is required", name)
@@ -211,20 +210,9 @@ func (t *Twilio) callOf(values url.Values) (Leg, outgoing, *Refusal) {
 	if refusal != nil {
 		return Leg{}, outgoing{}, refusal
 	}
-	most, timeout, limit := maxParticipants, 60, 0
-	for _, n := range []struct {
-		name        string
-		value       *int
-		least, most int
-	}{
-		{"MaxParticipants", &most, 2, maxParticipants},
-		{"Timeout", &timeout, 5, 600},
-		{"TimeLimit", &limit, 0, 24 * 60 * 60},
-	} {
-		var err error
-		if *n.value, err = number(values, n.name, *n.value); err != nil || *n.value < n.least || *n.value > n.most {
-			return Leg{}, outgoing{}, badRequest("%s must be %s to %s", n.name, strconv.Itoa(n.least), strconv.Itoa(n.most))
-		}
+	limits, refusal := limitsOf(values)
+	if refusal != nil {
+		return Leg{}, outgoing{}, refusal
 	}
 	leg := Leg{
 		Label:                  values.Get("Label"),
@@ -233,7 +221,7 @@ func (t *Twilio) callOf(values url.Values) (Leg, outgoing, *Refusal) {
 		EndConferenceOnExit:    flagOr(values, "EndConferenceOnExit", false),
 		Coach:                  coach,
 		Region:                 values.Get("Region"),
-		MaxParticipants:        most,
+		MaxParticipants:        limits.participants,
 		Record:                 slices.Contains([]string{"true", "record-from-start"}, values.Get("ConferenceRecord")),
 		Status:                 subscriptionOf(values, "ConferenceStatusCallback", "start", "end"),
 		Recording:              subscriptionOf(values, "ConferenceRecordingStatusCallback", "completed"),
@@ -241,9 +229,36 @@ func (t *Twilio) callOf(values url.Values) (Leg, outgoing, *Refusal) {
 	return leg, outgoing{
 		phone:      t.phone(values.Get("To")),
 		earlyMedia: flagOr(values, "EarlyMedia", true),
-		timeout:    time.Duration(timeout) * time.Second,
-		timeLimit:  time.Duration(limit) * time.Second,
+		timeout:    time.Duration(limits.timeout) * time.Second,
+		timeLimit:  time.Duration(limits.time) * time.Second,
 	}, nil
+}
+
+// limits are the numbers of a call, both times in seconds.
+type limits struct{ participants, timeout, time int }
+
+// longestCall bounds TimeLimit; Twilio's own bound is not confirmed.
+const longestCall = 24 * 60 * 60
+
+// limitsOf reads them (Twilio, Participant resource: MaxParticipants, Timeout,
+// TimeLimit).
+func limitsOf(values url.Values) (limits, *apiError) {
+	l := limits{participants: maxParticipants, timeout: 60}
+	for _, n := range []struct {
+		name        string
+		value       *int
+		least, most int
+	}{
+		{"MaxParticipants", &l.participants, 2, maxParticipants},
+		{"Timeout", &l.timeout, 5, 600},
+		{"TimeLimit", &l.time, 0, longestCall},
+	} {
+		var err error
+		if *n.value, err = number(values, n.name, *n.value); err != nil || *n.value < n.least || *n.value > n.most {
+			return limits{}, badRequest("%s must be %d to %d", n.name, n.least, n.most)
+		}
+	}
+	return l, nil
 }
 
 func flagOr(values url.Values, name string, otherwise bool) bool {

@@ -42,7 +42,7 @@ func (t *Twilio) showRecording(c *conference) any {
 	return shown
 }
 
-func (t *Twilio) listRecordings(q *query) (answer, *Refusal) {
+func (t *Twilio) listRecordings(q *query) (answer, *apiError) {
 	c, refusal := t.conferenceOf(q)
 	if refusal != nil {
 		return answer{}, refusal
@@ -65,7 +65,7 @@ func (t *Twilio) listRecordings(q *query) (answer, *Refusal) {
 
 // recordingOf finds the conference whose recording the path names: there is
 // one at most, for REST cannot begin another one.
-func (t *Twilio) recordingOf(q *query) (*conference, *Refusal) {
+func (t *Twilio) recordingOf(q *query) (*conference, *apiError) {
 	c, refusal := t.conferenceOf(q)
 	if refusal != nil {
 		return nil, refusal
@@ -77,17 +77,17 @@ func (t *Twilio) recordingOf(q *query) (*conference, *Refusal) {
 	return c, nil
 }
 
-func (t *Twilio) fetchRecording(q *query) (answer, *Refusal) {
+func (t *Twilio) fetchRecording(q *query) (answer, *apiError) {
 	c, refusal := t.recordingOf(q)
 	if refusal != nil {
 		return answer{}, refusal
 	}
-	return ok(t.showRecording(c))
+	return answered(t.showRecording(c))
 }
 
 // updateRecording pauses or resumes it. A conference's recording cannot be
 // stopped (seen in the field; Twilio's pages do not say so).
-func (t *Twilio) updateRecording(q *query) (answer, *Refusal) {
+func (t *Twilio) updateRecording(q *query) (answer, *apiError) {
 	c, refusal := t.recordingOf(q)
 	if refusal != nil {
 		return answer{}, refusal
@@ -107,11 +107,11 @@ func (t *Twilio) updateRecording(q *query) (answer, *Refusal) {
 	default:
 		r.resume(now)
 	}
-	return ok(t.showRecording(c))
+	return answered(t.showRecording(c))
 }
 
 // deleteRecording removes it, also one that runs.
-func (t *Twilio) deleteRecording(q *query) (answer, *Refusal) {
+func (t *Twilio) deleteRecording(q *query) (answer, *apiError) {
 	c, refusal := t.recordingOf(q)
 	if refusal != nil {
 		return answer{}, refusal

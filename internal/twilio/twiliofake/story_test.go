@@ -128,7 +128,6 @@ type improvisation struct {
 
 	chance *rand.Rand
 	calls  []string
-	rooms  map[string]bool
 }
 
 func (p *improvisation) step() {
