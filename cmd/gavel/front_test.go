@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
@@ -33,7 +34,7 @@ func TestAFrontAnswersFromTheFirstMoment(t *testing.T) {
 	if err := f.stop(context.Background()); err != nil {
 		t.Errorf("stop: %v", err)
 	}
-	if err := <-f.ended; err != http.ErrServerClosed {
+	if err := <-f.ended; !errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("server ended with %v", err)
 	}
 }

@@ -17,5 +17,5 @@
 // retry.go (when to wait and when to give up), journal.go and replay.go,
 // lane.go with pull.go, news.go with tickets.go, waves.go, batch.go and
 // timeline.go, publisher.go and subscriber.go with settle.go, deadletters.go,
-// keys.go.
+// keys.go, examine.go (what is there, for a doctor).
 package bus

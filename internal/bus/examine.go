@@ -38,6 +38,9 @@ type StreamState struct {
 	// Bytes it holds of the MaxBytes that it may; 0 or less where only the
 	// server's own limit counts.
 	Bytes, MaxBytes int64
+	// Refuses is whether a full one takes nothing more, rather than dropping its
+	// oldest.
+	Refuses bool
 }
 
 // examineWithin bounds an examination: who looks waits for it.
@@ -107,6 +110,7 @@ func stateOf(info *jetstream.StreamInfo, c Config) StreamState {
 		Wanted:   c.Replicas,
 		Bytes:    int64(info.State.Bytes),
 		MaxBytes: info.Config.MaxBytes,
+		Refuses:  info.Config.Discard == jetstream.DiscardNew,
 	}
 	switch info.Config.Name {
 	case journalStream:

@@ -48,7 +48,7 @@ func Examine(ctx context.Context, o Options) ([]ServerState, error) {
 	defer cancel()
 	logging.Disable()
 	client := redis.NewUniversalClient(a.options(o))
-	defer client.Close()
+	defer func() { _ = client.Close() }() // nothing was written
 	var mu sync.Mutex
 	var found []ServerState
 	err = masters(ctx, client, func(ctx context.Context, c redis.Cmdable) error {

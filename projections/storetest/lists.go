@@ -55,8 +55,11 @@ func spans() [][2]projections.Span {
 	day := noon - 12*hour + 3*oneDay
 	out := [][2]projections.Span{{}}
 	for _, s := range []projections.Span{
-		{From: day, To: day + oneDay - 1}, {From: day}, {To: day + 5*hour},
-		{From: day + 20*oneDay}, {From: day + 2, To: day + 1},
+		{From: day, To: day + oneDay - 1},
+		{From: day},
+		{To: day + 5*hour},
+		{From: day + 20*oneDay},
+		{From: day + 2, To: day + 1},
 	} {
 		out = append(out, [2]projections.Span{s, {}}, [2]projections.Span{{}, s}, [2]projections.Span{s, s})
 	}

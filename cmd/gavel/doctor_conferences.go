@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"gavel/events"
+	"gavel/handlers/api"
+	"gavel/internal/doctor"
+)
+
+const (
+	// lookBack is how old the conferences are that are judged: what older ones
+	// show may be mended long ago.
+	lookBack = day
+	// maxJudged bounds them; the newest show how conferences are made now.
+	maxJudged = 200
+)
+
+// conferences reads what was told of the conferences of the last day from the
+// running Gavel.
+func (x *examination) conferences(ctx context.Context) []doctor.Finding {
+	if x.absent != "" {
+		return skipConferences(x.absent)
+	}
+	asker, err := x.asker()
+	if err != nil {
+		return skipConferences(err.Error())
+	}
+	query := url.Values{"created_from": {time.Now().Add(-lookBack).UTC().Format(time.RFC3339)}}
+	listed, err := asker.conferences(ctx, query, maxJudged)
+	if err != nil {
+		return skipConferences(err.Error())
+	}
+	judged := make([]doctor.Conference, len(listed))
+	for i, c := range listed {
+		if judged[i], err = asker.told(ctx, c); err != nil {
+			return skipConferences(err.Error())
+		}
+	}
+	return append(doctor.Subscriptions(judged, time.Now()), doctor.Traps(judged)...)
+}
+
+func skipConferences(why string) []doctor.Finding {
+	return []doctor.Finding{doctor.Skipped(doctor.CheckSubscriptions, why), doctor.Skipped(doctor.CheckTraps, why)}
+}
+
+// told reads the timeline of one conference.
+func (c *client) told(ctx context.Context, listed api.Conference) (doctor.Conference, error) {
+	found := doctor.Conference{Sid: listed.Sid}
+	var body api.TimelineBody
+	query := url.Values{"account": {listed.AccountSid}}
+	if err := c.ask(ctx, http.MethodGet, "conferences/"+listed.Sid+"/timeline", query, nil, &body); err != nil {
+		return found, err
+	}
+	for _, f := range body.Facts {
+		fact, err := parseFact(f.Event)
+		if err != nil {
+			return found, err
+		}
+		found.Facts = append(found.Facts, fact)
+	}
+	return found, nil
+}
+
+// parseFact reads of a CloudEvent what the doctor wants to know.
+func parseFact(cloudEvent []byte) (doctor.Fact, error) {
+	var e struct {
+		Type string
+		Time time.Time
+		Data struct {
+			CallSid, Muted, Hold, Coaching, StartConferenceOnEnter, EndConferenceOnExit string
+		}
+	}
+	if err := json.Unmarshal(cloudEvent, &e); err != nil {
+		return doctor.Fact{}, fmt.Errorf("read event: %w", err)
+	}
+	kind := strings.TrimSuffix(strings.TrimPrefix(e.Type, "gavel."), ".v1")
+	f := doctor.Fact{Kind: events.Kind(kind), At: e.Time, CallSid: e.Data.CallSid}
+	if e.Data.EndConferenceOnExit != "" {
+		f.Flags = &doctor.Flags{
+			Muted:         e.Data.Muted == "true",
+			Hold:          e.Data.Hold == "true",
+			Coaching:      e.Data.Coaching == "true",
+			StartsOnEnter: e.Data.StartConferenceOnEnter == "true",
+			EndsOnExit:    e.Data.EndConferenceOnExit == "true",
+		}
+	}
+	return f, nil
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/internal/bus"
+	"gavel/internal/doctor"
+	"gavel/internal/twilio"
+	"gavel/projections/redisstore"
+)
+
+// nats looks at the external NATS, or at the embedded one of a Gavel that runs
+// here and lets others in.
+func (x *examination) nats(ctx context.Context) []doctor.Finding {
+	c := bus.Config{
+		URL:         x.NATS.URL,
+		Lanes:       x.NATS.Lanes,
+		Replicas:    x.NATS.Replicas,
+		Credentials: x.NATS.Credentials,
+		TLS:         bus.TLS(x.NATS.TLS),
+	}
+	if x.NATS.embedded() {
+		address, why := x.embeddedNATS()
+		if why != "" {
+			return []doctor.Finding{doctor.Skipped(doctor.CheckNATS, why)}
+		}
+		c.URL, c.Replicas = address, 1
+	}
+	found, err := bus.Examine(ctx, c)
+	if err != nil && x.NATS.embedded() {
+		// Another NATS may have the address; then Gavel keeps its own to itself.
+		return []doctor.Finding{doctor.Skipped(doctor.CheckNATS, fmt.Sprintf("the embedded server is not at %s: %v", x.NATS.Listen, err))}
+	}
+	if err == nil {
+		x.clocks = append(x.clocks, doctor.Clock{Whose: "NATS", Ahead: found.Ahead, Within: found.Within})
+	}
+	return doctor.NATS{Examination: found, Embedded: x.NATS.embedded(), Declared: x.NATS.Sync == "always", Fault: err}.Findings()
+}
+
+// embeddedNATS is where the embedded server lets others in, or why it does not.
+func (x *examination) embeddedNATS() (address, why string) {
+	if x.absent != "" {
+		return "", "the embedded server is part of Gavel; " + x.absent
+	}
+	if x.NATS.Listen == bus.ListenOff {
+		return "", "the embedded server lets nobody in (--nats-listen off); Gavel looked at its streams and its sync at the start"
+	}
+	token, err := os.ReadFile(filepath.Join(x.DataDir, natsTokenName))
+	if err != nil {
+		return "", "the token of the embedded server cannot be read; name the data directory of the running Gavel with --data-dir"
+	}
+	return "nats://" + strings.TrimSpace(string(token)) + "@" + ownAddress(x.NATS.Listen), ""
+}
+
+func (x *examination) redis(ctx context.Context) []doctor.Finding {
+	if x.Redis.embedded() {
+		return []doctor.Finding{doctor.Skipped(doctor.CheckRedis, "the embedded one is part of Gavel, and filled from the journal at every start")}
+	}
+	secured, err := x.Redis.TLS.config()
+	if err != nil {
+		return doctor.Redis{Fault: fmt.Errorf("redis.tls: %w", err)}.Findings()
+	}
+	servers, err := redisstore.Examine(ctx, redisstore.Options{
+		URL: x.Redis.URL, Username: x.Redis.Username, Password: x.Redis.Password.Reveal(), TLS: secured,
+	})
+	for _, s := range servers {
+		x.clocks = append(x.clocks, doctor.Clock{Whose: "Redis", Ahead: s.Ahead, Within: s.Within})
+	}
+	return doctor.Redis{Servers: servers, Fault: err}.Findings()
+}
+
+// credentials shows Twilio each account's auth token and API key.
+func (x *examination) credentials(ctx context.Context) (found []doctor.Finding) {
+	if len(x.Accounts) == 0 {
+		return []doctor.Finding{doctor.Skipped(doctor.CheckCredentials, "the settings have no account")}
+	}
+	for _, a := range x.Accounts {
+		bare := twilio.Account{Sid: a.Sid, Tokens: a.Tokens}
+		found = append(found, x.show(ctx, bare, "auth token", "/2010-04-01/Accounts/"+a.Sid+".json")...)
+		if a.APIKey != (twilio.APIKey{}) {
+			// A standard key may not ask for the account itself (Twilio, "API keys
+			// overview"), so it is shown where Gavel needs it.
+			found = append(found, x.show(ctx, a, "API key", "/2010-04-01/Accounts/"+a.Sid+"/Conferences.json?PageSize=1")...)
+		}
+	}
+	return found
+}
+
+// show makes one request in an account's name.
+func (x *examination) show(ctx context.Context, a twilio.Account, with, path string) []doctor.Finding {
+	c := doctor.Credentials{AccountSid: a.Sid, With: with}
+	all, err := twilio.NewAccounts([]twilio.Account{a})
+	if err != nil {
+		c.Fault = err
+		return c.Findings()
+	}
+	asker := twilio.NewClient(twilio.ClientConfig{
+		Base: x.TwilioAPI, Accounts: all, Metrics: twilio.NewClientMetrics(prometheus.NewRegistry()),
+	})
+	defer asker.Close()
+	asked := time.Now()
+	answer, err := asker.Call(ctx, twilio.Call{AccountSid: a.Sid, Kind: "doctor", Method: http.MethodGet, Path: path})
+	if err != nil {
+		c.Fault = err
+		return c.Findings()
+	}
+	x.compareTwilioClock(asked, answer.Header)
+	c.Status = answer.Status
+	var account struct{ Status string }
+	if json.Unmarshal(answer.Body, &account) == nil { // else the status says enough
+		c.AccountStatus = account.Status
+	}
+	return c.Findings()
+}
+
+// compareTwilioClock reads the Date of an answer, which has whole seconds and
+// was written somewhere between question and answer.
+func (x *examination) compareTwilioClock(asked time.Time, header http.Header) {
+	trip := time.Since(asked)
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		theirs := date.Add(time.Second / 2)
+		x.clocks = append(x.clocks, doctor.Clock{Whose: "Twilio", Ahead: theirs.Sub(asked.Add(trip / 2)), Within: (time.Second + trip) / 2})
+	}
+}

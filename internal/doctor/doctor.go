@@ -1,0 +1,113 @@
+// Package doctor says what is wrong with an installation of Gavel, and what to
+// do about it.
+//
+// It looks at nothing by itself: whoever runs it gathers facts (cmd/gavel does),
+// and each kind of facts has a method that turns them into findings. No finding
+// holds a token, a friendly name or a label, for reports are sent around.
+//
+// Reading order: doctor.go (findings); settings.go, files.go, clock.go, nats.go,
+// redis.go, credentials.go and door.go (one subject each); conference.go,
+// subscriptions.go and traps.go (what conferences tell about who made them).
+package doctor
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Level is how bad a finding is.
+type Level string
+
+// The levels, from good to bad.
+const (
+	// OK: looked at and good.
+	OK Level = "ok"
+	// Note: good, or could not be looked at; found says which.
+	Note Level = "note"
+	// Warning: works now, and something is lost or in danger.
+	Warning Level = "warning"
+	// Fault: does not work.
+	Fault Level = "fault"
+)
+
+var levels = []Level{OK, Note, Warning, Fault}
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	Check Check  `json:"check"`
+	Level Level  `json:"level"`
+	Found string `json:"found"`
+	// Do is what to do next; empty where nothing is to be done.
+	Do string `json:"do,omitempty"`
+}
+
+// Check is what a finding is about.
+type Check string
+
+// All checks, in the order in which one needs the one before.
+const (
+	CheckSettings      Check = "settings"
+	CheckFiles         Check = "files"
+	CheckNATS          Check = "nats"
+	CheckRedis         Check = "redis"
+	CheckCredentials   Check = "credentials"
+	CheckClock         Check = "clock"
+	CheckPublicURL     Check = "public-url"
+	CheckSubscriptions Check = "subscriptions"
+	CheckTraps         Check = "traps"
+)
+
+// Report is what a person or a script reads.
+type Report struct {
+	// Worst is the level of the worst finding.
+	Worst    Level     `json:"worst"`
+	Findings []Finding `json:"findings"`
+}
+
+// NewReport sums findings up, in their order.
+func NewReport(findings []Finding) Report {
+	r := Report{Worst: OK, Findings: findings}
+	for _, f := range findings {
+		if slices.Index(levels, f.Level) > slices.Index(levels, r.Worst) {
+			r.Worst = f.Level
+		}
+	}
+	return r
+}
+
+// Count is the number of findings of a level.
+func (r Report) Count(l Level) (n int) {
+	for _, f := range r.Findings {
+		if f.Level == l {
+			n++
+		}
+	}
+	return n
+}
+
+// Skipped is the finding of a check that could not run.
+func Skipped(c Check, why string) Finding {
+	return Finding{Check: c, Level: Note, Found: "not checked: " + why}
+}
+
+func (c Check) ok(format string, args ...any) Finding {
+	return Finding{Check: c, Level: OK, Found: fmt.Sprintf(format, args...)}
+}
+
+func (c Check) note(format string, args ...any) Finding {
+	return Finding{Check: c, Level: Note, Found: fmt.Sprintf(format, args...)}
+}
+
+func (c Check) warn(format string, args ...any) Finding {
+	return Finding{Check: c, Level: Warning, Found: fmt.Sprintf(format, args...)}
+}
+
+func (c Check) fault(format string, args ...any) Finding {
+	return Finding{Check: c, Level: Fault, Found: fmt.Sprintf(format, args...)}
+}
+
+// do adds what to do next.
+func (f Finding) do(format string, args ...any) Finding {
+	f.Do = fmt.Sprintf(format, args...)
+	return f
+}

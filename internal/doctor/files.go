@@ -1,0 +1,127 @@
+package doctor
+
+import "io/fs"
+
+// Files are the files of a process.
+type Files struct {
+	DataDir DataDir
+	// Secrets are files that hold tokens, keys or passwords.
+	Secrets []File
+}
+
+// DataDir is the data directory and the volume it is on.
+type DataDir struct {
+	Path    string
+	Missing bool
+	// Fault is why it could not be looked at.
+	Fault error
+	Mode  fs.FileMode
+	// Writable is whether this user can write there.
+	Writable bool
+	// Journal is whether the embedded NATS keeps its files there.
+	Journal bool
+	// Size and Free are bytes of the volume that it is, or will be, on; 0 and 0
+	// where unknown.
+	Size, Free int64
+}
+
+// File is one file with a secret.
+type File struct {
+	Path  string
+	Fault error // why it could not be looked at
+	Mode  fs.FileMode
+}
+
+// Rights of others than the owner.
+const (
+	othersWrite fs.FileMode = 0o022
+	othersAny   fs.FileMode = 0o077
+)
+
+const (
+	// littleRoom: the embedded NATS takes no more than 80 % of the volume for
+	// itself (internal/bus), so that below 20 % something else fills it.
+	littleRoom = 0.20
+	// noRoom: a volume that is really full freezes a stream until the server
+	// starts again.
+	noRoom = 0.05
+)
+
+// Findings judges the files.
+func (f Files) Findings() []Finding {
+	found := append(f.DataDir.rights(), f.DataDir.room()...)
+	for _, s := range f.Secrets {
+		found = append(found, s.findings()...)
+	}
+	if len(found) == 0 {
+		return []Finding{CheckFiles.ok("%s and %s with secrets are their owner's alone; %s free",
+			f.DataDir.Path, count(len(f.Secrets), "file"), size(f.DataDir.Free))}
+	}
+	return found
+}
+
+func (d DataDir) rights() []Finding {
+	switch {
+	case d.Missing:
+		return []Finding{CheckFiles.note("the data directory %s is not there yet", d.Path).
+			do("nothing: the first start makes it")}
+	case d.Fault != nil:
+		return []Finding{CheckFiles.fault("the data directory cannot be looked at: %v", d.Fault).
+			do("run this as the user that runs Gavel, or name another one with --data-dir")}
+	case !d.Mode.IsDir():
+		return []Finding{CheckFiles.fault("the data directory %s is no directory", d.Path).do("name another one with --data-dir")}
+	}
+	return append(d.writing(), d.reading()...)
+}
+
+func (d DataDir) writing() []Finding {
+	if d.Writable {
+		return nil
+	}
+	return []Finding{CheckFiles.fault("this user cannot write to the data directory %s", d.Path).
+		do("run this as the user that runs Gavel, or give it the directory with chown")}
+}
+
+func (d DataDir) reading() []Finding {
+	switch {
+	case d.Mode&othersWrite != 0:
+		return []Finding{CheckFiles.fault("others may write to the data directory %s (%v): they can change the journal and the keys", d.Path, d.Mode.Perm()).
+			do("chmod 700 %s", d.Path)}
+	case d.Mode&othersAny != 0:
+		return []Finding{CheckFiles.warn("others may look into the data directory %s (%v), which holds names, numbers and keys", d.Path, d.Mode.Perm()).
+			do("chmod 700 %s", d.Path)}
+	}
+	return nil
+}
+
+func (d DataDir) room() []Finding {
+	if !d.Journal || d.Size == 0 {
+		return nil
+	}
+	free := float64(d.Free) / float64(d.Size)
+	said := "of the volume of %s %s are free (%.0f %%)"
+	switch {
+	case free < noRoom:
+		return []Finding{CheckFiles.fault(said+": a full one stops the journal", d.Path, size(d.Free), 100*free).
+			do("make room, or move the data directory to a greater volume")}
+	case free < littleRoom:
+		return []Finding{CheckFiles.warn(said, d.Path, size(d.Free), 100*free).
+			do("see what fills it; the journal alone may take 70 %%")}
+	}
+	return nil
+}
+
+func (f File) findings() []Finding {
+	switch {
+	case f.Fault != nil:
+		return []Finding{CheckFiles.fault("a file with a secret cannot be looked at: %v", f.Fault).
+			do("run this as the user that runs Gavel, or give it the file with chown")}
+	case f.Mode&othersWrite != 0:
+		return []Finding{CheckFiles.fault("others may write to %s (%v), which holds a secret", f.Path, f.Mode.Perm()).
+			do("chmod 600 %s, and make the secret anew if others use this machine", f.Path)}
+	case f.Mode&othersAny != 0:
+		return []Finding{CheckFiles.warn("others may read %s (%v), which holds a secret", f.Path, f.Mode.Perm()).
+			do("chmod 600 %s", f.Path)}
+	}
+	return nil
+}

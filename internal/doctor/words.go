@@ -1,0 +1,59 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// count writes "1 account" and "2 accounts".
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// maxExamples is how many SIDs a finding names: enough to look one up.
+const maxExamples = 3
+
+func examples(sids []string) string {
+	if len(sids) > maxExamples {
+		return strings.Join(sids[:maxExamples], ", ") + " and others"
+	}
+	return strings.Join(sids, ", ")
+}
+
+// size writes bytes for people.
+func size(bytes int64) string {
+	const gigabyte, megabyte = 1e9, 1e6
+	if bytes >= gigabyte {
+		return fmt.Sprintf("%.1f GB", float64(bytes)/gigabyte)
+	}
+	return fmt.Sprintf("%.0f MB", float64(bytes)/megabyte)
+}
+
+// rough drops what a person does not want to read.
+func rough(d time.Duration) time.Duration {
+	if d > time.Minute {
+		return d.Round(time.Second)
+	}
+	return d.Round(100 * time.Millisecond)
+}
+
+// list writes "a, b and c".
+func list(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+// isAre writes "1 replica is" and "2 replicas are".
+func isAre(n int, one string) string {
+	if n == 1 {
+		return count(n, one) + " is"
+	}
+	return count(n, one) + " are"
+}
