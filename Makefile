@@ -30,6 +30,10 @@ redis-server:
 	  as=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends redis-server; }
 
+.PHONY: failover
+failover: redis-server ## two of everything, one of it killed again and again; takes about five minutes
+	$(GO) test -tags failover -timeout 10m ./failover
+
 .PHONY: compat
 compat: build ## the official npm client against the running binary and a stand-in Twilio (Node 20 or newer)
 	cd compat && npm ci --silent && node run.mjs ../gavel

@@ -23,9 +23,11 @@ var floors = [][]string{
 	{"gavel/events"},
 	{"gavel/projections"},
 	{"gavel/projections/", "gavel/internal/"},
+	{"gavel/rules/condition"},
+	{"gavel/rules/schema"},
 	{"gavel/rules"},
 	{"gavel/handlers/"},
-	{"gavel/cmd/", "gavel/bench"},
+	{"gavel/cmd/", "gavel/bench", "gavel/failover"},
 }
 
 // guarded are modules that only one package may import.
@@ -33,6 +35,7 @@ var guarded = map[string]string{
 	"github.com/ThreeDotsLabs/watermill": "gavel/internal/bus",
 	"github.com/nats-io/":                "gavel/internal/bus",
 	"github.com/alicebob/miniredis":      "gavel/projections/ministore",
+	"cel.dev/cel-go":                     "gavel/rules/condition",
 }
 
 // roomless are names that say nothing about what is inside.

@@ -146,6 +146,9 @@ func (l *worn) Resume(context.Context) (floor, last uint64, err error) {
 	return l.last, l.last, nil
 }
 
+// Elsewhere is never: nobody else knows of it.
+func (l *worn) Elsewhere() bool { return false }
+
 // Next is asked for the first time when the picture is whole.
 func (l *worn) Next(ctx context.Context, _ int) ([]events.Group, error) {
 	select {

@@ -23,6 +23,7 @@ type cli struct {
 	Tail        tailCommand        `cmd:"" help:"Show events as they come."`
 	Conferences conferencesCommand `cmd:"" help:"Ask about conferences."`
 	Keys        keysCommand        `cmd:"" help:"Make, list and revoke API keys."`
+	Rules       rulesCommand       `cmd:"" help:"Check and test rule files."`
 	Rebuild     rebuildCommand     `cmd:"" help:"Fill the picture from the journal anew, and switch over."`
 	Doctor      doctorCommand      `cmd:"" help:"Look for what is wrong, and say what to do."`
 	Version     versionCommand     `cmd:"" help:"Print versions."`

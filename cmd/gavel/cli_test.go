@@ -53,7 +53,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
 		"", "serve", "demo", "twilio", "send", "tail", "conferences list", "conferences get", "conferences timeline",
-		"keys create", "keys list", "keys revoke", "rebuild", "doctor", "version",
+		"keys create", "keys list", "keys revoke", "rules check", "rules test", "rebuild", "doctor", "version",
 	} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,7 @@ type front struct {
 	net.Listener
 	server  *http.Server
 	handler atomic.Pointer[http.Handler]
+	leaving atomic.Bool
 	ended   chan error
 }
 
@@ -57,8 +58,14 @@ func (f *front) show(h http.Handler) { f.handler.Store(&h) }
 
 // ServeHTTP hands a request to whoever answers now.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.leaving.Load() {
+		w.Header().Set("Connection", "close")
+	}
 	(*f.handler.Load()).ServeHTTP(w, r)
 }
+
+// leave answers on, and asks clients to come again on another connection.
+func (f *front) leave() { f.leaving.Store(true) }
 
 // stop takes no new request, waits for those under way, and then for the
 // server's end. Stopping twice is harmless.

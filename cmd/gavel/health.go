@@ -23,12 +23,19 @@ const (
 	lagLimit = 10 * time.Second
 	// checkTime bounds one look at the dependencies.
 	checkTime = 2 * time.Second
+	// followedFor is how long ago somebody may have asked and still be one who
+	// follows: Kubernetes asks every 10 s by itself.
+	followedFor = 15 * time.Second
+	// noticeTime is what who follows has to hear that the process is stopping:
+	// load balancers that are set up for it ask every second.
+	noticeTime = 2 * time.Second
 )
 
 // readiness knows what the process depends on.
 type readiness struct {
 	*app
 	stopping atomic.Bool
+	asked    atomic.Int64 // when somebody last did, Unix time in ns
 }
 
 func newReadiness(a *app) *readiness { return &readiness{app: a} }
@@ -50,13 +57,36 @@ func failing(why string) check { return check{Error: why} }
 
 // all answers for everything that the roles need.
 func (r *readiness) all(w http.ResponseWriter, request *http.Request) {
+	r.asked.Store(time.Now().UnixNano())
 	writeHealth(w, r.look(request.Context(), true))
 }
 
 // door answers for the door alone, which stays open while the picture is being
 // filled: a load balancer that asked /readyz would lose callbacks meanwhile.
 func (r *readiness) door(w http.ResponseWriter, request *http.Request) {
+	r.asked.Store(time.Now().UnixNano())
 	writeHealth(w, r.look(request.Context(), false))
+}
+
+// stop says that the process is stopping, and lets who follows hear of it while
+// everything is still answered: what they send to a port that is closed, or on
+// a connection that is just being closed, is lost, for Twilio tries again only
+// where it could not connect.
+func (r *readiness) stop(ctx context.Context) error {
+	r.stopping.Store(true)
+	if time.Since(time.Unix(0, r.asked.Load())) > followedFor {
+		return nil
+	}
+	r.public.leave()
+	r.admin.leave()
+	notice := time.NewTimer(noticeTime)
+	defer notice.Stop()
+	select {
+	case <-notice.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (r *readiness) look(ctx context.Context, picture bool) health {
@@ -113,6 +143,8 @@ func (r *readiness) picture(ctx context.Context) check {
 func projectorCheck(lanes []project.State) check {
 	for _, s := range lanes {
 		switch {
+		case s.Elsewhere:
+			continue
 		case s.Err != "":
 			return failing(fmt.Sprintf("lane %d: %s", s.Lane, s.Err))
 		case s.Filling:

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +36,7 @@ func TestAProjectorIsAsGoodAsItsWorstLane(t *testing.T) {
 		want check
 	}{
 		"well":    {project.State{Lane: 1, Ready: true}, check{OK: true}},
+		"standby": {project.State{Lane: 1, Elsewhere: true}, check{OK: true}},
 		"filling": {project.State{Lane: 1, Filling: true, Done: 5, Total: 9}, check{Error: "lane 1: filling the picture, 5 of 9"}},
 		"stuck":   {project.State{Lane: 1, Err: "redis is away"}, check{Error: "lane 1: redis is away"}},
 		"moving":  {project.State{Lane: 1}, check{Error: "lane 1: is being taken over"}},
@@ -45,4 +49,34 @@ func TestAProjectorIsAsGoodAsItsWorstLane(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who asks for readiness hears that the process stops while everything is still
+// answered; where nobody asks, nobody is waited for.
+func TestWhoFollowsReadinessIsLeftTimeToHear(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		door := &front{}
+		door.show(http.HandlerFunc(alive))
+		r := newReadiness(&app{public: door, admin: door})
+		stopping := func() time.Duration {
+			began := time.Now()
+			if err := r.stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			return time.Since(began)
+		}
+		if took := stopping(); took != 0 || door.leaving.Load() {
+			t.Errorf("nobody followed, and the stop took %s", took)
+		}
+		r.asked.Store(time.Now().UnixNano())
+		if took := stopping(); took != noticeTime {
+			t.Errorf("somebody followed, and the stop took %s", took)
+		}
+		answer := httptest.NewRecorder()
+		door.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/healthz", nil))
+		if got := answer.Header().Get("Connection"); answer.Code != http.StatusOK || got != "close" {
+			t.Errorf("meanwhile a request is answered %d, Connection: %q", answer.Code, got)
+		}
+	})
 }

@@ -88,7 +88,7 @@ func (a *app) wire(ctx context.Context) error {
 	a.serve()
 	// The last one started is the first one stopped: whoever asks /readyz sends
 	// nothing more while the process still answers.
-	a.life.onStop("readiness", func(context.Context) error { a.ready.stopping.Store(true); return nil })
+	a.life.onStop("readiness", a.ready.stop)
 	return nil
 }
 

@@ -113,6 +113,8 @@ const (
 // work runs the stages until one fails, and waits for all of them.
 func (s *session) work(ctx context.Context) error {
 	s.state.Store(&State{Lane: s.lane.Number(), Ready: true})
+	s.Metrics.own(s.lane.Number())
+	defer s.Metrics.disown(s.lane.Number())
 	g, ctx := errgroup.WithContext(ctx)
 	taken, folded, saved := make(chan *batch), make(chan *batch), make(chan *batch, tellQueue)
 	g.Go(func() error { return s.take(ctx, taken) })

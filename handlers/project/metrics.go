@@ -14,7 +14,7 @@ type Metrics struct {
 	folded, duplicates, late, told prometheus.Counter
 	missing, unfoldable            prometheus.Counter
 	restarts, fills                prometheus.Counter
-	lag                            *prometheus.GaugeVec
+	owned, lag                     *prometheus.GaugeVec
 	visible                        prometheus.Histogram
 	batchEntries                   prometheus.Histogram
 }
@@ -35,6 +35,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		unfoldable: counter("gavel_unfoldable_total", "Entries that went to the dead letters."),
 		restarts:   counter("gavel_lane_restarts_total", "Times a lane was taken over again after a failure."),
 		fills:      counter("gavel_fills_total", "Times a lane's picture was filled from the journal."),
+		owned: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gavel_lane_owned", Help: "1 where this process works the lane; absent where another does.",
+		}, []string{"lane"}),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gavel_lag_seconds", Help: "How long the newest entry worked had waited; 0 when nothing waits.",
 		}, []string{"lane"}),
@@ -47,11 +50,20 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(1, 3, 8),
 		}),
 	}
-	reg.MustRegister(m.lag, m.visible, m.batchEntries)
+	reg.MustRegister(m.owned, m.lag, m.visible, m.batchEntries)
 	return m
 }
 
 func laneLabel(lane int) string { return strconv.Itoa(lane) }
+
+// own says that the lane is worked here.
+func (m *Metrics) own(lane int) { m.owned.WithLabelValues(laneLabel(lane)).Set(1) }
+
+// disown says that it is not. The lag goes too: it is the next owner's now.
+func (m *Metrics) disown(lane int) {
+	m.owned.DeleteLabelValues(laneLabel(lane))
+	m.lag.DeleteLabelValues(laneLabel(lane))
+}
 
 // count notes what one fresh fact says about the way here.
 func (b *batch) count(before, after *projections.Conference, late bool) {

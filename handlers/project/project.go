@@ -22,6 +22,8 @@ type Lane interface {
 	// Resume takes the lane over: delivery begins again behind the ack floor.
 	// last is the lane's newest stream sequence at that moment.
 	Resume(ctx context.Context) (floor, last uint64, err error)
+	// Elsewhere reports whether Resume is waiting for another owner.
+	Elsewhere() bool
 	// Next waits for at least one group and returns what has arrived.
 	Next(ctx context.Context, most int) ([]events.Group, error)
 	// Ack says that the groups are worked.
@@ -111,6 +113,8 @@ type State struct {
 	Lane int
 	// Ready: the picture is whole and the lane is being worked.
 	Ready bool
+	// Elsewhere: another process works the lane, and this one stands by.
+	Elsewhere bool
 	// Filling: Done of Total stream sequences are read.
 	Filling     bool
 	Done, Total uint64
@@ -125,7 +129,7 @@ type State struct {
 func (p *Projector) States() []State {
 	out := make([]State, len(p.keepers))
 	for i, k := range p.keepers {
-		out[i] = *k.state.Load()
+		out[i] = k.stands()
 	}
 	return out
 }
@@ -141,6 +145,15 @@ type keeper struct {
 	switchover chan switchover
 	// worked is the last stream sequence that the lane acknowledged.
 	worked atomic.Uint64
+}
+
+// stands is the lane's state. Who stands by has no trouble with the lane, even
+// where trouble was why it lost it.
+func (k *keeper) stands() State {
+	if k.lane.Elsewhere() {
+		return State{Lane: k.lane.Number(), Elsewhere: true}
+	}
+	return *k.state.Load()
 }
 
 func newKeeper(p *Projector, lane Lane) *keeper {

@@ -329,6 +329,38 @@ func TestStandbyLeavesTheOwnerInPeace(t *testing.T) {
 	}
 }
 
+// Nobody owns a lane in which nothing has come yet. Of two who resume it one
+// gets what comes, and the other must not believe that it works the lane.
+func TestOfTwoWhoResumeAnIdleLaneOneIsTheOwner(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	other, _ := secondProcess(t, b)
+	owner, loser := b.Lane(0), other.Lane(0)
+	mustResume(t, owner)
+	mustResume(t, loser)
+	mustAppend(t, b, "n=1")
+	take(t, owner, 1)
+	if groups, err := loser.Next(testContext(t), 1); !errors.Is(err, bus.ErrLaneMoved) {
+		t.Fatalf("the loser was given %v, %v", sequences(groups), err)
+	}
+
+	ctx, cancel := context.WithCancel(testContext(t))
+	resumed := make(chan error, 1)
+	go func() {
+		_, _, err := loser.Resume(ctx)
+		resumed <- err
+	}()
+	eventually(t, "the loser to stand by", loser.Elsewhere)
+	mustAppend(t, b, "n=2")
+	if got := sequences(take(t, owner, 1)); !slices.Equal(got, []uint64{2}) {
+		t.Errorf("the owner goes on with %v", got)
+	}
+	cancel()
+	if err := <-resumed; !errors.Is(err, context.Canceled) || loser.Elsewhere() {
+		t.Errorf("the loser stopped standing by with %v", err)
+	}
+}
+
 // An owner that stood still for too long has lost the lane. It must hear of it
 // before it is given anything that is out of order.
 func TestOwnerThatStoodStillHearsThatTheLaneMoved(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,6 +16,7 @@ import (
 // pull is one unbroken stretch of deliveries of a lane, from a Resume to the
 // next.
 type pull struct {
+	consumer jetstream.Consumer
 	messages jetstream.MessagesContext
 	// arrived holds all that the server may have delivered unacknowledged, so
 	// that a projector that works long on a batch never stops the asking by
@@ -27,6 +29,7 @@ type pull struct {
 	// lost gets something when the connection breaks.
 	lost chan nats.Status
 
+	rival    string // the pin of another, when it was last looked
 	count    uint64 // deliveries taken
 	broken   error  // why nothing more can be taken
 	newest   uint64 // stream sequence
@@ -53,6 +56,7 @@ func startPull(conn *nats.Conn, consumer jetstream.Consumer) (*pull, error) {
 		return nil, fmt.Errorf("pull: %w", err)
 	}
 	p := &pull{
+		consumer: consumer,
 		messages: messages,
 		arrived:  make(chan delivery, maxAckPending),
 		ended:    make(chan struct{}),
@@ -95,8 +99,9 @@ func (p *pull) stop() {
 	<-p.ended
 }
 
-// next returns the next delivery. Without wait it returns false when none has
-// arrived. Its first error but for the end of ctx is its last.
+// next returns the next delivery. It returns false when none has arrived, and
+// with wait none does for ownerEvery. Its first error but for the end of ctx is
+// its last.
 func (p *pull) next(ctx context.Context, wait bool) (delivery, bool, error) {
 	if p.broken != nil {
 		return p.breakOff(p.broken)
@@ -109,9 +114,13 @@ func (p *pull) next(ctx context.Context, wait bool) (delivery, bool, error) {
 			return delivery{}, false, nil
 		}
 	}
+	idle := time.NewTimer(ownerEvery)
+	defer idle.Stop()
 	select {
 	case d, open := <-p.arrived:
 		return p.check(d, open)
+	case <-idle.C:
+		return delivery{}, false, nil
 	case <-p.lost:
 		// What was under way on it would be missed only when the server
 		// delivers it again, after ackWait.

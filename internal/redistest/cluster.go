@@ -10,42 +10,93 @@ import (
 )
 
 const (
-	clusterNodes = 3
-	clusterSlots = 16384
-	// nodeTimeout, in milliseconds, is long: a machine that runs tests pauses,
+	clusterMasters = 3
+	clusterSlots   = 16384
+	// calmTimeout, in milliseconds, is long: a machine that runs tests pauses,
 	// and nodes must not take each other for dead.
-	nodeTimeout = "60000"
+	calmTimeout = "60000"
+	// failoverTimeout is short: a master that is killed shall be replaced while
+	// a test waits.
+	failoverTimeout = "4000"
 	// meetAgainEvery is how long an introduction may take.
 	meetAgainEvery = 3 * time.Second
 )
 
-// Cluster is a Redis Cluster of three masters without replicas.
+// Cluster is a Redis Cluster: three masters, and behind them a replica of each
+// where there are any.
 type Cluster struct {
 	Nodes []*Server
 	buses []int // the ports by which nodes talk to each other
 }
 
-// StartCluster starts a cluster and waits until all its nodes agree.
+// StartCluster starts three masters without replicas and waits until they
+// agree.
 func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := &Cluster{}
-	for i := range clusterNodes {
-		bus := freePort(tb)
-		n := Start(tb, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus),
-			"--cluster-node-timeout", nodeTimeout)
-		from, to := i*clusterSlots/clusterNodes, (i+1)*clusterSlots/clusterNodes-1
-		n.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(from), strconv.Itoa(to))
-		n.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
-		c.Nodes, c.buses = append(c.Nodes, n), append(c.buses, bus)
+	c.startMasters(tb, calmTimeout)
+	return c
+}
+
+// StartReplicatedCluster starts three masters with a replica each, which takes
+// over a few seconds after its master was killed: node 3 that of node 0, and so
+// on.
+func StartReplicatedCluster(tb testing.TB) *Cluster {
+	tb.Helper()
+	c := &Cluster{}
+	c.startMasters(tb, failoverTimeout)
+	for range clusterMasters {
+		// However long it was without its master, it may replace it.
+		c.startNode(tb, failoverTimeout, "--cluster-replica-validity-factor", "0")
 	}
 	c.meet()
 	c.await(tb)
+	for i := range clusterMasters {
+		c.replicate(tb, c.Nodes[clusterMasters+i], c.Nodes[i])
+	}
 	return c
+}
+
+func (c *Cluster) startMasters(tb testing.TB, timeout string) {
+	tb.Helper()
+	for i := range clusterMasters {
+		n := c.startNode(tb, timeout)
+		from, to := i*clusterSlots/clusterMasters, (i+1)*clusterSlots/clusterMasters-1
+		n.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(from), strconv.Itoa(to))
+		n.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
+	}
+	c.meet()
+	c.await(tb)
+}
+
+func (c *Cluster) startNode(tb testing.TB, timeout string, more ...string) *Server {
+	tb.Helper()
+	bus := freePort(tb)
+	n := Start(tb, append([]string{
+		"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", timeout,
+	}, more...)...)
+	c.Nodes, c.buses = append(c.Nodes, n), append(c.buses, bus)
+	return n
+}
+
+// replicate makes one node a replica of another and waits until it has what the
+// other has.
+func (c *Cluster) replicate(tb testing.TB, replica, master *Server) {
+	tb.Helper()
+	id, err := master.bulk("CLUSTER", "MYID")
+	if err != nil {
+		tb.Fatalf("redis CLUSTER MYID: %v", err)
+	}
+	replica.Do("CLUSTER", "REPLICATE", id)
+	await(tb, "the replica to follow", func() bool {
+		info, err := replica.bulk("INFO", "replication")
+		return err == nil && strings.Contains(info, "master_link_status:up")
+	})
 }
 
 // meet introduces the nodes to each other. An introduction can get lost.
 func (c *Cluster) meet() {
-	for i := 1; i < clusterNodes; i++ {
+	for i := 1; i < len(c.Nodes); i++ {
 		c.Nodes[0].Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(c.Nodes[i].port), strconv.Itoa(c.buses[i]))
 	}
 }
@@ -95,7 +146,7 @@ func (c *Cluster) await(tb testing.TB) {
 	defer tick.Stop()
 	defer again.Stop()
 	for _, n := range c.Nodes {
-		for !n.clusterReady() {
+		for !n.clusterReady(len(c.Nodes)) {
 			select {
 			case <-ctx.Done():
 				nodes, err := n.bulk("CLUSTER", "NODES")
@@ -108,8 +159,8 @@ func (c *Cluster) await(tb testing.TB) {
 	}
 }
 
-func (s *Server) clusterReady() bool {
+func (s *Server) clusterReady(nodes int) bool {
 	info, err := s.bulk("CLUSTER", "INFO")
 	return err == nil && strings.Contains(info, "cluster_state:ok") &&
-		strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", clusterNodes))
+		strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", nodes))
 }

@@ -1,21 +1,80 @@
 package redistest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
+)
+
+const (
+	// downAfter and failoverWithin, in milliseconds, are short: a master that
+	// is killed shall be replaced while a test waits.
+	downAfter      = 2000
+	failoverWithin = 10000
 )
 
 // StartSentinel starts a Sentinel that watches master under the name
 // "mymaster" and returns it as a setting names it.
 func StartSentinel(tb testing.TB, master *Server) (url string) {
 	tb.Helper()
+	return "redis+sentinel://" + startSentinel(tb, master, 1).Addr() + "/mymaster"
+}
+
+// StartReplica starts a server that follows master.
+func StartReplica(tb testing.TB, master *Server) *Server {
+	tb.Helper()
+	return Start(tb, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.port))
+}
+
+// StartSentinels starts that many, of which more than half must agree, and
+// waits until they know each other and one replica of master.
+func StartSentinels(tb testing.TB, master *Server, count int) (url string) {
+	tb.Helper()
+	var all []*Server
+	var addresses []string
+	for range count {
+		s := startSentinel(tb, master, count/2+1)
+		all, addresses = append(all, s), append(addresses, s.Addr())
+	}
+	knows := fmt.Sprintf("slaves=1,sentinels=%d", count)
+	for _, s := range all {
+		await(tb, "the Sentinels to know each other", func() bool {
+			info, err := s.bulk("INFO", "sentinel")
+			return err == nil && strings.Contains(info, knows)
+		})
+	}
+	return "redis+sentinel://" + strings.Join(addresses, ",") + "/mymaster"
+}
+
+func startSentinel(tb testing.TB, master *Server, quorum int) *Server {
+	tb.Helper()
 	conf := filepath.Join(shortTempDir(tb), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor mymaster 127.0.0.1 %d 1\n", master.port)
+	text := fmt.Sprintf("sentinel monitor mymaster 127.0.0.1 %d %d\n"+
+		"sentinel down-after-milliseconds mymaster %d\nsentinel failover-timeout mymaster %d\n",
+		master.port, quorum, downAfter, failoverWithin)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	s := start(tb, []string{conf, "--sentinel"}, nil)
-	return "redis+sentinel://" + s.Addr() + "/mymaster"
+	return start(tb, []string{conf, "--sentinel"}, nil)
+}
+
+// await waits for something that servers do by themselves.
+func await(tb testing.TB, what string, done func() bool) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
+	defer cancel()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tb.Fatalf("waited in vain for %s", what)
+		}
+	}
 }

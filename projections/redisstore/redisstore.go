@@ -41,6 +41,10 @@ const (
 	// itself. Every write is compared, so repeating one is safe.
 	retries    = 2
 	retryPause = 50 * time.Millisecond
+	// topologyEvery is how old the client's map of a Cluster may become. It does
+	// not look at it anew when a pipeline finds a master gone (go-redis 9.23),
+	// and by itself only once a minute: so long a failover would last.
+	topologyEvery = 2 * time.Second
 
 	// pipelineBuffer holds a good part of a batch of 500 records, so that it
 	// is not sent in crumbs.
@@ -93,7 +97,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	// The client tells stderr what it also returns as errors.
 	logging.Disable()
-	client := redis.NewUniversalClient(a.options(o))
+	client := newClient(a.options(o))
 	s := &Store{}
 	if s.info, err = look(ctx, client); err == nil {
 		s.Store, err = picture.New(newEngine(client), o.Lanes, o.Log)
@@ -106,6 +110,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 // Info returns what Open found.
 func (s *Store) Info() Info { return s.info }
+
+// newClient makes the client for one server, Sentinel or Cluster.
+func newClient(u *redis.UniversalOptions) redis.UniversalClient {
+	if !u.IsClusterMode {
+		return redis.NewUniversalClient(u)
+	}
+	cluster := u.Cluster()
+	cluster.ClusterStateReloadInterval = topologyEvery
+	return redis.NewClusterClient(cluster)
+}
 
 // options are the client's settings.
 func (a address) options(o Options) *redis.UniversalOptions {

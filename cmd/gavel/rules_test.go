@@ -1,0 +1,61 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/rules/schema"
+)
+
+const wholeRule = `rules:
+  - name: end-orphaned
+    when: size(conference.live) == 1
+    for: 2m
+    do: [{end: {}}]
+`
+
+func TestRulesCheckPrintsFaultsAsACompilerDoes(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "whole.yaml"), wholeRule)
+	if got := gavelSays(t, nil, "rules", "check", filepath.Join(folder, "whole.yaml")); got.code != exitOK || got.err != "" {
+		t.Errorf("a whole file: %+v", got)
+	}
+	broken := filepath.Join(folder, "broken.yaml")
+	write(t, broken, "rules:\n  - name: broken\n    when: size(conference.lives) == 1\n    mode: on\n    do: [{end: {}}]\n")
+	want := said{code: exitFailure, err: broken + ":3:26: rule broken: undefined field 'lives'\n" +
+		broken + ":4:11: rule broken: the value has to be one of off, shadow, live\n" +
+		"gavel: rules check: 2 faults found\n"}
+	for _, path := range []string{broken, folder} {
+		if diff := cmp.Diff(want, gavelSays(t, nil, "rules", "check", path), cmp.AllowUnexported(said{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+}
+
+func TestRulesCheckWithoutFiles(t *testing.T) {
+	t.Parallel()
+	if got := gavelSays(t, nil, "rules", "check"); got.code != exitUsage {
+		t.Errorf("without a path: %+v", got)
+	}
+	if got := gavelSays(t, nil, "rules", "check", t.TempDir()); got.code != exitFailure {
+		t.Errorf("an empty folder: %+v", got)
+	}
+}
+
+func TestRulesCheckPrintsTheSchema(t *testing.T) {
+	t.Parallel()
+	if got := gavelSays(t, nil, "rules", "check", "--schema"); got.code != exitOK || got.out != string(schema.JSON()) {
+		t.Errorf("the schema: %+v", got)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

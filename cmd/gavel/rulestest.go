@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"gavel/rules"
+)
+
+// rulesTestCommand plays test files against the rules they name.
+type rulesTestCommand struct {
+	Files []string `arg:"" placeholder:"FILE" help:"Test files, or folders with files that end in _test.yaml."`
+}
+
+// Help is the longer help text.
+func (rulesTestCommand) Help() string {
+	return `A test is a timeline of callbacks and all the decisions that are expected of it. Its clock is virtual: four hours take no time. Every step that is taken ends done at once, unless the test says otherwise. Where decisions differ, a table shows what was expected (-) and what was decided (+), and the exit code is 1.
+
+Examples:
+  gavel rules test examples/rules
+  gavel rules test examples/rules/alone-too-long_test.yaml`
+}
+
+// Run plays them.
+func (c *rulesTestCommand) Run(t *terminal) error {
+	files, err := testFiles(c.Files)
+	if err != nil {
+		return err
+	}
+	var tests, failed int
+	for _, file := range files {
+		tally, err := playTests(t, file)
+		if err != nil {
+			return err
+		}
+		tests, failed = tests+tally.tests, failed+tally.failed
+	}
+	if failed > 0 {
+		return fmt.Errorf("rules test: %d of %s failed", failed, plural(tests, "test"))
+	}
+	return nil
+}
+
+// testTally is how one file came out.
+type testTally struct{ tests, failed int }
+
+// playTests plays one file and prints how it came out.
+func playTests(t *terminal, path string) (testTally, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return testTally{}, fmt.Errorf("read tests of rules: %w", err)
+	}
+	file, err := rules.ParseTests(path, text)
+	if err != nil {
+		return testTally{}, err
+	}
+	failures, err := file.Run(func(names []string) (*rules.Set, error) { return rulesBeside(path, names) })
+	if err != nil {
+		return testTally{}, err
+	}
+	verdict := "ok  "
+	if len(failures) > 0 {
+		verdict = "FAIL"
+	}
+	fmt.Fprintf(t.out, "%s  %s  %s\n", verdict, path, plural(len(file.Tests), "test"))
+	for _, f := range failures {
+		fmt.Fprintf(t.out, "\n%s\n", f)
+	}
+	return testTally{len(file.Tests), len(failures)}, nil
+}
+
+// rulesBeside reads the rule files that a test file names, from where it lies.
+func rulesBeside(path string, names []string) (*rules.Set, error) {
+	var files []rules.File
+	for _, name := range names {
+		read, err := rules.ReadFiles(filepath.Join(filepath.Dir(path), name))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, read...)
+	}
+	return rules.Parse(files...)
+}
+
+// testFiles are the files named, and those in the folders named.
+func testFiles(paths []string) ([]string, error) {
+	var files []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("find tests of rules: %w", err)
+		}
+		if !info.IsDir() {
+			files = append(files, path)
+			continue
+		}
+		found, err := filepath.Glob(filepath.Join(path, "*_test.y*ml"))
+		if err != nil {
+			return nil, fmt.Errorf("find tests of rules: %w", err)
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("find tests of rules in %s: no file ends in _test.yaml", path)
+		}
+		files = append(files, found...)
+	}
+	return files, nil
+}

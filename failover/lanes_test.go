@@ -1,0 +1,86 @@
+//go:build failover
+
+package failover_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+const (
+	// floodTogether is how many callbacks wait at a time: enough for groups to
+	// fill in every lane.
+	floodTogether = 256
+	// floodTime is short: the ratios settle within seconds.
+	floodTime = 4 * time.Second
+)
+
+// measured is what a number of lanes costs and gives.
+type measured struct {
+	lanes           int
+	door, projector float64 // callbacks and facts a second
+	takeover        time.Duration
+}
+
+// What docs/adr/0010-lanes.md decides by: the same story with other numbers of
+// lanes, in one run, as ratios to one lane.
+func TestTheNumberOfLanes(t *testing.T) {
+	var all []measured
+	for _, lanes := range []int{1, 4, 8, 16} {
+		t.Run("", func(t *testing.T) { all = append(all, measure(t, lanes)) })
+	}
+	t.Logf("lanes  door  projector  take-over")
+	for _, m := range all {
+		t.Logf("%5d  %.2f  %9.2f  %s", m.lanes, m.door/all[0].door, m.projector/all[0].projector,
+			m.takeover.Round(time.Millisecond))
+	}
+}
+
+func measure(t *testing.T, lanes int) measured {
+	w := newWorld(t, shape{lanes: lanes})
+	m := measured{lanes: lanes}
+	door := w.gavel("door")
+	flood := w.flood(floodTogether, door.url)
+	pass(t, floodTime)
+	answers := flood.stop()
+	if missing := unanswered(answers); missing != "" {
+		t.Error(missing)
+	}
+	m.door = float64(len(answers)) / floodTime.Seconds()
+
+	first := w.begin("project")
+	m.projector = w.catchUp(len(answers))
+	w.awaitReady(first)
+	w.gavel("project")
+	news := w.watchNews()
+	load := w.callbacks(takeoverLoad, door.url)
+	w.allOwned([]*gavel{first.gavel})
+	m.takeover = w.takesOver(news, first.gavel)
+	load.stop()
+	w.converges()
+	return m
+}
+
+// catchUp waits until so many facts are told and returns how many were told a
+// second, from the first on.
+func (w *world) catchUp(facts int) (rate float64) {
+	w.t.Helper()
+	var began time.Time
+	var had uint64
+	eventually(w.t, func() string {
+		told, err := messages(w.t, w.nats, "GAVEL_EVENTS")
+		if err != nil {
+			return err.Error()
+		}
+		if began.IsZero() && told > 0 {
+			began, had = time.Now(), told
+		}
+		if told < uint64(facts) {
+			return fmt.Sprintf("%d of %d facts are told", told, facts)
+		}
+		rate = float64(told-had) / time.Since(began).Seconds()
+		return ""
+	})
+	return rate
+}

@@ -1,0 +1,208 @@
+package failover_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// patience is how long a test waits for something that should happen soon,
+	// on a machine that runs other tests as well.
+	patience = 60 * time.Second
+	// lookEvery is how often it looks meanwhile.
+	lookEvery = 10 * time.Millisecond
+	// stopsWithin is what a process has to end after SIGTERM: Gavel drains for
+	// up to 15 s.
+	stopsWithin = 20 * time.Second
+	// logShown is how much of a process's log a failed test shows.
+	logShown = 8 << 10
+)
+
+// workshop holds the binaries for as long as the tests run.
+var workshop string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if workshop, err = os.MkdirTemp("", "gavel-failover-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(workshop)
+		return m.Run()
+	}())
+}
+
+// The programs under test. nats-server is the one that go.mod names.
+var (
+	gavelBinary = built("gavel", "gavel/cmd/gavel")
+	natsBinary  = built("nats-server", "github.com/nats-io/nats-server/v2")
+)
+
+// built builds a program once for all tests.
+func built(name, pkg string) func(t *testing.T) string {
+	build := sync.OnceValues(func() (string, error) {
+		path := filepath.Join(workshop, name)
+		if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+		}
+		return path, nil
+	})
+	return func(t *testing.T) string {
+		t.Helper()
+		path, err := build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+}
+
+// process is one life of a program.
+type process struct {
+	t       *testing.T
+	command *exec.Cmd
+	log     logText
+	ended   chan struct{}
+}
+
+// launch starts a program, which is killed at the end of the test unless it
+// ended before. Its standard output goes to out.
+func launch(t *testing.T, name string, command *exec.Cmd, out io.Writer) *process {
+	t.Helper()
+	p := &process{t: t, command: command, ended: make(chan struct{})}
+	command.Stdout, command.Stderr = out, &p.log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = command.Wait() // how it ended is asked of its state
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("log of %s (process %d):\n%s", name, command.Process.Pid, p.log.tail())
+		}
+	})
+	return p
+}
+
+// kill ends it as a crash does.
+func (p *process) kill() {
+	_ = p.command.Process.Kill() // it may have ended
+	<-p.ended
+}
+
+// stop asks it to end and returns its exit code.
+func (p *process) stop() int {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(stopsWithin):
+		p.t.Fatalf("process %d does not end", p.command.Process.Pid)
+	}
+	return p.command.ProcessState.ExitCode()
+}
+
+// freeze takes the processor from it, and thaw gives it back.
+func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
+func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
+
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.command.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// logText is written by a process and read by a test.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *logText) tail() string {
+	text := l.String()
+	return text[max(0, len(text)-logShown):]
+}
+
+// given are the ports that freePorts has returned.
+var given sync.Map
+
+// freePorts were free a moment ago: who shall come back at the same place, or
+// be known to others before it starts, must have its port given.
+// None is given twice, so that no story meets the servers of another.
+func freePorts(t *testing.T, n int) []int {
+	t.Helper()
+	var free []int
+	for len(free) < n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		port := l.Addr().(*net.TCPAddr).Port
+		if _, before := given.LoadOrStore(port, true); !before {
+			free = append(free, port)
+		}
+	}
+	return free
+}
+
+// eventually waits until nothing is missing, and fails with what is.
+func eventually(t *testing.T, look func() (missing string)) {
+	t.Helper()
+	within(t, patience, look)
+}
+
+func within(t *testing.T, limit time.Duration, look func() (missing string)) {
+	t.Helper()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	deadline := time.After(limit)
+	for {
+		missing := look()
+		if missing == "" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("after %s: %s", limit, missing)
+		}
+	}
+}
+
+// pass lets time pass in which something is to happen that nobody can signal,
+// such as load going on.
+func pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+		t.Fatal("the test ended")
+	}
+}

@@ -1,0 +1,113 @@
+package failover_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gavel/internal/redistest"
+)
+
+// redisLoad is enough for every batch to find some of its records on the
+// server that goes.
+const redisLoad = 100
+
+// A Redis Cluster loses a master, and with it whatever was not yet at its
+// replica.
+func TestAClusterFailsOver(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartReplicatedCluster(t)
+	w := newWorld(t, shape{redis: cluster.URL()})
+	w.losesRedis(cluster.Nodes[0])
+}
+
+// Behind Sentinel the only master goes.
+func TestSentinelFailsOver(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	redistest.StartReplica(t, master)
+	w := newWorld(t, shape{redis: redistest.StartSentinels(t, master, 3)})
+	w.losesRedis(master)
+}
+
+// losesRedis kills a master under load. The door takes everything meanwhile,
+// readers are told nothing that is wrong, and in the end the picture is whole.
+func (w *world) losesRedis(master *redistest.Server) {
+	w.t.Helper()
+	door := w.gavel("door")
+	w.gavel("project")
+	reader := w.gavel("serve") // is ready once there is a picture
+	load := w.callbacks(redisLoad, door.url)
+	pass(w.t, settleTime)
+	eventually(w.t, func() string { return w.unread(reader) })
+	asked := w.asksOn(reader)
+
+	killed := time.Now()
+	master.Kill()
+	eventually(w.t, func() string {
+		if status, _, err := reader.get("/readyz"); err != nil || status == http.StatusOK {
+			return fmt.Sprintf("the reader did not notice: %v", err)
+		}
+		return ""
+	})
+	eventually(w.t, func() string { return w.unread(reader) })
+	w.t.Logf("all conferences can be read again %s after a master was killed", time.Since(killed).Round(time.Millisecond))
+	pass(w.t, settleTime)
+	if missing := unanswered(load.stop()); missing != "" {
+		w.t.Error(missing)
+	}
+	w.converges()
+	asked()
+}
+
+// unread says which conference cannot be read.
+func (w *world) unread(reader *gavel) string {
+	for _, room := range w.rooms {
+		if status, body, err := reader.get(resource(room)); err != nil || status != http.StatusOK {
+			return fmt.Sprintf("conference %s: %d %s %v", room, status, body, err)
+		}
+	}
+	return ""
+}
+
+func resource(room string) string {
+	return "/2010-04-01/Accounts/" + account + "/Conferences/" + room + ".json"
+}
+
+// asksOn reads one conference after the other until it is called off, and fails
+// if one that exists was ever said not to.
+func (w *world) asksOn(reader *gavel) (over func()) {
+	w.t.Helper()
+	stop, ended := make(chan struct{}), make(chan struct{})
+	var answered, refused, denied atomic.Int64
+	go func() {
+		defer close(ended)
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			switch status, _, err := reader.get(resource(w.rooms[n%len(w.rooms)])); {
+			case err != nil || status == http.StatusServiceUnavailable:
+				refused.Add(1)
+			case status == http.StatusOK:
+				answered.Add(1)
+			default:
+				denied.Add(1)
+			}
+		}
+	}()
+	return sync.OnceFunc(func() {
+		w.t.Helper()
+		close(stop)
+		<-ended
+		w.t.Logf("readers were answered %d times and told to come back %d times", answered.Load(), refused.Load())
+		if denied.Load() > 0 {
+			w.t.Errorf("%d answers said that a conference does not exist", denied.Load())
+		}
+	})
+}

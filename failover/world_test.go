@@ -1,0 +1,251 @@
+package failover_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"gavel/events"
+	"gavel/internal/bus"
+	"gavel/internal/redistest"
+	"gavel/projections"
+	"gavel/projections/redisstore"
+)
+
+// world is what all processes of a story share, and what is known of it from
+// outside: NATS, Redis, and what was answered.
+type world struct {
+	t        *testing.T
+	nats     []*natsServer
+	redis    string
+	settings string // path of gavel.yaml
+	lanes    int
+	rooms    []string
+	started  int // processes
+	answers  []answer
+	bus      *bus.Bus // the test's own
+}
+
+// shape says how large a world is; zero fields mean one NATS server, one Redis,
+// eight lanes.
+type shape struct {
+	servers int
+	lanes   int
+	redis   string
+}
+
+func newWorld(t *testing.T, s shape) *world {
+	t.Helper()
+	s.servers, s.lanes = cmp.Or(s.servers, 1), cmp.Or(s.lanes, 8)
+	w := &world{t: t, lanes: s.lanes, redis: s.redis, rooms: roomsOf(s.lanes, t.Name())}
+	if w.redis == "" {
+		w.redis = redistest.Start(t).URL()
+	}
+	w.nats = startNATS(t, s.servers)
+	w.settings = filepath.Join(t.TempDir(), "gavel.yaml")
+	text := fmt.Sprintf("nats: {replicas: %d, lanes: %d, sync: always}\n", s.servers, s.lanes)
+	if err := os.WriteFile(w.settings, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.openBus(s)
+	return w
+}
+
+// openBus opens the test's own way to NATS, by which streams are made before
+// any process comes.
+func (w *world) openBus(s shape) {
+	w.t.Helper()
+	b, err := bus.Open(w.t.Context(), bus.Config{
+		URL: urls(w.nats), Sync: bus.SyncAlways, Lanes: s.lanes, Replicas: s.servers,
+	}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.bus = b
+	w.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = b.Close(ctx) // its servers may be gone
+	})
+}
+
+// journalEnd is the stream sequence of the journal's newest message.
+func (w *world) journalEnd() uint64 {
+	w.t.Helper()
+	var end uint64
+	eventually(w.t, func() string {
+		u, err := w.bus.Journal().Usage(w.t.Context())
+		if err != nil {
+			return err.Error()
+		}
+		end = u.Last
+		return ""
+	})
+	return end
+}
+
+// firsts waits for news of what was journaled behind a stream sequence.
+type firsts struct {
+	mu    sync.Mutex
+	after uint64
+	when  map[int]time.Time // by lane
+}
+
+// watchNews begins to listen to all news.
+func (w *world) watchNews() *firsts {
+	w.t.Helper()
+	f := &firsts{after: 1 << 62, when: map[int]time.Time{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err := w.bus.News().Tail(ctx, 0, "", "", func(told events.Told) error { f.hear(told); return nil })
+		if ctx.Err() == nil {
+			w.t.Errorf("the news broke off: %v", err)
+		}
+	}()
+	w.t.Cleanup(func() { cancel(); <-ended })
+	return f
+}
+
+func (f *firsts) hear(told events.Told) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, heard := f.when[told.Lane]; !heard && told.Position.Sequence > f.after {
+		f.when[told.Lane] = time.Now()
+	}
+}
+
+// forget begins anew behind a stream sequence of the journal.
+func (f *firsts) forget(after uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.after, f.when = after, map[int]time.Time{}
+}
+
+// heard is when each lane told something for the first time since forget.
+func (f *firsts) heard() map[int]time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.when)
+}
+
+// facts are what the journal says: the records it adds up to, and of each
+// conference the ids of its facts in their order.
+type facts struct {
+	records map[events.Key]*projections.Conference
+	ids     map[events.Key][]string
+	known   map[string]bool
+}
+
+// journaled folds the whole journal, independently of the projector.
+func (w *world) journaled() facts {
+	w.t.Helper()
+	f := facts{map[events.Key]*projections.Conference{}, map[events.Key][]string{}, map[string]bool{}}
+	for lane := range w.lanes {
+		err := w.bus.Journal().Read(w.t.Context(), lane, 1, 1<<62, func(g events.Group) error { return g.Split(f.tell) })
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return f
+}
+
+func (f facts) tell(_ int, entry events.Entry) error {
+	e, err := events.ParseStored(entry)
+	if err != nil {
+		return err
+	}
+	key := e.Key()
+	after, fresh, err := projections.Fold(f.records[key], &e)
+	if err != nil || !fresh {
+		return err
+	}
+	f.records[key], f.known[e.ID] = after, true
+	f.ids[key] = append(f.ids[key], e.ID)
+	return nil
+}
+
+// converges demands, once all load is over, that nothing accepted was lost,
+// that everything was told once and in order, and that the picture is the
+// journal's.
+func (w *world) converges() {
+	w.t.Helper()
+	f := w.journaled()
+	accepted := 0
+	for _, a := range w.answers {
+		if !a.accepted() {
+			continue
+		}
+		accepted++
+		e, err := events.Parse(events.Entry{Source: events.SourceCallback, ReceivedAt: a.sent, Form: a.form})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if !f.known[e.ID] {
+			w.t.Errorf("accepted and not in the journal: %s %s %d", e.Kind, e.ConferenceSid, e.SequenceNumber)
+		}
+	}
+	for key, ids := range f.ids {
+		w.wasTold(key, ids)
+	}
+	w.hasPicture(f.records)
+	w.t.Logf("of %d callbacks %d were accepted, %d facts are in the journal", len(w.answers), accepted, len(f.known))
+}
+
+// wasTold waits until as many facts of a conference were told as there are, and
+// wants them to be those, each once, in the journal's order.
+func (w *world) wasTold(key events.Key, want []string) {
+	w.t.Helper()
+	var told []string
+	eventually(w.t, func() string {
+		told = told[:0]
+		err := w.bus.News().Timeline(w.t.Context(), key, func(n events.Told) error {
+			told = append(told, n.ID)
+			return nil
+		})
+		if err != nil || len(told) < len(want) {
+			return fmt.Sprintf("conference %s: %d of %d facts were told (%v)", key.ConferenceSid, len(told), len(want), err)
+		}
+		return ""
+	})
+	for i := range told {
+		if i >= len(want) || told[i] != want[i] {
+			w.t.Errorf("conference %s: news %d of %d is not fact %d of %d in the journal", key.ConferenceSid, i, len(told), i, len(want))
+			return
+		}
+	}
+}
+
+// hasPicture wants Redis to hold exactly these records.
+func (w *world) hasPicture(want map[events.Key]*projections.Conference) {
+	w.t.Helper()
+	store, err := redisstore.Open(w.t.Context(), redisstore.Options{URL: w.redis, Lanes: w.lanes, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer store.Close()
+	for key, record := range want {
+		eventually(w.t, func() string {
+			got, err := store.Conference(w.t.Context(), key)
+			switch {
+			case errors.Is(err, projections.ErrNotFound):
+				return fmt.Sprintf("conference %s is not in the picture", key.ConferenceSid)
+			case err != nil:
+				return fmt.Sprintf("conference %s: %v", key.ConferenceSid, err)
+			case !projections.Equal(got.Conference, record):
+				return fmt.Sprintf("conference %s is not what the journal adds up to", key.ConferenceSid)
+			}
+			return ""
+		})
+	}
+}

@@ -1,0 +1,277 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // so that quiet hours are the same hours on every machine
+
+	"gavel/events"
+	"gavel/rules/condition"
+	"gavel/rules/schema"
+)
+
+// Defaults.
+const (
+	defaultPerMinute = 10
+	defaultTripAfter = 50
+	defaultAgain     = 15 * time.Minute
+	maxAttempts      = 3
+)
+
+// Bounds of lengths of time.
+const (
+	// minTime is the resolution of Twilio's clock.
+	minTime = time.Second
+	// minAgain leaves the attempt before time to end.
+	minAgain = time.Minute
+	// maxTime is beyond what any conference lasts: the longest call is a day
+	// (Twilio, Programmable Voice: TimeLimit).
+	maxTime = 7 * 24 * time.Hour
+)
+
+// builder makes one rule of its node.
+type builder struct {
+	*schema.Document
+	node *schema.Node
+	rule *Rule
+}
+
+// buildRule returns the rule as far as it is right; what is wrong becomes a
+// fault of the document.
+func buildRule(d *schema.Document, n *schema.Node, file string) *Rule {
+	b := &builder{d, n, &Rule{
+		Name:        n.Key("name").Text(),
+		Description: n.Key("description").Text(),
+		Version:     ruleVersion(n),
+		File:        file,
+		Line:        n.At.Line,
+		Each:        Subject(orElse(n.Key("each").Text(), string(EachConference))),
+		When:        compile(d, n.Key("when")),
+		Unless:      compile(d, n.Key("unless")),
+		For:         span(d, n.Key("for"), minTime),
+		Mode:        Mode(orElse(n.Key("mode").Text(), string(Shadow))),
+	}}
+	b.steps()
+	b.on()
+	b.times()
+	b.limits()
+	b.count()
+	return b.rule
+}
+
+// ruleVersion is the hash of all that a rule says but its description. The
+// order of keys and how they are written does not count.
+func ruleVersion(n *schema.Node) string {
+	sum := sha256.New()
+	for _, line := range n.Lines() {
+		if !strings.HasPrefix(line, "description=") {
+			fmt.Fprintf(sum, "%d %s ", len(line), line)
+		}
+	}
+	return shortHash(sum.Sum(nil))
+}
+
+// on says which events may begin an occasion.
+func (b *builder) on() {
+	r := b.rule
+	switch written := b.node.Key("on"); {
+	case written != nil:
+		r.On = condition.Kinds{}
+		for _, n := range written.Items() {
+			r.On[events.Kind(n.Text())] = struct{}{}
+		}
+	case r.When == nil: // a fault already
+	case r.PerEvent():
+		r.On = r.When.HoldsAt()
+	default:
+		r.On = derived(r)
+	}
+}
+
+// derived are the events that can change whether the condition holds for some
+// subject. A condition that no event changes, such as one on the account only,
+// holds from the first event on.
+func derived(r *Rule) condition.Kinds {
+	kinds := r.When.ChangedBy()
+	if r.Unless != nil {
+		kinds = kinds.With(r.Unless.ChangedBy())
+	}
+	if r.Each == EachParticipant {
+		kinds = kinds.With(condition.ChangesParticipants)
+	}
+	if len(kinds) == 0 {
+		return condition.Known
+	}
+	return kinds
+}
+
+// times reads again and attempts, and says what cannot wait.
+func (b *builder) times() {
+	r := b.rule
+	again, attempts := b.node.Key("again"), b.node.Key("attempts")
+	r.Again, r.Attempts = span(b.Document, again, minAgain), 1
+	ends := false
+	for _, s := range r.Do {
+		ends = ends || s.Kind == StepEnd
+	}
+	if again == nil && ends && !r.PerEvent() {
+		r.Again = defaultAgain
+	}
+	if r.Again > 0 {
+		r.Attempts = maxAttempts
+	}
+	if attempts != nil {
+		r.Attempts = number(attempts)
+		if r.Again == 0 && r.Attempts > 1 {
+			b.Fault(attempts.At, "attempts need again, which says how long after one another they are")
+		}
+	}
+	if r.Attempts == 1 {
+		r.Again = 0
+	}
+	if r.PerEvent() {
+		b.nothingLasts()
+	}
+}
+
+// nothingLasts says what a rule about single events cannot have.
+func (b *builder) nothingLasts() {
+	why := "the rule is about single events, for it uses event or before"
+	if b.rule.Each == EachConference {
+		why += ", or participant without `each: participant`"
+	}
+	for _, name := range []string{"for", "again"} {
+		if n := b.node.Key(name); n != nil {
+			b.Fault(n.At, "%s has no meaning here: %s", name, why)
+		}
+	}
+	for _, n := range b.node.Key("do").Items() {
+		if wait := n.Key(string(StepWait)); wait != nil {
+			b.Fault(wait.At, "wait has no meaning here: %s", why)
+		}
+	}
+}
+
+func (b *builder) limits() {
+	r, n := b.rule, b.node.Key("limits")
+	r.Limits = Limits{PerMinute: number(n.Key("per_minute")), TripAfter: number(n.Key("trip_after"))}
+	if r.AtTwilio() {
+		r.Limits.PerMinute = orElse(r.Limits.PerMinute, defaultPerMinute)
+		r.Limits.TripAfter = orElse(r.Limits.TripAfter, defaultTripAfter)
+	}
+}
+
+func (b *builder) count() {
+	n := b.node.Key("count")
+	if n == nil {
+		return
+	}
+	by := n.Key("by")
+	b.rule.Count = &Count{Within: span(b.Document, n.Key("within"), minTime), AtLeast: number(n.Key("at_least"))}
+	if by != nil {
+		var faults []condition.Fault
+		b.rule.Count.By, faults = condition.CompileValue(by.Text())
+		tell(b.Document, by, faults)
+		b.known(by, b.rule.Count.By, false)
+	}
+	for i, s := range b.rule.Do {
+		if s.Kind != StepPublish && s.Kind != StepWebhook {
+			b.Fault(b.node.Key("do").Items()[i].At, "a rule that counts is about many conferences: it can only publish or call webhooks")
+		}
+	}
+}
+
+func buildQuietHours(d *schema.Document, n *schema.Node) *QuietHours {
+	q := &QuietHours{
+		Location: time.UTC,
+		From:     clock(n.Key("from")),
+		To:       clock(n.Key("to")),
+		Do:       Quiet(orElse(n.Key("do").Text(), string(QuietHold))),
+	}
+	if tz := n.Key("tz"); tz != nil {
+		location, err := time.LoadLocation(tz.Text())
+		if err != nil || tz.Text() == "Local" {
+			d.Fault(tz.At, "there is no such time zone; write one like Europe/Berlin")
+		} else {
+			q.Location = location
+		}
+	}
+	if to := n.Key("to"); to != nil && q.From == q.To {
+		d.Fault(to.At, "from and to are the same time")
+	}
+	return q
+}
+
+// clock reads "22:30", whose form was checked.
+func clock(n *schema.Node) time.Duration {
+	t, err := time.Parse("15:04", n.Text())
+	if err != nil {
+		return 0
+	}
+	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
+}
+
+// span reads a length of time, whose form was checked.
+func span(d *schema.Document, n *schema.Node, least time.Duration) time.Duration {
+	if n == nil {
+		return 0
+	}
+	length, ok := parseSpan(n.Text())
+	if !ok || length < least || length > maxTime {
+		d.Fault(n.At, "has to be between %s and %dd", spanText(least), maxTime/(24*time.Hour))
+		return 0
+	}
+	return length
+}
+
+// parseSpan reads a length as Go writes them, and days besides.
+func parseSpan(text string) (time.Duration, bool) {
+	days, rest, found := strings.Cut(text, "d")
+	if !found {
+		days, rest = "0", text
+	}
+	n, err := strconv.Atoi(days)
+	if err != nil || n > int(maxTime/(24*time.Hour)) {
+		return 0, false
+	}
+	length := time.Duration(n) * 24 * time.Hour
+	if rest == "" {
+		return length, true
+	}
+	more, err := time.ParseDuration(rest)
+	return length + more, err == nil
+}
+
+// spanText writes a length as files do: 1m, not 1m0s.
+func spanText(length time.Duration) string {
+	text := length.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	return text
+}
+
+func words(n *schema.Node) []string {
+	var all []string
+	for _, item := range n.Items() {
+		all = append(all, item.Text())
+	}
+	return all
+}
+
+// number reads a whole number, whose form was checked; 0 where there is none.
+func number(n *schema.Node) int {
+	i, _ := strconv.Atoi(n.Text())
+	return i
+}
+
+func orElse[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}

@@ -1,0 +1,167 @@
+package condition
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+)
+
+// Fault is what is wrong with an expression. Line counts from 1 within the
+// text, Column from 0 within the line, in characters.
+type Fault struct {
+	Line, Column int
+	Message      string
+}
+
+// ErrNoValue is what every failed evaluation wraps: an expression can be right
+// and have no value, such as a text that is turned into a number and is none.
+// What CEL says of it may quote the text, so it is not part of the error.
+var ErrNoValue = errors.New("the expression has no value here")
+
+// Condition is a compiled CEL expression that is true or false. It is safe for
+// many goroutines.
+type Condition struct {
+	text    string
+	program cel.Program
+	findings
+}
+
+// Compile compiles a condition, and says all that is wrong with it.
+func Compile(text string) (*Condition, []Fault) {
+	ast, faults := check(text)
+	if faults != nil {
+		return nil, faults
+	}
+	if out := ast.OutputType(); !out.IsExactType(cel.BoolType) {
+		return nil, []Fault{{1, 0, fmt.Sprintf("a condition has to be true or false; this is of type %s", cel.FormatCELType(out))}}
+	}
+	c := &Condition{text: text}
+	if c.findings, faults = examine(ast, true); faults != nil {
+		return nil, faults
+	}
+	if c.program, faults = program(ast); faults != nil {
+		return nil, faults
+	}
+	return c, nil
+}
+
+// String returns the condition as it was written.
+func (c *Condition) String() string { return c.text }
+
+// UsesEvent reports whether the condition reads event: it is about one event
+// and says nothing between two of them.
+func (c *Condition) UsesEvent() bool { return c.reads["event"] }
+
+// UsesBefore reports whether the condition reads before, which is about one
+// event as well.
+func (c *Condition) UsesBefore() bool { return c.reads["before"] }
+
+// UsesParticipant reports whether the condition reads participant.
+func (c *Condition) UsesParticipant() bool { return c.reads["participant"] }
+
+// ChangedBy returns the kinds of events that can change whether the condition
+// holds.
+func (c *Condition) ChangedBy() Kinds { return c.changedBy }
+
+// HoldsAt returns the kinds of events at which the condition can hold: all, but
+// where it compares event.kind with constants.
+func (c *Condition) HoldsAt() Kinds { return c.holdsAt }
+
+// Holds evaluates the condition. An error wraps ErrNoValue: in `when` it means
+// that it does not hold, in `unless` that it is exempt.
+func (c *Condition) Holds(v Vars) (bool, error) {
+	return c.evaluate(&evaluation{vars: v})
+}
+
+func (c *Condition) evaluate(e *evaluation) (bool, error) {
+	out, _, err := c.program.Eval(e)
+	if err != nil {
+		return false, fmt.Errorf("evaluate condition: %w", ErrNoValue)
+	}
+	return out == types.True, nil
+}
+
+// Flips returns the moments after v.Now at which a comparison of an
+// elapsed-time function flips if no event comes before, sorted, without
+// doubles.
+//
+// Only comparisons that were reached count, and these are enough: what was
+// reached decided whether the condition holds, and stays as it is until the
+// first of these moments. So the next change without an event is at one of
+// them or never; whoever asks again at the first misses none.
+func (c *Condition) Flips(v Vars) []time.Time {
+	if len(c.thresholds) == 0 {
+		return nil
+	}
+	var flips []time.Time
+	e := &evaluation{vars: v}
+	e.watched = func(function string, from time.Time) {
+		for _, t := range c.thresholds[function] {
+			if at := t.after(from); at.After(v.Now) {
+				flips = append(flips, at)
+			}
+		}
+	}
+	// An error is no reason to forget what was reached before it.
+	_, _ = c.evaluate(e)
+	slices.SortFunc(flips, time.Time.Compare)
+	return slices.CompactFunc(flips, time.Time.Equal)
+}
+
+// threshold is a constant that an elapsed-time function is compared with.
+type threshold struct {
+	length time.Duration
+	// beyond is set where the comparison flips just after the length, not at
+	// it: > and <=.
+	beyond bool
+}
+
+// after is the first moment at which the comparison has flipped.
+func (t threshold) after(from time.Time) time.Time {
+	at := from.Add(t.length)
+	if t.beyond {
+		at = at.Add(time.Nanosecond)
+	}
+	return at
+}
+
+// check parses and type-checks.
+func check(text string) (*cel.Ast, []Fault) {
+	ast, issues := environment().Compile(text)
+	if issues.Err() == nil {
+		return ast, nil
+	}
+	var faults []Fault
+	for _, e := range issues.Errors() {
+		f := Fault{e.Location.Line(), e.Location.Column(), plainly(e.Message)}
+		if !slices.Contains(faults, f) {
+			faults = append(faults, f)
+		}
+	}
+	return nil, faults
+}
+
+// program makes what was checked ready to run. The cost has a bound at load, so
+// that nothing has to be counted later: counting triples the cost of an
+// evaluation. Where CEL finds no bound, its estimate is the greatest number.
+func program(ast *cel.Ast) (cel.Program, []Fault) {
+	env := environment()
+	estimate, err := env.EstimateCost(ast, sizes{})
+	if err != nil {
+		return nil, []Fault{{1, 0, "what it costs cannot be told: " + plainly(err.Error())}}
+	}
+	if estimate.Max > maxCost {
+		return nil, []Fault{{1, 0, fmt.Sprintf(
+			"costs up to %d units in a large conference, more than %d; loops inside loops over participants are the usual reason",
+			estimate.Max, maxCost)}}
+	}
+	p, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize))
+	if err != nil {
+		return nil, []Fault{{1, 0, plainly(err.Error())}}
+	}
+	return p, nil
+}

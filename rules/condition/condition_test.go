@@ -1,0 +1,263 @@
+package condition_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/events"
+	"gavel/rules/condition"
+)
+
+func TestConditionsReadTheRecord(t *testing.T) {
+	t.Parallel()
+	vars := sample(t)
+	for text, want := range map[string]bool{
+		`conference.status == "in-progress" && size(conference.live) == 1`:  true,
+		`conference.friendly_name.startsWith("vip-")`:                       false,
+		`conference.live.all(p, p.label == "customer")`:                     true,
+		`live(conference, "cust*").exists(p, held_for(p) > duration("1m"))`: false,
+		`alone_for(conference) >= duration("30s")`:                          true,
+		`alone_for(conference) > duration("30s")`:                           false,
+		`duration("30s") <= alone_for(conference)`:                          true,
+	} {
+		if got, err := compile(t, text).Holds(vars); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+}
+
+// What is not there is empty and never an error: a rule must not fail because
+// a label was not set.
+func TestWhatIsNotThereIsEmpty(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`conference.friendly_name == "" && !has(conference.friendly_name)`,
+		`conference.status == "" && size(conference.live) == 0`,
+		`participant.label == "" && !has(participant.label) && !participant.hold`,
+		`event.kind == "" && event.sequence_number == -1 && event.param("CallSid") == ""`,
+		`before.sid == "" && !has(before.ended) && !has(before.started)`,
+		`!has(participant.joined) && !has(participant.left) && !has(conference.created)`,
+		`alone_for(conference) <= duration("0s") && held_for(participant) <= duration("0s")`,
+		`waiting_for_moderator(conference) <= duration("0s") && duration(conference) <= duration("0s")`,
+	} {
+		if holds, err := compile(t, text).Holds(condition.Vars{}); err != nil || !holds {
+			t.Errorf("%s: %v, %v", text, holds, err)
+		}
+	}
+}
+
+// Twenty-nine seconds into being alone: at the thirtieth the comparison flips,
+// and the one with > a nanosecond later.
+func TestAConditionKnowsWhenItFlips(t *testing.T) {
+	t.Parallel()
+	vars := sample(t)
+	vars.Now = at(t, "10:02:59")
+	for text, want := range map[string][]time.Time{
+		`alone_for(conference) >= duration("30s")`:                                           {at(t, "10:03:00")},
+		`alone_for(conference) < duration("30s")`:                                            {at(t, "10:03:00")},
+		`alone_for(conference) > duration("30s")`:                                            {at(t, "10:03:00").Add(1)},
+		`duration("30s") < alone_for(conference)`:                                            {at(t, "10:03:00").Add(1)},
+		`duration("30s") >= alone_for(conference)`:                                           {at(t, "10:03:00").Add(1)},
+		`alone_for(conference) > duration("29s")`:                                            {at(t, "10:02:59").Add(1)},
+		`alone_for(conference) >= duration("29s")`:                                           nil,
+		`conference.live.exists(p, held_for(p) >= duration("2m"))`:                           {at(t, "10:04:00")},
+		`size(conference.live) == 1`:                                                         nil,
+		`waiting_for_moderator(conference) > duration("1m")`:                                 nil,
+		`waiting_for_moderator(conference, "agent-*") >= duration("1m")`:                     {at(t, "10:03:30")},
+		`duration(conference) >= duration("4h")`:                                             {at(t, "14:00:00")},
+		`duration(conference) >= duration("1h") || alone_for(conference) >= duration("40s")`: {at(t, "10:03:10"), at(t, "11:00:00")},
+		`duration(conference) >= duration("1h") && alone_for(conference) >= duration("40s")`: {at(t, "11:00:00")},
+		`size(conference.live) == 2 && alone_for(conference) >= duration("40s")`:             nil,
+		`duration(conference) >= duration("1m") && duration(conference) < duration("2h")`:    {at(t, "12:00:00")},
+	} {
+		if diff := cmp.Diff(want, compile(t, text).Flips(vars)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// Whoever asks again at the first flip, and only then, misses no change: the
+// condition is asked every second beside it.
+func TestTheFirstFlipIsNeverTooLate(t *testing.T) {
+	t.Parallel()
+	c := compile(t, `(alone_for(conference) >= duration("40s") && held_for(participant) < duration("3m"))
+		|| (duration(conference) > duration("10m") && conference.live.exists(p, held_for(p) > duration("12m")))`)
+	vars := sample(t)
+	next, changes := time.Time{}, 0
+	holds, _ := c.Holds(vars)
+	for end := vars.Now.Add(20 * time.Minute); vars.Now.Before(end); vars.Now = vars.Now.Add(time.Second) {
+		now, err := c.Holds(vars)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now != holds {
+			changes++
+			if next.IsZero() || next.After(vars.Now) {
+				t.Errorf("changed to %v at %s, which was said to be at %s", now, vars.Now, next)
+			}
+		}
+		holds = now
+		if flips := c.Flips(vars); len(flips) > 0 {
+			next = flips[0]
+		} else {
+			next = time.Time{}
+		}
+	}
+	if changes != 3 {
+		t.Errorf("%d changes; the test means to see 3", changes)
+	}
+}
+
+// The customer left at 10:02:40 and is heard of again at 10:02:50: that she
+// joined was lost on the way. Nobody knows since when she has been back, so
+// she is not said to have been alone before that.
+func TestALostJoinMakesNobodyAloneTooEarly(t *testing.T) {
+	t.Parallel()
+	vars := sample(t)
+	c := &call{t: t, record: vars.Conference, number: 6}
+	c.tell("10:02:40", events.ParticipantLeave, customer, "ParticipantLabel", "customer")
+	c.tell("10:02:50", events.ParticipantMute, customer, "ParticipantLabel", "customer")
+	vars.Conference = c.record
+	if holds, err := compile(t, `alone_for(conference) <= duration("10s")`).Holds(vars); err != nil || !holds {
+		t.Errorf("alone for too long: %v", err)
+	}
+	want := []time.Time{at(t, "10:03:50")}
+	if diff := cmp.Diff(want, compile(t, `alone_for(conference) >= duration("1m")`).Flips(vars)); diff != "" {
+		t.Errorf("flips (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnEndedConferenceWaitsForNothing(t *testing.T) {
+	t.Parallel()
+	vars := sample(t)
+	c := &call{t: t, record: vars.Conference, number: 6}
+	c.tell("10:02:40", events.ConferenceEnd, "", "ReasonConferenceEnded", "last-participant-left")
+	vars.Conference, vars.Now = c.record, at(t, "11:00:00")
+	for _, text := range []string{
+		`duration(conference) <= duration("160s") && duration(conference) >= duration("160s")`,
+		`alone_for(conference) <= duration("0s") && held_for(participant) <= duration("0s")`,
+		`waiting_for_moderator(conference, "agent-*") <= duration("0s")`,
+		`size(conference.live) == 0 && conference.reason_conference_ended == "last-participant-left"`,
+	} {
+		if holds, err := compile(t, text).Holds(vars); err != nil || !holds {
+			t.Errorf("%s: %v, %v", text, holds, err)
+		}
+		if flips := compile(t, text).Flips(vars); flips != nil {
+			t.Errorf("%s flips at %v", text, flips)
+		}
+	}
+}
+
+func TestFaultsSayWhatAndWhere(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]condition.Fault{
+		`conference.stat == "init"`:                                {1, 10, "undefined field 'stat'"},
+		`confernce.live == 1`:                                      {1, 0, "undeclared reference to 'confernce' (did you mean 'conference'?)"},
+		`size(conference.live)`:                                    {1, 0, "a condition has to be true or false; this is of type int"},
+		`size(conference.live) == "one"`:                           {1, 22, "found no matching overload for '==' applied to '(int, string)'"},
+		`now > conference.created`:                                 {1, 0, "now has no place in a condition, for nobody knows when to look again; write `for`, or compare one of alone_for, held_for, waiting_for_moderator, duration with a constant"},
+		"true &&\n  alone_for(conference) > held_for(participant)": {2, 11, `alone_for has to be compared with a constant by <, <=, > or >=, as in alone_for(conference) > duration("2m")`},
+		`alone_for(conference) == duration("2m")`:                  {1, 9, `alone_for has to be compared with a constant by <, <=, > or >=, as in alone_for(conference) > duration("2m")`},
+		`duration("two minutes") > duration("1m")`:                 {1, 9, "invalid duration argument"},
+		`conference.friendly_name.matches("[")`:                    {1, 33, "invalid matches argument"},
+		`dyn(conference).live == 1`:                                {1, 3, "dyn would hide what the condition reads"},
+		`Conference{sid: "CF"} == conference`:                      {1, 10, "conferences and participants are given, not made"},
+		`true &&`:                                                  {1, 7, "Syntax error: mismatched input '<EOF>'"},
+	} {
+		_, faults := condition.Compile(text)
+		if len(faults) == 0 {
+			t.Errorf("%s: no fault", text)
+			continue
+		}
+		if diff := cmp.Diff(want, faults[0]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// Two loops over all participants of a large conference are allowed, three
+// would hold up everybody else.
+func TestWhatCostsTooMuchIsRefusedAtLoad(t *testing.T) {
+	t.Parallel()
+	compile(t, `conference.live.exists(a, conference.live.exists(b, a.hold && b.muted))`)
+	compile(t, `conference.live.exists(a, conference.live.exists(b, a.call_sid != b.call_sid))`)
+	for _, text := range []string{
+		`conference.live.exists(a, conference.live.exists(b, conference.live.exists(c, a.hold && b.muted && c.live)))`,
+		`conference.live.exists(a, conference.live.exists(b, a.label == b.label))`,
+		strings.Repeat(`conference.friendly_name == "x" || `, 200) + "true",
+	} {
+		if _, faults := condition.Compile(text); len(faults) != 1 {
+			t.Errorf("%.60s: %v", text, faults)
+		}
+	}
+}
+
+func TestAnErrorNeverQuotesWhatItReads(t *testing.T) {
+	t.Parallel()
+	vars := sample(t)
+	_, err := compile(t, `int(conference.friendly_name) > 0`).Holds(vars)
+	if !errors.Is(err, condition.ErrNoValue) || strings.Contains(err.Error(), "support") {
+		t.Errorf("condition: %v", err)
+	}
+	x, faults := condition.CompileText(`${int(conference.friendly_name)}`)
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	if _, err = x.Text(vars); !errors.Is(err, condition.ErrNoValue) || strings.Contains(err.Error(), "support") {
+		t.Errorf("text: %v", err)
+	}
+}
+
+func TestConditionsSayWhatTheyRead(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][3]bool{ // event, before, participant
+		`conference.live.exists(p, p.hold)`:         {},
+		`event.kind == "participant-leave"`:         {true, false, false},
+		`size(before.live) > size(conference.live)`: {false, true, false},
+		`participant.hold`:                          {false, false, true},
+	} {
+		c := compile(t, text)
+		if got := [3]bool{c.UsesEvent(), c.UsesBefore(), c.UsesParticipant()}; got != want {
+			t.Errorf("%s reads %v", text, got)
+		}
+	}
+}
+
+func TestComparisonsOfTheKindNarrowTheEvents(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]condition.Kinds{
+		`event.kind == "participant-leave" && participant.hold`:                                    condition.KindsOf(events.ParticipantLeave),
+		`"participant-leave" == event.kind`:                                                        condition.KindsOf(events.ParticipantLeave),
+		`event.kind in ["participant-leave", "conference-end"]`:                                    condition.KindsOf(events.ParticipantLeave, events.ConferenceEnd),
+		`event.kind == "participant-leave" || event.kind == "participant-wave"`:                    condition.KindsOf(events.ParticipantLeave, condition.Unknown),
+		`event.kind == "participant-leave" || participant.hold`:                                    condition.Known,
+		`event.kind != "participant-leave"`:                                                        condition.Known,
+		`event.kind == "conference-start" && event.kind in ["conference-end"]`:                     {},
+		`(event.kind == "conference-end" || event.kind == "conference-start") && participant.hold`: condition.KindsOf(events.ConferenceEnd, events.ConferenceStart),
+	} {
+		if diff := cmp.Diff(want, compile(t, text).HoldsAt()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+func TestPatternsHaveStars(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pattern, text string
+		want          bool
+	}{
+		{"agent-*", "agent-ana", true}, {"agent-*", "agent-", true}, {"agent-*", "the agent-ana", false},
+		{"*-ana", "agent-ana", true}, {"a*a", "a", false}, {"a*a", "aa", true}, {"*", "", true},
+		{"", "", true}, {"", "x", false}, {"a*b*c", "a1b2c", true}, {"a*b*c", "acb", false},
+		{"*b*b*", "abba", true}, {"*b*b*b*", "abba", false}, {"Agent-*", "agent-ana", false},
+	} {
+		if got := condition.Like(c.pattern, c.text); got != c.want {
+			t.Errorf("%q like %q: %v", c.text, c.pattern, got)
+		}
+	}
+}

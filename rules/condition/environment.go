@@ -1,0 +1,252 @@
+package condition
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/cost"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/ext"
+
+	"gavel/projections"
+)
+
+// variable is one name that conditions can read.
+type variable struct {
+	name, doc, example string
+	typ                *cel.Type
+}
+
+// variables are in the order of the page of reference.
+var variables = []variable{
+	{
+		name: "conference", typ: conferenceType,
+		doc:     "The conference as it is recorded.",
+		example: `conference.live.all(p, p.hold)`,
+	}, {
+		name: "participant", typ: participantType,
+		doc:     "The participant that a rule with `each: participant` looks at, or a `target` tries. In other rules the one that the event names, so that it counts as a use of `event`.",
+		example: `participant.label == "customer" && participant.hold`,
+	}, {
+		name: "event", typ: eventType,
+		doc:     "The event that is judged. A rule that uses it has one occasion for each event, and can neither have `for` nor wait.",
+		example: `event.kind == "participant-leave"`,
+	}, {
+		name: "before", typ: conferenceType,
+		doc:     "The conference as it was before the event; counts as a use of `event`.",
+		example: `size(before.live) == 2 && size(conference.live) == 1`,
+	}, {
+		name: "account", typ: text,
+		doc:     "The AccountSid.",
+		example: `account.startsWith("AC")`,
+	}, {
+		name: "now", typ: when,
+		doc:     "The conference's own time. In parameters only: in `when` and `unless` an elapsed-time function or `for` says it, for these know when to be asked again.",
+		example: `now - conference.created == duration("180s")`,
+	},
+}
+
+// Bounds of one expression.
+const (
+	// maxLength is in characters. Nobody can read a longer one.
+	maxLength = 4096
+	// maxCost bounds one evaluation, in CEL's units of about 50 ns: a loop over
+	// all participants inside another still fits, three do not.
+	maxCost = 1_000_000
+	// maxPattern bounds the program of one regular expression.
+	maxPattern = 1000
+)
+
+// environment is what expressions are compiled in. It is the same for all.
+var environment = sync.OnceValue(func() *cel.Env {
+	registry, err := types.NewRegistry()
+	if err != nil {
+		panic(fmt.Errorf("make the registry of types: %w", err))
+	}
+	options := []cel.EnvOption{
+		cel.CustomTypeProvider(provider{registry}),
+		cel.CustomTypeAdapter(registry),
+		ext.Strings(),
+		cel.HomogeneousAggregateLiterals(),
+		cel.ParserExpressionSizeLimit(maxLength),
+		cel.ASTValidators(
+			cel.ValidateDurationLiterals(),
+			cel.ValidateTimestampLiterals(),
+			cel.ValidateRegexLiterals(),
+			cel.ValidateRegexProgramSizeLimit(maxPattern),
+		),
+	}
+	for _, v := range variables {
+		options = append(options, cel.Variable(v.name, v.typ))
+	}
+	for _, f := range functions {
+		options = append(options, f.option())
+	}
+	env, err := cel.NewEnv(options...)
+	if err != nil {
+		panic(fmt.Errorf("make the environment of conditions: %w", err))
+	}
+	return env
+})
+
+// option declares the function to CEL.
+func (f *function) option() cel.EnvOption {
+	bound := cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+		if f.call != nil {
+			return f.call(args...)
+		}
+		return f.elapsed(args...)
+	})
+	if f.member {
+		return cel.Function(f.name, cel.MemberOverload(f.overload(), f.args, f.result, bound))
+	}
+	return cel.Function(f.name, cel.Overload(f.overload(), f.args, f.result, bound))
+}
+
+func (f *function) overload() string {
+	return fmt.Sprintf("gavel_%s_%d", f.name, len(f.args))
+}
+
+// elapsed is the length of the stretch, which the evaluation remembers where it
+// grows: those are what flips by itself.
+func (f *function) elapsed(args ...ref.Val) ref.Val {
+	o := args[0].(*object)
+	s := f.since(o, args[1:]...)
+	if o.of.watched != nil && s.running() {
+		o.of.watched(f.name, s.From)
+	}
+	return types.Duration{Duration: s.length(o.of.vars.Now)}
+}
+
+// elapsedFunctions are the names of those that grow with the clock.
+func elapsedFunctions(name string) bool {
+	return slices.ContainsFunc(functions, func(f function) bool { return f.name == name && f.since != nil })
+}
+
+// provider tells CEL the fields of our types, and leaves the rest to CEL's own.
+type provider struct{ *types.Registry }
+
+// FindStructType is part of types.Provider.
+func (p provider) FindStructType(name string) (*types.Type, bool) {
+	if _, ours := fields[name]; ours {
+		return types.NewTypeTypeWithParam(cel.ObjectType(name)), true
+	}
+	return p.Registry.FindStructType(name)
+}
+
+// FindStructFieldNames is part of types.Provider.
+func (p provider) FindStructFieldNames(name string) ([]string, bool) {
+	all, ours := fields[name]
+	if !ours {
+		return p.Registry.FindStructFieldNames(name)
+	}
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].name
+	}
+	return names, true
+}
+
+// FindStructFieldType is part of types.Provider.
+func (p provider) FindStructFieldType(name, fieldName string) (*types.FieldType, bool) {
+	if _, ours := fields[name]; !ours {
+		return p.Registry.FindStructFieldType(name, fieldName)
+	}
+	f := findField(name, fieldName)
+	if f == nil {
+		return nil, false
+	}
+	return &types.FieldType{
+		Type:    f.typ,
+		IsSet:   func(target any) bool { return f.has(target.(*object)) },
+		GetFrom: func(target any) (any, error) { return f.get(target.(*object)), nil },
+	}, true
+}
+
+func findField(typeName, name string) *field {
+	all := fields[typeName]
+	for i := range all {
+		if all[i].name == name {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// sizes tells CEL how large things can be, so that what an evaluation can cost
+// is known at load.
+type sizes struct{}
+
+// EstimateSize is part of cost.Estimator.
+func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
+	if node.ComputedSize() != nil {
+		return nil
+	}
+	switch node.Type().Kind() {
+	case types.StringKind:
+		return &cost.SizeEstimate{Max: atMost(node.Path(), projections.MaxText)}
+	case types.ListKind:
+		return &cost.SizeEstimate{Max: atMost(node.Path(), mostParticipants)}
+	}
+	return nil
+}
+
+// atMost is how long the field at the end of a path can be; otherwise where
+// the path leads to no field of ours or to one that has no bound of its own.
+func atMost(path []string, otherwise uint64) uint64 {
+	var longest uint64
+	for typeName := range fields {
+		if len(path) == 0 {
+			break
+		}
+		if f := findField(typeName, path[len(path)-1]); f != nil {
+			longest = max(longest, cmp.Or(f.atMost, otherwise))
+		}
+	}
+	return cmp.Or(longest, otherwise)
+}
+
+// EstimateCallCost is part of cost.Estimator.
+func (sizes) EstimateCallCost(_, overload string, _ *cost.AstNode, _ []cost.AstNode) *cost.CallEstimate {
+	for i := range functions {
+		f := &functions[i]
+		if f.overload() == overload && f.cost > 0 {
+			return cost.NewCallEstimate(cost.FixedCostEstimate(f.cost), &cost.SizeEstimate{Max: mostParticipants})
+		}
+	}
+	return nil
+}
+
+// evaluation is what one evaluation reads from.
+type evaluation struct {
+	vars Vars
+	// watched is told each stretch that grows with the clock, unless nil.
+	watched func(function string, from time.Time)
+}
+
+// ResolveName is part of cel.Activation.
+func (e *evaluation) ResolveName(name string) (any, bool) {
+	switch name {
+	case "conference":
+		return e.conference(e.vars.Conference), true
+	case "before":
+		return e.conference(e.vars.Before), true
+	case "participant":
+		return e.participant(e.vars.Conference, e.vars.Participant), true
+	case "event":
+		return e.event(), true
+	case "account":
+		return types.String(e.vars.Account), true
+	case "now":
+		return types.Timestamp{Time: e.vars.Now}, true
+	}
+	return nil, false
+}
+
+// Parent is part of cel.Activation.
+func (e *evaluation) Parent() cel.Activation { return nil }

@@ -1,0 +1,221 @@
+package condition
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+
+	"gavel/events"
+)
+
+// findings are what a look at a checked expression tells without running it.
+type findings struct {
+	reads      map[string]bool // variables
+	changedBy  Kinds
+	holdsAt    Kinds
+	thresholds map[string][]threshold // by elapsed-time function
+}
+
+// examination walks over one expression.
+type examination struct {
+	findings
+	ast       *ast.AST
+	condition bool // it is a condition, not a parameter
+	faults    []Fault
+}
+
+// examine looks at all parts of an expression. In a condition time may only
+// come in where it is known when to look again.
+func examine(checked *cel.Ast, condition bool) (findings, []Fault) {
+	native := checked.NativeRep()
+	x := &examination{ast: native, condition: condition}
+	x.reads, x.thresholds = map[string]bool{}, map[string][]threshold{}
+	x.look(ast.NavigateAST(native))
+	x.holdsAt = holdsAt(native.Expr())
+	return x.findings, x.faults
+}
+
+func (x *examination) look(e ast.NavigableExpr) {
+	switch e.Kind() {
+	case ast.IdentKind:
+		x.lookAtVariable(e)
+	case ast.SelectKind:
+		x.lookAtField(e)
+	case ast.CallKind:
+		x.lookAtCall(e)
+	case ast.StructKind:
+		x.fault(e, "conferences and participants are given, not made")
+	}
+	for _, child := range e.Children() {
+		x.look(child)
+	}
+}
+
+func (x *examination) lookAtVariable(e ast.NavigableExpr) {
+	name := e.AsIdent()
+	x.reads[name] = true
+	if name == "now" && x.condition {
+		x.fault(e, "now has no place in a condition, for nobody knows when to look again; "+
+			"write `for`, or compare one of alone_for, held_for, waiting_for_moderator, duration with a constant")
+	}
+}
+
+func (x *examination) lookAtField(e ast.NavigableExpr) {
+	s := e.AsSelect()
+	operand := x.ast.GetType(s.Operand().ID())
+	if f := findField(operand.TypeName(), s.FieldName()); f != nil {
+		x.changedBy = x.changedBy.With(f.changedBy)
+	}
+}
+
+func (x *examination) lookAtCall(e ast.NavigableExpr) {
+	call := e.AsCall()
+	if call.FunctionName() == "dyn" {
+		x.fault(e, "dyn would hide what the condition reads")
+		return
+	}
+	f := x.called(e)
+	if f == nil {
+		return
+	}
+	x.changedBy = x.changedBy.With(f.changedBy)
+	if f.since == nil || !x.condition {
+		return
+	}
+	t, ok := comparison(e)
+	if !ok {
+		x.fault(e, f.name+" has to be compared with a constant by <, <=, > or >=, as in "+f.usage+` > duration("2m")`)
+		return
+	}
+	x.thresholds[f.name] = append(x.thresholds[f.name], t)
+}
+
+// called returns the function of ours that is called, or nil. CEL has a
+// duration of its own, so the name is not enough.
+func (x *examination) called(e ast.NavigableExpr) *function {
+	for _, overload := range x.ast.GetOverloadIDs(e.ID()) {
+		for i := range functions {
+			if functions[i].overload() == overload {
+				return &functions[i]
+			}
+		}
+	}
+	return nil
+}
+
+func (x *examination) fault(e ast.Expr, message string) {
+	at := x.ast.SourceInfo().GetStartLocation(e.ID())
+	x.faults = append(x.faults, Fault{at.Line(), at.Column(), message})
+}
+
+// comparison returns the constant that the call e is compared with.
+func comparison(e ast.NavigableExpr) (threshold, bool) {
+	parent, ok := e.Parent()
+	if !ok || parent.Kind() != ast.CallKind || len(parent.AsCall().Args()) != 2 {
+		return threshold{}, false
+	}
+	args := parent.AsCall().Args()
+	left := args[0].ID() == e.ID()
+	other := args[0]
+	if left {
+		other = args[1]
+	}
+	length, constant := constantDuration(other)
+	switch parent.AsCall().FunctionName() {
+	case operators.Greater, operators.LessEquals:
+		return threshold{length, left}, constant
+	case operators.Less, operators.GreaterEquals:
+		return threshold{length, !left}, constant
+	}
+	return threshold{}, false
+}
+
+// constantDuration reads duration("2m").
+func constantDuration(e ast.Expr) (time.Duration, bool) {
+	if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != "duration" || len(e.AsCall().Args()) != 1 {
+		return 0, false
+	}
+	text, ok := constantText(e.AsCall().Args()[0])
+	if !ok {
+		return 0, false
+	}
+	length, ok := types.String(text).ConvertToType(types.DurationType).(types.Duration)
+	return length.Duration, ok
+}
+
+func constantText(e ast.Expr) (string, bool) {
+	if e.Kind() != ast.LiteralKind {
+		return "", false
+	}
+	text, ok := e.AsLiteral().(types.String)
+	return string(text), ok
+}
+
+// holdsAt returns the kinds of events at which e can be true, as far as
+// comparisons of event.kind tell.
+func holdsAt(e ast.Expr) Kinds {
+	if e.Kind() != ast.CallKind || len(e.AsCall().Args()) != 2 {
+		return Known
+	}
+	a, b := e.AsCall().Args()[0], e.AsCall().Args()[1]
+	switch e.AsCall().FunctionName() {
+	case operators.LogicalAnd:
+		return holdsAt(a).and(holdsAt(b))
+	case operators.LogicalOr:
+		return holdsAt(a).With(holdsAt(b))
+	case operators.Equals:
+		if !isEventKind(a) {
+			a, b = b, a
+		}
+		return kindsAmong(a, []ast.Expr{b})
+	case operators.In:
+		if b.Kind() == ast.ListKind {
+			return kindsAmong(a, b.AsList().Elements())
+		}
+	}
+	return Known
+}
+
+// kindsAmong are the constants that subject, if it is event.kind, is compared
+// with.
+func kindsAmong(subject ast.Expr, constants []ast.Expr) Kinds {
+	if !isEventKind(subject) {
+		return Known
+	}
+	kinds := Kinds{}
+	for _, c := range constants {
+		text, ok := constantText(c)
+		if !ok {
+			return Known
+		}
+		kind := events.Kind(text)
+		if _, known := Known[kind]; !known {
+			kind = Unknown
+		}
+		kinds[kind] = struct{}{}
+	}
+	return kinds
+}
+
+func isEventKind(e ast.Expr) bool {
+	if e.Kind() != ast.SelectKind || e.AsSelect().IsTestOnly() || e.AsSelect().FieldName() != "kind" {
+		return false
+	}
+	operand := e.AsSelect().Operand()
+	return operand.Kind() == ast.IdentKind && operand.AsIdent() == "event"
+}
+
+// operatorNames are how CEL calls its operators inside.
+var operatorNames = regexp.MustCompile(`'[@!_]?_?(==|!=|<=|>=|<|>|&&|\|\||\+|-|\*|/|%|in|!)_?'`)
+
+// plainly takes out of CEL's message what only CEL's authors need.
+func plainly(message string) string {
+	message = strings.ReplaceAll(message, " (in container '')", "")
+	message, _, _ = strings.Cut(message, " expecting {") // all that could stand there
+	return operatorNames.ReplaceAllString(message, "'$1'")
+}

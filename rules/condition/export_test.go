@@ -1,0 +1,58 @@
+package condition
+
+import (
+	"fmt"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+)
+
+// What the page of reference says is made of the tables here, where both they
+// and the tests can be seen.
+
+// Truths are all examples of the page. What they are true of, sample says.
+func Truths() map[string]string {
+	all := map[string]string{}
+	for _, v := range variables {
+		all[v.name] = v.example
+	}
+	for of, rows := range fields {
+		for _, f := range rows {
+			all[of+"."+f.name] = f.example
+		}
+	}
+	for _, f := range functions {
+		all[f.usage] = f.example
+	}
+	return all
+}
+
+// Reference is the part of docs/rules.md about conditions, in Markdown.
+func Reference() string {
+	var b strings.Builder
+	b.WriteString("\n### Variables\n\n| variable | type | what it is | example |\n|---|---|---|---|\n")
+	for _, v := range variables {
+		row(&b, "`"+v.name+"`", typeName(v.typ), v.doc, code(v.example))
+	}
+	for _, of := range []string{"Conference", "Participant", "Recording", "Event"} {
+		fmt.Fprintf(&b, "\n### %s\n\n| field | type | what it is | example |\n|---|---|---|---|\n", of)
+		for _, f := range fields[of] {
+			row(&b, "`"+f.name+"`", typeName(f.typ), f.doc, code(f.example))
+		}
+	}
+	b.WriteString("\n### Functions\n\n| function | type | what it is | example |\n|---|---|---|---|\n")
+	for _, f := range functions {
+		row(&b, code(f.usage), typeName(f.result), f.doc, code(f.example))
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+func row(b *strings.Builder, cells ...string) {
+	b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+}
+
+// typeName is CEL's own word for a type.
+func typeName(t *cel.Type) string { return cel.FormatCELType(t) }
+
+func code(text string) string { return "`" + strings.ReplaceAll(text, "|", `\|`) + "`" }

@@ -1,0 +1,192 @@
+package condition
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+)
+
+// Expression is a text with CEL in ${...}, compiled. $${ stands for ${ itself.
+// It is safe for many goroutines.
+type Expression struct {
+	text  string
+	parts []part
+}
+
+// part is a piece of text, or an expression whose value stands in its place.
+type part struct {
+	text    string
+	program cel.Program
+	reads   map[string]bool
+}
+
+// CompileText compiles a text with expressions in it, and says all that is
+// wrong with them.
+func CompileText(text string) (*Expression, []Fault) {
+	x := &Expression{text: text}
+	var faults []Fault
+	for at := 0; at < len(text); {
+		next := cutPart(text[at:])
+		if next.literal != "" {
+			x.parts = append(x.parts, part{text: next.literal})
+		}
+		if next.open {
+			faults = append(faults, moved(text[:at+next.codeAt-len("${")], Fault{1, 0, "${ is never closed; write $${ for the characters themselves"}))
+		} else if next.code != "" {
+			p, found := compilePart(next.code)
+			x.parts = append(x.parts, p)
+			for _, f := range found {
+				faults = append(faults, moved(text[:at+next.codeAt], f))
+			}
+		}
+		at += next.length
+	}
+	if faults != nil {
+		return nil, faults
+	}
+	return x, nil
+}
+
+// CompileValue compiles CEL alone, without ${ }: its value as a text is the
+// expression's.
+func CompileValue(code string) (*Expression, []Fault) {
+	p, faults := compilePart(code)
+	if faults != nil {
+		return nil, faults
+	}
+	return &Expression{text: code, parts: []part{p}}, nil
+}
+
+// cut is what was cut from the front of a text: what comes before the next ${,
+// and the code in it.
+type cut struct {
+	literal, code  string
+	codeAt, length int
+	open           bool // there is no } to it
+}
+
+func cutPart(text string) cut {
+	var literal strings.Builder
+	for i := 0; i < len(text); i++ {
+		switch {
+		case strings.HasPrefix(text[i:], "$${"):
+			literal.WriteString("${")
+			i += len("$${") - 1
+		case strings.HasPrefix(text[i:], "${"):
+			c := cut{literal: literal.String(), codeAt: i + len("${")}
+			end := closing(text[c.codeAt:])
+			c.open = c.codeAt+end == len(text)
+			c.code = text[c.codeAt : c.codeAt+end]
+			if c.code == "" {
+				c.code = " " // nothing at all is a fault for CEL to tell
+			}
+			c.length = min(len(text), c.codeAt+end+len("}"))
+			return c
+		default:
+			literal.WriteByte(text[i])
+		}
+	}
+	return cut{literal: literal.String(), length: len(text)}
+}
+
+// closing finds the } that closes code: one in no quotes and no braces of its
+// own. It is the length of code where there is none.
+func closing(code string) int {
+	depth, quote := 0, byte(0)
+	for i := 0; i < len(code); i++ {
+		c := code[i]
+		switch {
+		case quote != 0 && c == '\\':
+			i++
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '{':
+			depth++
+		case c == '}' && depth == 0:
+			return i
+		case c == '}':
+			depth--
+		}
+	}
+	return len(code)
+}
+
+// moved is a fault of code that comes after the text before.
+func moved(before string, f Fault) Fault {
+	if f.Line == 1 {
+		f.Column += utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+	}
+	f.Line += strings.Count(before, "\n")
+	return f
+}
+
+func compilePart(code string) (part, []Fault) {
+	ast, faults := check(code)
+	if faults != nil {
+		return part{}, faults
+	}
+	switch out := ast.OutputType(); out.Kind() {
+	case types.StringKind, types.BoolKind, types.IntKind, types.UintKind, types.DoubleKind, types.DurationKind, types.TimestampKind:
+	default:
+		return part{}, []Fault{{1, 0, fmt.Sprintf("a %s is no text", cel.FormatCELType(out))}}
+	}
+	found, faults := examine(ast, false)
+	if faults != nil {
+		return part{}, faults
+	}
+	p, faults := program(ast)
+	return part{program: p, reads: found.reads}, faults
+}
+
+// String returns the expression as it was written.
+func (x *Expression) String() string { return x.text }
+
+// Constant returns the text where it does not depend on anything.
+func (x *Expression) Constant() (text string, constant bool) {
+	for _, p := range x.parts {
+		if p.program != nil {
+			return "", false
+		}
+		text += p.text
+	}
+	return text, true
+}
+
+// Uses reports whether the expression reads a variable.
+func (x *Expression) Uses(variable string) bool {
+	for _, p := range x.parts {
+		if p.reads[variable] {
+			return true
+		}
+	}
+	return false
+}
+
+// Text evaluates the expression. An error wraps ErrNoValue.
+func (x *Expression) Text(v Vars) (string, error) {
+	var b strings.Builder
+	e := &evaluation{vars: v}
+	for _, p := range x.parts {
+		if p.program == nil {
+			b.WriteString(p.text)
+			continue
+		}
+		out, _, err := p.program.Eval(e)
+		if err != nil {
+			return "", fmt.Errorf("evaluate text: %w", ErrNoValue)
+		}
+		text, ok := out.ConvertToType(types.StringType).(types.String)
+		if !ok {
+			return "", fmt.Errorf("evaluate text: %w", ErrNoValue)
+		}
+		b.WriteString(string(text))
+	}
+	return b.String(), nil
+}

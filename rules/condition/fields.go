@@ -1,0 +1,302 @@
+package condition
+
+import (
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// field is one thing that can be read of an object.
+type field struct {
+	name string
+	typ  *cel.Type
+	doc  string
+	// example is a condition that is true of the call that docs/rules.md tells.
+	example string
+	// changedBy are the kinds of events that can change the field, as Fold
+	// folds them: a condition that reads nothing else need not be asked again
+	// after others.
+	changedBy Kinds
+	// atMost is how many items a list has, or bytes a text, for the bound of what
+	// an evaluation costs; 0 is as many as anything of its type.
+	atMost uint64
+	get    func(o *object) ref.Val
+}
+
+// Which events change what. Every numbered event can name a leg not heard of
+// before, or one thought gone: so says Fold, and so does the test that compares
+// this table with it.
+var (
+	recordings = KindsOf(events.ConferenceRecordEnd,
+		"recording-in-progress", "recording-completed", "recording-absent", "recording-failed")
+	ownActions = KindsOf(events.ActionIntent, events.ActionOutcome)
+	anything   = Known
+	numbered   = without(without(Known, recordings), ownActions)
+	stamped    = without(Known, ownActions)
+	started    = KindsOf(events.ConferenceStart)
+	ended      = KindsOf(events.ConferenceEnd)
+	left       = KindsOf(events.ParticipantLeave)
+)
+
+// ChangesParticipants are the kinds of events after which a participant may be
+// there that was not, or not any more.
+var ChangesParticipants = numbered
+
+// mostParticipants is how many legs Twilio allows in a conference at a time
+// (Twilio, TwiML Voice: <Conference>, maxParticipants).
+const mostParticipants = 250
+
+// sidLength is the length of every SID of Twilio's.
+const sidLength = 34
+
+var (
+	text = cel.StringType
+	flag = cel.BoolType
+	when = cel.TimestampType
+)
+
+// fields are what each type has, in the order of the page of reference.
+var fields = map[string][]field{
+	"Conference": {
+		{
+			name: "sid", typ: text, atMost: sidLength, changedBy: anything,
+			doc:     "ConferenceSid.",
+			example: `conference.sid.startsWith("CF")`,
+			get:     func(o *object) ref.Val { return types.String(o.conference.ConferenceSid) },
+		}, {
+			name: "friendly_name", typ: text, changedBy: numbered,
+			doc:     "The room's name.",
+			example: `conference.friendly_name == "support-7"`,
+			get:     func(o *object) ref.Val { return types.String(o.conference.FriendlyName.Value) },
+		}, {
+			name: "status", typ: text, changedBy: anything,
+			doc:     "`init` until mixing began, then `in-progress`, then `completed`.",
+			example: `conference.status == "in-progress"`,
+			get:     status,
+		}, {
+			name: "live", typ: cel.ListType(participantType), changedBy: numbered, atMost: mostParticipants,
+			doc:     "The participants that are in it now; none once it ended.",
+			example: `size(conference.live) == 1`,
+			get:     func(o *object) ref.Val { return o.participants(o.conference.Live()) },
+		}, {
+			name: "participants", typ: cel.ListType(participantType), changedBy: numbered, atMost: projections.MaxParticipants,
+			doc:     "All participants that were ever in it.",
+			example: `conference.participants.exists(p, p.label == "agent-ana")`,
+			get:     func(o *object) ref.Val { return o.participants(o.conference.Participants) },
+		}, {
+			name: "recordings", typ: cel.ListType(recordingType), changedBy: recordings, atMost: projections.MaxRecordings,
+			doc:     "Its recordings.",
+			example: `conference.recordings.exists(r, r.status == "in-progress")`,
+			get:     func(o *object) ref.Val { return o.recordings() },
+		}, {
+			name: "created", typ: when, changedBy: stamped,
+			doc:     "The earliest time that any event tells, by Twilio's clock.",
+			example: `conference.created == timestamp("2026-11-02T10:00:00Z")`,
+			get:     func(o *object) ref.Val { return moment(o.conference.Created) },
+		}, {
+			name: "started", typ: when, changedBy: started,
+			doc:     "When mixing began, where conference-start was told.",
+			example: `conference.started - conference.created == duration("30s")`,
+			get:     func(o *object) ref.Val { return startOf(o.conference) },
+		}, {
+			name: "ended", typ: when, changedBy: ended,
+			doc:     "When it ended.",
+			example: `!has(conference.ended)`,
+			get:     func(o *object) ref.Val { return moment(endOf(o).At) },
+		}, {
+			name: "reason_conference_ended", typ: text, changedBy: ended,
+			doc:     "Why it ended: `conference-ended-via-api`, `participant-with-end-conference-on-exit-left`, and so on, as Twilio says it.",
+			example: `conference.reason_conference_ended == ""`,
+			get:     func(o *object) ref.Val { return types.String(endOf(o).Reason) },
+		}, {
+			name: "call_sid_ending_conference", typ: text, atMost: sidLength, changedBy: ended,
+			doc:     "The participant that ended it, where Twilio names one.",
+			example: `!has(conference.call_sid_ending_conference)`,
+			get:     func(o *object) ref.Val { return types.String(endOf(o).CallSid) },
+		}, {
+			name: "label_ending_conference", typ: text, changedBy: ended,
+			doc:     "The label of that participant.",
+			example: `conference.label_ending_conference != "customer"`,
+			get:     func(o *object) ref.Val { return types.String(endOf(o).Label) },
+		},
+	},
+	"Participant": {
+		{
+			name: "call_sid", typ: text, atMost: sidLength, changedBy: numbered,
+			doc:     "CallSid.",
+			example: `participant.call_sid.startsWith("CA")`,
+			get:     func(o *object) ref.Val { return types.String(o.participant.CallSid) },
+		}, {
+			name: "label", typ: text, changedBy: numbered,
+			doc:     "The label that it was given, if any.",
+			example: `participant.label == "customer"`,
+			get:     func(o *object) ref.Val { return types.String(o.participant.Label.Value) },
+		}, {
+			name: "live", typ: flag, changedBy: numbered,
+			doc:     "Whether it is in the conference now.",
+			example: `participant.live`,
+			get:     func(o *object) ref.Val { return types.Bool(o.live()) },
+		}, {
+			name: "muted", typ: flag, changedBy: numbered,
+			doc:     "Whether it is muted.",
+			example: `!participant.muted`,
+			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.Muted) },
+		}, {
+			name: "hold", typ: flag, changedBy: numbered,
+			doc:     "Whether it is on hold.",
+			example: `participant.hold`,
+			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.Hold) },
+		}, {
+			name: "coaching", typ: flag, changedBy: numbered,
+			doc:     "Whether it coaches another participant.",
+			example: `!conference.live.exists(p, p.coaching)`,
+			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.Coaching) },
+		}, {
+			name: "end_conference_on_exit", typ: flag, changedBy: numbered,
+			doc:     "Whether the conference ends when it leaves.",
+			example: `participant.end_conference_on_exit`,
+			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.EndConferenceOnExit) },
+		}, {
+			name: "start_conference_on_enter", typ: flag, changedBy: numbered,
+			doc:     "Whether the conference may start when it is there.",
+			example: `conference.participants.exists(p, p.start_conference_on_enter)`,
+			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.StartConferenceOnEnter) },
+		}, {
+			name: "joined", typ: when, changedBy: numbered,
+			doc:     "When it came in, the last time.",
+			example: `participant.joined == conference.created`,
+			get:     func(o *object) ref.Val { return types.Timestamp{Time: o.joined()} },
+		}, {
+			name: "left", typ: when, changedBy: left,
+			doc:     "When it left, the last time; a participant that came back keeps it.",
+			example: `conference.participants.exists(p, has(p.left) && !p.live)`,
+			get:     func(o *object) ref.Val { return moment(leavingOf(o).At) },
+		}, {
+			name: "reason_participant_left", typ: text, changedBy: left,
+			doc:     "Why it left: `participant_hung_up`, `participant_updated_via_api`, and so on, as Twilio says it.",
+			example: `conference.participants.exists(p, p.reason_participant_left == "participant_hung_up")`,
+			get:     func(o *object) ref.Val { return types.String(leavingOf(o).Reason) },
+		}, {
+			name: "participant_call_status", typ: text, changedBy: left,
+			doc:     "The status of its call when it left.",
+			example: `conference.participants.exists(p, p.participant_call_status == "completed")`,
+			get:     func(o *object) ref.Val { return types.String(leavingOf(o).CallStatus) },
+		},
+	},
+	"Recording": {
+		{
+			name: "sid", typ: text, atMost: sidLength, changedBy: recordings,
+			doc:     "RecordingSid.",
+			example: `conference.recordings.all(r, r.sid.startsWith("RE"))`,
+			get:     func(o *object) ref.Val { return types.String(o.recording.Sid) },
+		}, {
+			name: "status", typ: text, changedBy: recordings,
+			doc:     "How far it is: `in-progress`, `completed`, `absent`, `failed`.",
+			example: `!conference.recordings.exists(r, r.status == "failed")`,
+			get:     func(o *object) ref.Val { return types.String(o.recording.Status()) },
+		}, {
+			name: "duration", typ: cel.IntType, changedBy: recordings,
+			doc:     "Its length in seconds; -1 until told.",
+			example: `conference.recordings.exists(r, r.duration == -1)`,
+			get:     func(o *object) ref.Val { return types.Int(o.recording.Duration) },
+		}, {
+			name: "error_code", typ: text, changedBy: recordings,
+			doc:     "Twilio's error code, if any.",
+			example: `!conference.recordings.exists(r, has(r.error_code))`,
+			get:     func(o *object) ref.Val { return types.String(o.recording.ErrorCode) },
+		},
+	},
+	"Event": {
+		{
+			name: "kind", typ: text, changedBy: anything,
+			doc:     "What happened, as Twilio spells it; the glossary lists the kinds.",
+			example: `event.kind == "participant-leave"`,
+			get:     func(o *object) ref.Val { return types.String(o.event.Kind) },
+		}, {
+			name: "call_sid", typ: text, atMost: sidLength, changedBy: anything,
+			doc:     "The participant it is about, if any.",
+			example: `event.call_sid != participant.call_sid`,
+			get:     func(o *object) ref.Val { return types.String(o.event.CallSid) },
+		}, {
+			name: "recording_sid", typ: text, atMost: sidLength, changedBy: anything,
+			doc:     "The recording it is about, if any.",
+			example: `!has(event.recording_sid)`,
+			get:     func(o *object) ref.Val { return types.String(o.event.RecordingSid) },
+		}, {
+			name: "sequence_number", typ: cel.IntType, changedBy: anything,
+			doc:     "Twilio's SequenceNumber; -1 where there is none.",
+			example: `event.sequence_number == 5`,
+			get:     func(o *object) ref.Val { return types.Int(o.event.SequenceNumber) },
+		}, {
+			name: "occurred_at", typ: when, changedBy: anything,
+			doc:     "Twilio's Timestamp.",
+			example: `event.occurred_at == timestamp("2026-11-02T10:02:30Z")`,
+			get:     func(o *object) ref.Val { return types.Timestamp{Time: o.event.OccurredAt} },
+		}, {
+			name: "received_at", typ: when, changedBy: anything,
+			doc:     "Our clock when it arrived.",
+			example: `event.received_at - event.occurred_at == duration("0.5s")`,
+			get:     func(o *object) ref.Val { return types.Timestamp{Time: o.event.ReceivedAt} },
+		}, {
+			name: "query", typ: text, changedBy: anything,
+			doc:     "The query string of the callback's URL.",
+			example: `event.query == "queue=support"`,
+			get:     func(o *object) ref.Val { return types.String(o.event.Query) },
+		},
+	},
+}
+
+func without(all, less Kinds) Kinds {
+	rest := Kinds{}
+	for k := range all {
+		if _, out := less[k]; !out {
+			rest[k] = struct{}{}
+		}
+	}
+	return rest
+}
+
+func status(o *object) ref.Val {
+	if o.conference == noConference {
+		return types.String("")
+	}
+	return types.String(o.conference.Status())
+}
+
+func moment(at projections.Instant) ref.Val { return types.Timestamp{Time: at.Time()} }
+
+func startOf(c *projections.Conference) ref.Val {
+	if c.Start == nil {
+		return moment(0)
+	}
+	return moment(c.Start.At)
+}
+
+func endOf(o *object) projections.Ending {
+	if o.conference.End == nil {
+		return projections.Ending{}
+	}
+	return *o.conference.End
+}
+
+func leavingOf(o *object) projections.Leaving {
+	if o.participant.Left == nil {
+		return projections.Leaving{}
+	}
+	return *o.participant.Left
+}
+
+// has reports whether a field says anything: a text that is not empty, a time
+// that was told. All else is always there.
+func (f *field) has(o *object) bool {
+	switch v := f.get(o).(type) {
+	case types.String:
+		return v != ""
+	case types.Timestamp:
+		return !v.IsZero()
+	}
+	return true
+}

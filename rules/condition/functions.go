@@ -1,0 +1,226 @@
+package condition
+
+import (
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"gavel/projections"
+)
+
+// function is one function that CEL does not have by itself.
+type function struct {
+	name    string
+	args    []*cel.Type
+	result  *cel.Type
+	member  bool // called as x.name(...)
+	usage   string
+	doc     string
+	example string // as of a field
+	// changedBy are the kinds of events that can change what it says, as of a
+	// field; nil where it only works on what it is given.
+	changedBy Kinds
+	// cost of one call, in CEL's units, of which comparing ten characters is
+	// one; 0 leaves it to CEL.
+	cost uint64
+	// An elapsed-time function has since, the stretch that it is the length of;
+	// all others have call.
+	call  func(args ...ref.Val) ref.Val
+	since func(o *object, args ...ref.Val) stretch
+}
+
+// stretch is a time that has lasted since From, up to now or to Until. The zero
+// stretch has not begun.
+type stretch struct{ From, Until time.Time }
+
+// running reports whether the stretch grows with the clock.
+func (s stretch) running() bool { return !s.From.IsZero() && s.Until.IsZero() }
+
+// length is how long it has lasted. Twilio's clock may be ahead of ours.
+func (s stretch) length(now time.Time) time.Duration {
+	switch {
+	case s.From.IsZero():
+		return 0
+	case !s.Until.IsZero():
+		now = s.Until
+	}
+	return max(0, now.Sub(s.From))
+}
+
+var one = []*cel.Type{conferenceType}
+
+// functions are what call centres ask for, in the order of the page of
+// reference.
+var functions = []function{
+	{
+		name: "alone_for", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: numbered,
+		usage: "alone_for(conference)", since: aloneSince,
+		doc:     "How long the only live participant has been alone in the conference; 0s where there is none, or company.",
+		example: `alone_for(conference) >= duration("30s")`,
+	}, {
+		name: "held_for", args: []*cel.Type{participantType}, result: cel.DurationType, cost: projections.MaxTurns, changedBy: numbered,
+		usage: "held_for(participant)", since: heldSince,
+		doc:     "How long the participant has been on hold without a break; 0s where it is not.",
+		example: `held_for(participant) > duration("45s")`,
+	}, {
+		name: "waiting_for_moderator", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: numbered,
+		usage: "waiting_for_moderator(conference)", since: waitingSince,
+		doc:     "How long somebody has been there before the conference started, with nobody whose start_conference_on_enter could start it; 0s where that is not so.",
+		example: `waiting_for_moderator(conference) < duration("60s")`,
+	}, {
+		name: "waiting_for_moderator", args: []*cel.Type{conferenceType, text}, result: cel.DurationType, cost: 10 * mostParticipants, changedBy: numbered,
+		usage: `waiting_for_moderator(conference, "agent-*")`, since: waitingSince,
+		doc:     "How long somebody has been there, started or not, with nobody whose label is like the pattern; 0s where that is not so.",
+		example: `waiting_for_moderator(conference, "agent-*") >= duration("30s")`,
+	}, {
+		name: "duration", args: one, result: cel.DurationType, changedBy: stamped,
+		usage: "duration(conference)", since: goingSince,
+		doc:     "How long the conference has been going on since its first sign, or did until it ended.",
+		example: `duration(conference) < duration("4h")`,
+	}, {
+		name: "live", args: []*cel.Type{conferenceType, text}, result: cel.ListType(participantType), cost: 10 * mostParticipants, changedBy: numbered,
+		usage: `live(conference, "agent-*")`, call: liveLike,
+		doc:     "The live participants whose label is like the pattern.",
+		example: `size(live(conference, "agent-*")) == 0`,
+	}, {
+		name: "like", member: true, args: []*cel.Type{text, text}, result: flag, cost: projections.MaxText / 10,
+		usage: `participant.label.like("agent-*")`, call: like,
+		doc:     "Whether a text is like a pattern, in which `*` stands for any characters. The whole text has to match, and letter case counts.",
+		example: `conference.friendly_name.like("support-*")`,
+	}, {
+		name: "param", member: true, args: []*cel.Type{eventType, text}, result: text, changedBy: anything,
+		usage: `event.param("ReasonParticipantLeft")`, call: param,
+		doc:     "A parameter of the callback as Twilio sent it; '' where it is not there.",
+		example: `event.param("ReasonParticipantLeft") == "participant_hung_up"`,
+	},
+}
+
+// aloneSince runs while one leg is live: from its coming, or from the going of
+// the last of the others.
+func aloneSince(o *object, _ ...ref.Val) stretch {
+	live := o.conference.Live()
+	if len(live) != 1 {
+		return stretch{}
+	}
+	return o.lackingSince(live, func(*projections.Participant) bool { return true })
+}
+
+// heldSince runs while a live leg is on hold.
+func heldSince(o *object, _ ...ref.Val) stretch {
+	if !o.live() || !o.participant.Flags.Value.Hold {
+		return stretch{}
+	}
+	moments := append([]projections.Turn(nil), o.participant.Held...)
+	for _, t := range o.participant.Present {
+		if !t.On {
+			moments = append(moments, t)
+		}
+	}
+	from, ok := since(moments)
+	if !ok {
+		return stretch{}
+	}
+	return stretch{From: from}
+}
+
+// waitingSince runs while somebody is live and no moderator is. Who is one, the
+// pattern of labels says, or else start_conference_on_enter.
+func waitingSince(o *object, args ...ref.Val) stretch {
+	moderates := func(p *projections.Participant) bool { return p.Flags.Value.StartConferenceOnEnter }
+	if len(args) > 0 {
+		pattern := string(args[0].(types.String))
+		moderates = func(p *projections.Participant) bool { return Like(pattern, p.Label.Value) }
+	} else if o.conference.Status() != projections.StatusInit {
+		return stretch{}
+	}
+	live := o.conference.Live()
+	for _, p := range live {
+		if moderates(p) {
+			return stretch{}
+		}
+	}
+	if len(live) == 0 {
+		return stretch{}
+	}
+	return o.lackingSince(live, moderates)
+}
+
+// lackingSince is since when the live legs have been without any of the others
+// that are meant: the first of them came, and the last of the others went.
+func (o *object) lackingSince(live []*projections.Participant, meant func(*projections.Participant) bool) stretch {
+	var came, went projections.Instant
+	for _, p := range live {
+		if at := o.lastStay(p).From; came == 0 || at < came {
+			came = at
+		}
+	}
+	for _, p := range o.conference.Participants {
+		if !p.Live() && meant(p) {
+			went = max(went, o.lastStay(p).Until)
+		}
+	}
+	return stretch{From: max(came, went).Time()}
+}
+
+// lastStay is the leg's running stay, or its last one. Of a leg that came back
+// without its joining being told, the latest sign of it is all that is known:
+// so time never counts that may have been spent elsewhere.
+func (o *object) lastStay(p *projections.Participant) projections.Interval {
+	stays := o.conference.Intervals(p)
+	if len(stays) == 0 {
+		return projections.Interval{From: p.Created}
+	}
+	last := stays[len(stays)-1]
+	if p.Live() && last.Until != 0 {
+		return projections.Interval{From: p.Last.At}
+	}
+	return last
+}
+
+func goingSince(o *object, _ ...ref.Val) stretch {
+	return stretch{From: o.conference.Created.Time(), Until: endOf(o).At.Time()}
+}
+
+func liveLike(args ...ref.Val) ref.Val {
+	o, pattern := args[0].(*object), string(args[1].(types.String))
+	var alike []*projections.Participant
+	for _, p := range o.conference.Live() {
+		if Like(pattern, p.Label.Value) {
+			alike = append(alike, p)
+		}
+	}
+	return o.participants(alike)
+}
+
+func like(args ...ref.Val) ref.Val {
+	return types.Bool(Like(string(args[1].(types.String)), string(args[0].(types.String))))
+}
+
+func param(args ...ref.Val) ref.Val {
+	return types.String(args[0].(*object).event.Params.Get(string(args[1].(types.String))))
+}
+
+// Like reports whether the whole text is like the pattern, in which * stands
+// for any characters, none among them. The text is walked through once.
+func Like(pattern, text string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == text
+	}
+	first, last := parts[0], parts[len(parts)-1]
+	if len(text) < len(first)+len(last) || !strings.HasPrefix(text, first) || !strings.HasSuffix(text, last) {
+		return false
+	}
+	text = text[len(first) : len(text)-len(last)]
+	for _, part := range parts[1 : len(parts)-1] {
+		i := strings.Index(text, part)
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(part):]
+	}
+	return true
+}

@@ -1,0 +1,71 @@
+package condition
+
+import (
+	"maps"
+	"slices"
+
+	"gavel/events"
+)
+
+// Unknown stands in Kinds for every kind that Gavel does not know by name:
+// Twilio adds events without notice.
+const Unknown events.Kind = "unknown"
+
+// Known are the kinds that Gavel knows by name and that can change what is
+// known of a conference, Unknown among them.
+var Known = Kinds{
+	events.ConferenceStart: {}, events.ConferenceEnd: {},
+	events.ParticipantJoin: {}, events.ParticipantLeave: {},
+	events.ParticipantMute: {}, events.ParticipantUnmute: {},
+	events.ParticipantHold: {}, events.ParticipantUnhold: {},
+	events.ParticipantModify:      {},
+	events.ParticipantSpeechStart: {}, events.ParticipantSpeechStop: {},
+	events.AnnouncementEnd: {}, events.AnnouncementFail: {},
+	events.ConferenceRecordEnd: {},
+	"recording-in-progress":    {}, "recording-completed": {},
+	"recording-absent": {}, "recording-failed": {},
+	events.ActionIntent: {}, events.ActionOutcome: {},
+	Unknown: {},
+}
+
+// Kinds is a set of kinds of events.
+type Kinds map[events.Kind]struct{}
+
+// KindsOf makes a set.
+func KindsOf(kinds ...events.Kind) Kinds {
+	set := Kinds{}
+	for _, k := range kinds {
+		set[k] = struct{}{}
+	}
+	return set
+}
+
+// Has reports whether the set has a kind as it came: one that is not Known is
+// there where Unknown is.
+func (s Kinds) Has(kind events.Kind) bool {
+	if _, known := Known[kind]; !known {
+		kind = Unknown
+	}
+	_, has := s[kind]
+	return has
+}
+
+// Sorted returns the kinds by name.
+func (s Kinds) Sorted() []events.Kind { return slices.Sorted(maps.Keys(s)) }
+
+// With returns what is in either set.
+func (s Kinds) With(other Kinds) Kinds {
+	all := maps.Clone(s)
+	if all == nil {
+		all = Kinds{}
+	}
+	maps.Copy(all, other)
+	return all
+}
+
+// and returns what is in both sets.
+func (s Kinds) and(other Kinds) Kinds {
+	both := maps.Clone(s)
+	maps.DeleteFunc(both, func(k events.Kind, _ struct{}) bool { _, in := other[k]; return !in })
+	return both
+}

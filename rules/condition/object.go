@@ -1,0 +1,152 @@
+package condition
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// The types of what conditions read, by the names that faults show.
+var (
+	conferenceType  = cel.ObjectType("Conference")
+	participantType = cel.ObjectType("Participant")
+	recordingType   = cel.ObjectType("Recording")
+	eventType       = cel.ObjectType("Event")
+)
+
+// object is a value of one of these types: a view of the record, which is not
+// copied. Besides the one that its type names, conference is the one that it
+// belongs to.
+type object struct {
+	of          *evaluation
+	typ         *cel.Type
+	conference  *projections.Conference
+	participant *projections.Participant
+	recording   *projections.Recording
+	event       *events.Event
+}
+
+// What is not there is empty.
+var (
+	noConference  = &projections.Conference{}
+	noParticipant = &projections.Participant{}
+	noEvent       = &events.Event{SequenceNumber: events.NoSequence}
+)
+
+func (e *evaluation) conference(c *projections.Conference) *object {
+	if c == nil {
+		c = noConference
+	}
+	return &object{of: e, typ: conferenceType, conference: c}
+}
+
+func (e *evaluation) participant(c *projections.Conference, p *projections.Participant) *object {
+	if c == nil {
+		c = noConference
+	}
+	if p == nil {
+		p = noParticipant
+	}
+	return &object{of: e, typ: participantType, conference: c, participant: p}
+}
+
+func (e *evaluation) event() *object {
+	o := &object{of: e, typ: eventType, event: e.vars.Event}
+	if o.event == nil {
+		o.event = noEvent
+	}
+	return o
+}
+
+// participants is a list of legs of the object's conference.
+func (o *object) participants(legs []*projections.Participant) ref.Val {
+	all := make([]ref.Val, len(legs))
+	for i, p := range legs {
+		all[i] = o.of.participant(o.conference, p)
+	}
+	return types.NewRefValList(types.DefaultTypeAdapter, all)
+}
+
+func (o *object) recordings() ref.Val {
+	all := make([]ref.Val, len(o.conference.Recordings))
+	for i, r := range o.conference.Recordings {
+		all[i] = &object{of: o.of, typ: recordingType, conference: o.conference, recording: r}
+	}
+	return types.NewRefValList(types.DefaultTypeAdapter, all)
+}
+
+// live reports whether a leg is in the conference now.
+func (o *object) live() bool { return o.conference.End == nil && o.participant.Live() }
+
+// joined is when the leg's running stay began, or its last one; zero where it
+// was never there.
+func (o *object) joined() time.Time {
+	stays := o.conference.Intervals(o.participant)
+	if len(stays) == 0 {
+		return time.Time{}
+	}
+	return stays[len(stays)-1].From.Time()
+}
+
+// ConvertToNative is part of ref.Val. Nothing needs it: fields are read as they
+// are.
+func (o *object) ConvertToNative(to reflect.Type) (any, error) {
+	return nil, fmt.Errorf("a %s is no %v", o.typ.TypeName(), to)
+}
+
+// ConvertToType is part of ref.Val: an object is of its own type only.
+func (o *object) ConvertToType(to ref.Type) ref.Val {
+	if to.TypeName() == types.TypeType.TypeName() {
+		return o.typ
+	}
+	return types.NewErr("a %s is no %s", o.typ.TypeName(), to.TypeName())
+}
+
+// Equal is part of ref.Val: two views of the same thing are equal.
+func (o *object) Equal(other ref.Val) ref.Val {
+	b, ok := other.(*object)
+	return types.Bool(ok && o.typ == b.typ && o.key() == b.key())
+}
+
+// key tells two things of one type and conference apart.
+func (o *object) key() string {
+	switch o.typ {
+	case participantType:
+		return o.participant.CallSid
+	case recordingType:
+		return o.recording.Sid + o.recording.URL
+	case eventType:
+		return o.event.ID
+	}
+	return o.conference.AccountSid + o.conference.ConferenceSid
+}
+
+// Type is part of ref.Val.
+func (o *object) Type() ref.Type { return o.typ }
+
+// Value is part of ref.Val; it is what the table of fields reads from.
+func (o *object) Value() any { return o }
+
+// since is when the running stretch of a state began, told by moments at which
+// it went on and off; ok is false where it does not run.
+func since(moments []projections.Turn) (from time.Time, ok bool) {
+	slices.SortStableFunc(moments, func(a, b projections.Turn) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, t := range moments {
+		switch {
+		case t.On && !ok:
+			from, ok = t.At.Time(), true
+		case !t.On:
+			ok = false
+		}
+	}
+	return from, ok
+}

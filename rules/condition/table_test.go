@@ -1,0 +1,202 @@
+package condition
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cel.dev/cel-go/common/types/ref"
+	"pgregory.net/rapid"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// White box: the tables of fields and functions are held against Fold, which
+// decides what they say. Only the tables are under test; the conferences are
+// wild, as in the property test of Fold itself. Both ways: what changes is in
+// the table, and what is in the table was seen to change.
+func TestEventsChangeOnlyWhatTheTablesSay(t *testing.T) {
+	t.Parallel()
+	table, changed := tableOfChanges(), map[string]Kinds{}
+	for range mostRounds {
+		rapid.Check(t, func(t *rapid.T) {
+			var record *projections.Conference
+			for i := range rapid.IntRange(1, 40).Draw(t, "events") {
+				e := wildEvent(t, i)
+				after, _, err := projections.Fold(record, e)
+				if err != nil {
+					t.Fatal(err)
+				}
+				noteChanges(changed, says(record), says(after), e.Kind)
+				record = after
+			}
+		})
+		if missing(changed, table) == nil {
+			break
+		}
+	}
+	for _, m := range missing(table, changed) {
+		t.Errorf("%s, which the table does not say", m)
+	}
+	for _, m := range missing(changed, table) {
+		t.Errorf("%s: the table says so, and it never happened", m)
+	}
+}
+
+// mostRounds of 100 conferences each; two or three show everything.
+const mostRounds = 30
+
+// missing are the changes of one table that are not in the other.
+func missing(have, want map[string]Kinds) []string {
+	var all []string
+	for name, kinds := range want {
+		for k := range kinds {
+			if !have[name].Has(k) {
+				all = append(all, fmt.Sprintf("%s is changed by %s", name, k))
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// tableOfChanges is what the tables say of everything that the record decides.
+func tableOfChanges() map[string]Kinds {
+	table := map[string]Kinds{}
+	for typeName, all := range fields {
+		for _, f := range all {
+			if typeName != "Event" {
+				table[typeName+"."+f.name] = f.changedBy
+			}
+		}
+	}
+	for _, f := range functions {
+		if f.since != nil && len(f.args) == 1 {
+			table[f.overload()] = f.changedBy
+		}
+	}
+	return table
+}
+
+// says is what all fields say of a record, and since when the elapsed-time
+// functions have been running, for two participants and one recording.
+func says(record *projections.Conference) map[string]string {
+	e := &evaluation{vars: Vars{Conference: record}}
+	conference := e.conference(record)
+	objects := map[string][]*object{"Conference": {conference}}
+	for _, sid := range wildCalls {
+		var p *projections.Participant
+		if record != nil {
+			p = record.Participant(sid)
+		}
+		objects["Participant"] = append(objects["Participant"], e.participant(record, p))
+	}
+	r := &projections.Recording{Duration: -1}
+	if record != nil && len(record.Recordings) == 1 {
+		r = record.Recordings[0]
+	}
+	objects["Recording"] = []*object{{of: e, typ: recordingType, conference: conference.conference, recording: r}}
+	said := map[string]string{}
+	for typeName, all := range objects {
+		for _, o := range all {
+			for _, f := range fields[typeName] {
+				said[typeName+"."+f.name] += print(f.get(o).Value()) + "; "
+			}
+			for _, f := range functions {
+				if f.since != nil && len(f.args) == 1 && f.args[0].TypeName() == typeName {
+					said[f.overload()] += fmt.Sprint(f.since(o)) + "; "
+				}
+			}
+		}
+	}
+	return said
+}
+
+// print tells a value; of a list it tells all that its items say.
+func print(v any) string {
+	items, ok := v.([]ref.Val)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	var b strings.Builder
+	for _, item := range items {
+		o := item.(*object)
+		fmt.Fprintf(&b, "[%s]", o.key())
+	}
+	return b.String()
+}
+
+func noteChanges(changed map[string]Kinds, before, after map[string]string, kind events.Kind) {
+	if _, known := Known[kind]; !known {
+		kind = Unknown
+	}
+	for name := range after {
+		if before[name] != after[name] {
+			changed[name] = changed[name].With(KindsOf(kind))
+		}
+	}
+}
+
+var wildCalls = []string{"CA" + strings.Repeat("0", 31) + "1", "CA" + strings.Repeat("0", 31) + "2"}
+
+func wildEvent(t *rapid.T, i int) *events.Event {
+	kind := rapid.SampledFrom(Known.Sorted()).Draw(t, "kind")
+	if kind == Unknown {
+		kind = "participant-wave"
+	}
+	clock := time.Date(2026, 11, 2, 10, 0, rapid.IntRange(0, 50).Draw(t, "second"), 0, time.UTC)
+	e := &events.Event{
+		ID: fmt.Sprint(i), Kind: kind, AccountSid: "AC1", ConferenceSid: "CF1",
+		SequenceNumber: events.NoSequence, OccurredAt: clock,
+	}
+	flag := func() string { return rapid.SampledFrom([]string{"true", "false"}).Draw(t, "flag") }
+	add := func(name, value string) { e.Params = append(e.Params, events.Param{Name: name, Value: value}) }
+	switch {
+	case kind == events.ActionIntent || kind == events.ActionOutcome:
+		return wildAction(t, e)
+	case kind == events.ConferenceRecordEnd:
+		add("RecordingUrl", "https://example.com/1")
+		add("Duration", fmt.Sprint(rapid.IntRange(1, 3).Draw(t, "duration")))
+		return e
+	case kind.Recording():
+		e.RecordingSid = "RE" + strings.Repeat("0", 32)
+		add("RecordingStatus", strings.TrimPrefix(string(kind), "recording-"))
+		add("RecordingStartTime", clock.Format(events.TimestampLayout))
+		add("RecordingDuration", fmt.Sprint(rapid.IntRange(1, 3).Draw(t, "duration")))
+		add("ErrorCode", fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "code")))
+		return e
+	}
+	e.SequenceNumber = int64(2*i + rapid.IntRange(-6, 6).Draw(t, "number") + 6)
+	e.CallSid = rapid.SampledFrom(wildCalls).Draw(t, "call")
+	add("FriendlyName", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
+	add("ParticipantLabel", rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "label"))
+	for _, name := range []string{"Muted", "Hold", "Coaching", "EndConferenceOnExit", "StartConferenceOnEnter"} {
+		add(name, flag())
+	}
+	add("ReasonConferenceEnded", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "reason"))
+	add("CallSidEndingConference", e.CallSid)
+	add("ParticipantLabelEndingConference", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "ending"))
+	add("ReasonParticipantLeft", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "left"))
+	add("ParticipantCallStatus", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "status"))
+	return e
+}
+
+func wildAction(t *rapid.T, e *events.Event) *events.Event {
+	a := events.Action{
+		ID: events.NewULID(), Do: events.DoEnd, At: e.OccurredAt,
+		AccountSid: "AC" + strings.Repeat("0", 32), ConferenceSid: "CF" + strings.Repeat("0", 32),
+		Actor: events.Actor{Sid: "AC" + strings.Repeat("0", 32)},
+	}
+	entry := events.NewIntent(a)
+	if e.Kind == events.ActionOutcome {
+		entry = events.NewOutcome(a, events.Outcome{Result: events.Done, Status: 200, At: e.OccurredAt})
+	}
+	own, err := events.Parse(entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &own
+}

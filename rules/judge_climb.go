@@ -1,0 +1,253 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"gavel/events"
+	"gavel/projections"
+	"gavel/rules/condition"
+)
+
+// goOn does what a stretch was waiting to do, where that is due.
+func (c *court) goOn(r *Rule, s *Stretch, v condition.Vars) {
+	if s.Due.IsZero() || s.Due.After(c.state.Now) {
+		return
+	}
+	if s.Phase == Resting {
+		s.Attempt++
+		s.Step, s.Of = 0, len(r.Do)
+	}
+	s.Due = time.Time{}
+	c.climb(r, s, v)
+}
+
+// climb takes the steps behind s.Step, up to one that has to be waited for.
+func (c *court) climb(r *Rule, s *Stretch, v condition.Vars) {
+	if r.Count != nil {
+		c.match(r, v, s.occasion())
+		s.Step, s.Phase = s.Of, Over
+		return
+	}
+	for s.Step < min(s.Of, len(r.Do)) {
+		step := &r.Do[s.Step]
+		if until := c.heldUntil(r, step.Kind); !until.IsZero() {
+			s.Phase, s.Due = Held, until
+			return
+		}
+		s.Step++
+		if step.Kind == StepWait {
+			s.Phase, s.Due = Waiting, c.state.Now.Add(step.Wait)
+			return
+		}
+		if c.take(r, s, v); s.Phase != Running {
+			return
+		}
+	}
+	s.Phase = Over
+}
+
+// take decides the step that s is at. The ladder may go on at once where s is
+// Running afterwards: nothing was asked of the performer.
+func (c *court) take(r *Rule, s *Stretch, v condition.Vars) {
+	s.Phase, s.Awaiting, s.Failed = Running, nil, false
+	for _, d := range c.decide(r, s.Step, v, s.occasion()) {
+		c.decisions = append(c.decisions, d)
+		switch {
+		case d.Verdict == Act:
+			s.Awaiting, s.Acted, s.Phase = append(s.Awaiting, d.ID), true, Acting
+		case d.Reason == Stale:
+			s.Phase = Unsure
+		case d.Verdict == Refused:
+			s.Failed = true
+		}
+	}
+	if s.Phase == Running && s.Failed && !r.continues(s.Step) {
+		c.rest(r, s)
+	}
+}
+
+// rest ends an attempt that did not end done.
+func (c *court) rest(r *Rule, s *Stretch) {
+	s.Phase = Over
+	if r.Again > 0 && s.Attempt < r.Attempts {
+		s.Phase, s.Due = Resting, c.state.Now.Add(r.Again)
+	}
+}
+
+// continues reports whether the ladder goes on where that step failed.
+func (r *Rule) continues(step int) bool {
+	return step >= 1 && step <= len(r.Do) && r.Do[step-1].OnFailure == Continue
+}
+
+// settle hears how a decision ended, and goes on where the step's last one did.
+func (c *court) settle(o Outcome) {
+	at := slices.IndexFunc(c.state.Stretches, func(s Stretch) bool { return slices.Contains(s.Awaiting, o.Decision) })
+	if at < 0 {
+		c.settleLadder(o)
+		return
+	}
+	s := &c.state.Stretches[at]
+	s.Awaiting = less(s.Awaiting, o.Decision)
+	s.Failed = s.Failed || o.Result != events.Done
+	r := c.rule(s.Rule)
+	switch {
+	case r == nil:
+	case o.Result == ResultStale:
+		s.Phase, s.Awaiting = Unsure, nil
+	case len(s.Awaiting) > 0:
+	case s.Failed && !r.continues(s.Step):
+		c.rest(r, s)
+	default:
+		v, _ := c.varsFor(c.subject(s.CallSid))
+		c.climb(r, s, v)
+	}
+}
+
+// less returns the ids without one, nil where none is left.
+func less(ids []string, id string) []string {
+	var rest []string
+	for _, other := range ids {
+		if other != id {
+			rest = append(rest, other)
+		}
+	}
+	return rest
+}
+
+// heldUntil returns when the quiet hours are over that hold back a step, or
+// zero.
+func (c *court) heldUntil(r *Rule, kind StepKind) time.Time {
+	q := c.set.QuietHours
+	if r.Mode != Live || !kind.AtTwilio() || !q.At(c.state.Now) || q.Do != QuietHold {
+		return time.Time{}
+	}
+	return q.over(c.state.Now)
+}
+
+// over returns when the quiet hours end that a moment lies in.
+func (q *QuietHours) over(now time.Time) time.Time {
+	local := now.In(q.Location)
+	end := func(days int) time.Time {
+		y, m, d := local.Date()
+		seconds := int(q.To / time.Second)
+		return time.Date(y, m, d+days, 0, 0, seconds, 0, q.Location)
+	}
+	if today := end(0); today.After(now) {
+		return today.UTC()
+	}
+	return end(1).UTC()
+}
+
+// occasion is what a decision says of the stretch it belongs to.
+type occasion struct {
+	name, subject string
+	attempt       int
+	stale         bool
+}
+
+func (s *Stretch) occasion() occasion { return occasion{s.Occasion, s.CallSid, s.Attempt, s.Stale} }
+
+// decide evaluates one step, for each leg that it is for. No decision means that it
+// is for nobody.
+func (c *court) decide(r *Rule, n int, v condition.Vars, o occasion) []Decision {
+	step := &r.Do[n-1]
+	var all []Decision
+	for _, leg := range c.targets(r, step, v) {
+		v.Participant = leg
+		d := c.decision(r.Name, n, o)
+		d.Do = step.Kind
+		if leg != nil && step.To == EachParticipant {
+			d.CallSid = leg.CallSid
+		}
+		d.ID = d.id()
+		d.Verdict, d.Reason = c.verdict(r, step.Kind, o.stale)
+		d.Late = o.stale && d.Verdict != Refused
+		if err := d.evaluate(step, v); err != nil {
+			c.fault(r, "parameters", err)
+			d.Verdict, d.Reason = Refused, Unevaluated
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// targets are the legs that a step is for; one that is for the conference is
+// for the leg that the rule looks at, if any, to read of it.
+func (c *court) targets(r *Rule, step *Step, v condition.Vars) []*projections.Participant {
+	if step.To != EachParticipant || step.Target == nil {
+		if step.To == EachParticipant && v.Participant == nil {
+			return nil
+		}
+		return []*projections.Participant{v.Participant}
+	}
+	var meant []*projections.Participant
+	for _, p := range v.Conference.Live() {
+		v.Participant = p
+		holds, err := step.Target.Holds(v)
+		c.fault(r, "target", err)
+		if err == nil && holds {
+			meant = append(meant, p)
+		}
+	}
+	return meant
+}
+
+// decision is one of the conference before the court, without its verdict.
+func (c *court) decision(rule string, step int, o occasion) Decision {
+	return Decision{
+		Rule: rule, Version: c.set.Version,
+		AccountSid: c.vars.Account, ConferenceSid: c.vars.Conference.ConferenceSid,
+		Subject: o.subject, Occasion: o.name, Attempt: o.attempt, Step: step, AsOf: c.state.Now,
+	}
+}
+
+// verdict says what becomes of a step. What tells people goes out late rather
+// than not at all.
+func (c *court) verdict(r *Rule, kind StepKind, stale bool) (Verdict, Reason) {
+	switch {
+	case r.Mode != Live:
+		return Would, ""
+	case !kind.AtTwilio():
+		return Act, ""
+	case stale:
+		return Refused, Stale
+	case c.set.QuietHours.At(c.state.Now):
+		return Would, ""
+	}
+	return Act, ""
+}
+
+// evaluate fills in the parameters.
+func (d *Decision) evaluate(step *Step, v condition.Vars) (err error) {
+	if d.Params, err = texts(step.Params, v); err != nil {
+		return err
+	}
+	d.Data, err = texts(step.Data, v)
+	return err
+}
+
+func texts(all map[string]*condition.Expression, v condition.Vars) (map[string]string, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	out := make(map[string]string, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		text, err := all[name].Text(v)
+		if err != nil {
+			return nil, fmt.Errorf("evaluate %s: %w", name, err)
+		}
+		out[name] = text
+	}
+	return out, nil
+}
+
+// refuse records that the ladder does not take its next step.
+func (c *court) refuse(s Stretch, do StepKind, why Reason) {
+	d := c.decision(s.Rule, s.Step+1, s.occasion())
+	d.Do, d.Verdict, d.Reason = do, Refused, why
+	d.ID = d.id()
+	c.decisions = append(c.decisions, d)
+}

@@ -1,0 +1,289 @@
+package rules_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"gavel/events"
+	"gavel/projections"
+	"gavel/rules"
+)
+
+// everything is a set in which each feature of a rule is used by one at least.
+const everything = `
+exempt: {labels: ["ceo*"]}
+rules:
+  - {name: alone, mode: live, when: size(conference.live) == 1, for: 20s, again: 1m,
+     do: [{announce: {say: hello}}, {wait: 10s}, {end: {}}]}
+  - {name: held, mode: live, each: participant, when: 'held_for(participant) > duration("15s")', for: 5s,
+     do: [{unhold: {}, on_failure: continue}, {publish: {subject: floor.held}}]}
+  - {name: moderator, mode: shadow, when: 'waiting_for_moderator(conference) >= duration("40s")',
+     do: [{publish: {subject: floor.moderator}}, {wait: 5s}, {end: {}}]}
+  - {name: long, mode: live, when: 'duration(conference) > duration("90s")', unless: size(conference.live) > 2,
+     do: [{kick: {target: participant.muted}}, {publish: {subject: floor.long}}]}
+  - {name: left, mode: live, when: 'event.kind == "participant-leave"',
+     do: [{announce: {say: bye}}, {publish: {subject: floor.left}}]}
+  - {name: counted, mode: live, when: 'event.kind == "participant-hold"',
+     count: {by: account, within: 1m, at_least: 2}, do: [{publish: {subject: floor.counted}}]}
+`
+
+// lane is a conference whose entries are judged one after the other, as the
+// projector would.
+type lane struct {
+	set       *rules.Set
+	record    *projections.Conference
+	state     *rules.State
+	decisions []rules.Decision
+	wake      time.Time
+}
+
+func (l *lane) tell(t fatal, in rules.Input) {
+	t.Helper()
+	before := l.record
+	if in.Fact != nil {
+		after, fresh, err := projections.Fold(before, in.Fact)
+		if err != nil {
+			t.Fatalf("fold: %v", err)
+		}
+		if l.record = after; !fresh {
+			in.Fact = nil
+		}
+	}
+	was := encode(t, l.state)
+	j := rules.Judge(l.set, l.state, before, in, l.record)
+	if is := encode(t, l.state); is != was {
+		t.Fatalf("Judge changed the state it was given:\n%s", cmp.Diff(was, is))
+	}
+	l.state = j.State
+	l.decisions = append(l.decisions, j.Decisions...)
+	if !j.Wake.IsZero() {
+		l.wake = j.Wake
+	}
+	for _, f := range j.Faults {
+		t.Fatalf("rule %s: %s: %v", f.Rule, f.In, f.Err)
+	}
+}
+
+// fatal is what *testing.T and *rapid.T have in common.
+type fatal interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func encode(t fatal, v any) string {
+	t.Helper()
+	b, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		t.Fatalf("encode: %v", err)
+	}
+	return string(b)
+}
+
+// journal draws a lane of one conference: what Twilio might tell of three legs,
+// with doubles and late facts, what persons do, and how decisions end. An
+// outcome is of the n-th decision so far, for drawing is before judging.
+func journal(t *rapid.T) []entry {
+	var all []entry
+	var facts []*events.Event
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	for i := range rapid.IntRange(1, 40).Draw(t, "entries") {
+		now = now.Add(time.Duration(rapid.IntRange(0, 25_000).Draw(t, "gap")) * time.Millisecond)
+		in := rules.Input{ID: fmt.Sprintf("entry-%d", i), At: now}
+		e := entry{Input: in, outcome: -1}
+		switch kind := rapid.IntRange(0, 12).Draw(t, "what"); kind {
+		case 10, 11, 12:
+			e.outcome = rapid.IntRange(0, 2).Draw(t, "which")
+			e.result = rapid.SampledFrom([]events.Result{events.Done, events.Failed, events.Failed, rules.ResultStale}).Draw(t, "result")
+		case 1:
+			e.Exemption = &rules.Exemption{
+				Rule:  rapid.SampledFrom([]string{"", "alone", "held", "nobody"}).Draw(t, "rule"),
+				Until: now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "for")) * time.Second),
+			}
+		case 2:
+			e.Reread = true
+		case 3:
+			e.Loaded = &rules.Load{Changed: []string{rapid.SampledFrom([]string{"alone", "held", "left", "gone"}).Draw(t, "changed")}}
+		default:
+			e.Fact = fact(t, int64(i), now)
+			if kind == 4 && len(facts) > 0 {
+				double := *rapid.SampledFrom(facts).Draw(t, "double")
+				double.ReceivedAt = now
+				e.Fact = &double
+			}
+			e.ID, facts = e.Fact.ID, append(facts, e.Fact)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+type entry struct {
+	rules.Input
+	outcome int
+	result  events.Result
+}
+
+// tellAll judges a journal.
+func tellAll(t fatal, l *lane, all []entry) {
+	t.Helper()
+	for _, e := range all {
+		tellEntry(t, l, e)
+	}
+}
+
+// tellEntry judges one entry, and returns it as it was judged.
+func tellEntry(t fatal, l *lane, e entry) entry {
+	t.Helper()
+	if e.outcome >= 0 {
+		e.Outcome = &rules.Outcome{Decision: "never heard of", Result: e.result}
+		if n := len(l.decisions); n > 0 {
+			e.Outcome.Decision = l.decisions[max(0, n-1-e.outcome)].ID
+		}
+		e.outcome = -1
+	}
+	l.tell(t, e.Input)
+	return e
+}
+
+func fact(t *rapid.T, number int64, now time.Time) *events.Event {
+	kind := rapid.SampledFrom([]events.Kind{
+		events.ParticipantJoin, events.ParticipantJoin, events.ParticipantLeave, events.ParticipantHold,
+		events.ParticipantUnhold, events.ParticipantMute, events.ConferenceEnd,
+	}).Draw(t, "kind")
+	leg := rapid.IntRange(1, 3).Draw(t, "leg")
+	number = 100 + 10*number - int64(rapid.SampledFrom([]int{0, 0, 0, 0, 15, 52}).Draw(t, "late"))
+	e := &events.Event{
+		ID: fmt.Sprintf("%d-%s-%d", number, kind, leg), Kind: kind, Source: events.SourceCallback,
+		AccountSid: "AC00000000000000000000000000000001", ConferenceSid: "CF00000000000000000000000000000001",
+		SequenceNumber: number, ReceivedAt: now,
+		OccurredAt: now.Add(-time.Duration(rapid.SampledFrom([]int{0, 1, 400, -90}).Draw(t, "age")) * time.Second).Truncate(time.Second),
+		Params:     events.Params{{Name: "FriendlyName", Value: "room"}, {Name: "StartConferenceOnEnter", Value: fmt.Sprint(leg == 3)}},
+	}
+	if kind != events.ConferenceEnd {
+		e.CallSid = fmt.Sprintf("CA%032x", leg)
+	}
+	return e
+}
+
+func everythingSet(t *testing.T) *rules.Set {
+	t.Helper()
+	set, err := rules.Parse(rules.File{Name: "everything.yaml", Text: everything})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func TestTheSameJournalIsJudgedAlike(t *testing.T) {
+	t.Parallel()
+	set := everythingSet(t)
+	rapid.Check(t, func(t *rapid.T) {
+		all := journal(t)
+		first, second := &lane{set: set}, &lane{set: set}
+		tellAll(t, first, all)
+		for _, e := range all {
+			// Between two entries the state rests in a store.
+			var kept rules.State
+			if err := json.Unmarshal([]byte(encode(t, second.state)), &kept); err != nil {
+				t.Fatalf("decode: %v", err)
+			}
+			second.state = &kept
+			tellEntry(t, second, e)
+		}
+		if diff := cmp.Diff(encode(t, first.state), encode(t, second.state)); diff != "" {
+			t.Fatalf("another state:\n%s", diff)
+		}
+		if diff := cmp.Diff(encode(t, first.decisions), encode(t, second.decisions)); diff != "" {
+			t.Fatalf("other decisions:\n%s", diff)
+		}
+	})
+}
+
+// A wake-up only moves the time on: it may come late, often, or never.
+func TestWakingChangesNothing(t *testing.T) {
+	t.Parallel()
+	set := everythingSet(t)
+	rapid.Check(t, func(t *rapid.T) {
+		all := journal(t)
+		asleep, awake := &lane{set: set}, &lane{set: set}
+		for i, e := range all {
+			all[i] = tellEntry(t, asleep, e)
+		}
+		for i, e := range all {
+			tellEntry(t, awake, e)
+			if i+1 == len(all) {
+				break
+			}
+			for range rapid.IntRange(0, 2).Draw(t, "wake-ups") {
+				gap := all[i+1].At.Sub(e.At)
+				at := e.At.Add(time.Duration(rapid.Int64Range(0, int64(gap)).Draw(t, "at")))
+				awake.wake = time.Time{}
+				awake.tell(t, rules.Input{ID: "wake", At: at})
+				if next := awake.state.Deadlines(); len(next) > 0 && !awake.wake.Equal(next[0].Due) {
+					t.Fatalf("woken, it asks for %v, but the earliest deadline is at %v", awake.wake, next[0].Due)
+				}
+			}
+		}
+		asleep.state.Alarm, awake.state.Alarm = time.Time{}, time.Time{}
+		if diff := cmp.Diff(encode(t, asleep.state), encode(t, awake.state)); diff != "" {
+			t.Fatalf("another state (-asleep +awake):\n%s", diff)
+		}
+		if diff := cmp.Diff(encode(t, asleep.decisions), encode(t, awake.decisions)); diff != "" {
+			t.Fatalf("other decisions (-asleep +awake):\n%s", diff)
+		}
+	})
+}
+
+// An id stands for one decision, and whoever is told to act has it once.
+func TestNoDecisionIsTakenTwice(t *testing.T) {
+	t.Parallel()
+	set := everythingSet(t)
+	rapid.Check(t, func(t *rapid.T) {
+		l := &lane{set: set}
+		tellAll(t, l, journal(t))
+		type step struct {
+			rule, subject, leg, occasion string
+			attempt, step                int
+		}
+		ids, steps := map[string]bool{}, map[step]bool{}
+		for _, d := range l.decisions {
+			s := step{d.Rule, d.Subject, d.CallSid, d.Occasion, d.Attempt, d.Step}
+			if ids[d.ID] || steps[s] {
+				t.Fatalf("decided twice: %s", encode(t, d))
+			}
+			ids[d.ID], steps[s] = true, true
+		}
+	})
+}
+
+// No deadline is left behind by the conference's own time, and the alarm is
+// never set for later than the earliest.
+func TestNothingStaysOverdue(t *testing.T) {
+	t.Parallel()
+	set := everythingSet(t)
+	rapid.Check(t, func(t *rapid.T) {
+		l := &lane{set: set}
+		for _, e := range journal(t) {
+			tellEntry(t, l, e)
+			armed := l.state.Deadlines()
+			if l.record == nil || len(armed) == 0 {
+				continue
+			}
+			if !armed[0].Due.After(l.state.Now) {
+				t.Fatalf("%v is overdue at %v", armed[0], l.state.Now)
+			}
+			if l.state.Alarm.IsZero() || l.state.Alarm.After(armed[0].Due) {
+				t.Fatalf("the alarm is set for %v, the earliest deadline is at %v", l.state.Alarm, armed[0].Due)
+			}
+			if !slices.IsSortedFunc(armed, func(a, b rules.Deadline) int { return a.Due.Compare(b.Due) }) {
+				t.Fatalf("deadlines are out of order: %v", armed)
+			}
+		}
+	})
+}

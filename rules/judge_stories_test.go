@@ -1,0 +1,57 @@
+package rules_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"gavel/rules"
+)
+
+// What a rule means is told in testdata/judge/*.txtar: rule files, and the tests
+// of them in the form that `gavel rules test` reads.
+func TestStoriesOfJudge(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/judge/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no stories found: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			for _, failure := range play(t, file) {
+				t.Error(failure)
+			}
+		})
+	}
+}
+
+func play(t *testing.T, file string) []rules.Failure {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := map[string]string{}
+	for _, part := range txtar.Parse(raw).Files {
+		parts[part.Name] = string(part.Data)
+	}
+	tests, err := rules.ParseTests(file+"/tests.yaml", []byte(parts["tests.yaml"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failures, err := tests.Run(func(names []string) (*rules.Set, error) {
+		var all []rules.File
+		for _, name := range names {
+			all = append(all, rules.File{Name: name, Text: parts[name]})
+		}
+		return rules.Parse(all...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return failures
+}

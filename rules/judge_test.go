@@ -1,0 +1,231 @@
+package rules_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/events"
+	"gavel/projections"
+	"gavel/rules"
+	"gavel/rules/condition"
+)
+
+// nine is when these conferences begin.
+var nine = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+func setOf(t *testing.T, text string) *rules.Set {
+	t.Helper()
+	set, err := rules.Parse(rules.File{Name: "rules.yaml", Text: text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// joins is a leg that comes in, n seconds after nine.
+func joins(leg, seconds int) rules.Input {
+	at := nine.Add(time.Duration(seconds) * time.Second)
+	e := &events.Event{
+		ID: fmt.Sprintf("join-%d", leg), Kind: events.ParticipantJoin, Source: events.SourceCallback,
+		AccountSid: "AC00000000000000000000000000000001", ConferenceSid: "CF00000000000000000000000000000001",
+		CallSid: fmt.Sprintf("CA%032x", leg), SequenceNumber: int64(leg), OccurredAt: at, ReceivedAt: at,
+		Params: events.Params{{Name: "FriendlyName", Value: "room"}, {Name: "StartConferenceOnEnter", Value: "true"}},
+	}
+	return rules.Input{ID: e.ID, At: at, Fact: e}
+}
+
+const orphan = `rules: [{name: orphan, mode: live, when: size(conference.live) == 1, for: 2m, do: [end: {}]}]`
+
+func TestADecisionSaysAllThatItsPerformerNeeds(t *testing.T) {
+	t.Parallel()
+	set := setOf(t, orphan)
+	l := &lane{set: set}
+	l.tell(t, joins(1, 0))
+	if want := nine.Add(2 * time.Minute); !l.wake.Equal(want) {
+		t.Fatalf("asks to be woken at %v, want %v", l.wake, want)
+	}
+	l.tell(t, rules.Input{ID: "wake", At: nine.Add(3 * time.Minute)})
+	want := []rules.Decision{{
+		// Ids are stored for ever: how they are made must not change.
+		ID:   "ee6bbd8a4d01a25c87b222e747bcb7aa",
+		Rule: "orphan", Version: set.Version,
+		AccountSid: "AC00000000000000000000000000000001", ConferenceSid: "CF00000000000000000000000000000001",
+		Occasion: "join-1", Attempt: 1, Step: 1, Do: rules.StepEnd, AsOf: nine.Add(2 * time.Minute), Verdict: rules.Act,
+	}}
+	if diff := cmp.Diff(want, l.decisions); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
+	}
+}
+
+// A reload must not do again what was decided before.
+func TestTheVersionIsNoPartOfAnID(t *testing.T) {
+	t.Parallel()
+	var ids []string
+	for _, text := range []string{orphan, orphan + "\n# another version"} {
+		l := &lane{set: setOf(t, text)}
+		l.tell(t, joins(1, 0))
+		l.tell(t, rules.Input{At: nine.Add(2 * time.Minute)})
+		ids = append(ids, l.decisions[0].ID)
+	}
+	if ids[0] != ids[1] {
+		t.Errorf("ids %v differ", ids)
+	}
+}
+
+// A wake-up that finds nothing due asks for the next; a record that moves the
+// earliest deadline asks anew; one that does not leaves the alarm alone.
+func TestTheAlarmOnlyMovesWhenItHasTo(t *testing.T) {
+	t.Parallel()
+	l := &lane{set: setOf(t, orphan)}
+	steps := []struct {
+		in   rules.Input
+		wake time.Duration // 0: the alarm is left alone
+	}{
+		{joins(1, 0), 2 * time.Minute},
+		{rules.Input{At: nine.Add(time.Minute), Reread: true}, 0},
+		{rules.Input{At: nine.Add(90 * time.Second)}, 2 * time.Minute},
+		{joins(2, 100), 0},
+		{rules.Input{At: nine.Add(2 * time.Minute)}, 0},
+	}
+	for i, s := range steps {
+		l.wake = time.Time{}
+		l.tell(t, s.in)
+		var want time.Time
+		if s.wake > 0 {
+			want = nine.Add(s.wake)
+		}
+		if !l.wake.Equal(want) {
+			t.Errorf("step %d asks for %v, want %v", i, l.wake, want)
+		}
+	}
+}
+
+func TestWhatCannotBeEvaluatedDoesNotActAndIsSaid(t *testing.T) {
+	t.Parallel()
+	l := &lane{set: setOf(t, `rules:
+  - {name: when, mode: live, when: int(conference.friendly_name) > 1, do: [end: {}]}
+  - {name: unless, mode: live, when: size(conference.live) == 1, unless: int(conference.friendly_name) > 1, do: [end: {}]}
+  - {name: say, mode: live, when: size(conference.live) == 1, do: [announce: {say: "${int(conference.friendly_name)}"}]}
+`)}
+	in := joins(1, 0)
+	after, _, err := projections.Fold(nil, in.Fact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := rules.Judge(l.set, nil, nil, in, after)
+	var said []string
+	for _, f := range j.Faults {
+		said = append(said, f.Rule+": "+f.In)
+		if !errors.Is(f.Err, condition.ErrNoValue) {
+			t.Errorf("%s: %v", f.Rule, f.Err)
+		}
+	}
+	if diff := cmp.Diff([]string{"when: when", "unless: unless", "say: parameters"}, said); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+	if len(j.Decisions) != 1 || j.Decisions[0].Verdict != rules.Refused || j.Decisions[0].Reason != rules.Unevaluated {
+		t.Errorf("decisions: %+v", j.Decisions)
+	}
+}
+
+func TestAStateHasABound(t *testing.T) {
+	t.Parallel()
+	text := "rules:\n"
+	for i := range 5 {
+		text += fmt.Sprintf("  - {name: r%d, each: participant, when: participant.live, for: 1h, do: [publish: {subject: floor.r}]}\n", i)
+	}
+	l := &lane{set: setOf(t, text)}
+	for leg := range 249 {
+		after, _, err := projections.Fold(l.record, joins(leg, 0).Fact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.record = after
+	}
+	l.tell(t, joins(249, 0))
+	if !l.state.Truncated || len(l.state.Stretches) != rules.MaxStretches {
+		t.Errorf("%d stretches, truncated %v; want %d of the 1,250", len(l.state.Stretches), l.state.Truncated, rules.MaxStretches)
+	}
+}
+
+// What is kept of a rule that is in the set no more leads to nothing.
+func TestARuleThatIsGoneIsForgotten(t *testing.T) {
+	t.Parallel()
+	l := &lane{set: setOf(t, orphan)}
+	l.tell(t, joins(1, 0))
+	l.set = setOf(t, `rules: [{name: other, mode: "off", when: size(conference.live) == 1, do: [end: {}]}]`)
+	l.tell(t, rules.Input{At: nine.Add(time.Hour)})
+	if len(l.decisions) > 0 || len(l.state.Deadlines()) > 0 {
+		t.Errorf("decided %v, keeps %v", l.decisions, l.state.Deadlines())
+	}
+}
+
+func TestLaddersHaveABound(t *testing.T) {
+	t.Parallel()
+	l := &lane{set: setOf(t, `rules:
+  - {name: busy, mode: live, when: event.kind == "participant-join", do: [{announce: {say: hello}}, {publish: {subject: floor.busy}}]}`)}
+	for leg := range rules.MaxLadders + 1 {
+		l.tell(t, joins(leg, leg))
+	}
+	if !l.state.Truncated || len(l.state.Ladders) != rules.MaxLadders {
+		t.Errorf("%d ladders, truncated %v", len(l.state.Ladders), l.state.Truncated)
+	}
+}
+
+func TestChangedNamesWhatDiffers(t *testing.T) {
+	t.Parallel()
+	before := setOf(t, `rules:
+  - {name: same, when: "true", do: [end: {}]}
+  - {name: other, when: "true", do: [end: {}]}
+  - {name: gone, when: "true", do: [end: {}]}`)
+	after := setOf(t, `rules:
+  - {name: fresh, when: "true", do: [end: {}]}
+  - {name: other, when: "false", do: [end: {}]}
+  - {name: same, when: "true", do: [end: {}]}`)
+	if diff := cmp.Diff([]string{"fresh", "gone", "other"}, rules.Changed(before, after)); diff != "" {
+		t.Errorf("changed (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"fresh", "other", "same"}, rules.Changed(nil, after)); diff != "" {
+		t.Errorf("of nothing (-want +got):\n%s", diff)
+	}
+}
+
+func TestACountIsFullOnceAndHearsAMatchOnce(t *testing.T) {
+	t.Parallel()
+	set := setOf(t, `rules:
+  - {name: storm, mode: live, when: 'event.kind == "participant-join"', count: {by: account, within: 1m, at_least: 2},
+     do: [{publish: {subject: floor.storm}}, {publish: {subject: floor.again}}]}`)
+	match := func(id string, seconds int) rules.Decision {
+		return rules.Decision{
+			ID: id, Rule: "storm", By: "x", AsOf: nine.Add(time.Duration(seconds) * time.Second), Verdict: rules.Match,
+			Then: []rules.Decision{{Rule: "storm", ConferenceSid: "CF1", Step: 1}, {Rule: "storm", ConferenceSid: "CF1", Step: 2}},
+		}
+	}
+	var tally rules.Tally
+	for i, step := range []struct {
+		match rules.Decision
+		want  string // occasion of what is decided
+	}{
+		{match("a", 0), ""},
+		{match("a", 0), ""}, // told again after a crash
+		{match("b", 60), ""},
+		{match("c", 90), "c"},
+		{match("d", 100), ""}, // the same storm
+		{match("e", 300), ""},
+		{match("f", 301), "f"},
+	} {
+		var decisions []rules.Decision
+		tally, decisions = rules.JudgeCount(set, tally, step.match)
+		switch {
+		case step.want == "" && len(decisions) != 0:
+			t.Errorf("match %d: decided %+v", i, decisions)
+		case step.want == "":
+		case len(decisions) != 2 || decisions[0].Occasion != step.want || decisions[0].ConferenceSid != "" || decisions[0].ID == decisions[1].ID:
+			t.Errorf("match %d: decided %+v", i, decisions)
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gavel/rules/condition"
+	"gavel/rules/schema"
+)
+
+// Bounds of a set.
+const (
+	maxFiles = 64
+	// maxSet keeps a whole set within one message of JetStream's (1 MiB by
+	// default) with room to spare. Bytes.
+	maxSet = 768 << 10
+	// maxRules bounds what one event can set off: each rule is judged for each
+	// event that can change it.
+	maxRules = 200
+)
+
+// ReadFiles reads a rule file, or all in a folder that end in .yaml or .yml,
+// but for those that end in _test.yaml: they are tests of rules.
+func ReadFiles(path string) ([]File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read rules: %w", err)
+	}
+	names := []string{path}
+	if info.IsDir() {
+		if names, err = ruleFiles(path); err != nil {
+			return nil, err
+		}
+	}
+	var files []File
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read rules: %w", err)
+		}
+		files = append(files, File{filepath.Base(name), string(text)})
+	}
+	return files, nil
+}
+
+// ErrNoRules is what ReadFiles says of a folder without rule files.
+var ErrNoRules = errors.New("there is no rule file")
+
+func ruleFiles(folder string) ([]string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, fmt.Errorf("read rules: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() && isRuleFile(e.Name()) {
+			names = append(names, filepath.Join(folder, e.Name()))
+		}
+	}
+	if names == nil {
+		return nil, fmt.Errorf("read rules in %s: %w", folder, ErrNoRules)
+	}
+	return names, nil
+}
+
+func isRuleFile(name string) bool {
+	name, extension := strings.TrimSuffix(name, filepath.Ext(name)), filepath.Ext(name)
+	return (extension == ".yaml" || extension == ".yml") && !strings.HasSuffix(name, "_test")
+}
+
+// Parse makes a set of files. The error is schema.Faults: all that is wrong
+// with all of them.
+func Parse(files ...File) (*Set, error) {
+	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	p := &parser{set: &Set{Files: files, Version: version(files)}, named: map[string]schema.Fault{}, given: map[string]string{}}
+	p.bounds()
+	for _, file := range files {
+		p.parse(file)
+	}
+	if len(p.faults) > 0 {
+		return nil, p.faults.Sorted()
+	}
+	return p.set, nil
+}
+
+// version is the same for the same names and texts, and for no others.
+func version(files []File) string {
+	sum := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(sum, "%d %s %d %s ", len(f.Name), f.Name, len(f.Text), f.Text)
+	}
+	return shortHash(sum.Sum(nil))
+}
+
+// shortHash is long enough that two never meet by chance, and short enough to
+// be read aloud in parts.
+func shortHash(sum []byte) string { return hex.EncodeToString(sum[:12]) }
+
+// parser makes one set of several documents.
+type parser struct {
+	set    *Set
+	named  map[string]schema.Fault // where the rule of a name is
+	given  map[string]string       // in which file a key of the file level is
+	faults schema.Faults
+}
+
+func (p *parser) bounds() {
+	size := 0
+	for _, f := range p.set.Files {
+		size += len(f.Text)
+	}
+	if len(p.set.Files) > maxFiles || size > maxSet {
+		p.faults = append(p.faults, schema.Fault{
+			File:    p.set.Files[0].Name,
+			Message: fmt.Sprintf("and the others are %d files of %d bytes in all; the most are %d and %d", len(p.set.Files), size, maxFiles, maxSet),
+		})
+	}
+}
+
+func (p *parser) parse(file File) {
+	d := schema.Read(file.Name, file.Text)
+	p.fileLevel(d, file.Name)
+	for _, n := range d.Root.Key("rules").Items() {
+		name := n.Key("name")
+		d.Rule(nameOf(n))
+		if first, double := p.named[name.Text()]; double && name != nil {
+			d.Fault(name.At, "there is a rule of that name at %s:%d", first.File, first.Line)
+		} else if name != nil {
+			p.named[name.Text()] = schema.Fault{File: file.Name, Line: name.At.Line}
+		}
+		p.set.Rules = append(p.set.Rules, buildRule(d, n, file.Name))
+		if len(p.set.Rules) == maxRules+1 {
+			d.Fault(n.At, "is one more than the %d rules that a set can have", maxRules)
+		}
+	}
+	p.faults = append(p.faults, d.Faults...)
+}
+
+// nameOf is what faults call a rule.
+func nameOf(n *schema.Node) string {
+	if name := n.Key("name").Text(); name != "" {
+		return name
+	}
+	return "without a name"
+}
+
+// fileLevel reads what is about all rules. Each key may be in one file only.
+func (p *parser) fileLevel(d *schema.Document, file string) {
+	for _, name := range d.Root.Keys() {
+		n := d.Root.Key(name)
+		if name == "rules" || n == nil {
+			continue
+		}
+		if first, double := p.given[name]; double {
+			d.Fault(n.At, "%s is for all rules together and stands in %s already", name, first)
+			continue
+		}
+		p.given[name] = file
+		switch name {
+		case "exempt":
+			p.set.Exempt = Exempt{Labels: words(n.Key("labels")), Names: words(n.Key("names"))}
+		case "quiet_hours":
+			p.set.QuietHours = buildQuietHours(d, n)
+		case "accounts":
+			p.set.Accounts = words(n)
+		case "ceiling":
+			p.set.Ceiling = Ceiling{PerMinute: number(n.Key("per_minute"))}
+		}
+	}
+}
+
+func compile(d *schema.Document, n *schema.Node) *condition.Condition {
+	if n == nil {
+		return nil
+	}
+	c, faults := condition.Compile(n.Text())
+	tell(d, n, faults)
+	return c
+}
+
+func compileText(d *schema.Document, n *schema.Node) *condition.Expression {
+	if n == nil {
+		return nil
+	}
+	x, faults := condition.CompileText(n.Text())
+	tell(d, n, faults)
+	return x
+}
+
+func tell(d *schema.Document, n *schema.Node, faults []condition.Fault) {
+	for _, f := range faults {
+		d.Fault(d.Within(n, f.Line, f.Column), "%s", f.Message)
+	}
+}

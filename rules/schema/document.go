@@ -1,0 +1,182 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// Node is one value of a rule file that has the shape it should have. Its
+// methods may be called on nil, which is a value that is not there.
+type Node struct {
+	At    Place
+	text  string // of a value that has no parts
+	keys  map[string]*Node
+	order []string // keys, as they stand
+	items []*Node
+}
+
+// Place is a line and a column, from 1.
+type Place struct{ Line, Column int }
+
+// Key returns what stands behind a key, or nil.
+func (n *Node) Key(name string) *Node {
+	if n == nil {
+		return nil
+	}
+	return n.keys[name]
+}
+
+// Keys are the keys in the order in which they stand.
+func (n *Node) Keys() []string {
+	if n == nil {
+		return nil
+	}
+	return n.order
+}
+
+// Items are the items of a list.
+func (n *Node) Items() []*Node {
+	if n == nil {
+		return nil
+	}
+	return n.items
+}
+
+// Text is the value of what has no parts; "" where it is not there.
+func (n *Node) Text() string {
+	if n == nil {
+		return ""
+	}
+	return n.text
+}
+
+// Lines tells the value and all that is in it, a line for each text, in an
+// order that does not depend on how it was written: "name=...", "do.0.end".
+func (n *Node) Lines() []string {
+	var lines []string
+	n.tell("", &lines)
+	slices.Sort(lines)
+	return lines
+}
+
+func (n *Node) tell(path string, lines *[]string) {
+	if n == nil {
+		return
+	}
+	*lines = append(*lines, path+"="+n.text)
+	for name, value := range n.keys {
+		value.tell(strings.TrimPrefix(path+"."+name, "."), lines)
+	}
+	for i, item := range n.items {
+		item.tell(path+"."+strconv.Itoa(i), lines)
+	}
+}
+
+// Document is one rule file as far as it has the shape it should have. Its
+// faults grow while more is found.
+type Document struct {
+	Root   *Node
+	Faults Faults
+	name   string
+	lines  []string
+	rule   string
+}
+
+// Read holds a file against the shape of rule files. All that is wrong is in
+// Faults; what is right can be read nevertheless.
+func Read(name, text string) *Document {
+	d := &Document{name: name, lines: strings.Split(text, "\n")}
+	if len(text) > maxFile {
+		d.Fault(Place{}, "has more than %d bytes", maxFile)
+		return d
+	}
+	d.Root = d.parse(text)
+	return d
+}
+
+// Rule says in which rule the faults to come are; "" is in none.
+func (d *Document) Rule(name string) { d.rule = name }
+
+// Fault adds one fault.
+func (d *Document) Fault(at Place, format string, args ...any) {
+	d.Faults = append(d.Faults, Fault{d.name, at.Line, at.Column, d.rule, fmt.Sprintf(format, args...)})
+}
+
+func (d *Document) parse(text string) *Node {
+	parsed, err := parser.ParseBytes([]byte(text), 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		d.unreadable(err)
+		return nil
+	}
+	var bodies []ast.Node
+	for _, doc := range parsed.Docs {
+		if doc.Body != nil {
+			bodies = append(bodies, doc.Body)
+		}
+	}
+	if len(bodies) != 1 {
+		d.Fault(Place{1, 1}, "has %d documents; one file holds one", len(bodies))
+		return nil
+	}
+	return d.value(bodies[0], fileShape)
+}
+
+func (d *Document) unreadable(err error) {
+	at, what := Place{1, 1}, ""
+	if located := yaml.Error(nil); errors.As(err, &located) && located.GetToken() != nil {
+		at = placeOf(located.GetToken().Position.Line, located.GetToken().Position.Column)
+		what = ": " + located.GetMessage()
+	}
+	d.Fault(at, "not readable as YAML%s", what)
+}
+
+func placeOf(line, column int) Place { return Place{max(1, line), max(1, column)} }
+
+func where(n ast.Node) Place {
+	if token := n.GetToken(); token != nil && token.Position != nil {
+		return placeOf(token.Position.Line, token.Position.Column)
+	}
+	return Place{1, 1}
+}
+
+// Within is where a fault stands that is in a text of the file, at a line from
+// 1 and a column from 0 of that text. Where the text is folded or escaped, so
+// that this cannot be told, it is where the text begins.
+func (d *Document) Within(n *Node, line, column int) Place {
+	if at, ok := d.inBlock(n, line, column); ok {
+		return at
+	}
+	source := []rune(d.line(n.At.Line))
+	for _, quote := range []int{0, 1} {
+		from := n.At.Column - 1 + quote
+		if from <= len(source) && strings.HasPrefix(string(source[from:]), n.text) {
+			return Place{n.At.Line, from + column + 1}
+		}
+	}
+	return n.At
+}
+
+// inBlock is Within for a text behind a bar, whose lines are the file's own.
+func (d *Document) inBlock(n *Node, line, column int) (Place, bool) {
+	source := []rune(d.line(n.At.Line))
+	if n.At.Column > len(source) || source[n.At.Column-1] != '|' {
+		return Place{}, false
+	}
+	first := d.line(n.At.Line + 1)
+	indent := len(first) - len(strings.TrimLeft(first, " "))
+	return Place{n.At.Line + line, indent + column + 1}, true
+}
+
+func (d *Document) line(n int) string {
+	if n < 1 || n > len(d.lines) {
+		return ""
+	}
+	return d.lines[n-1]
+}

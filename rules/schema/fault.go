@@ -1,0 +1,52 @@
+package schema
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Fault is one thing that is wrong with a rule file. It quotes keys and
+// expressions, never other values: those may be names and numbers of people.
+type Fault struct {
+	File string
+	// Line and Column count from 1; 0 where the fault is of the file as a
+	// whole.
+	Line, Column int
+	// Rule is the rule's name, or "" outside of rules.
+	Rule    string
+	Message string
+}
+
+// String is the fault as a compiler would print it.
+func (f Fault) String() string {
+	where := f.File
+	if f.Line > 0 {
+		where = fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column)
+	}
+	if f.Rule != "" {
+		return fmt.Sprintf("%s: rule %s: %s", where, f.Rule, f.Message)
+	}
+	return fmt.Sprintf("%s: %s", where, f.Message)
+}
+
+// Faults are all that is wrong with a set of files, in their order.
+type Faults []Fault
+
+// Error has a line for each fault.
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i := range f {
+		lines[i] = f[i].String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Sorted puts the faults in the order of reading.
+func (f Faults) Sorted() Faults {
+	slices.SortStableFunc(f, func(a, b Fault) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return slices.Compact(f)
+}

@@ -1,0 +1,57 @@
+package schema
+
+import (
+	"fmt"
+	"strings"
+)
+
+// suggestion is what an unknown key may have been meant to be.
+func suggestion(name string, s *shape) string {
+	var names []string
+	for _, k := range s.keys {
+		names = append(names, k.name)
+	}
+	if near := nearest(name, names); near != "" {
+		return near
+	}
+	if len(names) == 0 {
+		return "; there are none here"
+	}
+	return "; there are " + strings.Join(names, ", ")
+}
+
+// nearest is a hint at the one of all that a text may have been meant to be.
+func nearest(text string, all []string) string {
+	best, distance := "", min(3, len(text)/2+1) // more slips than these make another word
+	for _, name := range all {
+		if d := slips(text, name); d < distance {
+			best, distance = name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// slips is how many letters have to be put in, taken out or changed to make b
+// of a (Levenshtein's distance).
+func slips(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, diagonal+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,164 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Failure is a test that did not come out as it was expected.
+type Failure struct {
+	// File and Line are where the first expectation stands that failed, or the
+	// test, where there was more than was expected.
+	File string
+	Line int
+	Test string
+	// Difference is a table of all decisions: "-" was expected, "+" was taken.
+	Difference string
+}
+
+// String says it in one paragraph.
+func (f Failure) String() string {
+	return fmt.Sprintf("%s:%d: %s\n%s", f.File, f.Line, f.Test, f.Difference)
+}
+
+// Run plays every test of the file. load compiles rule files, by the names that
+// the file calls them. The error is one of the rule or the test files, as
+// opposed to tests that fail.
+func (f *TestFile) Run(load func(files []string) (*Set, error)) ([]Failure, error) {
+	set, err := load(f.Rules)
+	if err != nil {
+		return nil, err
+	}
+	var failures []Failure
+	for i := range f.Tests {
+		t := &f.Tests[i]
+		taken, err := t.run(set, load)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%w", f.Name, err)
+		}
+		if line, table := t.compare(taken); table != "" {
+			failures = append(failures, Failure{f.Name, line, t.Name, table})
+		}
+	}
+	return failures, nil
+}
+
+// compare holds what was decided against what was expected; an empty table is
+// agreement.
+func (t *Timeline) compare(all []taken) (line int, table string) {
+	rows, left := []row{}, slices.Clone(all)
+	for _, x := range t.Expect {
+		at := slices.IndexFunc(left, func(d taken) bool { return x.fits(t, d) })
+		if at >= 0 {
+			rows = append(rows, row{" ", x, left[at].describe(t, x)})
+			left = slices.Delete(left, at, at+1)
+			continue
+		}
+		if line == 0 {
+			line = x.line
+		}
+		rows = append(rows, row{"-", x, x.describe()})
+	}
+	for _, d := range left {
+		x := Expectation{At: d.offset(t)}
+		rows = append(rows, row{"+", x, d.describe(t, Expectation{})})
+	}
+	if line == 0 && len(left) == 0 {
+		return 0, ""
+	}
+	if line == 0 {
+		line = t.line
+	}
+	return line, write(rows)
+}
+
+// fits reports whether the decision is the one that was expected.
+func (x *Expectation) fits(t *Timeline, d taken) bool {
+	verdict := x.Verdict == d.Verdict || x.Verdict == "" && d.Verdict != Refused
+	return verdict && x.At == d.offset(t) && x.Rule == d.Rule &&
+		(x.Do == "" || x.Do == d.Do) &&
+		(x.Conference == "" || x.Conference == d.room) &&
+		(x.Label == "" || x.Label == d.label) &&
+		(x.Reason == "" || x.Reason == d.Reason) &&
+		(x.Attempt == 0 || x.Attempt == d.Attempt) &&
+		d.says(x.Params)
+}
+
+// offset is when it was taken, from the start of the timeline.
+func (d taken) offset(t *Timeline) time.Duration { return d.AsOf.Sub(t.begin()) }
+
+// says reports whether the decision has these parameters, among others.
+func (d taken) says(params map[string]string) bool {
+	for name, want := range params {
+		if got, there := d.param(name); !there || got != want {
+			return false
+		}
+	}
+	return true
+}
+
+func (d taken) param(name string) (text string, there bool) {
+	if text, there = d.Params[name]; !there {
+		text, there = d.Data[name]
+	}
+	return text, there
+}
+
+// row is a line of the table.
+type row struct {
+	mark string
+	x    Expectation
+	text string
+}
+
+// write lays the rows out in columns, by time, without spaces at their ends.
+func write(rows []row) string {
+	slices.SortStableFunc(rows, func(a, b row) int { return int(a.x.At - b.x.At) })
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "      at\trule\tdo\tconference\tlabel\tverdict\t")
+	for _, r := range rows {
+		fmt.Fprintf(w, "    %s %s\n", r.mark, r.text)
+	}
+	w.Flush()
+	var table strings.Builder
+	for line := range strings.Lines(b.String()) {
+		table.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return table.String()
+}
+
+// describe is the row of an expectation.
+func (x Expectation) describe() string {
+	return columns(x.At.String(), x.Rule, string(x.Do), x.Conference, x.Label, string(x.Verdict), string(x.Reason), x.Attempt, x.Params)
+}
+
+// describe is the row of a decision, with those parameters that x is about, or
+// all of them.
+func (d taken) describe(t *Timeline, x Expectation) string {
+	params := map[string]string{}
+	maps.Copy(params, d.Params)
+	maps.Copy(params, d.Data)
+	if x.Rule != "" {
+		maps.DeleteFunc(params, func(name, _ string) bool { _, asked := x.Params[name]; return !asked })
+	}
+	return columns(d.offset(t).String(), d.Rule, string(d.Do), d.room, d.label, string(d.Verdict), string(d.Reason), d.Attempt, params)
+}
+
+func columns(at, rule, do, conference, label, verdict, reason string, attempt int, params map[string]string) string {
+	if reason != "" {
+		verdict += " (" + reason + ")"
+	}
+	more := ""
+	if attempt > 1 {
+		more = fmt.Sprintf("attempt %d ", attempt)
+	}
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		more += fmt.Sprintf("%s=%q ", name, params[name])
+	}
+	return strings.Join([]string{at, rule, do, conference, label, verdict, strings.TrimSpace(more)}, "\t")
+}

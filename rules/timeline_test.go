@@ -1,0 +1,136 @@
+package rules_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/rules"
+)
+
+const lonely = `rules: [rules.yaml]
+tests:
+  - name: alone
+    timeline:
+      - {at: 0s, event: participant-join, label: customer}
+`
+
+func runOrphan(t *testing.T, text string) []rules.Failure {
+	t.Helper()
+	tests, err := rules.ParseTests("orphan_test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failures, err := tests.Run(func([]string) (*rules.Set, error) { return setOf(t, orphan), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return failures
+}
+
+func TestAFailureNamesTheLineAndShowsTheDifference(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, expect string
+		line         int
+		table        []string
+	}{
+		{"as expected", "      - {at: 2m, rule: orphan, do: end, label: '-', verdict: act}", 0, nil},
+		{"another moment", "      - {at: 1m, rule: orphan, do: end}\n      - {at: 2m, rule: orphan}", 7, []string{
+			"      at    rule    do   conference  label  verdict",
+			"    - 1m0s  orphan  end",
+			"      2m0s  orphan  end  room        -      act",
+		}},
+		{"too many", "", 3, []string{
+			"      at    rule    do   conference  label  verdict",
+			"    + 2m0s  orphan  end  room        -      act",
+		}},
+		{"another verdict", "      - {at: 2m, rule: orphan, verdict: refused, reason: stale}", 7, []string{
+			"      at    rule    do   conference  label  verdict",
+			"    - 2m0s  orphan                          refused (stale)",
+			"    + 2m0s  orphan  end  room        -      act",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			text := lonely
+			if c.expect != "" {
+				text += "    expect:\n" + c.expect + "\n"
+			}
+			failures := runOrphan(t, text)
+			if c.line == 0 {
+				if len(failures) > 0 {
+					t.Errorf("failed:\n%s", failures[0])
+				}
+				return
+			}
+			if len(failures) != 1 || failures[0].File != "orphan_test.yaml" || failures[0].Line != c.line {
+				t.Fatalf("failures %+v, want one in line %d", failures, c.line)
+			}
+			if diff := cmp.Diff(c.table, rows(failures[0].Difference)); diff != "" {
+				t.Errorf("table (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// rows are the lines of a table, without the spaces at their ends.
+func rows(table string) []string {
+	var all []string
+	for line := range strings.Lines(table) {
+		all = append(all, strings.TrimRight(line, " \n"))
+	}
+	return all
+}
+
+func TestAFaultyTestFileSaysWhere(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, text, want string }{
+		{"nothing", "", "x.yaml: a test file has rules, which are files, and tests"},
+		{"no yaml", "rules: [a\ntests: ]", "x.yaml:2: "},
+		{"a tag without a value", "rules: !0\n0\n", "x.yaml: this is no YAML"},
+		{"an unknown key", lonely + "    expected: []\n", `x.yaml:6: unknown field "expected"`},
+		{"an unknown key of an entry", lonely + "      - {at: 1s, evnt: participant-join}\n", `x.yaml:6: unknown field "evnt"`},
+		{"no time", lonely + "      - {at: soon, reread: true}\n", "x.yaml:6: "},
+		{"no unit", lonely + "      - {at: 5, reread: true}\n", "x.yaml:6: another kind of value has to stand here; times have a unit, like 5s"},
+		{"two things at once", lonely + "      - {at: 1s, event: conference-end, reread: true}\n", "x.yaml:6: an entry is one of event, exempt, reread and load"},
+		{"nobody", lonely + "      - {at: 1s, event: participant-hold}\n", "x.yaml:6: participant-hold names its participant by label or leg"},
+		{"no rule", lonely + "    expect:\n      - {at: 1s}\n", "x.yaml:7: an expectation names its rule"},
+		{"no name", "rules: [a.yaml]\ntests:\n  - timeline: []\n", "x.yaml:3: a test has a name"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := rules.ParseTests("x.yaml", []byte(c.text))
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("says %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+// An entry that Twilio could not have sent is a fault of the test, not a test
+// that fails.
+func TestAnEntryThatIsNoCallback(t *testing.T) {
+	t.Parallel()
+	tests, err := rules.ParseTests("x.yaml", []byte(lonely+"      - {at: 1s, event: participant-join, label: a, params: {CallSid: twice}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tests.Run(func([]string) (*rules.Set, error) { return setOf(t, orphan), nil })
+	if err == nil || !strings.HasPrefix(err.Error(), "x.yaml:6: ") {
+		t.Errorf("says %v", err)
+	}
+}
+
+func FuzzParseTests(f *testing.F) {
+	f.Add([]byte(lonely))
+	f.Add([]byte("rules: [a]\ntests:\n  - {name: x, timeline: [{at: 1s, load: [b]}], expect: [{rule: r, params: {a: b}}]}\n"))
+	f.Add([]byte("rules: !tag\nx: 1"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		tests, err := rules.ParseTests("x.yaml", text)
+		if (tests == nil) == (err == nil) {
+			t.Errorf("tests %v and error %v", tests, err)
+		}
+	})
+}
