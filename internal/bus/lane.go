@@ -33,10 +33,6 @@ const (
 	// standbyEvery is how often somebody who waits for the lane asks whether
 	// it is free. With pinTimeout it makes a take-over in less than 5 s.
 	standbyEvery = 250 * time.Millisecond
-	// failuresToAil is how many failures in a row are this process's own
-	// trouble. One is nothing: whoever worked a lane that another has just taken
-	// fails at the first save.
-	failuresToAil = 3
 	// ownerEvery is how often somebody who is told nothing looks whether
 	// another is.
 	ownerEvery = time.Second
@@ -57,14 +53,8 @@ type Lane struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	config jetstream.ConsumerConfig
-	crew   *crew
 	log    *slog.Logger
 
-	// failures are the times the lane was resumed, without having moved, since
-	// something of it was acknowledged.
-	failures atomic.Int32
-	// gave is when the lane was given to another projector.
-	gave time.Time
 	// elsewhere: Resume is waiting for another owner.
 	elsewhere atomic.Bool
 
@@ -73,9 +63,9 @@ type Lane struct {
 	pin  string // what the server knows us by, since the first delivery
 }
 
-func newLane(n int, conn *nats.Conn, js jetstream.JetStream, c *crew, log *slog.Logger) *Lane {
+func newLane(n int, conn *nats.Conn, js jetstream.JetStream, log *slog.Logger) *Lane {
 	return &Lane{
-		number: n, conn: conn, js: js, crew: c, log: log.With("lane", n),
+		number: n, conn: conn, js: js, log: log.With("lane", n),
 		config: jetstream.ConsumerConfig{
 			Durable:        projectConsumer(n),
 			Description:    "Gavel's projector of one lane.",
@@ -96,17 +86,12 @@ func (l *Lane) Number() int { return l.number }
 
 // Resume takes the lane over and makes delivery begin again right behind the
 // ack floor: without that the unacknowledged groups of a dead owner would come
-// after newer ones. While another owner is alive, or as long as this process has
-// its share of the lanes, it waits, until ctx ends.
+// after newer ones. While another owner is alive it waits, until ctx ends.
 //
 // floor is the ack floor, a stream sequence, 0 when nothing was acknowledged;
 // last is the lane's newest sequence at this moment, 0 when it is empty.
 func (l *Lane) Resume(ctx context.Context) (floor, last uint64, err error) {
-	if p := l.current(); p != nil && !errors.Is(p.broken, ErrLaneMoved) && l.failures.Add(1) >= failuresToAil {
-		l.crew.ail()
-	}
 	l.stopPull()
-	l.crew.join()
 	err = retrying(ctx, isTransient, func(try context.Context) error {
 		floor, last, err = l.resume(ctx, try)
 		return err
@@ -128,56 +113,36 @@ func (l *Lane) resume(ctx, try context.Context) (floor, last uint64, err error) 
 	if err != nil {
 		return 0, 0, err
 	}
-	if last, err = l.begin(ctx, consumer, floor); err != nil {
-		l.crew.drop()
-		return 0, 0, err
-	}
-	return floor, last, nil
-}
-
-// begin makes delivery begin behind the floor.
-func (l *Lane) begin(ctx context.Context, consumer jetstream.Consumer, floor uint64) (last uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	if _, err := l.js.ResetConsumerToSequence(ctx, journalStream, l.config.Durable, floor+1); err != nil {
-		return 0, fmt.Errorf("reset consumer: %w", err)
+		return 0, 0, fmt.Errorf("reset consumer: %w", err)
 	}
 	if last, err = lastOf(ctx, l.js, journalStream, l.config.FilterSubject); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return last, l.startPull(consumer)
+	return floor, last, l.startPull(consumer)
 }
 
 // Elsewhere reports whether a Resume is waiting because somebody else works the
 // lane. It may be called at any time.
 func (l *Lane) Elsewhere() bool { return l.elsewhere.Load() }
 
-// await returns the ack floor once the lane is nobody's and the crew lets us
-// have it. It gives free what an earlier pull of ours still holds and then looks
-// again: somebody who waited may have got the lane, and it must not be reset
-// under them.
+// await returns the ack floor once the lane is nobody's. It gives free what an
+// earlier pull of ours still holds and then looks again: somebody who waited may
+// have got the lane, and it must not be reset under them.
 func (l *Lane) await(ctx context.Context, consumer jetstream.Consumer) (floor uint64, err error) {
 	defer l.elsewhere.Store(false)
-	if err := l.crew.meet(ctx); err != nil {
-		return 0, err
-	}
-	var free time.Time // since when nobody has it; zero while somebody has
 	for {
 		info, err := l.info(ctx, consumer)
 		if err != nil {
 			return 0, err
 		}
 		owner := pinned(info)
-		switch {
-		case owner != "":
-			free = time.Time{}
-		case free.IsZero():
-			free = time.Now()
-		}
-		if owner == "" && time.Since(l.gave) >= giveEvery && l.crew.take(time.Since(free)) {
+		if owner == "" {
 			return info.AckFloor.Stream, nil
 		}
-		if owner != "" && owner == l.ownPin() {
+		if owner == l.ownPin() {
 			if err := l.unpin(ctx); err != nil {
 				return 0, err
 			}
@@ -254,10 +219,6 @@ func (l *Lane) Next(ctx context.Context, most int) ([]events.Group, error) {
 // resume an idle lane both wait for it, and one of them in vain.
 func (l *Lane) next(ctx context.Context, p *pull, wait bool) (delivery, bool, error) {
 	for {
-		if wait && p.broken == nil && l.crew.gives() {
-			l.gave = time.Now()
-			return p.breakOff(errGiven)
-		}
 		d, ok, err := p.next(ctx, wait)
 		if ok || err != nil || !wait {
 			return d, ok, err
@@ -295,7 +256,6 @@ func (l *Lane) Ack(_ context.Context, groups []events.Group) error {
 			return fmt.Errorf("acknowledge group %d of lane %d: %w", g.Sequence, l.number, err)
 		}
 	}
-	l.failures.Store(0)
 	return nil
 }
 
@@ -368,6 +328,5 @@ func (l *Lane) stopPull() bool {
 		return false
 	}
 	p.stop()
-	l.crew.drop()
 	return true
 }

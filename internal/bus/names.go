@@ -28,8 +28,6 @@ const (
 	eventsPrefix = "gavel.events."
 	// gavel.dead.<kind>.<AccountSid>
 	deadPrefix = "gavel.dead."
-	// gavel.projectors: what projectors tell each other, in no stream.
-	crewSubject = "gavel.projectors"
 	// _INBOX.<unique>.<ticket>: where acknowledgements of news come back.
 	anyTicket = "*"
 )
