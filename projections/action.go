@@ -74,10 +74,8 @@ func (d *draft) action(told *Action) *Action {
 	i, known := slices.BinarySearchFunc(d.Actions, told.ID,
 		func(a *Action, id string) int { return strings.Compare(a.ID, id) })
 	if known {
-		a := *d.Actions[i]
-		d.Actions = slices.Clone(d.Actions)
-		d.Actions[i] = &a
-		return &a
+		d.Actions = withCopy(d.Actions, i)
+		return d.Actions[i]
 	}
 	if len(d.Actions) >= MaxActions {
 		d.Truncated = true

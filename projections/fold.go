@@ -199,10 +199,8 @@ func (d *draft) participant(callSid string) *Participant {
 	i, known := slices.BinarySearchFunc(d.Participants, callSid,
 		func(p *Participant, sid string) int { return strings.Compare(p.CallSid, sid) })
 	if known {
-		p := *d.Participants[i]
-		d.Participants = slices.Clone(d.Participants)
-		d.Participants[i] = &p
-		return &p
+		d.Participants = withCopy(d.Participants, i)
+		return d.Participants[i]
 	}
 	if len(d.Participants) >= MaxParticipants {
 		d.Truncated = true
@@ -289,10 +287,8 @@ func (d *draft) recording(sid, url string) *Recording {
 	want := &Recording{Sid: strings.Clone(sid), URL: url, Duration: -1}
 	i, known := slices.BinarySearchFunc(d.Recordings, want, compareRecordings)
 	if known {
-		r := *d.Recordings[i]
-		d.Recordings = slices.Clone(d.Recordings)
-		d.Recordings[i] = &r
-		return &r
+		d.Recordings = withCopy(d.Recordings, i)
+		return d.Recordings[i]
 	}
 	if len(d.Recordings) >= MaxRecordings {
 		d.Truncated = true
@@ -348,6 +344,15 @@ func withTurn(turns []Turn, t Turn) []Turn {
 	}
 	turns = inserted(turns, i, t)
 	return turns[max(0, len(turns)-MaxTurns):]
+}
+
+// withCopy returns a copy of s with a copy of what stands at i, which may then
+// be written.
+func withCopy[T any](s []*T, i int) []*T {
+	v := *s[i]
+	s = slices.Clone(s)
+	s[i] = &v
+	return s
 }
 
 // inserted returns a copy of s with v at i. Unlike slices.Insert it never

@@ -22,8 +22,8 @@ const odd = "müller & söhne | 100%"
 func TestTwiliosClientWritesThroughTheRunningBinary(t *testing.T) {
 	t.Parallel()
 	address := freePort(t)
-	fake := playing(t, twiliofake.Config{AccountSid: testAccount, AuthToken: testToken})
-	h := openProcess(t, t.TempDir(), "--listen", address, "--twilio-api", fake)
+	_, twilioAt := playing(t, twiliofake.Config{AccountSid: testAccount, AuthToken: testToken})
+	h := openProcess(t, t.TempDir(), "--listen", address, "--twilio-api", twilioAt)
 	c := h.official(testAccount, testToken)
 
 	dial := func(room, label string) *twilio.CreateParticipantParams {
@@ -139,9 +139,9 @@ func (h *house) records(c *twilio.ApiService, room string) (sid string) {
 
 // playing is a stand-in Twilio that runs until the end of the test, and where
 // its REST API is.
-func playing(t *testing.T, c twiliofake.Config) (url string) {
+func playing(t *testing.T, c twiliofake.Config) (fake *twiliofake.Twilio, url string) {
 	t.Helper()
-	fake := twiliofake.New(c)
+	fake = twiliofake.New(c)
 	server := httptest.NewServer(fake.Handler())
 	t.Cleanup(server.Close)
 	ctx, end := context.WithCancel(context.Background())
@@ -153,5 +153,5 @@ func playing(t *testing.T, c twiliofake.Config) (url string) {
 			t.Error(err)
 		}
 	})
-	return server.URL
+	return fake, server.URL
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"io"
 	"maps"
 	"net/http"
@@ -43,6 +42,21 @@ func (h *house) ends(sid string, key api.NewKey) int {
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, response.Body)
 	return response.StatusCode
+}
+
+// isEnding asks for the end of a conference and returns once Twilio has been
+// asked; the status of the answer comes later.
+func (h *house) isEnding(sid string, key api.NewKey, fake *twiliofake.Twilio) (answered <-chan int) {
+	h.t.Helper()
+	status := make(chan int, 1)
+	go func() { status <- h.ends(sid, key) }()
+	eventually(h.t, func() string {
+		if fake.Tally(twiliofake.EndConference).Asked == 0 {
+			return "Twilio was not asked"
+		}
+		return ""
+	})
+	return status
 }
 
 // opens is a conference that the house knows, and kate's key.
@@ -102,22 +116,11 @@ func TestAWriteIsHandedOnAndTold(t *testing.T) {
 func TestWhoEndedItIsTold(t *testing.T) {
 	t.Parallel()
 	address := freePort(t)
-	fake := twiliofake.New(twiliofake.Config{
+	fake, twilioAt := playing(t, twiliofake.Config{
 		AccountSid: testAccount, AuthToken: testToken,
 		Status: twiliofake.Subscription{URL: "http://" + address + "/twilio/conference"},
 	})
-	server := httptest.NewServer(fake.Handler())
-	t.Cleanup(server.Close)
-	h := openHere(t, t.TempDir(), "--listen", address, "--twilio-api", server.URL)
-	ctx, hangUp := context.WithCancel(t.Context())
-	played := make(chan error, 1)
-	go func() { played <- fake.Run(ctx) }()
-	t.Cleanup(func() {
-		hangUp()
-		if err := <-played; err != nil {
-			t.Error(err)
-		}
-	})
+	h := openHere(t, t.TempDir(), "--listen", address, "--twilio-api", twilioAt)
 	story := fake.NewStory()
 	ana := story.Agent("agent-ana").Answers("support-103")
 	story.Customer("customer").Calls("support-103")
@@ -145,14 +148,7 @@ func TestWhoEndedItIsKnownAcrossACrash(t *testing.T) {
 	dataDir := t.TempDir()
 	h := openProcess(t, dataDir, "--twilio-api", twilioAt)
 	record, kate := h.opens("support-103")
-	answered := make(chan int, 1)
-	go func() { answered <- h.ends(record.Sid, kate) }()
-	eventually(t, func() string {
-		if fake.Tally(twiliofake.EndConference).Asked == 0 {
-			return "Twilio was not asked"
-		}
-		return ""
-	})
+	answered := h.isEnding(record.Sid, kate, fake)
 	h.kill()
 	if status := <-answered; status != 0 {
 		t.Errorf("the write was answered %d", status)
@@ -171,14 +167,7 @@ func TestAWriteUnderWayOutlivesTheStop(t *testing.T) {
 	dataDir := t.TempDir()
 	h := openProcess(t, dataDir, "--twilio-api", twilioAt)
 	record, kate := h.opens("support-103")
-	answered := make(chan int, 1)
-	go func() { answered <- h.ends(record.Sid, kate) }()
-	eventually(t, func() string {
-		if fake.Tally(twiliofake.EndConference).Asked == 0 {
-			return "Twilio was not asked"
-		}
-		return ""
-	})
+	answered := h.isEnding(record.Sid, kate, fake)
 	if code := h.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 
 	"gavel/events"
@@ -175,7 +174,7 @@ func (l *speechLedger) take(atLeast int) []toldLater {
 		if len(numbers) < atLeast {
 			continue
 		}
-		entry := events.NewSpeechDropped(ulid.Make().String(), key, ranges(numbers), l.cfg.Now())
+		entry := events.NewSpeechDropped(events.NewULID(), key, ranges(numbers), l.cfg.Now())
 		entries = append(entries, toldLater{key.ConferenceSid, entry})
 		delete(l.open, key)
 	}
