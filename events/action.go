@@ -32,10 +32,17 @@ const (
 	DoDeleteRecording   Do = "delete-recording"
 )
 
-// Action is one write to Twilio, by whom and on what.
+// What rules do beside: they tell others.
+const (
+	DoPublish Do = "publish" // on a NATS subject
+	DoWebhook Do = "webhook"
+)
+
+// Action is one write to Twilio, or what a rule tells others: by whom, and on
+// what.
 type Action struct {
-	// ID is a ULID, made before the intent is appended; the intent and the
-	// outcome share it.
+	// ID is a ULID, made before the intent is appended, or that of a rule's
+	// decision; the intent and the outcome share it.
 	ID         string
 	Do         Do
 	AccountSid string
@@ -50,6 +57,9 @@ type Action struct {
 	// Asked are the parameters asked for, as a form. Those that may hold
 	// names, numbers or URLs are left out (see FixedForm).
 	Asked string
+	// Seen is how Twilio said the conference stands right before a rule acted
+	// on it, as a form of numbers and fixed words, or empty.
+	Seen string
 	// Actor is who asked.
 	Actor Actor
 	// At is when we asked, on our clock; whole seconds are kept.
@@ -64,17 +74,38 @@ type Actor struct {
 	// Name is what the key is called. It may hold names of people: it is not
 	// for logs.
 	Name string `json:"name,omitempty"`
+	// Rule is the name of the rule that asked, which has no SID.
+	Rule string `json:"rule,omitempty"`
 }
 
 // Result is how an action ended.
 type Result string
 
-// The three ends of an action.
+// The ends of an action.
 const (
-	Done    Result = "done"    // Twilio answered below 400
+	Done    Result = "done"    // Twilio answered below 400, or it was so already
 	Failed  Result = "failed"  // Twilio refused, or it was never sent
 	Unknown Result = "unknown" // no answer, or 5xx: it may have happened
 )
+
+// The ends that only what a rule decided has. Nobody was asked for anything.
+const (
+	Stale   Result = "stale"   // it came too late to act on it unseen: Twilio was asked how things stand
+	Expired Result = "expired" // it had to wait until its deadline had passed
+	Lapsed  Result = "lapsed"  // the rule's condition did not hold any more when Twilio was asked
+	Tripped Result = "tripped" // the rule has acted too often, and a person has not reset it
+	Skipped Result = "skipped" // it would have done harm, or nothing
+)
+
+// results are all ends, and what is said of them to people.
+var results = map[Result]string{
+	Done: "", Failed: "", Unknown: "",
+	Stale:   "it came too late to act on",
+	Expired: "it had to wait for too long and was not done",
+	Lapsed:  "it was not done: the condition did not hold any more",
+	Tripped: "it was not done: the rule has acted too often",
+	Skipped: "it was left out",
+}
 
 // Outcome is what Twilio answered.
 type Outcome struct {
@@ -83,6 +114,9 @@ type Outcome struct {
 	Status int
 	// Code is Twilio's error code, or 0.
 	Code int
+	// Why is more about a Result, one word of fixed form ("stopped", "already"),
+	// or empty.
+	Why string
 	// At is when it answered, on our clock; whole seconds are kept.
 	At time.Time
 }
@@ -93,10 +127,13 @@ const (
 	actionAsked      = "Asked"
 	actionActorSid   = "ActorSid"
 	actionActorName  = "ActorName"
+	actionActorRule  = "ActorRule"
+	actionSeen       = "Seen"
 	actionAskedAt    = "AskedAt"
 	actionResult     = "Result"
 	actionStatus     = "Status"
 	actionCode       = "Code"
+	actionWhy        = "Why"
 	actionAnsweredAt = "AnsweredAt"
 )
 
@@ -106,6 +143,9 @@ const (
 	MaxActorName = 256
 	// maxStatus is the greatest HTTP status there is (RFC 9110, 15).
 	maxStatus = 599
+	// maxSeen and maxWhy bound what has a fixed form, in bytes.
+	maxSeen = 128
+	maxWhy  = 32
 )
 
 // NewIntent is the entry that says what is about to be asked.
@@ -117,6 +157,7 @@ func NewOutcome(a Action, o Outcome) Entry {
 	f.add(actionResult, string(o.Result))
 	f.add(actionStatus, strconv.Itoa(o.Status))
 	f.add(actionCode, strconv.Itoa(o.Code))
+	f.add(actionWhy, o.Why)
 	f.add(actionAnsweredAt, wholeSeconds(o.At))
 	return f.entry(o.At)
 }
@@ -128,26 +169,28 @@ func newActionForm(kind Kind, a Action) *ownForm {
 	f.add(actionDo, string(a.Do))
 	f.add(actionAsked, FixedForm(a.Asked))
 	f.add(actionActorSid, a.Actor.Sid)
-	f.add(actionActorName, actorName(a.Actor.Name))
+	f.add(actionActorName, printable(a.Actor.Name, MaxActorName))
+	f.add(actionActorRule, a.Actor.Rule)
+	f.add(actionSeen, a.Seen)
 	f.add(actionAskedAt, wholeSeconds(a.At))
 	return f
 }
 
 func wholeSeconds(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// actorName makes of a name what can be stored: a write must not fail for how
-// somebody is called.
-func actorName(name string) string {
-	name = strings.Map(func(r rune) rune {
+// printable makes of a text what can be stored, at most that many bytes: a
+// write must not fail for how somebody is called.
+func printable(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
-	}, name)
-	if len(name) > MaxActorName {
-		name = name[:MaxActorName]
+	}, text)
+	if len(text) > most {
+		text = text[:most]
 	}
-	return strings.ToValidUTF8(name, "")
+	return strings.ToValidUTF8(text, "")
 }
 
 // readAction fills the event from an intent or an outcome. The two of one
@@ -173,18 +216,16 @@ func (e *Event) readAction() error {
 func (e *Event) Action() (Action, error) {
 	r := ownReader{params: e.Params}
 	a := Action{
-		ID:            r.id(),
+		ID:            r.actionID(),
 		Do:            Do(r.params.Get(actionDo)),
 		AccountSid:    r.sid(pAccountSid),
 		ConferenceSid: r.sidIfAny(pConferenceSid),
 		CallSid:       r.sidIfAny(pCallSid),
 		RecordingSid:  r.sidIfAny(pRecordingSid),
 		Asked:         r.text(actionAsked, maxAsked),
-		Actor: Actor{
-			Sid:  r.sidOf(actionActorSid, "SK", "AC"),
-			Name: r.text(actionActorName, MaxActorName),
-		},
-		At: r.moment(actionAskedAt),
+		Seen:          r.fixed(actionSeen, maxSeen),
+		Actor:         r.actor(),
+		At:            r.moment(actionAskedAt),
 	}
 	if _, known := asking[a.Do]; !known {
 		r.fail(actionDo, "is nothing that Twilio can be asked")
@@ -203,11 +244,10 @@ func (e *Event) Outcome() (Outcome, error) {
 		Result: Result(r.params.Get(actionResult)),
 		Status: r.number(actionStatus, maxStatus),
 		Code:   r.number(actionCode, maxNumber),
+		Why:    r.fixed(actionWhy, maxWhy),
 		At:     r.moment(actionAnsweredAt),
 	}
-	switch o.Result {
-	case Done, Failed, Unknown:
-	default:
+	if _, known := results[o.Result]; !known {
 		r.fail(actionResult, "is no end of an action")
 	}
 	return o, r.err

@@ -70,3 +70,11 @@ var fixedWords = newWords(`
 	large medium small off Enable DetectMessageEnd
 	initiated ringing answered started resumed
 	start end join leave mute hold modify speaker announcement`)
+
+// why is " (stopped)", or nothing.
+func (o Outcome) why() string {
+	if o.Why == "" {
+		return ""
+	}
+	return " (" + o.Why + ")"
+}

@@ -154,8 +154,9 @@ func cutString(b []byte, s string) (head string, restB []byte, restS string, ok 
 // DeadLetter is a fact that was genuine but could not go on, kept so that a
 // person can look at it and send it again.
 type DeadLetter struct {
-	// Kind is "refused" (the door did not accept the form) or "unfoldable"
-	// (the projector could not fold it).
+	// Kind is "refused" (the door did not accept the form), "unfoldable" (the
+	// projector could not fold it) or "unperformed" (a rule's decision was not
+	// carried out within its deadline).
 	Kind       string    `json:"kind"`
 	AccountSid string    `json:"account_sid"`
 	Reason     string    `json:"reason"`
@@ -169,10 +170,14 @@ type DeadLetter struct {
 	Raw []byte `json:"raw,omitempty"`
 	// Position is where the entry stands in the journal, for "unfoldable".
 	Position string `json:"position,omitempty"`
+	// ConferenceSid and Decision name the decision of an "unperformed".
+	ConferenceSid string `json:"conference_sid,omitempty"`
+	Decision      string `json:"decision,omitempty"`
 }
 
 // Kinds of dead letters.
 const (
-	Refused    = "refused"
-	Unfoldable = "unfoldable"
+	Refused     = "refused"
+	Unfoldable  = "unfoldable"
+	Unperformed = "unperformed"
 )

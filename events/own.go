@@ -59,6 +59,10 @@ func (e *Event) readOwn() error {
 		return e.readSpeechDropped()
 	case ActionIntent, ActionOutcome:
 		return e.readAction()
+	case Wake, RulesLoaded, RuleMatch, Exempted, Reread:
+		return e.readOfRules()
+	case HealedFact:
+		return e.readHealed()
 	}
 	return &FormError{Field: ownEvent, Reason: "is no event of Gavel's own"}
 }
@@ -92,6 +96,38 @@ func (r *ownReader) id() string {
 		r.fail(ownID, "is no ULID")
 	}
 	return id
+}
+
+// actionID reads the id of an action: a ULID, or that of a rule's decision.
+func (r *ownReader) actionID() string {
+	if id := r.params.Get(ownID); isDecisionID(id) {
+		return id
+	}
+	return r.id()
+}
+
+// actor reads who asked: a key, an account, or a rule.
+func (r *ownReader) actor() Actor {
+	if rule := r.params.Get(actionActorRule); rule != "" {
+		return Actor{Rule: r.ruleName(actionActorRule)}
+	}
+	return Actor{
+		Sid:  r.sidOf(actionActorSid, "SK", "AC"),
+		Name: r.text(actionActorName, MaxActorName),
+	}
+}
+
+// fixed reads a text of letters, digits and -=& of at most that many bytes,
+// which may be missing: one that cannot hold what people are called.
+func (r *ownReader) fixed(field string, most int) string {
+	v := r.text(field, most)
+	for i := range len(v) {
+		if c := v[i]; !isLowerOrDigit(c) && c != '-' && c != '=' && c != '&' {
+			r.fail(field, "is not of fixed form")
+			return ""
+		}
+	}
+	return v
 }
 
 // sid reads a parameter of Twilio's that has to be there.
@@ -165,3 +201,20 @@ func isULID(s string) bool {
 	}
 	return true
 }
+
+// decisionIDLength is 128 bits in hexadecimal.
+const decisionIDLength = 32
+
+func isDecisionID(s string) bool {
+	if len(s) != decisionIDLength {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+func isLowerOrDigit(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }

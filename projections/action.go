@@ -33,6 +33,8 @@ type Outcome struct {
 	Status int     `json:"status,omitempty"`
 	Code   int     `json:"code,omitempty"`
 	At     Instant `json:"at"`
+	// Why is more about the result, one word, or empty.
+	Why string `json:"why,omitempty"`
 }
 
 // Words says who asked for what, in a sentence without its full stop.
@@ -42,7 +44,7 @@ func (a *Action) Words() string {
 
 // Words says how it ended, in a sentence without its full stop.
 func (o *Outcome) Words() string {
-	return events.Outcome{Result: o.Result, Status: o.Status, Code: o.Code}.Words()
+	return events.Outcome{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why}.Words()
 }
 
 // tellAction folds an intent or an outcome. Neither touches the life of the
@@ -99,7 +101,7 @@ func toldAction(e *events.Event) (*Action, error) {
 		CallSid:      strings.Clone(asked.CallSid),
 		RecordingSid: strings.Clone(asked.RecordingSid),
 		Asked:        strings.Clone(asked.Asked),
-		Actor:        events.Actor{Sid: strings.Clone(asked.Actor.Sid), Name: strings.Clone(asked.Actor.Name)},
+		Actor:        events.Actor{Sid: strings.Clone(asked.Actor.Sid), Name: strings.Clone(asked.Actor.Name), Rule: strings.Clone(asked.Actor.Rule)},
 		At:           At(asked.At),
 	}
 	if a.Intent = e.Kind == events.ActionIntent; a.Intent {
@@ -111,7 +113,7 @@ func toldAction(e *events.Event) (*Action, error) {
 	}
 	a.Outcome = &Outcome{
 		Result: events.Result(strings.Clone(string(o.Result))),
-		Status: o.Status, Code: o.Code, At: At(o.At),
+		Status: o.Status, Code: o.Code, At: At(o.At), Why: strings.Clone(o.Why),
 	}
 	return a, nil
 }

@@ -57,11 +57,15 @@ func compareOutcomes(a, b Outcome) int {
 		cmp.Compare(a.At, b.At),
 		cmp.Compare(a.Status, b.Status),
 		cmp.Compare(a.Code, b.Code),
+		cmp.Compare(a.Why, b.Why),
 	)
 }
 
 func certainty(r events.Result) int {
-	return slices.Index([]events.Result{events.Unknown, events.Failed, events.Done}, r)
+	return slices.Index([]events.Result{
+		events.Skipped, events.Lapsed, events.Stale, events.Tripped, events.Expired,
+		events.Unknown, events.Failed, events.Done,
+	}, r)
 }
 
 // compareRecordings orders by SID, and by URL only where there is no SID: the

@@ -140,7 +140,7 @@ func (c *Conference) cause() (found cause) {
 // canHaveEnded reports whether the action is what Twilio gives as the reason,
 // asked for at that time, and was not refused.
 func (c *Conference) canHaveEnded(a *Action) bool {
-	refused := a.Outcome != nil && a.Outcome.Result == events.Failed
+	refused := a.Outcome != nil && a.Outcome.Result != events.Done && a.Outcome.Result != events.Unknown
 	if refused || c.End.At < a.At-clockDifference || c.End.At > a.At+effectWithin {
 		return false
 	}
@@ -178,4 +178,10 @@ func (c *Conference) byWhom() string {
 }
 
 // name is what the actor is called, or the SID of a nameless one.
-func (by cause) name() string { return cmp.Or(by.action.Actor.Name, by.action.Actor.Sid) }
+func (by cause) name() string {
+	actor := by.action.Actor
+	if actor.Rule != "" {
+		return actor.String()
+	}
+	return cmp.Or(actor.Name, actor.Sid)
+}

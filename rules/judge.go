@@ -49,13 +49,9 @@ func (in *Input) wakes() bool {
 // Outcome is how a decision ended, as its performer wrote it down.
 type Outcome struct {
 	Decision string // its ID
-	// Result is events.Done, ResultStale, or another word for what failed.
+	// Result is events.Done, events.Stale, or another word for what failed.
 	Result events.Result
 }
-
-// ResultStale: the performer came too late to act on what was decided, and asks
-// Twilio again.
-const ResultStale events.Result = "stale"
 
 // Judgement is what one input led to.
 type Judgement struct {

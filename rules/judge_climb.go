@@ -95,7 +95,7 @@ func (c *court) settle(o Outcome) {
 	r := c.rule(s.Rule)
 	switch {
 	case r == nil:
-	case o.Result == ResultStale:
+	case o.Result == events.Stale:
 		s.Phase, s.Awaiting = Unsure, nil
 	case len(s.Awaiting) > 0:
 	case s.Failed && !r.continues(s.Step):

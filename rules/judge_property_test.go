@@ -99,7 +99,7 @@ func journal(t *rapid.T) []entry {
 		switch kind := rapid.IntRange(0, 12).Draw(t, "what"); kind {
 		case 10, 11, 12:
 			e.outcome = rapid.IntRange(0, 2).Draw(t, "which")
-			e.result = rapid.SampledFrom([]events.Result{events.Done, events.Failed, events.Failed, rules.ResultStale}).Draw(t, "result")
+			e.result = rapid.SampledFrom([]events.Result{events.Done, events.Failed, events.Failed, events.Stale}).Draw(t, "result")
 		case 1:
 			e.Exemption = &rules.Exemption{
 				Rule:  rapid.SampledFrom([]string{"", "alone", "held", "nobody"}).Draw(t, "rule"),

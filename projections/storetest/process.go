@@ -268,13 +268,13 @@ func leg(n int, at projections.Instant) *projections.Participant {
 func action(n int, at projections.Instant) *projections.Action {
 	return &projections.Action{
 		ID: fmt.Sprintf("01J%023d", n), Do: events.DoKick, CallSid: leg(n, at).CallSid, RecordingSid: "RE1",
-		Asked: "Muted=true", Actor: events.Actor{Sid: "SK1", Name: "kate <\u2028>"}, At: at, Intent: true,
+		Asked: "Muted=true", Actor: events.Actor{Sid: "SK1", Name: "kate <\u2028>", Rule: "end-orphaned"}, At: at, Intent: true,
 	}
 }
 
 func answered(a *projections.Action, at projections.Instant) *projections.Action {
 	after := *a
-	after.Outcome = &projections.Outcome{Result: events.Failed, Status: 404, Code: 20404, At: at}
+	after.Outcome = &projections.Outcome{Result: events.Failed, Status: 404, Code: 20404, At: at, Why: "already"}
 	return &after
 }
 

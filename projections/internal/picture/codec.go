@@ -136,10 +136,10 @@ func (d *decoder) recording(r *projections.Recording) {
 func encodeAction(a *projections.Action) string {
 	e := make(encoder, 0, 256)
 	e = e.text(string(a.Do)).text(a.CallSid).text(a.RecordingSid).text(a.Asked)
-	e = e.text(a.Actor.Sid).text(a.Actor.Name).instant(a.At).flag(a.Intent)
+	e = e.text(a.Actor.Sid).text(a.Actor.Name).text(a.Actor.Rule).instant(a.At).flag(a.Intent)
 	e = e.flag(a.Outcome != nil)
 	if o := a.Outcome; o != nil {
-		e = e.text(string(o.Result)).number(int64(o.Status)).number(int64(o.Code)).instant(o.At)
+		e = e.text(string(o.Result)).number(int64(o.Status)).number(int64(o.Code)).instant(o.At).text(o.Why)
 	}
 	return string(e)
 }
@@ -147,11 +147,11 @@ func encodeAction(a *projections.Action) string {
 func (d *decoder) action(a *projections.Action) {
 	a.Do = events.Do(d.text())
 	a.CallSid, a.RecordingSid, a.Asked = d.text(), d.text(), d.text()
-	a.Actor = events.Actor{Sid: d.text(), Name: d.text()}
+	a.Actor = events.Actor{Sid: d.text(), Name: d.text(), Rule: d.text()}
 	a.At, a.Intent = d.instant(), d.flag()
 	if d.flag() {
 		a.Outcome = &projections.Outcome{
-			Result: events.Result(d.text()), Status: int(d.number()), Code: int(d.number()), At: d.instant(),
+			Result: events.Result(d.text()), Status: int(d.number()), Code: int(d.number()), At: d.instant(), Why: d.text(),
 		}
 	}
 }
