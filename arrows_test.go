@@ -26,8 +26,9 @@ var floors = [][]string{
 	{"gavel/rules/condition"},
 	{"gavel/rules/schema"},
 	{"gavel/rules"},
+	{"gavel/internal/rulebook", "gavel/internal/brakes", "gavel/examples/rules"},
 	{"gavel/handlers/"},
-	{"gavel/cmd/", "gavel/bench", "gavel/failover"},
+	{"gavel/cmd/", "gavel/bench", "gavel/failover", "gavel/crash"},
 }
 
 // guarded are modules that only one package may import.

@@ -19,6 +19,7 @@ var stories = []story{
 	nobodyAnswers,
 	warmTransfer,
 	dropsAndReturns,
+	leftAlone,
 }
 
 var (
@@ -151,6 +152,18 @@ func dropsAndReturns(s *scene) {
 	customer.Calls(s.room)
 	s.pause(2, 6)
 	agent.HangsUp()
+}
+
+// leftAlone: the agent goes after the talk and the customer, who has fallen
+// asleep or has other things to do, stays on the line until somebody ends it.
+func leftAlone(s *scene) {
+	customer := s.Customer(s.customer()).Calls(s.room)
+	s.pause(1, 2)
+	agent := s.agent().Answers(s.room)
+	s.pause(2, 5)
+	agent.HangsUp()
+	s.pause(45, 75)
+	customer.HangsUp()
 }
 
 // scene is one story of the call floor, in one room.
