@@ -1,7 +1,9 @@
 package twiliofake
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
 	"sync/atomic"
 	"time"
 )
@@ -54,8 +56,7 @@ func (t *Twilio) play(c *conference, p *participant, url, method string) {
 }
 
 // fetch asks for what is to be played, signed as every request of Twilio's. The
-// parameters besides AccountSid are not confirmed; the answer is not listened
-// to.
+// parameters besides AccountSid are not confirmed.
 func (t *Twilio) fetch(c *conference, p *participant, url, method string) {
 	asked := params{"AccountSid": t.accountSid, "ConferenceSid": c.sid}
 	if p != nil {
@@ -69,7 +70,26 @@ func (t *Twilio) fetch(c *conference, p *participant, url, method string) {
 		token:         t.token(),
 		accepted:      new(atomic.Bool),
 		params:        asked,
+		answered:      func(twiml []byte) { t.hear(url, twiml) },
 	})
+}
+
+// hear notes whether there was anything to be heard.
+func (t *Twilio) hear(url string, twiml []byte) {
+	if !bytes.Contains(twiml, []byte("<Say")) && !bytes.Contains(twiml, []byte("<Play")) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.heard[url]++
+}
+
+// Heard returns how often each AnnounceUrl was answered with anything to be
+// heard.
+func (t *Twilio) Heard() map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.heard)
 }
 
 // fetchedAnnouncement stands for a request that tells nothing.

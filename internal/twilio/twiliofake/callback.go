@@ -106,7 +106,8 @@ type callback struct {
 	token         string // I-Twilio-Idempotency-Token, the same on every attempt
 	at            time.Time
 	params        params
-	accepted      *atomic.Bool // shared by everything that is sent of it
+	accepted      *atomic.Bool      // shared by everything that is sent of it
+	answered      func(body []byte) // hears a good answer; nil where nobody listens
 }
 
 // tell puts an event of the conference into the outbox, if somebody asked for

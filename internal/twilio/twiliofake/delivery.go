@@ -209,7 +209,7 @@ func (s *sender) attempt(ctx context.Context, cb callback, o overrides) (failure
 	if err != nil {
 		return "url"
 	}
-	failure = s.exchange(request, o)
+	failure = s.exchange(request, o, cb.answered)
 	if user := cb.user(); failure == "401" && user != nil {
 		// Credentials in the URL are sent only when asked for (Twilio, "Webhooks
 		// security").
@@ -219,7 +219,7 @@ func (s *sender) attempt(ctx context.Context, cb callback, o overrides) (failure
 		}
 		password, _ := user.Password()
 		again.SetBasicAuth(user.Username(), password)
-		return s.exchange(again, o)
+		return s.exchange(again, o, cb.answered)
 	}
 	return failure
 }
@@ -233,16 +233,22 @@ func (cb callback) user() *url.Userinfo {
 	return target.User
 }
 
-// exchange sends a request and names what failed.
-func (s *sender) exchange(request *http.Request, o overrides) (failure string) {
+// exchange sends a request, hands the body of a good answer on where somebody
+// listens to it, and names what failed.
+func (s *sender) exchange(request *http.Request, o overrides, answered func(body []byte)) (failure string) {
 	response, err := s.transport(o).RoundTrip(request)
 	if err != nil {
 		return failureOf(err)
 	}
 	defer response.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
-	if response.StatusCode >= http.StatusMultipleChoices {
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	switch {
+	case err != nil:
+		return failureOf(err)
+	case response.StatusCode >= http.StatusMultipleChoices:
 		return strconv.Itoa(response.StatusCode)
+	case answered != nil:
+		answered(body)
 	}
 	return ""
 }

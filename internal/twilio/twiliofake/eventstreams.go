@@ -109,7 +109,7 @@ func (e *eventStreams) attempt(ctx context.Context, b *batch) (failure string) {
 	if err != nil {
 		return "url"
 	}
-	return e.sender.exchange(request, o)
+	return e.sender.exchange(request, o, nil)
 }
 
 // request is signed over its URL alone, which carries the body's hash (Twilio,

@@ -64,6 +64,10 @@ func (r *receiver) RoundTrip(request *http.Request) (*http.Response, error) {
 	if r.counted == r.enough {
 		r.closing()
 	}
+	if strings.HasSuffix(request.URL.Path, "/announcements/all") {
+		twiml := "<Response><Say>We close in five minutes.</Say></Response>"
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(twiml)), Request: request}, nil
+	}
 	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: request}, nil
 }
 

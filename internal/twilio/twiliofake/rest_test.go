@@ -441,6 +441,9 @@ func TestAnnouncementsAreFetchedWhereThatIsAskedFor(t *testing.T) {
 	x.asks("POST", "Conferences/"+sid+".json", "AnnounceUrl", hooks+"announcements/all")
 	x.asks("POST", "Conferences/"+sid+"/Participants/agent%20kate.json", "AnnounceUrl", hooks+"announcements/kate", "AnnounceMethod", "GET")
 	x.settles(10 * time.Second)
+	if diff := cmp.Diff(map[string]int{hooks + "announcements/all": 1}, x.Heard()); diff != "" {
+		t.Errorf("heard (-want +got):\n%s", diff)
+	}
 	x.receiver.mu.Lock()
 	defer x.receiver.mu.Unlock()
 	fetched := map[string]received{}

@@ -88,7 +88,8 @@ type Twilio struct {
 	bySid  map[string]*conference // by ConferenceSid
 	kept   []*conference          // the same, oldest first
 	legs   map[string]*participant
-	outbox []callback // told while mu is held, sent when it is let go
+	heard  map[string]int // announcements, by URL
+	outbox []callback     // told while mu is held, sent when it is let go
 }
 
 // New makes a stand-in. Nothing happens before Run.
@@ -117,6 +118,7 @@ func New(c Config) *Twilio {
 		rooms:      map[string]*conference{},
 		bySid:      map[string]*conference{},
 		legs:       map[string]*participant{},
+		heard:      map[string]int{},
 	}
 	t.sender = newSender(c, t.agenda)
 	t.floor = newFloor(c, t)
