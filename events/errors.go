@@ -1,6 +1,10 @@
 package events
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // FormError says which parameter is out of form and how. Its text never holds
 // the value: values may be names and numbers of people.
@@ -13,8 +17,9 @@ type FormError struct {
 func (e *FormError) Error() string { return e.Field + ": " + e.Reason }
 
 // The classes that steer delivery, and nothing else does: an error wrapping
-// ErrMalformed can never succeed (terminate and dead-letter), any other error
-// may (deliver again later), nil is done.
+// ErrMalformed can never succeed (terminate and dead-letter), one wrapping
+// Later says when to try again, any other error may succeed (deliver again
+// later), nil is done.
 var (
 	// ErrMalformed marks what no repetition can mend.
 	ErrMalformed = errors.New("malformed")
@@ -26,3 +31,17 @@ var (
 
 // Is makes every FormError an ErrMalformed.
 func (e *FormError) Is(target error) bool { return target == ErrMalformed }
+
+// MaxLater is the longest that a Later puts a message off. What has to wait
+// for longer stays undelivered somewhere else: a message that is put off is
+// pending, and many of them would stop everybody's delivery.
+const MaxLater = 5 * time.Second
+
+// Later is the error of a handler that wants its message again after a while.
+type Later struct {
+	// After is at most MaxLater; more is cut.
+	After time.Duration
+}
+
+// Error says after what time.
+func (l Later) Error() string { return fmt.Sprintf("not before %v have passed", l.After) }

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,8 +25,7 @@ type Healed struct {
 	// CallSid is the leg's; empty for ConferenceEnd.
 	CallSid string
 	// Flags is how the leg stands after ParticipantJoin and ParticipantModify:
-	// those of "muted", "hold", "coaching", "end-on-exit" and "start-on-enter"
-	// that are set, with & between them.
+	// those of legFlags that are set, in that order, with & between them.
 	Flags string
 	// Behind is the greatest SequenceNumber that the record had seen, or
 	// NoSequence.
@@ -41,6 +41,9 @@ const (
 	healedBehind = "Behind"
 	healedAt     = "AskedAt"
 )
+
+// legFlags are the flags of a leg (Twilio, REST API: Participant resource).
+var legFlags = []string{"muted", "hold", "coaching", "end-on-exit", "start-on-enter"}
 
 // maxFlags bounds the flags of a leg, in bytes: all five have 47.
 const maxFlags = 64
@@ -63,7 +66,7 @@ func (e *Event) Healed() (Healed, error) {
 	r := ownReader{params: e.Params}
 	h := Healed{
 		ID: r.id(), Key: r.key(), Fact: Kind(r.params.Get(healedFact)), CallSid: r.sidIfAny(pCallSid),
-		Flags: r.fixed(healedFlags, maxFlags), Behind: NoSequence, At: r.moment(healedAt),
+		Flags: r.flags(), Behind: NoSequence, At: r.moment(healedAt),
 	}
 	if v, there := r.params.Lookup(healedBehind); there {
 		n, ok := parseNumber(v)
@@ -74,6 +77,9 @@ func (e *Event) Healed() (Healed, error) {
 	}
 	switch h.Fact {
 	case ConferenceEnd:
+		if h.CallSid != "" {
+			r.fail(parameters[pCallSid].name, "is of no meaning here")
+		}
 	case ParticipantJoin, ParticipantLeave, ParticipantModify:
 		if h.CallSid == "" {
 			r.fail(parameters[pCallSid].name, "is missing")
@@ -82,6 +88,49 @@ func (e *Event) Healed() (Healed, error) {
 		r.fail(healedFact, "is nothing that can be healed")
 	}
 	return h, r.err
+}
+
+// flags reads how a leg stands, which may be nothing at all.
+func (r *ownReader) flags() string {
+	v := r.text(healedFlags, maxFlags)
+	if v == "" {
+		return ""
+	}
+	known := legFlags
+	for word := range strings.SplitSeq(v, "&") {
+		at := slices.Index(known, word)
+		if at < 0 {
+			r.fail(healedFlags, "are no flags of a leg in their order")
+			return ""
+		}
+		known = known[at+1:]
+	}
+	return v
+}
+
+// Words says the fact in a sentence without its full stop: "Twilio says that it
+// has ended".
+func (h Healed) Words() string {
+	switch h.Fact {
+	case ConferenceEnd:
+		return "Twilio says that it has ended"
+	case ParticipantLeave:
+		return "Twilio says that it has left"
+	case ParticipantJoin:
+		return "Twilio says that it is there" + h.standing()
+	}
+	return "Twilio says that it stands otherwise" + h.standing()
+}
+
+// standing is ": muted, hold".
+func (h Healed) standing() string {
+	switch {
+	case h.Flags != "":
+		return ": " + strings.ReplaceAll(h.Flags, "&", ", ")
+	case h.Fact == ParticipantModify:
+		return ": no flag is set"
+	}
+	return ""
 }
 
 // readHealed fills the event from a healed fact.

@@ -24,6 +24,15 @@ const (
 	Reread Kind = "gavel-reread"
 )
 
+// OfRules reports whether k is one of these.
+func (k Kind) OfRules() bool {
+	switch k {
+	case Wake, RulesLoaded, RuleMatch, Exempted, Reread:
+		return true
+	}
+	return false
+}
+
 // Parameters of these entries.
 const (
 	ruleVersion = "Version"

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// asking is what each action asks of Twilio, behind "asked Twilio to".
+// asking is what each action asks for, behind "asked Twilio to" or, where a rule
+// only tells others, "asked to".
 var asking = map[Do]string{
 	DoEnd:               "end it",
 	DoAnnounce:          "play an announcement",
@@ -14,11 +15,17 @@ var asking = map[Do]string{
 	DoKick:              "remove a participant",
 	DoUpdateRecording:   "change a recording",
 	DoDeleteRecording:   "delete a recording",
+	DoPublish:           "publish a message",
+	DoWebhook:           "call a webhook",
 }
 
-// String names the actor to people: "kate (SK0123...)", or the SID alone.
+// String names the actor to people: "rule end-orphaned", "kate (SK0123...)", or
+// the SID alone.
 func (a Actor) String() string {
-	if a.Name == "" {
+	switch {
+	case a.Rule != "":
+		return "rule " + a.Rule
+	case a.Name == "":
 		return a.Sid
 	}
 	return a.Name + " (" + a.Sid + ")"
@@ -27,7 +34,11 @@ func (a Actor) String() string {
 // Words says the action in a sentence without its full stop: "kate (SK...)
 // asked Twilio to end it".
 func (a Action) Words() string {
-	text := a.Actor.String() + " asked Twilio to " + asking[a.Do]
+	whom := "Twilio "
+	if a.Do == DoPublish || a.Do == DoWebhook {
+		whom = ""
+	}
+	text := a.Actor.String() + " asked " + whom + "to " + asking[a.Do]
 	params, err := ParseForm(a.Asked, MaxParams)
 	if err != nil || len(params) == 0 || a.Do == DoEnd {
 		return text
@@ -47,6 +58,12 @@ func (o Outcome) Words() string {
 		answer += fmt.Sprintf("/%d", o.Code)
 	}
 	switch {
+	case results[o.Result] != "":
+		return results[o.Result] + o.why()
+	case o.Result == Done && o.Why == "already":
+		return "it was so already"
+	case o.Result == Done && o.Status == 0 && o.Why == "":
+		return "it was done"
 	case o.Result == Done:
 		return "Twilio did so"
 	case o.Result == Failed && o.Status == 0:

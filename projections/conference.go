@@ -44,18 +44,21 @@ func (i Instant) Time() time.Time {
 
 // Conference is what the events told so far say about one conference. It
 // holds no bookkeeping and nothing of our own clock but when somebody asked for
-// an action and Twilio answered, and is never changed in place once somebody else has it: Fold copies what it touches.
+// an action and Twilio answered, and when healed facts were learned. It is never
+// changed in place once somebody else has it: Fold copies what it touches.
 type Conference struct {
 	AccountSid    string `json:"account_sid"`
 	ConferenceSid string `json:"conference_sid"`
 	// FriendlyName is the room's name, told by every callback.
 	FriendlyName Told[string] `json:"friendly_name"`
 	// Created and Updated are the earliest and latest Timestamp of any event.
+	// Healed facts do not widen them: when Twilio was asked is on another clock,
+	// and says of no moment that something happened at it.
 	Created Instant `json:"created"`
 	Updated Instant `json:"updated"`
 	// Start is conference-start: mixing began. Nil until told.
 	Start *Moment `json:"start,omitempty"`
-	// End is conference-end. Nil until told.
+	// End is conference-end. Nil until told. The callback wins over a healed one.
 	End *Ending `json:"end,omitempty"`
 	// Seen are the sequence numbers folded; SpeechDropped those that the door
 	// left out on purpose.
@@ -77,27 +80,38 @@ type Conference struct {
 	Actions []*Action `json:"actions,omitempty"`
 }
 
+// What a healed fact tells (events.HealedFact) has no SequenceNumber. It stands
+// right behind the greatest that the record had seen: before whatever has a
+// greater number, and behind all up to it. Its time is when Twilio was asked, on
+// our clock: the thing itself happened before.
+
 // Told is a value with the SequenceNumber of the event that told it: of two,
 // the later told wins.
 type Told[T any] struct {
 	Seq   int64 `json:"seq"`
 	Value T     `json:"value"`
+	// Healed is when Twilio was asked, where no callback told it.
+	Healed Instant `json:"healed,omitempty"`
 }
 
 // Moment is when something happened, by Twilio's count and clock.
 type Moment struct {
 	Seq int64   `json:"seq"`
 	At  Instant `json:"at"`
+	// Healed: no callback told it, and At is when Twilio was asked.
+	Healed bool `json:"healed,omitempty"`
 }
 
 // Turn is a moment at which something went on or off.
 type Turn struct {
-	Seq int64   `json:"seq"`
-	At  Instant `json:"at"`
-	On  bool    `json:"on,omitempty"`
+	Seq    int64   `json:"seq"`
+	At     Instant `json:"at"`
+	On     bool    `json:"on,omitempty"`
+	Healed bool    `json:"healed,omitempty"` // as in Moment
 }
 
-// Ending is how a conference ended, as conference-end told.
+// Ending is how a conference ended, as conference-end told. Where that never
+// came it may be healed, and has nothing but its Moment.
 type Ending struct {
 	Moment
 	// Reason is ReasonConferenceEnded, one of Twilio's five values, or
@@ -113,8 +127,8 @@ type Ending struct {
 // Participant is one leg, for as long as the conference is remembered.
 type Participant struct {
 	CallSid string  `json:"call_sid"`
-	Created Instant `json:"created"` // earliest Timestamp that names it
-	Updated Instant `json:"updated"` // latest Timestamp that names it
+	Created Instant `json:"created"` // earliest Timestamp that names it; 0 where only healed facts do
+	Updated Instant `json:"updated"` // latest Timestamp that names it, likewise
 
 	// Flags are the flags of the latest event that carried them.
 	Flags Told[Flags] `json:"flags"`
@@ -130,7 +144,8 @@ type Participant struct {
 	// Last is the latest event that names the participant, On unless it was a
 	// leave: whether the leg is there now.
 	Last Turn `json:"last"`
-	// Left tells the latest leave.
+	// Left tells the latest leave that a callback told; a healed one is in
+	// Present alone (see Leaving).
 	Left *Leaving `json:"left,omitempty"`
 }
 

@@ -8,7 +8,10 @@
 // greatest SequenceNumber, the earliest or latest time, a set sorted by name,
 // or a set of moments sorted by SequenceNumber.
 //
-// Reading order: conference.go and action.go (the record), fold.go (how
-// it changes), status.go and why.go (what it says), resource.go (Twilio's JSON), store.go
-// (where it is kept).
+// What no callback told and Twilio's REST API says otherwise is folded too, as
+// healed facts: [Heal] says which, [Overlay] how the record stands with them.
+//
+// Reading order: conference.go and action.go (the record), fold.go and heal.go
+// (how it changes), status.go and why.go (what it says), resource.go (Twilio's
+// JSON), store.go (where it is kept).
 package projections

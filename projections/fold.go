@@ -52,6 +52,10 @@ func (d *draft) tell() (fresh bool, err error) {
 		return d.tellSpeechDropped()
 	case d.e.Kind == events.ActionIntent || d.e.Kind == events.ActionOutcome:
 		return d.tellAction()
+	case d.e.Kind == events.HealedFact:
+		return d.tellHealed()
+	case d.e.Kind.OfRules():
+		return false, nil
 	case d.e.Kind == events.ConferenceRecordEnd:
 		return d.tellRecordEnd()
 	case d.e.Kind.Recording() && d.e.SequenceNumber == events.NoSequence:
@@ -114,7 +118,7 @@ func (d *draft) tellName() {
 
 // tellStart keeps the earliest start.
 func (d *draft) tellStart() {
-	m := Moment{d.e.SequenceNumber, d.at}
+	m := d.moment()
 	if d.Start == nil || compareMoments(m, *d.Start) < 0 {
 		d.Start = &m
 	}
@@ -124,12 +128,16 @@ func (d *draft) tellStart() {
 func (d *draft) tellEnd() {
 	p := d.e.Params
 	end := Ending{
-		Moment:  Moment{d.e.SequenceNumber, d.at},
+		Moment:  d.moment(),
 		Reason:  cut(p.Get("ReasonConferenceEnded")),
 		Text:    cut(p.Get("Reason")),
 		CallSid: canonical("CA", p.Get("CallSidEndingConference")),
 		Label:   cut(p.Get("ParticipantLabelEndingConference")),
 	}
+	d.keepEnd(end)
+}
+
+func (d *draft) keepEnd(end Ending) {
 	if d.End == nil || compareEndings(end, *d.End) < 0 {
 		d.End = &end
 	}
@@ -142,18 +150,22 @@ func (d *draft) tellParticipant() {
 		return
 	}
 	p.Created, p.Updated = widen(p.Created, p.Updated, d.at)
-	here := d.e.Kind != events.ParticipantLeave
-	if turn := d.turn(here); compareTurns(turn, p.Last) > 0 || p.Last == (Turn{}) {
-		p.Last = turn
-	}
+	p.keepLast(d.turn(d.e.Kind != events.ParticipantLeave))
 	if label, ok := d.e.Params.Lookup("ParticipantLabel"); ok {
 		p.Label = laterText(p.Label, d.e.SequenceNumber, label)
 	}
 	flags, told := flagsOf(d.e)
 	if told {
-		p.Flags = later(p.Flags, Told[Flags]{d.e.SequenceNumber, flags}, compareFlags)
+		p.Flags = later(p.Flags, Told[Flags]{Seq: d.e.SequenceNumber, Value: flags}, compareFlags)
 	}
 	d.tellTurns(p, flags)
+}
+
+// keepLast keeps the latest sign of the leg.
+func (p *Participant) keepLast(turn Turn) {
+	if CompareTurns(turn, p.Last) > 0 || p.Last == (Turn{}) {
+		p.Last = turn
+	}
 }
 
 // tellTurns folds the moments that last: presence, hold and mute. A leg can
@@ -181,7 +193,7 @@ func (d *draft) tellTurns(p *Participant, flags Flags) {
 // tellLeave keeps the latest leave.
 func (d *draft) tellLeave(p *Participant) {
 	left := Leaving{
-		Moment:     Moment{d.e.SequenceNumber, d.at},
+		Moment:     d.moment(),
 		Reason:     cut(d.e.Params.Get("ReasonParticipantLeft")),
 		CallStatus: cut(d.e.Params.Get("ParticipantCallStatus")),
 	}
@@ -190,8 +202,11 @@ func (d *draft) tellLeave(p *Participant) {
 	}
 }
 
-// turn is now, by Twilio's count and clock.
-func (d *draft) turn(on bool) Turn { return Turn{d.e.SequenceNumber, d.at, on} }
+// moment is now, by Twilio's count and clock.
+func (d *draft) moment() Moment { return Moment{Seq: d.e.SequenceNumber, At: d.at} }
+
+// turn is now as well.
+func (d *draft) turn(on bool) Turn { return Turn{Seq: d.e.SequenceNumber, At: d.at, On: on} }
 
 // participant returns the leg to be written, a copy of the one before or a new
 // one, already in the draft's own list; nil when the record is full.
@@ -317,11 +332,12 @@ func (d *draft) tellSpeechDropped() (fresh bool, err error) {
 	return true, nil
 }
 
-// later returns the value with the greater SequenceNumber; of two told by the
-// same number the greater value, so that order never decides. The zero Told
+// later returns the value with the greater SequenceNumber; behind the same
+// number a healed one, the later learned of two; else the greater value, so that
+// order never decides. The zero Told
 // loses against every other, for zero is the least in each of these orders.
 func later[T any](a, b Told[T], compare func(T, T) int) Told[T] {
-	if c := cmp.Or(cmp.Compare(a.Seq, b.Seq), compare(a.Value, b.Value)); c >= 0 {
+	if c := cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Healed, b.Healed), compare(a.Value, b.Value)); c >= 0 {
 		return a
 	}
 	return b
@@ -331,14 +347,14 @@ func later[T any](a, b Told[T], compare func(T, T) int) Told[T] {
 // is there already.
 func laterText(t Told[string], seq int64, text string) Told[string] {
 	if text == t.Value {
-		return Told[string]{max(t.Seq, seq), t.Value}
+		return Told[string]{Seq: max(t.Seq, seq), Value: t.Value}
 	}
-	return later(t, Told[string]{seq, cut(text)}, strings.Compare)
+	return later(t, Told[string]{Seq: seq, Value: cut(text)}, strings.Compare)
 }
 
 // withTurn returns the turns with t among them, sorted, the newest MaxTurns.
 func withTurn(turns []Turn, t Turn) []Turn {
-	i, known := slices.BinarySearchFunc(turns, t, compareTurns)
+	i, known := slices.BinarySearchFunc(turns, t, CompareTurns)
 	if known {
 		return turns
 	}

@@ -41,7 +41,7 @@ func TestFoldForgetsOrderAndDoubles(t *testing.T) {
 }
 
 // Fold tells a double from a fact: every id is fresh once, however often and
-// wherever it comes.
+// wherever it comes. Only what was healed may be no news any more.
 func TestEveryFactIsFreshOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -59,6 +59,9 @@ func TestEveryFactIsFreshOnce(t *testing.T) {
 			c = after
 		}
 		for _, e := range told {
+			if e.Kind == events.HealedFact && fresh[e.ID] == 0 {
+				continue // callbacks told more than it by then
+			}
 			if fresh[e.ID] != 1 {
 				t.Fatalf("%s %d was fresh %d times", e.Kind, e.SequenceNumber, fresh[e.ID])
 			}
@@ -147,7 +150,7 @@ func wildConference(t *rapid.T) []events.Event {
 // identity is what the ground floor makes ids of.
 func identity(e *events.Event) string {
 	switch {
-	case e.Kind == events.ActionIntent, e.Kind == events.ActionOutcome:
+	case e.Kind == events.ActionIntent, e.Kind == events.ActionOutcome, e.Kind == events.HealedFact:
 		return e.ID
 	case e.Kind == events.ConferenceRecordEnd:
 		return e.Params.Get("RecordingUrl")
@@ -169,6 +172,8 @@ func wildEvent(r *rand.Rand, seq int64) events.Event {
 	switch r.IntN(12) {
 	case 2:
 		return wildAction(r)
+	case 3:
+		return wildHealed(r, seq)
 	case 0:
 		return wildRecording(r, e)
 	case 1:
@@ -212,6 +217,24 @@ func wildAction(r *rand.Rand) events.Event {
 	}
 	entry.ReceivedAt = time.Unix(1_800_000_000, int64(r.IntN(1e9)))
 	e, err := events.Parse(entry)
+	if err != nil {
+		panic(err)
+	}
+	return e
+}
+
+// wildHealed is what Twilio says of one of the legs, or that it has ended.
+func wildHealed(r *rand.Rand, seq int64) events.Event {
+	h := events.Healed{
+		ID: fmt.Sprintf("01J%023d", r.IntN(1e9)), Key: events.Key{AccountSid: account, ConferenceSid: conference},
+		Fact:   []events.Kind{events.ConferenceEnd, events.ParticipantJoin, events.ParticipantLeave, events.ParticipantModify}[r.IntN(4)],
+		Behind: max(events.NoSequence, seq-int64(r.IntN(4))), At: time.Unix(1_790_000_000+seq*3+int64(r.IntN(60)), 0),
+	}
+	if h.Fact != events.ConferenceEnd {
+		h.CallSid = call(r.IntN(5))
+		h.Flags = []string{"", "muted", "hold&end-on-exit", "muted&hold&coaching&end-on-exit&start-on-enter"}[r.IntN(4)]
+	}
+	e, err := events.Parse(events.NewHealed(h))
 	if err != nil {
 		panic(err)
 	}

@@ -14,15 +14,24 @@ import (
 // order in which events came, even where two of them share a number.
 
 func compareMoments(a, b Moment) int {
-	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.At, b.At))
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), compareBools(a.Healed, b.Healed), cmp.Compare(a.At, b.At))
 }
 
-func compareTurns(a, b Turn) int {
-	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.At, b.At), compareBools(a.On, b.On))
+// CompareTurns orders turns as they happened.
+func CompareTurns(a, b Turn) int {
+	return cmp.Or(
+		cmp.Compare(a.Seq, b.Seq),
+		compareBools(a.Healed, b.Healed),
+		cmp.Compare(a.At, b.At),
+		compareBools(a.On, b.On),
+	)
 }
 
+// compareEndings puts the one that counts first: of those that callbacks told
+// the earliest, then the healed ones.
 func compareEndings(a, b Ending) int {
 	return cmp.Or(
+		compareBools(a.Healed, b.Healed),
 		compareMoments(a.Moment, b.Moment),
 		strings.Compare(a.Reason, b.Reason),
 		strings.Compare(a.Text, b.Text),

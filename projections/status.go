@@ -1,6 +1,9 @@
 package projections
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // The three values of a Conference's status in Twilio's REST API.
 const (
@@ -39,7 +42,7 @@ func (c *Conference) mustHaveStarted() bool {
 			steps = append(steps, step{t, p.Flags.Value.StartConferenceOnEnter})
 		}
 	}
-	slices.SortFunc(steps, func(a, b step) int { return compareTurns(a.Turn, b.Turn) })
+	slices.SortFunc(steps, func(a, b step) int { return CompareTurns(a.Turn, b.Turn) })
 	var present, starters int
 	for _, s := range steps {
 		by := 1
@@ -90,7 +93,7 @@ func (c *Conference) Participant(callSid string) *Participant {
 func (p *Participant) presence() []Turn {
 	var out []Turn
 	if len(p.Present) > 0 && !p.Present[0].On {
-		out = append(out, Turn{Seq: -1, At: p.Created, On: true})
+		out = append(out, Turn{Seq: -1, At: p.FirstSign(), On: true})
 	}
 	for _, t := range p.Present {
 		if len(out) > 0 && out[len(out)-1].On == t.On {
@@ -99,9 +102,42 @@ func (p *Participant) presence() []Turn {
 		out = append(out, t)
 	}
 	if len(out) == 0 && p.Last.On {
-		out = append(out, Turn{Seq: p.Last.Seq, At: p.Created, On: true})
+		out = append(out, Turn{Seq: p.Last.Seq, At: p.FirstSign(), On: true})
 	}
 	return out
+}
+
+// FirstSign is the earliest that is known of the leg: on Twilio's clock, or on
+// ours where no callback ever named it.
+func (p *Participant) FirstSign() Instant {
+	switch {
+	case p.Created != 0:
+		return p.Created
+	case len(p.Present) > 0:
+		return p.Present[0].At
+	}
+	return p.Last.At
+}
+
+// updated is the latest, likewise.
+func (p *Participant) updated() Instant { return cmp.Or(p.Updated, p.Last.At) }
+
+// Leaving tells the latest leave: what a callback told of it, or, where that
+// never came, when Twilio did not list the leg any more. A leg that came back
+// keeps it; nil is none.
+func (p *Participant) Leaving() *Leaving {
+	var healed *Leaving
+	for _, t := range slices.Backward(p.Present) {
+		switch {
+		case !t.On && !t.Healed:
+			return p.Left
+		case !t.On:
+			healed = &Leaving{Moment: Moment{Seq: t.Seq, At: t.At, Healed: true}}
+		case healed != nil:
+			return healed
+		}
+	}
+	return cmp.Or(healed, p.Left)
 }
 
 // Interval is a stretch of time on Twilio's clock. Until is zero while it
@@ -162,7 +198,7 @@ func withLeaves(turns, present []Turn) []Turn {
 			out = append(out, t)
 		}
 	}
-	slices.SortFunc(out, compareTurns)
+	slices.SortFunc(out, CompareTurns)
 	return out
 }
 

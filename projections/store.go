@@ -26,7 +26,9 @@ var (
 
 // Book is the bookkeeping beside a record, outside its compared part.
 type Book struct {
-	// Version counts the facts folded into the record.
+	// Version is what a write compares. Every fact folded into the record
+	// raises it, and so does every write that changes only what stands beside
+	// the record.
 	Version uint64 `json:"v"`
 	// Applied is the last journal position worked into the record.
 	Applied events.Position `json:"a"`
@@ -37,6 +39,9 @@ type Book struct {
 	// position that first folded each: a group worked again at that position
 	// tells them again, any other position is a double.
 	Doubtful []Fact `json:"d,omitempty"`
+	// Due is when the earliest deadline of the rule state falls due, in Unix
+	// milliseconds on our own clock; 0 is none. [Writer.Due] finds it.
+	Due int64 `json:"due,omitempty"`
 }
 
 // Fact is one event id and the position that first folded it.
@@ -52,6 +57,14 @@ type Fact struct {
 type Stored struct {
 	Conference *Conference
 	Book       Book
+	// Rules is the rule state, bytes that only rules read; nil is none.
+	Rules []byte
+}
+
+// Due is a conference and when it is to be judged again, on our own clock.
+type Due struct {
+	Key events.Key
+	At  time.Time // whole milliseconds
 }
 
 // Write is one compare-and-set.
@@ -59,13 +72,19 @@ type Write struct {
 	// Before is what Load or the last Save gave (nil when there was no
 	// record). The store writes only participants and recordings whose
 	// pointers differ between Before and After, and updates only the indexes
-	// whose values differ.
+	// whose values differ. Before and After are the same where only the rule
+	// state or the bookkeeping changed; After is never nil.
 	Before *Conference
 	After  *Conference
 	// Expect is the version that must be stored now; 0 means no record.
 	Expect uint64
 	// Book replaces the bookkeeping; Book.Version is the new version.
 	Book Book
+	// DueBefore is the Due of the bookkeeping that Book replaces.
+	DueBefore int64
+	// Rules replaces the rule state, in the same compare-and-set. Nil keeps
+	// what is there; empty, but not nil, takes it away.
+	Rules []byte
 }
 
 // Writer is what one projector needs to keep the picture of its lanes. A lane
@@ -85,8 +104,17 @@ type Writer interface {
 	// written; writing it again is harmless.
 	Save(ctx context.Context, lane int, writes []Write) error
 	// NoteApplied notes that everything up to applied was worked. It comes
-	// after Save and before the news, and repeating it is harmless.
-	NoteApplied(ctx context.Context, lane int, applied events.Position) error
+	// after Save and before the news, and repeating it is harmless. state is the
+	// lane's own state as of then, bytes that only rules read, written together
+	// with the position; nil keeps what is there. Neither goes back: where a
+	// later position is noted already, both stay.
+	NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte) error
+	// LaneState returns the state that was noted last, nil for none: the lane's
+	// as of the position noted.
+	LaneState(ctx context.Context, lane int) ([]byte, error)
+	// Due returns the lane's conferences whose Book.Due is at or before until,
+	// earliest first, at most that many.
+	Due(ctx context.Context, lane int, until time.Time, most int) ([]Due, error)
 	// Build begins a new key space for the lane, unseen by readers until its
 	// Commit.
 	Build(ctx context.Context, lane int) (Build, error)
@@ -99,9 +127,10 @@ type Writer interface {
 type Build interface {
 	// Put writes records without comparing, each once.
 	Put(ctx context.Context, records []Stored) error
-	// Commit makes the build the lane's picture, worked up to applied; readers
-	// and the next Save use it from then on. The old one is removed.
-	Commit(ctx context.Context, applied events.Position) error
+	// Commit makes the build the lane's picture, worked up to applied, with the
+	// lane's own state as of then (nil is none); readers and the next Save use
+	// it from then on. The old one is removed.
+	Commit(ctx context.Context, applied events.Position, state []byte) error
 	// Abandon removes what was built.
 	Abandon(ctx context.Context) error
 }
@@ -118,6 +147,9 @@ type Reader interface {
 	Conferences(ctx context.Context, account string, q Query) (Page, error)
 	// Accounts returns the accounts that have conferences, sorted.
 	Accounts(ctx context.Context) ([]string, error)
+	// Armed returns an account's conferences that have a Due, earliest first,
+	// at most that many; an empty account is any.
+	Armed(ctx context.Context, account string, most int) ([]Due, error)
 }
 
 // Query selects conferences. Zero fields do not filter.

@@ -95,10 +95,13 @@ func recording(n int) string { return fmt.Sprintf("RE%032x", n) }
 
 // parseLine reads "3 09:00:12 participant-hold CA1 Hold=true label=agent".
 // Flags not named are false; a recording's line has "-" for its number, an
-// action's "kate" or who else asked for it.
+// action's "kate" or who else asked for it, a healed fact's "healed".
 func parseLine(t *testing.T, line string) events.Event {
 	t.Helper()
 	words := strings.Fields(line)
+	if words[0] == "healed" {
+		return parseHealed(t, words)
+	}
 	if _, err := strconv.Atoi(words[0]); err != nil && words[0] != "-" {
 		return parseAction(t, words)
 	}
@@ -140,6 +143,9 @@ func parseAction(t *testing.T, words []string) events.Event {
 		AccountSid: account, ConferenceSid: conference, Do: events.Do(words[2]),
 		Actor: events.Actor{Sid: "SK" + account[2:], Name: words[0]}, At: parseClock(t, words[1]),
 	}
+	if rule, ok := strings.CutPrefix(words[0], "rule:"); ok {
+		a.Actor = events.Actor{Rule: rule}
+	}
 	a.ID = ulid.MustNew(ulid.Timestamp(a.At), strings.NewReader(words[0]+"0123456789")).String()
 	var answer []string
 	for i, word := range words[3:] {
@@ -157,6 +163,25 @@ func parseAction(t *testing.T, words []string) events.Event {
 		entry = events.NewOutcome(a, o)
 	}
 	e, err := events.Parse(entry)
+	if err != nil {
+		t.Fatalf("%v: %v", words, err)
+	}
+	return e
+}
+
+// parseHealed reads "healed 09:00:50 behind 7 participant-join CA1 muted&hold".
+func parseHealed(t *testing.T, words []string) events.Event {
+	t.Helper()
+	h := events.Healed{
+		Key: events.Key{AccountSid: account, ConferenceSid: conference},
+		At:  parseClock(t, words[1]), Behind: int64(number(t, words[3])), Fact: events.Kind(words[4]),
+	}
+	h.ID = ulid.MustNew(ulid.Timestamp(h.At), strings.NewReader(strings.Join(words, "")+"0123456789")).String()
+	if len(words) > 5 {
+		h.CallSid = call(number(t, words[5][2:]))
+	}
+	h.Flags = strings.Join(words[min(6, len(words)):], "")
+	e, err := events.Parse(events.NewHealed(h))
 	if err != nil {
 		t.Fatalf("%v: %v", words, err)
 	}
@@ -228,8 +253,11 @@ func retell(t *testing.T, told []events.Event) string {
 			fmt.Fprintf(&b, " %s-%s", clock(i.From), clock(i.Until))
 		}
 		fmt.Fprintf(&b, ", held %ds, muted %ds", c.HeldSeconds(p, end), c.MutedSeconds(p, end))
-		if p.Left != nil {
-			fmt.Fprintf(&b, ", left: %s", p.Left.Reason)
+		if left := p.Leaving(); left != nil {
+			fmt.Fprintf(&b, ", left: %s", left.Reason)
+			if left.Healed {
+				fmt.Fprintf(&b, "by %s", clock(left.At))
+			}
 		}
 		b.WriteByte('\n')
 	}

@@ -26,6 +26,9 @@ func Why(c *Conference) string {
 		return whyOpen(c)
 	}
 	after, leg := lasted(c), endingLeg(c)
+	if c.End.Healed {
+		return "Ended" + c.byOurs() + "; Gavel missed the callback and learned it from Twilio."
+	}
 	switch c.End.Reason {
 	case EndedViaAPI:
 		return "Ended" + after + " via the API" + c.byWhom() + "."
@@ -56,8 +59,9 @@ func whyOpen(c *Conference) string {
 }
 
 // EndedBy names who ended the conference: whoever asked Gavel to, where that is
-// how it ended, else the label of the leg, its CallSid where it has none, or
-// "an API call". Empty while it goes on.
+// how it ended, else the label of the leg, its CallSid where it has none, "an
+// API call", or "nobody knows whom" where the callback was missed. Empty while it
+// goes on.
 func EndedBy(c *Conference) string {
 	if c.End == nil {
 		return ""
@@ -69,6 +73,8 @@ func EndedBy(c *Conference) string {
 		return "probably " + by.name()
 	case c.End.Reason == EndedViaAPI:
 		return "an API call"
+	case c.End.Healed:
+		return "nobody knows whom"
 	}
 	return endingLeg(c)
 }
@@ -138,9 +144,13 @@ func (c *Conference) cause() (found cause) {
 }
 
 // canHaveEnded reports whether the action is what Twilio gives as the reason,
-// asked for at that time, and was not refused.
+// asked for at that time, and was not refused. Of an end that was missed neither
+// is known, but that it came before Twilio was asked.
 func (c *Conference) canHaveEnded(a *Action) bool {
 	refused := a.Outcome != nil && a.Outcome.Result != events.Done && a.Outcome.Result != events.Unknown
+	if c.End.Healed {
+		return !refused && a.Do == events.DoEnd && a.At <= c.End.At
+	}
 	if refused || c.End.At < a.At-clockDifference || c.End.At > a.At+effectWithin {
 		return false
 	}
@@ -166,13 +176,19 @@ func (c *Conference) cameBack(a *Action) bool {
 // byWhom is " by kate (SK...)", ", probably by kate (SK...)", or that it was none
 // of ours, where the record knows them all.
 func (c *Conference) byWhom() string {
+	if ours := c.byOurs(); ours != "" || len(c.Actions) >= MaxActions {
+		return ours
+	}
+	return ", not through Gavel"
+}
+
+// byOurs is byWhom, or empty where it was none of ours.
+func (c *Conference) byOurs() string {
 	switch by := c.cause(); {
 	case by.sure:
 		return " by " + by.action.Actor.String()
 	case by.action != nil:
 		return ", probably by " + by.action.Actor.String()
-	case len(c.Actions) < MaxActions:
-		return ", not through Gavel"
 	}
 	return ""
 }

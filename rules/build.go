@@ -56,6 +56,7 @@ func buildRule(d *schema.Document, n *schema.Node, file string) *Rule {
 	}}
 	b.steps()
 	b.on()
+	b.rule.parts = partsOf(b.rule)
 	b.times()
 	b.limits()
 	b.count()
@@ -79,7 +80,7 @@ func (b *builder) on() {
 	r := b.rule
 	switch written := b.node.Key("on"); {
 	case written != nil:
-		r.On = condition.Kinds{}
+		r.On, r.written = condition.Kinds{}, true
 		for _, n := range written.Items() {
 			r.On[events.Kind(n.Text())] = struct{}{}
 		}
@@ -106,6 +107,21 @@ func derived(r *Rule) condition.Kinds {
 		return condition.Known
 	}
 	return kinds
+}
+
+// partsOf are the parts of a record that the rule's condition reads, and those
+// that say whether there is a subject, and anything to do at Twilio.
+func partsOf(r *Rule) condition.Parts {
+	parts := condition.Life
+	if r.Each == EachParticipant {
+		parts |= condition.Presence
+	}
+	for _, c := range []*condition.Condition{r.When, r.Unless} {
+		if c != nil {
+			parts |= c.Parts()
+		}
+	}
+	return parts
 }
 
 // times reads again and attempts, and says what cannot wait.

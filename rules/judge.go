@@ -55,7 +55,7 @@ type Outcome struct {
 
 // Judgement is what one input led to.
 type Judgement struct {
-	State *State
+	State *State // nil where nothing is left to remember
 	// Decisions are in the order in which they were taken.
 	Decisions []Decision
 	// Wake is when to be woken, if the alarm has to be set anew, else zero.
@@ -91,7 +91,11 @@ func Judge(set *Set, state *State, before *projections.Conference, in Input, aft
 	c.lapseUntil(now, before)
 	c.state.Now = now
 	c.hear(in, before, after)
-	return Judgement{c.state, c.decisions, c.alarm(in.wakes()), c.faults}
+	wake := c.alarm(in.wakes())
+	if c.state.empty() {
+		c.state = nil
+	}
+	return Judgement{c.state, c.decisions, wake, c.faults}
 }
 
 // court is one sitting: the state being changed, and what came of it.
@@ -209,6 +213,7 @@ func stale(e *events.Event) bool {
 // hearFact looks at every rule that the event may concern: those it may begin,
 // and those that run.
 func (c *court) hearFact(e *events.Event) {
+	changed := condition.Changed(c.vars.Before, c.vars.Conference)
 	for _, r := range c.set.Rules {
 		if !c.applies(r) {
 			continue
@@ -216,11 +221,23 @@ func (c *court) hearFact(e *events.Event) {
 		concerns := r.On.Has(e.Kind)
 		switch {
 		case !r.PerEvent():
-			c.lookAtEach(r, concerns)
+			if changed&c.decides(r) != 0 || c.cause.late || r.written && concerns {
+				c.lookAtEach(r, concerns)
+			}
 		case concerns:
 			c.lookAtEvent(r)
 		}
 	}
+}
+
+// decides returns the parts of the record that decide whether a rule looks at a
+// subject and whether its condition holds. An event that changed none of them
+// can begin and end nothing, unless it is late, or the file says that it begins.
+func (c *court) decides(r *Rule) condition.Parts {
+	if len(c.set.Exempt.Names)+len(c.set.Exempt.Labels) > 0 {
+		return r.parts | condition.Name | condition.Labels | condition.Presence
+	}
+	return r.parts
 }
 
 // exempt keeps rules off the conference, or lets them in again.

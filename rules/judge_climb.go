@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"gavel/events"
@@ -239,7 +240,7 @@ func texts(all map[string]*condition.Expression, v condition.Vars) (map[string]s
 		if err != nil {
 			return nil, fmt.Errorf("evaluate %s: %w", name, err)
 		}
-		out[name] = text
+		out[name] = strings.Clone(text) // it may be a part of the entry, which is large
 	}
 	return out, nil
 }

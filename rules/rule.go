@@ -75,6 +75,10 @@ type Rule struct {
 	// written, or else all that can change what When and Unless read. A
 	// deadline may begin one too, whatever On says.
 	On condition.Kinds
+	// written: the file says On.
+	written bool
+	// parts are what of the record decides whether the rule's condition holds.
+	parts condition.Parts
 	// When is never nil. Unless is nil where the rule has none; where it
 	// holds, or cannot be evaluated, the subject is exempt.
 	When, Unless *condition.Condition

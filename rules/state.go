@@ -21,8 +21,9 @@ const (
 	MaxRest    = 1000
 )
 
-// State is what Judge remembers of one conference. The same journal gives the
-// same state, byte for byte in JSON. It is a value: Judge never changes one.
+// State is what Judge remembers of one conference, nil where that is nothing.
+// The same journal gives the same state, byte for byte in JSON. It is a value:
+// Judge never changes one.
 type State struct {
 	// Now is the conference's own time: the greatest ReceivedAt so far.
 	Now time.Time `json:"now,omitzero"`
@@ -145,7 +146,16 @@ func (s *State) next() (first Deadline, armed bool) {
 	return first, armed
 }
 
+// Next returns the moment of the earliest deadline, zero where none is armed.
+func (s *State) Next() time.Time {
+	d, _ := s.next()
+	return d.Due
+}
+
 func (s *State) eachDeadline(visit func(Deadline)) {
+	if s == nil {
+		return
+	}
 	for i := range s.Stretches {
 		if x := &s.Stretches[i]; !x.Due.IsZero() {
 			visit(Deadline{x.Due, x.Rule, x.CallSid})
@@ -157,6 +167,13 @@ func (s *State) eachDeadline(visit func(Deadline)) {
 	for _, e := range s.Exemptions {
 		visit(Deadline{Due: e.Until, Rule: e.Rule})
 	}
+}
+
+// empty reports whether nothing is left to remember. The conference's time is
+// not worth it alone: what comes next brings its own.
+func (s *State) empty() bool {
+	return s == nil || len(s.Stretches)+len(s.Flips)+len(s.Ladders)+len(s.Exemptions) == 0 &&
+		!s.Truncated && s.Alarm.IsZero()
 }
 
 // copy returns a state of its own, which may be changed. Lists of ids and of

@@ -23,7 +23,11 @@ type cli struct {
 	Tail        tailCommand        `cmd:"" help:"Show events as they come."`
 	Conferences conferencesCommand `cmd:"" help:"Ask about conferences."`
 	Keys        keysCommand        `cmd:"" help:"Make, list and revoke API keys."`
-	Rules       rulesCommand       `cmd:"" help:"Check and test rule files."`
+	Rules       rulesCommand       `cmd:"" help:"Check and test rule files; ask about the rules in force."`
+	Exempt      exemptCommand      `cmd:"" help:"Keep rules off one conference for a while."`
+	Stop        stopCommand        `cmd:"" help:"Stop all that rules do at Twilio, everywhere."`
+	Resume      resumeCommand      `cmd:"" help:"End the stop."`
+	DeadLetters deadLettersCommand `cmd:"" name:"deadletters" help:"Look at what could not go on, and send it again."`
 	Rebuild     rebuildCommand     `cmd:"" help:"Fill the picture from the journal anew, and switch over."`
 	Doctor      doctorCommand      `cmd:"" help:"Look for what is wrong, and say what to do."`
 	Version     versionCommand     `cmd:"" help:"Print versions."`

@@ -53,7 +53,8 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
 		"", "serve", "demo", "twilio", "send", "tail", "conferences list", "conferences get", "conferences timeline",
-		"keys create", "keys list", "keys revoke", "rules check", "rules test", "rebuild", "doctor", "version",
+		"keys create", "keys list", "keys revoke", "rules check", "rules test", "rules status", "rules armed", "rules reset",
+		"exempt", "stop", "resume", "deadletters list", "deadletters show", "deadletters redrive", "rebuild", "doctor", "version",
 	} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
@@ -86,6 +87,9 @@ func TestMistakesOnTheCommandLineAreUsageErrors(t *testing.T) {
 		"bad key":         {[]string{"tail", "--api-key", "SK1"}, "SID:SECRET"},
 		"bad share":       {[]string{"demo", "--lose", "2"}, "--lose: 2 is not 0 to 1"},
 		"bad age":         {[]string{"conferences", "list", "--since", "ever", "--api-key", "a:b"}, "--since"},
+		"bad length":      {[]string{"exempt", "support-103", "--for", "ever", "--reason", "x", "--api-key", "a:b"}, "--for"},
+		"no reason":       {[]string{"stop"}, "--reason"},
+		"bad letter":      {[]string{"deadletters", "show", "first"}, "<id>"},
 		"bad limit":       {[]string{"conferences", "list", "--limit", "0", "--api-key", "a:b"}, "--limit"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,6 +110,7 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 	}{
 		"nobody there": {[]string{"conferences", "list", "--server", "http://127.0.0.1:1", "--api-key", "a:b"}, "is `gavel serve` running there? --server says where to ask"},
 		"no key":       {[]string{"conferences", "list", "--data-dir", "no-such-dir"}, "name a key with --api-key"},
+		"no resume":    {[]string{"resume", "--reason", "x", "--server", "http://127.0.0.1:1", "--api-key", "a:b"}, "resume: the stop stays: "},
 		"tail nobody":  {[]string{"tail", "--server", "http://127.0.0.1:1", "--api-key", "a:b"}, "is `gavel serve` running there?"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -139,24 +139,47 @@ func (r *refused) Error() string {
 	case http.StatusUnauthorized:
 		return said + "; name a key with --api-key, or the data directory of that Gavel with --data-dir"
 	case http.StatusNotFound:
-		return said + "; `gavel conferences list` shows what there is"
+		return said + r.wayOn()
 	case http.StatusServiceUnavailable:
 		return said + "; try again in " + either(r.retry != "", r.retry, "a few") + " s"
 	}
 	return said
 }
 
+// catalogues show what there is of what was not found.
+var catalogues = map[string]string{
+	"no such conference":  "conferences list",
+	"no such dead letter": "deadletters list",
+	"no such key":         "keys list",
+	"no such rule":        "rules status",
+}
+
+func (r *refused) wayOn() string {
+	if command, there := catalogues[r.detail]; there {
+		return "; `gavel " + command + "` shows what there is"
+	}
+	return ""
+}
+
 // maxProblem bounds what is read of an error's body.
 const maxProblem = 16 << 10
 
 func refusal(server string, response *http.Response) error {
-	var problem struct{ Title, Detail string }
+	var problem struct {
+		Title, Detail string
+		Errors        []struct{ Location, Message string }
+	}
 	// What is no problem+json comes from something else than Gavel; the status
 	// says enough.
 	_ = json.NewDecoder(io.LimitReader(response.Body, maxProblem)).Decode(&problem)
 	detail := problem.Detail
 	if detail == "" {
 		detail = http.StatusText(response.StatusCode)
+	}
+	for _, e := range problem.Errors {
+		if !strings.Contains(detail, e.Location) { // else it says so itself
+			detail += "; " + e.Location + ": " + e.Message
+		}
 	}
 	return &refused{server, response.StatusCode, detail, response.Header.Get("Retry-After")}
 }

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"gavel/handlers/act"
 	"gavel/internal/twilio"
+	"gavel/rules"
 )
 
 // serverFlags are the settings of serve and demo that are flags. Each is an
@@ -25,6 +27,7 @@ type serverFlags struct {
 	Redis       string `default:"embedded" env:"GAVEL_REDIS_URL" placeholder:"URL" help:"redis://, rediss://, redis+sentinel://, redis+cluster://, or embedded (default)."`
 	Keep        string `env:"GAVEL_KEEP" placeholder:"AGE" help:"How long Redis keeps ended conferences: 30d, 13 months (default 30d embedded, 13 months external)."`
 	Roles       string `default:"all" env:"GAVEL_ROLES" placeholder:"ROLES" help:"What this process does: door,project,act,serve,deliver (default all)."`
+	Rules       string `env:"GAVEL_RULES" placeholder:"PATH" help:"A rule file, or a folder of them (default none)."`
 	TwilioAPI   string `name:"twilio-api" default:"https://api.twilio.com" env:"GAVEL_TWILIO_API" placeholder:"URL" help:"Twilio's REST API (default ${default})."`
 }
 
@@ -46,8 +49,11 @@ type config struct {
 	Keep        time.Duration
 	Roles       roles
 	TwilioAPI   string
+	Rules       string       // empty: this process proposes none
+	Presets     []rules.File // the demo's, in the place of Rules
 	Accounts    []twilio.Account
 	Speech      speech
+	Webhooks    act.WebhookSettings
 }
 
 type natsConfig struct {
@@ -82,6 +88,7 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 		PublicURL:   strings.TrimRight(f.PublicURL, "/"),
 		DataDir:     firstOf(f.DataDir, defaultDataDir),
 		TwilioAPI:   f.TwilioAPI,
+		Rules:       f.Rules,
 		NATS: natsConfig{
 			URL:             f.NATS,
 			Listen:          f.NATSListen,
@@ -100,6 +107,7 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 		},
 		Speech:   file.Door.Speech,
 		Accounts: accounts(file, s),
+		Webhooks: file.webhooks(s),
 	}
 	var keepFault, rolesFault error
 	c.Keep, keepFault = parseAge(either(f.Keep != "", f.Keep, either(c.Redis.embedded(), "30d", "13 months")))
@@ -121,7 +129,7 @@ var errNoAccount = errors.New("accounts: there is none; set TWILIO_ACCOUNT_SID a
 // Validate returns everything that is wrong with c, joined.
 func (c config) Validate() error {
 	return errors.Join(slices.Concat(
-		c.addressFaults(), c.natsFaults(), c.redisFaults(), c.roleFaults(), c.accountFaults(),
+		c.addressFaults(), c.natsFaults(), c.redisFaults(), c.roleFaults(), c.accountFaults(), []error{c.Webhooks.Check()},
 	)...)
 }
 
@@ -196,6 +204,9 @@ func (c config) roleFaults() (faults []error) {
 	}
 	if c.Redis.embedded() && c.Roles.has(roleProject) != c.Roles.has(roleServe) {
 		faults = append(faults, errors.New("--roles: the embedded Redis is filled by project and read by serve in one process; name both or neither, or set --redis"))
+	}
+	if c.Redis.embedded() && c.Roles.has(roleAct) && !c.Roles.has(roleProject) {
+		faults = append(faults, errors.New("--roles: act reads the picture, and the embedded Redis is filled by project in one process; name project too, or set --redis"))
 	}
 	return faults
 }

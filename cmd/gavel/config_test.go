@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gavel/handlers/act"
 	"gavel/internal/twilio"
 )
 
@@ -116,6 +117,11 @@ func TestAFileSaysEverything(t *testing.T) {
 			APIKey:          twilio.APIKey{Sid: "SK25e16e9a716a4a8617a7c83f58e30482", Secret: "from-a-file"},
 			CallbackQueries: []string{"queue=sales", "queue=support"},
 		}},
+		Webhooks: act.WebhookSettings{
+			Secrets: []twilio.Secret{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz", "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4"},
+			Allow:   []string{"pager.internal", "10.1.0.0/16"},
+			HTTP:    true,
+		},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(speech{}), cmp.Comparer(sameAccount)); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -162,22 +168,27 @@ func TestBadSettingsAreNamed(t *testing.T) {
 	t.Parallel()
 	file := func(name string) string { return "testdata/config/" + name + ".yaml" }
 	for name, want := range map[string]string{
-		"unknown-key":                   file("unknown-key") + `:2: unknown key "listn"`,
-		"unknown-key-of-an-account":     file("unknown-key-of-an-account") + `:5: unknown key "curent"`,
-		"unknown-key-of-speech":         file("unknown-key-of-speech") + `:2: unknown key "smple"`,
-		"unknown-speech":                file("unknown-speech") + `: door.speech is none of keep, drop, {sample: N}`,
-		"speech-sample-of-nothing":      file("speech-sample-of-nothing") + `: door.speech.sample has to be 1 or more`,
-		"key-twice":                     file("key-twice") + `:3: key "listen" is there twice`,
-		"number-for-text":               file("number-for-text") + `:2: the value has to be int`,
-		"text-for-list":                 file("text-for-list") + `:3: the value has to be sequence`,
-		"no-yaml":                       file("no-yaml") + `:1: not readable as YAML`,
-		"sync-twice":                    file("sync-twice") + `: sync and nats.sync are the same setting; keep one`,
-		"token-and-token-file":          settingsFault(file("token-and-token-file")+`: accounts[0].auth_tokens.current: given both as a value and as a file`, `check accounts: account 1: current auth token is missing`),
-		"token-of-unset-variable":       settingsFault(file("token-of-unset-variable")+`: accounts[0].auth_tokens.current: the environment has no GAVEL_TEST_UNSET`, `check accounts: account 1: current auth token is missing`),
-		"token-file-missing":            settingsFault(file("token-file-missing")+`: accounts[0].auth_tokens.current_file: open testdata/config/no-such-file: no such file or directory`, `check accounts: account 1: current auth token is missing`),
-		"account-sid-malformed":         settingsFault(`check accounts: account 1: sid is not AC and 32 hex digits`),
-		"account-twice":                 settingsFault(`check accounts: account 2: sid is there twice`),
-		"api-key-without-secret":        settingsFault(`check accounts: account 1: API key's secret is missing`),
+		"unknown-key":               file("unknown-key") + `:2: unknown key "listn"`,
+		"unknown-key-of-an-account": file("unknown-key-of-an-account") + `:5: unknown key "curent"`,
+		"unknown-key-of-speech":     file("unknown-key-of-speech") + `:2: unknown key "smple"`,
+		"unknown-speech":            file("unknown-speech") + `: door.speech is none of keep, drop, {sample: N}`,
+		"speech-sample-of-nothing":  file("speech-sample-of-nothing") + `: door.speech.sample has to be 1 or more`,
+		"key-twice":                 file("key-twice") + `:3: key "listen" is there twice`,
+		"number-for-text":           file("number-for-text") + `:2: the value has to be int`,
+		"text-for-list":             file("text-for-list") + `:3: the value has to be sequence`,
+		"no-yaml":                   file("no-yaml") + `:1: not readable as YAML`,
+		"sync-twice":                file("sync-twice") + `: sync and nats.sync are the same setting; keep one`,
+		"token-and-token-file":      settingsFault(file("token-and-token-file")+`: accounts[0].auth_tokens.current: given both as a value and as a file`, `check accounts: account 1: current auth token is missing`),
+		"token-of-unset-variable":   settingsFault(file("token-of-unset-variable")+`: accounts[0].auth_tokens.current: the environment has no GAVEL_TEST_UNSET`, `check accounts: account 1: current auth token is missing`),
+		"token-file-missing":        settingsFault(file("token-file-missing")+`: accounts[0].auth_tokens.current_file: open testdata/config/no-such-file: no such file or directory`, `check accounts: account 1: current auth token is missing`),
+		"account-sid-malformed":     settingsFault(`check accounts: account 1: sid is not AC and 32 hex digits`),
+		"account-twice":             settingsFault(`check accounts: account 2: sid is there twice`),
+		"api-key-without-secret":    settingsFault(`check accounts: account 1: API key's secret is missing`),
+		"webhook-secret-malformed": settingsFault(`webhooks.secret: number 2 is not whsec_ and base64 of 24 to 64 bytes`,
+			`webhooks.allow: number 2 is neither a host, an address nor a range like 10.1.0.0/16`),
+		"webhook-secret-of-unset-variable": settingsFault(file("webhook-secret-of-unset-variable")+`: webhooks.secret[0]: the environment has no GAVEL_TEST_UNSET`,
+			`webhooks.secret: number 1 is not whsec_ and base64 of 24 to 64 bytes`),
+		"webhook-secret-of-many-kinds":  file("webhook-secret-of-many-kinds") + `:2: the value has to be sequence`,
 		"embedded-with-credentials":     settingsFault(`nats: credentials, tls and replicas are for an external server; set --nats`, `redis: username, password and tls are for an external server; set --redis`),
 		"embedded-without-door":         settingsFault(`--roles: the embedded NATS gets its events from this process's door; add door, or set --nats`),
 		"embedded-redis-without-reader": settingsFault(`--roles: the embedded Redis is filled by project and read by serve in one process; name both or neither, or set --redis`),

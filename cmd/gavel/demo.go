@@ -65,6 +65,11 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 	if err != nil {
 		return err
 	}
+	if settings.Rules == "" {
+		if settings.Presets, err = demoRules(); err != nil {
+			return err
+		}
+	}
 	tuneGC(t.lookup)
 	a, err := start(ctx, settings, logFlags{c.LogLevel, c.LogFormat}.logger(t.err))
 	if err != nil {
@@ -209,6 +214,7 @@ func (s *show) floor() *twiliofake.Twilio {
 	config := s.calling(s.app.PublicURL)
 	config.AccountSid, config.AuthToken = account.Sid, account.Tokens.Current.Reveal()
 	config.APIKeys = map[string]string{account.APIKey.Sid: account.APIKey.Secret.Reveal()}
+	config.FetchAnnouncements = true
 	config.Logger = s.app.log.With("component", "twiliofake")
 	floor := twiliofake.New(config)
 	s.rest.show(floor.Handler())

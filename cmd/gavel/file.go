@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"gavel/handlers/act"
 	"gavel/internal/twilio"
 )
 
@@ -29,6 +30,7 @@ type settingsFile struct {
 	Door     fileDoor      `yaml:"door"`
 	NATS     fileNATS      `yaml:"nats"`
 	Redis    fileRedis     `yaml:"redis"`
+	Webhooks fileWebhooks  `yaml:"webhooks"`
 
 	path string
 }
@@ -78,6 +80,28 @@ type fileRedis struct {
 	Username     string   `yaml:"username"`
 	Password     string   `yaml:"password"`
 	PasswordFile string   `yaml:"password_file"`
+}
+
+// fileWebhooks are the settings of the webhooks that rules call. Several secrets
+// are a rotation: each signs.
+type fileWebhooks struct {
+	Secret     oneOrMore `yaml:"secret"`
+	SecretFile oneOrMore `yaml:"secret_file"`
+	Allow      []string  `yaml:"allow"`
+	HTTP       bool      `yaml:"http"`
+}
+
+// oneOrMore is a text or a list of them.
+type oneOrMore []string
+
+// UnmarshalYAML reads either.
+func (o *oneOrMore) UnmarshalYAML(unmarshal func(any) error) error {
+	var one string
+	if unmarshal(&one) == nil {
+		*o = oneOrMore{one}
+		return nil
+	}
+	return unmarshal((*[]string)(o))
 }
 
 // tlsFiles are paths of PEM files.
@@ -230,6 +254,19 @@ func (f *settingsFile) accounts(s *secrets) []twilio.Account {
 		}
 	}
 	return accounts
+}
+
+// webhooks reads what the file says about webhooks.
+func (f *settingsFile) webhooks(s *secrets) act.WebhookSettings {
+	const where = "webhooks.secret"
+	settings := act.WebhookSettings{Allow: f.Webhooks.Allow, HTTP: f.Webhooks.HTTP}
+	for i, text := range f.Webhooks.Secret {
+		settings.Secrets = append(settings.Secrets, s.expand(fmt.Sprintf("%s: %s[%d]", f.path, where, i), text))
+	}
+	for _, path := range f.Webhooks.SecretFile {
+		settings.Secrets = append(settings.Secrets, s.fromFile(f.path+": "+where, path))
+	}
+	return settings
 }
 
 func either[T any](first bool, a, b T) T {

@@ -29,7 +29,7 @@ type keysCreate struct {
 
 // Help is the longer help text.
 func (keysCreate) Help() string {
-	return `The key opens /v1 and the Twilio-shaped REST API. A viewer reads; an operator also writes to Twilio through that API; an admin, who is always for all accounts, also manages keys and rebuilds. The secret is kept hashed and cannot be shown again.
+	return `The key opens /v1 and the Twilio-shaped REST API. A viewer reads; an operator also writes to Twilio through that API and says what rules may do; an admin, who is always for all accounts, also manages keys and rebuilds. The secret is kept hashed and cannot be shown again.
 
 Examples:
   gavel keys create wallboard --account AC0123456789abcdef0123456789abcdef

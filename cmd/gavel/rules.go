@@ -11,10 +11,14 @@ import (
 	"gavel/rules/schema"
 )
 
-// rulesCommand is about rule files; it asks nobody.
+// rulesCommand is about rules: check and test read files and ask nobody, the
+// others ask a running Gavel.
 type rulesCommand struct {
-	Check rulesCheckCommand `cmd:"" help:"Say all that is wrong with rule files."`
-	Test  rulesTestCommand  `cmd:"" help:"Play calls against rules, and compare what they decide."`
+	Check  rulesCheckCommand  `cmd:"" help:"Say all that is wrong with rule files."`
+	Test   rulesTestCommand   `cmd:"" help:"Play calls against rules, and compare what they decide."`
+	Status rulesStatusCommand `cmd:"" help:"Show the rules in force and how they fare."`
+	Armed  rulesArmedCommand  `cmd:"" help:"List the deadlines of rules that run down now."`
+	Reset  rulesResetCommand  `cmd:"" help:"Let a rule act again that has tripped."`
 }
 
 // rulesCheckCommand reads rule files as serve would.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"gavel/handlers/announce"
 	"gavel/handlers/api"
 	"gavel/handlers/callback"
 	"gavel/handlers/rest"
@@ -87,7 +88,11 @@ func (a *app) doorOr(others http.Handler) http.Handler {
 		return others
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/twilio/") {
+		switch {
+		case strings.HasPrefix(r.URL.Path, announce.Path):
+			a.announcements.ServeHTTP(w, r)
+			return
+		case strings.HasPrefix(r.URL.Path, "/twilio/"):
 			a.door.ServeHTTP(w, r)
 			return
 		}

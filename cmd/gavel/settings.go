@@ -12,8 +12,8 @@ import (
 // role is one of the jobs that a process can have.
 type role string
 
-// The roles. Acting and delivering have nothing to do yet; they are accepted
-// so that a deployment can name them from the start.
+// The roles. Delivering has nothing to do yet; it is accepted so that a
+// deployment can name it from the start.
 const (
 	roleDoor    role = "door"
 	roleProject role = "project"

@@ -27,9 +27,11 @@ type told struct {
 		ReasonAnnouncementFailed                    string
 		RecordingDuration                           string
 		Do                                          events.Do
-		Asked, ActorSid, ActorName                  string
+		Asked, ActorSid, ActorName, ActorRule       string
 		Result                                      events.Result
-		Status, Code                                string
+		Status, Code, Why                           string
+		Fact                                        events.Kind
+		Flags                                       string
 		Late                                        bool `json:"late"`
 		Conference                                  struct {
 			FriendlyName string `json:"friendly_name"`
@@ -76,18 +78,20 @@ func (e *told) detail() string {
 	return printable(words)
 }
 
-// action says who asked Twilio for what, or what it answered; empty for what is
-// neither.
+// action says who asked for what, or what Twilio answered to that or to a
+// question of our own; empty for what is none of these.
 func (e *told) action() string {
 	switch events.Kind(e.event()) {
 	case events.ActionIntent:
-		actor := events.Actor{Sid: shortSid(e.Data.ActorSid), Name: e.Data.ActorName}
+		actor := events.Actor{Sid: shortSid(e.Data.ActorSid), Name: e.Data.ActorName, Rule: e.Data.ActorRule}
 		return events.Action{Do: e.Data.Do, Asked: e.Data.Asked, Actor: actor}.Words()
 	case events.ActionOutcome:
-		o := events.Outcome{Result: e.Data.Result}
+		o := events.Outcome{Result: e.Data.Result, Why: e.Data.Why}
 		o.Status, _ = strconv.Atoi(e.Data.Status)
 		o.Code, _ = strconv.Atoi(e.Data.Code)
 		return o.Words()
+	case events.HealedFact:
+		return events.Healed{Fact: e.Data.Fact, Flags: e.Data.Flags}.Words()
 	}
 	return ""
 }

@@ -43,11 +43,19 @@ const toldOutcome = `{"type":"gavel.gavel-outcome.v1","time":"2026-08-03T12:01:0
 	`"ActorSid":"SK0123456789abcdef0123456789abcdef","Result":"failed","Status":"404","Code":"20404",` +
 	`"late":false,"conference":{"friendly_name":"support-103"}}}`
 
+const toldRule = `{"type":"gavel.gavel-intent.v1","time":"2026-08-03T12:01:04Z",` +
+	`"data":{"Event":"gavel-intent","ConferenceSid":"CF0123456789abcdef0123456789abcdef","Do":"end","Asked":"Status=completed",` +
+	`"ActorRule":"end-orphaned","late":false,"conference":{"friendly_name":"support-103"}}}`
+
+const toldHealed = `{"type":"gavel.gavel-healed.v1","time":"2026-08-03T12:01:05Z",` +
+	`"data":{"Event":"gavel-healed","ConferenceSid":"CF0123456789abcdef0123456789abcdef","CallSid":"CA0123456789abcdef0123456789abcdef",` +
+	`"Fact":"participant-join","Flags":"muted&hold","late":false,"conference":{"friendly_name":"support-103"}}}`
+
 func TestEventsAreOneTidyLine(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	line := eventLines(&out, palette{})
-	for _, event := range []string{toldJoin, toldIntent, toldOutcome, toldEnd, toldRecording} {
+	for _, event := range []string{toldJoin, toldIntent, toldOutcome, toldRule, toldHealed, toldEnd, toldRecording} {
 		if err := line([]byte(event)); err != nil {
 			t.Fatal(err)
 		}

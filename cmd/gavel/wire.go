@@ -15,12 +15,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"gavel/events"
+	"gavel/handlers/act"
+	"gavel/handlers/announce"
 	"gavel/handlers/api"
 	"gavel/handlers/callback"
 	"gavel/handlers/project"
 	"gavel/handlers/rest"
+	"gavel/internal/brakes"
 	"gavel/internal/bus"
 	"gavel/internal/keys"
+	"gavel/internal/rulebook"
 	"gavel/internal/twilio"
 	"gavel/projections"
 	"gavel/projections/ministore"
@@ -41,11 +45,16 @@ type app struct {
 	bus      *bus.Bus
 	store    projections.Store
 	keys     *keys.Keys
+	rules    *rulebook.Book
+	brakes   *brakes.Brakes
 	project  *project.Projector
 	door     *callback.Door
-	rest     *rest.Handler
-	api      *api.API
-	ready    *readiness
+	// announcements are what Twilio plays because a rule said so.
+	announcements *announce.Handler
+	performer     *act.Performer
+	rest          *rest.Handler
+	api           *api.API
+	ready         *readiness
 }
 
 // start makes everything and begins to serve. What was made before a failure
@@ -75,9 +84,13 @@ func (a *app) wire(ctx context.Context) error {
 		a.openBus,
 		a.openStore,
 		a.openKeys,
+		a.openRules,
 		a.openProjector,
+		a.openAlarms,
 		a.openDoor,
+		a.openAnnouncements,
 		a.openTwilio,
+		a.openPerformer,
 		a.openReaders,
 	} {
 		if err := step(ctx); err != nil {
@@ -203,7 +216,7 @@ func (a *app) watchDeadLetters() {
 
 // openStore opens the picture for those who write or read it.
 func (a *app) openStore(ctx context.Context) (err error) {
-	if !a.Roles.has(roleProject) && !a.Roles.has(roleServe) {
+	if !a.Roles.has(roleProject) && !a.Roles.has(roleServe) && !a.Roles.has(roleAct) {
 		return nil
 	}
 	if a.Redis.embedded() {
@@ -270,6 +283,10 @@ func (a *app) openProjector(context.Context) error {
 		Store:       a.store,
 		News:        a.bus.News(),
 		DeadLetters: a.bus.DeadLetters(),
+		RuleBook:    a.rules,
+		Actions:     a.bus.Actions(),
+		Timers:      a.bus.Timers(),
+		Listing:     a.store,
 		Keep:        a.Keep,
 		Log:         a.log,
 		Metrics:     project.NewMetrics(a.metrics),
@@ -302,7 +319,7 @@ func (a *app) openDoor(context.Context) (err error) {
 
 // openTwilio makes what asks Twilio in the accounts' names.
 func (a *app) openTwilio(context.Context) error {
-	if !a.Roles.has(roleServe) {
+	if !a.Roles.has(roleServe) && !a.Roles.has(roleAct) {
 		return nil
 	}
 	a.twilio = twilio.NewClient(twilio.ClientConfig{
@@ -329,16 +346,24 @@ func (a *app) openReaders(context.Context) error {
 		Metrics: rest.NewMetrics(a.metrics),
 	})
 	a.api = api.New(api.Config{
-		Reader:   a.store,
-		Auth:     a.keys,
-		Keys:     a.keys,
-		Timeline: a.bus.News(),
-		Tail:     a.bus.News(),
-		Rebuild:  rebuilderOf(a.project),
-		Version:  a.versions(),
-		Now:      time.Now,
-		Log:      a.log.With("component", "api"),
-		Metrics:  api.NewMetrics(a.metrics),
+		Reader:      a.store,
+		Auth:        a.keys,
+		Keys:        a.keys,
+		Timeline:    a.bus.News(),
+		Tail:        a.bus.News(),
+		Accounts:    a.accounts,
+		Journal:     a.bus.Journal(),
+		Rules:       a.rules,
+		Brakes:      a.brakes,
+		Switch:      a.brakes,
+		Decisions:   a.bus.Actions(),
+		DeadLetters: letters{a.bus.DeadLetters()},
+		Redrive:     redriverOf(a.performer),
+		Rebuild:     rebuilderOf(a.project),
+		Version:     a.versions(),
+		Now:         time.Now,
+		Log:         a.log.With("component", "api"),
+		Metrics:     api.NewMetrics(a.metrics),
 	})
 	return nil
 }
@@ -358,6 +383,14 @@ func rebuilderOf(p *project.Projector) api.Rebuilder {
 		return nil
 	}
 	return p
+}
+
+// redriverOf is the same in a process that does not act.
+func redriverOf(p *act.Performer) api.Redriver {
+	if p == nil {
+		return nil
+	}
+	return redriver{p}
 }
 
 // policy is the setting in the door's terms.

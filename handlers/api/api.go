@@ -59,18 +59,27 @@ type Version struct {
 }
 
 // Config is what the API needs. Rebuild is nil in a process that does not
-// project.
+// project, Redrive in one that does not act. Rules, Brakes, Switch and Decisions
+// are nil, all four, in one that knows nothing of rules.
 type Config struct {
-	Reader   projections.Reader
-	Auth     Authenticator
-	Keys     Keys
-	Timeline Timeline
-	Tail     Tail
-	Rebuild  Rebuilder
-	Version  Version
-	Now      func() time.Time
-	Log      *slog.Logger
-	Metrics  *Metrics
+	Reader      projections.Reader
+	Auth        Authenticator
+	Keys        Keys
+	Accounts    Accounts
+	Timeline    Timeline
+	Tail        Tail
+	Rebuild     Rebuilder
+	Journal     Journal
+	Rules       RuleBook
+	Brakes      Brakes
+	Switch      Switch
+	Decisions   Decisions
+	DeadLetters DeadLetters
+	Redrive     Redriver
+	Version     Version
+	Now         func() time.Time
+	Log         *slog.Logger
+	Metrics     *Metrics
 }
 
 // API answers everything under Prefix.
@@ -101,6 +110,12 @@ func New(c Config) *API {
 	a.addConferences(h)
 	a.addTimeline(h)
 	a.addTail(h)
+	a.addRules(h)
+	a.addDecisions(h)
+	a.addArmed(h)
+	a.addExempt(h)
+	a.addStop(h)
+	a.addDeadLetters(h)
 	a.addRebuild(h)
 	a.addKeys(h)
 	a.addVersion(h)

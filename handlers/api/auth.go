@@ -56,3 +56,22 @@ func admin(ctx context.Context) error {
 	}
 	return nil
 }
+
+// operator refuses those who only look.
+func operator(ctx context.Context) error {
+	if !identity(ctx).Is(keys.Operator) {
+		return huma.Error403Forbidden("this takes an operator's API key: see gavel keys create --role")
+	}
+	return nil
+}
+
+// operatorOfAll is for what touches all accounts, as rules do.
+func operatorOfAll(ctx context.Context) error {
+	if err := operator(ctx); err != nil {
+		return err
+	}
+	if !identity(ctx).All() {
+		return huma.Error403Forbidden("rules are for all accounts, so this takes an operator's API key for all of them")
+	}
+	return nil
+}

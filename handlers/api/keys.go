@@ -24,7 +24,7 @@ type NewKey struct {
 type createKeyInput struct {
 	Body struct {
 		Name     string   `json:"name" minLength:"1" maxLength:"64" doc:"What it is for"`
-		Role     string   `json:"role,omitempty" enum:"viewer,operator,admin" default:"viewer" doc:"A viewer reads, an operator also writes to Twilio, an admin also manages keys and rebuilds"`
+		Role     string   `json:"role,omitempty" enum:"viewer,operator,admin" default:"viewer" doc:"A viewer reads, an operator also writes to Twilio and says what rules may do, an admin also manages keys and rebuilds"`
 		Accounts []string `json:"accounts,omitempty" maxItems:"1000" doc:"AccountSids it is for; none means all, as an admin always is"`
 	}
 }

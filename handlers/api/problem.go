@@ -31,6 +31,19 @@ func (a *API) problem(err error) error {
 	return unavailable("a store cannot be reached, ask again soon")
 }
 
+// because is why a person does something.
+type because struct {
+	Reason string `json:"reason" minLength:"1" maxLength:"256" pattern:"\\S" doc:"Why; it is kept"`
+}
+
+// badReason refuses one that fits the schema, which counts characters.
+var badReason = badField("body.reason", "is longer than 256 bytes")
+
+// badField refuses a request for one of its fields, which it names.
+func badField(location, why string) error {
+	return huma.Error422UnprocessableEntity(location+" "+why, &huma.ErrorDetail{Location: location, Message: why})
+}
+
 func unavailable(why string) error {
 	return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable(why), http.Header{"Retry-After": {retryAfter}})
 }

@@ -127,18 +127,24 @@ func tell(t *testing.T, b *bus.Bus, facts ...events.News) {
 // fill makes the picture, as after a start.
 func (s *stack) fill(conferences []*projections.Conference) {
 	s.Helper()
-	build, err := s.store.Build(s.Context(), 0)
-	if err != nil {
-		s.Fatal(err)
-	}
 	var records []projections.Stored
 	for _, c := range conferences {
 		records = append(records, projections.Stored{Conference: c, Book: projections.Book{Version: 1}})
 	}
+	s.put(records)
+}
+
+// put makes the picture of records with what stands beside them.
+func (s *stack) put(records []projections.Stored) {
+	s.Helper()
+	build, err := s.store.Build(s.Context(), 0)
+	if err != nil {
+		s.Fatal(err)
+	}
 	if err := build.Put(s.Context(), records); err != nil {
 		s.Fatal(err)
 	}
-	if err := build.Commit(s.Context(), events.Position{Sequence: 1}); err != nil {
+	if err := build.Commit(s.Context(), events.Position{Sequence: 1}, nil); err != nil {
 		s.Fatal(err)
 	}
 }

@@ -79,13 +79,14 @@ type Recording struct {
 	ErrorCode string     `json:"error_code,omitempty"`
 }
 
-// Action is one write to Twilio that somebody asked Gavel for. Its times are on
-// Gavel's clock.
+// Action is one write to Twilio that somebody asked Gavel for, or what a rule
+// did. Its times are on Gavel's clock.
 type Action struct {
 	ID           string     `json:"id"`
-	Do           events.Do  `json:"do" enum:"end,announce,add-participant,update-participant,kick,update-recording,delete-recording"`
-	ActorSid     string     `json:"actor_sid" doc:"API key, or the account where its own auth token was used"`
+	Do           events.Do  `json:"do" enum:"end,announce,add-participant,update-participant,kick,update-recording,delete-recording,publish,webhook"`
+	ActorSid     string     `json:"actor_sid,omitempty" doc:"API key, or the account where its own auth token was used; absent where a rule asked"`
 	ActorName    string     `json:"actor_name,omitempty"`
+	ActorRule    string     `json:"actor_rule,omitempty" doc:"The rule that asked; its decision has the same id"`
 	CallSid      string     `json:"call_sid,omitempty"`
 	RecordingSid string     `json:"recording_sid,omitempty"`
 	Asked        string     `json:"asked,omitempty" doc:"The parameters of fixed form, as a form"`
@@ -96,9 +97,10 @@ type Action struct {
 
 // Answer is what came of an action.
 type Answer struct {
-	Result events.Result `json:"result" enum:"done,failed,unknown"`
+	Result events.Result `json:"result" enum:"done,failed,unknown,stale,expired,lapsed,tripped,skipped"`
 	Status int           `json:"status,omitempty" doc:"HTTP status; absent without an answer"`
 	Code   int           `json:"code,omitempty" doc:"Twilio's error code"`
+	Why    string        `json:"why,omitempty" doc:"More about the result, one word"`
 	At     *time.Time    `json:"at"`
 }
 
@@ -171,8 +173,8 @@ func viewParticipant(c *projections.Conference, p *projections.Participant, now 
 	for _, i := range c.Intervals(p) {
 		v.Intervals = append(v.Intervals, Interval{viewTime(i.From), viewTime(i.Until)})
 	}
-	if p.Left != nil {
-		v.ReasonLeft, v.CallStatus = p.Left.Reason, p.Left.CallStatus
+	if left := p.Leaving(); left != nil {
+		v.ReasonLeft, v.CallStatus = left.Reason, left.CallStatus
 	}
 	return v
 }
@@ -198,6 +200,7 @@ func viewAction(a *projections.Action) Action {
 		Do:           a.Do,
 		ActorSid:     a.Actor.Sid,
 		ActorName:    a.Actor.Name,
+		ActorRule:    a.Actor.Rule,
 		CallSid:      a.CallSid,
 		RecordingSid: a.RecordingSid,
 		Asked:        a.Asked,
@@ -205,10 +208,14 @@ func viewAction(a *projections.Action) Action {
 		Words:        a.Words() + "; no outcome is known",
 	}
 	if o := a.Outcome; o != nil {
-		v.Answer = &Answer{Result: o.Result, Status: o.Status, Code: o.Code, At: viewTime(o.At)}
+		v.Answer = viewAnswer(o)
 		v.Words = a.Words() + "; " + o.Words()
 	}
 	return v
+}
+
+func viewAnswer(o *projections.Outcome) *Answer {
+	return &Answer{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why, At: viewTime(o.At)}
 }
 
 // viewTime is nil for what was never told.

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gavel/events"
 	"gavel/projections"
 )
 
-// batch is one pass through the six steps.
+// batch is one pass through the steps.
 type batch struct {
 	*session
 	groups  []events.Group
@@ -19,6 +20,8 @@ type batch struct {
 	// which they are met.
 	touched []*change
 	facts   []fact
+	// verdicts are what the rules say to it.
+	verdicts verdicts
 }
 
 // newBatch returns an empty batch, a used one if there is one.
@@ -38,7 +41,7 @@ func (s *session) putBack(b *batch) {
 	clear(b.entries)
 	clear(b.touched)
 	clear(b.facts)
-	b.groups, b.letters = nil, nil
+	b.groups, b.letters, b.verdicts = nil, nil, verdicts{}
 	b.entries, b.touched, b.facts = b.entries[:0], b.touched[:0], b.facts[:0]
 	select {
 	case s.spare <- b:
@@ -51,18 +54,21 @@ type entry struct {
 	event  events.Event
 	raw    events.Entry
 	at     events.Position
-	change *change
+	change *change // nil for what is of the lane, and of no conference
 }
 
 // change is one record on its way through the batch.
 type change struct {
 	key    events.Key
 	record *record
-	before projections.Stored
-	after  projections.Stored
-	// dirty: something fresh was folded.
-	dirty bool
+	before dossier
+	after  dossier
+	// alarm is for when the conference's alarm is to be set, or zero.
+	alarm time.Time
 }
+
+// dirty reports whether the record or its rule state changed.
+func (c *change) dirty() bool { return c.after.Book.Version != c.before.Book.Version }
 
 // fact is one fresh event and the record right after it.
 type fact struct {
@@ -103,7 +109,7 @@ func (b *batch) parse() {
 			if e.event, err = events.ParseStored(raw); err != nil {
 				b.letters = append(b.letters, letter(raw, at, err))
 			}
-			if err != nil || ofNoConference(&e.event) {
+			if err != nil || !b.concerns(&e.event) {
 				b.entries = b.entries[:len(b.entries)-1]
 			}
 			return nil
@@ -117,15 +123,25 @@ func (b *batch) parse() {
 	}
 }
 
-// ofNoConference reports whether the event is an action on a room that was
-// known by its name only. The journal has it for the audit; no record is its.
-func ofNoConference(e *events.Event) bool { return e.ConferenceSid == "" }
+// concerns reports whether the event is the batch's to work. The journal has
+// actions on rooms that were known by their names only, for the audit; no record
+// is theirs. Who does not judge passes over what is for judging only.
+func (b *batch) concerns(e *events.Event) bool {
+	switch e.Kind {
+	case events.RulesLoaded, events.RuleMatch, events.Wake, events.Reread:
+		return b.docket != nil
+	}
+	return e.ConferenceSid != ""
+}
 
 // load brings in the records of the batch that the lane has not in memory.
 func (b *batch) load(ctx context.Context) error {
 	var missing []*change
 	for i := range b.entries {
 		e := &b.entries[i]
+		if e.event.ConferenceSid == "" {
+			continue
+		}
 		key := e.event.Key()
 		r, known := b.records.Get(key)
 		if !known {
@@ -146,7 +162,7 @@ func (b *batch) load(ctx context.Context) error {
 		return err
 	}
 	for _, c := range b.touched {
-		c.before, c.after = c.record.Stored, c.record.Stored
+		c.before, c.after = c.record.dossier, c.record.dossier
 	}
 	return nil
 }
@@ -168,7 +184,10 @@ func (b *batch) loadMissing(ctx context.Context, missing []*change) error {
 		return err
 	}
 	for i, c := range missing {
-		c.record.Stored, c.record.told = stored[i], told[c.key]
+		if c.record.dossier, err = openDossier(stored[i]); err != nil {
+			return fmt.Errorf("read %s: %w", c.key.ConferenceSid, err)
+		}
+		c.record.told = told[c.key]
 	}
 	return nil
 }
@@ -186,48 +205,51 @@ func (b *batch) told(ctx context.Context, keys []events.Key) (map[events.Key]eve
 	return told, nil
 }
 
-// fold tells each record its entries, in journal order.
-func (b *batch) fold() {
+// fold tells each record its entries, in journal order, and holds each against
+// the rules.
+func (b *batch) fold(ctx context.Context) error {
 	for i := range b.entries {
 		e := &b.entries[i]
-		if !e.at.After(e.change.after.Book.Applied) {
+		var err error
+		switch {
+		case e.change == nil:
+			err = b.hearLane(ctx, e)
+		case !e.at.After(e.change.after.Book.Applied):
 			b.foldAgain(e.change, e)
-			continue
+		default:
+			err = b.foldNew(ctx, e.change, e)
 		}
-		b.foldNew(e.change, e)
+		if err != nil {
+			return err
+		}
 	}
+	return b.seal()
 }
 
 // foldNew folds an entry that the record has not seen.
-func (b *batch) foldNew(c *change, e *entry) {
-	before := c.after.Conference
-	after, fresh, err := projections.Fold(before, &e.event)
-	switch {
-	case err != nil:
-		l := letter(e.raw, e.at, err)
-		l.AccountSid = e.event.AccountSid
-		b.letters = append(b.letters, l)
-		return
-	case !fresh:
-		b.Metrics.duplicates.Inc()
-		return
+func (b *batch) foldNew(ctx context.Context, c *change, e *entry) error {
+	h, err := c.after.fold(&e.event, e.at)
+	if err != nil {
+		b.letters = append(b.letters, unfoldable(e, err))
+		return nil
 	}
-	late := before.Late(e.event.SequenceNumber)
-	c.after.Conference, c.dirty = after, true
-	note(&c.after.Book, &e.event, e.at)
+	if h.fresh {
+		b.hearFact(c, e, h.before)
+	} else if !onlyJudged(&e.event) {
+		b.Metrics.duplicates.Inc()
+	}
+	return b.judge(ctx, c, h)
+}
+
+// hearFact notes that a fresh fact is to be told.
+func (b *batch) hearFact(c *change, e *entry, before *projections.Conference) {
 	if e.event.Kind == events.SpeechDropped {
 		return
 	}
+	late := before.Late(e.event.SequenceNumber)
 	b.doubt(c, projections.Fact{ID: e.event.ID, At: e.at, Late: late})
-	b.facts = append(b.facts, fact{e, late, after})
-	b.count(before, after, late)
-}
-
-// note keeps the books of one fresh fact.
-func note(book *projections.Book, e *events.Event, at events.Position) {
-	book.Version++
-	book.Applied = at
-	book.Heard = max(book.Heard, projections.At(e.ReceivedAt))
+	b.facts = append(b.facts, fact{e, late, c.after.Conference})
+	b.count(before, c.after.Conference, late)
 }
 
 // foldAgain meets an entry at or before the position that the record has
@@ -240,7 +262,9 @@ func (b *batch) foldAgain(c *change, e *entry) {
 			return
 		}
 	}
-	b.Metrics.duplicates.Inc()
+	if !onlyJudged(&e.event) {
+		b.Metrics.duplicates.Inc()
+	}
 }
 
 // doubt notes a fact that is not told yet and forgets those that are. The
@@ -259,20 +283,28 @@ func (b *batch) doubt(c *change, f projections.Fact) {
 // remember leaves the records as the next batch shall find them.
 func (b *batch) remember() {
 	for _, c := range b.touched {
-		c.record.Stored, c.record.open = c.after, nil
+		c.record.dossier, c.record.open = c.after, nil
 	}
 }
 
 // save writes the records that changed, then notes that the batch is worked.
+// What the rules decided goes out before: once it is in the record, nobody
+// decides it again.
 func (b *batch) save(ctx context.Context) error {
-	writes := b.writes()
+	if err := b.pronounce(ctx); err != nil {
+		return err
+	}
+	writes, err := b.writes()
+	if err != nil {
+		return err
+	}
 	if len(writes) > 0 {
 		if err := b.Store.Save(ctx, b.lane.Number(), writes); err != nil {
 			return fmt.Errorf("save %d records: %w", len(writes), err)
 		}
 	}
 	applied := events.Position{Sequence: b.last(), Index: events.MaxGroupEntries}
-	if err := b.Store.NoteApplied(ctx, b.lane.Number(), applied); err != nil {
+	if err := b.Store.NoteApplied(ctx, b.lane.Number(), applied, b.verdicts.laneState); err != nil {
 		return fmt.Errorf("note that the batch is worked: %w", err)
 	}
 	b.observeVisible()
@@ -280,20 +312,27 @@ func (b *batch) save(ctx context.Context) error {
 }
 
 // writes are the records to save.
-func (b *batch) writes() []projections.Write {
+func (b *batch) writes() ([]projections.Write, error) {
 	writes := make([]projections.Write, 0, len(b.touched))
 	for _, c := range b.touched {
-		if !c.dirty {
+		if !c.dirty() {
 			continue
 		}
+		state, err := c.after.rules(c.before.state)
+		if err != nil {
+			return nil, err
+		}
+		b.due(c)
 		writes = append(writes, projections.Write{
-			Before: c.before.Conference,
-			After:  c.after.Conference,
-			Expect: c.before.Book.Version,
-			Book:   c.after.Book,
+			Before:    c.before.Conference,
+			After:     c.after.Conference,
+			Expect:    c.before.Book.Version,
+			Book:      c.after.Book,
+			DueBefore: c.before.Book.Due,
+			Rules:     state,
 		})
 	}
-	return writes
+	return writes, nil
 }
 
 // tell publishes the facts that were not told yet, in journal order.
@@ -353,6 +392,13 @@ func (b *batch) bury(ctx context.Context) error {
 			"position", l.Position, "field", l.Field, "reason", l.Reason)
 	}
 	return nil
+}
+
+// unfoldable is the letter about an entry that is of an account.
+func unfoldable(e *entry, err error) events.DeadLetter {
+	l := letter(e.raw, e.at, err)
+	l.AccountSid = e.event.AccountSid
+	return l
 }
 
 func letter(raw events.Entry, at events.Position, err error) events.DeadLetter {

@@ -18,28 +18,34 @@ const (
 	progressEvery = time.Second
 )
 
-// fold is a picture in memory: what a stretch of the journal says.
+// fold is a picture in memory: what a stretch of the journal says, and what the
+// rules made of it. Their decisions were taken, and their alarms set, when it
+// was first worked.
 type fold struct {
-	records map[events.Key]*projections.Stored
+	records map[events.Key]*dossier
+	docket  *docket
 	skipped int
 }
 
-func newFold() *fold { return &fold{records: make(map[events.Key]*projections.Stored)} }
+func (k *keeper) newFold() (*fold, error) {
+	docket, err := openDocket(k.RuleBook, nil)
+	return &fold{records: make(map[events.Key]*dossier), docket: docket}, err
+}
 
 // add folds one group. What cannot be folded is passed over: it went to the
 // dead letters when it was first worked.
-func (f *fold) add(g events.Group) error {
+func (f *fold) add(ctx context.Context, g events.Group) error {
 	err := g.Split(func(i int, raw events.Entry) error {
 		e, err := events.ParseStored(raw)
 		if err != nil {
 			f.skipped++
 			return nil
 		}
-		if ofNoConference(&e) {
-			return nil
+		at := events.Position{Sequence: g.Sequence, Index: i}
+		if e.ConferenceSid == "" {
+			return f.hearLane(ctx, &e, at)
 		}
-		f.tell(&e, events.Position{Sequence: g.Sequence, Index: i})
-		return nil
+		return f.tell(ctx, &e, at)
 	})
 	if errors.Is(err, events.ErrGroup) {
 		f.skipped++
@@ -48,21 +54,29 @@ func (f *fold) add(g events.Group) error {
 	return err
 }
 
-func (f *fold) tell(e *events.Event, at events.Position) {
+func (f *fold) tell(ctx context.Context, e *events.Event, at events.Position) error {
 	r := f.records[e.Key()]
 	if r == nil {
-		r = &projections.Stored{}
+		r = &dossier{}
 		f.records[ownKey(e)] = r
 	}
-	after, fresh, err := projections.Fold(r.Conference, e)
+	h, err := r.fold(e, at)
 	if err != nil {
 		f.skipped++
-		return
+		return nil
 	}
-	if fresh {
-		r.Conference = after
-		note(&r.Book, e, at)
+	_, err = f.docket.judge(ctx, r, h)
+	return err
+}
+
+// hearLane hears what is of no conference.
+func (f *fold) hearLane(ctx context.Context, e *events.Event, at events.Position) error {
+	_, err := f.docket.hear(ctx, e, at)
+	if errors.Is(err, events.ErrMalformed) {
+		f.skipped++
+		return nil
 	}
+	return err
 }
 
 // ownKey is the event's key without the journal message around it.
@@ -74,7 +88,10 @@ func ownKey(e *events.Event) events.Key {
 func (k *keeper) fill(ctx context.Context, floor uint64) (err error) {
 	k.Metrics.fills.Inc()
 	started := k.Now()
-	f := newFold()
+	f, err := k.newFold()
+	if err != nil {
+		return err
+	}
 	if err := k.read(ctx, f, 1, floor, k.progress(floor)); err != nil {
 		return err
 	}
@@ -97,7 +114,7 @@ func (k *keeper) read(ctx context.Context, f *fold, from, to uint64, progress fu
 	}
 	err := k.Journal.Read(ctx, k.lane.Number(), from, to, func(g events.Group) error {
 		progress(g.Sequence)
-		return f.add(g)
+		return f.add(ctx, g)
 	})
 	if err != nil {
 		return fmt.Errorf("read the journal from %d to %d: %w", from, to, err)
@@ -141,7 +158,11 @@ func (k *keeper) put(ctx context.Context, build projections.Build, f *fold, upTo
 		if r.Conference == nil || r.Book.Heard < cutoff {
 			continue
 		}
-		if records = append(records, *r); len(records) == putRecords {
+		kept, err := r.kept()
+		if err != nil {
+			return err
+		}
+		if records = append(records, kept); len(records) == putRecords {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -150,8 +171,12 @@ func (k *keeper) put(ctx context.Context, build projections.Build, f *fold, upTo
 	if err := flush(); err != nil {
 		return err
 	}
+	state, err := f.docket.encode()
+	if err != nil {
+		return err
+	}
 	applied := events.Position{Sequence: upTo, Index: events.MaxGroupEntries}
-	if err := build.Commit(ctx, applied); err != nil {
+	if err := build.Commit(ctx, applied, state); err != nil {
 		return fmt.Errorf("switch to the new picture: %w", err)
 	}
 	return nil

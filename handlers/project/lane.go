@@ -39,8 +39,16 @@ type session struct {
 	// records belong to the stage that folds. They are many more than all
 	// batches under way can touch, so none leaves before it is saved.
 	records *simplelru.LRU[events.Key, *record]
+	// docket is what the lane knows of rules, nil where nothing is judged. It
+	// belongs to the stage that folds.
+	docket *docket
+	// loadedNow asks for all conferences to be woken.
+	loadedNow chan struct{}
 	// writing is held while the picture is being written or switched.
 	writing sync.Mutex
+	// dues are when conferences are due that were saved while all alarms are
+	// set anew; nil otherwise. Whoever writes holds it.
+	dues map[events.Key]int64
 	// saved and expired belong to the stage that saves.
 	saved, expired time.Time
 	// scratch holds the news of one batch and belongs to the stage that tells.
@@ -51,7 +59,7 @@ type session struct {
 
 // record is a conference between two batches.
 type record struct {
-	projections.Stored
+	dossier
 	// told is the position of its last news when the lane was taken over.
 	told events.Position
 	// open is what the batch being folded does to it.
@@ -69,15 +77,37 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	if err := k.makeWhole(ctx, floor); err != nil {
 		return err
 	}
+	docket, err := k.resumeDocket(ctx)
+	if err != nil {
+		return err
+	}
 	records, err := simplelru.NewLRU[events.Key, *record](cacheRecords, nil)
 	if err != nil {
 		return fmt.Errorf("make the lane's cache: %w", err)
 	}
 	k.worked.Store(floor)
-	s := &session{keeper: k, resumedAt: last, records: records, expired: k.Now(), spare: make(chan *batch, stages)}
+	s := &session{
+		keeper: k, resumedAt: last, records: records, expired: k.Now(), spare: make(chan *batch, stages),
+		docket: docket, loadedNow: make(chan struct{}, 1),
+	}
+	if docket.young(k.Now()) {
+		s.wakeAll()
+	}
 	settled()
 	k.log.Debug("lane is being worked", "floor", floor, "waiting_up_to", last)
 	return s.work(ctx)
+}
+
+// resumeDocket returns what the lane knew of rules as far as it was worked.
+func (k *keeper) resumeDocket(ctx context.Context) (*docket, error) {
+	if k.RuleBook == nil {
+		return nil, nil
+	}
+	kept, err := k.Store.LaneState(ctx, k.lane.Number())
+	if err != nil {
+		return nil, err
+	}
+	return openDocket(k.RuleBook, kept)
 }
 
 // makeWhole compares the picture with the journal and fills it where it is
@@ -121,6 +151,11 @@ func (s *session) work(ctx context.Context) error {
 	g.Go(func() error { return s.fold(ctx, taken, folded) })
 	g.Go(func() error { return s.save(ctx, folded, saved) })
 	g.Go(func() error { return s.finish(ctx, saved) })
+	if s.docket != nil {
+		g.Go(func() error { return s.followRules(ctx) })
+		g.Go(func() error { return s.wakeAfterLoads(ctx) })
+		g.Go(func() error { return s.keepAlarms(ctx) })
+	}
 	return g.Wait()
 }
 
@@ -147,7 +182,9 @@ func (s *session) fold(ctx context.Context, taken <-chan *batch, folded chan<- *
 			if err := b.load(ctx); err != nil {
 				return err
 			}
-			b.fold()
+			if err := b.fold(ctx); err != nil {
+				return err
+			}
 			b.remember()
 			if err := pass(ctx, folded, b); err != nil {
 				return err

@@ -17,6 +17,9 @@ type Metrics struct {
 	owned, lag                     *prometheus.GaugeVec
 	visible                        prometheus.Histogram
 	batchEntries                   prometheus.Histogram
+	decisions, faults              *prometheus.CounterVec
+	loads, overdue                 prometheus.Counter
+	overslept                      prometheus.Histogram
 }
 
 // NewMetrics registers the projector's metrics.
@@ -51,7 +54,26 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 	}
 	reg.MustRegister(m.owned, m.lag, m.visible, m.batchEntries)
+	m.ofRules(reg, counter)
 	return m
+}
+
+// ofRules registers what is measured of judging. A rule's name is a word that its
+// author chose for labels.
+func (m *Metrics) ofRules(reg prometheus.Registerer, counter func(name, help string) prometheus.Counter) {
+	m.loads = counter("gavel_rule_loads_total", "Sets of rules that came into force in a lane.")
+	m.overdue = counter("gavel_rule_deadlines_overdue_total", "Deadlines that were over 5 s late because no alarm rang; 0 when all is well.")
+	m.decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gavel_rule_decisions_total", Help: "What rules decided, by verdict: act, would, refused.",
+	}, []string{"rule", "verdict"})
+	m.faults = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gavel_rule_faults_total", Help: "Expressions of rules that could not be evaluated.",
+	}, []string{"rule"})
+	m.overslept = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "gavel_rule_wake_lag_seconds", Help: "From a deadline to its wake-up in the journal.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 3, 12),
+	})
+	reg.MustRegister(m.decisions, m.faults, m.overslept)
 }
 
 func laneLabel(lane int) string { return strconv.Itoa(lane) }

@@ -30,10 +30,13 @@ type Lane interface {
 	Ack(ctx context.Context, groups []events.Group) error
 }
 
-// Journal reads what a lane holds from one stream sequence to another, both
-// included.
+// Journal is the log of what we were told. Read gives what a lane holds from one
+// stream sequence to another, both included; entries are added to the lane of a
+// conference, or to one by its number.
 type Journal interface {
 	Read(ctx context.Context, lane int, from, to uint64, fn func(events.Group) error) error
+	Appender
+	AppendLane(ctx context.Context, lane int, e events.Entry) error
 }
 
 // News tells subscribers. Publish returns when all facts are acknowledged; a
@@ -50,12 +53,20 @@ type DeadLetters interface {
 }
 
 // Config is what a projector needs. News may be nil, for measuring without.
+// Without a RuleBook nothing is judged; with one the three after it have to be
+// there.
 type Config struct {
 	Lanes       []Lane
 	Journal     Journal
 	Store       projections.Writer
 	News        News
 	DeadLetters DeadLetters
+	RuleBook    RuleBook
+	Actions     Actions
+	Timers      Timers
+	// Listing is what finds the conferences that a change of the rules is to be
+	// held against.
+	Listing Listing
 	// Keep is how long ended conferences stay in the picture.
 	Keep    time.Duration
 	Log     *slog.Logger

@@ -41,7 +41,10 @@ func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, t
 
 func (k *keeper) rebuild(ctx context.Context, progress func(done, total uint64)) error {
 	upTo := k.worked.Load()
-	f := newFold()
+	f, err := k.newFold()
+	if err != nil {
+		return err
+	}
 	if err := k.read(ctx, f, 1, upTo, func(done uint64) { progress(done, upTo) }); err != nil {
 		return err
 	}

@@ -202,7 +202,7 @@ func (s *stack) journaled(t *testing.T, conference int) (facts []string, record 
 	err = s.bus.Journal().Read(t.Context(), lane, 1, last, func(g events.Group) error {
 		return g.Split(func(_ int, raw events.Entry) error {
 			e, err := events.Parse(raw)
-			if err != nil || e.ConferenceSid != conferenceSid(conference) {
+			if err != nil || e.ConferenceSid != conferenceSid(conference) || e.Kind == events.Wake {
 				return nil
 			}
 			fact := fmt.Sprintf("%d %s", e.SequenceNumber, e.Kind)

@@ -77,7 +77,7 @@ func connected(c *projections.Conference, p *projections.Participant) bool {
 func newestParticipants(c *projections.Conference) []*projections.Participant {
 	all := slices.Clone(c.Participants)
 	slices.SortFunc(all, func(a, b *projections.Participant) int {
-		return cmp.Or(cmp.Compare(b.Created, a.Created), strings.Compare(b.CallSid, a.CallSid))
+		return cmp.Or(cmp.Compare(b.FirstSign(), a.FirstSign()), strings.Compare(b.CallSid, a.CallSid))
 	})
 	return all
 }

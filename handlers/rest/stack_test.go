@@ -96,7 +96,7 @@ func (s *stack) fill(conferences []*projections.Conference) {
 	if err := build.Put(s.Context(), records); err != nil {
 		s.Fatal(err)
 	}
-	if err := build.Commit(s.Context(), events.Position{Sequence: 1}); err != nil {
+	if err := build.Commit(s.Context(), events.Position{Sequence: 1}, nil); err != nil {
 		s.Fatal(err)
 	}
 	if err := s.store.Check(s.Context(), 0, 1); err != nil {
@@ -114,7 +114,7 @@ func (s *stack) arrive(c *projections.Conference) {
 	if err := s.store.Save(s.Context(), 0, writes); err != nil {
 		s.Fatal(err)
 	}
-	if err := s.store.NoteApplied(s.Context(), 0, at); err != nil {
+	if err := s.store.NoteApplied(s.Context(), 0, at, nil); err != nil {
 		s.Fatal(err)
 	}
 }

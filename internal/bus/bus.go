@@ -40,8 +40,13 @@ type Bus struct {
 	journal     *Journal
 	lanes       []*Lane
 	news        *News
+	actions     *Actions
+	timers      *Timers
+	notices     *Notices
 	deadLetters *DeadLetters
 	keys        *Bucket
+	rules       *Bucket
+	brakes      *Bucket
 }
 
 // Open starts or connects to NATS, makes or checks the streams, and refuses
@@ -110,8 +115,15 @@ func (b *Bus) assemble(made streams) error {
 	if b.news, err = newNews(b.conns.work, made.events, read, b.config, b.log); err != nil {
 		return err
 	}
-	b.deadLetters = newDeadLetters(b.conns.work, b.log)
-	b.keys = &Bucket{made.keys}
+	if b.actions, err = newActions(b.conns.work, made.actions, read, b.config, b.log); err != nil {
+		return err
+	}
+	if b.timers, err = newTimers(b.conns.work, b.config, b.log); err != nil {
+		return err
+	}
+	b.notices = &Notices{b.conns.work}
+	b.deadLetters = newDeadLetters(b.conns.work, made.deadLetters, read, b.log)
+	b.keys, b.rules, b.brakes = &Bucket{made.keys, work}, &Bucket{made.rules, work}, &Bucket{made.brakes, work}
 	return nil
 }
 
@@ -133,11 +145,26 @@ func (b *Bus) Lane(n int) *Lane { return b.lanes[n] }
 // News is what subscribers are told.
 func (b *Bus) News() *News { return b.news }
 
+// Actions is what rules decided.
+func (b *Bus) Actions() *Actions { return b.actions }
+
+// Timers ring when something is to be looked at again.
+func (b *Bus) Timers() *Timers { return b.timers }
+
+// Notices is what rules tell others on NATS.
+func (b *Bus) Notices() *Notices { return b.notices }
+
 // DeadLetters is where what cannot go on is kept.
 func (b *Bus) DeadLetters() *DeadLetters { return b.deadLetters }
 
 // Keys is the bucket of API keys.
 func (b *Bus) Keys() *Bucket { return b.keys }
+
+// Rules is the bucket of sets of rules.
+func (b *Bus) Rules() *Bucket { return b.rules }
+
+// Brakes is the bucket of what rules were let do, and of the stop.
+func (b *Bus) Brakes() *Bucket { return b.brakes }
 
 // Info says what was opened.
 func (b *Bus) Info() Info { return b.info }

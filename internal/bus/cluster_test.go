@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -105,4 +106,53 @@ func TestClusterOutlivesTheServerThatLeads(t *testing.T) {
 	}
 	mustPut(t, b, refused(account, "x"))
 	receive(t, "the letter", watch(t, b, everyLetter))
+}
+
+// What rules decided, what is to ring and what brakes them are on three
+// servers, and asked of the one that leads.
+func TestClusterKeepsWhatRulesDecided(t *testing.T) {
+	t.Parallel()
+	servers := cluster(t)
+	b := openConfig(t, bus.Config{URL: urls(servers)})
+	if fresh := mustDecide(t, b, decisions(1, 100)...); fresh != 100 {
+		t.Errorf("%d of 100 are fresh", fresh)
+	}
+	soon := time.Now().Add(3 * time.Second)
+	mustSet(t, b, 0, alarmsAt(soon, 1, 100)...)
+	mustLater(t, b, due{conferenceKey(1), decision(1).ID, "note"}, soon)
+	if first, err := b.Actions().Served(testContext(t), decision(1).Key, decision(1).ID); !first || err != nil {
+		t.Errorf("served first: %v, %v", first, err)
+	}
+	revision, err := b.Brakes().Update(testContext(t), "stop", []byte("one"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	leader := slices.IndexFunc(servers, func(s *server.Server) bool { return s.JetStreamIsStreamLeader("$G", "GAVEL_TIMERS") })
+	servers[leader].Shutdown()
+	servers[leader].WaitForShutdown()
+
+	if fresh := mustDecide(t, b, decisions(1, 101)...); fresh > 1 {
+		t.Errorf("%d of 1 are fresh", fresh)
+	}
+	if first, err := b.Actions().Served(testContext(t), decision(1).Key, decision(1).ID); first || err != nil {
+		t.Errorf("served first once more: %v, %v", first, err)
+	}
+	eventually(t, "the bucket's leader", func() bool {
+		value, at, err := b.Brakes().Read(testContext(t), "stop")
+		return err == nil && string(value) == "one" && at == revision
+	})
+	heard, _ := hear(t, b, everyRing)
+	rang := map[events.Key]bool{}
+	for len(rang) < 100 {
+		for _, key := range receive(t, "a ring", heard).keys {
+			rang[key] = true
+		}
+	}
+	came, _ := dues(t, b, func(due) error { return nil })
+	receive(t, "what was put off", came)
+	eventually(t, "what was heard to be gone", func() bool {
+		info, err := jetStream(t, dial(t, urls(servers))).Stream(testContext(t), "GAVEL_TIMERS")
+		return err == nil && info.CachedInfo().State.Msgs == 0
+	})
 }

@@ -37,7 +37,7 @@ const (
 // the others.
 type connections struct {
 	door *nats.Conn // appends to the journal
-	work *nats.Conn // lanes, news, dead letters, keys
+	work *nats.Conn // lanes, news, decisions, timers, dead letters, buckets
 	read *nats.Conn // replays, timelines, tails
 }
 

@@ -1,8 +1,10 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/events"
 )
@@ -31,16 +34,18 @@ const (
 // each kind and account.
 type DeadLetters struct {
 	conn      *nats.Conn
+	stream    jetstream.Stream
+	read      jetstream.JetStream // of old letters
 	publisher *Publisher
 	log       *slog.Logger
 }
 
-func newDeadLetters(conn *nats.Conn, log *slog.Logger) *DeadLetters {
-	return &DeadLetters{conn: conn, publisher: NewPublisher(conn), log: log}
+func newDeadLetters(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStream, log *slog.Logger) *DeadLetters {
+	return &DeadLetters{conn: conn, stream: stream, read: read, publisher: NewPublisher(conn), log: log}
 }
 
 // Put keeps a letter and returns once it is acknowledged. Putting the same
-// journal position again within a few minutes keeps one.
+// journal position, or decision, again within a few minutes keeps one.
 func (d *DeadLetters) Put(ctx context.Context, letter events.DeadLetter) error {
 	letter = fit(letter)
 	payload, err := json.Marshal(letter)
@@ -55,12 +60,16 @@ func (d *DeadLetters) Put(ctx context.Context, letter events.DeadLetter) error {
 	return nil
 }
 
-// letterID is the place in the journal, where there is one.
+// letterID is the place in the journal, where there is one, or the decision.
 func letterID(letter events.DeadLetter) string {
-	if letter.Position != "" {
-		return letter.Position
+	return cmp.Or(letter.Position, letter.Decision, watermill.NewUUID())
+}
+
+func decodeLetter(data []byte) (letter events.DeadLetter, err error) {
+	if err = json.Unmarshal(data, &letter); err != nil {
+		err = fmt.Errorf("read dead letter: %w: %w", events.ErrMalformed, err)
 	}
-	return watermill.NewUUID()
+	return letter, err
 }
 
 // fit cuts a letter that is too long for a message.
@@ -86,9 +95,9 @@ func (d *DeadLetters) Watch(ctx context.Context, fn func(events.DeadLetter) erro
 	router.AddMiddleware(steer)
 	router.AddConsumerHandler(deadLettersGroup, deadPrefix+">", NewSubscriber(d.conn, deadLettersStream, deadLettersGroup, d.log),
 		func(m *message.Message) error {
-			var letter events.DeadLetter
-			if err := json.Unmarshal(m.Payload, &letter); err != nil {
-				return fmt.Errorf("read dead letter: %w: %w", events.ErrMalformed, err)
+			letter, err := decodeLetter(m.Payload)
+			if err != nil {
+				return err
 			}
 			return fn(letter)
 		})
@@ -100,4 +109,47 @@ func (d *DeadLetters) Watch(ctx context.Context, fn func(events.DeadLetter) erro
 		err = nats.ErrConnectionClosed
 	}
 	return fmt.Errorf("watch dead letters: %w", err)
+}
+
+// ErrNoLetter means that there is no dead letter of that id, or not any more.
+var ErrNoLetter = errors.New("there is no such dead letter")
+
+// Letter is a dead letter as it lies in its stream.
+type Letter struct {
+	// ID is its sequence in the stream.
+	ID uint64
+	events.DeadLetter
+	// At is when it was put, by NATS's clock.
+	At time.Time
+}
+
+// List returns the newest letters, newest first, at most `most`. What cannot be
+// read is left out.
+func (d *DeadLetters) List(ctx context.Context, most int) ([]Letter, error) {
+	var list []Letter
+	err := newest(ctx, d.read, deadLettersStream, deadPrefix+">", most, func(m jetstream.Msg, at *jetstream.MsgMetadata) {
+		if letter, err := decodeLetter(m.Data()); err == nil {
+			list = append(list, Letter{ID: at.Sequence.Stream, DeadLetter: letter, At: at.Timestamp.UTC()})
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list dead letters: %w", err)
+	}
+	return list, nil
+}
+
+// Get returns a letter, or ErrNoLetter.
+func (d *DeadLetters) Get(ctx context.Context, id uint64) (Letter, error) {
+	m, err := d.stream.GetMsg(ctx, id)
+	if id == 0 || errors.Is(err, jetstream.ErrMsgNotFound) {
+		err = ErrNoLetter
+	}
+	if err != nil {
+		return Letter{}, fmt.Errorf("get dead letter %d: %w", id, err)
+	}
+	letter, err := decodeLetter(m.Data)
+	if err != nil {
+		return Letter{}, fmt.Errorf("get dead letter %d: %w", id, err)
+	}
+	return Letter{ID: id, DeadLetter: letter, At: m.Time.UTC()}, nil
 }

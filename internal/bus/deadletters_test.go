@@ -233,3 +233,45 @@ func TestWatchThatIsOverBeforeItBegan(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestDeadLettersAreListedAndGot(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	if list, err := b.DeadLetters().List(testContext(t), 10); err != nil || len(list) != 0 {
+		t.Errorf("of nothing: %v, %v", list, err)
+	}
+	unperformed := events.DeadLetter{
+		Kind: events.Unperformed, AccountSid: account, ConferenceSid: conference, Decision: decision(1).ID, Reason: "expired",
+	}
+	mustPut(t, b, refused(account, "one"), refused(other, "two"), unperformed, unperformed)
+	if _, err := jetStream(t, client(t, b)).Publish(testContext(t), "gavel.dead.refused.unknown", []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, b, refused(account, "three"))
+
+	list, err := b.DeadLetters().List(testContext(t), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range list {
+		got = append(got, fmt.Sprint(l.ID, " ", l.Reason))
+	}
+	// The same decision twice is one letter; what cannot be read is left out,
+	// but counted.
+	if diff := cmp.Diff([]string{"5 three", "3 expired"}, got); diff != "" {
+		t.Errorf("list (-want +got):\n%s", diff)
+	}
+	letter, err := b.DeadLetters().Get(testContext(t), 3)
+	if diff := cmp.Diff(unperformed, letter.DeadLetter); diff != "" || err != nil || letter.ID != 3 || time.Since(letter.At) > patience {
+		t.Errorf("got %d of %v, %v (-want +got):\n%s", letter.ID, letter.At, err, diff)
+	}
+	for _, id := range []uint64{0, 6} {
+		if _, err := b.DeadLetters().Get(testContext(t), id); !errors.Is(err, bus.ErrNoLetter) {
+			t.Errorf("letter %d: %v", id, err)
+		}
+	}
+	if _, err := b.DeadLetters().Get(testContext(t), 4); !errors.Is(err, events.ErrMalformed) {
+		t.Errorf("bent letter: %v", err)
+	}
+}

@@ -7,15 +7,19 @@
 // in one message, so that one fsync acknowledges many. A lane is read by one
 // projector at a time, strictly in journal order. News goes out so that a
 // later fact of a conference is never in flight before an earlier one is
-// acknowledged. What is worked one message at a time (dead letters; later
-// actions, webhooks, the archive) runs on watermill's router over a Publisher
-// and a Subscriber of our own.
+// acknowledged. Dead letters are worked one message at a time, on watermill's
+// router over a Publisher and a Subscriber of our own.
+//
+// What rules decide is kept once and for ever by an expected last sequence, and
+// performed by crews: durable consumers with many hands. Alarm clocks are
+// message schedules of NATS; they wake and decide nothing.
 //
 // Reading order: names.go (everything that has a name on the wire), config.go
 // and bus.go (opening and closing), server.go and connect.go (embedded and
-// external NATS), streams.go (what is made and what is refused), health.go and
+// external NATS), streams.go and checks.go (what is made and what is refused), health.go and
 // retry.go (when to wait and when to give up), journal.go and replay.go,
 // lane.go with pull.go, news.go with tickets.go, waves.go, batch.go and
-// timeline.go, publisher.go and subscriber.go with settle.go, deadletters.go,
-// keys.go, examine.go (what is there, for a doctor).
+// timeline.go, actions.go with durable.go and crew.go, timers.go and rings.go,
+// notices.go, publisher.go and subscriber.go with settle.go, deadletters.go,
+// bucket.go, examine.go (what is there, for a doctor).
 package bus

@@ -74,7 +74,7 @@ func Examine(ctx context.Context, c Config) (Examination, error) {
 // lookAtStreams asks after each stream. The first answer tells the time as
 // well.
 func (e *Examination) lookAtStreams(ctx context.Context, s jetstream.JetStream, c Config) error {
-	for _, name := range []string{journalStream, eventsStream, deadLettersStream, bucketPrefix + keysBucket} {
+	for _, name := range allStreams() {
 		asked := time.Now()
 		stream, err := s.Stream(ctx, name)
 		answered := time.Now()
@@ -94,9 +94,6 @@ func (e *Examination) lookAtStreams(ctx context.Context, s jetstream.JetStream, 
 	return nil
 }
 
-// bucketPrefix begins the name of a bucket's stream.
-const bucketPrefix = "KV_"
-
 // compareClocks takes the middle of the exchange for the moment of the answer.
 func (e *Examination) compareClocks(asked, theirs, answered time.Time) {
 	trip := answered.Sub(asked)
@@ -112,12 +109,7 @@ func stateOf(info *jetstream.StreamInfo, c Config) StreamState {
 		MaxBytes: info.Config.MaxBytes,
 		Refuses:  info.Config.Discard == jetstream.DiscardNew,
 	}
-	switch info.Config.Name {
-	case journalStream:
-		_, s.Fault = checkJournal(info.Config, c)
-	case eventsStream:
-		s.Fault = checkEvents(info.Config)
-	}
+	s.Fault = checkStream(info.Config, c)
 	if info.Cluster != nil {
 		for _, peer := range info.Cluster.Replicas {
 			if peer.Offline || !peer.Current {

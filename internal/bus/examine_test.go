@@ -24,7 +24,7 @@ func TestExaminationOfARunningBus(t *testing.T) {
 	if e.Within == 0 || e.Ahead.Abs() > e.Within+time.Second {
 		t.Errorf("our own clock is %v ± %v ahead", e.Ahead, e.Within)
 	}
-	if len(e.Streams) != 4 {
+	if len(e.Streams) != 9 {
 		t.Fatalf("%d streams", len(e.Streams))
 	}
 	for _, s := range e.Streams {

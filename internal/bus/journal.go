@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -54,13 +53,19 @@ func newJournal(door, read jetstream.JetStream, lanes int, h *health, c Config) 
 // events.ErrUnavailable where it is known that nothing can be stored now, and
 // events.ErrMalformed for an entry that fits into no message.
 func (j *Journal) Append(ctx context.Context, conferenceSid string, e events.Entry) error {
+	return j.AppendLane(ctx, events.Lane(conferenceSid, len(j.writers)), e)
+}
+
+// AppendLane adds e to a lane by its number, 0 <= lane < Lanes(): for what is of
+// no conference. It is Append otherwise.
+func (j *Journal) AppendLane(ctx context.Context, lane int, e events.Entry) error {
 	if err := j.health.Healthy(); err != nil {
 		return fmt.Errorf("append entry: %w", err)
 	}
 	if len(e.Form)+len(e.Query) > maxEntryBytes {
 		return fmt.Errorf("append entry: %w: longer than %d bytes", events.ErrMalformed, maxEntryBytes)
 	}
-	g, err := j.writers[events.Lane(conferenceSid, len(j.writers))].add(e)
+	g, err := j.writers[lane].add(e)
 	if err != nil {
 		return fmt.Errorf("append entry: %w", err)
 	}
@@ -71,6 +76,9 @@ func (j *Journal) Append(ctx context.Context, conferenceSid string, e events.Ent
 		return fmt.Errorf("append entry: it may be stored or not: %w", context.Cause(ctx))
 	}
 }
+
+// Lanes is how many lanes there are.
+func (j *Journal) Lanes() int { return len(j.writers) }
 
 // close lets the groups that wait go out, and takes no more.
 func (j *Journal) close(ctx context.Context) error {
@@ -232,8 +240,7 @@ func (w *writer) publish(ctx context.Context, data []byte) error {
 		}
 		return err
 	})
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == codeStoreFailed {
+	if isFull(err) {
 		return fmt.Errorf("%w: journal is full: %w", events.ErrUnavailable, err)
 	}
 	return err

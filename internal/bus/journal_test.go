@@ -430,3 +430,26 @@ func BenchmarkRead(b *testing.B) {
 		b.Errorf("read %d of %d groups", got, b.N)
 	}
 }
+
+func TestEntryOfNoConferenceGoesToItsLane(t *testing.T) {
+	t.Parallel()
+	b := open(t, func(c *bus.Config) { c.Lanes = 4 })
+	if got := b.Journal().Lanes(); got != 4 {
+		t.Fatalf("%d lanes", got)
+	}
+	for lane := range 4 {
+		if err := b.Journal().AppendLane(testContext(t), lane, entry(fmt.Sprint("lane=", lane))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for lane := range 4 {
+		var got []string
+		err := b.Journal().Read(testContext(t), lane, 1, 4, func(g events.Group) error {
+			got = append(got, forms(t, []events.Group{g})...)
+			return nil
+		})
+		if want := []string{fmt.Sprint("lane=", lane)}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("lane %d has %q, %v", lane, got, err)
+		}
+	}
+}

@@ -16,15 +16,22 @@ type Metrics struct {
 	news         *prometheus.CounterVec
 	journalBytes prometheus.Gauge
 	journalMax   prometheus.Gauge
+	decided      *prometheus.CounterVec
+	alarms       prometheus.Counter
+	rings        prometheus.Counter
 }
 
-// How news went out, and how a group ended: values of labels.
+// How news went out, how a group ended, and whether a decision was there before:
+// values of labels.
 const (
 	bySingles = "singly"
 	byBatch   = "batch"
 
 	groupStored = "stored"
 	groupFailed = "failed"
+
+	decidedFresh  = "fresh"
+	decidedBefore = "before"
 )
 
 // NewMetrics registers the metrics with r; nil registers nowhere.
@@ -52,9 +59,18 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		journalMax: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gavel_journal_max_bytes", Help: "Bytes that the journal may hold; 0 where only the server's limit counts.",
 		}),
+		decided: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gavel_decided_total", Help: "Decisions kept, by whether they were there before.",
+		}, []string{"how"}),
+		alarms: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gavel_alarms_set_total", Help: "Alarms of conferences set in NATS.",
+		}),
+		rings: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gavel_alarms_rang_total", Help: "Alarms that rang and were heard.",
+		}),
 	}
 	if r != nil {
-		r.MustRegister(m.groups, m.entries, m.commit, m.retries, m.news, m.journalBytes, m.journalMax)
+		r.MustRegister(m.groups, m.entries, m.commit, m.retries, m.news, m.journalBytes, m.journalMax, m.decided, m.alarms, m.rings)
 	}
 	return m
 }

@@ -37,7 +37,7 @@ type News struct {
 }
 
 func newNews(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStream, c Config, log *slog.Logger) (*News, error) {
-	t, err := newTickets(conn)
+	t, err := newTickets(conn, eventsStream)
 	if err != nil {
 		return nil, fmt.Errorf("await acknowledgements of news: %w", err)
 	}
@@ -78,7 +78,7 @@ func (n *News) publish(ctx context.Context, facts []events.News) error {
 func (n *News) letterOf(m *nats.Msg, fact *events.News) {
 	m.Subject, m.Data = newsSubject(fact), fact.Data
 	setHeader(m.Header, headerMsgID, fact.ID)
-	setHeader(m.Header, headerPosition, positionHeader(fact))
+	setHeader(m.Header, headerPosition, positionHeader(fact.Lane, fact.Position))
 }
 
 // newLetter does not name the stream it expects: the acknowledgement does

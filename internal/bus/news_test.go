@@ -520,3 +520,26 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+func TestNewsOfSomeKindsIsFollowed(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	played, failed, joined := fact(conferenceKey(1), 1), fact(conferenceKey(1), 2), fact(conferenceKey(1), 3)
+	played.Kind, failed.Kind = events.AnnouncementEnd, events.AnnouncementFail
+	mustPublish(t, b, []events.News{played})
+	told := make(chan events.Told, 10)
+	background(t, "the follower", func(ctx context.Context) error {
+		kinds := []events.Kind{events.AnnouncementEnd, events.AnnouncementFail}
+		return b.News().Follow(ctx, "act-announcements", kinds, func(_ context.Context, n events.Told) error {
+			told <- n
+			return nil
+		})
+	})
+	if diff := cmp.Diff(events.Told{News: played, Sequence: 1}, receive(t, "what was told before", told)); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	mustPublish(t, b, []events.News{joined, failed})
+	if got := receive(t, "what is told now", told); got.ID != failed.ID {
+		t.Errorf("told %s", got.ID)
+	}
+}

@@ -2,8 +2,10 @@ package bus
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
 	"gavel/events"
@@ -22,13 +24,14 @@ func FuzzParseAck(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+	tickets := &tickets{stream: eventsStream, plain: []byte(`{"stream":"GAVEL_EVENTS","seq":`)}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		ack, err := parseAck(&nats.Msg{Data: data})
+		ack, err := tickets.parseAck(&nats.Msg{Data: data})
 		if err == nil && (ack.Stream == "" || ack.Sequence == 0) {
 			t.Errorf("%q is taken for an acknowledgement", data)
 		}
-		seq, short := parsePlainAck(data)
-		if !short || data[len(plainAck)] == '0' {
+		seq, short := tickets.parsePlainAck(data)
+		if !short || data[len(tickets.plain)] == '0' {
 			return
 		}
 		var long pubAck
@@ -57,6 +60,55 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// What a subject says is what it was made of, and nothing bends it.
+func FuzzSubjectsOfRules(f *testing.F) {
+	f.Add("AC1", "CF1", "0123")
+	f.Add("AC1", "", "0123")
+	f.Add("", "CF.*", ">")
+	f.Fuzz(func(t *testing.T, account, conference, id string) {
+		key := events.Key{AccountSid: account, ConferenceSid: conference}
+		if checkID(key, id) != nil || account == noToken || conference == noToken {
+			return
+		}
+		got, gotID, ok := splitIDSubject(laterDuePrefix, idSubject(laterDuePrefix, key, id))
+		if !ok || got != key || gotID != id {
+			t.Errorf("%q/%q became %q/%q", key, id, got, gotID)
+		}
+		if got, ok := keyOfRing(alarmSubject(timersDuePrefix, 7, key)); !ok || got != key {
+			t.Errorf("%q rang as %q", key, got)
+		}
+	})
+}
+
+func FuzzDecodeDecided(f *testing.F) {
+	f.Add("gavel.actions.AC1.CF1.0123", "3/7.2", "2026-11-22T10:00:00.5Z", "end-orphaned")
+	f.Add("gavel.actions.AC1.-.0123", "", "", "")
+	f.Fuzz(func(t *testing.T, subject, position, asOf, rule string) {
+		header := nats.Header{headerPosition: {position}, headerAsOf: {asOf}, headerRule: {rule}}
+		d, err := decodeDecided(subject, header, nil)
+		if err != nil || checkDecided(&d) != nil {
+			return
+		}
+		m := &nats.Msg{Header: nats.Header{}}
+		fillDecided(m, &d)
+		again, err := decodeDecided(m.Subject, m.Header, m.Data)
+		if diff := cmp.Diff(d, again); diff != "" || err != nil {
+			t.Errorf("written and read again, %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+func FuzzCheckNotice(f *testing.F) {
+	for _, s := range []string{"floor.seven", "", ".", "gavel.x", "$SYS", "_INBOX", "a b", "a.*"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if checkNotice(s) == nil && (strings.ContainsAny(s, " *>\r\n\t") || strings.HasPrefix(s, "gavel.")) {
+			t.Errorf("%q is taken for a subject", s)
+		}
+	})
+}
+
 func FuzzParsePosition(f *testing.F) {
 	f.Add("3/7.12")
 	f.Add("/")
@@ -66,7 +118,7 @@ func FuzzParsePosition(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := positionHeader(&events.News{Lane: lane, Position: at})
+		again := positionHeader(lane, at)
 		if lane2, at2, err := parsePosition(again); err != nil || lane2 != lane || at2 != at {
 			t.Errorf("%q became %q, then %d/%v, %v", s, again, lane2, at2, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -171,4 +172,51 @@ func follow(ctx context.Context, js jetstream.JetStream, s span, fn func(jetstre
 			return err
 		}
 	}
+}
+
+// newestFirst is how far newest looks back at first.
+const newestFirst = 1024
+
+// newest calls fn with the newest messages on a subject, newest first, at most
+// `most`. A stream cannot be read backwards: it is read in stretches, of which
+// each that lies further back is twice as long.
+func newest(ctx context.Context, js jetstream.JetStream, stream, subject string, most int, fn func(jetstream.Msg, *jetstream.MsgMetadata)) error {
+	to, err := lastOf(ctx, js, stream, subject)
+	if err != nil {
+		return err
+	}
+	for stretch := uint64(newestFirst); to > 0 && most > 0; stretch *= 2 {
+		from := max(to, stretch) - stretch + 1
+		some, err := newestOf(ctx, js, span{stream, subject, from, to}, most)
+		if err != nil {
+			return err
+		}
+		for _, m := range some {
+			at, err := m.Metadata()
+			if err != nil {
+				return err
+			}
+			fn(m, at)
+		}
+		most -= len(some)
+		to = from - 1
+	}
+	return nil
+}
+
+// newestOf returns the newest messages of a span, newest first, at most `most`.
+func newestOf(ctx context.Context, js jetstream.JetStream, s span, most int) ([]jetstream.Msg, error) {
+	var all []jetstream.Msg
+	err := replay(ctx, js, s, func(m jetstream.Msg, _ uint64) error {
+		if all = append(all, m); len(all) >= 2*most {
+			all = append(all[:0], all[len(all)-most:]...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	all = all[max(len(all)-most, 0):]
+	slices.Reverse(all)
+	return all, nil
 }

@@ -20,10 +20,13 @@ const (
 	retryMost  = 500 * time.Millisecond
 )
 
-// Error codes of JetStream that another try may not meet again, beside those
-// that the status alone tells.
+// Error codes of JetStream that callers decide by, beside what the status alone
+// tells.
 const (
 	codeDuplicateInProcess = 10158 // the first of two is not decided yet
+	codeSubjectInProcess   = 10164 // the one before on this subject is not stored yet
+	codeWrongLast          = 10071 // there is one on this subject, and none was expected
+	codeNoPeers            = 10005 // too few servers for a stream's replicas
 	codeStoreFailed        = 10077 // the stream is at its limit: an alarm, not a delay
 )
 
@@ -53,7 +56,21 @@ func isTransientAPI(err *jetstream.APIError) bool {
 	if err.ErrorCode == codeStoreFailed {
 		return false
 	}
-	return err.Code == 503 || err.Code == 429 || err.Code == 408 || err.ErrorCode == codeDuplicateInProcess
+	return err.Code == 503 || err.Code == 429 || err.Code == 408 ||
+		err.ErrorCode == codeDuplicateInProcess || err.ErrorCode == codeSubjectInProcess
+}
+
+// isWrongLast reports whether the stream has a message where none, or another,
+// was expected.
+func isWrongLast(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == codeWrongLast
+}
+
+// isFull reports whether the stream is at its limit.
+func isFull(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed
 }
 
 // pauses computes the delays between tries; it never sleeps.

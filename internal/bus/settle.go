@@ -3,10 +3,12 @@ package bus
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/events"
 )
@@ -38,14 +40,18 @@ const (
 //
 //	nil                      ack
 //	events.ErrMalformed      term; the handler has put it to the dead letters
+//	events.Later             nak, with its delay
 //	the end of the process   nak at once, for whoever works on
 //	anything else            nak, with a delay that grows by deliveries
 func settle(err error, delivered uint64) verdict {
+	var later events.Later
 	switch {
 	case err == nil:
 		return verdict{kind: ack}
 	case errors.Is(err, events.ErrMalformed):
 		return verdict{kind: term}
+	case errors.As(err, &later):
+		return verdict{nak, min(max(later.After, 0), events.MaxLater)}
 	case errors.Is(err, context.Canceled):
 		return verdict{kind: nak}
 	}
@@ -87,4 +93,20 @@ func settleNack(m *message.Message, delivered uint64) verdict {
 		return verdict{kind: term}
 	}
 	return verdict{nak, settleDelay(delivered)}
+}
+
+// tellVerdict passes a verdict on. Should it be lost, the message comes again.
+func tellVerdict(log *slog.Logger, m jetstream.Msg, v verdict) {
+	var err error
+	switch v.kind {
+	case ack:
+		err = m.Ack()
+	case term:
+		err = m.Term()
+	case nak:
+		err = m.NakWithDelay(v.delay)
+	}
+	if err != nil {
+		log.Warn("cannot settle a message", "verdict", string(v.kind), "err", err)
+	}
 }

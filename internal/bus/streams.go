@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -41,14 +40,21 @@ const (
 
 // streams are what makeStreams found or made.
 type streams struct {
-	journal jetstream.Stream
-	events  jetstream.Stream
-	keys    jetstream.KeyValue
-	lanes   int
+	journal             jetstream.Stream
+	events              jetstream.Stream
+	actions             jetstream.Stream
+	deadLetters         jetstream.Stream
+	keys, rules, brakes jetstream.KeyValue
+	lanes               int
 }
 
-// ErrRefused is wrapped by every refusal to run on a stream as it is.
-var ErrRefused = errors.New("refuse to run on this stream")
+// allStreams are the names of all streams, the journal's first.
+func allStreams() []string {
+	return []string{
+		journalStream, eventsStream, actionsStream, timersStream, laterStream, deadLettersStream,
+		bucketPrefix + keysBucket, bucketPrefix + rulesBucket, bucketPrefix + brakesBucket,
+	}
+}
 
 // makeStreams makes what is missing and checks what is there. room is what a
 // journal on this volume may hold, 0 where that is unknown.
@@ -56,11 +62,18 @@ func makeStreams(ctx context.Context, nc *nats.Conn, c Config, room int64) (made
 	ctx, cancel := context.WithTimeout(ctx, makeWithin)
 	defer cancel()
 	m := maker{js: js(nc), config: c, room: room}
-	err = retrying(ctx, isTransient, func(ctx context.Context) error {
+	err = retrying(ctx, isStarting, func(ctx context.Context) error {
 		made, err = m.make(ctx)
 		return err
 	})
 	return made, err
+}
+
+// isStarting reports whether another try may succeed because the cluster is not
+// complete yet.
+func isStarting(err error) bool {
+	var api *jetstream.APIError
+	return isTransient(err) || errors.As(err, &api) && api.ErrorCode == codeNoPeers
 }
 
 type maker struct {
@@ -70,23 +83,38 @@ type maker struct {
 }
 
 func (m maker) make(ctx context.Context) (made streams, err error) {
-	if made.journal, err = m.journal(ctx); err != nil {
+	journal, err := m.journalConfig(ctx)
+	if err != nil {
 		return made, err
 	}
-	if made.lanes, err = checkJournal(made.journal.CachedInfo().Config, m.config); err != nil {
-		return made, err
+	for _, s := range []struct {
+		into   *jetstream.Stream
+		config jetstream.StreamConfig
+	}{
+		{&made.journal, journal},
+		{&made.events, m.eventsConfig()},
+		{&made.actions, m.actionsConfig()},
+		{new(jetstream.Stream), m.timersConfig()},
+		{new(jetstream.Stream), m.laterConfig()},
+		{&made.deadLetters, m.deadLettersConfig()},
+	} {
+		if *s.into, err = m.stream(ctx, s.config); err != nil {
+			return made, err
+		}
 	}
-	if made.events, err = m.findOrMake(ctx, m.eventsConfig()); err != nil {
-		return made, err
+	if made.lanes, err = checkLanes(made.journal.CachedInfo().Config, m.config); err != nil {
+		return made, refusal(journalStream, err)
 	}
-	if err := checkEvents(made.events.CachedInfo().Config); err != nil {
-		return made, err
+	return made, m.buckets(ctx, &made)
+}
+
+// stream finds or makes a stream and checks it.
+func (m maker) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
+	s, err := m.findOrMake(ctx, c)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := m.findOrMake(ctx, m.deadLettersConfig()); err != nil {
-		return made, err
-	}
-	made.keys, err = m.bucket(ctx)
-	return made, err
+	return s, checkStream(s.CachedInfo().Config, m.config)
 }
 
 // findOrMake leaves a stream that is there as its operator set it.
@@ -101,12 +129,9 @@ func (m maker) findOrMake(ctx context.Context, c jetstream.StreamConfig) (jetstr
 	return s, nil
 }
 
-func (m maker) journal(ctx context.Context) (jetstream.Stream, error) {
+func (m maker) journalConfig(ctx context.Context) (jetstream.StreamConfig, error) {
 	most, err := m.journalMaxBytes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return m.findOrMake(ctx, jetstream.StreamConfig{
+	return jetstream.StreamConfig{
 		Name:        journalStream,
 		Description: "Gavel's truth: what was told, in groups of entries. Private.",
 		Subjects:    []string{journalPrefix + "*"},
@@ -117,7 +142,7 @@ func (m maker) journal(ctx context.Context) (jetstream.Stream, error) {
 		Replicas:    m.config.Replicas,
 		DenyDelete:  true,
 		Metadata:    map[string]string{metadataLanes: strconv.Itoa(m.config.newLanes())},
-	})
+	}, err
 }
 
 // journalMaxBytes is the bound of a journal that is made now.
@@ -152,6 +177,54 @@ func (m maker) eventsConfig() jetstream.StreamConfig {
 	}
 }
 
+// actionsConfig: one message for each subject, which nothing replaces, is what
+// makes a decision be kept once without a window of time.
+func (m maker) actionsConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:                 actionsStream,
+		Description:          "What rules decided, each decision once and for ever. Private.",
+		Subjects:             []string{actionsPrefix + "*.*.*", servedPrefix + "*.*.*"},
+		Storage:              jetstream.FileStorage,
+		Discard:              jetstream.DiscardNew,
+		DiscardNewPerSubject: true,
+		MaxMsgsPerSubject:    1,
+		Replicas:             m.config.Replicas,
+		DenyDelete:           true,
+	}
+}
+
+// timersConfig: what was acknowledged is gone, so that nothing grows. Without a
+// replica the server may write when it likes, for a fsync for each alarm would
+// make a thousand of them late; lanes set again what is lost (ADR 0011).
+func (m maker) timersConfig() jetstream.StreamConfig {
+	c := m.alarmClock(timersStream, "When conferences are to be judged again. Private.", timersAtPrefix, timersDuePrefix)
+	if m.config.Replicas == 1 {
+		c.PersistMode = jetstream.AsyncPersistMode
+	}
+	return c
+}
+
+func (m maker) laterConfig() jetstream.StreamConfig {
+	return m.alarmClock(laterStream, "When decisions are to be performed again. Private.", laterAtPrefix, laterDuePrefix)
+}
+
+// alarmClock is a stream of schedules and of what rang. It has to be one that
+// discards its oldest, and its limits must never come to that.
+func (m maker) alarmClock(name, description, at, due string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              name,
+		Description:       description,
+		Subjects:          []string{at + "*.*.*", due + "*.*.*"},
+		Storage:           jetstream.FileStorage,
+		Retention:         jetstream.WorkQueuePolicy,
+		Discard:           jetstream.DiscardOld,
+		MaxMsgsPerSubject: 1,
+		Replicas:          m.config.Replicas,
+		AllowMsgSchedules: true,
+		AllowRollup:       true,
+	}
+}
+
 func (m maker) deadLettersConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              deadLettersStream,
@@ -164,93 +237,32 @@ func (m maker) deadLettersConfig() jetstream.StreamConfig {
 	}
 }
 
-func (m maker) bucket(ctx context.Context) (jetstream.KeyValue, error) {
-	kv, err := m.js.KeyValue(ctx, keysBucket)
+func (m maker) buckets(ctx context.Context, made *streams) (err error) {
+	for _, b := range []struct {
+		into              *jetstream.KeyValue
+		name, description string
+	}{
+		{&made.keys, keysBucket, "Gavel's API keys, hashed."},
+		{&made.rules, rulesBucket, "Gavel's sets of rules, and which is in force."},
+		{&made.brakes, brakesBucket, "What Gavel's rules were let do, what tripped, and the stop."},
+	} {
+		if *b.into, err = m.bucket(ctx, b.name, b.description); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m maker) bucket(ctx context.Context, name, description string) (jetstream.KeyValue, error) {
+	kv, err := m.js.KeyValue(ctx, name)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		kv, err = m.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: keysBucket, Description: "Gavel's API keys, hashed.",
+			Bucket: name, Description: description,
 			Storage: jetstream.FileStorage, Replicas: m.config.Replicas,
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find or make bucket %s: %w", keysBucket, err)
+		return nil, fmt.Errorf("find or make bucket %s: %w", name, err)
 	}
 	return kv, nil
-}
-
-// checkJournal returns the number of lanes, or every reason why the journal
-// cannot be trusted to keep what it acknowledged.
-func checkJournal(have jetstream.StreamConfig, want Config) (lanes int, err error) {
-	var faults []error
-	for _, c := range journalChecks {
-		if c.bad(have) {
-			faults = append(faults, errors.New(c.why))
-		}
-	}
-	lanes, err = checkLanes(have.Metadata[metadataLanes], want.Lanes)
-	if err != nil {
-		faults = append(faults, err)
-	}
-	if len(faults) > 0 {
-		return 0, fmt.Errorf("check %s: %w: %w", journalStream, ErrRefused, errors.Join(faults...))
-	}
-	return lanes, nil
-}
-
-// checkLanes compares the number that the journal was made with to the one
-// that was asked for: with another one the conferences would change lanes, and
-// two projectors would work the same conference.
-func checkLanes(have string, want int) (int, error) {
-	n, err := strconv.Atoi(have)
-	if err != nil || n < 1 || n > maxLanes {
-		return 0, fmt.Errorf("its metadata %q says %q lanes", metadataLanes, have)
-	}
-	if want != 0 && want != n {
-		return 0, fmt.Errorf("it was made with %d lanes and %d were asked for; their number is fixed when the journal is made", n, want)
-	}
-	return n, nil
-}
-
-// journalChecks are the settings by which a journal would lose, change or
-// refuse what is told to it.
-var journalChecks = []struct {
-	why string
-	bad func(jetstream.StreamConfig) bool
-}{
-	{"discard policy is not new: a full journal would drop its oldest entries", func(c jetstream.StreamConfig) bool { return c.Discard != jetstream.DiscardNew }},
-	{"retention is not limits: consumers would remove entries", func(c jetstream.StreamConfig) bool { return c.Retention != jetstream.LimitsPolicy }},
-	{"it has a maximum age: a clock that jumps would empty it", func(c jetstream.StreamConfig) bool { return c.MaxAge != 0 }},
-	{"it has a maximum of messages", func(c jetstream.StreamConfig) bool { return c.MaxMsgs > 0 }},
-	{"it has a maximum of messages per subject", func(c jetstream.StreamConfig) bool { return c.MaxMsgsPerSubject > 0 }},
-	{"it is not in file storage", func(c jetstream.StreamConfig) bool { return c.Storage != jetstream.FileStorage }},
-	{"it allows rollups", func(c jetstream.StreamConfig) bool { return c.AllowRollup }},
-	{"it allows messages to be deleted", func(c jetstream.StreamConfig) bool { return !c.DenyDelete }},
-	{"it allows messages to expire", func(c jetstream.StreamConfig) bool { return c.AllowMsgTTL || c.SubjectDeleteMarkerTTL != 0 }},
-	{"it allows counters or schedules", func(c jetstream.StreamConfig) bool { return c.AllowMsgCounter || c.AllowMsgSchedules }},
-	{"its persist mode is async: acknowledged entries would be lost with the process", func(c jetstream.StreamConfig) bool { return c.PersistMode != jetstream.DefaultPersistMode }},
-	{"it does not acknowledge", func(c jetstream.StreamConfig) bool { return c.NoAck }},
-	{"it is sealed", func(c jetstream.StreamConfig) bool { return c.Sealed }},
-	{"it is a mirror or has sources", func(c jetstream.StreamConfig) bool { return c.Mirror != nil || len(c.Sources) > 0 }},
-	{"it transforms subjects", func(c jetstream.StreamConfig) bool { return c.SubjectTransform != nil }},
-	{"its subjects are not " + journalPrefix + "*", func(c jetstream.StreamConfig) bool { return !slices.Equal(c.Subjects, []string{journalPrefix + "*"}) }},
-	{"its maximum message size is too small for a group", func(c jetstream.StreamConfig) bool { return c.MaxMsgSize > 0 && c.MaxMsgSize < maxMessage }},
-}
-
-// checkEvents returns every reason why news could not be told once and in
-// order on this stream.
-func checkEvents(have jetstream.StreamConfig) error {
-	var faults []error
-	if have.Duplicates < newsDuplicates {
-		faults = append(faults, fmt.Errorf("its duplicate window is %v, less than %v", have.Duplicates, newsDuplicates))
-	}
-	if have.NoAck || have.Sealed || have.Discard != jetstream.DiscardOld {
-		faults = append(faults, errors.New("it would not take or not acknowledge news: no_ack, sealed, or discard new"))
-	}
-	if have.MaxMsgsPerSubject > 0 {
-		faults = append(faults, errors.New("it has a maximum of messages per subject"))
-	}
-	if len(faults) > 0 {
-		return fmt.Errorf("check %s: %w: %w", eventsStream, ErrRefused, errors.Join(faults...))
-	}
-	return nil
 }

@@ -105,6 +105,76 @@ func TestNewsThatCouldNotBeToldOnceIsRefused(t *testing.T) {
 	}
 }
 
+// A stream that would keep a decision twice, lose one, or never ring.
+func TestStreamsOfRulesThatWouldNotDoAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string]struct {
+		stream string
+		spoil  func(*jetstream.StreamConfig)
+		says   string
+	}{
+		"decisions, discard old":       {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.Discard, c.DiscardNewPerSubject = jetstream.DiscardOld, false }, "drop its oldest"},
+		"decisions, many per subject":  {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = 2, false }, "exactly one"},
+		"decisions, not per subject":   {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.DiscardNewPerSubject = false }, "exactly one"},
+		"decisions, maximum age":       {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, "maximum age"},
+		"decisions, deletes":           {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.DenyDelete = false }, "deleted"},
+		"decisions, rollups":           {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.AllowRollup = true }, "rollups"},
+		"decisions, async":             {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.PersistMode = jetstream.AsyncPersistMode }, "async"},
+		"decisions, small messages":    {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 64 << 10 }, "too small"},
+		"decisions, subjects":          {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.Subjects = c.Subjects[:1] }, "subjects are not"},
+		"alarms, limits":               {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.Retention = jetstream.LimitsPolicy }, "not work queue"},
+		"alarms, no schedules":         {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = false }, "no schedules"},
+		"alarms, maximum bytes":        {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 }, "maximum of bytes"},
+		"alarms, maximum messages":     {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.MaxMsgs = 10 }, "maximum of messages"},
+		"alarms, many per subject":     {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 0 }, "exactly one"},
+		"alarms, maximum age":          {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, "maximum age"},
+		"alarms, memory":               {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, "file storage"},
+		"put off, async":               {"GAVEL_LATER", func(c *jetstream.StreamConfig) { c.PersistMode = jetstream.AsyncPersistMode }, "async"},
+		"put off, the alarms' subject": {"GAVEL_LATER", func(c *jetstream.StreamConfig) { c.Subjects = []string{"gavel.later.>"} }, "subjects are not"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := foreignServer(t)
+			config := rulesStreams[bad.stream]
+			config.Name = bad.stream
+			bad.spoil(&config)
+			makeStream(t, s.ClientURL(), config)
+			c := bus.Config{URL: s.ClientURL(), Replicas: 1}
+			_, err := bus.Open(testContext(t), c, slog.New(slog.DiscardHandler))
+			if !errors.Is(err, bus.ErrRefused) || !strings.Contains(err.Error(), bad.says) || !strings.Contains(err.Error(), bad.stream) {
+				t.Errorf("error %v does not say %q", err, bad.says)
+			}
+		})
+	}
+}
+
+// rulesStreams are streams as Gavel would make them.
+var rulesStreams = map[string]jetstream.StreamConfig{
+	"GAVEL_ACTIONS": {
+		Subjects: []string{"gavel.actions.*.*.*", "gavel.served.*.*.*"}, Discard: jetstream.DiscardNew,
+		DiscardNewPerSubject: true, MaxMsgsPerSubject: 1, DenyDelete: true,
+	},
+	"GAVEL_TIMERS": {
+		Subjects: []string{"gavel.timers.at.*.*.*", "gavel.timers.due.*.*.*"}, Retention: jetstream.WorkQueuePolicy,
+		MaxMsgsPerSubject: 1, AllowMsgSchedules: true, AllowRollup: true,
+	},
+	"GAVEL_LATER": {
+		Subjects: []string{"gavel.later.at.*.*.*", "gavel.later.due.*.*.*"}, Retention: jetstream.WorkQueuePolicy,
+		MaxMsgsPerSubject: 1, AllowMsgSchedules: true, AllowRollup: true,
+	},
+}
+
+func TestGoodStreamsOfRulesAreTakenAsTheyAre(t *testing.T) {
+	t.Parallel()
+	s := foreignServer(t)
+	for name, config := range rulesStreams {
+		config.Name = name
+		makeStream(t, s.ClientURL(), config)
+	}
+	b := openConfig(t, bus.Config{URL: s.ClientURL(), Replicas: 1})
+	mustDecide(t, b, decision(1))
+}
+
 func TestGoodJournalIsTakenAsItIs(t *testing.T) {
 	t.Parallel()
 	s := foreignServer(t)
@@ -140,6 +210,17 @@ func TestStreamsAreMadeAsDesigned(t *testing.T) {
 	if c.MaxAge != 30*24*time.Hour || c.Duplicates != 5*time.Minute || !c.AllowAtomicPublish ||
 		!slices.Equal(c.Subjects, []string{"gavel.events.*.*.*"}) {
 		t.Errorf("events: %+v", c)
+	}
+	for name, want := range map[string]jetstream.PersistModeType{
+		"GAVEL_TIMERS": jetstream.AsyncPersistMode, "GAVEL_LATER": jetstream.DefaultPersistMode, "GAVEL_ACTIONS": jetstream.DefaultPersistMode,
+	} {
+		s, err := js.Stream(testContext(t), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := s.CachedInfo().Config; c.PersistMode != want || c.MaxAge != 0 || c.MaxBytes > 0 || c.Storage != jetstream.FileStorage {
+			t.Errorf("%s: %+v", name, c)
+		}
 	}
 }
 

@@ -135,7 +135,7 @@ func (s *subscription) run() {
 		switch {
 		case err == nil:
 			pause.Reset()
-			s.tell(m, s.work(m))
+			tellVerdict(s.log, m, s.work(m))
 		case errors.Is(err, nats.ErrConnectionClosed):
 			s.log.Error("subscription ends", "err", err)
 			return
@@ -206,21 +206,5 @@ func (s *subscription) lastWord(out *message.Message, delivered uint64) verdict 
 		return settleNack(out, delivered)
 	default:
 		return verdict{kind: nak}
-	}
-}
-
-// tell passes a verdict on. Should it be lost, the message comes again.
-func (s *subscription) tell(m jetstream.Msg, v verdict) {
-	var err error
-	switch v.kind {
-	case ack:
-		err = m.Ack()
-	case term:
-		err = m.Term()
-	case nak:
-		err = m.NakWithDelay(v.delay)
-	}
-	if err != nil {
-		s.log.Warn("cannot settle a message", "verdict", string(v.kind), "err", err)
 	}
 }

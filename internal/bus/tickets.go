@@ -15,6 +15,8 @@ import (
 // publish does the same and costs twice as much.
 type tickets struct {
 	conn   *nats.Conn
+	stream string // whose answers count
+	plain  []byte // how its acknowledgements begin
 	prefix string
 
 	mu      sync.Mutex
@@ -46,8 +48,11 @@ type pubAck struct {
 	Error     *jetstream.APIError `json:"error"`
 }
 
-func newTickets(conn *nats.Conn) (*tickets, error) {
-	t := &tickets{conn: conn, prefix: conn.NewInbox() + ".", waiting: make(map[uint64]ticket)}
+func newTickets(conn *nats.Conn, stream string) (*tickets, error) {
+	t := &tickets{
+		conn: conn, stream: stream, plain: []byte(`{"stream":"` + stream + `","seq":`),
+		prefix: conn.NewInbox() + ".", waiting: make(map[uint64]ticket),
+	}
 	if _, err := conn.Subscribe(t.prefix+anyTicket, t.answered); err != nil {
 		return nil, err
 	}
@@ -91,16 +96,16 @@ func (t *tickets) answered(m *nats.Msg) {
 		return
 	}
 	if k, ok := t.take(number); ok {
-		ack, err := parseAck(m)
+		ack, err := t.parseAck(m)
 		k.answers <- answer{k.index, ack, err}
 	}
 }
 
 // parseAck reads what JetStream answered to a publish.
-func parseAck(m *nats.Msg) (pubAck, error) {
+func (t *tickets) parseAck(m *nats.Msg) (pubAck, error) {
 	var ack pubAck
-	if seq, ok := parsePlainAck(m.Data); ok {
-		return pubAck{Stream: eventsStream, Sequence: seq}, nil
+	if seq, ok := t.parsePlainAck(m.Data); ok {
+		return pubAck{Stream: t.stream, Sequence: seq}, nil
 	}
 	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
 		return ack, nats.ErrNoResponders
@@ -111,20 +116,17 @@ func parseAck(m *nats.Msg) (pubAck, error) {
 	if ack.Error != nil {
 		return ack, ack.Error
 	}
-	if ack.Stream != eventsStream || ack.Sequence == 0 {
+	if ack.Stream != t.stream || ack.Sequence == 0 {
 		return ack, jetstream.ErrInvalidJSAck
 	}
 	return ack, nil
 }
 
-// plainAck is how an acknowledgement by GAVEL_EVENTS begins.
-var plainAck = []byte(`{"stream":"` + eventsStream + `","seq":`)
-
 // parsePlainAck reads the answer that all but a few are, without reflection:
 // it comes tens of thousands of times a second. What it does not know it
 // leaves to the JSON decoder.
-func parsePlainAck(data []byte) (seq uint64, ok bool) {
-	rest, ok := bytes.CutPrefix(data, plainAck)
+func (t *tickets) parsePlainAck(data []byte) (seq uint64, ok bool) {
+	rest, ok := bytes.CutPrefix(data, t.plain)
 	if !ok {
 		return 0, false
 	}

@@ -54,3 +54,31 @@ func tell(m jetstream.Msg, seq uint64, fn func(events.Told) error) error {
 	}
 	return fn(told)
 }
+
+// followedAtOnce is how many facts one Follow has under way: whoever gets them
+// waits for the journal, which acknowledges together what waits together.
+const followedAtOnce = 64
+
+// Follow gives fn the news of some kinds, also what was told while nobody
+// followed, many at a time and in no order, until ctx ends; then it waits for
+// what is under way. consumer names a durable one: processes that give the same
+// name share the news, and each other name gets all. What fn returns settles a
+// fact.
+func (n *News) Follow(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.Told) error) error {
+	var filters []string
+	for _, kind := range kinds {
+		filters = append(filters, eventsPrefix+"*.*."+kind.Token())
+	}
+	c := newCrew(durable{js: js(n.conn), stream: eventsStream, name: consumer, filters: filters, log: n.log}, followedAtOnce,
+		func(ctx context.Context, m jetstream.Msg) error {
+			at, err := m.Metadata()
+			if err != nil {
+				return err
+			}
+			return tell(m, at.Sequence.Stream, func(told events.Told) error { return fn(ctx, told) })
+		})
+	if err := c.run(ctx); err != nil {
+		return fmt.Errorf("follow news: %w", err)
+	}
+	return nil
+}

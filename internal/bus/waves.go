@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// maxInFlight bounds the facts on their way; more gain nothing.
+	// maxInFlight bounds the messages of a wave on their way; more gain nothing.
 	maxInFlight = 256
-	// tryAgainEvery is how often facts that got no answer, or were turned
+	// tryAgainEvery is how often messages that got no answer, or were turned
 	// away, are looked after.
 	tryAgainEvery = attemptTimeout / 8
 )
@@ -20,18 +20,8 @@ const (
 // publishSingly tells facts one message each, many conferences at a time and
 // one fact of each.
 func (n *News) publishSingly(ctx context.Context, facts []events.News) error {
-	w := &wave{
-		news: n, facts: facts, following: following(facts),
-		letter:  newLetter(),
-		flying:  make(map[int]flight, maxInFlight),
-		answers: make(chan answer, maxInFlight),
-		left:    len(facts),
-	}
-	for i, first := range firsts(w.following) {
-		if first {
-			w.ready = append(w.ready, i)
-		}
-	}
+	next := following(len(facts), func(i int) events.Key { return facts[i].Key })
+	w := newWave(n.tickets, newLetter(), next, func(m *nats.Msg, i int) { n.letterOf(m, &facts[i]) })
 	if err := w.run(ctx); err != nil {
 		return err
 	}
@@ -39,22 +29,32 @@ func (n *News) publishSingly(ctx context.Context, facts []events.News) error {
 	return nil
 }
 
-// following gives for each fact the index of the next one of its conference,
-// -1 for the last.
-func following(facts []events.News) []int {
-	next := make([]int, len(facts))
-	latest := make(map[events.Key]int, len(facts))
-	for i := range facts {
+// following gives for each of so many messages the index of the next one of
+// its conference, -1 for the last.
+func following(count int, key func(int) events.Key) []int {
+	next := make([]int, count)
+	latest := make(map[events.Key]int, count)
+	for i := range count {
 		next[i] = -1
-		if before, ok := latest[facts[i].Key]; ok {
+		k := key(i)
+		if before, ok := latest[k]; ok {
 			next[before] = i
 		}
-		latest[facts[i].Key] = i
+		latest[k] = i
 	}
 	return next
 }
 
-// firsts tells which facts follow no other.
+// freely is following for messages of which none waits for another.
+func freely(count int) []int {
+	next := make([]int, count)
+	for i := range next {
+		next[i] = -1
+	}
+	return next
+}
+
+// firsts tells which messages follow no other.
 func firsts(following []int) []bool {
 	first := make([]bool, len(following))
 	for i := range first {
@@ -68,22 +68,46 @@ func firsts(following []int) []bool {
 	return first
 }
 
-// wave is one publishSingly.
+// wave is many messages to one stream, of which as many are on their way at
+// once as may be.
 type wave struct {
-	news      *News
-	facts     []events.News
-	following []int
+	tickets   *tickets
+	fill      func(m *nats.Msg, i int) // makes letter the message i
 	letter    *nats.Msg
-	ready     []int // may fly
-	resting   []int // were turned away and may fly a little later
-	flying    map[int]flight
-	answers   chan answer
-	left      int
+	following []int
+	// known tells the errors that mean that the stream has the message already;
+	// nil where none does. doubles counts them.
+	known   func(error) bool
+	doubles int
+
+	ready   []int // may fly
+	resting []int // were turned away and may fly a little later
+	flying  map[int]flight
+	answers chan answer
+	left    int
 }
 
 type flight struct {
 	ticket uint64
 	since  time.Time
+}
+
+// newWave lets a message fly only after the one that it follows has landed.
+// The letter is used again for each, because the library has written it out
+// when publishing returns.
+func newWave(t *tickets, letter *nats.Msg, following []int, fill func(*nats.Msg, int)) *wave {
+	w := &wave{
+		tickets: t, fill: fill, letter: letter, following: following,
+		flying:  make(map[int]flight, maxInFlight),
+		answers: make(chan answer, maxInFlight),
+		left:    len(following),
+	}
+	for i, first := range firsts(following) {
+		if first {
+			w.ready = append(w.ready, i)
+		}
+	}
+	return w
 }
 
 // run keeps as many in flight as may be, until all have landed.
@@ -120,8 +144,8 @@ func (w *wave) launch() error {
 	for len(w.ready) > 0 && len(w.flying) < maxInFlight {
 		i := w.ready[0]
 		w.ready = w.ready[1:]
-		w.news.letterOf(w.letter, &w.facts[i])
-		ticket, err := w.news.tickets.publish(w.letter, i, w.answers)
+		w.fill(w.letter, i)
+		ticket, err := w.tickets.publish(w.letter, i, w.answers)
 		if err != nil {
 			w.resting = append(w.resting, i)
 			return err
@@ -131,10 +155,14 @@ func (w *wave) launch() error {
 	return nil
 }
 
-// land takes one answer in. Only an acknowledgement lets the next fact of the
-// conference fly.
+// land takes one answer in. Only an acknowledgement lets the next message of
+// the conference fly.
 func (w *wave) land(a answer) error {
 	delete(w.flying, a.index)
+	if a.err != nil && w.known != nil && w.known(a.err) {
+		w.doubles++
+		
+	}
 	if a.err != nil {
 		w.resting = append(w.resting, a.index)
 		return a.err
@@ -147,11 +175,11 @@ func (w *wave) land(a answer) error {
 }
 
 // tryAgain lets fly what rested, and what has been without an answer for too
-// long: the stream refuses it by its id if it has it.
+// long: the stream knows it again if it has it.
 func (w *wave) tryAgain(now time.Time) {
 	w.ready, w.resting = append(w.ready, w.resting...), w.resting[:0]
 	for i, f := range w.flying {
-		if now.Sub(f.since) >= attemptTimeout && w.news.tickets.giveBack(f.ticket) {
+		if now.Sub(f.since) >= attemptTimeout && w.tickets.giveBack(f.ticket) {
 			delete(w.flying, i)
 			w.ready = append(w.ready, i)
 		}
@@ -161,6 +189,6 @@ func (w *wave) tryAgain(now time.Time) {
 // callBack gives the tickets of all that is still in flight back.
 func (w *wave) callBack() {
 	for _, f := range w.flying {
-		w.news.tickets.giveBack(f.ticket)
+		w.tickets.giveBack(f.ticket)
 	}
 }

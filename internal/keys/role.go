@@ -13,7 +13,8 @@ const (
 	// Viewer reads.
 	Viewer Role = "viewer"
 	// Operator also writes to Twilio: it ends conferences, adds, changes and
-	// removes participants, and changes recordings.
+	// removes participants, and changes recordings. It says what rules may do:
+	// it exempts, resets, stops and resumes, and redrives dead letters.
 	Operator Role = "operator"
 	// Admin also manages keys and rebuilds the picture. It is always for all
 	// accounts: who makes keys could make one for the others.

@@ -54,6 +54,11 @@ type Call struct {
 	Path string
 	// Form is the body, as a form. Without one there is no body.
 	Form string
+	// Before, where there is one, is asked once the call has its place and
+	// right before it goes out: its error ends the call, and Twilio is not
+	// asked. Such a call is made once: whoever looks before leaping has to look
+	// again before a second try.
+	Before func(context.Context) error
 }
 
 // Answer is what Twilio said, whatever its status.
@@ -122,8 +127,8 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // time for the wait; after that the 429 is the answer. Nothing else is made
 // again.
 //
-// Errors wrap ErrNoCredentials, ErrCrowded, ErrUnreachable or ErrSilent, and
-// hold neither a path nor a secret.
+// Errors wrap ErrNoCredentials, ErrCrowded, ErrUnreachable, ErrSilent or what
+// Before said, and hold neither a path nor a secret.
 func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 	account, ok := c.accounts.Lookup(call.AccountSid)
 	if !ok {
@@ -137,6 +142,12 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 	// The place is kept while the call waits to be made again: Twilio's 429 is
 	// about calls at once, and others would only take its place.
 	defer limit.release()
+	if call.Before != nil {
+		if err := call.Before(ctx); err != nil {
+			c.metrics.count(call.Kind, unsent)
+			return Answer{}, fmt.Errorf("call twilio: %w", err)
+		}
+	}
 	delays := newDelays()
 	for {
 		began := time.Now()
@@ -146,7 +157,7 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 			return answer, err
 		}
 		limit.refused(began)
-		if !wait(ctx, delays.next(answer.Header)) {
+		if call.Before != nil || !wait(ctx, delays.next(answer.Header)) {
 			return answer, nil
 		}
 	}

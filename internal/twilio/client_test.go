@@ -284,6 +284,31 @@ func TestARefusalIsTheAnswerWhereNoTimeIsLeft(t *testing.T) {
 	})
 }
 
+// Whoever has to look before every try is asked right before it, and tries once.
+func TestWhoeverLooksBeforeTriesOnce(t *testing.T) {
+	t.Parallel()
+	tries := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		tries++
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer server.Close()
+	c := newCaller(t, server.URL, nil, twilio.APIKey{})
+	call := ending
+	call.Before = func(context.Context) error { return nil }
+	answer, err := c.Call(t.Context(), call)
+	if err != nil || answer.Status != http.StatusTooManyRequests || tries != 1 || answer.RetryAfter() != 7*time.Second {
+		t.Errorf("%d tries: %d after %s, %v", tries, answer.Status, answer.RetryAfter(), err)
+	}
+
+	stop := errors.New("stop")
+	call.Before = func(context.Context) error { return stop }
+	if _, err := c.Call(t.Context(), call); !errors.Is(err, stop) || tries != 1 {
+		t.Errorf("%d tries: %v", tries, err)
+	}
+}
+
 func TestOnlyARefusalIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 204, 400, 404, 408, 500, 502, 503, 504} {

@@ -12,7 +12,7 @@ import (
 type order []picture.Ref
 
 func compare(a, b picture.Ref) int {
-	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.Member, b.Member))
+	return cmp.Or(cmp.Compare(a.Score, b.Score), cmp.Compare(a.Member, b.Member))
 }
 
 func (o *order) add(ref picture.Ref) {
@@ -28,12 +28,12 @@ func (o *order) remove(ref picture.Ref) {
 
 // bounds returns the indexes from (included) and to (excluded) of a range.
 func (o *order) bounds(rng picture.Range) (from, to int) {
-	byCreated := func(ref picture.Ref, created int64) int { return cmp.Compare(ref.Created, created) }
-	from, _ = slices.BinarySearchFunc(*o, rng.Min, byCreated)
+	byScore := func(ref picture.Ref, score int64) int { return cmp.Compare(ref.Score, score) }
+	from, _ = slices.BinarySearchFunc(*o, rng.Min, byScore)
 	if rng.Max == picture.Highest {
 		return from, len(*o)
 	}
-	to, _ = slices.BinarySearchFunc(*o, rng.Max+1, byCreated)
+	to, _ = slices.BinarySearchFunc(*o, rng.Max+1, byScore)
 	return from, max(from, to)
 }
 

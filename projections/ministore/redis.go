@@ -88,8 +88,8 @@ func (r *Redis) do(op picture.Op, key string, args []string) {
 			r.db.HDel(key, field)
 		}
 	case picture.AddMember:
-		created, _ := strconv.ParseInt(args[0], 10, 64)
-		r.add(key, picture.Ref{Created: created, Member: args[1]})
+		score, _ := strconv.ParseInt(args[0], 10, 64)
+		r.add(key, picture.Ref{Score: score, Member: args[1]})
 	case picture.RemoveMember:
 		r.remove(key, args[0])
 	case picture.RemoveKey:
@@ -101,7 +101,7 @@ func (r *Redis) do(op picture.Op, key string, args []string) {
 // add puts a member into a sorted set, or moves it there.
 func (r *Redis) add(key string, ref picture.Ref) {
 	r.remove(key, ref.Member)
-	r.db.ZAdd(key, float64(ref.Created), ref.Member)
+	r.db.ZAdd(key, float64(ref.Score), ref.Member)
 	o := r.orders[key]
 	if o == nil {
 		o = new(order)
@@ -120,7 +120,7 @@ func (r *Redis) remove(key, member string) {
 		return
 	}
 	r.db.ZRem(key, member)
-	o.remove(picture.Ref{Created: int64(score), Member: member})
+	o.remove(picture.Ref{Score: int64(score), Member: member})
 	if len(*o) == 0 {
 		delete(r.orders, key)
 	}

@@ -65,7 +65,7 @@ func newSaver(tb testing.TB, server *redistest.Server) *saver {
 	s := &saver{tb: tb, store: open(tb, server.UnixURL(), 1), known: make([]projections.Stored, benchConferences)}
 	build, err := s.store.Build(tb.Context(), 0)
 	if err == nil {
-		err = build.Commit(tb.Context(), events.Position{Sequence: 1})
+		err = build.Commit(tb.Context(), events.Position{Sequence: 1}, nil)
 	}
 	if err == nil {
 		err = s.store.Check(tb.Context(), 0, 0)
@@ -153,7 +153,7 @@ func (s *saver) save(writes []projections.Write) {
 	if err := s.store.Save(ctx, 0, writes); err != nil {
 		s.tb.Fatal(err)
 	}
-	if err := s.store.NoteApplied(ctx, 0, writes[len(writes)-1].Book.Applied); err != nil {
+	if err := s.store.NoteApplied(ctx, 0, writes[len(writes)-1].Book.Applied, nil); err != nil {
 		s.tb.Fatal(err)
 	}
 }

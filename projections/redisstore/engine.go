@@ -193,7 +193,7 @@ func (e engine) Ranges(ctx context.Context, ranges []picture.Range) ([][]picture
 	for i, cmd := range cmds {
 		for _, z := range cmd.Val() {
 			member, _ := z.Member.(string)
-			refs[i] = append(refs[i], picture.Ref{Created: int64(z.Score), Member: member})
+			refs[i] = append(refs[i], picture.Ref{Score: int64(z.Score), Member: member})
 		}
 	}
 	return refs, nil

@@ -19,7 +19,7 @@ func fill(tb testing.TB, s projections.Store) {
 	tb.Helper()
 	b, err := s.Build(tb.Context(), 0)
 	if err == nil {
-		err = b.Commit(tb.Context(), events.Position{Sequence: 1})
+		err = b.Commit(tb.Context(), events.Position{Sequence: 1}, nil)
 	}
 	if err == nil {
 		err = s.Check(tb.Context(), 0, 1)
@@ -118,7 +118,7 @@ func TestKilledServer(t *testing.T) {
 		"read": readErr, "load": loadErr,
 		"check": s.Check(t.Context(), 0, 1),
 		"save":  s.Save(t.Context(), 0, []projections.Write{create(2)}),
-		"note":  s.NoteApplied(t.Context(), 0, w.Book.Applied),
+		"note":  s.NoteApplied(t.Context(), 0, w.Book.Applied, nil),
 	} {
 		if err == nil || sentinel(err) {
 			t.Errorf("%s while the server is away: %v, want the network's error", what, err)
@@ -157,7 +157,7 @@ func TestOldPicturesAreSwept(t *testing.T) {
 		err = b.Put(t.Context(), stored(2000))
 	}
 	if err == nil {
-		err = b.Commit(t.Context(), events.Position{Sequence: 1})
+		err = b.Commit(t.Context(), events.Position{Sequence: 1}, nil)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestOneNodeGoesBackWhileNobodyLooks(t *testing.T) {
 		if err := s.Save(t.Context(), 0, writes); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.NoteApplied(t.Context(), 0, applied); err != nil {
+		if err := s.NoteApplied(t.Context(), 0, applied, nil); err != nil {
 			t.Fatal(err)
 		}
 

@@ -23,7 +23,7 @@ func buildBesideLive(t *testing.T, h Harness) {
 	reader.shows(started(c), d)
 
 	p.at.Sequence++
-	p.must(b.Commit(p.ctx(), p.at), "commit")
+	p.must(b.Commit(p.ctx(), p.at, nil), "commit")
 	reader.shows(named(c, "Rebuilt"))
 	_, err := reader.store.Conference(p.ctx(), keyOf(d))
 	wantErr(t, "read of what is only in the old picture", err, projections.ErrNotFound)
@@ -40,14 +40,14 @@ func abandoned(t *testing.T, h Harness) {
 	b := p.build(0)
 	p.must(b.Put(p.ctx(), p.firsts([]*projections.Conference{conference(2, noon)})), "put")
 	p.must(b.Abandon(p.ctx()), "abandon")
-	wantErr(t, "commit of an abandoned build", b.Commit(p.ctx(), p.at), projections.ErrLost)
+	wantErr(t, "commit of an abandoned build", b.Commit(p.ctx(), p.at, nil), projections.ErrLost)
 	p.save(started(c))
 	p.shows(started(c))
 
 	// Whoever abandons after a Commit whose answer got lost must not harm it.
 	b = p.build(0)
 	p.must(b.Put(p.ctx(), p.firsts([]*projections.Conference{c})), "put")
-	p.must(b.Commit(p.ctx(), p.at), "commit")
+	p.must(b.Commit(p.ctx(), p.at, nil), "commit")
 	p.must(b.Abandon(p.ctx()), "abandon after commit")
 	p.check(0)
 	p.shows(c)
@@ -58,8 +58,8 @@ func newerBuild(t *testing.T, h Harness) {
 	p := filled(t, h, 1, c)
 	older, newer := p.build(0), open(t, h, 1).build(0)
 	p.must(newer.Put(p.ctx(), p.firsts([]*projections.Conference{named(c, "Newer")})), "put")
-	wantErr(t, "commit of the older build", older.Commit(p.ctx(), p.at), projections.ErrLost)
-	p.must(newer.Commit(p.ctx(), p.at), "commit of the newer build")
+	wantErr(t, "commit of the older build", older.Commit(p.ctx(), p.at, nil), projections.ErrLost)
+	p.must(newer.Commit(p.ctx(), p.at, nil), "commit of the newer build")
 	p.shows(named(c, "Newer"))
 }
 
@@ -76,7 +76,7 @@ func buildLost(t *testing.T, h Harness) {
 	b := p.build(0)
 	p.must(b.Put(p.ctx(), first), "put")
 	h.Empty(t)
-	wantErr(t, "commit of an emptied build", b.Commit(p.ctx(), p.at), projections.ErrLost)
+	wantErr(t, "commit of an emptied build", b.Commit(p.ctx(), p.at, nil), projections.ErrLost)
 
 	b = p.build(0)
 	p.must(b.Put(p.ctx(), first), "put")
@@ -84,7 +84,7 @@ func buildLost(t *testing.T, h Harness) {
 	p.must(b.Put(p.ctx(), second), "put")
 	rollBack()
 	err := b.Put(p.ctx(), third)
-	wantErr(t, "commit of a build that went back", errors.Join(err, b.Commit(p.ctx(), p.at)), projections.ErrLost)
+	wantErr(t, "commit of a build that went back", errors.Join(err, b.Commit(p.ctx(), p.at, nil)), projections.ErrLost)
 	p.unreadable("while no build succeeded", projections.ErrFilling)
 }
 

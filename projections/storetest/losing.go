@@ -16,6 +16,8 @@ func (p *process) unreadable(when string, target error) {
 	wantErr(p.t, "list "+when, err, target)
 	_, err = p.store.Accounts(p.ctx())
 	wantErr(p.t, "read accounts "+when, err, target)
+	_, err = p.store.Armed(p.ctx(), "", 10)
+	wantErr(p.t, "list deadlines "+when, err, target)
 }
 
 func neverFilled(t *testing.T, h Harness) {
@@ -34,8 +36,9 @@ func emptied(t *testing.T, h Harness) {
 	for step, do := range map[string]func(*process) error{
 		"load":  func(p *process) error { _, err := p.tryLoad(keyOf(c)); return err },
 		"save":  func(p *process) error { return p.trySave(started(c)) },
-		"note":  func(p *process) error { return p.store.NoteApplied(p.ctx(), 0, p.at) },
+		"note":  func(p *process) error { return p.store.NoteApplied(p.ctx(), 0, p.at, nil) },
 		"check": func(p *process) error { return p.store.Check(p.ctx(), 0, 0) },
+		"due":   func(p *process) error { _, err := p.store.Due(p.ctx(), 0, noon.Time(), 9); return err },
 		"save of a new record": func(p *process) error {
 			return p.trySave(conference(2, noon))
 		},
@@ -57,7 +60,7 @@ func rolledBack(t *testing.T, h Harness) {
 	for step, do := range map[string]func(*process) error{
 		"load":  func(p *process) error { _, err := p.tryLoad(keyOf(c)); return err },
 		"save":  func(p *process) error { return p.trySave(ended(c, noon)) },
-		"note":  func(p *process) error { return p.store.NoteApplied(p.ctx(), 0, p.at) },
+		"note":  func(p *process) error { return p.store.NoteApplied(p.ctx(), 0, p.at, nil) },
 		"check": func(p *process) error { return p.store.Check(p.ctx(), 0, 0) },
 	} {
 		h.Empty(t)
@@ -123,6 +126,6 @@ func lanesAreApart(t *testing.T, h Harness) {
 
 	b := p.build(2)
 	p.must(b.Put(p.ctx(), p.firsts(p.ofLane(2, records))), "put")
-	p.must(b.Commit(p.ctx(), p.at), "commit")
+	p.must(b.Commit(p.ctx(), p.at, nil), "commit")
 	p.shows(records...)
 }

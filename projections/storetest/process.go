@@ -51,7 +51,7 @@ func (p *process) fill(records ...*projections.Conference) {
 		for some := range slices.Chunk(p.ofLane(lane, records), 500) {
 			p.must(b.Put(p.ctx(), p.firsts(some)), "put")
 		}
-		p.must(b.Commit(p.ctx(), p.at), "commit")
+		p.must(b.Commit(p.ctx(), p.at, nil), "commit")
 	}
 }
 
@@ -102,7 +102,7 @@ func (p *process) trySave(records ...*projections.Conference) error {
 		if err := p.store.Save(p.ctx(), lane, writes); err != nil {
 			return err
 		}
-		if err := p.store.NoteApplied(p.ctx(), lane, p.at); err != nil {
+		if err := p.store.NoteApplied(p.ctx(), lane, p.at, nil); err != nil {
 			return err
 		}
 		for _, w := range writes {

@@ -115,9 +115,13 @@ func uncheckedLane(t *testing.T, h Harness) {
 	_, err := p.tryLoad(keyOf(c))
 	wantErr(t, "load", err, projections.ErrLost)
 	wantErr(t, "save", p.store.Save(p.ctx(), 0, p.writes([]*projections.Conference{c})), projections.ErrLost)
-	wantErr(t, "note", p.store.NoteApplied(p.ctx(), 0, p.at), projections.ErrLost)
+	wantErr(t, "note", p.store.NoteApplied(p.ctx(), 0, p.at, nil), projections.ErrLost)
 	_, err = p.store.Expire(p.ctx(), 0, noon.Time())
 	wantErr(t, "expire", err, projections.ErrLost)
+	_, err = p.store.LaneState(p.ctx(), 0)
+	wantErr(t, "state", err, projections.ErrLost)
+	_, err = p.store.Due(p.ctx(), 0, noon.Time(), 9)
+	wantErr(t, "deadlines", err, projections.ErrLost)
 }
 
 func numbersOfLanes(t *testing.T, h Harness) {

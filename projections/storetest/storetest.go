@@ -7,7 +7,7 @@
 // texts of errors.
 //
 // Reading order: process.go (the projector's part, and fixtures), records.go,
-// lists.go, losing.go, building.go, expiring.go.
+// lists.go, losing.go, building.go, expiring.go, rules.go.
 package storetest
 
 import (
@@ -55,6 +55,13 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 		"readers never miss a record during rebuilds":    readersDuringRebuilds,
 		"what is over for long is forgotten":             expire,
 		"every number of lanes shows the same picture":   numbersOfLanes,
+		"rule state is saved beside its record":          ruleState,
+		"deadlines are found, the earliest first":        deadlines,
+		"deadlines leave with their conferences":         deadlinesLeave,
+		"armed deadlines are listed over all lanes":      armed,
+		"a lane's own state goes with its position":      laneState,
+		"a build brings its lane's own state":            laneStateOfABuild,
+		"a lane's own state that was lost is noticed":    laneStateLost,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -67,6 +67,9 @@ func (c *Condition) UsesParticipant() bool { return c.reads["participant"] }
 // holds.
 func (c *Condition) ChangedBy() Kinds { return c.changedBy }
 
+// Parts returns what of the record the condition reads.
+func (c *Condition) Parts() Parts { return c.parts }
+
 // HoldsAt returns the kinds of events at which the condition can hold: all, but
 // where it compares event.kind with constants.
 func (c *Condition) HoldsAt() Kinds { return c.holdsAt }

@@ -17,6 +17,7 @@ import (
 type findings struct {
 	reads      map[string]bool // variables
 	changedBy  Kinds
+	parts      Parts
 	holdsAt    Kinds
 	thresholds map[string][]threshold // by elapsed-time function
 }
@@ -70,6 +71,7 @@ func (x *examination) lookAtField(e ast.NavigableExpr) {
 	operand := x.ast.GetType(s.Operand().ID())
 	if f := findField(operand.TypeName(), s.FieldName()); f != nil {
 		x.changedBy = x.changedBy.With(f.changedBy)
+		x.parts |= partsFor(operand.TypeName() + "." + f.name)
 	}
 }
 
@@ -84,6 +86,7 @@ func (x *examination) lookAtCall(e ast.NavigableExpr) {
 		return
 	}
 	x.changedBy = x.changedBy.With(f.changedBy)
+	x.parts |= partsFor(f.name)
 	if f.since == nil || !x.condition {
 		return
 	}

@@ -33,17 +33,22 @@ var (
 	recordings = KindsOf(events.ConferenceRecordEnd,
 		"recording-in-progress", "recording-completed", "recording-absent", "recording-failed")
 	ownActions = KindsOf(events.ActionIntent, events.ActionOutcome)
+	healed     = KindsOf(events.HealedFact)
 	anything   = Known
-	numbered   = without(without(Known, recordings), ownActions)
-	stamped    = without(Known, ownActions)
+	stamped    = without(without(Known, ownActions), healed)
+	numbered   = without(stamped, recordings)
+	present    = numbered.With(healed)
+	going      = stamped.With(healed)
 	started    = KindsOf(events.ConferenceStart)
 	ended      = KindsOf(events.ConferenceEnd)
-	left       = KindsOf(events.ParticipantLeave)
+	over       = ended.With(healed)
+	// left: a join that was told late can part an earlier leave from a healed one.
+	left = KindsOf(events.ParticipantJoin, events.ParticipantLeave).With(healed)
 )
 
 // ChangesParticipants are the kinds of events after which a participant may be
 // there that was not, or not any more.
-var ChangesParticipants = numbered
+var ChangesParticipants = present
 
 // mostParticipants is how many legs Twilio allows in a conference at a time
 // (Twilio, TwiML Voice: <Conference>, maxParticipants).
@@ -77,12 +82,12 @@ var fields = map[string][]field{
 			example: `conference.status == "in-progress"`,
 			get:     status,
 		}, {
-			name: "live", typ: cel.ListType(participantType), changedBy: numbered, atMost: mostParticipants,
+			name: "live", typ: cel.ListType(participantType), changedBy: present, atMost: mostParticipants,
 			doc:     "The participants that are in it now; none once it ended.",
 			example: `size(conference.live) == 1`,
 			get:     func(o *object) ref.Val { return o.participants(o.conference.Live()) },
 		}, {
-			name: "participants", typ: cel.ListType(participantType), changedBy: numbered, atMost: projections.MaxParticipants,
+			name: "participants", typ: cel.ListType(participantType), changedBy: present, atMost: projections.MaxParticipants,
 			doc:     "All participants that were ever in it.",
 			example: `conference.participants.exists(p, p.label == "agent-ana")`,
 			get:     func(o *object) ref.Val { return o.participants(o.conference.Participants) },
@@ -102,7 +107,7 @@ var fields = map[string][]field{
 			example: `conference.started - conference.created == duration("30s")`,
 			get:     func(o *object) ref.Val { return startOf(o.conference) },
 		}, {
-			name: "ended", typ: when, changedBy: ended,
+			name: "ended", typ: when, changedBy: over,
 			doc:     "When it ended.",
 			example: `!has(conference.ended)`,
 			get:     func(o *object) ref.Val { return moment(endOf(o).At) },
@@ -125,7 +130,7 @@ var fields = map[string][]field{
 	},
 	"Participant": {
 		{
-			name: "call_sid", typ: text, atMost: sidLength, changedBy: numbered,
+			name: "call_sid", typ: text, atMost: sidLength, changedBy: present,
 			doc:     "CallSid.",
 			example: `participant.call_sid.startsWith("CA")`,
 			get:     func(o *object) ref.Val { return types.String(o.participant.CallSid) },
@@ -135,37 +140,37 @@ var fields = map[string][]field{
 			example: `participant.label == "customer"`,
 			get:     func(o *object) ref.Val { return types.String(o.participant.Label.Value) },
 		}, {
-			name: "live", typ: flag, changedBy: numbered,
+			name: "live", typ: flag, changedBy: present,
 			doc:     "Whether it is in the conference now.",
 			example: `participant.live`,
 			get:     func(o *object) ref.Val { return types.Bool(o.live()) },
 		}, {
-			name: "muted", typ: flag, changedBy: numbered,
+			name: "muted", typ: flag, changedBy: present,
 			doc:     "Whether it is muted.",
 			example: `!participant.muted`,
 			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.Muted) },
 		}, {
-			name: "hold", typ: flag, changedBy: numbered,
+			name: "hold", typ: flag, changedBy: present,
 			doc:     "Whether it is on hold.",
 			example: `participant.hold`,
 			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.Hold) },
 		}, {
-			name: "coaching", typ: flag, changedBy: numbered,
+			name: "coaching", typ: flag, changedBy: present,
 			doc:     "Whether it coaches another participant.",
 			example: `!conference.live.exists(p, p.coaching)`,
 			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.Coaching) },
 		}, {
-			name: "end_conference_on_exit", typ: flag, changedBy: numbered,
+			name: "end_conference_on_exit", typ: flag, changedBy: present,
 			doc:     "Whether the conference ends when it leaves.",
 			example: `participant.end_conference_on_exit`,
 			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.EndConferenceOnExit) },
 		}, {
-			name: "start_conference_on_enter", typ: flag, changedBy: numbered,
+			name: "start_conference_on_enter", typ: flag, changedBy: present,
 			doc:     "Whether the conference may start when it is there.",
 			example: `conference.participants.exists(p, p.start_conference_on_enter)`,
 			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.StartConferenceOnEnter) },
 		}, {
-			name: "joined", typ: when, changedBy: numbered,
+			name: "joined", typ: when, changedBy: present,
 			doc:     "When it came in, the last time.",
 			example: `participant.joined == conference.created`,
 			get:     func(o *object) ref.Val { return types.Timestamp{Time: o.joined()} },
@@ -283,10 +288,10 @@ func endOf(o *object) projections.Ending {
 }
 
 func leavingOf(o *object) projections.Leaving {
-	if o.participant.Left == nil {
-		return projections.Leaving{}
+	if left := o.participant.Leaving(); left != nil {
+		return *left
 	}
-	return *o.participant.Left
+	return projections.Leaving{}
 }
 
 // has reports whether a field says anything: a text that is not empty, a time

@@ -56,32 +56,32 @@ var one = []*cel.Type{conferenceType}
 // reference.
 var functions = []function{
 	{
-		name: "alone_for", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: numbered,
+		name: "alone_for", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: present,
 		usage: "alone_for(conference)", since: aloneSince,
 		doc:     "How long the only live participant has been alone in the conference; 0s where there is none, or company.",
 		example: `alone_for(conference) >= duration("30s")`,
 	}, {
-		name: "held_for", args: []*cel.Type{participantType}, result: cel.DurationType, cost: projections.MaxTurns, changedBy: numbered,
+		name: "held_for", args: []*cel.Type{participantType}, result: cel.DurationType, cost: projections.MaxTurns, changedBy: present,
 		usage: "held_for(participant)", since: heldSince,
 		doc:     "How long the participant has been on hold without a break; 0s where it is not.",
 		example: `held_for(participant) > duration("45s")`,
 	}, {
-		name: "waiting_for_moderator", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: numbered,
+		name: "waiting_for_moderator", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: present,
 		usage: "waiting_for_moderator(conference)", since: waitingSince,
 		doc:     "How long somebody has been there before the conference started, with nobody whose start_conference_on_enter could start it; 0s where that is not so.",
 		example: `waiting_for_moderator(conference) < duration("60s")`,
 	}, {
-		name: "waiting_for_moderator", args: []*cel.Type{conferenceType, text}, result: cel.DurationType, cost: 10 * mostParticipants, changedBy: numbered,
+		name: "waiting_for_moderator", args: []*cel.Type{conferenceType, text}, result: cel.DurationType, cost: 10 * mostParticipants, changedBy: present,
 		usage: `waiting_for_moderator(conference, "agent-*")`, since: waitingSince,
 		doc:     "How long somebody has been there, started or not, with nobody whose label is like the pattern; 0s where that is not so.",
 		example: `waiting_for_moderator(conference, "agent-*") >= duration("30s")`,
 	}, {
-		name: "duration", args: one, result: cel.DurationType, changedBy: stamped,
+		name: "duration", args: one, result: cel.DurationType, changedBy: going,
 		usage: "duration(conference)", since: goingSince,
 		doc:     "How long the conference has been going on since its first sign, or did until it ended.",
 		example: `duration(conference) < duration("4h")`,
 	}, {
-		name: "live", args: []*cel.Type{conferenceType, text}, result: cel.ListType(participantType), cost: 10 * mostParticipants, changedBy: numbered,
+		name: "live", args: []*cel.Type{conferenceType, text}, result: cel.ListType(participantType), cost: 10 * mostParticipants, changedBy: present,
 		usage: `live(conference, "agent-*")`, call: liveLike,
 		doc:     "The live participants whose label is like the pattern.",
 		example: `size(live(conference, "agent-*")) == 0`,

@@ -24,7 +24,7 @@ var Known = Kinds{
 	events.ConferenceRecordEnd: {},
 	"recording-in-progress":    {}, "recording-completed": {},
 	"recording-absent": {}, "recording-failed": {},
-	events.ActionIntent: {}, events.ActionOutcome: {},
+	events.ActionIntent: {}, events.ActionOutcome: {}, events.HealedFact: {},
 	Unknown: {},
 }
 

@@ -1,7 +1,6 @@
 package condition
 
 import (
-	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -139,7 +138,7 @@ func (o *object) Value() any { return o }
 // since is when the running stretch of a state began, told by moments at which
 // it went on and off; ok is false where it does not run.
 func since(moments []projections.Turn) (from time.Time, ok bool) {
-	slices.SortStableFunc(moments, func(a, b projections.Turn) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortFunc(moments, projections.CompareTurns)
 	for _, t := range moments {
 		switch {
 		case t.On && !ok:

@@ -142,8 +142,11 @@ func noteChanges(changed map[string]Kinds, before, after map[string]string, kind
 
 var wildCalls = []string{"CA" + strings.Repeat("0", 31) + "1", "CA" + strings.Repeat("0", 31) + "2"}
 
+// rarely are the kinds that have to meet in one order to show all that they do.
+var rarely = []events.Kind{events.ParticipantJoin, events.ParticipantLeave, events.HealedFact, events.HealedFact, events.HealedFact}
+
 func wildEvent(t *rapid.T, i int) *events.Event {
-	kind := rapid.SampledFrom(Known.Sorted()).Draw(t, "kind")
+	kind := rapid.SampledFrom(append(Known.Sorted(), rarely...)).Draw(t, "kind")
 	if kind == Unknown {
 		kind = "participant-wave"
 	}
@@ -157,6 +160,8 @@ func wildEvent(t *rapid.T, i int) *events.Event {
 	switch {
 	case kind == events.ActionIntent || kind == events.ActionOutcome:
 		return wildAction(t, e)
+	case kind == events.HealedFact:
+		return wildHealed(t, i, clock)
 	case kind == events.ConferenceRecordEnd:
 		add("RecordingUrl", "https://example.com/1")
 		add("Duration", fmt.Sprint(rapid.IntRange(1, 3).Draw(t, "duration")))
@@ -182,6 +187,24 @@ func wildEvent(t *rapid.T, i int) *events.Event {
 	add("ReasonParticipantLeft", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "left"))
 	add("ParticipantCallStatus", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "status"))
 	return e
+}
+
+func wildHealed(t *rapid.T, i int, at time.Time) *events.Event {
+	h := events.Healed{
+		ID: events.NewULID(), Key: events.Key{AccountSid: "AC" + strings.Repeat("0", 32), ConferenceSid: "CF" + strings.Repeat("0", 32)},
+		Fact:   rapid.SampledFrom([]events.Kind{events.ConferenceEnd, events.ParticipantJoin, events.ParticipantLeave, events.ParticipantModify}).Draw(t, "fact"),
+		Behind: int64(2*i + rapid.IntRange(-6, 6).Draw(t, "behind") + 6),
+		Flags:  rapid.SampledFrom([]string{"", "muted", "hold", "coaching", "end-on-exit", "start-on-enter"}).Draw(t, "flags"),
+		At:     at,
+	}
+	if h.Fact != events.ConferenceEnd {
+		h.CallSid = rapid.SampledFrom(wildCalls).Draw(t, "call")
+	}
+	own, err := events.Parse(events.NewHealed(h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &own
 }
 
 func wildAction(t *rapid.T, e *events.Event) *events.Event {

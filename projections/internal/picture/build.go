@@ -128,8 +128,9 @@ func (b *build) put(shard int, records []projections.Stored) put {
 	meta := s.meta()
 	c.when(meta, countField, count(b.counts[shard]))
 	for _, r := range records {
-		c.do(SetFields, s.record(keyOf(r.Conference)), fields(nil, r.Conference, r.Book)...)
+		c.do(SetFields, s.record(keyOf(r.Conference)), fields(nil, r.Conference, r.Book, r.Rules)...)
 		c.reindex(s, nil, r.Conference)
+		c.redue(s, r.Conference, 0, r.Book.Due)
 	}
 	b.counts[shard] += len(records)
 	c.do(SetFields, meta, countField, count(b.counts[shard]))
@@ -146,13 +147,13 @@ func count(n int) string {
 
 // Commit implements [projections.Build]: the shards are sealed, then the
 // pointer is switched, then the old key space made unreadable.
-func (b *build) Commit(ctx context.Context, applied events.Position) error {
+func (b *build) Commit(ctx context.Context, applied events.Position, state []byte) error {
 	b.lane.mu.Lock()
 	defer b.lane.mu.Unlock()
 	if err := b.seal(ctx, applied); err != nil {
 		return err
 	}
-	old, err := b.publish(ctx, applied)
+	old, err := b.publish(ctx, applied, state)
 	if err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func (b *build) seal(ctx context.Context, applied events.Position) error {
 }
 
 // publish switches the pointer and returns the epoch it showed before.
-func (b *build) publish(ctx context.Context, applied events.Position) (old string, err error) {
+func (b *build) publish(ctx context.Context, applied events.Position, state []byte) (old string, err error) {
 	var gone error
 	p, err := b.switchPointer(ctx, func(p pointer, c *Change) bool {
 		switch {
@@ -204,6 +205,9 @@ func (b *build) publish(ctx context.Context, applied events.Position) (old strin
 			return false
 		}
 		b.show(p, c, applied)
+		if state != nil {
+			c.setState(b.lane.number, b.epoch, applied, state)
+		}
 		return true
 	})
 	switch {
@@ -223,7 +227,7 @@ func (b *build) show(p pointer, c *Change, applied events.Position) {
 	if p.epoch != "" {
 		c.do(SetFields, b.pointer, dropField+p.epoch, "1")
 	}
-	c.do(RemoveFields, b.pointer, buildField)
+	c.do(RemoveFields, b.pointer, buildField, stateField)
 	for shard := range p.shards {
 		c.do(RemoveFields, b.pointer, shardField+strconv.Itoa(shard))
 	}

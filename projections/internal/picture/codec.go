@@ -43,7 +43,7 @@ func (d *decoder) core(s *projections.Stored) {
 
 func (e encoder) book(b projections.Book) encoder {
 	e = encoder(binary.AppendUvarint(e, b.Version))
-	e = e.position(b.Applied).instant(b.Heard).count(len(b.Doubtful))
+	e = e.position(b.Applied).instant(b.Heard).number(b.Due).count(len(b.Doubtful))
 	for _, f := range b.Doubtful {
 		e = e.text(f.ID).position(f.At).flag(f.Late)
 	}
@@ -51,14 +51,14 @@ func (e encoder) book(b projections.Book) encoder {
 }
 
 func (d *decoder) book(b *projections.Book) {
-	b.Version, b.Applied, b.Heard = d.unsigned(), d.position(), d.instant()
+	b.Version, b.Applied, b.Heard, b.Due = d.unsigned(), d.position(), d.instant(), d.number()
 	b.Doubtful = many(d, func(d *decoder) projections.Fact {
 		return projections.Fact{ID: d.text(), At: d.position(), Late: d.flag()}
 	})
 }
 
 func (e encoder) head(c *projections.Conference) encoder {
-	e = e.number(c.FriendlyName.Seq).text(c.FriendlyName.Value)
+	e = e.told(c.FriendlyName)
 	e = e.instant(c.Created).instant(c.Updated)
 	e = e.flag(c.Start != nil)
 	if c.Start != nil {
@@ -75,7 +75,7 @@ func (e encoder) head(c *projections.Conference) encoder {
 }
 
 func (d *decoder) head(c *projections.Conference) {
-	c.FriendlyName = projections.Told[string]{Seq: d.number(), Value: d.text()}
+	c.FriendlyName = d.told()
 	c.Created, c.Updated = d.instant(), d.instant()
 	if d.flag() {
 		c.Start = new(d.moment())
@@ -94,8 +94,8 @@ func (d *decoder) head(c *projections.Conference) {
 func encodeParticipant(p *projections.Participant) string {
 	e := make(encoder, 0, 128)
 	e = e.instant(p.Created).instant(p.Updated)
-	e = e.number(p.Flags.Seq).flags(p.Flags.Value)
-	e = e.number(p.Label.Seq).text(p.Label.Value)
+	e = e.number(p.Flags.Seq).flags(p.Flags.Value).instant(p.Flags.Healed)
+	e = e.told(p.Label)
 	e = e.turns(p.Present).turns(p.Held).turns(p.Muted).turn(p.Last)
 	e = e.flag(p.Left != nil)
 	if p.Left != nil {
@@ -106,8 +106,8 @@ func encodeParticipant(p *projections.Participant) string {
 
 func (d *decoder) participant(p *projections.Participant) {
 	p.Created, p.Updated = d.instant(), d.instant()
-	p.Flags = projections.Told[projections.Flags]{Seq: d.number(), Value: d.flags()}
-	p.Label = projections.Told[string]{Seq: d.number(), Value: d.text()}
+	p.Flags = projections.Told[projections.Flags]{Seq: d.number(), Value: d.flags(), Healed: d.instant()}
+	p.Label = d.told()
 	p.Present, p.Held, p.Muted = d.turns(), d.turns(), d.turns()
 	p.Last = d.turn()
 	if d.flag() {
@@ -167,6 +167,10 @@ func (e encoder) instant(i projections.Instant) encoder { return e.number(int64(
 
 func (e encoder) text(s string) encoder { return append(e.count(len(s)), s...) }
 
+func (e encoder) told(t projections.Told[string]) encoder {
+	return e.number(t.Seq).text(t.Value).instant(t.Healed)
+}
+
 func (e encoder) flag(on bool) encoder {
 	if on {
 		return append(e, 1)
@@ -178,10 +182,12 @@ func (e encoder) position(p events.Position) encoder {
 	return encoder(binary.AppendUvarint(e, p.Sequence)).count(p.Index)
 }
 
-func (e encoder) moment(m projections.Moment) encoder { return e.number(m.Seq).instant(m.At) }
+func (e encoder) moment(m projections.Moment) encoder {
+	return e.number(m.Seq).instant(m.At).flag(m.Healed)
+}
 
 func (e encoder) turn(t projections.Turn) encoder {
-	return e.number(t.Seq).instant(t.At).flag(t.On)
+	return e.number(t.Seq).instant(t.At).flag(t.On).flag(t.Healed)
 }
 
 func (e encoder) turns(all []projections.Turn) encoder {
@@ -261,6 +267,10 @@ func (d *decoder) text() string {
 	return s
 }
 
+func (d *decoder) told() projections.Told[string] {
+	return projections.Told[string]{Seq: d.number(), Value: d.text(), Healed: d.instant()}
+}
+
 func (d *decoder) flag() bool {
 	if d.rest == "" || d.rest[0] > 1 {
 		d.fail()
@@ -278,11 +288,11 @@ func (d *decoder) position() events.Position {
 }
 
 func (d *decoder) moment() projections.Moment {
-	return projections.Moment{Seq: d.number(), At: d.instant()}
+	return projections.Moment{Seq: d.number(), At: d.instant(), Healed: d.flag()}
 }
 
 func (d *decoder) turn() projections.Turn {
-	return projections.Turn{Seq: d.number(), At: d.instant(), On: d.flag()}
+	return projections.Turn{Seq: d.number(), At: d.instant(), On: d.flag(), Healed: d.flag()}
 }
 
 func (d *decoder) turns() []projections.Turn { return many(d, (*decoder).turn) }

@@ -11,11 +11,14 @@
 //	gavel:<epoch>:{<shard>}:<account>:<conference>  hash: one record (record.go)
 //	gavel:<epoch>:{<shard>}:index:<account>:<name>  sorted set: ConferenceSid by Created (index.go)
 //	gavel:<epoch>:{<shard>}:accounts                sorted set: accounts that have conferences
+//	gavel:<epoch>:{<shard>}:due                     sorted set: <account>:<conference> by Book.Due (due.go)
+//	gavel:<epoch>:{gavel:lane:<lane>}:state         hash: the lane's own state (state.go)
 //
-// A record and its indexes change in one atomic step, because they are in one
-// slot. A list therefore merges the indexes of all shards, which costs a fixed
-// number of small reads in one round trip; in return no index ever lags behind
-// its record, and a large account is not one hot slot.
+// A record, its rule state and its indexes change in one atomic step, because
+// they are in one slot; so do the pointer and the state of a lane. A list
+// therefore merges the indexes of all shards, which costs a fixed number of small
+// reads in one round trip; in return no index ever lags behind its record, and a
+// large account is not one hot slot.
 //
 // The picture notices that it was lost by what it remembers. A shard's meta
 // says which position was written last, the lane's pointer repeats it, and the
@@ -26,6 +29,6 @@
 //
 // Reading order: engine.go (what an engine does), keys.go, record.go, codec.go,
 // index.go (how it lies), store.go, lane.go (claiming and losing), write.go,
-// build.go, expire.go (the writer), read.go, list.go, query.go, walk.go (the
-// reader), sweep.go.
+// state.go, build.go, expire.go (the writer), read.go, list.go, query.go,
+// walk.go (the reader), due.go (both), sweep.go.
 package picture

@@ -92,11 +92,10 @@ type Outcome struct {
 	Got string
 }
 
-// Ref is a member of an index: a conference and when it was created, in Unix
-// seconds.
+// Ref is a member of an index and what it is sorted by: a time.
 type Ref struct {
-	Created int64
-	Member  string
+	Score  int64
+	Member string
 }
 
 // The ends of an open range.

@@ -86,10 +86,7 @@ func (x *expiry) begin(ctx context.Context) error {
 
 // find begins the walk over all accounts of the lane, oldest first.
 func (x *expiry) find(ctx context.Context) error {
-	spaces := make([]space, len(x.lane.shards))
-	for i, shard := range x.lane.shards {
-		spaces[i] = x.lane.claim.spaces[shard]
-	}
+	spaces := x.lane.spaces()
 	accounts, err := x.store.accountsOf(ctx, spaces)
 	if err != nil {
 		return err
@@ -145,6 +142,7 @@ func removal(s space, stored projections.Stored) Change {
 	c := Change{Records: []RecordWrite{{Key: key, Expect: encodeVersion(stored.Book.Version)}}}
 	c.do(RemoveKey, key)
 	c.reindex(s, stored.Conference, nil)
+	c.redue(s, stored.Conference, stored.Book.Due, 0)
 	return c
 }
 

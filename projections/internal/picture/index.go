@@ -3,6 +3,8 @@ package picture
 import (
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"gavel/events"
 	"gavel/projections"
@@ -48,6 +50,30 @@ func (c *Change) reindex(s space, before, after *projections.Conference) {
 	}
 	if before == nil {
 		c.do(AddMember, s.accounts(), score(0), after.AccountSid)
+	}
+}
+
+// redue adds the command that brings the shard's deadlines from before to
+// after, which are Book.Due.
+func (c *Change) redue(s space, of *projections.Conference, before, after int64) {
+	switch {
+	case before == after:
+	case after == 0:
+		c.do(RemoveMember, s.due(), dueMember(of))
+	default:
+		c.do(AddMember, s.due(), strconv.FormatInt(after, 10), dueMember(of))
+	}
+}
+
+// dueMember names a conference among those of all accounts.
+func dueMember(c *projections.Conference) string { return c.AccountSid + ":" + c.ConferenceSid }
+
+// dueOf reads a deadline as redue wrote it.
+func dueOf(r Ref) projections.Due {
+	account, conference, _ := strings.Cut(r.Member, ":")
+	return projections.Due{
+		Key: events.Key{AccountSid: account, ConferenceSid: conference},
+		At:  time.UnixMilli(r.Score).UTC(),
 	}
 }
 

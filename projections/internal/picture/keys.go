@@ -13,7 +13,7 @@ import (
 // layout opens every epoch, one character. A picture laid out by another
 // version of this package is a lost one: change it whenever records, indexes or
 // keys change, and they are filled anew.
-const layout = "3"
+const layout = "4"
 
 const keyPrefix = "gavel:"
 
@@ -25,6 +25,12 @@ func laneKey(lane int) string { return keyPrefix + "lane:" + strconv.Itoa(lane) 
 
 // epochPrefix opens every key of an epoch.
 func epochPrefix(epoch string) string { return keyPrefix + epoch + ":" }
+
+// stateKey is the lane's own state in an epoch. Its tag is the pointer's key,
+// which puts it into the pointer's slot: the two change together.
+func stateKey(epoch string, lane int) string {
+	return epochPrefix(epoch) + "{" + laneKey(lane) + "}:state"
+}
 
 // space is one shard of one epoch.
 type space struct {
@@ -40,6 +46,8 @@ func newSpace(epoch string, shard int) space {
 func (s space) meta() string { return s.prefix + "meta" }
 
 func (s space) accounts() string { return s.prefix + "accounts" }
+
+func (s space) due() string { return s.prefix + "due" }
 
 func (s space) record(k events.Key) string {
 	return s.prefix + k.AccountSid + ":" + k.ConferenceSid

@@ -18,6 +18,7 @@ const (
 	buildField   = "build"   // epoch of the key space in the making
 	shardField   = "shard:"  // with the shard: its position, repeated
 	dropField    = "drop:"   // with an epoch: its keys are to be swept
+	stateField   = "state"   // the position of the lane's own state (state.go)
 )
 
 // The fields of a shard's meta: appliedField, the newest position written, is
@@ -31,10 +32,11 @@ type pointer struct {
 	applied      events.Position
 	shards       map[int]events.Position
 	drops        []string
+	state        string
 }
 
 func parsePointer(hash map[string]string) pointer {
-	p := pointer{epoch: hash[epochField], build: hash[buildField], shards: map[int]events.Position{}}
+	p := pointer{epoch: hash[epochField], build: hash[buildField], state: hash[stateField], shards: map[int]events.Position{}}
 	p.applied, _ = events.ParsePosition(hash[appliedField])
 	for field, value := range hash {
 		if epoch, ok := strings.CutPrefix(field, dropField); ok {
@@ -192,7 +194,7 @@ func later(a, b events.Position) events.Position {
 // withdraw takes a lost picture from its readers and gives its keys to the
 // sweeper. It returns why.
 func (s *Store) withdraw(ctx context.Context, l *lane, epoch string, why error) error {
-	forget := []string{epochField, appliedField}
+	forget := []string{epochField, appliedField, stateField}
 	for _, shard := range l.shards {
 		forget = append(forget, shardField+strconv.Itoa(shard))
 	}

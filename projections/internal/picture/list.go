@@ -90,7 +90,7 @@ func (l *list) start(ctx context.Context) (*Ref, error) {
 		l.badStart = true
 		return nil, nil
 	}
-	return &Ref{Created: int64(records[0].Created), Member: sid}, nil
+	return &Ref{Score: int64(records[0].Created), Member: sid}, nil
 }
 
 // shortest returns the route with the least to walk.

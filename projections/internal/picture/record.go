@@ -11,17 +11,19 @@ import (
 )
 
 // The fields of a record: CoreField, which is the book and the conference
-// itself, and one for each participant, recording and action, so that a write
-// touches only what changed and a conference of 250 legs costs no more than one of two.
+// itself, one for each participant, recording and action, so that a write
+// touches only what changed and a conference of 250 legs costs no more than one
+// of two, and the rule state where there is one.
 const (
 	participantField = "p:" // with the CallSid
 	recordingField   = "r:" // with the RecordingSid, or the URL where there is none
 	actionField      = "a:" // with the ID
+	rulesField       = "s"
 )
 
 // fields returns what a write has to store, name and value in turn. Before and
 // after share what did not change, so equal pointers are equal parts.
-func fields(before, after *projections.Conference, book projections.Book) []string {
+func fields(before, after *projections.Conference, book projections.Book, rules []byte) []string {
 	if before == nil {
 		before = &projections.Conference{}
 	}
@@ -35,6 +37,9 @@ func fields(before, after *projections.Conference, book projections.Book) []stri
 	}
 	for _, a := range changed(before.Actions, after.Actions, actionKey) {
 		out = append(out, actionField+a.ID, encodeAction(a))
+	}
+	if rules != nil {
+		out = append(out, rulesField, string(rules))
 	}
 	return out
 }
@@ -82,6 +87,12 @@ func decode(key events.Key, hash map[string]string) (projections.Stored, error) 
 
 func decodeField(s *projections.Stored, field, value string) error {
 	c := s.Conference
+	if field == rulesField {
+		if value != "" {
+			s.Rules = []byte(value)
+		}
+		return nil
+	}
 	d := decoder{rest: value}
 	switch {
 	case field == CoreField:

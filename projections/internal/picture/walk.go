@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// walk merges ranges of many indexes into one order: by Created, then by
-// ConferenceSid, newest or oldest first.
+// walk merges ranges of many indexes into one order: by time, then by member,
+// newest or oldest first.
 type walk struct {
 	engine  Engine
 	newest  bool
@@ -47,7 +47,7 @@ func compare(a, b Ref, newest bool) int {
 	if newest {
 		a, b = b, a
 	}
-	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.Member, b.Member))
+	return cmp.Or(cmp.Compare(a.Score, b.Score), cmp.Compare(a.Member, b.Member))
 }
 
 // found is a reference and which of the ranges it is from.
@@ -132,8 +132,8 @@ func (s *stream) narrow(newest bool) {
 	switch {
 	case s.last == nil:
 	case newest:
-		s.rng.Max = min(s.rng.Max, s.last.Created)
+		s.rng.Max = min(s.rng.Max, s.last.Score)
 	default:
-		s.rng.Min = max(s.rng.Min, s.last.Created)
+		s.rng.Min = max(s.rng.Min, s.last.Score)
 	}
 }

@@ -160,9 +160,10 @@ func (b *batch) change() Change {
 		c.Records = append(c.Records, RecordWrite{
 			Key:    b.space.record(keyOf(w.After)),
 			Expect: encodeVersion(w.Expect),
-			Fields: fields(w.Before, w.After, w.Book),
+			Fields: fields(w.Before, w.After, w.Book, w.Rules),
 		})
 		c.reindex(b.space, w.Before, w.After)
+		c.redue(b.space, w.After, w.DueBefore, w.Book.Due)
 	}
 	c.do(SetFields, meta, appliedField, b.to.String())
 	return c
@@ -192,14 +193,14 @@ func (l *lane) saved(batches []*batch, outcomes []Outcome) error {
 }
 
 // NoteApplied implements [projections.Writer].
-func (s *Store) NoteApplied(ctx context.Context, lane int, applied events.Position) error {
+func (s *Store) NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte) error {
 	l, err := s.hold(lane)
 	if err != nil {
 		return fmt.Errorf("note position: %w", err)
 	}
 	defer l.mu.Unlock()
 	for {
-		out, err := s.apply(ctx, l.noting(applied))
+		out, err := s.apply(ctx, l.noting(applied, state))
 		if err != nil {
 			return fmt.Errorf("note position: %w", err)
 		}
@@ -210,8 +211,9 @@ func (s *Store) NoteApplied(ctx context.Context, lane int, applied events.Positi
 }
 
 // noting is the change that raises the lane's position to applied and repeats
-// the positions of the shards.
-func (l *lane) noting(applied events.Position) Change {
+// the positions of the shards. A state of an earlier position than the one that
+// is there is old.
+func (l *lane) noting(applied events.Position, state []byte) Change {
 	last := &l.claim
 	set := []string{appliedField, later(applied, last.applied).String()}
 	for _, shard := range l.shards {
@@ -224,6 +226,9 @@ func (l *lane) noting(applied events.Position) Change {
 	c.when(key, epochField, last.epoch)
 	c.when(key, appliedField, last.applied.String())
 	c.do(SetFields, key, set...)
+	if state != nil && !last.applied.After(applied) {
+		c.setState(l.number, last.epoch, applied, state)
+	}
 	return c
 }
 

@@ -1,9 +1,11 @@
 package bus_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -87,5 +89,74 @@ func TestBucketIsWatched(t *testing.T) {
 	cancel()
 	if err := receive(t, "the watch to end", ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("watch ended with %v", err)
+	}
+}
+
+func TestBucketIsComparedAndSet(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	second, _ := secondProcess(t, b)
+	brakes, theirs := b.Brakes(), second.Brakes()
+	ctx := testContext(t)
+	if _, revision, err := brakes.Read(ctx, "stop"); !errors.Is(err, bus.ErrKeyNotFound) || revision != 0 {
+		t.Errorf("read of nothing: %d, %v", revision, err)
+	}
+	first, err := brakes.Update(ctx, "stop", []byte("one"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theirs.Update(ctx, "stop", []byte("two"), 0); !errors.Is(err, bus.ErrKeyChanged) {
+		t.Errorf("made again: %v", err)
+	}
+	value, revision, err := theirs.Read(ctx, "stop")
+	if err != nil || string(value) != "one" || revision != first {
+		t.Errorf("read %q at %d, %v; want one at %d", value, revision, err, first)
+	}
+	second2, err := theirs.Update(ctx, "stop", []byte("two"), revision)
+	if err != nil || second2 <= first {
+		t.Errorf("update: %d, %v", second2, err)
+	}
+	if _, err := brakes.Update(ctx, "stop", []byte("three"), first); !errors.Is(err, bus.ErrKeyChanged) {
+		t.Errorf("update of what was changed: %v", err)
+	}
+
+	// What was deleted can be made again.
+	if err := brakes.Delete(ctx, "stop"); err != nil {
+		t.Fatal(err)
+	}
+	if _, revision, err := theirs.Read(ctx, "stop"); !errors.Is(err, bus.ErrKeyNotFound) || revision != 0 {
+		t.Errorf("read of what was deleted: %d, %v", revision, err)
+	}
+	if _, err := theirs.Update(ctx, "stop", []byte("four"), 0); err != nil {
+		t.Errorf("made again after a delete: %v", err)
+	}
+	if value, _, err := brakes.Read(ctx, "stop"); err != nil || string(value) != "four" {
+		t.Errorf("read %q, %v", value, err)
+	}
+}
+
+func TestBucketTakesASetOfRules(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	set := bytes.Repeat([]byte("rule"), 1<<18) // 1 MiB
+	if _, err := b.Rules().Update(testContext(t), "set.0123", set, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := b.Rules().Read(testContext(t), "set.0123"); err != nil || !bytes.Equal(got, set) {
+		t.Errorf("read %d bytes, %v", len(got), err)
+	}
+}
+
+// The stop has to be known within 500 ms, or counts as given.
+func TestReadOfNobodyEndsInTime(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	second, way := secondProcess(t, b)
+	way.hold()
+	defer way.goOn()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, _, err := second.Brakes().Read(ctx, "stop"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("read: %v", err)
 	}
 }

@@ -1,7 +1,9 @@
 package bus
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -12,10 +14,14 @@ import (
 var (
 	ErrKeyNotFound = errors.New("key is not in the bucket")
 	ErrKeyExists   = errors.New("key is in the bucket already")
+	ErrKeyChanged  = errors.New("key was changed by somebody else")
 )
 
 // Bucket is a small store of keys and values that all processes share.
-type Bucket struct{ kv jetstream.KeyValue }
+type Bucket struct {
+	kv jetstream.KeyValue
+	js jetstream.JetStream
+}
 
 // Get returns a value, or ErrKeyNotFound.
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
@@ -27,6 +33,83 @@ func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
 		return nil, fmt.Errorf("get key: %w", err)
 	}
 	return entry.Value(), nil
+}
+
+// Read returns a value and its revision, for an Update. It asks the stream's
+// leader, because a follower may not know the last one yet, and asks once: the
+// caller's ctx says how long. A key that is not there is ErrKeyNotFound, with
+// revision 0.
+func (b *Bucket) Read(ctx context.Context, key string) (value []byte, revision uint64, err error) {
+	m, err := b.askLeader(ctx, key)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read key: %w", err)
+	}
+	if m.removed() {
+		return nil, 0, fmt.Errorf("read key: %w", ErrKeyNotFound)
+	}
+	return m.Data, m.Sequence, nil
+}
+
+// Update keeps a value where the revision is still the key's, and returns the
+// new one; revision 0 is a key that is not there. ErrKeyChanged says that
+// somebody else was faster. With any other error nobody knows whether it is
+// kept.
+func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	var err error
+	var kept uint64
+	if revision == 0 {
+		kept, err = b.kv.Create(ctx, key, value)
+	} else {
+		kept, err = b.kv.Update(ctx, key, value, revision)
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		err = ErrKeyChanged
+	}
+	if err != nil {
+		return 0, fmt.Errorf("update key: %w", err)
+	}
+	return kept, nil
+}
+
+// keyMessage is a key's last message as JetStream answers to a STREAM.MSG.GET.
+type keyMessage struct {
+	Sequence uint64 `json:"seq"`
+	Header   []byte `json:"hdrs"`
+	Data     []byte `json:"data"`
+}
+
+// removed reports whether it is the mark of a key that was deleted.
+func (m *keyMessage) removed() bool {
+	return len(m.Header) > 0 && bytes.Contains(m.Header, []byte(headerKVOperation+": "))
+}
+
+// askLeader gets the last message of a key. The client library would ask any
+// member of the stream, as buckets allow.
+func (b *Bucket) askLeader(ctx context.Context, key string) (*keyMessage, error) {
+	request, err := json.Marshal(map[string]string{"last_by_subj": bucketKeyPrefix + b.kv.Bucket() + "." + key})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := b.js.Conn().RequestWithContext(ctx, askMessage+bucketPrefix+b.kv.Bucket(), request)
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message *keyMessage         `json:"message"`
+	}
+	if err := json.Unmarshal(answer.Data, &said); err != nil {
+		return nil, err
+	}
+	switch {
+	case said.Error != nil && said.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return nil, ErrKeyNotFound
+	case said.Error != nil:
+		return nil, said.Error
+	case said.Message == nil:
+		return nil, jetstream.ErrInvalidJSAck
+	}
+	return said.Message, nil
 }
 
 // Create keeps a value under a key that is free, else ErrKeyExists.

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gavel/handlers/api"
+)
+
+// exemptCommand keeps rules off one conference.
+type exemptCommand struct {
+	clientFlags
+	conferenceArgument
+	For    string `required:"" placeholder:"AGE" help:"How long: 30m, 2h, at most 7d; 0s ends it."`
+	Rule   string `placeholder:"RULE" help:"Only this rule (default all)."`
+	Reason string `required:"" placeholder:"TEXT" help:"Why. It is kept in the journal."`
+}
+
+// Help is the longer help text.
+func (exemptCommand) Help() string {
+	return `It counts from the moment it is in the journal. Rules that are at work on the conference stop; what they had asked of Twilio already is not taken back. Where a condition still holds at the end, its rule begins anew.
+
+Examples:
+  gavel exempt support-103 --for 30m --reason "the board is waiting in there"
+  gavel exempt support-103 --for 0s --reason "they are done"`
+}
+
+// Run exempts.
+func (c *exemptCommand) Run(ctx context.Context, t *terminal) error {
+	length, err := c.length()
+	if err != nil {
+		return usageError{fmt.Errorf("--for: %w", err)}
+	}
+	asker, err := c.client()
+	if err != nil {
+		return err
+	}
+	question := struct {
+		For  string `json:"for"`
+		Rule string `json:"rule,omitempty"`
+		because
+	}{length.String(), c.Rule, because{c.Reason}}
+	var x api.Exemption
+	if err := asker.ask(ctx, http.MethodPost, c.path()+"/exempt", c.query(), question, &x); err != nil {
+		return err
+	}
+	if c.json() {
+		return writeJSON(t.out, x)
+	}
+	_, err = fmt.Fprintln(t.out, exemptWords(x, length))
+	return err
+}
+
+func (c *exemptCommand) length() (time.Duration, error) {
+	if length, err := time.ParseDuration(c.For); err == nil && length == 0 {
+		return 0, nil
+	}
+	return parseAge(c.For)
+}
+
+func exemptWords(x api.Exemption, length time.Duration) string {
+	name := printable(firstOf(x.FriendlyName, x.Conference)) + " (" + x.Conference + ")"
+	which := "no rule touches " + name
+	if x.Rule != "" {
+		which = "rule " + x.Rule + " does not touch " + name
+	}
+	if length == 0 {
+		return "the exemption of " + name + " is ended" + either(x.Rule != "", " for rule "+x.Rule, "")
+	}
+	return which + " until " + x.Until.Local().Format(time.DateTime)
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gavel/handlers/api"
+	"gavel/internal/brakes"
+)
+
+// answering is a Gavel that says the same to everything.
+func answering(t *testing.T, status int, body string) (url string) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestAStopThatNobodyTakesIsLeftInAFile(t *testing.T) {
+	t.Parallel()
+	for name, server := range map[string]string{
+		"nobody there": "http://127.0.0.1:1",
+		"no answer":    answering(t, http.StatusServiceUnavailable, `{"detail":"a store cannot be reached"}`),
+	} {
+		dataDir := t.TempDir()
+		got := gavelSays(t, nil, "stop", "--reason", "wrong calls end", "--server", server, "--data-dir", dataDir, "--api-key", "a:b")
+		file := filepath.Join(dataDir, brakes.StopFile)
+		if got.code != exitOK || !strings.Contains(got.out, "Wrote "+file) {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "wrong calls end") {
+			t.Errorf("%s: the file has %q: %v", name, text, err)
+		}
+	}
+	// Without a key nobody can be asked; the file needs none.
+	dataDir := t.TempDir()
+	if got := gavelSays(t, nil, "stop", "--reason", "x", "--data-dir", dataDir, "--output", "json"); got.code != exitOK || !strings.Contains(got.out, `"stopped": true`) {
+		t.Errorf("without a key: %+v", got)
+	}
+}
+
+func TestAStopThatIsNowhereSaysSoLoudly(t *testing.T) {
+	t.Parallel()
+	got := gavelSays(t, nil, "stop", "--reason", "x", "--server", "http://127.0.0.1:1", "--data-dir", filepath.Join(t.TempDir(), "none"), "--api-key", "a:b")
+	if got.code != exitFailure || !strings.Contains(got.err, "NOTHING IS STOPPED") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Who may not stop does not get around that with a file.
+func TestARefusedStopIsNoStop(t *testing.T) {
+	t.Parallel()
+	dataDir := t.TempDir()
+	server := answering(t, http.StatusForbidden, `{"detail":"this takes an operator's API key"}`)
+	got := gavelSays(t, nil, "stop", "--reason", "x", "--server", server, "--data-dir", dataDir, "--api-key", "a:b")
+	if got.code != exitFailure || !strings.Contains(got.err, "operator") {
+		t.Errorf("%+v", got)
+	}
+	if _, err := os.Stat(filepath.Join(dataDir, brakes.StopFile)); err == nil {
+		t.Error("there is a file")
+	}
+}
+
+func TestRulesStopAndGoOn(t *testing.T) {
+	t.Parallel()
+	h := openHere(t, t.TempDir())
+	if got := h.asks("stop", "--reason", "wrong calls end"); got.code != exitOK || !strings.Contains(got.out, "rules are stopped") || !strings.Contains(got.out, "nothing is on its way to Twilio") {
+		t.Fatalf("stop: %+v", got)
+	}
+	if got := h.asks("rules", "status"); !strings.Contains(got.out, "STOPPED") || !strings.Contains(got.out, "wrong calls end") || !strings.Contains(got.out, noRules) {
+		t.Errorf("rules status: %+v", got)
+	}
+	if got := h.asks("resume", "--reason", "mended"); got.code != exitOK || !strings.Contains(got.out, "rules go on") {
+		t.Errorf("resume: %+v", got)
+	}
+	if err := brakes.WriteStopFile(h.dataDir, brakes.Stop{Reason: "by file"}); err != nil {
+		t.Fatal(err)
+	}
+	var stopped api.RuleStatus
+	if h.asksJSON(&stopped, "rules", "status"); !stopped.Stop.Stopped {
+		t.Errorf("the file does not stop: %+v", stopped)
+	}
+	if got := h.asks("resume", "--reason", "mended"); got.code != exitOK || !strings.Contains(got.out, "removed ") || !strings.Contains(got.out, "rules go on") {
+		t.Errorf("resume from the file: %+v", got)
+	}
+}
+
+func TestWithoutRulesTheCommandsSayHowToHaveSome(t *testing.T) {
+	t.Parallel()
+	h := openHere(t, t.TempDir())
+	h.sends("--name", "support-103")
+	eventually(t, func() string { return h.lacks("support-103") })
+	for _, c := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"rules", "status"}, exitOK},
+		{[]string{"rules", "armed"}, exitOK},
+		{[]string{"rules", "reset", "end-orphaned", "--reason", "x"}, exitFailure},
+		{[]string{"exempt", "support-103", "--for", "30m", "--reason", "x"}, exitFailure},
+	} {
+		if got := h.asks(c.args...); got.code != c.code || !strings.Contains(got.out+got.err, noRules) {
+			t.Errorf("%v: %+v", c.args, got)
+		}
+	}
+	if got := h.asks("deadletters", "list"); got.code != exitOK || got.out != "no dead letters\n" {
+		t.Errorf("deadletters list: %+v", got)
+	}
+}
+
+func TestARefusedCallbackIsFoundAndGoesOn(t *testing.T) {
+	t.Parallel()
+	h := openHere(t, t.TempDir())
+	h.sends("--name", "support-103", "--param", "Muted=perhaps")
+	eventually(t, func() string {
+		if got := h.asks("deadletters", "list"); !strings.Contains(got.out, "refused") || !strings.Contains(got.out, "Muted") {
+			return "no letter: " + got.out
+		}
+		return ""
+	})
+	if got := h.asks("deadletters", "show", "1"); got.code != exitOK || !strings.Contains(got.out, "perhaps") {
+		t.Errorf("show: %+v", got)
+	}
+	if got := h.asks("deadletters", "redrive", "1"); got.code != exitFailure || !strings.Contains(got.err, "it still cannot be read: Muted") {
+		t.Errorf("redrive: %+v", got)
+	}
+	if got := h.asks("deadletters", "show", "2"); got.code != exitFailure || !strings.Contains(got.err, "`gavel deadletters list` shows what there is") {
+		t.Errorf("one that there is not: %+v", got)
+	}
+}

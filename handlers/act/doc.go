@@ -1,0 +1,16 @@
+// Package act is the performer: it takes what rules decided and does it, each
+// decision once. What is destructive is done only after Twilio was asked how
+// things stand, within five minutes of the decision, and while nobody stops it.
+//
+// Reading order: act.go (what it is made of, and what it listens to);
+// perform.go (the steps of one decision, in order); reread.go (how things stand
+// at Twilio); deed.go with end.go, kick.go, participant.go, set.go and
+// announce.go (what Twilio is asked); outcome.go (what its answer means);
+// waiting.go (what has to wait, and what waited too long); record.go (what the
+// journal hears of it); tell.go with publish.go and webhook.go (what others are
+// told); redrive.go (what a person asks for again).
+//
+// Every path ends in an outcome in the journal or in a later try. A crash
+// between any two steps repeats the ones before: the record says what was
+// recorded, Twilio says what was done.
+package act

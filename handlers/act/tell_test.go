@@ -1,0 +1,125 @@
+package act_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"gavel/events"
+	"gavel/handlers/act"
+	"gavel/internal/twilio/twiliofake"
+	"gavel/rules"
+)
+
+const tellOrphaned = `
+rules:
+  - name: tell-orphaned
+    when: size(conference.live) == 1
+    for: 2m
+    do:
+      - publish: {subject: calls.orphaned}
+      - webhook: {url: "https://pager.example/"}
+    mode: live
+`
+
+// listener is told, as it is told to be.
+type listener struct {
+	mu      sync.Mutex
+	answers []error // to the first ones; then it takes all
+	heard   []rules.Decision
+}
+
+func (l *listener) Tell(_ context.Context, d rules.Decision) (events.Outcome, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heard = append(l.heard, d)
+	if len(l.answers) > 0 {
+		err := l.answers[0]
+		l.answers = l.answers[1:]
+		return events.Outcome{}, err
+	}
+	return events.Outcome{Result: events.Done, Status: http.StatusNoContent}, nil
+}
+
+// told are what it was told, as "webhook <id>".
+func (l *listener) told() (all []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range l.heard {
+		all = append(all, string(d.Do)+" "+d.ID)
+	}
+	return all
+}
+
+// A stop is about Twilio; and nobody there is asked before others are told.
+func TestOthersAreToldWhateverIsStopped(t *testing.T) {
+	t.Parallel()
+	w := open(t, tellOrphaned)
+	l := &listener{}
+	w.config.Teller = l
+	w.must(w.brakes.Stop(t.Context(), "drill", "kate"))
+	w.perform()
+	r := orphaned(w)
+	r.ends("publish done", "webhook done")
+	if got := w.fake.Tally(twiliofake.FetchConference).Asked; got != 0 {
+		t.Errorf("Twilio was asked %d times", got)
+	}
+}
+
+// Who would rather be told later is, under the same id.
+func TestWhoIsBusyIsToldLater(t *testing.T) {
+	t.Parallel()
+	w := open(t, tellOrphaned)
+	l := &listener{answers: []error{&act.NotNow{After: 10 * time.Minute, Err: errors.New("busy")}, errors.New("no route")}}
+	w.config.Teller = l
+	w.perform()
+	r := orphaned(w)
+	first := w.waits("untold")
+	if first != 10*time.Minute {
+		t.Errorf("it is told again after %s", first)
+	}
+	w.clock.advance(first)
+	w.clock.advance(w.waits("untold"))
+	r.ends("publish done", "webhook done")
+	if got := l.told(); len(got) != 4 || got[0] != got[1] || got[1] != got[2] {
+		t.Errorf("it was told %q", got)
+	}
+}
+
+func TestNobodyIsToldOfYesterday(t *testing.T) {
+	t.Parallel()
+	w := open(t, tellOrphaned)
+	w.config.Teller = &listener{answers: slices.Repeat([]error{errors.New("no route")}, 100)}
+	w.perform()
+	r := orphaned(w)
+	w.waits("untold")
+	w.clock.advance(act.MaxTellAge + time.Second)
+	r.ends("publish expired untold")
+	if got, want := w.letters(), "rule tell-orphaned: publish was not done within 24h0m0s (untold)"; len(got) != 1 || got[0] != want {
+		t.Errorf("the dead letters are %q, want %q", got, want)
+	}
+}
+
+// A rule that only tells is bounded where it says so.
+func TestNotificationsAreBoundedWhereTheRuleSaysSo(t *testing.T) {
+	t.Parallel()
+	w := open(t, `
+rules:
+  - name: tell-joins
+    when: event.kind == "participant-join"
+    do:
+      - publish: {subject: calls.joins}
+    limits: {per_minute: 1}
+    mode: live
+`)
+	w.perform()
+	r := w.enter("support", "agent", "customer")
+	wait := w.waits("braked")
+	r.ends("publish done")
+	w.clock.advance(wait)
+	r.ends("publish done", "publish done")
+}

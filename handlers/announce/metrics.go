@@ -1,0 +1,42 @@
+package announce
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// result is how one request was answered.
+type result string
+
+// The answers.
+const (
+	served      result = "served"      // told what to play
+	repeated    result = "repeated"    // served before: plays nothing
+	stopped     result = "stopped"     // all rules are stopped: plays nothing
+	expired     result = "expired"     // too late: plays nothing
+	checked     result = "checked"     // a HEAD
+	notFound    result = "not-found"   // 404
+	forged      result = "forged"      // 403: no address of ours
+	unsigned    result = "signature"   // 403: a signature that is not Twilio's
+	tooLarge    result = "too-large"   // 413
+	wrongMethod result = "method"      // 405
+	unavailable result = "unavailable" // 503
+)
+
+var results = []result{
+	served, repeated, stopped, expired, checked, notFound, forged, unsigned, tooLarge, wrongMethod, unavailable,
+}
+
+// Metrics count requests for announcements.
+type Metrics struct{ requests *prometheus.CounterVec }
+
+// NewMetrics registers them, each result at 0.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gavel_announcements_total", Help: "Requests for announcements, by how they were answered.",
+	}, []string{"result"})}
+	reg.MustRegister(m.requests)
+	for _, r := range results {
+		m.requests.WithLabelValues(string(r))
+	}
+	return m
+}
+
+func (m *Metrics) count(r result) { m.requests.WithLabelValues(string(r)).Inc() }

@@ -1,0 +1,48 @@
+package announce
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"gavel/rules"
+	"gavel/rules/schema"
+)
+
+// CheckReachable says which rules announce something that Twilio could never
+// fetch: the public URL is of this machine alone, and Twilio is elsewhere. The
+// error is schema.Faults. Rules that are off are not looked at.
+func CheckReachable(set *rules.Set, publicURL, twilioAPI string) error {
+	if !isLoopback(publicURL) || isLoopback(twilioAPI) {
+		return nil
+	}
+	var faults schema.Faults
+	for _, rule := range set.Rules {
+		for _, step := range rule.Do {
+			if rule.Mode != rules.Off && step.Kind == rules.StepAnnounce {
+				faults = append(faults, schema.Fault{
+					File: rule.File, Line: step.Line, Column: 1, Rule: rule.Name,
+					Message: "announces, but Twilio cannot fetch anything from this machine: --public-url names the address at which it can",
+				})
+			}
+		}
+	}
+	if faults == nil {
+		return nil
+	}
+	return faults.Sorted()
+}
+
+// isLoopback reports whether an address leads to whoever uses it.
+func isLoopback(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host == "localhost" || strings.HasSuffix(host, ".localhost")
+	}
+	return ip.Unmap().IsLoopback() || ip.IsUnspecified()
+}

@@ -1,0 +1,105 @@
+package api_test
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"gavel/events"
+	"gavel/handlers/api"
+	"gavel/projections"
+	"gavel/rules"
+)
+
+// judged gives the API five decisions, of which the first is the newest: one
+// done, one not done yet, one of a rule in shadow, one refused, and one on a
+// conference of another account that the picture has forgotten.
+func judged(t *testing.T) *stack {
+	l := openLaw(t, twoRules)
+	done, open, would, refused, gone := decided(1, rules.StepEnd), decided(1, rules.StepAnnounce), decided(2, rules.StepPublish), decided(2, rules.StepEnd), decided(3, rules.StepEnd)
+	done.AsOf, open.ID, open.Step = now, sid("", 11), 2
+	would.Rule, would.Verdict, would.Subject = "say-held", rules.Would, sid("CA", 7)
+	refused.ID, refused.Verdict, refused.Reason = sid("", 12), rules.Refused, rules.Exempted
+	refused.AsOf, gone.AccountSid = would.AsOf.Add(-time.Second), other
+	l.decides(t, done, open, would, refused, gone)
+
+	action := acted(done, now)
+	action.Outcome = &projections.Outcome{Result: events.Done, Status: 200, Why: "already", At: projections.At(now)}
+	held := room(account, 2, "support-2", at("11:30:00"))
+	held.Participants = []*projections.Participant{{CallSid: sid("CA", 7), Label: projections.Told[string]{Value: "customer"}}}
+	return start(t, []*projections.Conference{with(room(account, 1, "support-1", at("11:00:00")), action), held}, l.rule)
+}
+
+func TestDecisionsAreToldWithWhatCameOfThem(t *testing.T) {
+	t.Parallel()
+	s := judged(t)
+	got := read[api.DecisionList](t, s.get("decisions")).Decisions
+	if len(got) != 5 {
+		t.Fatalf("%d decisions: %+v", len(got), got)
+	}
+	done, open, would, refused, gone := got[0], got[1], got[2], got[3], got[4]
+	if a := done.Answer; a == nil || a.Result != events.Done || a.Why != "already" || done.FriendlyName != "support-1" || done.Do != rules.StepEnd {
+		t.Errorf("done: %+v", done)
+	}
+	if open.Answer != nil || open.Words != "no outcome is known yet" || open.Step != 2 {
+		t.Errorf("open: %+v", open)
+	}
+	if would.CallSid != sid("CA", 7) || would.Label != "customer" || would.Words != "nothing was done: the rule only says what it would do" {
+		t.Errorf("would: %+v", would)
+	}
+	if refused.Words != "nothing was done: a person exempted the conference" {
+		t.Errorf("refused: %+v", refused)
+	}
+	if gone.AccountSid != other || gone.FriendlyName != "" {
+		t.Errorf("of a forgotten conference: %+v", gone)
+	}
+}
+
+func TestDecisionsAreSifted(t *testing.T) {
+	t.Parallel()
+	s := judged(t)
+	for query, want := range map[string][]string{
+		"":                            {sid("", 1), sid("", 11), sid("", 2), sid("", 12), sid("", 3)},
+		"?limit=2":                    {sid("", 1), sid("", 11)},
+		"?rule=say-held":              {sid("", 2)},
+		"?verdict=act&limit=2":        {sid("", 1), sid("", 11)},
+		"?verdict=refused":            {sid("", 12)},
+		"?conference=support-2":       {sid("", 2), sid("", 12)},
+		"?conference=" + sid("CF", 3): {sid("", 3)},
+		"?account=" + other:           {sid("", 3)},
+		"?account=" + foreign:         nil,
+	} {
+		var got []string
+		for _, d := range read[api.DecisionList](t, s.get("decisions"+query)).Decisions {
+			got = append(got, d.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", query, got, want)
+		}
+	}
+	for query, want := range map[string]int{
+		"?verdict=maybe": 422, "?limit=0": 422, "?conference=nobody": 404, "?account=x": 404, "?colour=red": 422,
+	} {
+		if a := s.get("decisions" + query); a.status != want {
+			t.Errorf("%s: %d %s", query, a.status, a.body)
+		}
+	}
+}
+
+func TestDecisionsOfOthersAreNotSeen(t *testing.T) {
+	t.Parallel()
+	s := judged(t)
+	for _, c := range []struct {
+		who  credentials
+		want int
+	}{{s.key(account), 4}, {s.key(other), 1}, {s.key(account, other), 5}, {s.key(foreign), 0}} {
+		got := read[api.DecisionList](t, s.as(c.who, http.MethodGet, "decisions", "")).Decisions
+		if len(got) != c.want || !slices.IsSortedFunc(got, func(a, b api.Decision) int { return b.AsOf.Compare(a.AsOf) }) {
+			t.Errorf("%d decisions, want %d", len(got), c.want)
+		}
+	}
+	if a := s.as(s.key(account), http.MethodGet, "decisions?account="+other, ""); a.status != http.StatusNotFound {
+		t.Errorf("asking for another account: %d %s", a.status, a.body)
+	}
+}

@@ -1,0 +1,226 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gavel/internal/brakes"
+	"gavel/internal/rulebook"
+	"gavel/rules"
+	"gavel/rules/schema"
+)
+
+// RuleBook says which rules are in force.
+type RuleBook interface {
+	// Status is what this process knows; it asks nobody.
+	Status() rulebook.Status
+	// Set returns the set of that version, compiled.
+	Set(ctx context.Context, version string) (*rules.Set, error)
+}
+
+// Brakes bound what rules do.
+type Brakes interface {
+	State(ctx context.Context) (map[string]brakes.State, error)
+	Reset(ctx context.Context, rule, reason, by string) error
+}
+
+// RuleStatus is how rules stand.
+type RuleStatus struct {
+	InForce    *RuleSet `json:"in_force,omitempty" doc:"Absent where no rules are"`
+	OwnVersion string   `json:"own_version,omitempty" doc:"The version of the files of the process that answers, where it follows others"`
+	Stop       Stop     `json:"stop"`
+	Rules      []Rule   `json:"rules" doc:"Those in force, in the order of their files"`
+}
+
+// RuleSet is the set of rule files in force.
+type RuleSet struct {
+	Version string    `json:"version" doc:"The hash of its files"`
+	Since   time.Time `json:"since"`
+	Origin  string    `json:"origin" doc:"The machine and the path it was read from"`
+	// Unreadable: a newer Gavel put it in force.
+	Unreadable string `json:"unreadable,omitempty" doc:"Why the process that answers cannot compile it"`
+}
+
+// Rule is one rule in force.
+type Rule struct {
+	Name         string        `json:"name"`
+	Description  string        `json:"description,omitempty"`
+	File         string        `json:"file"`
+	Line         int           `json:"line"`
+	Each         rules.Subject `json:"each" enum:"conference,participant"`
+	Mode         rules.Mode    `json:"mode" enum:"off,shadow,live"`
+	PerMinute    int           `json:"per_minute,omitempty" doc:"How many actions are let through in a minute; absent: no limit"`
+	TripAfter    int           `json:"trip_after,omitempty" doc:"How many within an hour trip it; absent: none do"`
+	LastMinute   int           `json:"last_minute" doc:"Actions let through in the last minute"`
+	LastHour     int           `json:"last_hour" doc:"Actions let through in the last hour"`
+	TrippedSince *time.Time    `json:"tripped_since,omitempty" doc:"Since then it only says what it would do"`
+	Past         []RuleChange  `json:"past,omitempty" doc:"Its last trips and resets, oldest first"`
+	Faults       []RuleFault   `json:"faults" doc:"Its expressions that had no value, since the set is in force"`
+}
+
+// RuleChange is that a rule tripped, or that a person reset it.
+type RuleChange struct {
+	What   brakes.What `json:"what" enum:"tripped,reset"`
+	At     time.Time   `json:"at"`
+	Reason string      `json:"reason,omitempty"`
+	By     string      `json:"by,omitempty"`
+}
+
+// RuleFault is an expression that had no value for some conference.
+type RuleFault struct {
+	In    string    `json:"in" doc:"Where it stands: when, unless, target, count, parameters"`
+	Count int       `json:"count"`
+	Last  time.Time `json:"last"`
+}
+
+type resetInput struct {
+	Rule string `path:"rule" maxLength:"64"`
+	Body because
+}
+
+func (a *API) addRules(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "get-rules", Method: http.MethodGet, Path: Prefix + "rules",
+		Summary: "The rules in force and how they fare",
+	}, a.getRules)
+	huma.Register(h, huma.Operation{
+		OperationID: "reset-rule", Method: http.MethodPost, Path: Prefix + "rules/{rule}/reset",
+		Summary: "Let a rule act again that has tripped", DefaultStatus: http.StatusNoContent,
+	}, a.resetRule)
+}
+
+// errNoRules answers where there is nothing to do it with or to.
+var errNoRules = huma.Error409Conflict("no rules are in force: start serve with --rules PATH")
+
+func (a *API) getRules(ctx context.Context, _ *struct{}) (*answer[RuleStatus], error) {
+	body := RuleStatus{Rules: []Rule{}}
+	var err error
+	if body.Stop, err = a.stopped(ctx); err != nil {
+		return nil, err
+	}
+	if a.Rules == nil || a.Rules.Status().InForce == nil {
+		return &answer[RuleStatus]{body}, nil
+	}
+	status := a.Rules.Status()
+	body.OwnVersion = status.Own
+	body.InForce = &RuleSet{Version: status.InForce.Version, Since: status.InForce.Since, Origin: status.InForce.Origin}
+	set, err := a.Rules.Set(ctx, status.InForce.Version)
+	if faults := (schema.Faults)(nil); errors.As(err, &faults) {
+		body.InForce.Unreadable = err.Error()
+		return &answer[RuleStatus]{body}, nil
+	}
+	if err == nil {
+		body.Rules, err = a.viewRules(ctx, set, status.Faults)
+	}
+	if err != nil {
+		return nil, a.problem(fmt.Errorf("read the rules in force: %w", err))
+	}
+	return &answer[RuleStatus]{body}, nil
+}
+
+// inForce returns the set in force, or nil.
+func (a *API) inForce(ctx context.Context) (*rules.Set, error) {
+	if a.Rules == nil {
+		return nil, nil
+	}
+	active := a.Rules.Status().InForce
+	if active == nil {
+		return nil, nil
+	}
+	set, err := a.Rules.Set(ctx, active.Version)
+	if err != nil {
+		return nil, fmt.Errorf("read the rules in force: %w", err)
+	}
+	return set, nil
+}
+
+// viewRules shows the rules of a set, where it is for an account of the key.
+func (a *API) viewRules(ctx context.Context, set *rules.Set, faults []rulebook.Fault) ([]Rule, error) {
+	shown := []Rule{}
+	who := identity(ctx)
+	if !who.All() && !slices.ContainsFunc(who.Accounts, set.For) {
+		return shown, nil
+	}
+	states, err := a.Brakes.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range set.Rules {
+		shown = append(shown, viewRule(r, states[r.Name], faults))
+	}
+	return shown, nil
+}
+
+func viewRule(r *rules.Rule, s brakes.State, faults []rulebook.Fault) Rule {
+	v := Rule{
+		Name: r.Name, Description: r.Description, File: r.File, Line: r.Line, Each: r.Each, Mode: r.Mode,
+		PerMinute: r.Limits.PerMinute, TripAfter: r.Limits.TripAfter,
+		LastMinute: s.LastMinute, LastHour: s.LastHour, Faults: []RuleFault{},
+	}
+	if s.Trip != nil {
+		v.TrippedSince = &s.Trip.Since
+	}
+	for _, c := range s.Past {
+		v.Past = append(v.Past, RuleChange{c.What, c.At, c.Reason, c.By})
+	}
+	for _, f := range faults {
+		if f.Rule == r.Name {
+			v.Faults = append(v.Faults, RuleFault{f.In, f.Count, f.Last})
+		}
+	}
+	return v
+}
+
+func (a *API) resetRule(ctx context.Context, in *resetInput) (*struct{}, error) {
+	if err := operatorOfAll(ctx); err != nil {
+		return nil, err
+	}
+	if a.Brakes == nil {
+		return nil, errNoRules
+	}
+	who := identity(ctx)
+	err := a.Brakes.Reset(ctx, in.Rule, in.Body.Reason, actor(who).String())
+	switch {
+	case errors.Is(err, brakes.ErrNotTripped):
+		return nil, a.notTripped(ctx, in.Rule)
+	case errors.Is(err, brakes.ErrNoReason):
+		return nil, badReason
+	case err != nil:
+		return nil, a.problem(fmt.Errorf("reset rule: %w", err))
+	}
+	a.Log.Info("rule reset", "rule", in.Rule, "by", who.KeySid)
+	return nil, nil
+}
+
+// notTripped says why there is nothing to reset.
+func (a *API) notTripped(ctx context.Context, rule string) error {
+	set, err := a.inForce(ctx)
+	switch {
+	case err == nil && set == nil:
+		return errNoRules
+	case err == nil && set.Rule(rule) == nil:
+		return huma.Error404NotFound("no such rule")
+	}
+	return huma.Error409Conflict("the rule is not tripped")
+}
+
+// knownRule refuses where nothing is in force, and a name that no rule has; an
+// empty one means all.
+func (a *API) knownRule(ctx context.Context, location, name string) error {
+	set, err := a.inForce(ctx)
+	switch {
+	case err != nil:
+		return err
+	case set == nil:
+		return errNoRules
+	case name != "" && set.Rule(name) == nil:
+		return badField(location, "is no rule in force: see gavel rules status")
+	}
+	return nil
+}

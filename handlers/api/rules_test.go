@@ -1,0 +1,228 @@
+package api_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/handlers/api"
+	"gavel/internal/brakes"
+	"gavel/internal/bus"
+	"gavel/internal/keys"
+	"gavel/internal/rulebook"
+	"gavel/rules"
+)
+
+const twoRules = `rules:
+  - name: end-orphaned
+    description: One caller left costs money.
+    when: size(conference.live) == 1
+    for: 2m
+    do: [{end: {}}]
+    mode: live
+    limits: {per_minute: 2, trip_after: 3}
+  - name: say-held
+    each: participant
+    when: participant.hold
+    do: [{publish: {subject: calls.held}}]
+`
+
+// law is all that the API asks about rules, on a real NATS.
+type law struct {
+	bus     *bus.Bus
+	book    *rulebook.Book
+	brakes  *brakes.Brakes
+	dataDir string
+}
+
+// openLaw puts a file of rules in force; an empty one puts none.
+func openLaw(t *testing.T, file string) *law {
+	t.Helper()
+	l := &law{bus: openBus(t), dataDir: t.TempDir()}
+	var err error
+	if l.book, err = rulebook.Open(t.Context(), l.bus.Rules(), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	l.brakes = brakes.New(l.bus.Brakes(), func() time.Time { return now }, brakes.WithStopFile(l.dataDir))
+	if file != "" {
+		l.propose(t, file, "here:/rules")
+	}
+	return l
+}
+
+func (l *law) propose(t *testing.T, file, origin string) *rules.Set {
+	t.Helper()
+	set, err := rules.Parse(rules.File{Name: "rules.yaml", Text: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.book.Propose(t.Context(), set, origin, rulebook.Start); err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// rule lets the API know it.
+func (l *law) rule(c *api.Config) {
+	c.Rules, c.Brakes, c.Switch = l.book, l.brakes, l.brakes
+	c.Journal, c.Decisions, c.DeadLetters = l.bus.Journal(), l.bus.Actions(), dead{l.bus.DeadLetters()}
+}
+
+// admits lets that many actions of a rule through, or trips it.
+func (l *law) admits(t *testing.T, rule string, limits rules.Limits, actions int) {
+	t.Helper()
+	for n := range actions {
+		r := brakes.Request{Rule: rule, AccountSid: account, ID: fmt.Sprintf("%s-%d", rule, n), Limits: limits}
+		if _, err := l.brakes.Admit(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWithoutRulesThereIsNothingToShow(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*api.Config){
+		"a process that knows of none": func(*api.Config) {},
+		"none in force":                openLaw(t, "").rule,
+	} {
+		s := start(t, nil, change)
+		status := read[api.RuleStatus](t, s.get("rules"))
+		if diff := cmp.Diff(api.RuleStatus{Rules: []api.Rule{}}, status); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if a := s.as(s.all, http.MethodPost, "rules/end-orphaned/reset", `{"reason":"x"}`); a.status != http.StatusConflict || !strings.Contains(a.body, "no rules are in force") {
+			t.Errorf("%s: reset: %d %s", name, a.status, a.body)
+		}
+		for path, empty := range map[string]string{"decisions": `{"decisions":[]}`, "armed": `{"deadlines":[]}`, "deadletters": `{"dead_letters":[]}`} {
+			if a := s.get(path); a.status != http.StatusOK || strings.TrimSpace(a.body) != empty {
+				t.Errorf("%s: %s: %d %s", name, path, a.status, a.body)
+			}
+		}
+	}
+}
+
+func TestRulesInForceAreShownWithHowTheyFare(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, twoRules)
+	l.admits(t, "end-orphaned", rules.Limits{PerMinute: 2}, 2)
+	l.book.Fault("say-held", "when")
+	s := start(t, nil, l.rule)
+	got := read[api.RuleStatus](t, s.get("rules"))
+	inForce := l.book.Status().InForce
+	want := api.RuleStatus{
+		InForce: &api.RuleSet{Version: inForce.Version, Since: inForce.Since, Origin: "here:/rules"},
+		Rules: []api.Rule{
+			{
+				Name: "end-orphaned", Description: "One caller left costs money.", File: "rules.yaml", Line: 2,
+				Each: rules.EachConference, Mode: rules.Live, PerMinute: 2, TripAfter: 3, LastMinute: 2, LastHour: 2,
+				Faults: []api.RuleFault{},
+			},
+			{
+				Name: "say-held", File: "rules.yaml", Line: 9, Each: rules.EachParticipant, Mode: rules.Shadow,
+				Faults: []api.RuleFault{{In: "when", Count: 1}},
+			},
+		},
+	}
+	for i := range got.Rules[1].Faults {
+		got.Rules[1].Faults[i].Last = time.Time{} // by the clock of the machine
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestAProcessWithOtherFilesSaysSo(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, twoRules)
+	own := l.propose(t, strings.Replace(twoRules, "2m", "3m", 1), "there:/rules")
+	s := start(t, nil, l.rule)
+	got := read[api.RuleStatus](t, s.get("rules"))
+	if got.OwnVersion != own.Version || got.InForce.Origin != "here:/rules" {
+		t.Errorf("own %q, in force %+v", got.OwnVersion, got.InForce)
+	}
+}
+
+func TestATrippedRuleActsAgainWhenAPersonSaysSo(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, twoRules)
+	l.admits(t, "end-orphaned", rules.Limits{TripAfter: 3}, 4)
+	s := start(t, nil, l.rule)
+	if got := read[api.RuleStatus](t, s.get("rules")).Rules[0]; got.TrippedSince == nil || !got.TrippedSince.Equal(now) {
+		t.Fatalf("it is not tripped: %+v", got)
+	}
+	kate := s.keyOf(keys.Operator)
+	if a := s.as(kate, http.MethodPost, "rules/end-orphaned/reset", `{"reason":"outage is over"}`); a.status != http.StatusNoContent {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	got := read[api.RuleStatus](t, s.get("rules")).Rules[0]
+	want := []api.RuleChange{
+		{What: brakes.WasTripped, At: now}, {What: brakes.WasReset, At: now, Reason: "outage is over", By: "test (" + kate.user + ")"},
+	}
+	if diff := cmp.Diff(want, got.Past); diff != "" || got.TrippedSince != nil {
+		t.Errorf("tripped since %v, past (-want +got):\n%s", got.TrippedSince, diff)
+	}
+	if a := s.as(kate, http.MethodPost, "rules/end-orphaned/reset", `{"reason":"again"}`); a.status != http.StatusConflict {
+		t.Errorf("a second time: %d %s", a.status, a.body)
+	}
+	if a := s.as(kate, http.MethodPost, "rules/nothing/reset", `{"reason":"again"}`); a.status != http.StatusNotFound {
+		t.Errorf("a rule that there is not: %d %s", a.status, a.body)
+	}
+}
+
+func TestRulesForSomeAccountsAreShownToTheirKeys(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, "accounts: ["+account+"]\n"+twoRules)
+	s := start(t, nil, l.rule)
+	for in, want := range map[string]int{account: 2, foreign: 0} {
+		if got := read[api.RuleStatus](t, s.as(s.key(in), http.MethodGet, "rules", "")); len(got.Rules) != want || got.InForce == nil {
+			t.Errorf("%s sees %+v", in, got)
+		}
+	}
+}
+
+// acting is all that takes more than a viewer's key. Where it is of all
+// accounts, a key of one does not do.
+var acting = []struct {
+	path, body string
+	all        bool
+}{
+	{"rules/end-orphaned/reset", `{"reason":"x"}`, true},
+	{"stop", `{"reason":"x"}`, true},
+	{"resume", `{"reason":"x"}`, true},
+	{"conferences/support-1/exempt", `{"for":"1m","reason":"x"}`, false},
+	{"deadletters/1/redrive", ``, false},
+}
+
+func TestActingTakesAnOperator(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, twoRules)
+	s := start(t, nil, l.rule)
+	for _, c := range acting {
+		for _, who := range []credentials{s.key(), s.key(account)} {
+			if a := s.as(who, http.MethodPost, c.path, c.body); a.status != http.StatusForbidden {
+				t.Errorf("a viewer, %s: %d %s", c.path, a.status, a.body)
+			}
+		}
+		a := s.as(s.keyOf(keys.Operator, account), http.MethodPost, c.path, c.body)
+		if forbidden := a.status == http.StatusForbidden; forbidden != c.all {
+			t.Errorf("an operator of one account, %s: %d %s", c.path, a.status, a.body)
+		}
+	}
+}
+
+func TestAReasonIsNeeded(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, openLaw(t, twoRules).rule)
+	for _, path := range []string{"rules/end-orphaned/reset", "stop", "resume"} {
+		for _, body := range []string{`{}`, `{"reason":""}`, `{"reason":"  "}`, `{"reason":"` + strings.Repeat("x", 257) + `"}`, `{"reason":"` + strings.Repeat("ß", 200) + `"}`} {
+			if a := s.as(s.all, http.MethodPost, path, body); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `reason`) {
+				t.Errorf("%s %.20s: %d %s", path, body, a.status, a.body)
+			}
+		}
+	}
+}

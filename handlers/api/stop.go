@@ -1,0 +1,202 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gavel/internal/brakes"
+	"gavel/projections"
+	"gavel/rules"
+)
+
+// Switch stops what rules do at Twilio, everywhere at once.
+type Switch interface {
+	// Stopped reports whether they are. Where nobody knows they are, and the
+	// error says why.
+	Stopped(ctx context.Context) (bool, brakes.Stop, error)
+	Stop(ctx context.Context, reason, by string) error
+	Resume(ctx context.Context, reason, by string) error
+}
+
+// How far back is looked for calls on the wire. A call to Twilio has ended
+// within a minute, one way or the other; what a rule decides is performed within
+// rules.MaxAge or not at all.
+const (
+	wireAge   = time.Minute
+	wireDepth = 1000 // decisions
+)
+
+// Stop says whether rules are stopped.
+type Stop struct {
+	Stopped bool       `json:"stopped" doc:"Also where nobody answers whether they are"`
+	Reason  string     `json:"reason,omitempty"`
+	By      string     `json:"by,omitempty"`
+	Since   *time.Time `json:"since,omitempty"`
+}
+
+// Stopping is the answer to a stop or its end.
+type Stopping struct {
+	Stop
+	OnTheWire []WireAction `json:"on_the_wire" doc:"What rules had begun to ask of Twilio within the last minute, with no outcome yet: it may happen still"`
+	Unsure    bool         `json:"unsure,omitempty" doc:"What is on the wire cannot be told now"`
+}
+
+// WireAction is an action whose outcome is not known yet.
+type WireAction struct {
+	Action
+	AccountSid    string `json:"account_sid"`
+	ConferenceSid string `json:"conference_sid"`
+	FriendlyName  string `json:"friendly_name"`
+}
+
+type stopInput struct{ Body because }
+
+func (a *API) addStop(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "get-stop", Method: http.MethodGet, Path: Prefix + "stop",
+		Summary: "Whether rules are stopped",
+	}, a.getStop)
+	huma.Register(h, huma.Operation{
+		OperationID: "stop", Method: http.MethodPost, Path: Prefix + "stop",
+		Summary: "Stop all that rules do at Twilio, in all processes",
+		Description: "Answers once the stop is kept: from then on no rule calls Twilio, and no announcement is served. Rules are judged as ever. " +
+			"People's own writes, publish and webhook go on.",
+	}, a.stop)
+	huma.Register(h, huma.Operation{
+		OperationID: "resume", Method: http.MethodPost, Path: Prefix + "resume",
+		Summary:     "End the stop",
+		Description: "What was stopped and is within its deadline is tried again: Twilio is asked how things stand, and the brakes count. The rest expires.",
+	}, a.resume)
+}
+
+func (a *API) getStop(ctx context.Context, _ *struct{}) (*answer[Stop], error) {
+	stop, err := a.stopped(ctx)
+	return &answer[Stop]{stop}, err
+}
+
+// stopped is what everybody who acts goes by: no answer is a stop, too.
+func (a *API) stopped(ctx context.Context) (Stop, error) {
+	if a.Switch == nil {
+		return Stop{}, nil
+	}
+	stopped, stop, err := a.Switch.Stopped(ctx)
+	if err != nil && !stopped {
+		return Stop{}, a.problem(err)
+	}
+	return viewStop(stopped, stop), nil
+}
+
+func viewStop(stopped bool, s brakes.Stop) Stop {
+	v := Stop{Stopped: stopped, Reason: s.Reason, By: s.By}
+	if !s.At.IsZero() {
+		v.Since = &s.At
+	}
+	return v
+}
+
+func (a *API) stop(ctx context.Context, in *stopInput) (*answer[Stopping], error) {
+	if err := a.maySwitch(ctx); err != nil {
+		return nil, err
+	}
+	who := identity(ctx)
+	if err := a.Switch.Stop(ctx, in.Body.Reason, actor(who).String()); err != nil {
+		return nil, a.switchProblem(err)
+	}
+	a.Log.Warn("rules stopped", "by", who.KeySid)
+	return a.stopping(ctx)
+}
+
+func (a *API) resume(ctx context.Context, in *stopInput) (*answer[Stopping], error) {
+	if err := a.maySwitch(ctx); err != nil {
+		return nil, err
+	}
+	who := identity(ctx)
+	err := a.Switch.Resume(ctx, in.Body.Reason, actor(who).String())
+	if err != nil && !errors.Is(err, brakes.ErrStopFile) { // with the file, the answer says that it is stopped
+		return nil, a.switchProblem(err)
+	}
+	a.Log.Warn("rules go on", "by", who.KeySid)
+	return a.stopping(ctx)
+}
+
+func (a *API) switchProblem(err error) error {
+	switch {
+	case errors.Is(err, brakes.ErrChanged):
+		return huma.Error409Conflict(brakes.ErrChanged.Error())
+	case errors.Is(err, brakes.ErrNoReason):
+		return badReason
+	}
+	return a.problem(err)
+}
+
+func (a *API) maySwitch(ctx context.Context) error {
+	if err := operatorOfAll(ctx); err != nil {
+		return err
+	}
+	if a.Switch == nil {
+		return errNoRules
+	}
+	return nil
+}
+
+// stopping answers for a switch that was made. That what is on the wire cannot
+// be told does not undo it.
+func (a *API) stopping(ctx context.Context) (*answer[Stopping], error) {
+	stop, err := a.stopped(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wire, err := a.onTheWire(ctx)
+	if err != nil {
+		a.Log.Warn("what is on the wire cannot be told", "error", err)
+	}
+	return &answer[Stopping]{Stopping{stop, append([]WireAction{}, wire...), err != nil}}, nil
+}
+
+// onTheWire finds actions that have an intent and no outcome, through the
+// decisions that led to them.
+func (a *API) onTheWire(ctx context.Context) ([]WireAction, error) {
+	if a.Decisions == nil {
+		return nil, nil
+	}
+	decided, err := a.Decisions.List(ctx, "", "", wireDepth)
+	if err != nil {
+		return nil, fmt.Errorf("list decisions: %w", err)
+	}
+	var wire []WireAction
+	now, records := a.Now(), a.records()
+	for _, one := range decided {
+		d, err := readDecision(one)
+		if err != nil {
+			return nil, err
+		}
+		if d.Verdict != rules.Act || !d.Do.AtTwilio() || now.Sub(d.AsOf) > rules.MaxAge+wireAge {
+			continue
+		}
+		c, err := records(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if action := flying(c, d.ID, now); action != nil {
+			wire = append(wire, WireAction{viewAction(action), c.AccountSid, c.ConferenceSid, c.FriendlyName.Value})
+		}
+	}
+	return wire, nil
+}
+
+// flying returns the action of a decision while Twilio may be at it.
+func flying(c *projections.Conference, id string, now time.Time) *projections.Action {
+	if c == nil {
+		return nil
+	}
+	action := actionOf(c, id)
+	if action == nil || !action.Intent || action.Outcome != nil || now.Sub(action.At.Time()) > wireAge {
+		return nil
+	}
+	return action
+}

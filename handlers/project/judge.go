@@ -1,0 +1,195 @@
+package project
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gavel/events"
+	"gavel/rules"
+)
+
+// Actions keeps what was decided, each decision once for ever. Decide returns
+// when all are acknowledged; fresh is how many were not there yet.
+type Actions interface {
+	Decide(ctx context.Context, decided []events.Decided) (fresh int, err error)
+}
+
+// Timers rings when a conference is to be judged again; a later alarm of the
+// same conference takes the place of the one before. Set returns when all are
+// acknowledged.
+type Timers interface {
+	Set(ctx context.Context, lane int, alarms []events.Alarm) error
+}
+
+// verdicts are what the rules say to a batch. They leave before the batch is
+// saved: whoever dies in between decides again, and alike.
+type verdicts struct {
+	decided []events.Decided
+	taken   []rules.Decision // the same, for counting
+	matches []match
+	// laneState is the lane's own state after the batch, nil where it is as it
+	// was.
+	laneState []byte
+}
+
+// match is one more for a count.
+type match struct {
+	key   string
+	entry events.Entry
+}
+
+// onlyJudged reports whether an entry is folded into no record.
+func onlyJudged(e *events.Event) bool {
+	return e.Kind == events.Wake || e.Kind == events.Reread || e.Kind == events.Exempted
+}
+
+// judge holds an entry that was just folded against the rules.
+func (b *batch) judge(ctx context.Context, c *change, h heard) error {
+	s, err := b.docket.judge(ctx, &c.after, h)
+	if err != nil {
+		return fmt.Errorf("judge a conference: %w", err)
+	}
+	if !s.judged {
+		return nil
+	}
+	if !s.alarm.IsZero() {
+		c.alarm = s.alarm
+	}
+	if s.overslept > 0 {
+		b.Metrics.overslept.Observe(s.overslept.Seconds())
+	}
+	for _, f := range s.faults {
+		b.fault(f)
+	}
+	return b.take(s.decisions, h.event, h.at)
+}
+
+// hearLane hears an entry that is of no conference.
+func (b *batch) hearLane(ctx context.Context, e *entry) error {
+	decisions, err := b.docket.hear(ctx, &e.event, e.at)
+	if errors.Is(err, events.ErrMalformed) {
+		b.letters = append(b.letters, unfoldable(e, err))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("hear what is of the lane: %w", err)
+	}
+	if e.event.Kind == events.RulesLoaded {
+		b.Metrics.loads.Inc()
+		b.wakeAll()
+	}
+	return b.take(decisions, &e.event, e.at)
+}
+
+// take makes of decisions what others are to be told.
+func (b *batch) take(decisions []rules.Decision, e *events.Event, at events.Position) error {
+	for _, d := range decisions {
+		if d.Verdict == rules.Match {
+			key, entry, err := newMatch(d, e.ReceivedAt)
+			if err != nil {
+				return err
+			}
+			b.verdicts.matches = append(b.verdicts.matches, match{key, entry})
+			continue
+		}
+		raw, err := json.Marshal(d)
+		if err != nil {
+			return fmt.Errorf("encode a decision of rule %s: %w", d.Rule, err)
+		}
+		b.verdicts.taken = append(b.verdicts.taken, d)
+		b.verdicts.decided = append(b.verdicts.decided, events.Decided{
+			ID: d.ID, Key: events.Key{AccountSid: d.AccountSid, ConferenceSid: d.ConferenceSid}, Rule: d.Rule,
+			Lane: b.lane.Number(), Position: at, AsOf: d.AsOf, Data: raw,
+		})
+	}
+	return nil
+}
+
+// fault counts an expression that could not be evaluated. What it says may quote
+// what people are called, so it is said where, and not what.
+func (b *batch) fault(f rules.ExpressionFault) {
+	b.Metrics.faults.WithLabelValues(f.Rule).Inc()
+	b.RuleBook.Fault(f.Rule, f.In)
+	b.log.Debug("an expression of a rule has no value", "rule", f.Rule, "in", f.In)
+}
+
+// seal closes what the rules say to the batch.
+func (b *batch) seal() (err error) {
+	b.verdicts.laneState, err = b.docket.encode()
+	return err
+}
+
+// pronounce makes known what the rules said: matches to the lanes that count
+// them, decisions to whoever performs them, alarms to NATS.
+func (b *batch) pronounce(ctx context.Context) error {
+	if err := b.appendMatches(ctx); err != nil {
+		return err
+	}
+	if err := b.decide(ctx); err != nil {
+		return err
+	}
+	return b.setAlarms(ctx)
+}
+
+// appendMatches puts matches into the journal. One that is stored twice is
+// counted once.
+func (b *batch) appendMatches(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(appendAtOnce)
+	for _, m := range b.verdicts.matches {
+		g.Go(func() error { return b.Journal.Append(ctx, m.key, m.entry) })
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("hand %d matches to their counts: %w", len(b.verdicts.matches), err)
+	}
+	return nil
+}
+
+func (b *batch) decide(ctx context.Context) error {
+	if b.Actions == nil || len(b.verdicts.decided) == 0 {
+		return nil
+	}
+	if _, err := b.Actions.Decide(ctx, b.verdicts.decided); err != nil {
+		return fmt.Errorf("hand on %d decisions: %w", len(b.verdicts.decided), err)
+	}
+	for i := range b.verdicts.taken {
+		d := &b.verdicts.taken[i]
+		b.Metrics.decisions.WithLabelValues(d.Rule, string(d.Verdict)).Inc()
+	}
+	return nil
+}
+
+func (b *batch) setAlarms(ctx context.Context) error {
+	if b.Timers == nil {
+		return nil
+	}
+	var alarms []events.Alarm
+	for _, c := range b.touched {
+		if !c.alarm.IsZero() {
+			alarms = append(alarms, events.Alarm{Key: c.key, At: c.alarm})
+		}
+	}
+	if len(alarms) == 0 {
+		return nil
+	}
+	if err := b.Timers.Set(ctx, b.lane.Number(), alarms); err != nil {
+		return fmt.Errorf("set %d alarms: %w", len(alarms), err)
+	}
+	return nil
+}
+
+// due notes when a conference is due, for whoever sets all alarms anew
+// meanwhile.
+func (s *session) due(c *change) {
+	if s.dues != nil {
+		s.dues[c.key] = c.after.Book.Due
+	}
+}
+
+// at is the moment of Book.Due.
+func at(due int64) time.Time { return time.UnixMilli(due).UTC() }

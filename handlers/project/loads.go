@@ -1,0 +1,154 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// Listing finds conferences; the picture's readers are one.
+type Listing interface {
+	Accounts(ctx context.Context) ([]string, error)
+	Conferences(ctx context.Context, account string, q projections.Query) (projections.Page, error)
+}
+
+const (
+	// loadEvery is how often the lane's owner asks whether other rules are to
+	// come into force.
+	loadEvery = time.Second
+	// youngLoad is how old a load may be for its conferences to be woken once
+	// more when the lane is taken over: nobody knows how far the owner before
+	// came, and at wakeAtOnce for each wakePause 500,000 take half of it.
+	youngLoad = 10 * time.Minute
+	// wakeAtOnce and wakePause pace the waking after a load: 2,000 a second
+	// leave room for callbacks.
+	wakeAtOnce = 200
+	wakePause  = 100 * time.Millisecond
+)
+
+// followRules brings the rules that are to be in force into force in this lane,
+// at one place of its journal. Rules that cannot be compiled here stop the lane:
+// it must not go on by others.
+func (s *session) followRules(ctx context.Context) error {
+	tick := time.NewTicker(loadEvery)
+	defer tick.Stop()
+	var appended string
+	for {
+		l, any := s.RuleBook.Active()
+		if any && l.ID != appended && !s.docket.has(l.ID) {
+			if _, err := s.RuleBook.Set(ctx, l.Version); err != nil {
+				return fmt.Errorf("read the rules in force: %w", err)
+			}
+			l.At = s.Now()
+			if err := s.Journal.AppendLane(ctx, s.lane.Number(), events.NewRulesLoaded(l)); err != nil {
+				s.log.Warn("rules wait for the journal", "version", l.Version, "err", err)
+			} else {
+				appended = l.ID
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// wakeAll asks for the lane's conferences to be woken; it does not wait.
+func (s *session) wakeAll() {
+	select {
+	case s.loadedNow <- struct{}{}:
+	default: // it was asked for, and has not begun
+	}
+}
+
+// wakeAfterLoads wakes every conference that has not ended after each load, so
+// that none has to wait for its next event to be judged by the new rules.
+func (s *session) wakeAfterLoads(ctx context.Context) error {
+	for {
+		select {
+		case <-s.loadedNow:
+			if err := s.wakeUnended(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// wakeUnended wakes them all. Where the picture or the journal is away it begins
+// again: to be woken twice does no harm.
+func (s *session) wakeUnended(ctx context.Context) error {
+	for {
+		woken, err := s.tryWakeUnended(ctx)
+		if err == nil {
+			s.log.Info("conferences are judged by the new rules", "woken", woken)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.log.Warn("conferences cannot be woken for the new rules yet", "err", err)
+		if err := wait(ctx, retryAtMost); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *session) tryWakeUnended(ctx context.Context) (woken int, err error) {
+	accounts, err := s.Listing.Accounts(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("list accounts: %w", err)
+	}
+	for _, account := range accounts {
+		for _, status := range []string{projections.StatusInit, projections.StatusInProgress} {
+			n, err := s.wakeStatus(ctx, account, status)
+			woken += n
+			if err != nil {
+				return woken, err
+			}
+		}
+	}
+	return woken, nil
+}
+
+func (s *session) wakeStatus(ctx context.Context, account, status string) (woken int, err error) {
+	q := projections.Query{Status: status, Limit: wakeAtOnce}
+	for {
+		page, err := s.Listing.Conferences(ctx, account, q)
+		if errors.Is(err, projections.ErrBadPage) {
+			return woken, nil // what was to be followed ended, and is kept no more
+		}
+		if err != nil {
+			return woken, fmt.Errorf("list conferences: %w", err)
+		}
+		keys := s.ofThisLane(account, page.Conferences)
+		if err := wake(ctx, s.Journal, keys, s.Now()); err != nil {
+			return woken, err
+		}
+		woken += len(keys)
+		if !page.More {
+			return woken, nil
+		}
+		q.After = page.Conferences[len(page.Conferences)-1].ConferenceSid
+		if err := wait(ctx, wakePause); err != nil {
+			return woken, err
+		}
+	}
+}
+
+// ofThisLane are the conferences that this lane judges.
+func (s *session) ofThisLane(account string, all []*projections.Conference) []events.Key {
+	keys := make([]events.Key, 0, len(all))
+	for _, c := range all {
+		if events.Lane(c.ConferenceSid, len(s.Lanes)) == s.lane.Number() {
+			keys = append(keys, events.Key{AccountSid: account, ConferenceSid: c.ConferenceSid})
+		}
+	}
+	return keys
+}

@@ -1,0 +1,219 @@
+package brakes
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"gavel/rules"
+)
+
+const (
+	// minute and hour are what limits are about.
+	minute window = 60
+	hour   window = 60 * 60
+	// remembered is for how long an action that asks again is known, longer
+	// than it may be tried.
+	remembered = window(2 * rules.MaxAge / time.Second)
+	// maxIDs bounds what is remembered; beyond it the oldest are forgotten, and
+	// would be counted twice: too strict rather than too lax.
+	maxIDs = 4096
+	// maxPast and maxPastOfRule bound what is kept of trips and resets.
+	maxPast       = 200
+	maxPastOfRule = 20
+)
+
+// errLedger means that the ledger is not one that this version can read.
+var errLedger = errors.New("the ledger of admissions cannot be read")
+
+// ledger is what was admitted, over all processes.
+type ledger struct {
+	// IDs are those admitted lately, oldest first.
+	IDs   admissions       `json:"ids,omitempty"`
+	Rules map[string]*rule `json:"rules,omitempty"`
+	// Accounts are what was admitted in the last minute where there is a
+	// ceiling.
+	Accounts map[string]tallies `json:"accounts,omitempty"`
+	// Past are trips and resets, oldest first.
+	Past []Change `json:"past,omitempty"`
+
+	known   map[uint64]struct{} // of IDs
+	tripped []string            // rules that tripped since it was parsed
+}
+
+// rule is what was admitted of one rule. A reset empties Hour and leaves Minute.
+type rule struct {
+	Minute tallies `json:"minute,omitempty"`
+	Hour   tallies `json:"hour,omitempty"`
+	Trip   *Trip   `json:"trip,omitempty"`
+}
+
+// Trip is that a rule acted too often.
+type Trip struct {
+	Since time.Time `json:"since"`
+	// Admissions are those of the hour before.
+	Admissions int `json:"admissions"`
+}
+
+// parseLedger reads a ledger, none for no bytes, without what is over by now.
+func parseLedger(value []byte, now time.Time) (*ledger, error) {
+	l := &ledger{}
+	if len(value) > 0 {
+		if err := json.Unmarshal(value, l); err != nil {
+			return nil, fmt.Errorf("%w: %w", errLedger, err)
+		}
+	}
+	l.forget(now.Unix())
+	l.known = make(map[uint64]struct{}, len(l.IDs))
+	for _, a := range l.IDs {
+		l.known[a.id] = struct{}{}
+	}
+	return l, nil
+}
+
+// forget drops what limits nothing any more.
+func (l *ledger) forget(now int64) {
+	l.IDs = l.IDs.within(remembered, now)
+	for name, r := range l.Rules {
+		if r == nil {
+			delete(l.Rules, name)
+			continue
+		}
+		r.Minute, r.Hour = r.Minute.within(minute, now), r.Hour.within(hour, now)
+		if len(r.Minute) == 0 && len(r.Hour) == 0 && r.Trip == nil {
+			delete(l.Rules, name)
+		}
+	}
+	for sid, t := range l.Accounts {
+		if l.Accounts[sid] = t.within(minute, now); len(l.Accounts[sid]) == 0 {
+			delete(l.Accounts, sid)
+		}
+	}
+}
+
+// encode cannot fail: there is nothing in a ledger that JSON has no form for.
+func (l *ledger) encode() []byte {
+	value, _ := json.Marshal(l)
+	return value
+}
+
+// admit decides on one request. Where it is counted the ledger has changed; a
+// rule may trip without that, when its limit was lowered.
+func (l *ledger) admit(r Request, now time.Time) (v Verdict, changed bool) {
+	id := hashOf(r.ID)
+	if _, repeat := l.known[id]; repeat {
+		return Verdict{Answer: Admitted, Repeat: true}, false
+	}
+	of := l.rule(r.Rule)
+	second := now.Unix()
+	if of.Trip == nil && of.full(r.Limits, second) {
+		l.trip(r.Rule, now)
+		changed = true
+	}
+	if of.Trip != nil {
+		return Verdict{Answer: Tripped}, changed
+	}
+	if until := l.free(r, second); until > second {
+		return Verdict{Answer: Wait, Until: time.Unix(until, 0).UTC()}, false
+	}
+	l.count(r, id, second)
+	if of.full(r.Limits, second) {
+		l.trip(r.Rule, now)
+	}
+	return Verdict{Answer: Admitted}, true
+}
+
+func (l *ledger) rule(name string) *rule {
+	if l.Rules == nil {
+		l.Rules = map[string]*rule{}
+	}
+	if l.Rules[name] == nil {
+		l.Rules[name] = &rule{}
+	}
+	return l.Rules[name]
+}
+
+// full reports whether a rule has acted as often in an hour as trips it.
+func (r *rule) full(limits rules.Limits, second int64) bool {
+	return limits.TripAfter > 0 && r.Hour.count(hour, second) >= limits.TripAfter
+}
+
+// free is the second from which both the rule and its account have room.
+func (l *ledger) free(r Request, second int64) int64 {
+	return max(
+		l.Rules[r.Rule].Minute.free(minute, r.Limits.PerMinute, second),
+		l.Accounts[r.AccountSid].free(minute, r.Ceiling.PerMinute, second),
+	)
+}
+
+func (l *ledger) count(r Request, id uint64, second int64) {
+	of := l.Rules[r.Rule]
+	of.Minute, of.Hour = of.Minute.add(second), of.Hour.add(second)
+	if r.Ceiling.PerMinute > 0 {
+		if l.Accounts == nil {
+			l.Accounts = map[string]tallies{}
+		}
+		l.Accounts[r.AccountSid] = l.Accounts[r.AccountSid].add(second)
+	}
+	l.IDs = l.IDs.add(admission{second, id})
+	l.known[id] = struct{}{}
+}
+
+func (l *ledger) trip(name string, now time.Time) {
+	of := l.Rules[name]
+	of.Trip = &Trip{Since: now.UTC(), Admissions: of.Hour.count(hour, now.Unix())}
+	l.note(Change{Rule: name, What: WasTripped, At: now.UTC()})
+	l.tripped = append(l.tripped, name)
+}
+
+// reset lets a rule act again and counts its hour from now on: else the next
+// action would trip it at once. It reports whether the rule was tripped.
+func (l *ledger) reset(c Change) bool {
+	of := l.Rules[c.Rule]
+	if of == nil || of.Trip == nil {
+		return false
+	}
+	of.Trip, of.Hour = nil, nil
+	l.note(c)
+	return true
+}
+
+// note keeps a change, the last ones of each rule and of all.
+func (l *ledger) note(c Change) {
+	l.Past = append(l.Past, c)
+	if past := l.past(c.Rule); len(past) > maxPastOfRule {
+		l.drop(past[0])
+	}
+	if len(l.Past) > maxPast {
+		l.Past = l.Past[1:]
+	}
+}
+
+func (l *ledger) past(name string) (past []Change) {
+	for _, c := range l.Past {
+		if c.Rule == name {
+			past = append(past, c)
+		}
+	}
+	return past
+}
+
+func (l *ledger) drop(gone Change) {
+	for i, c := range l.Past {
+		if c == gone {
+			l.Past = append(l.Past[:i:i], l.Past[i+1:]...)
+			return
+		}
+	}
+}
+
+// hashOf is what is kept of an id: 64 bits of what is a hash itself. That two
+// of 4096 are alike happens once in 10^12 times, and lets one action pass
+// uncounted.
+func hashOf(id string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(id))
+	return h.Sum64()
+}

@@ -1,0 +1,134 @@
+package brakes
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/rules"
+)
+
+// White box: the ledger's form on disk, and its bounds.
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func mustParse(t *testing.T, value []byte, now time.Time) *ledger {
+	t.Helper()
+	l, err := parseLedger(value, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestALedgerIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	l := mustParse(t, nil, start)
+	for i := range 100 {
+		r := Request{
+			Rule: "end", AccountSid: "AC1", ID: fmt.Sprint(i),
+			Limits: rules.Limits{TripAfter: 100}, Ceiling: rules.Ceiling{PerMinute: 1000},
+		}
+		l.admit(r, start.Add(time.Duration(i)*300*time.Millisecond))
+	}
+	again := mustParse(t, l.encode(), start)
+	if diff := cmp.Diff(string(l.encode()), string(again.encode())); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff(l.Rules["end"].Hour, again.Rules["end"].Hour, cmp.AllowUnexported(tally{})); diff != "" || again.Rules["end"].Trip == nil {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff(l.IDs, again.IDs, cmp.AllowUnexported(admission{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestALedgerForgetsWhatLimitsNothing(t *testing.T) {
+	t.Parallel()
+	l := mustParse(t, nil, start)
+	l.admit(Request{Rule: "end", AccountSid: "AC1", ID: "1", Ceiling: rules.Ceiling{PerMinute: 1}}, start)
+	for after, want := range map[time.Duration]string{
+		60 * time.Second:   `1 ids, 1 rules, 1 accounts`,
+		61 * time.Second:   `1 ids, 1 rules, 0 accounts`,
+		601 * time.Second:  `0 ids, 1 rules, 0 accounts`,
+		3601 * time.Second: `0 ids, 0 rules, 0 accounts`,
+	} {
+		then := mustParse(t, l.encode(), start.Add(after))
+		if got := fmt.Sprintf("%d ids, %d rules, %d accounts", len(then.IDs), len(then.Rules), len(then.Accounts)); got != want {
+			t.Errorf("after %s: %s, want %s", after, got, want)
+		}
+	}
+}
+
+// The bus takes 1 MiB; a ledger that were bigger would stop all rules.
+func TestAFullLedgerFitsIntoAMessage(t *testing.T) {
+	t.Parallel()
+	l := mustParse(t, nil, start)
+	for second := range 3600 {
+		now := start.Add(time.Duration(second) * time.Second)
+		for rule := range 200 { // the most a set can have
+			r := Request{Rule: fmt.Sprintf("%064d", rule), AccountSid: "AC" + strings.Repeat("0", 32), ID: fmt.Sprint(second, rule)}
+			l.rule(r.Rule)
+			l.count(r, hashOf(r.ID), now.Unix())
+		}
+	}
+	for i := range maxPast + 10 {
+		l.note(Change{Rule: fmt.Sprintf("%064d", i), What: WasReset, At: start, Reason: strings.Repeat("r", 256), By: strings.Repeat("b", 64)})
+	}
+	if size := len(l.encode()); size > 1000<<10 {
+		t.Errorf("it has %d bytes", size)
+	}
+	if n := len(l.IDs); n != maxIDs {
+		t.Errorf("it knows %d ids", n)
+	}
+}
+
+func TestAThinnedHourIsLongerAndNeverShorter(t *testing.T) {
+	t.Parallel()
+	var thinned, exact tallies
+	for second := int64(0); second < 3600; second += 3 {
+		thinned = thinned.add(second)
+		exact = append(exact, tally{second, 1})
+	}
+	if len(thinned) > maxTallies {
+		t.Errorf("%d tallies are kept", len(thinned))
+	}
+	for now := int64(3600); now < 7300; now += 60 {
+		if is, least := thinned.count(hour, now), exact.count(hour, now); is < least {
+			t.Errorf("at %d: %d are counted, %d were admitted", now, is, least)
+		}
+	}
+}
+
+// A process whose clock is behind counts where the other one is.
+func TestAClockThatIsBehindIsCountedLater(t *testing.T) {
+	t.Parallel()
+	counts := tallies(nil).add(100).add(98).add(101)
+	if diff := cmp.Diff(tallies{{100, 2}, {101, 1}}, counts, cmp.AllowUnexported(tally{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func FuzzLedger(f *testing.F) {
+	l, _ := parseLedger(nil, start)
+	l.admit(Request{Rule: "end", AccountSid: "AC1", ID: "1", Limits: rules.Limits{TripAfter: 1}, Ceiling: rules.Ceiling{PerMinute: 1}}, start)
+	f.Add(string(l.encode()))
+	f.Add(`{"ids":"AAAA","rules":{"end":{"minute":"//8"},"x":null},"accounts":{"AC1":"!"}}`)
+	f.Fuzz(func(t *testing.T, value string) {
+		l, err := parseLedger([]byte(value), start)
+		if err != nil {
+			return
+		}
+		l.admit(Request{Rule: "end", AccountSid: "AC1", ID: "2", Limits: rules.Limits{PerMinute: 2, TripAfter: 3}}, start)
+		again, err := parseLedger(l.encode(), start)
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v", err)
+		}
+		if diff := cmp.Diff(string(again.encode()), string(l.encode())); diff != "" && len(l.Rules) == len(again.Rules) {
+			t.Errorf("-again +written:\n%s", diff)
+		}
+	})
+}

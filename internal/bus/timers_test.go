@@ -1,0 +1,312 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"gavel/events"
+	"gavel/internal/bus"
+)
+
+// alarmsAt are those of conferences from..to, all for one moment.
+func alarmsAt(at time.Time, from, to int) (all []events.Alarm) {
+	for n := from; n <= to; n++ {
+		all = append(all, events.Alarm{Key: conferenceKey(n), At: at})
+	}
+	return all
+}
+
+func mustSet(t testing.TB, b *bus.Bus, lane int, alarms ...events.Alarm) {
+	t.Helper()
+	if err := b.Timers().Set(testContext(t), lane, alarms); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rung is one batch, and when it was heard.
+type rung struct {
+	keys []events.Key
+	at   time.Time
+}
+
+// hear gives what rings and fn lets pass.
+func hear(t testing.TB, b *bus.Bus, fn func([]events.Key) error) (<-chan rung, func()) {
+	t.Helper()
+	heard := make(chan rung, 5000)
+	stop := background(t, "the hearing", func(ctx context.Context) error {
+		return b.Timers().Rings(ctx, func(_ context.Context, keys []events.Key) error {
+			err := fn(keys)
+			if err == nil {
+				heard <- rung{keys, time.Now()}
+			}
+			return err
+		})
+	})
+	return heard, stop
+}
+
+func everyRing([]events.Key) error { return nil }
+
+// countRings waits for so many rings.
+func countRings(t testing.TB, heard <-chan rung, count int) map[events.Key]int {
+	t.Helper()
+	got := map[events.Key]int{}
+	for n := 0; n < count; {
+		r := receive(t, fmt.Sprintf("ring %d of %d", n+1, count), heard)
+		for _, key := range r.keys {
+			got[key]++
+		}
+		n += len(r.keys)
+	}
+	return got
+}
+
+// stored is how many messages a stream holds.
+func stored(t testing.TB, b *bus.Bus, stream string) uint64 {
+	t.Helper()
+	s, err := jetStream(t, client(t, b)).Stream(testContext(t), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().State.Msgs
+}
+
+func TestAlarmsRingOnceAndNeverEarly(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	heard, _ := hear(t, b, everyRing)
+	at := time.Now().Add(400 * time.Millisecond)
+	mustSet(t, b, 0, alarmsAt(at, 1, 1000)...)
+	mustSet(t, b, 7, events.Alarm{Key: events.Key{AccountSid: other, ConferenceSid: conferenceKey(1).ConferenceSid}, At: at})
+	far := alarmsAt(time.Now().Add(time.Hour), 2000, 2099)
+	mustSet(t, b, 0, far...)
+	got := map[events.Key]int{}
+	for len(got) < 1001 {
+		r := receive(t, "a ring", heard)
+		if r.at.Before(at) {
+			t.Fatalf("rang %v early", at.Sub(r.at))
+		}
+		for _, key := range r.keys {
+			got[key]++
+		}
+	}
+	for key, times := range got {
+		if times != 1 {
+			t.Errorf("%v rang %d times", key, times)
+		}
+	}
+	// What was heard is gone; what has not rung is still there.
+	eventually(t, "nothing but the far alarms to be left", func() bool { return stored(t, b, "GAVEL_TIMERS") == 100 })
+}
+
+func TestAlarmIsReplaced(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	heard, _ := hear(t, b, everyRing)
+	hour, now := time.Now().Add(time.Hour), time.Now()
+	key := conferenceKey(1)
+	// Within one call and over two, a later one counts.
+	mustSet(t, b, 0, events.Alarm{Key: key, At: now}, events.Alarm{Key: key, At: hour})
+	if n := stored(t, b, "GAVEL_TIMERS"); n != 1 {
+		t.Errorf("%d messages for one alarm", n)
+	}
+	mustSet(t, b, 0, alarmsAt(now, 2, 2)...)
+	if got := receive(t, "the other's ring", heard); !cmp.Equal(got.keys, []events.Key{conferenceKey(2)}) {
+		t.Errorf("rang for %v", got.keys)
+	}
+	mustSet(t, b, 0, events.Alarm{Key: key, At: now})
+	if got := receive(t, "its ring", heard); !cmp.Equal(got.keys, []events.Key{key}) {
+		t.Errorf("rang for %v", got.keys)
+	}
+}
+
+// What was due while nothing ran rings at the start; what is not due waits on.
+func TestAlarmsOutliveAStop(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, func(c *bus.Config) { c.DataDir = dir })
+	// A consumer that has heard something, so that there is an ack floor above
+	// which nothing may be taken for heard.
+	heard, stop := hear(t, b, everyRing)
+	mustSet(t, b, 0, alarmsAt(time.Now(), 1, 50)...)
+	countRings(t, heard, 50)
+	stop()
+	soon := time.Now().Add(300 * time.Millisecond)
+	mustSet(t, b, 0, alarmsAt(time.Now().Add(time.Hour), 200, 299)...)
+	mustSet(t, b, 0, alarmsAt(soon, 51, 150)...)
+	closeBus(t, b)
+	eventually(t, "their moment to pass", func() bool { return time.Now().After(soon) })
+
+	again := open(t, func(c *bus.Config) { c.DataDir = dir })
+	heard, _ = hear(t, again, everyRing)
+	for key, times := range countRings(t, heard, 100) {
+		if times != 1 {
+			t.Errorf("%v rang %d times", key, times)
+		}
+	}
+	eventually(t, "only those of an hour to be left", func() bool { return stored(t, again, "GAVEL_TIMERS") == 100 })
+	mustSet(t, again, 0, alarmsAt(time.Now(), 200, 299)...)
+	countRings(t, heard, 100)
+}
+
+func TestRingComesAgainUntilItIsHeard(t *testing.T) {
+	t.Parallel()
+	one := open(t)
+	two, _ := secondProcess(t, one)
+	deaf := make(chan int, 1000)
+	_, stop := hear(t, one, func(keys []events.Key) error {
+		deaf <- len(keys)
+		return errors.New("the journal is away")
+	})
+	mustSet(t, one, 0, alarmsAt(time.Now(), 1, 20)...)
+	receive(t, "a ring that is not heard", deaf)
+	stop()
+	heard, _ := hear(t, two, everyRing)
+	if got := countRings(t, heard, 20); len(got) != 20 {
+		t.Errorf("%d of 20 rang", len(got))
+	}
+	eventually(t, "all to be gone", func() bool { return stored(t, one, "GAVEL_TIMERS") == 0 })
+}
+
+func TestRingsAreSharedAndComeInBatches(t *testing.T) {
+	t.Parallel()
+	one := open(t)
+	two, _ := secondProcess(t, one)
+	const count = 5000
+	mustSet(t, one, 0, alarmsAt(time.Now(), 1, count)...)
+	eventually(t, "all to have rung", func() bool { return ranAll(t, one, count) })
+	here, _ := hear(t, one, everyRing)
+	there, _ := hear(t, two, everyRing)
+	got, batches := map[events.Key]int{}, 0
+	for len(got) < count {
+		var r rung
+		select {
+		case r = <-here:
+		case r = <-there:
+		case <-time.After(patience):
+			t.Fatalf("heard %d of %d", len(got), count)
+		}
+		batches++
+		for _, key := range r.keys {
+			got[key]++
+		}
+	}
+	if batches > count/4 {
+		t.Errorf("%d rings came in %d batches", count, batches)
+	}
+}
+
+// ranAll reports whether nothing is left to ring.
+func ranAll(t testing.TB, b *bus.Bus, count uint64) bool {
+	t.Helper()
+	s, err := jetStream(t, client(t, b)).Stream(testContext(t), "GAVEL_TIMERS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.Info(testContext(t), jetstream.WithSubjectFilter("gavel.timers.due.>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint64(len(info.State.Subjects)) == count
+}
+
+func TestAlarmsOfNobodyAreRefused(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	if err := b.Timers().Set(testContext(t), 0, nil); err != nil {
+		t.Error(err)
+	}
+	bad := events.Alarm{Key: events.Key{AccountSid: account, ConferenceSid: ">"}, At: time.Now()}
+	if err := b.Timers().Set(testContext(t), 0, []events.Alarm{bad}); !errors.Is(err, events.ErrMalformed) {
+		t.Errorf("a wildcard: %v", err)
+	}
+	if err := b.Timers().Later(testContext(t), bad.Key, "1", time.Now(), nil); !errors.Is(err, events.ErrMalformed) {
+		t.Errorf("a wildcard: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Timers().Set(ctx, 0, alarmsAt(time.Now(), 1, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("set with %v", err)
+	}
+	if err := b.Timers().Rings(ctx, func(context.Context, []events.Key) error { return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+// due is a decision whose moment came.
+type due struct {
+	Key  events.Key
+	ID   string
+	Note string
+}
+
+func dues(t testing.TB, b *bus.Bus, fn func(due) error) (<-chan due, func()) {
+	t.Helper()
+	came := make(chan due, 1000)
+	stop := background(t, "the dues", func(ctx context.Context) error {
+		return b.Timers().Dues(ctx, 4, func(_ context.Context, key events.Key, id string, note []byte) error {
+			d := due{key, id, string(note)}
+			err := fn(d)
+			if err == nil {
+				came <- d
+			}
+			return err
+		})
+	})
+	return came, stop
+}
+
+func mustLater(t testing.TB, b *bus.Bus, d due, at time.Time) {
+	t.Helper()
+	if err := b.Timers().Later(testContext(t), d.Key, d.ID, at, []byte(d.Note)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDecisionIsPutOff(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, func(c *bus.Config) { c.DataDir = dir })
+	first := due{conferenceKey(1), decision(1).ID, "waits for the brakes"}
+	nobodys := due{events.Key{AccountSid: account}, decision(2).ID, ""}
+	far := due{conferenceKey(1), decision(3).ID, "an hour"}
+	mustLater(t, b, first, time.Now().Add(time.Hour))
+	mustLater(t, b, far, time.Now().Add(time.Hour))
+	first.Note = "waits no more"
+	soon := time.Now().Add(200 * time.Millisecond)
+	mustLater(t, b, first, soon)
+	mustLater(t, b, nobodys, soon)
+	closeBus(t, b)
+
+	again := open(t, func(c *bus.Config) { c.DataDir = dir })
+	failed := make(chan struct{}, 1)
+	came, _ := dues(t, again, func(d due) error {
+		if d.ID != nobodys.ID {
+			return nil
+		}
+		select {
+		case failed <- struct{}{}:
+			return events.Later{After: time.Millisecond} // once
+		default:
+			return nil
+		}
+	})
+	got := map[string]due{}
+	for range 2 {
+		d := receive(t, "what is due", came)
+		got[d.ID] = d
+	}
+	if time.Now().Before(soon) {
+		t.Error("it came early")
+	}
+	if diff := cmp.Diff(map[string]due{first.ID: first, nobodys.ID: nobodys}, got); diff != "" {
+		t.Errorf("due (-want +got):\n%s", diff)
+	}
+	eventually(t, "only the one of an hour to be left", func() bool { return stored(t, again, "GAVEL_LATER") == 1 })
+}

@@ -1,0 +1,149 @@
+package rulebook
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/internal/bus"
+	"gavel/rules"
+)
+
+// White box, for virtual time: the faults of two processes that share a shelf
+// in memory with the bus's promise.
+
+type shelf struct {
+	values    map[string][]byte
+	revisions map[string]uint64
+}
+
+func newShelf() *shelf { return &shelf{map[string][]byte{}, map[string]uint64{}} }
+
+func (s *shelf) Read(_ context.Context, key string) ([]byte, uint64, error) {
+	if s.revisions[key] == 0 {
+		return nil, 0, bus.ErrKeyNotFound
+	}
+	return s.values[key], s.revisions[key], nil
+}
+
+func (s *shelf) Update(_ context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if s.revisions[key] != revision {
+		return 0, bus.ErrKeyChanged
+	}
+	s.values[key], s.revisions[key] = value, revision+1
+	return revision + 1, nil
+}
+
+func openShelf(t *testing.T, s *shelf) *Book {
+	t.Helper()
+	b, err := Open(t.Context(), s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func putInForce(t *testing.T, b *Book, version string) {
+	t.Helper()
+	if _, err := b.Propose(t.Context(), &rules.Set{Version: version}, "test", Change); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFaultsOfAllProcessesAreAddedUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shared := newShelf()
+		one := openShelf(t, shared)
+		putInForce(t, one, "v1")
+		two := openShelf(t, shared)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go one.Run(ctx)
+		<-time.After(time.Second) // virtual: they do not meet
+		go two.Run(ctx)
+
+		one.Fault("end-orphaned", "when")
+		one.Fault("end-orphaned", "when")
+		one.Fault("end-orphaned", "unless")
+		two.Fault("end-orphaned", "when")
+		last := time.Now().UTC().Truncate(time.Second)
+		want := []Fault{{"end-orphaned", "unless", 1, last}, {"end-orphaned", "when", 3, last}}
+		if got := one.Status().Faults; len(got) != 2 || got[1].Count != 2 {
+			t.Errorf("its own are not seen at once: %+v", got)
+		}
+		<-time.After(2 * shareEvery) // virtual
+		synctest.Wait()
+		for name, b := range map[string]*Book{"one": one, "two": two, "three": openShelf(t, shared)} {
+			if err := b.shareFaults(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(want, b.Status().Faults); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", name, diff)
+			}
+		}
+		putInForce(t, one, "v2")
+		if err := one.shareFaults(t.Context()); err != nil || len(one.Status().Faults) > 0 {
+			t.Errorf("%v: the next set begins with %+v", err, one.Status().Faults)
+		}
+	})
+}
+
+// contended has somebody else be faster at each write.
+type contended struct{ *shelf }
+
+func (c contended) Update(context.Context, string, []byte, uint64) (uint64, error) {
+	return 0, bus.ErrKeyChanged
+}
+
+func TestFaultsThatCouldNotBeToldAreToldLater(t *testing.T) {
+	t.Parallel()
+	shared := newShelf()
+	b := openShelf(t, shared)
+	b.bucket = contended{shared}
+	b.Fault("end-orphaned", "when")
+	if err := b.shareFaults(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.Fault("end-orphaned", "when")
+	b.bucket = shared
+	for range 2 {
+		if err := b.shareFaults(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := openFaults(t, shared); len(got) != 1 || got[0].Count != 2 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func openFaults(t *testing.T, shared *shelf) []Fault {
+	t.Helper()
+	b := openShelf(t, shared)
+	if err := b.shareFaults(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Status().Faults
+}
+
+func TestFaultsAreBounded(t *testing.T) {
+	t.Parallel()
+	shared := newShelf()
+	b := openShelf(t, shared)
+	for round := range 2 {
+		for i := range maxFaults + 10 {
+			b.Fault(fmt.Sprint(round, i), "when")
+		}
+		if err := b.shareFaults(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(b.Status().Faults); n != maxFaults {
+		t.Errorf("%d are kept", n)
+	}
+}

@@ -1,0 +1,52 @@
+package rules
+
+import (
+	"strings"
+
+	"gavel/events"
+)
+
+// InputOf returns what an entry of a conference's lane says to Judge, and
+// whether it says anything. fresh is whether the fold took it for news: doubles
+// never reach Judge. It is the one mapping of entries, for the living lanes,
+// rebuilds and back-tests alike.
+//
+// What a rule did is heard as its decision's outcome alone. Were it an event as
+// well, a rule about any event would set itself off for ever.
+func InputOf(e *events.Event, fresh bool) (Input, bool) {
+	in := Input{ID: e.ID, At: e.ReceivedAt}
+	switch e.Kind {
+	case events.Wake:
+		return in, true
+	case events.Reread:
+		in.Reread = true
+		return in, true
+	case events.Exempted:
+		x, err := e.Exemption()
+		in.Exemption = &Exemption{strings.Clone(x.Rule), x.Until}
+		return in, err == nil
+	case events.ActionIntent, events.ActionOutcome:
+		return in.ofAction(e, fresh)
+	case events.RulesLoaded, events.RuleMatch, events.SpeechDropped:
+		return in, false
+	}
+	in.Fact = e
+	return in, fresh
+}
+
+// ofAction returns what is to be heard of an action: a person's is an event.
+func (in Input) ofAction(e *events.Event, fresh bool) (Input, bool) {
+	a, err := e.Action()
+	switch {
+	case err != nil || !fresh:
+		return in, false
+	case a.Actor.Rule == "":
+		in.Fact = e
+		return in, true
+	case e.Kind == events.ActionIntent:
+		return in, false
+	}
+	o, err := e.Outcome()
+	in.Outcome = &Outcome{a.ID, o.Result}
+	return in, err == nil
+}
