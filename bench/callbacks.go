@@ -27,6 +27,13 @@ const (
 	// its place; 1 M events are 20,000 conferences.
 	conferenceEvents = 50
 	legs             = 4
+	// turnLasts is how far the callbacks of one conference lie apart by their
+	// own clocks: it lives for about four minutes, which is long enough for
+	// rules with deadlines to decide something.
+	turnLasts = 5 * time.Second
+	// deliveryTime is how long after its Timestamp a callback in a journal that
+	// is made here was received.
+	deliveryTime = 300 * time.Millisecond
 )
 
 // script is what happens in one conference: everybody joins, ten changes for
@@ -72,14 +79,19 @@ func callbackAt(n int, began time.Time) callback {
 	slot, turn := n%liveConferences, n/liveConferences
 	conference := slot + turn/conferenceEvents*liveConferences
 	sequence := turn % conferenceEvents
-	s := script[sequence]
+	name := "Support queue 7 (billing, English), ticket " + strconv.Itoa(conference)
+	return newCallback(conference, sequence, script[sequence], name, saidAt(n, began))
+}
+
+// newCallback returns what a conference tells at one step, under a name.
+func newCallback(conference, sequence int, s step, name string, at time.Time) callback {
 	c := callback{conferenceSid: sid("CF", conference)}
 	c.params = events.Params{
 		{Name: "AccountSid", Value: accountSid},
 		{Name: "ConferenceSid", Value: c.conferenceSid},
-		{Name: "FriendlyName", Value: "Support queue 7 (billing, English), ticket " + strconv.Itoa(conference)},
+		{Name: "FriendlyName", Value: name},
 		{Name: "SequenceNumber", Value: strconv.Itoa(sequence)},
-		{Name: "Timestamp", Value: began.Add(time.Duration(turn) * time.Second).UTC().Format(time.RFC1123Z)},
+		{Name: "Timestamp", Value: at.UTC().Format(time.RFC1123Z)},
 		{Name: "StatusCallbackEvent", Value: string(s.kind)},
 	}
 	switch s.kind {
@@ -90,6 +102,11 @@ func callbackAt(n int, began time.Time) callback {
 		c.params = append(c.params, participant(conference, s)...)
 	}
 	return c
+}
+
+// saidAt is when the nth callback's conference says that it happened.
+func saidAt(n int, began time.Time) time.Time {
+	return began.Truncate(time.Second).Add(time.Duration(n/liveConferences) * turnLasts)
 }
 
 // participant is what a participant's callback adds, with the three that a

@@ -117,7 +117,7 @@ func fillChild(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	lane := &worn{last: last, resumed: make(chan time.Time, 1), filled: make(chan time.Time, 1)}
-	stop := runInBackground(ctx, project.New(projectorConfig(b, store, lane)))
+	stop := runInBackground(ctx, project.New(projectorConfig(b, store, lane)).Run)
 	defer join(&err, stop)
 	took, err := lane.took(ctx)
 	if err != nil {

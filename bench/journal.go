@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,7 @@ func journalChild(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("journal", flag.ContinueOnError)
 	data := flags.String("data", "", "")
 	count := flags.Int("events", 0, "")
+	judged := flags.Bool("rules", false, "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -49,6 +51,11 @@ func journalChild(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer join(&err, func() error { return closeBus(b) })
+	if *judged {
+		if err := loadRules(ctx, b); err != nil {
+			return err
+		}
+	}
 	if err := appendAll(ctx, b.Journal(), *count); err != nil {
 		return err
 	}
@@ -59,16 +66,16 @@ func journalChild(ctx context.Context, args []string) (err error) {
 	return json.NewEncoder(os.Stdout).Encode(filled{Groups: groups})
 }
 
-// appendAll appends the first count callbacks.
+// appendAll appends the first count callbacks of a day that has just ended.
 func appendAll(ctx context.Context, journal *bus.Journal, count int) error {
-	began := time.Now()
+	began := time.Now().Add(-time.Duration(count/liveConferences+1) * turnLasts)
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for range appenders {
 		g.Go(func() error {
 			for n := int(next.Add(1)) - 1; n < count; n = int(next.Add(1)) - 1 {
 				c := callbackAt(n, began)
-				if err := journal.Append(ctx, c.conferenceSid, c.entry(time.Now())); err != nil {
+				if err := journal.Append(ctx, c.conferenceSid, c.entry(saidAt(n, began).Add(deliveryTime))); err != nil {
 					return err
 				}
 			}
@@ -79,10 +86,12 @@ func appendAll(ctx context.Context, journal *bus.Journal, count int) error {
 }
 
 // filledJournal makes a data directory whose journal holds count events, once
-// in a run.
-func (s *workshop) filledJournal(ctx context.Context, count int) (string, error) {
-	return s.once(fmt.Sprintf("journal-%d", count), func(path string) error {
-		f, err := ask[filled](ctx, s, "journal", "-data", path, "-events", strconv.Itoa(count))
+// in a run for each choice of flags.
+func (s *workshop) filledJournal(ctx context.Context, count int, flags ...string) (string, error) {
+	name := fmt.Sprintf("journal-%d%s", count, strings.Join(flags, ""))
+	return s.once(name, func(path string) error {
+		args := append([]string{"-data", path, "-events", strconv.Itoa(count)}, flags...)
+		f, err := ask[filled](ctx, s, "journal", args...)
 		if err != nil {
 			return err
 		}

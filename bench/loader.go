@@ -84,7 +84,8 @@ type loader struct {
 	began time.Time
 }
 
-// send sends the load and waits for the answers.
+// send sends the load, or as much of it as there is time for until ctx ends, and
+// waits for the answers.
 func (l load) send(ctx context.Context) (loaded, error) {
 	ready, err := readRequests(l.requests)
 	if err != nil {
@@ -102,7 +103,7 @@ func (l load) send(ctx context.Context) (loaded, error) {
 	run.began = time.Now()
 	var wait sync.WaitGroup
 	for _, c := range conns {
-		wait.Go(c.work)
+		wait.Go(func() { c.work(ctx) })
 	}
 	wait.Wait()
 	return run.sum(conns)
@@ -137,8 +138,8 @@ func (l *loader) dial(ctx context.Context) (*connection, error) {
 const answerWithin = 15 * time.Second
 
 // work sends one request after another until the time is over.
-func (c *connection) work() {
-	for {
+func (c *connection) work(ctx context.Context) {
+	for ctx.Err() == nil {
 		n := int(c.next.Add(1)) - 1
 		if n >= len(c.ends) {
 			return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -25,22 +26,31 @@ const (
 // allVisible waits until count callbacks are in the picture and returns when
 // that was.
 func (g *gavel) allVisible(ctx context.Context, count int) (time.Time, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, catchUpWithin,
-		fmt.Errorf("the picture has not caught up after %s", catchUpWithin))
+	return g.await(ctx, catchUpWithin, "callbacks visible", count, func(m measured) float64 {
+		return float64(m.histogram(visibleMetric).GetSampleCount())
+	})
+}
+
+// await waits until what is counted reaches count, and returns when that was.
+func (g *gavel) await(ctx context.Context, within time.Duration, what string, count int, counted func(measured) float64) (time.Time, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %s", within))
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		h, err := g.visible(ctx)
+		m, err := g.metrics(ctx)
 		if err != nil {
 			return time.Time{}, err
 		}
-		if h.GetSampleCount() >= uint64(count) {
+		so := counted(m)
+		if so >= float64(count) {
 			return time.Now(), nil
 		}
 		select {
 		case <-ctx.Done():
-			return time.Time{}, fmt.Errorf("%w: %d of %d callbacks are visible", context.Cause(ctx), h.GetSampleCount(), count)
+			return time.Time{}, fmt.Errorf("%s: %.0f of %d: %w", what, so, count, context.Cause(ctx))
+		case <-g.ended:
+			return time.Time{}, fmt.Errorf("%s: %.0f of %d: gavel has ended: %w\n%s", what, so, count, g.err, g.said)
 		case <-tick.C:
 		}
 	}
@@ -48,6 +58,18 @@ func (g *gavel) allVisible(ctx context.Context, count int) (time.Time, error) {
 
 // visible reads the histogram as it stands.
 func (g *gavel) visible(ctx context.Context) (*dto.Histogram, error) {
+	m, err := g.metrics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.histogram(visibleMetric), nil
+}
+
+// measured are a process's metrics as they stood once.
+type measured map[string]*dto.MetricFamily
+
+// metrics reads them.
+func (g *gavel) metrics(ctx context.Context) (measured, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.ready+"/metrics", nil)
 	if err != nil {
 		return nil, fmt.Errorf("read metrics: %w", err)
@@ -62,11 +84,26 @@ func (g *gavel) visible(ctx context.Context) (*dto.Histogram, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read metrics: %w", err)
 	}
-	family, ok := families[visibleMetric]
-	if !ok || len(family.Metric) == 0 {
-		return nil, fmt.Errorf("read metrics: there is no %s", visibleMetric)
+	return families, nil
+}
+
+// histogram returns the one of that name, an empty one where there is none.
+func (m measured) histogram(name string) *dto.Histogram {
+	if family := m[name]; family != nil && len(family.Metric) > 0 {
+		return family.Metric[0].GetHistogram()
 	}
-	return family.Metric[0].GetHistogram(), nil
+	return &dto.Histogram{}
+}
+
+// count sums a counter over all of its metrics that have that value as one of
+// their labels; over all of them where value is empty.
+func (m measured) count(name, value string) (sum float64) {
+	for _, one := range m[name].GetMetric() {
+		if value == "" || slices.ContainsFunc(one.Label, func(l *dto.LabelPair) bool { return l.GetValue() == value }) {
+			sum += one.GetCounter().GetValue()
+		}
+	}
+	return sum
 }
 
 // quantile reads q off what was counted between two states of a histogram, as

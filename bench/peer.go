@@ -11,18 +11,23 @@ import (
 
 const natsModule = "github.com/nats-io/nats-server/v2"
 
-// natsConfig has the server fsync every message before it is acknowledged, as
-// the power-safe door does.
-const natsConfig = `listen: "127.0.0.1:-1"
-jetstream { store_dir: %q, sync_interval: always }
+// natsConfig is a server that nobody else uses. With syncAlways it has every
+// message on disk before it is acknowledged, as the power-safe door does.
+const (
+	natsConfig = `listen: "127.0.0.1:-1"
+max_payload: 2MB
+jetstream { store_dir: %q %s }
 `
+	syncAlways  = ", sync_interval: always"
+	syncDefault = ""
+)
 
 var natsListens = regexp.MustCompile(`Listening for client connections on (\S+)`)
 
 // runPeer loads what a Twilio user writes today (peer/server.mjs), with a
 // nats-server of its own.
 func runPeer(ctx context.Context, shop *workshop) (_ figure, err error) {
-	nats, stopNATS, err := startNATS(ctx, shop)
+	nats, stopNATS, err := startNATS(ctx, shop, syncAlways)
 	if err != nil {
 		return figure{}, err
 	}
@@ -43,7 +48,7 @@ func runPeer(ctx context.Context, shop *workshop) (_ figure, err error) {
 
 // startNATS starts a nats-server on a store of its own and returns its
 // address.
-func startNATS(ctx context.Context, shop *workshop) (addr string, stop func() error, err error) {
+func startNATS(ctx context.Context, shop *workshop, sync string) (addr string, stop func() error, err error) {
 	binary, err := shop.build(ctx, "nats-server", natsModule)
 	if err != nil {
 		return "", nil, err
@@ -53,7 +58,7 @@ func startNATS(ctx context.Context, shop *workshop) (addr string, stop func() er
 		return "", nil, err
 	}
 	config := filepath.Join(dir, "nats.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, natsConfig, dir), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, natsConfig, dir, sync), 0o600); err != nil {
 		return "", nil, fmt.Errorf("write %s: %w", config, err)
 	}
 	server, err := start(ctx, "nats-server", natsListens, exec.CommandContext(ctx, binary, "-c", config))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ const (
 	sidePlain     = "plain writer"
 	sideProjector = "projector"
 	sideSilent    = "without news"
+	sideRules     = "with 20 rules"
 )
 
 // projectEvents is how many events wait in the journal of the projector.
@@ -43,6 +45,7 @@ func projectors() *group {
 		sides: []side{
 			{sidePlain, runPlain},
 			{sideProjector, func(ctx context.Context, shop *workshop) (figure, error) { return runProjector(ctx, shop) }},
+			{sideRules, func(ctx context.Context, shop *workshop) (figure, error) { return runProjector(ctx, shop, "-rules") }},
 			{sideSilent, func(ctx context.Context, shop *workshop) (figure, error) { return runProjector(ctx, shop, "-silent") }},
 		},
 		ratios: []ratio{
@@ -53,6 +56,10 @@ func projectors() *group {
 			{
 				name: "project-silent", what: "the same without news / plain pipelined writer",
 				side: sideSilent, over: sidePlain, bar: 0.5,
+			},
+			{
+				name: "project-rules", what: "the projector judging by 20 rules / without rules",
+				side: sideRules, over: sideProjector, bar: 0.67,
 			},
 		},
 	}
@@ -70,6 +77,10 @@ func runPlain(ctx context.Context, shop *workshop) (_ figure, err error) {
 
 // runProjector works a copy of the journal, whose consumer has not begun.
 func runProjector(ctx context.Context, shop *workshop, flags ...string) (_ figure, err error) {
+	journal, err := shop.filledJournal(ctx, projectEvents, journalFlags(flags)...)
+	if err != nil {
+		return figure{}, err
+	}
 	server, err := startRedis(ctx, shop)
 	if err != nil {
 		return figure{}, err
@@ -80,16 +91,20 @@ func runProjector(ctx context.Context, shop *workshop, flags ...string) (_ figur
 		return figure{}, err
 	}
 	defer join(&err, remove)
-	journal, err := shop.filledJournal(ctx, projectEvents)
-	if err != nil {
-		return figure{}, err
-	}
 	if err := os.CopyFS(dir, os.DirFS(journal)); err != nil {
 		return figure{}, fmt.Errorf("copy the journal: %w", err)
 	}
 	args := append([]string{"-data", dir, "-redis", server.addr, "-events", strconv.Itoa(projectEvents)}, flags...)
 	done, err := ask[worked](ctx, shop, "project", args...)
 	return figure{value: done.perSecond()}, err
+}
+
+// journalFlags are those that the journal of a run has to be made with too.
+func journalFlags(flags []string) []string {
+	if slices.Contains(flags, "-rules") {
+		return []string{"-rules"}
+	}
+	return nil
 }
 
 // projectChild works a journal until its last group is acknowledged.
@@ -99,6 +114,7 @@ func projectChild(ctx context.Context, args []string) (err error) {
 	addr := flags.String("redis", "", "")
 	count := flags.Int("events", 0, "")
 	silent := flags.Bool("silent", false, "")
+	judge := flags.Bool("rules", false, "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -116,13 +132,22 @@ func projectChild(ctx context.Context, args []string) (err error) {
 	if !*silent {
 		config.News = b.News()
 	}
-	stop := runInBackground(ctx, project.New(config))
+	check := func() error { return nil }
+	if *judge {
+		letWake, expectDecisions, err := judging(ctx, b, store, &config)
+		if err != nil {
+			return err
+		}
+		defer join(&err, runInBackground(ctx, letWake))
+		check = func() error { return expectDecisions(*count) }
+	}
+	stop := runInBackground(ctx, project.New(config).Run)
 	defer join(&err, stop)
 	took, err := lane.took(ctx)
 	if err != nil {
 		return err
 	}
-	if err := checkPicture(ctx, store, *count); err != nil {
+	if err := errors.Join(checkPicture(ctx, store, *count), check()); err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(worked{*count, took.Seconds()})
@@ -137,8 +162,12 @@ func checkPicture(ctx context.Context, store projections.Reader, count int) erro
 	if err != nil {
 		return fmt.Errorf("look at the picture: %w", err)
 	}
-	if want := last/liveConferences%conferenceEvents + 1; stored.Book.Version != uint64(want) {
-		return fmt.Errorf("look at the picture: the last conference was told %d facts, not %d", stored.Book.Version, want)
+	want := projections.Ranges(nil)
+	for n := range last/liveConferences%conferenceEvents + 1 {
+		want = want.With(int64(n))
+	}
+	if seen := stored.Conference.Seen; !slices.Equal(seen, want) {
+		return fmt.Errorf("look at the picture: of the last conference %v was told, not %v", seen, want)
 	}
 	return nil
 }
@@ -178,12 +207,12 @@ func projectorConfig(b *bus.Bus, store projections.Writer, lane project.Lane) pr
 	}
 }
 
-// runInBackground runs a projector until stop, which waits for its end.
-func runInBackground(ctx context.Context, p *project.Projector) (stop func() error) {
+// runInBackground runs something until stop, which waits for its end.
+func runInBackground(ctx context.Context, run func(context.Context) error) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
 	var err error
-	wait.Go(func() { err = p.Run(ctx) })
+	wait.Go(func() { err = run(ctx) })
 	return func() error {
 		cancel()
 		wait.Wait()
@@ -191,13 +220,13 @@ func runInBackground(ctx context.Context, p *project.Projector) (stop func() err
 	}
 }
 
-// watched is a lane that says when its first groups were taken and when its
-// last one was acknowledged.
+// watched is a lane that says when its first groups were taken and when those up
+// to the last were acknowledged: what alarms append comes behind it.
 type watched struct {
 	project.Lane
-	last         uint64
-	started      bool
-	began, ended chan time.Time
+	last              uint64
+	started, finished bool
+	began, ended      chan time.Time
 }
 
 func (l *watched) Next(ctx context.Context, most int) ([]events.Group, error) {
@@ -211,7 +240,8 @@ func (l *watched) Next(ctx context.Context, most int) ([]events.Group, error) {
 
 func (l *watched) Ack(ctx context.Context, groups []events.Group) error {
 	err := l.Lane.Ack(ctx, groups)
-	if err == nil && groups[len(groups)-1].Sequence == l.last {
+	if err == nil && !l.finished && groups[len(groups)-1].Sequence >= l.last {
+		l.finished = true
 		l.ended <- time.Now()
 	}
 	return err

@@ -49,10 +49,10 @@ var (
 )
 
 // built builds a program once for all tests.
-func built(name, pkg string) func(t *testing.T) string {
+func built(name, pkg string, flags ...string) func(t *testing.T) string {
 	build := sync.OnceValues(func() (string, error) {
 		path := filepath.Join(workshop, name)
-		if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), pkg)...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 		}
 		return path, nil
@@ -180,7 +180,13 @@ func eventually(t *testing.T, look func() (missing string)) {
 
 func within(t *testing.T, limit time.Duration, look func() (missing string)) {
 	t.Helper()
-	tick := time.NewTicker(lookEvery)
+	withinLooking(t, limit, lookEvery, look)
+}
+
+// withinLooking is for looks that cost the servers something.
+func withinLooking(t *testing.T, limit, every time.Duration, look func() (missing string)) {
+	t.Helper()
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	deadline := time.After(limit)
 	for {

@@ -166,6 +166,9 @@ func (f facts) tell(_ int, entry events.Entry) error {
 		return err
 	}
 	key := e.Key()
+	if key.ConferenceSid == "" {
+		return nil // of a lane, of a count, or of a room that is known by its name only
+	}
 	after, fresh, err := projections.Fold(f.records[key], &e)
 	if err != nil || !fresh {
 		return err

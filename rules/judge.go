@@ -104,6 +104,7 @@ type court struct {
 	state     *State
 	vars      condition.Vars
 	cause     cause
+	read      readings
 	decisions []Decision
 	faults    []ExpressionFault
 }

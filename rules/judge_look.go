@@ -42,6 +42,7 @@ func (c *court) look(r *Rule, p *projections.Participant, begins bool) {
 	if !there && (!present || !begins) && !c.state.armed(r.Name, callSid) {
 		return
 	}
+	c.read = readings{}
 	switch holds := present && c.holds(r, v); {
 	case !holds && there:
 		c.end(r, at)
@@ -89,12 +90,12 @@ func (c *court) holds(r *Rule, v condition.Vars) bool {
 	if c.state.exempt(r.Name, c.state.Now) || c.set.Exempt.covers(v) || r.AtTwilio() && v.Conference.End != nil {
 		return false
 	}
-	holds, err := r.When.Holds(v)
+	holds, err := c.evaluate(r.When, v, &c.read.when)
 	c.fault(r, "when", err)
 	if err != nil || !holds || r.Unless == nil {
 		return err == nil && holds
 	}
-	exempt, err := r.Unless.Holds(v)
+	exempt, err := c.evaluate(r.Unless, v, &c.read.unless)
 	c.fault(r, "unless", err)
 	return err == nil && !exempt
 }
@@ -165,20 +166,33 @@ func (c *court) restart(r *Rule, s *Stretch) {
 	s.Awaiting, s.Failed = nil, false
 }
 
-// armFlips sets the moment at which time alone may turn the condition.
+// armFlips sets the moment at which time alone may turn the condition. What was
+// not evaluated in this look is for that; an error is no reason to forget it.
 func (c *court) armFlips(r *Rule, callSid string, v condition.Vars, present bool) {
-	var due time.Time
-	if present {
-		for _, cond := range []*condition.Condition{r.When, r.Unless} {
-			if cond == nil {
-				continue
-			}
-			if flips := cond.Flips(v); len(flips) > 0 && (due.IsZero() || flips[0].Before(due)) {
-				due = flips[0]
-			}
-		}
+	if present && !c.read.when && r.When.Elapses() {
+		_, _ = c.evaluate(r.When, v, &c.read.when)
 	}
-	c.state.arm(r.Name, callSid, due)
+	if present && !c.read.unless && r.Unless != nil && r.Unless.Elapses() {
+		_, _ = c.evaluate(r.Unless, v, &c.read.unless)
+	}
+	c.state.arm(r.Name, callSid, c.read.flip)
+}
+
+// readings are which of a rule's conditions were evaluated in one look, and when
+// time alone may turn the first of them.
+type readings struct {
+	when, unless bool
+	flip         time.Time
+}
+
+// evaluate evaluates a condition and notes when time alone may turn it.
+func (c *court) evaluate(cond *condition.Condition, v condition.Vars, read *bool) (bool, error) {
+	holds, flip, err := cond.HoldsUntil(v)
+	*read = true
+	if !flip.IsZero() && (c.read.flip.IsZero() || flip.Before(c.read.flip)) {
+		c.read.flip = flip
+	}
+	return holds, err
 }
 
 // reread begins anew what was too old to act on, now that Twilio was asked: the

@@ -205,6 +205,25 @@ func TestTheSameJournalIsJudgedAlike(t *testing.T) {
 	})
 }
 
+// Judge asks a rule only after events that may have turned its condition. It
+// misses nothing by that.
+func TestLookingLessOftenMissesNothing(t *testing.T) {
+	t.Parallel()
+	set := everythingSet(t)
+	rapid.Check(t, func(t *rapid.T) {
+		seldom, always := &lane{set: set}, &lane{set: rules.LookedAtAlways(set)}
+		for _, e := range journal(t) {
+			tellEntry(t, always, tellEntry(t, seldom, e))
+		}
+		if diff := cmp.Diff(encode(t, always.state), encode(t, seldom.state)); diff != "" {
+			t.Fatalf("another state (-always +seldom):\n%s", diff)
+		}
+		if diff := cmp.Diff(encode(t, always.decisions), encode(t, seldom.decisions)); diff != "" {
+			t.Fatalf("other decisions (-always +seldom):\n%s", diff)
+		}
+	})
+}
+
 // withoutAlarm is the state as it would be without its alarm, nil where that is
 // nothing.
 func withoutAlarm(s *rules.State) *rules.State {

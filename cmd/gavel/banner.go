@@ -27,7 +27,8 @@ func (a *app) banner(w io.Writer) {
 		[2]string{"data", a.DataDir},
 		[2]string{"NATS", a.natsPlace()},
 		[2]string{"sync", syncMeaning(a.NATS.embedded(), string(info.Sync))},
-		[2]string{"Redis", a.redisPlace()})
+		[2]string{"Redis", a.redisPlace()},
+		[2]string{"rules", a.rulesPlace()})
 	fmt.Fprintln(w, "Gavel "+versions().Gavel)
 	for _, row := range rows {
 		fmt.Fprintf(w, "  %-8s %s\n", row[0], row[1])
@@ -56,6 +57,20 @@ func (a *app) redisPlace() string {
 		return "embedded, filled from the journal at every start"
 	}
 	return "external"
+}
+
+// rulesPlace says which rules are in force, and whose they are.
+func (a *app) rulesPlace() string {
+	status := a.rules.Status()
+	switch {
+	case status.InForce == nil:
+		return "none; start with --rules PATH"
+	case a.Presets != nil:
+		return fmt.Sprintf("the presets of examples/rules, live, with all times divided by %d", demoHaste)
+	case status.Own != "":
+		return fmt.Sprintf("version %s of %s, and not those of %s", status.InForce.Version, status.InForce.Origin, a.config.Rules)
+	}
+	return fmt.Sprintf("version %s of %s", status.InForce.Version, status.InForce.Origin)
 }
 
 // syncMeaning says what an acknowledged callback survives.

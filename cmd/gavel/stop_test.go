@@ -137,3 +137,62 @@ func TestARefusedCallbackIsFoundAndGoesOn(t *testing.T) {
 		t.Errorf("one that there is not: %+v", got)
 	}
 }
+
+const orphanRules = `rules:
+  - name: end-orphaned
+    when: size(conference.live) == 1
+    for: 1h
+    do: [{end: {}}]
+    mode: live
+  - name: say-alone
+    when: size(conference.live) == 1
+    do: [{publish: {subject: calls.alone}}]
+`
+
+func TestWhatRulesAreAboutToDoIsSeenAndKeptFromHappening(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(file, []byte(orphanRules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := openHere(t, t.TempDir(), "--rules", file)
+	if got := h.asks("rules", "status"); got.code != exitOK || !strings.Contains(got.out, "end-orphaned") || !strings.Contains(got.out, "in force: version") {
+		t.Errorf("rules status: %+v", got)
+	}
+	// A lane takes the rules over within a second or so; a call before that is
+	// judged by them then.
+	h.sends("--name", "support-103")
+	armed := func(want string) {
+		t.Helper()
+		eventually(t, func() string {
+			if got := h.asks("rules", "armed"); !strings.Contains(got.out, want) {
+				return want + " is not in:\n" + got.out + got.err
+			}
+			return ""
+		})
+	}
+	armed("end-orphaned")
+	eventually(t, func() string {
+		if _, body := h.get("/v1/decisions?rule=say-alone"); !strings.Contains(string(body), `"verdict":"would"`) {
+			return "the rule in shadow decided nothing: " + string(body)
+		}
+		return ""
+	})
+	if got := h.asks("exempt", "support-103", "--for", "30m", "--reason", "the board is in there"); got.code != exitOK || !strings.Contains(got.out, "no rule touches support-103") {
+		t.Fatalf("exempt: %+v", got)
+	}
+	armed("exemption")
+	if got := h.asks("rules", "armed"); strings.Contains(got.out, "end-orphaned") {
+		t.Errorf("the rule still runs:\n%s", got.out)
+	}
+	if got := h.asks("exempt", "support-103", "--for", "0s", "--reason", "they are done"); got.code != exitOK {
+		t.Fatalf("exempt no more: %+v", got)
+	}
+	armed("end-orphaned")
+	if got := h.asks("rules", "reset", "end-orphaned", "--reason", "x"); got.code != exitFailure || !strings.Contains(got.err, "is not tripped") {
+		t.Errorf("reset: %+v", got)
+	}
+	if got := h.asks("exempt", "support-103", "--for", "1m", "--rule", "end-orphans", "--reason", "x"); got.code != exitFailure || !strings.Contains(got.err, "body.rule") {
+		t.Errorf("a rule that there is not: %+v", got)
+	}
+}

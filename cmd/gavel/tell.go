@@ -89,6 +89,9 @@ func (e *told) action() string {
 		o := events.Outcome{Result: e.Data.Result, Why: e.Data.Why}
 		o.Status, _ = strconv.Atoi(e.Data.Status)
 		o.Code, _ = strconv.Atoi(e.Data.Code)
+		if e.Data.ActorRule != "" {
+			return fmt.Sprintf("%s by rule %s: %s", e.Data.Do, e.Data.ActorRule, o.Words())
+		}
 		return o.Words()
 	case events.HealedFact:
 		return events.Healed{Fact: e.Data.Fact, Flags: e.Data.Flags}.Words()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gavel/events"
+	"gavel/internal/crashpoint"
 	"gavel/internal/twilio"
 	"gavel/rules"
 )
@@ -79,6 +80,7 @@ func (p *Performer) heard(ctx context.Context, n events.Told) error {
 	if a := t.recorded(); a != nil && a.Outcome != nil && a.Outcome.Result != events.Unknown {
 		return nil
 	}
+	crashpoint.Pass(crashpoint.Heard)
 	return t.recordOutcome(ctx, outcome)
 }
 

@@ -1,9 +1,15 @@
 package act_test
 
 import (
+	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
+
+	"gavel/handlers/act"
+	"gavel/internal/brakes"
+	"gavel/internal/twilio/twiliofake"
 )
 
 func TestARuleIsBraked(t *testing.T) {
@@ -32,4 +38,29 @@ rules:
 	if want := []string{"kick done", "kick done", "kick tripped"}; !slices.Equal(got, want) {
 		t.Errorf("the outcomes are %q, want %q", got, want)
 	}
+}
+
+// The brakes took three seconds to answer: by then somebody may have come.
+func TestALookThatIsTooOldIsTakenAgain(t *testing.T) {
+	t.Parallel()
+	w := open(t, endOrphaned)
+	w.config.Brakes = &slowBrakes{Brakes: w.config.Brakes, slow: func() { w.clock.advance(3 * time.Second) }}
+	w.perform()
+	r := orphaned(w)
+	r.ends("end done")
+	if got := w.fake.Tally(twiliofake.FetchConference).Asked; got != 2 {
+		t.Errorf("Twilio was asked %d times how things stand, want 2", got)
+	}
+}
+
+// slowBrakes are slow once.
+type slowBrakes struct {
+	act.Brakes
+	once sync.Once
+	slow func()
+}
+
+func (b *slowBrakes) Admit(ctx context.Context, r brakes.Request) (brakes.Verdict, error) {
+	b.once.Do(b.slow)
+	return b.Brakes.Admit(ctx, r)
 }

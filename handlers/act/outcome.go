@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gavel/events"
+	"gavel/internal/crashpoint"
 	"gavel/internal/twilio"
 )
 
@@ -67,7 +68,9 @@ func (t *task) ask(ctx context.Context, call twilio.Call) (twilio.Answer, error)
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	defer t.underWay.called(t.decided.ID)
-	return t.Twilio.Call(ctx, call)
+	answer, err := t.Twilio.Call(ctx, call)
+	crashpoint.Pass(crashpoint.Called)
+	return answer, err
 }
 
 // unanswered is the table of calls without an answer.

@@ -10,6 +10,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/brakes"
+	"gavel/internal/crashpoint"
 	"gavel/projections"
 	"gavel/rules"
 )
@@ -20,8 +21,8 @@ const (
 	MaxTellAge = 24 * time.Hour
 	// maxLook is how old may be what Twilio said when it is acted on.
 	maxLook = 2 * time.Second
-	// looks bounds how often Twilio is asked again in one go because the call
-	// did not follow in time.
+	// looks bounds how often Twilio is asked how things stand in one go, because
+	// the call did not follow in time.
 	looks = 3
 	// busyDelay is for a decision that is under way in this process already.
 	busyDelay = time.Second
@@ -100,9 +101,12 @@ func (p *Performer) perform(ctx context.Context, t *task) error {
 		return events.Later{After: busyDelay}
 	}
 	defer p.underWay.end(t.decided.ID)
+	crashpoint.Pass(crashpoint.Taken)
 	return t.settle(ctx, t.run(ctx))
 }
 
+// run takes the steps that the decision's kind has. They begin anew where the
+// call did not follow its look in time.
 func (t *task) run(ctx context.Context) error {
 	switch d := &t.decision; {
 	case d.Verdict == rules.Refused && d.Reason == rules.Stale:
@@ -112,17 +116,16 @@ func (t *task) run(ctx context.Context) error {
 	case !d.Do.AtTwilio():
 		return take(ctx, t.awaitRecord, t.checkOutcome, t.checkTellDeadline, t.passBrakes, t.tell)
 	}
-	err := take(ctx, t.awaitRecord, t.checkOutcome, t.checkParameters, t.checkUnheld, t.checkAnnounced, t.checkDeadline, t.checkStop)
-	for n := 0; err == nil; n++ {
-		err = take(ctx, t.look, t.checkDone, t.checkStands, t.checkHeld, t.passBrakes, t.intend, t.call)
-		if errors.Is(err, errOldLook) {
-			err = nil
-			if n == looks {
-				err = again{why: "crowded"}
-			}
+	for range looks {
+		err := take(
+			ctx, t.awaitRecord, t.checkOutcome, t.checkParameters, t.checkUnheld, t.checkAnnounced, t.checkDeadline, t.checkStop,
+			t.look, t.checkDone, t.checkStands, t.checkHeld, t.passBrakes, t.intend, t.call,
+		)
+		if !errors.Is(err, errOldLook) {
+			return err
 		}
 	}
-	return err
+	return again{why: whyCrowded}
 }
 
 // settle does what the last step asks for.
@@ -323,5 +326,6 @@ func (t *task) intend(ctx context.Context) error {
 		return fmt.Errorf("append intent: %w", err)
 	}
 	t.begun = true
+	crashpoint.Pass(crashpoint.Intended)
 	return nil
 }

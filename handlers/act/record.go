@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gavel/events"
+	"gavel/internal/crashpoint"
 	"gavel/projections"
 )
 
@@ -47,6 +48,7 @@ func (t *task) recordOutcome(ctx context.Context, o events.Outcome) error {
 		t.log.Error("outcome cannot be appended", "result", o.Result, "err", err)
 		return fmt.Errorf("append outcome: %w", err)
 	}
+	crashpoint.Pass(crashpoint.Recorded)
 	t.Metrics.ended(t.decision.Rule, t.deed.do, o.Result, t.age())
 	t.log.Info("decision ended", "do", t.decision.Do, "result", o.Result, "why", o.Why, "status", o.Status, "code", o.Code)
 	return nil

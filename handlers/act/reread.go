@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"gavel/internal/crashpoint"
 	"gavel/internal/twilio"
 	"gavel/projections"
 )
@@ -99,6 +100,7 @@ func (t *task) see(ctx context.Context) error {
 		}
 	}
 	t.sight = s
+	crashpoint.Pass(crashpoint.Seen)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"gavel/events"
+	"gavel/internal/crashpoint"
 )
 
 // checkTellDeadline ends a notification that nobody takes.
@@ -20,6 +21,7 @@ func (t *task) checkTellDeadline(ctx context.Context) error {
 func (t *task) tell(ctx context.Context) error {
 	outcome, err := t.Teller.Tell(ctx, t.decision)
 	if err == nil {
+		crashpoint.Pass(crashpoint.Called)
 		return ended{outcome}
 	}
 	if ctx.Err() != nil {

@@ -10,6 +10,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/brakes"
+	"gavel/internal/crashpoint"
 	"gavel/rules"
 )
 
@@ -84,6 +85,7 @@ func (t *task) wait(ctx context.Context, a again) error {
 	if err := t.later(ctx, at, raw); err != nil {
 		return err
 	}
+	crashpoint.Pass(crashpoint.Waiting)
 	t.Metrics.waits(a.why)
 	t.log.Info("decision waits", "do", t.decision.Do, "why", a.why, "tries", n.Tries, "until", at)
 	return nil
@@ -165,6 +167,7 @@ func (t *task) expireBegun(ctx context.Context) error {
 func (t *task) heed(v brakes.Verdict) error {
 	switch v.Answer {
 	case brakes.Admitted:
+		crashpoint.Pass(crashpoint.Admitted)
 		return nil
 	case brakes.Tripped:
 		return end(events.Tripped, "")

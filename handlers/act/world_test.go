@@ -482,6 +482,26 @@ func (r *room) ends(want ...string) {
 	if got := r.outcomes(); !slices.Equal(got, want) {
 		r.Errorf("the outcomes are %q, want %q", got, want)
 	}
+	r.agree()
+}
+
+// agree holds that all entries of one action say the same of it, but for how
+// Twilio looked: any of them may be folded first.
+func (r *room) agree() {
+	r.Helper()
+	said := map[string]events.Action{}
+	for _, e := range r.journal() {
+		if e.Kind != events.ActionIntent && e.Kind != events.ActionOutcome {
+			continue
+		}
+		a, err := e.Action()
+		r.must(err)
+		a.Seen = ""
+		if before, told := said[a.ID]; told && before != a {
+			r.Errorf("one entry says %+v, another %+v", before, a)
+		}
+		said[a.ID] = a
+	}
 }
 
 // waits waits until a decision waits for that reason, and returns how long.

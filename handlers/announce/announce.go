@@ -12,6 +12,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/brakes"
+	"gavel/internal/crashpoint"
 	"gavel/internal/twilio"
 	"gavel/rules"
 )
@@ -228,6 +229,7 @@ func (h *Handler) noteServed(ctx context.Context, q *request) error {
 	case !first:
 		return &refusal{result: repeated, status: http.StatusOK}
 	}
+	crashpoint.Pass(crashpoint.Fetched)
 	return nil
 }
 
@@ -238,6 +240,9 @@ func unavailableBecause(err error) error {
 // play sends the announcement.
 func (h *Handler) play(w http.ResponseWriter, q *request) {
 	write(w, q.text)
+	// What was sent has been heard, whatever happens from here on.
+	_ = http.NewResponseController(w).Flush()
+	crashpoint.Pass(crashpoint.Served)
 	h.cfg.Metrics.count(served)
 	h.cfg.Log.Info("announcement served", "rule", q.rule, "decision", q.id,
 		"account_sid", q.key.AccountSid, "conference_sid", q.key.ConferenceSid)

@@ -213,13 +213,17 @@ func (a *API) notTripped(ctx context.Context, rule string) error {
 // knownRule refuses where nothing is in force, and a name that no rule has; an
 // empty one means all.
 func (a *API) knownRule(ctx context.Context, location, name string) error {
+	if a.Rules == nil || a.Rules.Status().InForce == nil {
+		return errNoRules
+	}
+	if name == "" {
+		return nil
+	}
 	set, err := a.inForce(ctx)
 	switch {
 	case err != nil:
 		return err
-	case set == nil:
-		return errNoRules
-	case name != "" && set.Rule(name) == nil:
+	case set.Rule(name) == nil:
 		return badField(location, "is no rule in force: see gavel rules status")
 	}
 	return nil

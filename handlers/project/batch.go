@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gavel/events"
+	"gavel/internal/crashpoint"
 	"gavel/projections"
 )
 
@@ -83,6 +84,7 @@ func (b *batch) finish(ctx context.Context) error {
 	if err := b.tell(ctx); err != nil {
 		return err
 	}
+	b.pass(crashpoint.Told)
 	if err := b.bury(ctx); err != nil {
 		return err
 	}
@@ -303,10 +305,12 @@ func (b *batch) save(ctx context.Context) error {
 			return fmt.Errorf("save %d records: %w", len(writes), err)
 		}
 	}
+	b.pass(crashpoint.Saved)
 	applied := events.Position{Sequence: b.last(), Index: events.MaxGroupEntries}
 	if err := b.Store.NoteApplied(ctx, b.lane.Number(), applied, b.verdicts.laneState); err != nil {
 		return fmt.Errorf("note that the batch is worked: %w", err)
 	}
+	b.pass(crashpoint.Noted)
 	b.observeVisible()
 	return nil
 }

@@ -1,16 +1,19 @@
 // Package project is the consumer that keeps the picture: it takes the journal
-// lane by lane, folds what came, saves it, and tells the news.
+// lane by lane, folds what came, holds it against the rules, saves it, and tells
+// the news.
 //
-// One batch goes through six steps, in this order, while the batches before and
+// One batch goes through these steps, in this order, while the batches before and
 // behind it are at another stage (lane.go):
 //
 //  1. parse the entries of the groups that wait; what can never be folded goes
 //     to the dead letters,
 //  2. load the records they are about (or take them from the lane's cache),
-//  3. fold,
-//  4. save the records by compare-and-set, then note the position,
-//  5. tell the news, and wait until it is acknowledged,
-//  6. acknowledge the groups.
+//  3. fold, and judge each entry right after its fold,
+//  4. pronounce what was judged: matches, decisions, alarms,
+//  5. save records and rule states by compare-and-set, then note the position
+//     and with it what the lane itself knows of rules,
+//  6. tell the news, and wait until it is acknowledged,
+//  7. acknowledge the groups.
 //
 // A crash between any two steps repeats work and never repeats an effect.
 // Three things see to that. The record remembers the last journal position
@@ -26,7 +29,15 @@
 // each conference once; what lies above the floor goes the way above, so that
 // nothing is folded without being told.
 //
+// Judging reads the journal and nothing else, so that it can be repeated: the
+// rules in force are those of the last load in front of an entry (docket.go),
+// and alarms only bring wake-ups into the journal (wakes.go). Decisions, matches
+// and alarms have ids or places of their own, where a second one does no harm,
+// and leave before the record says that they were taken.
+//
 // Reading order: project.go (what it needs), lane.go (taking a lane over and
-// keeping it), batch.go (the six steps), fill.go (from the journal),
-// rebuild.go (by hand, beside the living picture).
+// keeping it), batch.go (the steps); dossier.go (one conference), docket.go and
+// count.go (what a lane knows of rules), judge.go (what a batch is told by them);
+// loads.go, rearm.go and wakes.go (what goes on beside the batches); fill.go
+// (from the journal), rebuild.go (by hand, beside the living picture).
 package project

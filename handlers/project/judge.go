@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gavel/events"
+	"gavel/internal/crashpoint"
 	"gavel/rules"
 )
 
@@ -127,13 +128,26 @@ func (b *batch) seal() (err error) {
 // pronounce makes known what the rules said: matches to the lanes that count
 // them, decisions to whoever performs them, alarms to NATS.
 func (b *batch) pronounce(ctx context.Context) error {
+	b.pass(crashpoint.Judged)
 	if err := b.appendMatches(ctx); err != nil {
 		return err
 	}
 	if err := b.decide(ctx); err != nil {
 		return err
 	}
-	return b.setAlarms(ctx)
+	b.pass(crashpoint.Decided)
+	if err := b.setAlarms(ctx); err != nil {
+		return err
+	}
+	b.pass(crashpoint.Armed)
+	return nil
+}
+
+// pass goes by a point of the life of a decision, in batches that have one.
+func (b *batch) pass(p crashpoint.Point) {
+	if len(b.verdicts.decided) > 0 {
+		crashpoint.Pass(p)
+	}
 }
 
 // appendMatches puts matches into the journal. One that is stored twice is
@@ -146,6 +160,9 @@ func (b *batch) appendMatches(ctx context.Context) error {
 	}
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("hand %d matches to their counts: %w", len(b.verdicts.matches), err)
+	}
+	if len(b.verdicts.matches) > 0 {
+		crashpoint.Pass(crashpoint.Matched)
 	}
 	return nil
 }

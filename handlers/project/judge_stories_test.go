@@ -283,6 +283,25 @@ func TestAnOutcomeMovesTheLadderOn(t *testing.T) {
 	r.judgedRight(t)
 }
 
+// A Redis that forgets loses no deadline and takes nothing twice.
+func TestAnEmptiedRedisJudgesOn(t *testing.T) {
+	t.Parallel()
+	s, server := newRedisStack(t)
+	r := newRuled(t, s)
+	r.loadAt(t, 0, r.shelf.put(t, busyFloor))
+	run(t, r.config())
+	for i, c := range call(1)[:6] {
+		r.tellAt(t, i, c)
+	}
+	r.settled(t)
+	server.FlushAll()
+	r.heals(t, 1)
+	r.wakeAt(t, 60, 1)
+	r.tellAt(t, 70, told{1, 6, events.ParticipantHold, 1})
+	r.settled(t)
+	r.judgedRight(t)
+}
+
 // Without rules in force nothing is written that was not written before.
 func TestWithoutRulesNothingIsKept(t *testing.T) {
 	t.Parallel()

@@ -24,11 +24,11 @@ const cacheRecords = 32 << 10
 // error; the next one begins again behind the ack floor and knows nothing.
 //
 // Its four stages run side by side, each on the batch before the next one's:
-// take and parse, fold, save, tell and acknowledge. Each stage meets the batches
-// in journal order, so a record is saved before its news goes out, and an
-// earlier batch is told and acknowledged before a later one. A batch is folded
-// onto records whose saving may still be under way: should that fail, the
-// session ends, and nothing of it was told.
+// take and parse, fold and judge, decide and save, tell and acknowledge. Each
+// stage meets the batches in journal order, so a record is saved before its news
+// goes out, and an earlier batch is told and acknowledged before a later one. A
+// batch is folded onto records whose saving may still be under way: should that
+// fail, the session ends, and nothing of it was told.
 type session struct {
 	*keeper
 	// resumedAt is the lane's newest sequence when it was taken over. Whatever

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gavel/events"
+	"gavel/internal/crashpoint"
 )
 
 // appendAtOnce is how many entries are under way to the journal at once: those
@@ -38,6 +39,8 @@ type Wakes struct {
 // Run does so until ctx ends. What the journal does not take rings again.
 func (w Wakes) Run(ctx context.Context) error {
 	err := w.Timers.Rings(ctx, func(ctx context.Context, keys []events.Key) error {
+		crashpoint.Pass(crashpoint.Rang)
+		defer crashpoint.Pass(crashpoint.Woken)
 		return wake(ctx, w.Journal, keys, w.Now())
 	})
 	if err != nil {

@@ -106,7 +106,7 @@ func TestBrakesAreWhatAnybodyWouldWrite(t *testing.T) {
 		limits := rules.Limits{PerMinute: rapid.IntRange(1, 4).Draw(rt, "per_minute"), TripAfter: rapid.IntRange(1, 8).Draw(rt, "trip_after")}
 		ceiling := rules.Ceiling{PerMinute: rapid.IntRange(1, 6).Draw(rt, "ceiling")}
 		m := &model{tripped: map[string]time.Time{}, reset: map[string]int{}}
-		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
+		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			process := processes[rapid.IntRange(0, 1).Draw(rt, "process")]
 			name := rapid.SampledFrom([]string{"end", "kick"}).Draw(rt, "rule")
 			at.pass(rapid.SampledFrom([]time.Duration{0, 0, 300 * time.Millisecond, 7 * time.Second, 50 * time.Second, 15 * time.Minute}).Draw(rt, "pass"))

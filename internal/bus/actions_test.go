@@ -365,19 +365,22 @@ func TestPerformerThatStopsFinishesItsWork(t *testing.T) {
 	t.Parallel()
 	one := open(t)
 	two, _ := secondProcess(t, one)
-	began, over := make(chan events.Decided, 10), make(chan struct{})
+	began, finished := make(chan events.Decided, 10), atomic.Bool{}
 	stop := background(t, "the first performer", func(ctx context.Context) error {
 		return one.Actions().Perform(ctx, "act-twilio", 1, func(ctx context.Context, d events.Decided) error {
 			began <- d
 			<-ctx.Done()
-			<-over
-			return nil
+			_, err := one.Actions().Get(context.WithoutCancel(ctx), d.Key, d.ID)
+			finished.Store(true)
+			return err
 		})
 	})
 	mustDecide(t, one, decisions(1, 3)...)
 	first := receive(t, "the first decision", began)
-	go close(over)
 	stop()
+	if !finished.Load() {
+		t.Error("nobody waited for what was under way")
+	}
 	if len(began) != 0 {
 		t.Error("it began another after it was told to stop")
 	}

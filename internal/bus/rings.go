@@ -24,6 +24,9 @@ const (
 	// ringsWait is how long a request for rings stands: longer than fetchWait,
 	// because there are ringsAtOnce of them all the time.
 	ringsWait = time.Second
+	// gatherWait is how long a ring waits for others: NATS itself rings up to 250
+	// ms late, and many ring together.
+	gatherWait = 20 * time.Millisecond
 )
 
 // Rings calls fn with the conferences whose alarm rang, over all lanes, in
@@ -50,8 +53,8 @@ func (t *Timers) Rings(ctx context.Context, fn func(context.Context, []events.Ke
 	return nil
 }
 
-// listen asks for rings once and hands over what has come, batch by batch:
-// while fn works on one, the next gathers.
+// listen asks for rings once and hands over what comes, batch by batch: while fn
+// works on one, the next gathers.
 func (t *Timers) listen(ctx context.Context, consumer jetstream.Consumer, fn func(context.Context, []events.Key) error) error {
 	batch, err := consumer.Fetch(maxRings, jetstream.FetchMaxWait(ringsWait))
 	if err != nil {
@@ -63,9 +66,11 @@ func (t *Timers) listen(ctx context.Context, consumer jetstream.Consumer, fn fun
 	return batch.Error()
 }
 
-// gather adds to the first message what has come behind it.
+// gather adds to the first message what comes within gatherWait.
 func gather(first jetstream.Msg, more <-chan jetstream.Msg) []jetstream.Msg {
 	gathered := []jetstream.Msg{first}
+	over := time.NewTimer(gatherWait)
+	defer over.Stop()
 	for {
 		select {
 		case m, open := <-more:
@@ -73,7 +78,7 @@ func gather(first jetstream.Msg, more <-chan jetstream.Msg) []jetstream.Msg {
 				return gathered
 			}
 			gathered = append(gathered, m)
-		default:
+		case <-over.C:
 			return gathered
 		}
 	}

@@ -161,7 +161,7 @@ func (w *wave) land(a answer) error {
 	delete(w.flying, a.index)
 	if a.err != nil && w.known != nil && w.known(a.err) {
 		w.doubles++
-		
+		a.err = nil
 	}
 	if a.err != nil {
 		w.resting = append(w.resting, a.index)

@@ -56,7 +56,7 @@ type Book struct {
 	mu       sync.RWMutex
 	active   *InForce // nil before the first
 	revision uint64   // of active
-	own      string   // this process's version where another one is in force
+	own      string   // the version that this process proposed last, or ""
 	faults   faults
 }
 
@@ -125,9 +125,6 @@ func (b *Book) follow(active *InForce, revision uint64) {
 		return
 	}
 	b.active, b.revision = active, revision
-	if b.own == active.Version {
-		b.own = ""
-	}
 	b.log.Info("rules in force", "version", active.Version, "from", active.Origin, "since", active.Since)
 }
 
@@ -161,6 +158,9 @@ func (b *Book) Status() Status {
 	if b.active != nil {
 		active := *b.active
 		s.InForce = &active
+		if s.Own == active.Version {
+			s.Own = ""
+		}
 	}
 	return s
 }

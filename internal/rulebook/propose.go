@@ -41,6 +41,9 @@ func (p Proposal) Follows(version string) bool { return p.InForce.Version != ver
 // same origin; a Change replaces any. Of two who propose at once, the one who
 // loses looks again and decides again.
 func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how How) (Proposal, error) {
+	b.mu.Lock()
+	b.own = set.Version
+	b.mu.Unlock()
 	for {
 		active, revision, err := b.look(ctx)
 		if err != nil {
@@ -65,13 +68,9 @@ func stays(active *InForce, version, origin string, how How) bool {
 	return active.Version == version || how == Start && active.Origin != origin
 }
 
-// stay remembers and says whose rules this process follows.
+// stay says whose rules this process follows.
 func (b *Book) stay(active *InForce, version, origin string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.own = ""
 	if active.Version != version {
-		b.own = version
 		b.log.Warn("this process has other rules than those in force: it follows those in force; send SIGHUP to put its own in force",
 			"own_version", version, "own_from", origin, "version", active.Version, "from", active.Origin)
 	}
@@ -80,6 +79,8 @@ func (b *Book) stay(active *InForce, version, origin string) {
 // putInForce writes what is in force where nobody else did since that revision.
 // The set is there before anybody can hear of it.
 func (b *Book) putInForce(ctx context.Context, set *rules.Set, origin string, how How, revision uint64) (InForce, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	if err := b.keep(ctx, set); err != nil {
 		return InForce{}, err
 	}
@@ -94,9 +95,6 @@ func (b *Book) putInForce(ctx context.Context, set *rules.Set, origin string, ho
 	if err != nil {
 		return InForce{}, fmt.Errorf("put in force: %w", err)
 	}
-	b.mu.Lock()
-	b.own = ""
-	b.mu.Unlock()
 	b.follow(&active, revision)
 	return active, nil
 }

@@ -189,9 +189,16 @@ func TestOthersFollow(t *testing.T) {
 	run(t, follower)
 	first := open(t, shared).propose(t, set(t, 1), here, rulebook.Start)
 	eventually(t, "the first is followed", func() bool { load, _ := follower.Active(); return load.ID == first.InForce.Load })
+	follower.propose(t, set(t, 1), there, rulebook.Start)
+	if own := follower.Status().Own; own != "" {
+		t.Errorf("its own are %q, and the same", own)
+	}
 	second := open(t, shared).propose(t, set(t, 2), here, rulebook.Change)
 	eventually(t, "the second is followed", func() bool { load, _ := follower.Active(); return load.ID == second.InForce.Load })
 
+	if own := follower.Status().Own; own != set(t, 1).Version {
+		t.Errorf("its own are %q, and not in force any more", own)
+	}
 	got, err := follower.Set(t.Context(), set(t, 1).Version)
 	if err != nil || got.Version != set(t, 1).Version || got.Rule("end-orphaned").For != time.Minute {
 		t.Errorf("the set before: %+v, %v", got, err)

@@ -76,6 +76,8 @@ func (b *Book) Set(ctx context.Context, version string) (*rules.Set, error) {
 	if c, ok := b.sets.Get(version); ok {
 		return c.set, c.err
 	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	value, _, err := b.bucket.Read(ctx, setPrefix+version)
 	if errors.Is(err, bus.ErrKeyNotFound) {
 		return nil, fmt.Errorf("read set %s: %w", version, ErrUnknownVersion)

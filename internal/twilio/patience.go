@@ -39,7 +39,9 @@ func (d delays) next(answer http.Header) time.Duration {
 }
 
 // RetryAfter is how long Twilio asks to be left alone, or 0.
-func (a Answer) RetryAfter() time.Duration { return retryAfter(a.Header.Get("Retry-After"), time.Now()) }
+func (a Answer) RetryAfter() time.Duration {
+	return retryAfter(a.Header.Get("Retry-After"), time.Now())
+}
 
 // retryAfter reads the header's two forms (RFC 9110, 10.2.3), seconds and a
 // date; anything else is no wait.

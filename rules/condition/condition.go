@@ -88,32 +88,32 @@ func (c *Condition) evaluate(e *evaluation) (bool, error) {
 	return out == types.True, nil
 }
 
-// Flips returns the moments after v.Now at which a comparison of an
-// elapsed-time function flips if no event comes before, sorted, without
-// doubles.
+// HoldsUntil evaluates the condition, and tells the first moment after v.Now at
+// which time alone may turn it; zero is never.
 //
-// Only comparisons that were reached count, and these are enough: what was
-// reached decided whether the condition holds, and stays as it is until the
-// first of these moments. So the next change without an event is at one of
-// them or never; whoever asks again at the first misses none.
-func (c *Condition) Flips(v Vars) []time.Time {
-	if len(c.thresholds) == 0 {
-		return nil
-	}
-	var flips []time.Time
+// That is a moment at which a comparison of an elapsed-time function flips. Only
+// comparisons that were reached count, and these are enough: what was reached
+// decided whether the condition holds, and stays as it is until the first of
+// these moments. So the next change without an event is then or later, or never;
+// whoever asks again then misses none. What was reached before an error counts
+// too.
+func (c *Condition) HoldsUntil(v Vars) (holds bool, flip time.Time, err error) {
 	e := &evaluation{vars: v}
-	e.watched = func(function string, from time.Time) {
-		for _, t := range c.thresholds[function] {
-			if at := t.after(from); at.After(v.Now) {
-				flips = append(flips, at)
+	if len(c.thresholds) > 0 {
+		e.watched = func(function string, from time.Time) {
+			for _, t := range c.thresholds[function] {
+				if at := t.after(from); at.After(v.Now) && (flip.IsZero() || at.Before(flip)) {
+					flip = at
+				}
 			}
 		}
 	}
-	// An error is no reason to forget what was reached before it.
-	_, _ = c.evaluate(e)
-	slices.SortFunc(flips, time.Time.Compare)
-	return slices.CompactFunc(flips, time.Time.Equal)
+	holds, err = c.evaluate(e)
+	return holds, flip, err
 }
+
+// Elapses reports whether time alone can turn the condition.
+func (c *Condition) Elapses() bool { return len(c.thresholds) > 0 }
 
 // threshold is a constant that an elapsed-time function is compared with.
 type threshold struct {

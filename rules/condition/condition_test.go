@@ -54,28 +54,29 @@ func TestWhatIsNotThereIsEmpty(t *testing.T) {
 // and the one with > a nanosecond later.
 func TestAConditionKnowsWhenItFlips(t *testing.T) {
 	t.Parallel()
+	var never time.Time
 	vars := sample(t)
 	vars.Now = at(t, "10:02:59")
-	for text, want := range map[string][]time.Time{
-		`alone_for(conference) >= duration("30s")`:                                           {at(t, "10:03:00")},
-		`alone_for(conference) < duration("30s")`:                                            {at(t, "10:03:00")},
-		`alone_for(conference) > duration("30s")`:                                            {at(t, "10:03:00").Add(1)},
-		`duration("30s") < alone_for(conference)`:                                            {at(t, "10:03:00").Add(1)},
-		`duration("30s") >= alone_for(conference)`:                                           {at(t, "10:03:00").Add(1)},
-		`alone_for(conference) > duration("29s")`:                                            {at(t, "10:02:59").Add(1)},
-		`alone_for(conference) >= duration("29s")`:                                           nil,
-		`conference.live.exists(p, held_for(p) >= duration("2m"))`:                           {at(t, "10:04:00")},
-		`size(conference.live) == 1`:                                                         nil,
-		`waiting_for_moderator(conference) > duration("1m")`:                                 nil,
-		`waiting_for_moderator(conference, "agent-*") >= duration("1m")`:                     {at(t, "10:03:30")},
-		`duration(conference) >= duration("4h")`:                                             {at(t, "14:00:00")},
-		`duration(conference) >= duration("1h") || alone_for(conference) >= duration("40s")`: {at(t, "10:03:10"), at(t, "11:00:00")},
-		`duration(conference) >= duration("1h") && alone_for(conference) >= duration("40s")`: {at(t, "11:00:00")},
-		`size(conference.live) == 2 && alone_for(conference) >= duration("40s")`:             nil,
-		`duration(conference) >= duration("1m") && duration(conference) < duration("2h")`:    {at(t, "12:00:00")},
+	for text, want := range map[string]time.Time{
+		`alone_for(conference) >= duration("30s")`:                                           at(t, "10:03:00"),
+		`alone_for(conference) < duration("30s")`:                                            at(t, "10:03:00"),
+		`alone_for(conference) > duration("30s")`:                                            at(t, "10:03:00").Add(1),
+		`duration("30s") < alone_for(conference)`:                                            at(t, "10:03:00").Add(1),
+		`duration("30s") >= alone_for(conference)`:                                           at(t, "10:03:00").Add(1),
+		`alone_for(conference) > duration("29s")`:                                            at(t, "10:02:59").Add(1),
+		`alone_for(conference) >= duration("29s")`:                                           never,
+		`conference.live.exists(p, held_for(p) >= duration("2m"))`:                           at(t, "10:04:00"),
+		`size(conference.live) == 1`:                                                         never,
+		`waiting_for_moderator(conference) > duration("1m")`:                                 never,
+		`waiting_for_moderator(conference, "agent-*") >= duration("1m")`:                     at(t, "10:03:30"),
+		`duration(conference) >= duration("4h")`:                                             at(t, "14:00:00"),
+		`duration(conference) >= duration("1h") || alone_for(conference) >= duration("40s")`: at(t, "10:03:10"),
+		`duration(conference) >= duration("1h") && alone_for(conference) >= duration("40s")`: at(t, "11:00:00"),
+		`size(conference.live) == 2 && alone_for(conference) >= duration("40s")`:             never,
+		`duration(conference) >= duration("1m") && duration(conference) < duration("2h")`:    at(t, "12:00:00"),
 	} {
-		if diff := cmp.Diff(want, compile(t, text).Flips(vars)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", text, diff)
+		if _, flip, err := compile(t, text).HoldsUntil(vars); err != nil || !flip.Equal(want) {
+			t.Errorf("%s flips at %v, want %v; %v", text, flip, want, err)
 		}
 	}
 }
@@ -101,11 +102,7 @@ func TestTheFirstFlipIsNeverTooLate(t *testing.T) {
 			}
 		}
 		holds = now
-		if flips := c.Flips(vars); len(flips) > 0 {
-			next = flips[0]
-		} else {
-			next = time.Time{}
-		}
+		_, next, _ = c.HoldsUntil(vars)
 	}
 	if changes != 3 {
 		t.Errorf("%d changes; the test means to see 3", changes)
@@ -125,9 +122,8 @@ func TestALostJoinMakesNobodyAloneTooEarly(t *testing.T) {
 	if holds, err := compile(t, `alone_for(conference) <= duration("10s")`).Holds(vars); err != nil || !holds {
 		t.Errorf("alone for too long: %v", err)
 	}
-	want := []time.Time{at(t, "10:03:50")}
-	if diff := cmp.Diff(want, compile(t, `alone_for(conference) >= duration("1m")`).Flips(vars)); diff != "" {
-		t.Errorf("flips (-want +got):\n%s", diff)
+	if _, flip, err := compile(t, `alone_for(conference) >= duration("1m")`).HoldsUntil(vars); err != nil || !flip.Equal(at(t, "10:03:50")) {
+		t.Errorf("flips at %v, %v", flip, err)
 	}
 }
 
@@ -143,11 +139,8 @@ func TestAnEndedConferenceWaitsForNothing(t *testing.T) {
 		`waiting_for_moderator(conference, "agent-*") <= duration("0s")`,
 		`size(conference.live) == 0 && conference.reason_conference_ended == "last-participant-left"`,
 	} {
-		if holds, err := compile(t, text).Holds(vars); err != nil || !holds {
-			t.Errorf("%s: %v, %v", text, holds, err)
-		}
-		if flips := compile(t, text).Flips(vars); flips != nil {
-			t.Errorf("%s flips at %v", text, flips)
+		if holds, flip, err := compile(t, text).HoldsUntil(vars); err != nil || !holds || !flip.IsZero() {
+			t.Errorf("%s: %v until %v, %v", text, holds, flip, err)
 		}
 	}
 }

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"gavel/events"
+	presets "gavel/examples/rules"
+	"gavel/handlers/project"
+	"gavel/internal/bus"
+	"gavel/internal/rulebook"
+	"gavel/projections"
+	"gavel/rules"
+)
+
+// rulesOrigin says whose the rules of the bench are.
+const rulesOrigin = "bench"
+
+// twentyRules are the ten presets, live, and the same ten under other names.
+func twentyRules() (*rules.Set, error) {
+	var files []rules.File
+	for _, f := range presets.Files() {
+		for _, word := range []string{"first", "second"} {
+			text := strings.ReplaceAll(f.Text, "  - name: ", "  - mode: live\n    name: "+word+"-")
+			files = append(files, rules.File{Name: word + "-" + f.Name, Text: text})
+		}
+	}
+	return rules.Parse(files...)
+}
+
+// loadRules puts the rules in force and appends the load to the lane, as a
+// projector does: in front of everything else, so that all is judged.
+func loadRules(ctx context.Context, b *bus.Bus) error {
+	set, err := twentyRules()
+	if err != nil {
+		return fmt.Errorf("read the presets: %w", err)
+	}
+	book, err := rulebook.Open(ctx, b.Rules(), warnings())
+	if err != nil {
+		return err
+	}
+	if _, err := book.Propose(ctx, set, rulesOrigin, rulebook.Change); err != nil {
+		return err
+	}
+	load, _ := book.Active()
+	load.At = time.Now()
+	return b.Journal().AppendLane(ctx, 0, events.NewRulesLoaded(load))
+}
+
+// judging gives a projector what gavel serve gives it to judge, and returns what
+// lets alarms wake the lane, and what holds the decisions against those that a
+// journal of so many events leads to.
+func judging(ctx context.Context, b *bus.Bus, store projections.Store, c *project.Config) (
+	letWake func(context.Context) error, check func(count int) error, err error,
+) {
+	book, err := rulebook.Open(ctx, b.Rules(), warnings())
+	if err != nil {
+		return nil, nil, err
+	}
+	decided := &counted{Actions: b.Actions()}
+	c.RuleBook, c.Actions, c.Timers, c.Listing = book, decided, b.Timers(), store
+	wakes := project.Wakes{Timers: b.Timers(), Journal: b.Journal(), Now: time.Now}
+	return wakes.Run, decided.check, nil
+}
+
+// counted counts what is decided.
+type counted struct {
+	project.Actions
+	fresh atomic.Int64
+}
+
+// Decide counts decisions that were not there before.
+func (c *counted) Decide(ctx context.Context, decided []events.Decided) (fresh int, err error) {
+	fresh, err = c.Actions.Decide(ctx, decided)
+	c.fresh.Add(int64(fresh))
+	return fresh, err
+}
+
+// check expects the decisions of count callbacks, whose conferences all have
+// ended: nobody in them is called agent-*, so each waits for a moderator until
+// both rules about that say so. For anything else they are too short.
+func (c *counted) check(count int) error {
+	if got, want := int(c.fresh.Load()), 2*count/conferenceEvents; got != want {
+		return fmt.Errorf("look at the decisions: there are %d, not %d", got, want)
+	}
+	return nil
+}

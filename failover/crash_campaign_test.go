@@ -1,0 +1,6 @@
+//go:build crash
+
+package failover_test
+
+// crashSeeds is how often a process dies at each point.
+const crashSeeds = 20

@@ -1,0 +1,409 @@
+package failover_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"gavel/events"
+	"gavel/internal/crashpoint"
+	"gavel/internal/twilio/twiliofake"
+	"gavel/rules"
+)
+
+const (
+	// crashPasses is how deep into a story a crash may lie: the pass of its
+	// point at which the process dies is 1 to this.
+	crashPasses = 3
+	// crashesAtOnce bounds the stories that run side by side. Each waits most
+	// of its time.
+	crashesAtOnce = 6
+	// settlesWithin is how long a decision may take to its outcome, the time
+	// after which NATS delivers again what a dead process had taken included.
+	settlesWithin = 3 * time.Minute
+)
+
+// crashRules do one thing of each kind: what converges, what is heard, what is
+// told, and what counts over many.
+const crashRules = `
+rules:
+  - name: left-alone
+    when: conference.status == "in-progress" && size(conference.live) == 1
+    for: 1s
+    do:
+      - announce: {say: "Are you still there?"}
+      - wait: 1s
+      - end: {}
+    mode: live
+  - name: no-intruders
+    each: participant
+    when: participant.label == "intruder"
+    do: [{kick: {}}]
+    mode: live
+  - name: no-noise
+    each: participant
+    when: participant.label == "noisy" && !participant.muted
+    do: [{mute: {}}]
+    mode: live
+  - name: parked
+    each: participant
+    when: participant.label == "parked" && !participant.hold
+    do: [{hold: {}}]
+    mode: live
+  - name: customer-came
+    when: event.kind == "participant-join" && participant.label == "customer"
+    do:
+      - publish: {subject: floor.customers}
+      - webhook: {url: "%s"}
+    mode: live
+  - name: two-endings
+    when: event.kind == "conference-end"
+    count: {by: account, within: 10m, at_least: 2}
+    do: [{publish: {subject: floor.endings}}]
+    mode: live
+`
+
+// crashSettings let the webhook's receiver be on this machine.
+const crashSettings = "webhooks: {secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz, allow: [127.0.0.1], http: true}\n"
+
+// crashWants are the steps that have to be taken in the story, and how often.
+var crashWants = map[string]int{
+	"left-alone announce": 1, "left-alone end": 1,
+	"no-intruders kick": 1, "no-noise mute": 1, "parked hold": 1,
+	"customer-came publish": 1, "customer-came webhook": 1,
+	"two-endings publish": 1,
+}
+
+var crashBinary = built("gavel-that-crashes", "gavel/cmd/gavel", "-tags", "crashpoints")
+
+// A process dies between two steps of a decision's life, at every one of them,
+// and comes back. Whatever was decided has been done once, or told under one id,
+// and has an outcome.
+func TestADecisionOutlivesACrash(t *testing.T) {
+	t.Parallel()
+	places := make(chan struct{}, crashesAtOnce)
+	for _, point := range crashpoint.All {
+		for seed := range crashSeeds {
+			t.Run(fmt.Sprintf("%s-%d", point, seed), func(t *testing.T) {
+				t.Parallel()
+				places <- struct{}{}
+				defer func() { <-places }()
+				c := newCrash(t, point, seed)
+				c.plays()
+				c.settles()
+				c.checks()
+			})
+		}
+	}
+}
+
+// crash is one story with one death in it.
+type crash struct {
+	*world
+	t       *testing.T
+	point   string // with its pass
+	twilio  *twiliofake.Twilio
+	api     string
+	url     string // of Gavel
+	rules   string // path
+	notices *notices
+	died    bool
+}
+
+func newCrash(t *testing.T, point crashpoint.Point, seed int) *crash {
+	t.Helper()
+	chance := rand.New(rand.NewPCG(uint64(seed), uint64(len(point))))
+	w := newWorld(t, shape{lanes: 2})
+	c := &crash{world: w, t: t, point: fmt.Sprintf("%s:%d", point, 1+chance.IntN(crashPasses))}
+	if seed == 0 {
+		c.point = string(point) + ":1" // which is always reached
+	}
+	port := freePorts(t, 1)[0]
+	c.url = fmt.Sprintf("http://127.0.0.1:%d", port)
+	c.notices = c.hears()
+	c.sets(crashSettings)
+	c.rules = filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(c.rules, fmt.Appendf(nil, crashRules, c.notices.url), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.opensTwilio()
+	c.lives()
+	return c
+}
+
+// sets adds to the settings of all processes.
+func (w *world) sets(text string) {
+	w.t.Helper()
+	f, err := os.OpenFile(w.settings, os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(text)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// opensTwilio starts the stand-in. It tries its callbacks for as long as Twilio
+// can be told to.
+func (c *crash) opensTwilio() {
+	c.t.Helper()
+	c.twilio = twiliofake.New(twiliofake.Config{
+		AccountSid: account, AuthToken: token, FetchAnnouncements: true,
+		Status: twiliofake.Subscription{URL: c.url + "/twilio/conference#rc=5&rp=all"},
+	})
+	server := httptest.NewServer(c.twilio.Handler())
+	c.api = server.URL
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.twilio.Run(ctx) }()
+	c.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			c.t.Error(err)
+		}
+		server.Close()
+	})
+}
+
+// lives starts the process that will die, and sees to it that another one
+// takes its place.
+func (c *crash) lives() {
+	c.t.Helper()
+	b := c.process(crashBinary(c.t), crashVariable+"="+c.point)
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-b.ended:
+			c.died = true
+			c.process(gavelBinary(c.t))
+		case <-over:
+		}
+	}()
+	c.t.Cleanup(func() { close(over); <-ended })
+	if c.point != string(crashpoint.Judged)+":1" { // a load of rules is judged before anybody calls
+		eventually(c.t, func() string {
+			response, err := http.Get(c.url + "/readyz")
+			if err != nil {
+				return err.Error()
+			}
+			response.Body.Close()
+			if response.StatusCode != http.StatusOK {
+				return "it is not ready"
+			}
+			return ""
+		})
+	}
+}
+
+// crashVariable is what the build with crash points reads.
+const crashVariable = "GAVEL_CRASH"
+
+// process starts one life of Gavel.
+func (c *crash) process(binary string, environment ...string) *gavel {
+	command := c.command("all", "--listen", strings.TrimPrefix(c.url, "http://"), "--public-url", c.url,
+		"--twilio-api", c.api, "--rules", c.rules)
+	command.Path, command.Args[0] = binary, binary
+	command.Env = append(command.Env, environment...)
+	c.started++
+	g := &gavel{name: fmt.Sprintf("all-%d", c.started), url: c.url}
+	g.process = launch(c.t, g.name, command, io.Discard)
+	return g
+}
+
+// plays is the story: in one room a caller is left alone, in the other there are
+// people whom the rules do something to.
+func (c *crash) plays() {
+	c.t.Helper()
+	s := c.twilio.NewStory()
+	customer := s.Customer("customer").Calls("support-1")
+	agent := s.Agent("agent-ana").Answers("support-1")
+	s.Passes(200 * time.Millisecond)
+	agent.HangsUp()
+	host := s.Agent("host").EndsOnExit().Calls("party-1")
+	s.Agent("intruder").Calls("party-1")
+	s.Agent("noisy").Calls("party-1")
+	s.Agent("parked").Calls("party-1")
+	s.Passes(4 * time.Second)
+	host.HangsUp()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	if err := s.Plays(ctx); err != nil {
+		c.t.Fatal(err)
+	}
+	_ = customer
+}
+
+// settles waits until everything that has to be decided was, and has an outcome.
+func (c *crash) settles() {
+	c.t.Helper()
+	withinLooking(c.t, settlesWithin, time.Second, func() string {
+		decisions, outcomes := c.decided(), c.outcomes()
+		taken := map[string]int{}
+		for _, d := range decisions {
+			if d.Verdict != rules.Act {
+				continue
+			}
+			taken[d.Rule+" "+string(d.Do)]++
+			if len(outcomes[d.ID]) == 0 {
+				return fmt.Sprintf("%s %s has no outcome", d.Rule, d.Do)
+			}
+		}
+		for want := range crashWants {
+			if taken[want] == 0 {
+				return fmt.Sprintf("no %s; there are %v", want, taken)
+			}
+		}
+		return ""
+	})
+}
+
+// decided are all decisions.
+func (c *crash) decided() []rules.Decision {
+	c.t.Helper()
+	kept, err := c.bus.Actions().List(c.t.Context(), "", "", 1000)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	decisions := make([]rules.Decision, len(kept))
+	for i := range kept {
+		if err := json.Unmarshal(kept[i].Data, &decisions[i]); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	return decisions
+}
+
+// outcomes are the outcomes in the journal, by decision, those that say the
+// same counted once: a lost acknowledgement lets an entry be appended again.
+func (c *crash) outcomes() map[string][]events.Result {
+	c.t.Helper()
+	seen := map[string]map[string]events.Result{}
+	for lane := range c.lanes {
+		err := c.bus.Journal().Read(c.t.Context(), lane, 1, 1<<62, func(g events.Group) error {
+			return g.Split(func(_ int, entry events.Entry) error {
+				e, err := events.ParseStored(entry)
+				if err != nil || e.Kind != events.ActionOutcome {
+					return err
+				}
+				a, err := e.Action()
+				if err != nil {
+					return err
+				}
+				o, err := e.Outcome()
+				if seen[a.ID] == nil {
+					seen[a.ID] = map[string]events.Result{}
+				}
+				seen[a.ID][string(o.Result)] = o.Result
+				return err
+			})
+		})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	all := map[string][]events.Result{}
+	for id, results := range seen {
+		all[id] = slices.Sorted(maps.Values(results))
+	}
+	return all
+}
+
+// checks is what a crash must not change.
+func (c *crash) checks() {
+	c.t.Helper()
+	taken := map[string]int{}
+	outcomes := c.outcomes()
+	for _, d := range c.decided() {
+		if d.Verdict != rules.Act {
+			c.t.Errorf("%s %s: %s %s", d.Rule, d.Do, d.Verdict, d.Reason)
+			continue
+		}
+		taken[d.Rule+" "+string(d.Do)]++
+		if results := outcomes[d.ID]; len(results) != 1 || results[0] != events.Done {
+			c.t.Errorf("%s %s ended %v", d.Rule, d.Do, results)
+		}
+	}
+	if !maps.Equal(taken, crashWants) {
+		c.t.Errorf("taken were %v, want %v", taken, crashWants)
+	}
+	for url, times := range c.twilio.Heard() {
+		if times > 1 {
+			c.t.Errorf("%s was heard %d times", url, times)
+		}
+	}
+	c.notices.check(c.t)
+	c.converges()
+	c.t.Logf("died at %s: %v; asked Twilio to end %d times, to kick %d, to update %d", c.point, c.died,
+		c.twilio.Tally(twiliofake.EndConference).Asked, c.twilio.Tally(twiliofake.KickParticipant).Asked,
+		c.twilio.Tally(twiliofake.UpdateParticipant).Asked)
+}
+
+// notices are what subscribers and the webhook's receiver hear.
+type notices struct {
+	url string
+	mu  sync.Mutex
+	ids map[string]map[string]int // by where, then by id
+}
+
+// hears listens before anything happens.
+func (c *crash) hears() *notices {
+	c.t.Helper()
+	n := &notices{ids: map[string]map[string]int{}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.note("webhook", r.Header.Get("webhook-id"))
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	n.url = server.URL
+	conn, err := nats.Connect(urls(c.nats))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_, err = conn.Subscribe("floor.*", func(m *nats.Msg) { n.note(m.Subject, m.Header.Get("Nats-Msg-Id")) })
+	if err == nil {
+		err = conn.Flush()
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { conn.Close(); server.Close() })
+	return n
+}
+
+func (n *notices) note(where, id string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ids[where] == nil {
+		n.ids[where] = map[string]int{}
+	}
+	n.ids[where][id]++
+}
+
+// check wants each told at least once, under one id.
+func (n *notices) check(t *testing.T) {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, where := range []string{"floor.customers", "floor.endings", "webhook"} {
+		if len(n.ids[where]) != 1 {
+			t.Errorf("%s heard the ids %v, want one", where, n.ids[where])
+		}
+	}
+}
+
