@@ -69,13 +69,21 @@ func journalChild(ctx context.Context, args []string) (err error) {
 // appendAll appends the first count callbacks of a day that has just ended.
 func appendAll(ctx context.Context, journal *bus.Journal, count int) error {
 	began := time.Now().Add(-time.Duration(count/liveConferences+1) * turnLasts)
+	return sideBySide(ctx, appenders, count, func(ctx context.Context, n int) error {
+		c := callbackAt(n, began)
+		return journal.Append(ctx, c.conferenceSid, c.entry(saidAt(n, began).Add(deliveryTime)))
+	})
+}
+
+// sideBySide calls fn for each number below count, in their order and so many at
+// once: what waits for the journal together is written together.
+func sideBySide(ctx context.Context, atOnce, count int, fn func(ctx context.Context, n int) error) error {
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
-	for range appenders {
+	for range atOnce {
 		g.Go(func() error {
 			for n := int(next.Add(1)) - 1; n < count; n = int(next.Add(1)) - 1 {
-				c := callbackAt(n, began)
-				if err := journal.Append(ctx, c.conferenceSid, c.entry(saidAt(n, began).Add(deliveryTime))); err != nil {
+				if err := fn(ctx, n); err != nil {
 					return err
 				}
 			}

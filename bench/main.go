@@ -3,9 +3,11 @@
 //
 // Reading order: main.go, ratio.go (sides, rounds, ratios), table.go; then what
 // is measured: door.go and peer.go (callbacks over HTTP), projector.go and
-// plain.go (journal to Redis), fill.go, visible.go; then what they stand on:
-// callbacks.go and requests.go (the load), loader.go, bare.go, redisserver.go,
-// metrics.go, child.go (processes), workshop.go (files and builds).
+// plain.go (journal to Redis), judging.go (by rules), fill.go, visible.go,
+// storm.go and stormfloor.go (everything due at once); then what they stand on:
+// callbacks.go and requests.go (the load), loader.go, bare.go, standin.go (a
+// light Twilio), redisserver.go, metrics.go, child.go (processes), workshop.go
+// (files and builds).
 package main
 
 import (
@@ -33,6 +35,7 @@ var modes = map[string]func(ctx context.Context, args []string) error{
 	"project": projectChild,
 	"read":    readChild,
 	"fill":    fillChild,
+	"standin": standInChild,
 }
 
 // gcPercent is what gavel serve sets for itself; whoever is compared with it
@@ -66,9 +69,9 @@ func run(ctx context.Context, args []string) error {
 	return measure(ctx, s)
 }
 
-// runAtMost ends a run that hangs; the default one takes less than ten
+// runAtMost ends a run that hangs; the default one takes less than twenty
 // minutes.
-const runAtMost = 30 * time.Minute
+const runAtMost = 45 * time.Minute
 
 // settings are the flags.
 type settings struct {
@@ -76,8 +79,10 @@ type settings struct {
 	rounds     int
 	seconds    float64
 	fillEvents int
-	profiles   string
-	strict     bool
+	// stormConferences is how many fall due at once.
+	stormConferences int
+	profiles         string
+	strict           bool
 }
 
 func parseSettings(args []string) (settings, error) {
@@ -88,6 +93,7 @@ func parseSettings(args []string) (settings, error) {
 	flags.IntVar(&s.rounds, "rounds", 5, "rounds; a verdict wants five")
 	flags.Float64Var(&s.seconds, "seconds", 3, "length of one load")
 	flags.IntVar(&s.fillEvents, "fill-events", 1_000_000, "events in the journal that the picture is filled from")
+	flags.IntVar(&s.stormConferences, "storm", 100_000, "conferences that fall due at once")
 	flags.StringVar(&s.profiles, "cpuprofile", "", "directory for a CPU profile of every process measured")
 	flags.BoolVar(&s.strict, "strict", false, "exit with 1 when a ratio is below its bar")
 	if err := flags.Parse(args); err != nil {
@@ -95,6 +101,9 @@ func parseSettings(args []string) (settings, error) {
 	}
 	if s.rounds < 1 || s.seconds < 1 || s.fillEvents < liveConferences*conferenceEvents {
 		return s, fmt.Errorf("at least 1 round, 1 second and %d events", liveConferences*conferenceEvents)
+	}
+	if s.stormConferences < len(stormKinds) || s.stormConferences > stormFirst {
+		return s, fmt.Errorf("a storm has %d to %d conferences", len(stormKinds), stormFirst)
 	}
 	if only != "" {
 		s.only = strings.Split(only, ",")
@@ -116,7 +125,7 @@ type measurement interface {
 }
 
 func measurements() []measurement {
-	return []measurement{doors(), projectors(), fills(), latencies{}}
+	return []measurement{doors(), projectors(), fills(), latencies{}, storm{}}
 }
 
 func allRows() (rows []string) {

@@ -187,12 +187,13 @@ func TestActionsReadLikeSentences(t *testing.T) {
 		a.Words():       "kate & co, 北京 (" + apiKey + ") asked Twilio to remove a participant",
 		mute.Words():    "kate & co, 北京 (" + apiKey + ") asked Twilio to change a participant: Muted=true, Hold=false",
 		unnamed.Words(): apiKey + " asked Twilio to end it",
-		events.Outcome{Result: events.Done, Status: 204}.Words():   "Twilio did so",
-		events.Outcome{Result: events.Failed, Status: 429}.Words(): "Twilio refused: 429",
-		refusal().Words(): "Twilio refused: 404/20404",
-		events.Outcome{Result: events.Unknown, Status: 503}.Words(): "Twilio failed, it may have happened: 503",
-		events.Outcome{Result: events.Failed}.Words():               "it was never sent to Twilio",
-		events.Outcome{Result: events.Unknown}.Words():              "no answer, it may have happened",
+		events.Outcome{Result: events.Done, Status: 204}.Words(events.DoEnd):     "Twilio did so",
+		events.Outcome{Result: events.Failed, Status: 429}.Words(events.DoEnd):   "Twilio refused: 429",
+		refusal().Words(events.DoEnd):                                            "Twilio refused: 404/20404",
+		events.Outcome{Result: events.Unknown, Status: 503}.Words(events.DoEnd):  "Twilio failed, it may have happened: 503",
+		events.Outcome{Result: events.Failed}.Words(events.DoEnd):                "it was never sent to Twilio",
+		events.Outcome{Result: events.Unknown}.Words(events.DoEnd):               "no answer, it may have happened",
+		events.Outcome{Result: events.Done, Status: 204}.Words(events.DoWebhook): "the receiver did so",
 	} {
 		if got != want {
 			t.Errorf("reads %q, want %q", got, want)

@@ -50,9 +50,17 @@ func (a Action) Words() string {
 	return text + ": " + strings.Join(asked, ", ")
 }
 
-// Words says the outcome in a sentence without its full stop: "Twilio refused:
-// 404/20404", which are the HTTP status and Twilio's error code.
-func (o Outcome) Words() string {
+// Words says how what was asked ended, in a sentence without its full stop:
+// "Twilio refused: 404/20404", which are the HTTP status and Twilio's error code.
+func (o Outcome) Words(asked Do) string {
+	text := o.words()
+	if asked == DoPublish || asked == DoWebhook {
+		return strings.Replace(text, "Twilio", "the receiver", 1)
+	}
+	return text
+}
+
+func (o Outcome) words() string {
 	answer := fmt.Sprint(o.Status)
 	if o.Code != 0 {
 		answer += fmt.Sprintf("/%d", o.Code)

@@ -42,9 +42,10 @@ func (a *Action) Words() string {
 	return events.Action{Do: a.Do, Actor: a.Actor, Asked: a.Asked}.Words()
 }
 
-// Words says how it ended, in a sentence without its full stop.
-func (o *Outcome) Words() string {
-	return events.Outcome{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why}.Words()
+// Words says how an action ended, in a sentence without its full stop; do is
+// what it was.
+func (o *Outcome) Words(do events.Do) string {
+	return events.Outcome{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why}.Words(do)
 }
 
 // tellAction folds an intent or an outcome. Neither touches the life of the

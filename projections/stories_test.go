@@ -268,7 +268,7 @@ func retell(t *testing.T, told []events.Event) string {
 	for _, a := range c.Actions {
 		fmt.Fprintf(&b, "%s %s", clock(a.At), a.Words())
 		if a.Outcome != nil {
-			fmt.Fprintf(&b, ". %s", a.Outcome.Words())
+			fmt.Fprintf(&b, ". %s", a.Outcome.Words(a.Do))
 		}
 		b.WriteByte('\n')
 	}

@@ -109,6 +109,7 @@ func TestAFileSaysEverything(t *testing.T) {
 		},
 		Keep:      90 * day,
 		Roles:     roles{roleDoor, roleProject, roleServe},
+		Rules:     "/etc/gavel/rules",
 		TwilioAPI: "http://127.0.0.1:9999",
 		Speech:    speech{sample: 10},
 		Accounts: []twilio.Account{{

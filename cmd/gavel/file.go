@@ -23,6 +23,7 @@ type settingsFile struct {
 	Sync        *string `yaml:"sync"`
 	Keep        *string `yaml:"keep"`
 	Roles       *string `yaml:"roles"`
+	Rules       *string `yaml:"rules"`
 	TwilioAPI   *string `yaml:"twilio_api"`
 	Server      *string `yaml:"server"`
 
@@ -173,6 +174,7 @@ func (f *settingsFile) flag(name string) (string, bool) {
 		"redis":        f.Redis.URL,
 		"keep":         f.Keep,
 		"roles":        f.Roles,
+		"rules":        f.Rules,
 		"twilio-api":   f.TwilioAPI,
 		"server":       f.Server,
 	}[name]

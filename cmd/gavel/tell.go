@@ -90,9 +90,9 @@ func (e *told) action() string {
 		o.Status, _ = strconv.Atoi(e.Data.Status)
 		o.Code, _ = strconv.Atoi(e.Data.Code)
 		if e.Data.ActorRule != "" {
-			return fmt.Sprintf("%s by rule %s: %s", e.Data.Do, e.Data.ActorRule, o.Words())
+			return fmt.Sprintf("%s by rule %s: %s", e.Data.Do, e.Data.ActorRule, o.Words(e.Data.Do))
 		}
-		return o.Words()
+		return o.Words(e.Data.Do)
 	case events.HealedFact:
 		return events.Healed{Fact: e.Data.Fact, Flags: e.Data.Flags}.Words()
 	}

@@ -188,7 +188,7 @@ func viewDecision(d rules.Decision, c *projections.Conference) Decision {
 	if action := actionOf(c, d.ID); action != nil && action.Outcome != nil {
 		o := action.Outcome
 		v.Answer = viewAnswer(o)
-		v.Words = o.Words()
+		v.Words = o.Words(action.Do)
 	}
 	return v
 }

@@ -209,7 +209,7 @@ func viewAction(a *projections.Action) Action {
 	}
 	if o := a.Outcome; o != nil {
 		v.Answer = viewAnswer(o)
-		v.Words = a.Words() + "; " + o.Words()
+		v.Words = a.Words() + "; " + o.Words(a.Do)
 	}
 	return v
 }

@@ -311,6 +311,9 @@ func (b *batch) save(ctx context.Context) error {
 		return fmt.Errorf("note that the batch is worked: %w", err)
 	}
 	b.pass(crashpoint.Noted)
+	if b.verdicts.loaded {
+		b.wakeAll() // whoever came before the load can be listed from here on
+	}
 	b.observeVisible()
 	return nil
 }

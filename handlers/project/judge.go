@@ -33,6 +33,8 @@ type verdicts struct {
 	decided []events.Decided
 	taken   []rules.Decision // the same, for counting
 	matches []match
+	// loaded: other rules came into force.
+	loaded bool
 	// laneState is the lane's own state after the batch, nil where it is as it
 	// was.
 	laneState []byte
@@ -82,7 +84,7 @@ func (b *batch) hearLane(ctx context.Context, e *entry) error {
 	}
 	if e.event.Kind == events.RulesLoaded {
 		b.Metrics.loads.Inc()
-		b.wakeAll()
+		b.verdicts.loaded = true
 	}
 	return b.take(decisions, &e.event, e.at)
 }

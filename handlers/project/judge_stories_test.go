@@ -109,7 +109,7 @@ func TestAlarmsAreSetAnew(t *testing.T) {
 		if lost {
 			r.loseStore(t)
 		}
-		r.set(300)
+		r.set(3000)
 		r.ring(t, r.now)
 		run(t, r.config())
 		r.until(t, "all rules decided", func() bool { return len(r.decided(t)) == 3 })

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"gavel/events"
+)
+
+// stormFirst numbers the storm's conferences apart from those of other loads.
+const stormFirst = 10_000_000
+
+// stormFate is what becomes of a conference between its deadline being set and
+// its being over.
+type stormFate int
+
+// The fates, in equal shares by number, but that half stay alone.
+const (
+	stillAlone    stormFate = iota
+	companyTold             // company came, and a callback said so
+	companyUntold           // company came, and only Twilio knows
+)
+
+// stormKinds is how the conferences take turns.
+var stormKinds = [...]stormFate{companyTold, stillAlone, companyUntold, stillAlone}
+
+func stormKind(number int) stormFate { return stormKinds[number%len(stormKinds)] }
+
+func stormConference(number int) string { return sid("CF", stormFirst+number) }
+
+func stormCall(number, leg int) string { return sid("CA", (stormFirst+number)*legs+leg) }
+
+// stormFor is how long a caller has to be alone: long enough to gather them all,
+// at a rate that a slow machine bears.
+func stormFor(count int) time.Duration {
+	const atLeast, conferencesPerSecond = 10 * time.Second, 500
+	return atLeast + time.Duration(count)*time.Second/conferencesPerSecond
+}
+
+// stormRule ends calls of one caller; its brakes are open.
+func stormRule(count int) []byte {
+	return fmt.Appendf(nil, `rules:
+  - name: storm
+    when: conference.friendly_name.startsWith("storm ") && conference.status == "in-progress" && size(conference.live) == 1
+    for: %s
+    do:
+      - end: {}
+    mode: live
+    limits: {per_minute: 1000000, trip_after: 1000000}
+`, stormFor(count))
+}
+
+// stormEntries is what a conference tells before the storm: a caller comes and
+// is alone, at a moment of the same second as in all the others.
+func stormEntries(number, count int, began time.Time) (entries []events.Entry) {
+	alone := stormDue(number, count, began)
+	tell := func(at time.Time, s step) {
+		name := fmt.Sprintf("storm %d", number)
+		c := newCallback(stormFirst+number, len(entries), s, name, at.Add(-deliveryTime))
+		entries = append(entries, c.entry(at))
+	}
+	tell(alone, step{events.ParticipantJoin, 0})
+	tell(alone, step{events.ConferenceStart, 0})
+	if stormKind(number) == companyTold {
+		tell(alone.Add(time.Second), step{events.ParticipantJoin, 1})
+	}
+	return entries
+}
+
+// stormDue is a conference's own moment of the second that begins then.
+func stormDue(number, count int, first time.Time) time.Time {
+	return first.Add(time.Duration(number) * time.Second / time.Duration(count))
+}
+
+// stormExpected is what a storm has to come to.
+type stormExpected struct{ decisions, done, lapsed int }
+
+func (w *stormWorld) expected() (e stormExpected) {
+	for n := range w.count {
+		switch stormKind(n) {
+		case stillAlone:
+			e.done++
+		case companyUntold:
+			e.lapsed++
+		}
+	}
+	e.decisions = e.done + e.lapsed
+	return e
+}
+
+// check holds it against what Gavel counted and the stand-in was asked.
+func (e stormExpected) check(m measured, told standInTally) error {
+	var faults []error
+	for _, c := range []struct {
+		what      string
+		got, want float64
+	}{
+		{"decisions", m.count("gavel_rule_decisions_total", "act"), float64(e.decisions)},
+		{"decisions of any verdict", m.count("gavel_rule_decisions_total", ""), float64(e.decisions)},
+		{"decisions kept", m.count("gavel_decided_total", "fresh"), float64(e.decisions)},
+		{"outcomes", m.count("gavel_actions_total", ""), float64(e.decisions)},
+		{"outcomes done", m.count("gavel_actions_total", "done"), float64(e.done)},
+		{"outcomes lapsed", m.count("gavel_actions_total", "lapsed"), float64(e.lapsed)},
+		{"conferences ended at Twilio", float64(len(told.EndedAt)), float64(e.done)},
+		{"requests to end one", float64(told.Ends), float64(e.done)},
+		{"requests that nobody expected", float64(told.Unknown), 0},
+	} {
+		if c.got != c.want {
+			faults = append(faults, fmt.Errorf("%s: %.0f, not %.0f", c.what, c.got, c.want))
+		}
+	}
+	for n := range told.EndedAt {
+		if stormKind(n) != stillAlone {
+			faults = append(faults, fmt.Errorf("conference %d had company and was ended", n))
+		}
+	}
+	return errors.Join(faults...)
+}
