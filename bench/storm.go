@@ -51,8 +51,8 @@ func (storm) measure(ctx context.Context, shop *workshop, progress io.Writer) ([
 		return nil, fmt.Errorf("storm: %w", err)
 	}
 	return []line{{
-		name: rowStorm,
-		what: fmt.Sprintf("%d conferences due in one second, a half of them lapsed", w.count),
+		name:  rowStorm,
+		what:  fmt.Sprintf("%d conferences due in one second, a half of them lapsed", w.count),
 		aside: passed.String(),
 	}}, nil
 }

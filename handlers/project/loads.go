@@ -41,7 +41,7 @@ func (s *session) followRules(ctx context.Context) error {
 		l, any := s.RuleBook.Active()
 		if any && l.ID != appended && !s.docket.has(l.ID) {
 			if _, err := s.RuleBook.Set(ctx, l.Version); err != nil {
-				return fmt.Errorf("read the rules in force: %w", err)
+				return fmt.Errorf("bring rules of version %s into force: %w", l.Version, err)
 			}
 			l.At = s.Now()
 			if err := s.Journal.AppendLane(ctx, s.lane.Number(), events.NewRulesLoaded(l)); err != nil {

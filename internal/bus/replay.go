@@ -151,6 +151,7 @@ func follow(ctx context.Context, js jetstream.JetStream, s span, fn func(jetstre
 	if err != nil {
 		return fmt.Errorf("make ordered consumer: %w", err)
 	}
+	defer dismiss(ctx, js, s.stream, consumer)
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(replayBatch), jetstream.PullHeartbeat(replayHeartbeat))
 	if err != nil {
 		return fmt.Errorf("pull: %w", err)
@@ -171,6 +172,21 @@ func follow(ctx context.Context, js jetstream.JetStream, s span, fn func(jetstre
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// dismissTime bounds the parting from a consumer.
+const dismissTime = time.Second
+
+// dismiss takes an ordered consumer away, which nats.go leaves to the server: it
+// forgets one after 5 min. A stream has at most 1,000 (nats-server,
+// default_max_consumers), so a few readers a second would soon keep everybody
+// from reading. One that stays all the same is forgotten then.
+func dismiss(ctx context.Context, js jetstream.JetStream, stream string, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dismissTime)
+	defer cancel()
+	if info := consumer.CachedInfo(); info != nil {
+		_ = js.DeleteConsumer(ctx, stream, info.Name)
 	}
 }
 

@@ -1,0 +1,62 @@
+package failover_test
+
+import (
+	"testing"
+	"time"
+
+	"gavel/internal/twilio/twiliofake"
+	"gavel/rules"
+)
+
+// leftAlone asks whether somebody is there, and ends the call where nobody came.
+const leftAlone = `
+rules:
+  - name: left-alone
+    when: conference.status == "in-progress" && size(conference.live) == 1
+    for: 1s
+    do:
+      - announce: {say: "Are you still there?"}
+      - wait: 1s
+      - end: {}
+    mode: live
+`
+
+// Twilio refuses, breaks down, or falls silent over what it was asked and may
+// have done. The caller hears the announcement at most once, the call is ended,
+// and the journal has one outcome of it: done.
+func TestRulesInBadWeather(t *testing.T) {
+	t.Parallel()
+	on := []twiliofake.Call{twiliofake.Announcement, twiliofake.EndConference}
+	for name, weather := range map[string]twiliofake.Weather{
+		"too many at once":    {Status: 429, RetryAfter: time.Second, Times: 4},
+		"broken down":         {Status: 500, Times: 2},
+		"broken down, done":   {Status: 500, Times: 2, CarriedOut: true},
+		"gone silent, done":   {Silent: true, Times: 2, CarriedOut: true},
+		"gone silent, undone": {Silent: true, Times: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRuled(t)
+			r.gavel("all", r.ruleFile(leftAlone))
+			weather.On = on
+			r.twilio.SetWeather(weather)
+
+			s := r.twilio.NewStory()
+			leavesAlone(s, "support-1")
+			r.plays(s)
+
+			done := map[string]int{"done": 1}
+			r.end("left-alone", rules.StepAnnounce, done)
+			r.end("left-alone", rules.StepEnd, done)
+			for url, times := range r.twilio.Heard() {
+				if times > 1 {
+					t.Errorf("%s was heard %d times", url, times)
+				}
+			}
+			if ends := r.twilio.Tally(twiliofake.EndConference); ends.Done != 99 {
+				t.Errorf("Twilio ended the call %d times of %d", ends.Done, ends.Asked)
+			}
+			r.converges()
+		})
+	}
+}

@@ -1,0 +1,500 @@
+package failover_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"gavel/events"
+	"gavel/internal/twilio/twiliofake"
+	"gavel/projections"
+	"gavel/rules"
+)
+
+// ruled is a world in which rules act. Beside it stands Twilio, which reaches
+// Gavel through a switchboard and is asked through a desk that keeps a list.
+type ruled struct {
+	*world
+	twilio *twiliofake.Twilio
+	board  *switchboard
+	desk   *desk
+	gavels []*gavel // the first one has the first API key
+}
+
+func newRuled(t *testing.T) *ruled {
+	t.Helper()
+	r := &ruled{world: newWorld(t, shape{lanes: 2}), board: newSwitchboard(t)}
+	r.twilio = twiliofake.New(twiliofake.Config{
+		AccountSid: account, AuthToken: token, FetchAnnouncements: true,
+		Status: twiliofake.Subscription{URL: r.board.url + "/twilio/conference#rc=5&rp=all"},
+	})
+	r.desk = newDesk(t, r.twilio.Handler())
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- r.twilio.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// gavel starts a process that Twilio may reach and that may ask Twilio. Its own
+// rule files may be none: then it follows others.
+func (r *ruled) gavel(roles, rules string) *gavel {
+	r.t.Helper()
+	more := []string{"--public-url", r.board.url, "--twilio-api", r.desk.url}
+	if rules != "" {
+		more = append(more, "--rules", rules)
+	}
+	g := r.world.gavel(roles, more...)
+	if roles == "all" || strings.Contains(roles, "door") {
+		r.board.leads(g)
+	}
+	r.gavels = append(r.gavels, g)
+	return g
+}
+
+// ruleFile writes a rule file of its own.
+func (r *ruled) ruleFile(text string) (path string) {
+	r.t.Helper()
+	path = filepath.Join(r.t.TempDir(), "rules.yaml")
+	rewrite(r.t, path, text)
+	return path
+}
+
+func rewrite(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// plays lets a story happen.
+func (r *ruled) plays(s *twiliofake.Story) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	if err := s.Plays(ctx); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// leavesAlone plans calls in which the agent hangs up and the customer stays.
+func leavesAlone(s *twiliofake.Story, rooms ...string) (customers []*twiliofake.Caller) {
+	for _, room := range rooms {
+		customers = append(customers, s.Customer("customer").Calls(room))
+		s.Agent("ana").Answers(room).HangsUp()
+	}
+	return customers
+}
+
+// roomNames are so many names.
+func roomNames(prefix string, n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("%s-%d", prefix, i+1)
+	}
+	return names
+}
+
+// cli runs a command of Gavel's, which asks a process with the first key.
+func (r *ruled) cli(g *gavel, args ...string) string {
+	r.t.Helper()
+	return r.command(append(args, "--server", g.url, "--data-dir", r.gavels[0].dataDir())...)
+}
+
+func (r *ruled) command(args ...string) string {
+	r.t.Helper()
+	command := exec.CommandContext(r.t.Context(), gavelBinary(r.t), args...)
+	command.Env = []string{}
+	out, err := command.CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("gavel %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// dataDir is the directory of a process's own.
+func (g *gavel) dataDir() string {
+	args := g.command.Args
+	return args[slices.Index(args, "--data-dir")+1]
+}
+
+// waits is how many tries had to wait for that reason, in all processes.
+func (r *ruled) waits(why string) (n int) {
+	r.t.Helper()
+	for _, g := range r.gavels {
+		_, body, err := g.get("/metrics")
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for line := range bytes.Lines(body) {
+			var tries int
+			if _, err := fmt.Sscanf(string(line), `gavel_action_waits_total{why="`+why+`"} %d`, &tries); err == nil {
+				n += tries
+			}
+		}
+	}
+	return n
+}
+
+// deed is a decision, and how it ended as the journal has it. Outcomes that say
+// the same count once: a lost acknowledgement lets an entry be appended again.
+type deed struct {
+	rules.Decision
+	at    events.Position
+	lane  int
+	ended []string // results
+}
+
+// how is how it ended, or its verdict where nothing had to be done.
+func (d deed) how() string {
+	if d.Verdict != rules.Act {
+		return string(d.Verdict)
+	}
+	return strings.Join(d.ended, ",")
+}
+
+// deeds are what a rule decided to do so, in the order of the decisions.
+func (r *ruled) deeds(rule string, do rules.StepKind) []deed {
+	r.t.Helper()
+	kept, err := r.bus.Actions().List(r.t.Context(), "", "", 2000)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ended := r.endings()
+	var all []deed
+	for _, one := range slices.Backward(kept) {
+		d := deed{at: one.Position, lane: one.Lane, ended: slices.Sorted(maps.Keys(ended[one.ID]))}
+		if err := json.Unmarshal(one.Data, &d.Decision); err != nil {
+			r.t.Fatal(err)
+		}
+		if d.Rule == rule && d.Do == do {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// endings are the results in the journal, by decision.
+func (r *ruled) endings() map[string]map[string]bool {
+	r.t.Helper()
+	all := map[string]map[string]bool{}
+	r.journal(events.ActionOutcome, func(_ int, _ events.Position, e *events.Event) error {
+		a, err := e.Action()
+		if err != nil {
+			return err
+		}
+		o, err := e.Outcome()
+		if all[a.ID] == nil {
+			all[a.ID] = map[string]bool{}
+		}
+		all[a.ID][string(o.Result)] = true
+		return err
+	})
+	return all
+}
+
+// journal shows each entry of a kind, lane by lane; of all kinds where it is
+// empty.
+func (r *ruled) journal(kind events.Kind, show func(lane int, at events.Position, e *events.Event) error) {
+	r.t.Helper()
+	for lane := range r.lanes {
+		err := r.bus.Journal().Read(r.t.Context(), lane, 1, 1<<62, func(g events.Group) error {
+			return g.Split(func(index int, entry events.Entry) error {
+				e, err := events.ParseStored(entry)
+				if err != nil || kind != "" && e.Kind != kind {
+					return err
+				}
+				return show(lane, events.Position{Sequence: g.Sequence, Index: index}, &e)
+			})
+		})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// end waits until a rule's steps of that kind have ended in these ways, in any
+// order, and returns them.
+func (r *ruled) end(rule string, do rules.StepKind, ways map[string]int) []deed {
+	r.t.Helper()
+	var all []deed
+	eventually(r.t, func() string {
+		all = r.deeds(rule, do)
+		if got := count(all); !maps.Equal(got, ways) {
+			return fmt.Sprintf("%s %s ended in these ways: %v, want %v", rule, do, got, ways)
+		}
+		return ""
+	})
+	return all
+}
+
+func count(all []deed) map[string]int {
+	ways := map[string]int{}
+	for _, d := range all {
+		ways[d.how()]++
+	}
+	return ways
+}
+
+// nothingDone is of rules that decided nothing.
+var nothingDone = map[string]int{}
+
+// of are the deeds in a conference.
+func of(all []deed, conferenceSid string) (own []deed) {
+	for _, d := range all {
+		if d.ConferenceSid == conferenceSid {
+			own = append(own, d)
+		}
+	}
+	return own
+}
+
+// healed are the facts of a conference that no callback told, by kind and leg.
+func (r *ruled) healed(conferenceSid string) (facts []string) {
+	r.t.Helper()
+	r.journal(events.HealedFact, func(_ int, _ events.Position, e *events.Event) error {
+		h, err := e.Healed()
+		if h.Key.ConferenceSid == conferenceSid {
+			facts = append(facts, string(h.Fact)+" "+h.CallSid)
+		}
+		return err
+	})
+	return facts
+}
+
+// loads are the sets of rules that came into force, each lane's in its order:
+// their versions, and where they stand.
+type loads struct {
+	versions [][]string
+	at       [][]events.Position
+}
+
+func (r *ruled) loads() loads {
+	r.t.Helper()
+	l := loads{make([][]string, r.lanes), make([][]events.Position, r.lanes)}
+	r.journal(events.RulesLoaded, func(lane int, at events.Position, e *events.Event) error {
+		load, err := e.Load()
+		l.versions[lane] = append(l.versions[lane], load.Version)
+		l.at[lane] = append(l.at[lane], at)
+		return err
+	})
+	return l
+}
+
+// inForce waits until these versions came into force in every lane, one after
+// the other, and none besides.
+func (r *ruled) inForce(versions ...string) loads {
+	r.t.Helper()
+	var l loads
+	eventually(r.t, func() string {
+		l = r.loads()
+		for lane, got := range l.versions {
+			if !slices.Equal(got, versions) {
+				return fmt.Sprintf("in lane %d the versions %v came into force, want %v", lane, got, versions)
+			}
+		}
+		return ""
+	})
+	return l
+}
+
+// at is the version in force at a place of a lane.
+func (l loads) version(lane int, at events.Position) (version string) {
+	for i, load := range l.at[lane] {
+		if at.After(load) {
+			version = l.versions[lane][i]
+		}
+	}
+	return version
+}
+
+// live are the legs of a conference that the picture shows.
+func (g *gavel) live(conferenceSid string) (legs int, err error) {
+	_, body, err := g.get("/2010-04-01/Accounts/" + account + "/Conferences/" + conferenceSid + "/Participants.json")
+	if err != nil {
+		return 0, err
+	}
+	var list struct{ Participants []struct{} }
+	err = json.Unmarshal(body, &list)
+	return len(list.Participants), err
+}
+
+// switchboard is the address at which Twilio reaches Gavel, whichever process
+// stands behind it. What the test takes out of the line never arrives, and
+// Twilio believes it did.
+type switchboard struct {
+	url     string
+	forward *httputil.ReverseProxy
+
+	mu   sync.Mutex
+	door *url.URL
+	take func(form url.Values) bool
+}
+
+func newSwitchboard(t *testing.T) *switchboard {
+	t.Helper()
+	b := &switchboard{take: func(url.Values) bool { return false }}
+	b.forward = &httputil.ReverseProxy{
+		Rewrite:  func(p *httputil.ProxyRequest) { p.SetURL(b.leadsTo()) },
+		ErrorLog: log.New(io.Discard, "", 0), // a door that is gone is no news here
+	}
+	server := httptest.NewServer(b)
+	t.Cleanup(server.Close)
+	b.url = server.URL
+	return b
+}
+
+// leads lets callbacks come to that process from now on.
+func (b *switchboard) leads(g *gavel) {
+	to, err := url.Parse(g.url)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.door = to
+}
+
+func (b *switchboard) leadsTo() *url.URL {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.door
+}
+
+// takes lets the test take callbacks out of the line from now on.
+func (b *switchboard) takes(take func(form url.Values) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.take = take
+}
+
+func (b *switchboard) taken(form url.Values) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.take(form)
+}
+
+// ServeHTTP carries one request.
+func (b *switchboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	form, bent := url.ParseQuery(string(body))
+	switch {
+	case err != nil || bent != nil:
+		w.WriteHeader(http.StatusBadRequest)
+	case b.taken(form):
+		w.WriteHeader(http.StatusNoContent)
+	case b.leadsTo() == nil:
+		w.WriteHeader(http.StatusBadGateway)
+	default:
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		b.forward.ServeHTTP(w, r)
+	}
+}
+
+// desk is where Twilio's API is asked. It keeps a list of who was to be changed
+// how, in the order of their arrival.
+type desk struct {
+	url string
+	mu  sync.Mutex
+	all []asked
+}
+
+// asked is one request that would change something.
+type asked struct{ method, path string }
+
+// conference is whom it is about.
+func (a asked) conference() string {
+	_, rest, _ := strings.Cut(a.path, "/Conferences/")
+	return rest[:min(len(rest), len("CF")+32)]
+}
+
+func newDesk(t *testing.T, api http.Handler) *desk {
+	t.Helper()
+	d := &desk{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			d.note(asked{r.Method, r.URL.Path})
+		}
+		api.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	d.url = server.URL
+	return d
+}
+
+func (d *desk) note(a asked) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all = append(d.all, a)
+}
+
+// list is what arrived so far.
+func (d *desk) list() []asked {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.all)
+}
+
+// subscriber counts what rules publish, by id.
+type subscriber struct {
+	mu  sync.Mutex
+	ids map[string]int
+}
+
+// subscribe listens to subjects before anything happens.
+func (r *ruled) subscribe(subjects string) *subscriber {
+	r.t.Helper()
+	s := &subscriber{ids: map[string]int{}}
+	conn, err := nats.Connect(urls(r.nats))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(conn.Close)
+	if _, err = conn.Subscribe(subjects, s.hear); err == nil {
+		err = conn.Flush()
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return s
+}
+
+func (s *subscriber) hear(m *nats.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ids[m.Header.Get(nats.MsgIdHdr)]++
+}
+
+// heard is how many were told, each counted once.
+func (s *subscriber) heard() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ids)
+}
+
+// muted reports whether anybody in a conference is.
+func muted(c *projections.Conference) bool {
+	return slices.ContainsFunc(c.Live(), func(p *projections.Participant) bool { return p.Flags.Value.Muted })
+}
