@@ -28,6 +28,9 @@ const (
 	eventsPrefix = "gavel.events."
 	// gavel.dead.<kind>.<AccountSid>
 	deadPrefix = "gavel.dead."
+	// projectorsSubject is where projectors tell each other that they are there
+	// and which lanes they hold. No stream keeps it.
+	projectorsSubject = "gavel.projectors"
 	// _INBOX.<unique>.<ticket>: where acknowledgements of news come back.
 	anyTicket = "*"
 )
