@@ -6,9 +6,9 @@ import (
 )
 
 // givenWithin is how long a lane may be silent that goes from one projector to
-// another while both are well: far less than a take-over takes, with room for a
+// another while both are well: half of what a take-over takes, with room for a
 // crowded machine.
-const givenWithin = 2 * time.Second
+const givenWithin = 1500 * time.Millisecond
 
 // Projectors come and go, all of them well: each time the lanes are shared anew,
 // and the callers of a lane that changes hands hardly notice.

@@ -53,6 +53,7 @@ type crew struct {
 	adopted map[int]bool // of ours, those dealt to one who did not take them
 	others  map[string]*member
 	changed time.Time // when somebody came or went
+	gone    bool      // we said so, and say nothing more
 }
 
 // member is another projector.
@@ -136,8 +137,11 @@ func (c *crew) run() {
 // worse to lose.
 func (c *crew) say(b beat) {
 	c.mu.Lock()
-	b.ID, b.Lanes = c.id, slices.Sorted(maps.Keys(c.ours))
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return
+	}
+	b.ID, b.Lanes, c.gone = c.id, slices.Sorted(maps.Keys(c.ours)), b.Gone
 	if data, err := json.Marshal(b); err == nil {
 		_ = c.conn.Publish(projectorsSubject, data)
 	}

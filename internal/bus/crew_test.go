@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -113,6 +114,42 @@ func TestProjectorsShareTheLanes(t *testing.T) {
 	works("first", 4)
 	goHome()
 	works("first", 8)
+}
+
+// Who has said that it goes must not be heard again when it gives its lanes free:
+// the others would wait for it to take them.
+func TestTheLastThingAProjectorSaysIsThatItGoes(t *testing.T) {
+	t.Parallel()
+	b := open(t, func(c *bus.Config) { c.Lanes = 8 })
+	nc := client(t, b)
+	beats, err := nc.SubscribeSync("gavel.projectors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	second, _ := secondProcess(t, b)
+	inEachLane(t, b)
+	for _, lane := range second.Lanes() {
+		mustResume(t, lane)
+		take(t, lane, 1)
+	}
+	closeBus(t, second)
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	for n, _, _ := beats.Pending(); n > 0; n, _, _ = beats.Pending() {
+		m, err := beats.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = string(m.Data)
+	}
+	if !strings.Contains(last, `"gone":true`) || !strings.Contains(last, `"lanes":[0,1,2,3,4,5,6,7]`) {
+		t.Errorf("the last that was heard is %s", last)
+	}
 }
 
 // One that is there and takes nothing keeps no lane from the others, for longer
