@@ -5,7 +5,8 @@
 //
 // The journal is written by group commit: callers that wait together travel
 // in one message, so that one fsync acknowledges many. A lane is read by one
-// projector at a time, strictly in journal order. News goes out so that a
+// projector at a time, strictly in journal order, and projectors share the lanes
+// evenly without anybody who decides for all. News goes out so that a
 // later fact of a conference is never in flight before an earlier one is
 // acknowledged. What is worked one message at a time (dead letters; later
 // actions, webhooks, the archive) runs on watermill's router over a Publisher
@@ -15,7 +16,8 @@
 // and bus.go (opening and closing), server.go and connect.go (embedded and
 // external NATS), streams.go (what is made and what is refused), health.go and
 // retry.go (when to wait and when to give up), journal.go and replay.go,
-// lane.go with pull.go, news.go with tickets.go, waves.go, batch.go and
-// timeline.go, publisher.go and subscriber.go with settle.go, deadletters.go,
-// keys.go, examine.go (what is there, for a doctor).
+// deal.go and crew.go (who works which lane), lane.go with pull.go, news.go with
+// tickets.go, waves.go, batch.go and timeline.go, publisher.go and
+// subscriber.go with settle.go, deadletters.go, keys.go, examine.go (what is
+// there, for a doctor).
 package bus

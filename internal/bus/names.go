@@ -28,11 +28,11 @@ const (
 	eventsPrefix = "gavel.events."
 	// gavel.dead.<kind>.<AccountSid>
 	deadPrefix = "gavel.dead."
+	// _INBOX.<unique>.<ticket>: where acknowledgements of news come back.
+	anyTicket = "*"
 	// projectorsSubject is where projectors tell each other that they are there
 	// and which lanes they hold. No stream keeps it.
 	projectorsSubject = "gavel.projectors"
-	// _INBOX.<unique>.<ticket>: where acknowledgements of news come back.
-	anyTicket = "*"
 )
 
 // Durable consumers, and the priority group by which a lane has one owner.
