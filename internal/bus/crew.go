@@ -50,9 +50,9 @@ type crew struct {
 
 	mu      sync.Mutex
 	ours    map[int]bool
-	adopted map[int]bool // of ours, those dealt to one who did not take them
 	others  map[string]*member
 	changed time.Time // when somebody came or went
+	adopted bool      // since then we took a lane that another had left lying
 	gone    bool      // we said so, and say nothing more
 }
 
@@ -75,7 +75,7 @@ func newCrew(conn *nats.Conn, lanes int, log *slog.Logger) *crew {
 	return &crew{
 		conn: conn, id: events.NewULID(), lanes: lanes, log: log,
 		met: make(chan struct{}), quit: make(chan struct{}), ended: make(chan struct{}),
-		ours: map[int]bool{}, adopted: map[int]bool{}, others: map[string]*member{},
+		ours: map[int]bool{}, others: map[string]*member{},
 	}
 }
 
@@ -191,8 +191,9 @@ func (c *crew) note(b beat) {
 	}
 }
 
-// countMissed lets go of those who are silent. One that stood still itself has
-// beaten as little, and who has no connection hears nobody.
+// countMissed lets go of those who are silent. Our own beats are the measure, so
+// that one who stood still does not take the others for gone; and who has no
+// connection hears nobody.
 func (c *crew) countMissed() {
 	if !c.conn.IsConnected() {
 		return
@@ -215,8 +216,7 @@ func (c *crew) lost(id, why string) {
 
 // reshuffle is what follows when somebody came or went; under mu.
 func (c *crew) reshuffle() {
-	c.changed = time.Now()
-	clear(c.adopted)
+	c.changed, c.adopted = time.Now(), false
 }
 
 // take reports whether we may have a lane that has been free for so long, and
@@ -227,7 +227,7 @@ func (c *crew) take(lane int, free time.Duration) bool {
 	may := !c.claimed(lane) && (dealt || free >= abandonedAfter)
 	if may {
 		c.ours[lane] = true
-		c.adopted[lane] = !dealt
+		c.adopted = c.adopted || !dealt
 	}
 	c.mu.Unlock()
 	if may {
@@ -247,11 +247,12 @@ func (c *crew) drop(lane int) {
 	}
 }
 
-// gives reports whether a lane of ours is another's to work.
+// gives reports whether a lane of ours is to be given to another. Who had to
+// take more than was dealt to it would give in vain.
 func (c *crew) gives(lane int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.others) > 0 && time.Since(c.changed) >= givesAfter && !c.dealt(lane) && !c.adopted[lane]
+	return len(c.others) > 0 && !c.adopted && time.Since(c.changed) >= givesAfter && !c.dealt(lane)
 }
 
 // dealt reports whether a lane is ours to work; under mu.
