@@ -38,7 +38,7 @@ type Bus struct {
 	info   Info
 
 	journal     *Journal
-	crew        *crew
+	peers       *peers
 	lanes       []*Lane
 	news        *News
 	deadLetters *DeadLetters
@@ -104,9 +104,9 @@ func (b *Bus) assemble(made streams) error {
 	door, work, read := js(b.conns.door), js(b.conns.work), js(b.conns.read)
 	b.health = watch(b.server, made.journal, b.config, b.log)
 	b.journal = newJournal(door, read, made.lanes, b.health, b.config)
-	b.crew = newCrew(b.conns.work, made.lanes, b.log)
+	b.peers = newPeers(b.conns.work, made.lanes, b.log)
 	for n := range made.lanes {
-		b.lanes = append(b.lanes, newLane(n, b.conns.work, work, b.crew, b.log))
+		b.lanes = append(b.lanes, newLane(n, b.conns.work, work, b.peers, b.log))
 	}
 	var err error
 	if b.news, err = newNews(b.conns.work, made.events, read, b.config, b.log); err != nil {
@@ -168,8 +168,8 @@ func (b *Bus) Close(ctx context.Context) error {
 	if b.journal != nil {
 		step("finish the journal", b.journal.close(ctx))
 	}
-	if b.crew != nil {
-		b.crew.leave()
+	if b.peers != nil {
+		b.peers.leave()
 	}
 	for _, l := range b.lanes {
 		step("give lane free", l.Close(ctx))

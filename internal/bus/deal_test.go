@@ -49,8 +49,8 @@ func TestLanesAreDealtEvenlyAndStayWhereTheyCan(t *testing.T) {
 	}
 }
 
-// crewOf makes projectors that hold some of the lanes, none of them twice.
-func crewOf(r *rand.Rand, lanes, projectors int) holding {
+// someHolding makes projectors that hold some of the lanes, none of them twice.
+func someHolding(r *rand.Rand, lanes, projectors int) holding {
 	h := holding{}
 	for n := range projectors {
 		h[fmt.Sprintf("p%02d", n)] = nil
@@ -69,7 +69,7 @@ func chances(t *testing.T, try func(r *rand.Rand, lanes int, h holding)) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		lanes := 1 + r.IntN(64)
-		try(r, lanes, crewOf(r, lanes, 1+r.IntN(9)))
+		try(r, lanes, someHolding(r, lanes, 1+r.IntN(9)))
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}

@@ -53,7 +53,7 @@ type Lane struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	config jetstream.ConsumerConfig
-	crew   *crew
+	peers  *peers
 	log    *slog.Logger
 
 	// elsewhere: Resume is waiting, for the lane is another's.
@@ -64,9 +64,9 @@ type Lane struct {
 	pin  string // what the server knows us by, since the first delivery
 }
 
-func newLane(n int, conn *nats.Conn, js jetstream.JetStream, c *crew, log *slog.Logger) *Lane {
+func newLane(n int, conn *nats.Conn, js jetstream.JetStream, p *peers, log *slog.Logger) *Lane {
 	return &Lane{
-		number: n, conn: conn, js: js, crew: c, log: log.With("lane", n),
+		number: n, conn: conn, js: js, peers: p, log: log.With("lane", n),
 		config: jetstream.ConsumerConfig{
 			Durable:        projectConsumer(n),
 			Description:    "Gavel's projector of one lane.",
@@ -116,7 +116,7 @@ func (l *Lane) resume(ctx, try context.Context) (floor, last uint64, err error) 
 		return 0, 0, err
 	}
 	if last, err = l.begin(ctx, consumer, floor); err != nil {
-		l.crew.drop(l.number)
+		l.peers.drop(l.number)
 		return 0, 0, err
 	}
 	return floor, last, nil
@@ -144,7 +144,7 @@ func (l *Lane) Elsewhere() bool { return l.elsewhere.Load() }
 // somebody who waited may have got the lane, and it must not be reset under
 // them.
 func (l *Lane) await(ctx context.Context, consumer jetstream.Consumer) (floor uint64, err error) {
-	if err := l.crew.meet(ctx); err != nil {
+	if err := l.peers.meet(ctx); err != nil {
 		return 0, err
 	}
 	defer l.elsewhere.Store(false)
@@ -156,7 +156,7 @@ func (l *Lane) await(ctx context.Context, consumer jetstream.Consumer) (floor ui
 		}
 		switch pinned(info) {
 		case "":
-			if l.crew.take(l.number, time.Since(free)) {
+			if l.peers.take(l.number, time.Since(free)) {
 				return info.AckFloor.Stream, nil
 			}
 		case l.ownPin():
@@ -238,7 +238,7 @@ func (l *Lane) Next(ctx context.Context, most int) ([]events.Group, error) {
 // of them in vain.
 func (l *Lane) next(ctx context.Context, p *pull, wait bool) (delivery, bool, error) {
 	for {
-		if wait && p.broken == nil && l.crew.gives(l.number) {
+		if wait && p.broken == nil && l.peers.gives(l.number) {
 			return p.breakOff(fmt.Errorf("%w: it is given to one that has fewer", ErrLaneMoved))
 		}
 		d, ok, err := p.next(ctx, wait)
@@ -350,6 +350,6 @@ func (l *Lane) stopPull() bool {
 		return false
 	}
 	p.stop()
-	l.crew.drop(l.number)
+	l.peers.drop(l.number)
 	return true
 }

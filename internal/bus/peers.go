@@ -33,12 +33,12 @@ const (
 	abandonedAfter = 10 * time.Second
 )
 
-// crew are the projectors that share the lanes of one journal, as one of them
+// peers are the projectors that share the lanes of one journal, as one of them
 // knows them by what each says: that it is there, and which lanes it holds.
 // From that all of them deal the lanes out alike, and nobody decides for the
 // others. It only keeps them from getting in each other's way: whose a lane is,
 // its pin says, whatever was heard or missed here.
-type crew struct {
+type peers struct {
 	conn  *nats.Conn
 	id    string // sorts by when we came
 	lanes int
@@ -50,14 +50,14 @@ type crew struct {
 
 	mu      sync.Mutex
 	ours    map[int]bool
-	others  map[string]*member
+	others  map[string]*peer
 	changed time.Time // when somebody came or went
 	adopted bool      // since then we took a lane that another had left lying
 	gone    bool      // we said so, and say nothing more
 }
 
-// member is another projector.
-type member struct {
+// peer is another projector.
+type peer struct {
 	lanes  map[int]bool
 	missed int // beats, counted in ours
 }
@@ -71,28 +71,28 @@ type beat struct {
 	Gone bool `json:"gone,omitempty"`
 }
 
-func newCrew(conn *nats.Conn, lanes int, log *slog.Logger) *crew {
-	return &crew{
+func newPeers(conn *nats.Conn, lanes int, log *slog.Logger) *peers {
+	return &peers{
 		conn: conn, id: events.NewULID(), lanes: lanes, log: log,
 		met: make(chan struct{}), quit: make(chan struct{}), ended: make(chan struct{}),
-		ours: map[int]bool{}, others: map[string]*member{},
+		ours: map[int]bool{}, others: map[string]*peer{},
 	}
 }
 
 // meet joins, the first time, and waits until others have had time to answer.
 // A process that works no lane never joins, and where there is one lane there
 // is nothing to share.
-func (c *crew) meet(ctx context.Context) error {
-	c.joined.Do(func() {
-		if c.lanes == 1 {
-			close(c.met)
-			close(c.ended)
+func (p *peers) meet(ctx context.Context) error {
+	p.joined.Do(func() {
+		if p.lanes == 1 {
+			close(p.met)
+			close(p.ended)
 			return
 		}
-		go c.run()
+		go p.run()
 	})
 	select {
-	case <-c.met:
+	case <-p.met:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -100,34 +100,34 @@ func (c *crew) meet(ctx context.Context) error {
 }
 
 // leave says that we go, and waits for the end, whether or not we had joined.
-func (c *crew) leave() {
-	c.joined.Do(func() { close(c.ended) })
-	c.left.Do(func() { close(c.quit) })
-	<-c.ended
+func (p *peers) leave() {
+	p.joined.Do(func() { close(p.ended) })
+	p.left.Do(func() { close(p.quit) })
+	<-p.ended
 }
 
-// run says and hears who is there until the crew is left. Where nothing can be
+// run says and hears who is there until we leave. Where nothing can be
 // heard we are alone and take whatever is free.
-func (c *crew) run() {
-	defer close(c.ended)
-	sub, err := c.conn.Subscribe(projectorsSubject, c.hear)
+func (p *peers) run() {
+	defer close(p.ended)
+	sub, err := p.conn.Subscribe(projectorsSubject, p.hear)
 	if err != nil {
-		c.log.Warn("other projectors are not heard", "err", err)
+		p.log.Warn("other projectors are not heard", "err", err)
 	} else {
 		defer func() { _ = sub.Unsubscribe() }()
 	}
-	c.say(beat{New: true})
-	met := time.AfterFunc(answersWithin, func() { close(c.met) })
+	p.say(beat{New: true})
+	met := time.AfterFunc(answersWithin, func() { close(p.met) })
 	defer met.Stop()
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			c.countMissed()
-			c.say(beat{})
-		case <-c.quit:
-			c.say(beat{Gone: true})
+			p.countMissed()
+			p.say(beat{})
+		case <-p.quit:
+			p.say(beat{Gone: true})
 			return
 		}
 	}
@@ -135,30 +135,30 @@ func (c *crew) run() {
 
 // say publishes a beat. It is lost where the connection is, which then has
 // worse to lose.
-func (c *crew) say(b beat) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gone {
+func (p *peers) say(b beat) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone {
 		return
 	}
-	b.ID, b.Lanes, c.gone = c.id, slices.Sorted(maps.Keys(c.ours)), b.Gone
+	b.ID, b.Lanes, p.gone = p.id, slices.Sorted(maps.Keys(p.ours)), b.Gone
 	if data, err := json.Marshal(b); err == nil {
-		_ = c.conn.Publish(projectorsSubject, data)
+		_ = p.conn.Publish(projectorsSubject, data)
 	}
 }
 
-func (c *crew) hear(m *nats.Msg) {
-	b, err := parseBeat(m.Data, c.lanes)
+func (p *peers) hear(m *nats.Msg) {
+	b, err := parseBeat(m.Data, p.lanes)
 	if err != nil {
-		c.log.Debug("a beat was not understood", "err", err)
+		p.log.Debug("a beat was not understood", "err", err)
 		return
 	}
-	if b.ID == c.id {
+	if b.ID == p.id {
 		return
 	}
-	c.note(b)
+	p.note(b)
 	if b.New {
-		c.say(beat{})
+		p.say(beat{})
 	}
 }
 
@@ -174,99 +174,99 @@ func parseBeat(data []byte, lanes int) (beat, error) {
 	return b, nil
 }
 
-func (c *crew) note(b beat) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, known := c.others[b.ID]
+func (p *peers) note(b beat) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, known := p.others[b.ID]
 	if b.Gone {
 		if known {
-			c.lost(b.ID, "it said so")
+			p.lost(b.ID, "it said so")
 		}
 		return
 	}
-	c.others[b.ID] = &member{lanes: setOf(b.Lanes)}
+	p.others[b.ID] = &peer{lanes: setOf(b.Lanes)}
 	if !known {
-		c.reshuffle()
-		c.log.Info("projector came", "projector", b.ID, "projectors", 1+len(c.others))
+		p.reshuffle()
+		p.log.Info("projector came", "projector", b.ID, "projectors", 1+len(p.others))
 	}
 }
 
 // countMissed lets go of those who are silent. Our own beats are the measure, so
 // that one who stood still does not take the others for gone; and who has no
 // connection hears nobody.
-func (c *crew) countMissed() {
-	if !c.conn.IsConnected() {
+func (p *peers) countMissed() {
+	if !p.conn.IsConnected() {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, m := range c.others {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, m := range p.others {
 		if m.missed++; m.missed >= missedBeats {
-			c.lost(id, "it is silent")
+			p.lost(id, "it is silent")
 		}
 	}
 }
 
 // lost takes another out; under mu.
-func (c *crew) lost(id, why string) {
-	delete(c.others, id)
-	c.reshuffle()
-	c.log.Info("projector is gone", "projector", id, "why", why, "projectors", 1+len(c.others))
+func (p *peers) lost(id, why string) {
+	delete(p.others, id)
+	p.reshuffle()
+	p.log.Info("projector is gone", "projector", id, "why", why, "projectors", 1+len(p.others))
 }
 
 // reshuffle is what follows when somebody came or went; under mu.
-func (c *crew) reshuffle() {
-	c.changed, c.adopted = time.Now(), false
+func (p *peers) reshuffle() {
+	p.changed, p.adopted = time.Now(), false
 }
 
 // take reports whether we may have a lane that has been free for so long, and
 // if so says that it is ours.
-func (c *crew) take(lane int, free time.Duration) bool {
-	c.mu.Lock()
-	dealt := c.dealt(lane)
-	may := !c.claimed(lane) && (dealt || free >= abandonedAfter)
+func (p *peers) take(lane int, free time.Duration) bool {
+	p.mu.Lock()
+	dealt := p.dealt(lane)
+	may := !p.claimed(lane) && (dealt || free >= abandonedAfter)
 	if may {
-		c.ours[lane] = true
-		c.adopted = c.adopted || !dealt
+		p.ours[lane] = true
+		p.adopted = p.adopted || !dealt
 	}
-	c.mu.Unlock()
+	p.mu.Unlock()
 	if may {
-		c.say(beat{})
+		p.say(beat{})
 	}
 	return may
 }
 
 // drop says that a lane is not ours, or no more.
-func (c *crew) drop(lane int) {
-	c.mu.Lock()
-	had := c.ours[lane]
-	delete(c.ours, lane)
-	c.mu.Unlock()
+func (p *peers) drop(lane int) {
+	p.mu.Lock()
+	had := p.ours[lane]
+	delete(p.ours, lane)
+	p.mu.Unlock()
 	if had {
-		c.say(beat{})
+		p.say(beat{})
 	}
 }
 
 // gives reports whether a lane of ours is to be given to another. Who had to
 // take more than was dealt to it would give in vain.
-func (c *crew) gives(lane int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.others) > 0 && !c.adopted && time.Since(c.changed) >= givesAfter && !c.dealt(lane)
+func (p *peers) gives(lane int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.others) > 0 && !p.adopted && time.Since(p.changed) >= givesAfter && !p.dealt(lane)
 }
 
 // dealt reports whether a lane is ours to work; under mu.
-func (c *crew) dealt(lane int) bool {
-	held := map[string]map[int]bool{c.id: c.ours}
-	for id, m := range c.others {
+func (p *peers) dealt(lane int) bool {
+	held := map[string]map[int]bool{p.id: p.ours}
+	for id, m := range p.others {
 		held[id] = m.lanes
 	}
-	return deal(c.lanes, held)[lane] == c.id
+	return deal(p.lanes, held)[lane] == p.id
 }
 
 // claimed reports whether somebody else says that it holds a lane; under mu.
-func (c *crew) claimed(lane int) bool {
-	for _, m := range c.others {
+func (p *peers) claimed(lane int) bool {
+	for _, m := range p.others {
 		if m.lanes[lane] {
 			return true
 		}
