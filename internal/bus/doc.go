@@ -16,8 +16,8 @@
 // and bus.go (opening and closing), server.go and connect.go (embedded and
 // external NATS), streams.go (what is made and what is refused), health.go and
 // retry.go (when to wait and when to give up), journal.go and replay.go,
-// deal.go and peers.go (who works which lane), lane.go with pull.go, news.go with
-// tickets.go, waves.go, batch.go and timeline.go, publisher.go and
-// subscriber.go with settle.go, deadletters.go, keys.go, examine.go (what is
-// there, for a doctor).
+// deal.go and peers.go (who works which lane),
+// lane.go with pull.go, news.go with tickets.go, waves.go, batch.go and
+// timeline.go, publisher.go and subscriber.go with settle.go, deadletters.go,
+// keys.go, examine.go (what is there, for a doctor).
 package bus
