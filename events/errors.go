@@ -27,6 +27,10 @@ var (
 	// ErrUnavailable means that a dependency is known to be down: do not wait
 	// for it now.
 	ErrUnavailable = errors.New("unavailable")
+
+	// ErrLaneMoved means that a lane is another projector's now. Nothing is
+	// wrong with it.
+	ErrLaneMoved = errors.New("lane is in other hands")
 )
 
 // Is makes every FormError an ErrMalformed.

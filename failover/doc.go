@@ -16,5 +16,5 @@
 //
 // Reading order: process_test.go, nats_test.go (what is started),
 // load_test.go (what is sent), world_test.go (what is checked), then the
-// stories: roles, takeover, stall, rolling, redis, leader, lanes.
+// stories: roles, takeover, share, stall, rolling, redis, leader, lanes.
 package failover

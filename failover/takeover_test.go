@@ -16,29 +16,38 @@ const (
 	takeoverLoad = 100
 )
 
-// One of two projectors is killed again and again, always the one that works
-// more lanes, under load.
+// Projectors that share the lanes are killed in turn, under load: first news
+// from the last lane within the promise, each time.
 func TestALaneOutlivesItsProjector(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, shape{})
-	w.killProjectors(kills)
-	w.converges()
+	for _, projectors := range []int{2, 3} {
+		t.Run(fmt.Sprintf("one of %d", projectors), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, shape{})
+			w.killProjectors(projectors, kills)
+			w.converges()
+		})
+	}
 }
 
-func (w *world) killProjectors(times int) {
+func (w *world) killProjectors(together, times int) {
 	w.t.Helper()
 	door := w.gavel("door")
-	projectors := []*gavel{w.gavel("project"), w.gavel("project")}
+	var projectors []*gavel
+	for range together {
+		projectors = append(projectors, w.gavel("project"))
+	}
 	news := w.watchNews()
 	load := w.callbacks(takeoverLoad, door.url)
-	w.allOwned(projectors)
 	var took []time.Duration
 	for n := range times {
-		slices.SortFunc(projectors, func(a, b *gavel) int { return len(b.owned()) - len(a.owned()) })
-		took = append(took, w.takesOver(news, projectors[0]))
+		w.shared(projectors...)
+		victim := n % together
+		took = append(took, w.takesOver(news, projectors[victim]))
 		w.t.Logf("kill %d: the last lane told again after %s", n+1, took[n].Round(time.Millisecond))
-		projectors[0] = w.gavel("project")
+		projectors[victim] = w.gavel("project")
 	}
+	w.shared(projectors...)
 	if missing := unanswered(load.stop()); missing != "" {
 		w.t.Error(missing)
 	}
@@ -47,19 +56,23 @@ func (w *world) killProjectors(times int) {
 		took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
 }
 
-// allOwned waits until each lane is worked by one process.
-func (w *world) allOwned(projectors []*gavel) {
+// shared waits until each lane is worked by one process, and none works two more
+// than another.
+func (w *world) shared(projectors ...*gavel) {
 	w.t.Helper()
+	began := time.Now()
 	eventually(w.t, func() string {
-		owners := 0
+		owners, least, most := 0, w.lanes, 0
 		for _, p := range projectors {
-			owners += len(p.owned())
+			owned := len(p.owned())
+			owners, least, most = owners+owned, min(least, owned), max(most, owned)
 		}
-		if owners != w.lanes {
-			return fmt.Sprintf("%d lanes have %d owners", w.lanes, owners)
+		if owners != w.lanes || most-least > 1 {
+			return fmt.Sprintf("%d lanes have %d owners, of whom one works %d and one %d", w.lanes, owners, least, most)
 		}
 		return ""
 	})
+	w.t.Logf("%d projectors share the lanes after %s", len(projectors), time.Since(began).Round(time.Millisecond))
 }
 
 // takesOver kills a projector and returns how long the last of its lanes was
@@ -96,9 +109,9 @@ func (w *world) silence(news *firsts, lanes map[int]bool, since time.Time) time.
 	return silent
 }
 
-// Three projectors start at the same moment into waiting callbacks, and two of
-// them stand by for the same lanes when the third is killed. Each time they have
-// to agree on one owner for each lane, and soon.
+// Three projectors start at the same moment into waiting callbacks, and then go
+// one after the other. Each time the others have to agree on one owner for each
+// lane, and soon.
 func TestProjectorsAgreeOnOneOwner(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, shape{})
@@ -111,13 +124,12 @@ func TestProjectorsAgreeOnOneOwner(t *testing.T) {
 	}
 	news := w.watchNews()
 	for len(projectors) > 1 {
-		w.allOwned(projectors)
-		slices.SortFunc(projectors, func(a, b *gavel) int { return len(b.owned()) - len(a.owned()) })
+		w.shared(projectors...)
 		t.Logf("with %d to take over from the one killed, the last lane told again after %s", len(projectors)-1,
 			w.takesOver(news, projectors[0]).Round(time.Millisecond))
 		projectors = projectors[1:]
 	}
-	w.allOwned(projectors)
+	w.shared(projectors...)
 	if missing := unanswered(load.stop()); missing != "" {
 		t.Error(missing)
 	}

@@ -93,17 +93,20 @@ func (w *world) journalEnd() uint64 {
 	return end
 }
 
-// firsts waits for news of what was journaled behind a stream sequence.
+// firsts waits for news of what was journaled behind a stream sequence, and
+// notes how long lanes are silent.
 type firsts struct {
-	mu    sync.Mutex
-	after uint64
-	when  map[int]time.Time // by lane
+	mu     sync.Mutex
+	after  uint64
+	when   map[int]time.Time // by lane
+	last   map[int]time.Time // by lane
+	silent time.Duration     // the longest
 }
 
 // watchNews begins to listen to all news.
 func (w *world) watchNews() *firsts {
 	w.t.Helper()
-	f := &firsts{after: 1 << 62, when: map[int]time.Time{}}
+	f := &firsts{after: 1 << 62, when: map[int]time.Time{}, last: map[int]time.Time{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -120,16 +123,28 @@ func (w *world) watchNews() *firsts {
 func (f *firsts) hear(told events.Told) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	now := time.Now()
 	if _, heard := f.when[told.Lane]; !heard && told.Position.Sequence > f.after {
-		f.when[told.Lane] = time.Now()
+		f.when[told.Lane] = now
 	}
+	if last, before := f.last[told.Lane]; before {
+		f.silent = max(f.silent, now.Sub(last))
+	}
+	f.last[told.Lane] = now
 }
 
 // forget begins anew behind a stream sequence of the journal.
 func (f *firsts) forget(after uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.after, f.when = after, map[int]time.Time{}
+	f.after, f.when, f.silent = after, map[int]time.Time{}, 0
+}
+
+// longest is the longest time between two news of one lane since forget.
+func (f *firsts) longest() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.silent
 }
 
 // heard is when each lane told something for the first time since forget.

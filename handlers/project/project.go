@@ -22,9 +22,11 @@ type Lane interface {
 	// Resume takes the lane over: delivery begins again behind the ack floor.
 	// last is the lane's newest stream sequence at that moment.
 	Resume(ctx context.Context) (floor, last uint64, err error)
-	// Elsewhere reports whether Resume is waiting for another owner.
+	// Elsewhere reports whether Resume is waiting because the lane is another
+	// projector's.
 	Elsewhere() bool
-	// Next waits for at least one group and returns what has arrived.
+	// Next waits for at least one group and returns what has arrived. It fails
+	// with events.ErrLaneMoved when the lane is another projector's now.
 	Next(ctx context.Context, most int) ([]events.Group, error)
 	// Ack says that the groups are worked.
 	Ack(ctx context.Context, groups []events.Group) error
@@ -87,6 +89,9 @@ const (
 	expireEvery = 10 * time.Minute
 	// retryAtMost bounds the pause after a lane failed.
 	retryAtMost = 5 * time.Second
+	// movedPause keeps two who contend for a lane from spinning, and is short,
+	// for who gives a lane away gives it free only when it resumes.
+	movedPause = 100 * time.Millisecond
 )
 
 // Projector works lanes until it is stopped.
@@ -186,14 +191,27 @@ func (k *keeper) keep(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if errors.Is(err, errSwitched) {
+		var delay time.Duration
+		switch {
+		case errors.Is(err, errSwitched):
 			continue
+		case errors.Is(err, events.ErrLaneMoved):
+			k.moved(err)
+			delay = movedPause
+		default:
+			k.failed(err)
+			delay = pause.NextBackOff()
 		}
-		k.failed(err)
-		if err := wait(ctx, pause.NextBackOff()); err != nil {
+		if err := wait(ctx, delay); err != nil {
 			return err
 		}
 	}
+}
+
+// moved says that the lane is another projector's, which is no trouble.
+func (k *keeper) moved(why error) {
+	k.log.Info("lane goes to another projector", "why", why)
+	k.state.Store(&State{Lane: k.lane.Number(), Elsewhere: true})
 }
 
 // failed says once why the lane stands still.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"gavel/events"
 	"gavel/projections"
 )
 
@@ -17,8 +19,10 @@ var ErrRebuilding = errors.New("a rebuild is already running")
 // picture.
 var errSwitched = errors.New("switched to the rebuilt picture")
 
-// Rebuild makes every lane's picture anew beside the one that is read, and
-// switches over. The journal is folded while the lane goes on; the lane pauses
+// Rebuild makes the picture of every lane that is worked here anew, beside the
+// one that is read, and switches over. Where other projectors share the lanes,
+// each rebuilds its own; it fails if none is here, or one leaves meanwhile. The
+// journal is folded while the lane goes on; the lane pauses
 // only to take what came meanwhile and to write the result. progress is told
 // stream sequences read and to be read, over all lanes; it may be called from
 // several goroutines.
@@ -27,8 +31,12 @@ func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, t
 		return ErrRebuilding
 	}
 	defer p.rebuilding.Unlock()
+	here := p.here()
+	if len(here) == 0 {
+		return fmt.Errorf("rebuild: %w: none is worked in this process", events.ErrLaneMoved)
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	for _, k := range p.keepers {
+	for _, k := range here {
 		g.Go(func() error {
 			return k.rebuild(ctx, func(done, total uint64) { progress(k.lane.Number(), done, total) })
 		})
@@ -37,6 +45,16 @@ func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, t
 		return fmt.Errorf("rebuild: %w", err)
 	}
 	return nil
+}
+
+// here are the keepers of lanes that no other projector has.
+func (p *Projector) here() (here []*keeper) {
+	for _, k := range p.keepers {
+		if !k.lane.Elsewhere() {
+			here = append(here, k)
+		}
+	}
+	return here
 }
 
 func (k *keeper) rebuild(ctx context.Context, progress func(done, total uint64)) error {
@@ -53,16 +71,32 @@ func (k *keeper) rebuild(ctx context.Context, progress func(done, total uint64))
 		return fmt.Errorf("begin a new picture: %w", err)
 	}
 	w := switchover{keeper: k, fold: f, readTo: upTo, build: build, done: make(chan error, 1)}
-	select {
-	case k.switchover <- w:
-	case <-ctx.Done():
-		return errors.Join(ctx.Err(), build.Abandon(context.WithoutCancel(ctx)))
+	if err := k.switchTo(ctx, w); err != nil {
+		return errors.Join(err, build.Abandon(context.WithoutCancel(ctx)))
 	}
 	if err := <-w.done; err != nil {
 		return err
 	}
 	progress(upTo, upTo)
 	return nil
+}
+
+// switchTo waits until the lane takes the new picture, for as long as it is ours.
+func (k *keeper) switchTo(ctx context.Context, w switchover) error {
+	look := time.NewTicker(checkEvery)
+	defer look.Stop()
+	for {
+		select {
+		case k.switchover <- w:
+			return nil
+		case <-look.C:
+			if k.lane.Elsewhere() {
+				return fmt.Errorf("switch lane %d over: %w", k.lane.Number(), events.ErrLaneMoved)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // switchover is a rebuilt picture on its way to the lane that shall use it.

@@ -38,6 +38,7 @@ type Bus struct {
 	info   Info
 
 	journal     *Journal
+	peers       *peers
 	lanes       []*Lane
 	news        *News
 	actions     *Actions
@@ -108,8 +109,9 @@ func (b *Bus) assemble(made streams) error {
 	door, work, read := js(b.conns.door), js(b.conns.work), js(b.conns.read)
 	b.health = watch(b.server, made.journal, b.config, b.log)
 	b.journal = newJournal(door, read, made.lanes, b.health, b.config)
+	b.peers = newPeers(b.conns.work, made.lanes, b.log)
 	for n := range made.lanes {
-		b.lanes = append(b.lanes, newLane(n, b.conns.work, work, b.log))
+		b.lanes = append(b.lanes, newLane(n, b.conns.work, work, b.peers, b.log))
 	}
 	var err error
 	if b.news, err = newNews(b.conns.work, made.events, read, b.config, b.log); err != nil {
@@ -179,8 +181,8 @@ func (b *Bus) Healthy() error { return b.health.Healthy() }
 func (b *Bus) Dead() <-chan error { return b.health.dead }
 
 // Close ends everything, in this order: the journal takes nothing more and
-// finishes what it has; the lanes are given free, so that another process
-// takes them at once; connections; the server last, because all the others
+// finishes what it has; the other projectors hear that we go, and the lanes are
+// given free, so that they take them at once; connections; the server last, because all the others
 // need it. Nobody may use the bus any more when it is called. What ctx did not
 // leave time for it tries again when it is called again.
 func (b *Bus) Close(ctx context.Context) error {
@@ -192,6 +194,9 @@ func (b *Bus) Close(ctx context.Context) error {
 	}
 	if b.journal != nil {
 		step("finish the journal", b.journal.close(ctx))
+	}
+	if b.peers != nil {
+		b.peers.leave()
 	}
 	for _, l := range b.lanes {
 		step("give lane free", l.Close(ctx))

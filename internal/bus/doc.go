@@ -5,7 +5,8 @@
 //
 // The journal is written by group commit: callers that wait together travel
 // in one message, so that one fsync acknowledges many. A lane is read by one
-// projector at a time, strictly in journal order. News goes out so that a
+// projector at a time, strictly in journal order, and projectors share the lanes
+// evenly without anybody who decides for all. News goes out so that a
 // later fact of a conference is never in flight before an earlier one is
 // acknowledged. Dead letters are worked one message at a time, on watermill's
 // router over a Publisher and a Subscriber of our own.
@@ -18,6 +19,7 @@
 // and bus.go (opening and closing), server.go and connect.go (embedded and
 // external NATS), streams.go and checks.go (what is made and what is refused), health.go and
 // retry.go (when to wait and when to give up), journal.go and replay.go,
+// deal.go and peers.go (who works which lane),
 // lane.go with pull.go, news.go with tickets.go, waves.go, batch.go and
 // timeline.go, actions.go with durable.go and crew.go, timers.go and rings.go,
 // notices.go, publisher.go and subscriber.go with settle.go, deadletters.go,

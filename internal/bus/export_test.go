@@ -5,3 +5,6 @@ func (b *Bus) StopServer() {
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
 }
+
+// Deal is the pure part of sharing lanes.
+var Deal = deal

@@ -38,9 +38,9 @@ const (
 	ownerEvery = time.Second
 )
 
-// ErrLaneMoved means that somebody else took the lane over, or that messages
-// of it were lost on the way to us. Resume it.
-var ErrLaneMoved = errors.New("lane is in other hands")
+// ErrLaneMoved is events.ErrLaneMoved: somebody else took the lane over, or is
+// to have it, or messages of it were lost on the way to us. Resume it.
+var ErrLaneMoved = events.ErrLaneMoved
 
 // Lane is one lane of the journal as its one active projector reads it. Its
 // methods are for one goroutine, but for Ack and Close.
@@ -53,9 +53,10 @@ type Lane struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	config jetstream.ConsumerConfig
+	peers  *peers
 	log    *slog.Logger
 
-	// elsewhere: Resume is waiting for another owner.
+	// elsewhere: Resume is waiting, for the lane is another's.
 	elsewhere atomic.Bool
 
 	mu   sync.Mutex
@@ -63,9 +64,9 @@ type Lane struct {
 	pin  string // what the server knows us by, since the first delivery
 }
 
-func newLane(n int, conn *nats.Conn, js jetstream.JetStream, log *slog.Logger) *Lane {
+func newLane(n int, conn *nats.Conn, js jetstream.JetStream, p *peers, log *slog.Logger) *Lane {
 	return &Lane{
-		number: n, conn: conn, js: js, log: log.With("lane", n),
+		number: n, conn: conn, js: js, peers: p, log: log.With("lane", n),
 		config: jetstream.ConsumerConfig{
 			Durable:        projectConsumer(n),
 			Description:    "Gavel's projector of one lane.",
@@ -86,7 +87,8 @@ func (l *Lane) Number() int { return l.number }
 
 // Resume takes the lane over and makes delivery begin again right behind the
 // ack floor: without that the unacknowledged groups of a dead owner would come
-// after newer ones. While another owner is alive it waits, until ctx ends.
+// after newer ones. While the lane is another projector's, or is to be, it waits,
+// until ctx ends.
 //
 // floor is the ack floor, a stream sequence, 0 when nothing was acknowledged;
 // last is the lane's newest sequence at this moment, 0 when it is empty.
@@ -113,40 +115,57 @@ func (l *Lane) resume(ctx, try context.Context) (floor, last uint64, err error) 
 	if err != nil {
 		return 0, 0, err
 	}
+	if last, err = l.begin(ctx, consumer, floor); err != nil {
+		l.peers.drop(l.number)
+		return 0, 0, err
+	}
+	return floor, last, nil
+}
+
+// begin makes delivery begin behind the floor.
+func (l *Lane) begin(ctx context.Context, consumer jetstream.Consumer, floor uint64) (last uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	if _, err := l.js.ResetConsumerToSequence(ctx, journalStream, l.config.Durable, floor+1); err != nil {
-		return 0, 0, fmt.Errorf("reset consumer: %w", err)
+		return 0, fmt.Errorf("reset consumer: %w", err)
 	}
 	if last, err = lastOf(ctx, l.js, journalStream, l.config.FilterSubject); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	return floor, last, l.startPull(consumer)
+	return last, l.startPull(consumer)
 }
 
-// Elsewhere reports whether a Resume is waiting because somebody else works the
-// lane. It may be called at any time.
+// Elsewhere reports whether a Resume is waiting because the lane is another
+// projector's, or is to be. It may be called at any time.
 func (l *Lane) Elsewhere() bool { return l.elsewhere.Load() }
 
-// await returns the ack floor once the lane is nobody's. It gives free what an
-// earlier pull of ours still holds and then looks again: somebody who waited may
-// have got the lane, and it must not be reset under them.
+// await returns the ack floor once the lane is nobody's and we may take it. It
+// gives free what an earlier pull of ours still holds and then looks again:
+// somebody who waited may have got the lane, and it must not be reset under
+// them.
 func (l *Lane) await(ctx context.Context, consumer jetstream.Consumer) (floor uint64, err error) {
+	if err := l.peers.meet(ctx); err != nil {
+		return 0, err
+	}
 	defer l.elsewhere.Store(false)
+	free := time.Now() // since when nobody has had it
 	for {
 		info, err := l.info(ctx, consumer)
 		if err != nil {
 			return 0, err
 		}
-		owner := pinned(info)
-		if owner == "" {
-			return info.AckFloor.Stream, nil
-		}
-		if owner == l.ownPin() {
+		switch pinned(info) {
+		case "":
+			if l.peers.take(l.number, time.Since(free)) {
+				return info.AckFloor.Stream, nil
+			}
+		case l.ownPin():
 			if err := l.unpin(ctx); err != nil {
 				return 0, err
 			}
 			continue
+		default:
+			free = time.Now()
 		}
 		l.elsewhere.Store(true)
 		if err := wait(ctx, standbyEvery); err != nil {
@@ -206,7 +225,6 @@ func (l *Lane) Next(ctx context.Context, most int) ([]events.Group, error) {
 		if err != nil || !ok {
 			break
 		}
-		l.notePin(d.pin)
 		if g, fresh := p.take(d, l.number); fresh {
 			groups = append(groups, g)
 		}
@@ -214,11 +232,15 @@ func (l *Lane) Next(ctx context.Context, most int) ([]events.Group, error) {
 	return groups, nil
 }
 
-// next is the pull's, and looks whose the lane is whenever nothing has come for
-// a while. The server decides that with the first delivery, so of two who
-// resume an idle lane both wait for it, and one of them in vain.
+// next is the pull's, and with wait it looks whose the lane is: to be at once, and
+// to the server whenever nothing has come for a while. The server decides with
+// the first delivery, so of two who resume an idle lane both wait for it, and one
+// of them in vain.
 func (l *Lane) next(ctx context.Context, p *pull, wait bool) (delivery, bool, error) {
 	for {
+		if wait && p.broken == nil && l.peers.gives(l.number) {
+			return p.breakOff(fmt.Errorf("%w: it is given to one that has fewer", ErrLaneMoved))
+		}
 		d, ok, err := p.next(ctx, wait)
 		if ok || err != nil || !wait {
 			return d, ok, err
@@ -308,7 +330,7 @@ func (l *Lane) notePin(pin string) {
 }
 
 func (l *Lane) startPull(consumer jetstream.Consumer) error {
-	p, err := startPull(l.conn, consumer)
+	p, err := startPull(l.conn, consumer, l.notePin)
 	if err != nil {
 		return err
 	}
@@ -328,5 +350,6 @@ func (l *Lane) stopPull() bool {
 		return false
 	}
 	p.stop()
+	l.peers.drop(l.number)
 	return true
 }

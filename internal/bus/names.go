@@ -65,6 +65,9 @@ const (
 	askMessage = "$JS.API.STREAM.MSG.GET."
 	// _INBOX.<unique>.<ticket>: where acknowledgements of news come back.
 	anyTicket = "*"
+	// projectorsSubject is where projectors tell each other that they are there
+	// and which lanes they hold. No stream keeps it.
+	projectorsSubject = "gavel.projectors"
 )
 
 // Durable consumers, and the priority group by which a lane has one owner.

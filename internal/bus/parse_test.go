@@ -136,3 +136,32 @@ func FuzzSplitNewsSubject(f *testing.F) {
 		}
 	})
 }
+
+// What one projector says another understands, and what it does not know of it
+// drops.
+func FuzzParseBeat(f *testing.F) {
+	for _, s := range []string{
+		`{"id":"01J","lanes":[0,7]}`, `{"id":"01J","lanes":null,"new":true}`, `{"id":"01J","gone":true,"more":1}`,
+		`{"id":"01J","lanes":[8]}`, `{"id":"01J","lanes":[-1]}`, `{"id":""}`, `{`, ``,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := parseBeat(data, 8)
+		if err != nil {
+			return
+		}
+		for _, lane := range b.Lanes {
+			if lane < 0 || lane > 7 {
+				t.Errorf("%q holds lane %d", data, lane)
+			}
+		}
+		again, err := json.Marshal(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := parseBeat(again, 8); err != nil || c.ID != b.ID || c.New != b.New || c.Gone != b.Gone || len(c.Lanes) != len(b.Lanes) {
+			t.Errorf("%q became %+v, then %+v, %v", data, b, c, err)
+		}
+	})
+}

@@ -41,10 +41,12 @@ type pull struct {
 type delivery struct {
 	msg jetstream.Msg
 	at  jetstream.SequencePair
-	pin string
 }
 
-func startPull(conn *nats.Conn, consumer jetstream.Consumer) (*pull, error) {
+// startPull begins to pull. It notes by which pin the server knows us as soon as
+// that is told, and not when the delivery is taken: who never takes one has to
+// give the lane free all the same.
+func startPull(conn *nats.Conn, consumer jetstream.Consumer, notePin func(string)) (*pull, error) {
 	messages, err := consumer.Messages(
 		jetstream.PullMaxMessages(pullGroups),
 		jetstream.PullExpiry(pullExpires),
@@ -65,12 +67,12 @@ func startPull(conn *nats.Conn, consumer jetstream.Consumer) (*pull, error) {
 		lost:     conn.StatusChanged(nats.RECONNECTING, nats.CLOSED),
 		unworked: make(map[uint64]jetstream.Msg),
 	}
-	go p.run()
+	go p.run(notePin)
 	return p, nil
 }
 
 // run takes messages in until they stop.
-func (p *pull) run() {
+func (p *pull) run(notePin func(string)) {
 	defer close(p.ended)
 	defer close(p.arrived)
 	for {
@@ -84,8 +86,9 @@ func (p *pull) run() {
 			p.err = err
 			return
 		}
+		notePin(m.Headers().Get(headerPinID))
 		select {
-		case p.arrived <- delivery{m, at.Sequence, m.Headers().Get(headerPinID)}:
+		case p.arrived <- delivery{m, at.Sequence}:
 		case <-p.halt:
 			return
 		}
