@@ -114,7 +114,7 @@ func saidAt(n int, began time.Time) time.Time {
 func participant(conference int, s step) events.Params {
 	p := events.Params{
 		{Name: "CallSid", Value: sid("CA", conference*legs+s.leg)},
-		{Name: "ParticipantLabel", Value: "agent|" + sid("WK", s.leg) + "|seat 4"},
+		{Name: "ParticipantLabel", Value: label(s.leg)},
 		{Name: "Muted", Value: strconv.FormatBool(s.kind == events.ParticipantMute)},
 		{Name: "Hold", Value: strconv.FormatBool(s.kind == events.ParticipantHold)},
 		{Name: "Coaching", Value: "false"},
@@ -131,6 +131,8 @@ func participant(conference int, s step) events.Params {
 		events.Param{Name: "ReasonParticipantLeft", Value: "participant_hung_up"},
 		events.Param{Name: "ParticipantCallStatus", Value: "completed"})
 }
+
+func label(leg int) string { return "agent|" + sid("WK", leg) + "|seat 4" }
 
 func ending(conference, leg int) events.Params {
 	call := sid("CA", conference*legs+leg)

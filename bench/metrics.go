@@ -26,16 +26,17 @@ const (
 // allVisible waits until count callbacks are in the picture and returns when
 // that was.
 func (g *gavel) allVisible(ctx context.Context, count int) (time.Time, error) {
-	return g.await(ctx, catchUpWithin, "callbacks visible", count, func(m measured) float64 {
+	return g.await(ctx, pollEvery, catchUpWithin, "callbacks visible", count, func(m measured) float64 {
 		return float64(m.histogram(visibleMetric).GetSampleCount())
 	})
 }
 
-// await waits until what is counted reaches count, and returns when that was.
-func (g *gavel) await(ctx context.Context, within time.Duration, what string, count int, counted func(measured) float64) (time.Time, error) {
+// await waits until what is counted reaches count, looking every so often, and
+// returns when that was.
+func (g *gavel) await(ctx context.Context, every, within time.Duration, what string, count int, counted func(measured) float64) (time.Time, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %s", within))
 	defer cancel()
-	tick := time.NewTicker(pollEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		m, err := g.metrics(ctx)

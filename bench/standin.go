@@ -104,8 +104,15 @@ type conferenceShown struct {
 }
 
 type participantShown struct {
-	CallSid string `json:"call_sid"`
-	Status  string `json:"status"`
+	CallSid                string `json:"call_sid"`
+	Label                  string `json:"label"`
+	Status                 string `json:"status"`
+	StartConferenceOnEnter bool   `json:"start_conference_on_enter"`
+}
+
+// showLeg shows a leg as its callback tells of it: nothing else is to be healed.
+func showLeg(number, leg int) participantShown {
+	return participantShown{stormCall(number, leg), label(leg), "connected", true}
 }
 
 func (s *standIn) fetch(number int, _ *http.Request) any {
@@ -125,9 +132,9 @@ func (s *standIn) show(number int) conferenceShown {
 }
 
 func (s *standIn) participants(number int, _ *http.Request) any {
-	legs := []participantShown{{stormCall(number, 0), "connected"}}
+	legs := []participantShown{showLeg(number, 0)}
 	if stormKind(number) != stillAlone {
-		legs = append(legs, participantShown{stormCall(number, 1), "connected"})
+		legs = append(legs, showLeg(number, 1))
 	}
 	return map[string]any{"participants": legs, "next_page_uri": nil}
 }

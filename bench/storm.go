@@ -29,6 +29,9 @@ const (
 	stormDrainsWithin = 8 * time.Minute
 	// stormAppenders fill the journal: there is not much time.
 	stormAppenders = 500
+	// stormPollEvery is how often Gavel's metrics are read meanwhile: each time
+	// costs it about a millisecond.
+	stormPollEvery = 250 * time.Millisecond
 	// stormLanes is the default of an external NATS.
 	stormLanes = 8
 	// doorLoadBefore is how long before the storm the door's load begins.
@@ -165,7 +168,7 @@ func (w *stormWorld) startGavel(ctx context.Context, redis string) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.gavel.await(ctx, catchUpWithin, "lanes with the rule in force", stormLanes, func(m measured) float64 {
+	_, err = w.gavel.await(ctx, stormPollEvery, catchUpWithin, "lanes with the rule in force", stormLanes, func(m measured) float64 {
 		return m.count("gavel_rule_loads_total", "")
 	})
 	if err != nil {
@@ -189,7 +192,7 @@ func (w *stormWorld) gather(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Fprintf(w.progress, "storm: %d callbacks of %d conferences in the journal after %.1f s\n", told, w.count, time.Since(began).Seconds())
-	at, err := w.gavel.await(ctx, time.Until(w.due), "callbacks visible before the storm begins", told+stormLanes, func(m measured) float64 {
+	at, err := w.gavel.await(ctx, stormPollEvery, time.Until(w.due), "callbacks visible before the storm begins", told+stormLanes, func(m measured) float64 {
 		return float64(m.histogram(visibleMetric).GetSampleCount())
 	})
 	if err != nil {
@@ -221,7 +224,7 @@ func (w *stormWorld) weather(ctx context.Context, passed *stormPassed) (err erro
 		return err
 	}
 	decisions := w.expected().decisions
-	ended, err := w.gavel.await(ctx, time.Until(w.due)+stormDrainsWithin, "decisions ended", decisions, func(m measured) float64 {
+	ended, err := w.gavel.await(ctx, stormPollEvery, time.Until(w.due)+stormDrainsWithin, "decisions ended", decisions, func(m measured) float64 {
 		return m.count("gavel_actions_total", "")
 	})
 	var loadErr error

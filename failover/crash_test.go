@@ -32,10 +32,12 @@ const (
 	crashPasses = 3
 	// crashesAtOnce bounds the stories that run side by side. Each waits most
 	// of its time.
-	crashesAtOnce = 6
+	crashesAtOnce = 8
 	// settlesWithin is how long a decision may take to its outcome, the time
 	// after which NATS delivers again what a dead process had taken included.
 	settlesWithin = 3 * time.Minute
+	// lookSeldom is how often the journal is read meanwhile.
+	lookSeldom = 500 * time.Millisecond
 )
 
 // crashRules do one thing of each kind: what converges, what is heard, what is
@@ -105,7 +107,6 @@ func TestADecisionOutlivesACrash(t *testing.T) {
 				defer func() { <-places }()
 				c := newCrash(t, point, seed)
 				c.plays()
-				c.settles()
 				c.checks()
 			})
 		}
@@ -197,19 +198,25 @@ func (c *crash) lives() {
 		}
 	}()
 	c.t.Cleanup(func() { close(over); <-ended })
-	if c.point != string(crashpoint.Judged)+":1" { // a load of rules is judged before anybody calls
-		eventually(c.t, func() string {
-			response, err := http.Get(c.url + "/readyz")
-			if err != nil {
-				return err.Error()
+	c.awaitRules()
+}
+
+// awaitRules waits until the rules are in force in every lane: what came before
+// is not judged by rules about single events.
+func (c *crash) awaitRules() {
+	c.t.Helper()
+	withinLooking(c.t, patience, lookSeldom, func() string {
+		loaded := 0
+		c.reads(func(e *events.Event) {
+			if e.Kind == events.RulesLoaded {
+				loaded++
 			}
-			response.Body.Close()
-			if response.StatusCode != http.StatusOK {
-				return "it is not ready"
-			}
-			return ""
 		})
-	}
+		if loaded < c.lanes {
+			return fmt.Sprintf("the rules are in force in %d lanes", loaded)
+		}
+		return ""
+	})
 }
 
 // crashVariable is what the build with crash points reads.
@@ -228,11 +235,11 @@ func (c *crash) process(binary string, environment ...string) *gavel {
 }
 
 // plays is the story: in one room a caller is left alone, in the other there are
-// people whom the rules do something to.
+// people whom the rules do something to, until the host goes.
 func (c *crash) plays() {
 	c.t.Helper()
 	s := c.twilio.NewStory()
-	customer := s.Customer("customer").Calls("support-1")
+	s.Customer("customer").Calls("support-1")
 	agent := s.Agent("agent-ana").Answers("support-1")
 	s.Passes(200 * time.Millisecond)
 	agent.HangsUp()
@@ -240,20 +247,27 @@ func (c *crash) plays() {
 	s.Agent("intruder").Calls("party-1")
 	s.Agent("noisy").Calls("party-1")
 	s.Agent("parked").Calls("party-1")
-	s.Passes(4 * time.Second)
+	c.act(s)
+	c.settles("left-alone announce", "left-alone end", "no-intruders kick", "no-noise mute", "parked hold",
+		"customer-came publish", "customer-came webhook")
 	host.HangsUp()
+	c.act(s)
+	c.settles("two-endings publish")
+}
+
+func (c *crash) act(s *twiliofake.Story) {
+	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	if err := s.Plays(ctx); err != nil {
 		c.t.Fatal(err)
 	}
-	_ = customer
 }
 
-// settles waits until everything that has to be decided was, and has an outcome.
-func (c *crash) settles() {
+// settles waits until these steps were decided, and everything has an outcome.
+func (c *crash) settles(wants ...string) {
 	c.t.Helper()
-	withinLooking(c.t, settlesWithin, time.Second, func() string {
+	withinLooking(c.t, settlesWithin, lookSeldom, func() string {
 		decisions, outcomes := c.decided(), c.outcomes()
 		taken := map[string]int{}
 		for _, d := range decisions {
@@ -265,7 +279,7 @@ func (c *crash) settles() {
 				return fmt.Sprintf("%s %s has no outcome", d.Rule, d.Do)
 			}
 		}
-		for want := range crashWants {
+		for _, want := range wants {
 			if taken[want] == 0 {
 				return fmt.Sprintf("no %s; there are %v", want, taken)
 			}
@@ -295,22 +309,40 @@ func (c *crash) decided() []rules.Decision {
 func (c *crash) outcomes() map[string][]events.Result {
 	c.t.Helper()
 	seen := map[string]map[string]events.Result{}
+	c.reads(func(e *events.Event) {
+		if e.Kind != events.ActionOutcome {
+			return
+		}
+		action, err := e.Action()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		outcome, err := e.Outcome()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if seen[action.ID] == nil {
+			seen[action.ID] = map[string]events.Result{}
+		}
+		seen[action.ID][string(outcome.Result)] = outcome.Result
+	})
+	all := map[string][]events.Result{}
+	for id, results := range seen {
+		all[id] = slices.Sorted(maps.Values(results))
+	}
+	return all
+}
+
+// reads gives all that the journal holds.
+func (c *crash) reads(fn func(*events.Event)) {
+	c.t.Helper()
 	for lane := range c.lanes {
 		err := c.bus.Journal().Read(c.t.Context(), lane, 1, 1<<62, func(g events.Group) error {
 			return g.Split(func(_ int, entry events.Entry) error {
 				e, err := events.ParseStored(entry)
-				if err != nil || e.Kind != events.ActionOutcome {
-					return err
+				if err == nil {
+					fn(&e)
 				}
-				a, err := e.Action()
-				if err != nil {
-					return err
-				}
-				o, err := e.Outcome()
-				if seen[a.ID] == nil {
-					seen[a.ID] = map[string]events.Result{}
-				}
-				seen[a.ID][string(o.Result)] = o.Result
 				return err
 			})
 		})
@@ -318,11 +350,6 @@ func (c *crash) outcomes() map[string][]events.Result {
 			c.t.Fatal(err)
 		}
 	}
-	all := map[string][]events.Result{}
-	for id, results := range seen {
-		all[id] = slices.Sorted(maps.Values(results))
-	}
-	return all
 }
 
 // checks is what a crash must not change.
@@ -336,8 +363,11 @@ func (c *crash) checks() {
 			continue
 		}
 		taken[d.Rule+" "+string(d.Do)]++
+		if taken[d.Rule+" "+string(d.Do)] > 1 {
+			c.t.Errorf("%s %s was decided once more for %s", d.Rule, d.Do, d.Occasion)
+		}
 		if results := outcomes[d.ID]; len(results) != 1 || results[0] != events.Done {
-			c.t.Errorf("%s %s ended %v", d.Rule, d.Do, results)
+			c.t.Errorf("%s %s of %s ended %v", d.Rule, d.Do, d.Occasion, results)
 		}
 	}
 	if !maps.Equal(taken, crashWants) {
@@ -406,4 +436,3 @@ func (n *notices) check(t *testing.T) {
 		}
 	}
 }
-

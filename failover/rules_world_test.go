@@ -24,7 +24,6 @@ import (
 
 	"gavel/events"
 	"gavel/internal/twilio/twiliofake"
-	"gavel/projections"
 	"gavel/rules"
 )
 
@@ -140,10 +139,22 @@ func (g *gavel) dataDir() string {
 	return args[slices.Index(args, "--data-dir")+1]
 }
 
+// alive are the processes that have not ended.
+func (r *ruled) alive() (all []*gavel) {
+	for _, g := range r.gavels {
+		select {
+		case <-g.ended:
+		default:
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
 // waits is how many tries had to wait for that reason, in all processes.
 func (r *ruled) waits(why string) (n int) {
 	r.t.Helper()
-	for _, g := range r.gavels {
+	for _, g := range r.alive() {
 		_, body, err := g.get("/metrics")
 		if err != nil {
 			r.t.Fatal(err)
@@ -330,15 +341,23 @@ func (l loads) version(lane int, at events.Position) (version string) {
 	return version
 }
 
-// live are the legs of a conference that the picture shows.
+// live is how many legs of a conference the picture shows.
 func (g *gavel) live(conferenceSid string) (legs int, err error) {
-	_, body, err := g.get("/2010-04-01/Accounts/" + account + "/Conferences/" + conferenceSid + "/Participants.json")
-	if err != nil {
-		return 0, err
-	}
 	var list struct{ Participants []struct{} }
-	err = json.Unmarshal(body, &list)
+	err = g.read("/2010-04-01/Accounts/"+account+"/Conferences/"+conferenceSid+"/Participants.json", &list)
 	return len(list.Participants), err
+}
+
+// read asks a process for JSON.
+func (g *gavel) read(path string, into any) error {
+	status, body, err := g.get(path)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("%s is answered %d: %s", path, status, body)
+	}
+	return json.Unmarshal(body, into)
 }
 
 // switchboard is the address at which Twilio reaches Gavel, whichever process
@@ -355,7 +374,7 @@ type switchboard struct {
 
 func newSwitchboard(t *testing.T) *switchboard {
 	t.Helper()
-	b := &switchboard{take: func(url.Values) bool { return false }}
+	b := &switchboard{take: nothing}
 	b.forward = &httputil.ReverseProxy{
 		Rewrite:  func(p *httputil.ProxyRequest) { p.SetURL(b.leadsTo()) },
 		ErrorLog: log.New(io.Discard, "", 0), // a door that is gone is no news here
@@ -383,7 +402,11 @@ func (b *switchboard) leadsTo() *url.URL {
 	return b.door
 }
 
-// takes lets the test take callbacks out of the line from now on.
+// nothing is what is taken out of the line usually.
+func nothing(url.Values) bool { return false }
+
+// takes lets the test take callbacks out of the line from now on. They are
+// shown to take one at a time.
 func (b *switchboard) takes(take func(form url.Values) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -492,9 +515,4 @@ func (s *subscriber) heard() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.ids)
-}
-
-// muted reports whether anybody in a conference is.
-func muted(c *projections.Conference) bool {
-	return slices.ContainsFunc(c.Live(), func(p *projections.Participant) bool { return p.Flags.Value.Muted })
 }

@@ -54,6 +54,7 @@ func buildRule(d *schema.Document, n *schema.Node, file string) *Rule {
 		For:         span(d, n.Key("for"), minTime),
 		Mode:        Mode(orElse(n.Key("mode").Text(), string(Shadow))),
 	}}
+	b.rule.perEvent = b.rule.aboutEvents(b.rule.When) || b.rule.aboutEvents(b.rule.Unless)
 	b.steps()
 	b.on()
 	b.rule.parts = partsOf(b.rule)

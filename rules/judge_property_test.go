@@ -180,6 +180,23 @@ func everythingSet(t *testing.T) *rules.Set {
 	return set
 }
 
+// rested is a state after its rest in a store, which nothing is lost in.
+func rested(t fatal, s *rules.State) *rules.State {
+	t.Helper()
+	raw, err := rules.EncodeState(s)
+	if err != nil {
+		t.Fatalf("encode: %v", err)
+	}
+	kept, err := rules.DecodeState(raw)
+	if err != nil {
+		t.Fatalf("decode: %v", err)
+	}
+	if diff := cmp.Diff(encode(t, s), encode(t, kept)); diff != "" {
+		t.Fatalf("kept otherwise than it was:\n%s", diff)
+	}
+	return kept
+}
+
 func TestTheSameJournalIsJudgedAlike(t *testing.T) {
 	t.Parallel()
 	set := everythingSet(t)
@@ -188,12 +205,7 @@ func TestTheSameJournalIsJudgedAlike(t *testing.T) {
 		first, second := &lane{set: set}, &lane{set: set}
 		tellAll(t, first, all)
 		for _, e := range all {
-			// Between two entries the state rests in a store.
-			var kept rules.State
-			if err := json.Unmarshal([]byte(encode(t, second.state)), &kept); err != nil {
-				t.Fatalf("decode: %v", err)
-			}
-			second.state = &kept
+			second.state = rested(t, second.state)
 			tellEntry(t, second, e)
 		}
 		if diff := cmp.Diff(encode(t, first.state), encode(t, second.state)); diff != "" {

@@ -74,7 +74,8 @@ type Rule struct {
 	// On are the kinds of events that may begin an occasion: those that were
 	// written, or else all that can change what When and Unless read. A
 	// deadline may begin one too, whatever On says.
-	On condition.Kinds
+	On       condition.Kinds
+	perEvent bool
 	// written: the file says On.
 	written bool
 	// parts are what of the record decides whether the rule's condition holds.
@@ -103,9 +104,7 @@ type Rule struct {
 // PerEvent reports whether the rule has one occasion for each event instead of
 // one for each stretch in which its condition holds: it reads event or before,
 // or a participant that only an event can name.
-func (r *Rule) PerEvent() bool {
-	return r.aboutEvents(r.When) || r.aboutEvents(r.Unless)
-}
+func (r *Rule) PerEvent() bool { return r.perEvent }
 
 func (r *Rule) aboutEvents(c *condition.Condition) bool {
 	if c == nil {

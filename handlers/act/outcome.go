@@ -141,7 +141,7 @@ func notNow(answer twilio.Answer) error {
 // is nothing to try again. Nothing is healed: if it happened, callbacks are on
 // their way.
 func (t *task) lookForIt(ctx context.Context, shown events.Outcome, otherwise error) error {
-	if err := t.see(ctx); err != nil {
+	if err := take(ctx, t.see, t.checkHeard); err != nil {
 		return err
 	}
 	switch {
@@ -153,6 +153,15 @@ func (t *task) lookForIt(ctx context.Context, shown events.Outcome, otherwise er
 		return end(t.ifGone(), "left")
 	}
 	return otherwise
+}
+
+// checkHeard ends what nothing at Twilio shows, and what was told of as done
+// while no answer came: silence lasts longer than an announcement.
+func (t *task) checkHeard(ctx context.Context) error {
+	if t.deed.shows != nil {
+		return nil
+	}
+	return take(ctx, t.awaitRecord, t.checkOutcome)
 }
 
 // ifGone is the end of what was asked for and of which nothing can be seen any

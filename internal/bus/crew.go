@@ -14,9 +14,13 @@ import (
 // others.
 const maxUnsettled = 4096
 
+// crewPatience is how long a message stays with a process that died. Calls wait
+// for what is in it, and who works says so three times in that time.
+const crewPatience = 10 * time.Second
+
 // crew works the messages of a durable consumer, several at a time and in no
 // order. It asks for no more than it has hands for: what waits here, others
-// would get only ackWait after this process died.
+// would get only crewPatience after this process died.
 type crew struct {
 	durable
 	work    func(context.Context, jetstream.Msg) error
@@ -25,7 +29,7 @@ type crew struct {
 }
 
 func newCrew(d durable, workers int, work func(context.Context, jetstream.Msg) error) *crew {
-	d.most = maxUnsettled
+	d.most, d.patience = maxUnsettled, crewPatience
 	c := &crew{durable: d, work: work, hands: make(chan struct{}, workers)}
 	for range workers {
 		c.hands <- struct{}{}
@@ -104,7 +108,7 @@ func (c *crew) handle(ctx context.Context, m jetstream.Msg) {
 // keepUp says that a message is still being worked, so that it does not go to
 // a second worker.
 func (c *crew) keepUp(m jetstream.Msg, done <-chan struct{}) {
-	progress := time.NewTicker(progressEvery)
+	progress := time.NewTicker(crewPatience / 3)
 	defer progress.Stop()
 	for {
 		select {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,10 @@ type durable struct {
 	filters []string
 	// most bounds what is delivered and not settled, over all processes.
 	most int
-	log  *slog.Logger
+	// patience is after what time a message that nobody settled comes again;
+	// zero is ackWait.
+	patience time.Duration
+	log      *slog.Logger
 }
 
 // open finds the consumer, or makes it.
@@ -29,7 +33,7 @@ func (d durable) open(ctx context.Context) (consumer jetstream.Consumer, err err
 		Durable:        d.name,
 		FilterSubjects: d.filters,
 		AckPolicy:      jetstream.AckExplicitPolicy,
-		AckWait:        ackWait,
+		AckWait:        cmp.Or(d.patience, ackWait),
 		MaxDeliver:     -1,
 		MaxAckPending:  d.most,
 	}
