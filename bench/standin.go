@@ -28,10 +28,9 @@ type standIn struct {
 
 // standInTally is what was asked, for the one who measures.
 type standInTally struct {
-	// Reads are conferences fetched; Ends are requests to end one, and Again
-	// those of them that came for one that had ended. Unknown requests are
-	// those that nothing here should cause.
-	Reads, Ends, Again, Unknown int
+	// Reads are conferences fetched; Ends are requests to end one. Unknown
+	// requests are those that nothing here should cause.
+	Reads, Ends, Unknown int
 	// EndedAt is when each was ended, in Unix nanoseconds, by number.
 	EndedAt map[int]int64
 }
@@ -147,9 +146,7 @@ func (s *standIn) end(number int, r *http.Request) any {
 		return s.show(number)
 	}
 	s.tally.Ends++
-	if _, over := s.ended[number]; over {
-		s.tally.Again++
-	} else {
+	if _, over := s.ended[number]; !over {
 		s.ended[number] = time.Now()
 	}
 	return s.show(number)

@@ -34,7 +34,7 @@ func stormCall(number, leg int) string { return sid("CA", (stormFirst+number)*le
 // stormFor is how long a caller has to be alone: long enough to gather them all,
 // at a rate that a slow machine bears.
 func stormFor(count int) time.Duration {
-	const atLeast, conferencesPerSecond = 10 * time.Second, 500
+	const atLeast, conferencesPerSecond = 10 * time.Second, 1000
 	return atLeast + time.Duration(count)*time.Second/conferencesPerSecond
 }
 

@@ -29,7 +29,7 @@ import (
 const (
 	// crashPasses is how deep into a story a crash may lie: the pass of its
 	// point at which the process dies is 1 to this.
-	crashPasses = 3
+	crashPasses = 2
 	// crashesAtOnce bounds the stories that run side by side. Each waits most
 	// of its time.
 	crashesAtOnce = 8
@@ -67,6 +67,11 @@ rules:
     when: participant.label == "parked" && !participant.hold
     do: [{hold: {}}]
     mode: live
+  - name: welcome
+    each: participant
+    when: participant.label == "host"
+    do: [{announce: {say: "Welcome.", to: participant}}]
+    mode: live
   - name: customer-came
     when: event.kind == "participant-join" && participant.label == "customer"
     do:
@@ -86,7 +91,7 @@ const crashSettings = "webhooks: {secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz
 // crashWants are the steps that have to be taken in the story, and how often.
 var crashWants = map[string]int{
 	"left-alone announce": 1, "left-alone end": 1,
-	"no-intruders kick": 1, "no-noise mute": 1, "parked hold": 1,
+	"welcome announce": 1, "no-intruders kick": 1, "no-noise mute": 1, "parked hold": 1,
 	"customer-came publish": 1, "customer-came webhook": 1,
 	"two-endings publish": 1,
 }
@@ -248,7 +253,7 @@ func (c *crash) plays() {
 	s.Agent("noisy").Calls("party-1")
 	s.Agent("parked").Calls("party-1")
 	c.act(s)
-	c.settles("left-alone announce", "left-alone end", "no-intruders kick", "no-noise mute", "parked hold",
+	c.settles("left-alone announce", "left-alone end", "welcome announce", "no-intruders kick", "no-noise mute", "parked hold",
 		"customer-came publish", "customer-came webhook")
 	host.HangsUp()
 	c.act(s)

@@ -49,14 +49,14 @@ func TestRulesOfTwoProcesses(t *testing.T) {
 	if !strings.Contains(second.log.String(), "this process has other rules than those in force") {
 		t.Error("the second process does not say that it has other rules")
 	}
-	r.floorMutes()
+	r.mutesIn("support-1")
 	r.toldBy("one", 1)
 
 	second.signal(syscall.SIGHUP)
 	r.inForce(mine, others)
 	r.follows(first, others, mine)
 	r.follows(second, others, "")
-	r.floorMutes()
+	r.mutesIn("support-2")
 	r.toldBy("the other", 1)
 	r.toldBy("one", 1)
 	r.converges()
@@ -65,7 +65,11 @@ func TestRulesOfTwoProcesses(t *testing.T) {
 // ruleVersion is what a set of rules is called.
 func (r *ruled) ruleVersion(text string) string {
 	r.t.Helper()
-	set, err := rules.Parse(rules.File{Name: "rules.yaml", Text: []byte(text)})
+	files, err := rules.ReadFiles(r.ruleFile(text))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	set, err := rules.Parse(files...)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -91,12 +95,12 @@ func (r *ruled) follows(g *gavel, version, own string) {
 	})
 }
 
-// floorMutes is a call in which somebody is muted.
-func (r *ruled) floorMutes() {
+// mutesIn is a call in which somebody is muted, and goes on.
+func (r *ruled) mutesIn(room string) {
 	r.t.Helper()
 	s := r.twilio.NewStory()
-	s.Customer("customer").Calls("support-1")
-	s.Agent("ana").Answers("support-1").Mutes()
+	s.Customer("customer").Calls(room)
+	s.Agent("ana").Answers(room).Mutes()
 	r.plays(s)
 }
 

@@ -222,13 +222,25 @@ func (c *court) hearFact(e *events.Event) {
 		concerns := r.On.Has(e.Kind)
 		switch {
 		case !r.PerEvent():
-			if changed&c.decides(r) != 0 || c.cause.late || r.written && concerns {
+			if changed&c.decides(r) != 0 || c.cause.late || r.written && concerns || c.lingers(r) {
 				c.lookAtEach(r, concerns)
 			}
 		case concerns:
 			c.lookAtEvent(r)
 		}
 	}
+}
+
+// lingers reports whether something is kept of a leg that left: it was a subject
+// for the last time when its leaving was told.
+func (c *court) lingers(r *Rule) bool {
+	left := func(callSid string) bool {
+		p := c.vars.Conference.Participant(callSid)
+		return p == nil || !p.Live()
+	}
+	return r.Each == EachParticipant &&
+		(slices.ContainsFunc(c.state.Stretches, func(s Stretch) bool { return s.Rule == r.Name && left(s.CallSid) }) ||
+			slices.ContainsFunc(c.state.Flips, func(f Flip) bool { return f.Rule == r.Name && left(f.CallSid) }))
 }
 
 // decides returns the parts of the record that decide whether a rule looks at a

@@ -48,13 +48,24 @@ func (c *court) look(r *Rule, p *projections.Participant, begins bool) {
 		c.end(r, at)
 	case holds && there:
 		c.hearLate(r, &c.state.Stretches[at])
-	case holds && begins:
+	case holds && begins && (p == nil || p.Live() || !r.actsOnSubject()):
 		c.begin(r, callSid, at)
 	}
 	if at, there = c.state.stretch(r.Name, callSid); there {
 		c.goOn(r, &c.state.Stretches[at], v)
 	}
 	c.armFlips(r, callSid, v, present)
+}
+
+// actsOnSubject reports whether the rule asks Twilio to do something to its
+// subject: with a leg that leaves, nothing can be begun any more.
+func (r *Rule) actsOnSubject() bool {
+	for _, s := range r.Do {
+		if r.Each == EachParticipant && s.To == EachParticipant && s.Target == nil && s.Kind.AtTwilio() {
+			return true
+		}
+	}
+	return false
 }
 
 // varsFor returns what a rule reads about a subject, and whether that is one:

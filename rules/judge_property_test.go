@@ -23,6 +23,7 @@ rules:
      do: [{announce: {say: hello}}, {wait: 10s}, {end: {}}]}
   - {name: held, mode: live, each: participant, when: 'held_for(participant) > duration("15s")', for: 5s,
      do: [{unhold: {}, on_failure: continue}, {publish: {subject: floor.held}}]}
+  - {name: muted, mode: live, each: participant, when: participant.muted, for: 3s, do: [{publish: {subject: floor.muted}}]}
   - {name: moderator, mode: shadow, when: 'waiting_for_moderator(conference) >= duration("40s")',
      do: [{publish: {subject: floor.moderator}}, {wait: 5s}, {end: {}}]}
   - {name: long, mode: live, when: 'duration(conference) > duration("90s")', unless: size(conference.live) > 2,
@@ -163,7 +164,7 @@ func fact(t *rapid.T, number int64, now time.Time) *events.Event {
 		AccountSid: "AC00000000000000000000000000000001", ConferenceSid: "CF00000000000000000000000000000001",
 		SequenceNumber: number, ReceivedAt: now,
 		OccurredAt: now.Add(-time.Duration(rapid.SampledFrom([]int{0, 1, 400, -90}).Draw(t, "age")) * time.Second).Truncate(time.Second),
-		Params:     events.Params{{Name: "FriendlyName", Value: "room"}, {Name: "StartConferenceOnEnter", Value: fmt.Sprint(leg == 3)}},
+		Params:     events.Params{{Name: "FriendlyName", Value: "room"}, {Name: "Muted", Value: fmt.Sprint(kind == events.ParticipantMute || leg == 2)}, {Name: "StartConferenceOnEnter", Value: fmt.Sprint(leg == 3)}},
 	}
 	if kind != events.ConferenceEnd {
 		e.CallSid = fmt.Sprintf("CA%032x", leg)
