@@ -34,6 +34,10 @@ redis-server:
 failover: redis-server ## two of everything, one of it killed again and again; takes about five minutes
 	$(GO) test -tags failover -timeout 10m ./failover
 
+.PHONY: crash
+crash: redis-server ## a process dies at each of 19 points of a decision's life, 20 times; takes about fifteen minutes
+	$(GO) test -tags crash -timeout 40m -run TestADecisionOutlivesACrash -v ./failover | grep -vE '^ +--- PASS|=== '
+
 .PHONY: compat
 compat: build ## the official npm client against the running binary and a stand-in Twilio (Node 20 or newer)
 	cd compat && npm ci --silent && node run.mjs ../gavel

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"time"
@@ -108,12 +109,16 @@ func (m measured) count(name, value string) (sum float64) {
 }
 
 // quantile reads q off what was counted between two states of a histogram, as
-// Prometheus does: within a bucket all values are taken to lie evenly.
+// Prometheus does: within a bucket all values are taken to lie evenly, and those
+// above the last bound at that.
 func quantile(q float64, before, after *dto.Histogram) time.Duration {
 	want := q * float64(after.GetSampleCount()-before.GetSampleCount())
 	var floor, counted float64
 	for i, bucket := range after.Bucket {
 		upTo := float64(bucket.GetCumulativeCount() - cumulative(before, i))
+		if math.IsInf(bucket.GetUpperBound(), 1) {
+			break
+		}
 		if upTo >= want && upTo > counted {
 			share := (want - counted) / (upTo - counted)
 			return time.Duration((floor + share*(bucket.GetUpperBound()-floor)) * float64(time.Second))

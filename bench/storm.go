@@ -10,11 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 
-	"gavel/events"
 	"gavel/internal/bus"
 )
 
@@ -32,6 +32,8 @@ const (
 	// stormPollEvery is how often Gavel's metrics are read meanwhile: each time
 	// costs it about a millisecond.
 	stormPollEvery = 250 * time.Millisecond
+	// stormSayEvery is how often it is told how far things are.
+	stormSayEvery = 5 * time.Second
 	// stormLanes is the default of an external NATS.
 	stormLanes = 8
 	// doorLoadBefore is how long before the storm the door's load begins.
@@ -202,18 +204,20 @@ func (w *stormWorld) gather(ctx context.Context) (err error) {
 	return nil
 }
 
-// appendStorm appends what the conferences tell, and returns how much it was.
+// appendStorm appends what the conferences tell, each in its order, and returns
+// how much it was.
 func appendStorm(ctx context.Context, journal *bus.Journal, count int, began time.Time) (told int, err error) {
-	all := make([]events.Entry, 0, 3*count)
-	var sids []string
-	for n := range count {
+	var appended atomic.Int64
+	err = sideBySide(ctx, stormAppenders, count, func(ctx context.Context, n int) error {
 		for _, e := range stormEntries(n, count, began) {
-			all, sids = append(all, e), append(sids, stormConference(n))
+			if err := journal.Append(ctx, stormConference(n), e); err != nil {
+				return err
+			}
+			appended.Add(1)
 		}
-	}
-	return len(all), sideBySide(ctx, stormAppenders, len(all), func(ctx context.Context, i int) error {
-		return journal.Append(ctx, sids[i], all[i])
+		return nil
 	})
+	return int(appended.Load()), err
 }
 
 // weather loads the door, waits until every decision has its outcome, and looks
@@ -224,7 +228,9 @@ func (w *stormWorld) weather(ctx context.Context, passed *stormPassed) (err erro
 		return err
 	}
 	decisions := w.expected().decisions
+	say := w.sayEvery(stormSayEvery)
 	ended, err := w.gavel.await(ctx, stormPollEvery, time.Until(w.due)+stormDrainsWithin, "decisions ended", decisions, func(m measured) float64 {
+		say(m)
 		return m.count("gavel_actions_total", "")
 	})
 	var loadErr error
@@ -236,6 +242,20 @@ func (w *stormWorld) weather(ctx context.Context, passed *stormPassed) (err erro
 	}
 	passed.drain = ended.Sub(w.due)
 	return w.sumUp(ctx, passed)
+}
+
+// sayEvery tells how far things are, every so often.
+func (w *stormWorld) sayEvery(d time.Duration) func(measured) {
+	next := w.due
+	return func(m measured) {
+		now := time.Now()
+		if now.Before(next) {
+			return
+		}
+		next = now.Add(d)
+		fmt.Fprintf(w.progress, "storm: %.0f s after due: %.0f alarms rang, %.0f conferences decided, %.0f decisions ended\n",
+			now.Sub(w.due).Seconds(), m.count("gavel_alarms_rang_total", ""), m.count("gavel_rule_decisions_total", ""), m.count("gavel_actions_total", ""))
+	}
 }
 
 // loadDoor sends callbacks of other conferences through the door until stop.

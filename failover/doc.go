@@ -16,5 +16,7 @@
 //
 // Reading order: process_test.go, nats_test.go (what is started),
 // load_test.go (what is sent), world_test.go (what is checked), then the
-// stories: roles, takeover, share, stall, rolling, redis, leader, lanes.
+// stories: roles, takeover, share, stall, rolling, redis, leader, lanes. Rules
+// have a world with a Twilio in it, rules_world_test.go, and stories of their
+// own: rules_company, weather, outage, files, stop, brakes; and crash.
 package failover

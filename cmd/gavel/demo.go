@@ -29,7 +29,7 @@ type demoCommand struct {
 
 // Help is the longer help text.
 func (demoCommand) Help() string {
-	return `It takes the flags of serve and needs none of them; --twilio-api is the stand-in's own. A call floor plays conferences that end for all of Twilio's five reasons; the terminal shows events as they come and, at the end, why each conference ended and by whom.
+	return `It takes the flags of serve and needs none of them; --twilio-api is the stand-in's own. A call floor plays conferences that end for all of Twilio's five reasons, and the presets of examples/rules are live with all times divided by 20: who is left alone is spoken to, and then the conference is ended. --rules names others. The terminal shows events as they come and, at the end, why each conference ended and by whom.
 
 Example:
   gavel demo --for 1m --duplicates 0.1 --reorder 0.1`

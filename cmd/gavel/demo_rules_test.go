@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"strings"
 	"testing"
+	"time"
 
 	presets "gavel/examples/rules"
 	"gavel/rules"
@@ -53,5 +56,45 @@ func TestATimeThatIsNoneEndsTheHaste(t *testing.T) {
 		if got, _ := hasten(calm); got != want {
 			t.Errorf("%s became %s", calm, got)
 		}
+	}
+}
+
+// demoTime is in what time the demo has to have shown an orphan's end.
+const demoTime = 90 * time.Second
+
+// A caller who was left alone is spoken to, then the conference is ended, and
+// the terminal says whose doing it was.
+func TestTheDemoEndsWhoIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), demoTime)
+	defer cancel()
+	var out, errors lockedBuffer
+	ended := make(chan int, 1)
+	go func() {
+		args := []string{"demo", "--rate", "60", "--listen", "127.0.0.1:0", "--nats-listen", "off"}
+		ended <- run(ctx, args, terminal{strings.NewReader(""), &out, &errors, environment(nil)})
+	}()
+	wants := []string{
+		"the presets of examples/rules, live, with all times divided by 20",
+		"rule alone-too-long asked Twilio to play an announcement",
+		"announce by rule alone-too-long: Twilio did so",
+		"rule alone-too-long asked Twilio to end it",
+		"end by rule alone-too-long: Twilio did so",
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for len(wants) > 0 && ctx.Err() == nil {
+		if strings.Contains(out.String(), wants[0]) {
+			wants = wants[1:]
+			continue
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	cancel()
+	if code := <-ended; code != exitOK || len(wants) > 0 {
+		t.Errorf("the demo ended with %d, not shown are %q in\n%s%s", code, wants, out.String(), errors.String())
 	}
 }

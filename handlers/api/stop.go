@@ -23,11 +23,12 @@ type Switch interface {
 	Resume(ctx context.Context, reason, by string) error
 }
 
-// How far back is looked for calls on the wire. A call to Twilio has ended
-// within a minute, one way or the other; what a rule decides is performed within
-// rules.MaxAge or not at all.
+// How far back is looked for calls on the wire: by when they were decided, which
+// is what an action's time says. What a rule decides is performed within
+// rules.MaxAge or not at all, and a call to Twilio has ended within a minute, one
+// way or the other.
 const (
-	wireAge   = time.Minute
+	wireAge   = rules.MaxAge + time.Minute
 	wireDepth = 1000 // decisions
 )
 
@@ -42,7 +43,7 @@ type Stop struct {
 // Stopping is the answer to a stop or its end.
 type Stopping struct {
 	Stop
-	OnTheWire []WireAction `json:"on_the_wire" doc:"What rules had begun to ask of Twilio within the last minute, with no outcome yet: it may happen still"`
+	OnTheWire []WireAction `json:"on_the_wire" doc:"What rules had begun to ask of Twilio, with no outcome yet: it may happen still"`
 	Unsure    bool         `json:"unsure,omitempty" doc:"What is on the wire cannot be told now"`
 }
 
@@ -175,7 +176,7 @@ func (a *API) onTheWire(ctx context.Context) ([]WireAction, error) {
 		if err != nil {
 			return nil, err
 		}
-		if d.Verdict != rules.Act || !d.Do.AtTwilio() || now.Sub(d.AsOf) > rules.MaxAge+wireAge {
+		if d.Verdict != rules.Act || !d.Do.AtTwilio() || now.Sub(d.AsOf) > wireAge {
 			continue
 		}
 		c, err := records(ctx, d)

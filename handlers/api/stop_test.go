@@ -87,15 +87,17 @@ func (mute) Update(context.Context, string, []byte, uint64) (uint64, error) { re
 func TestAStopTellsWhatIsOnTheWire(t *testing.T) {
 	t.Parallel()
 	l := openLaw(t, twoRules)
-	begun, answered, forgotten := decided(1, rules.StepEnd), decided(2, rules.StepEnd), decided(3, rules.StepEnd)
+	// Decided 4 min ago, and tried until now; and so long ago that nobody tries.
+	begun, forgotten := decided(8, rules.StepEnd), decided(15, rules.StepEnd)
+	answered := decided(2, rules.StepEnd)
 	told, untried := decided(4, rules.StepPublish), decided(5, rules.StepEnd)
-	l.decides(t, begun, answered, forgotten, told, untried)
+	l.decides(t, answered, told, untried, begun, forgotten)
 	done := acted(answered, now.Add(-5*time.Second))
 	done.Outcome = &projections.Outcome{Result: events.Done, Status: 200, At: projections.At(now)}
 	rooms := []*projections.Conference{
-		with(room(account, 1, "support-1", at("11:00:00")), acted(begun, now.Add(-10*time.Second))),
+		with(room(account, 8, "support-1", at("11:00:00")), acted(begun, begun.AsOf)),
 		with(room(account, 2, "support-2", at("11:00:00")), done),
-		with(room(account, 3, "support-3", at("11:00:00")), acted(forgotten, now.Add(-2*time.Minute))),
+		with(room(account, 15, "support-3", at("11:00:00")), acted(forgotten, forgotten.AsOf)),
 		with(room(account, 4, "support-4", at("11:00:00")), acted(told, now.Add(-time.Second))),
 		room(account, 5, "support-5", at("11:00:00")),
 	}

@@ -90,7 +90,7 @@ func (d *docket) judge(ctx context.Context, f *dossier, h heard) (s sitting, err
 	if !says {
 		return s, nil
 	}
-	if f.state != nil && h.event.Kind == events.Wake && in.At.After(f.state.Alarm) {
+	if f.state != nil && h.event.Kind == events.Wake && !f.state.Alarm.IsZero() && in.At.After(f.state.Alarm) {
 		s.overslept = in.At.Sub(f.state.Alarm)
 	}
 	before := f.state
