@@ -40,11 +40,15 @@ func TestEntriesOfRulesComeBackAsTheyWent(t *testing.T) {
 		read  func(e *events.Event) (any, error)
 	}{
 		{
-			events.NewRulesLoaded(load), "rules-loaded-" + ulid, events.Key{}, load,
+			events.NewRulesLoaded(load), "rules-loaded-" + ulid,
+			events.Key{},
+			load,
 			func(e *events.Event) (any, error) { return e.Load() },
 		},
 		{
-			events.NewMatch(match, received), "match-" + decisionID, events.Key{AccountSid: account}, match,
+			events.NewMatch(match, received), "match-" + decisionID,
+			events.Key{AccountSid: account},
+			match,
 			func(e *events.Event) (any, error) { return e.Match() },
 		},
 		{

@@ -402,7 +402,7 @@ func (c *crash) hears() *notices {
 	c.t.Helper()
 	n := &notices{ids: map[string]map[string]int{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n.note("webhook", r.Header.Get("webhook-id"))
+		n.note("webhook", r.Header.Get("Webhook-Id"))
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	n.url = server.URL

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -66,7 +65,7 @@ func (w *world) openBus(s shape) {
 	w.t.Helper()
 	b, err := bus.Open(w.t.Context(), bus.Config{
 		URL: urls(w.nats), Sync: bus.SyncAlways, Lanes: s.lanes, Replicas: s.servers,
-	}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		w.t.Fatal(err)
 	}

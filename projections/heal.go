@@ -82,8 +82,10 @@ func differences(c *Conference, seen Seen, isHere func(status string) bool) []ev
 	if c == nil || c.End != nil {
 		return nil
 	}
-	lacks := lacking{fact: events.Healed{Key: events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid},
-		Behind: c.Seen.Max(), At: seen.At}}
+	lacks := lacking{fact: events.Healed{
+		Key:    events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid},
+		Behind: c.Seen.Max(), At: seen.At,
+	}}
 	if seen.Status == StatusCompleted {
 		lacks.add(events.ConferenceEnd, "", Flags{})
 		return lacks.facts

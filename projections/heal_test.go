@@ -61,11 +61,13 @@ func TestHealTellsWhatTheRecordLacks(t *testing.T) {
 		{"one that never was there left nobody", seen(agentSeen, callerSeen, withStatus(third, "failed")), "", []int{1, 2}},
 		{
 			"a leg that nobody told of is there", seen(agentSeen, callerSeen, third),
-			"participant-join 3 hold&coaching&end-on-exit", []int{1, 2, 3},
+			"participant-join 3 hold&coaching&end-on-exit",
+			[]int{1, 2, 3},
 		},
 		{
 			"a leg listed on two pages is one", seen(agentSeen, third, callerSeen, third),
-			"participant-join 3 hold&coaching&end-on-exit", []int{1, 2, 3},
+			"participant-join 3 hold&coaching&end-on-exit",
+			[]int{1, 2, 3},
 		},
 		{"a leg that rings is company and no fact", seen(agentSeen, withStatus(third, "ringing")), "participant-leave 2", []int{1, 3}},
 		{"a leg that is queued is company", seen(agentSeen, callerSeen, withStatus(third, "queued")), "", []int{1, 2, 3}},

@@ -103,6 +103,7 @@ type court struct {
 	set       *Set
 	state     *State
 	vars      condition.Vars
+	reading   *condition.Reading // of vars
 	cause     cause
 	read      readings
 	decisions []Decision
@@ -144,6 +145,7 @@ func (c *court) open(before *projections.Conference, e *events.Event, after *pro
 	if e != nil && e.CallSid != "" {
 		c.vars.Participant = after.Participant(e.CallSid)
 	}
+	c.reading = condition.Read(c.vars)
 }
 
 // lapse judges one deadline.

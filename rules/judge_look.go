@@ -198,7 +198,7 @@ type readings struct {
 
 // evaluate evaluates a condition and notes when time alone may turn it.
 func (c *court) evaluate(cond *condition.Condition, v condition.Vars, read *bool) (bool, error) {
-	holds, flip, err := cond.HoldsUntil(v)
+	holds, flip, err := c.reading.HoldsUntil(cond, v.Participant)
 	*read = true
 	if !flip.IsZero() && (c.read.flip.IsZero() || flip.Before(c.read.flip)) {
 		c.read.flip = flip

@@ -291,8 +291,11 @@ func (r *room) leg(e *TestEntry) *leg {
 func (l *leg) tell(e *TestEntry) events.Params {
 	f := &l.flags
 	for _, set := range []struct{ to, from *bool }{
-		{&f.StartConferenceOnEnter, e.Start}, {&f.EndConferenceOnExit, e.EndOnExit},
-		{&f.Hold, e.Hold}, {&f.Muted, e.Muted}, {&f.Coaching, e.Coaching},
+		{&f.StartConferenceOnEnter, e.Start},
+		{&f.EndConferenceOnExit, e.EndOnExit},
+		{&f.Hold, e.Hold},
+		{&f.Muted, e.Muted},
+		{&f.Coaching, e.Coaching},
 	} {
 		if set.from != nil {
 			*set.to = *set.from

@@ -80,10 +80,14 @@ func TestWhatIsOnTheWireIsShown(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 8, 3, 12, 0, 0, 0, time.Local)
 	wire := api.Stopping{OnTheWire: []api.WireAction{
-		{ConferenceSid: "CF" + strings.Repeat("1", 32), FriendlyName: "support-1",
-			Action: api.Action{Do: events.DoEnd, ActorRule: "end-orphaned", AskedAt: before(now, 2*time.Second)}},
-		{ConferenceSid: "CF" + strings.Repeat("2", 32), FriendlyName: "support-2",
-			Action: api.Action{Do: events.DoKick, ActorRule: "kick-storm", CallSid: "CA" + strings.Repeat("3", 32), AskedAt: before(now, 12*time.Second)}},
+		{
+			ConferenceSid: "CF" + strings.Repeat("1", 32), FriendlyName: "support-1",
+			Action: api.Action{Do: events.DoEnd, ActorRule: "end-orphaned", AskedAt: before(now, 2*time.Second)},
+		},
+		{
+			ConferenceSid: "CF" + strings.Repeat("2", 32), FriendlyName: "support-2",
+			Action: api.Action{Do: events.DoKick, ActorRule: "kick-storm", CallSid: "CA" + strings.Repeat("3", 32), AskedAt: before(now, 12*time.Second)},
+		},
 	}}
 	golden(t, "wire.txt", shown(t, func(w io.Writer) error { return wireList(w, wire, now) }))
 	for want, s := range map[string]api.Stopping{"nothing is on its way": {}, "cannot be told now": {Unsure: true}} {

@@ -61,7 +61,7 @@ func (t *task) checkAnnounced(context.Context) error {
 // heard records the end of an announcement of ours, as Twilio tells it.
 func (p *Performer) heard(ctx context.Context, n events.Told) error {
 	end := announcementOf(n)
-	key, id, ours := twilio.AnnounceID(end.Data.AnnounceUrl)
+	key, id, ours := twilio.AnnounceID(end.Data.AnnounceURL)
 	if !ours || key != n.Key {
 		return nil
 	}
@@ -100,7 +100,9 @@ func (p *Performer) told(ctx context.Context, key events.Key, id string) (*task,
 // announcementEnd is what news says of one.
 type announcementEnd struct {
 	ReceivedAt time.Time `json:"receivedat"`
-	Data       struct{ AnnounceUrl string }
+	Data       struct {
+		AnnounceURL string `json:"AnnounceUrl"`
+	}
 }
 
 // announcementOf reads it. What cannot be read is about no announcement of ours.

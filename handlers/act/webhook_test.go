@@ -131,11 +131,11 @@ func TestAWebhookIsSignedByEverySecret(t *testing.T) {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
 	header := func(name string) string { return call.Header.Get(name) }
-	if call.Method != http.MethodPost || call.RequestURI != "/held?room=7" || header("webhook-id") != "ee6bbd8a4d01a25c87b222e747bcb7aa" ||
+	if call.Method != http.MethodPost || call.RequestURI != "/held?room=7" || header("Webhook-Id") != "ee6bbd8a4d01a25c87b222e747bcb7aa" ||
 		header("webhook-timestamp") != fmt.Sprint(toldAt.Unix()) || header("Content-Type") != "application/cloudevents+json; charset=utf-8" {
 		t.Errorf("called with %s %s %v", call.Method, call.RequestURI, call.Header)
 	}
-	signed := strings.Fields(header("webhook-signature"))
+	signed := strings.Fields(header("Webhook-Signature"))
 	if want := []string{signature(firstSecret, call), signature(secondSecret, call)}; !cmp.Equal(signed, want) {
 		t.Errorf("signed by %v, want %v", signed, want)
 	}
@@ -153,7 +153,7 @@ func TestAWebhookIsSignedByEverySecret(t *testing.T) {
 func signature(secret twilio.Secret, call received) string {
 	key, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret.Reveal(), "whsec_"))
 	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.%s", call.Header.Get("webhook-id"), call.Header.Get("webhook-timestamp"), call.body)
+	fmt.Fprintf(mac, "%s.%s.%s", call.Header.Get("Webhook-Id"), call.Header.Get("Webhook-Timestamp"), call.body)
 	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
@@ -173,7 +173,7 @@ func TestAStepMayHaveASecretOfItsOwn(t *testing.T) {
 		t.Fatalf("ended %+v, %v", got, err)
 	}
 	call := <-calls
-	if got := call.Header.Get("webhook-signature"); got != signature(secondSecret, call) {
+	if got := call.Header.Get("Webhook-Signature"); got != signature(secondSecret, call) {
 		t.Errorf("signed by %s", got)
 	}
 	// A file that is lost or wrong may come right again. What is in it is not told.
@@ -302,7 +302,8 @@ func TestAMessageSaysThatItIsLate(t *testing.T) {
 		d    rules.Decision
 		want string
 	}{
-		{late, `"late":true`}, {old, `"late":true`},
+		{late, `"late":true`},
+		{old, `"late":true`},
 		{counted, `"source":"/accounts/AC0123456789abcdef0123456789abcdef",`},
 		{counted, `"data":{"rule":"held-too-long","account_sid":"AC0123456789abcdef0123456789abcdef","as_of":"2026-11-02T10:02:00Z","late":false}}`},
 	} {

@@ -87,7 +87,10 @@ func TestArmedDeadlinesOfOthersAreNotSeen(t *testing.T) {
 		path string
 		want int
 	}{
-		{s.key(account), "armed", 4}, {s.key(other), "armed", 1}, {s.key(account, other), "armed", 5}, {s.key(foreign), "armed", 0},
+		{s.key(account), "armed", 4},
+		{s.key(other), "armed", 1},
+		{s.key(account, other), "armed", 5},
+		{s.key(foreign), "armed", 0},
 		{s.all, "armed?account=" + other, 1},
 	} {
 		if got := read[api.DeadlineList](t, s.as(c.who, http.MethodGet, c.path, "")).Deadlines; len(got) != c.want {

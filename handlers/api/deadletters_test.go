@@ -64,8 +64,10 @@ func graveyard(t *testing.T) (*law, *performer, *stack) {
 	t.Helper()
 	l, p := openLaw(t, twoRules), &performer{}
 	refused := func(form, query string) events.DeadLetter {
-		return events.DeadLetter{Kind: events.Refused, AccountSid: account, Field: "Muted", Reason: "is no boolean", ReceivedAt: now.Add(-time.Hour),
-			Source: events.SourceCallback, Form: form, Query: query}
+		return events.DeadLetter{
+			Kind: events.Refused, AccountSid: account, Field: "Muted", Reason: "is no boolean", ReceivedAt: now.Add(-time.Hour),
+			Source: events.SourceCallback, Form: form, Query: query,
+		}
 	}
 	for i, letter := range []events.DeadLetter{
 		refused(callback(account), ""),

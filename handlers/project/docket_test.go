@@ -109,6 +109,22 @@ func TestALaneForgetsTheOldestTallies(t *testing.T) {
 	}
 }
 
+func TestAWakeUpWithoutAnAlarmIsNotLate(t *testing.T) {
+	t.Parallel()
+	d := testDocket(t, counting)
+	d.mustHear(t, 1, events.NewRulesLoaded(events.Load{ID: events.NewULID(), Version: "abc", At: nine}))
+	key := events.Key{AccountSid: "AC00000000000000000000000000000001", ConferenceSid: "CF00000000000000000000000000000001"}
+	wake := ownEvent(t, events.NewWake(key, nine))
+	for alarm, want := range map[time.Time]time.Duration{{}: 0, nine.Add(-time.Second): time.Second} {
+		record := &projections.Conference{AccountSid: key.AccountSid, ConferenceSid: key.ConferenceSid}
+		f := &dossier{Stored: projections.Stored{Conference: record}, state: &rules.State{Alarm: alarm}}
+		s, err := d.judge(t.Context(), f, heard{event: wake, at: events.Position{Sequence: 2}, before: record})
+		if err != nil || s.overslept != want {
+			t.Errorf("with an alarm at %s it overslept %s, not %s; %v", alarm, s.overslept, want, err)
+		}
+	}
+}
+
 // dueStore has deadlines that nothing woke anybody for.
 type dueStore struct {
 	projections.Writer

@@ -247,11 +247,11 @@ func (o *oracle) tell(e *events.Event) error {
 	before := o.records[e.ConferenceSid]
 	fresh := e.Kind == events.Exempted
 	if e.Kind != events.Wake && e.Kind != events.Reread && e.Kind != events.Exempted {
-		after, new, err := projections.Fold(before, e)
+		after, folded, err := projections.Fold(before, e)
 		if err != nil {
 			return err
 		}
-		o.records[e.ConferenceSid], fresh = after, new
+		o.records[e.ConferenceSid], fresh = after, folded
 	}
 	if in, says := rules.InputOf(e, fresh); says {
 		o.judge(e.ConferenceSid, o.set, before, in)

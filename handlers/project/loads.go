@@ -38,8 +38,8 @@ func (s *session) followRules(ctx context.Context) error {
 	defer tick.Stop()
 	var appended string
 	for {
-		l, any := s.RuleBook.Active()
-		if any && l.ID != appended && !s.docket.has(l.ID) {
+		l, some := s.RuleBook.Active()
+		if some && l.ID != appended && !s.docket.has(l.ID) {
 			if _, err := s.RuleBook.Set(ctx, l.Version); err != nil {
 				return fmt.Errorf("bring rules of version %s into force: %w", l.Version, err)
 			}

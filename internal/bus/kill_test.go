@@ -41,7 +41,7 @@ func victim(dir string) {
 	}
 	_, err = b.Actions().Decide(ctx, decisions(1, 500))
 	check(err)
-	fmt.Println("acknowledged")
+	fmt.Fprintln(os.Stdout, "acknowledged")
 	select {}
 }
 

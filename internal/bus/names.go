@@ -48,20 +48,20 @@ const (
 	actionsPrefix = "gavel.actions."
 	// gavel.served.<AccountSid>.<ConferenceSid>.<id>
 	servedPrefix = "gavel.served."
-	// gavel.timers.at.<lane>.<AccountSid>.<ConferenceSid>: what is to ring
+	// gavel.timers.at.<lane>.<AccountSid>.<ConferenceSid>: what is to ring.
 	timersAtPrefix = "gavel.timers.at."
-	// gavel.timers.due.<lane>.<AccountSid>.<ConferenceSid>: what rang
+	// gavel.timers.due.<lane>.<AccountSid>.<ConferenceSid>: what rang.
 	timersDuePrefix = "gavel.timers.due."
-	// gavel.later.at.<AccountSid>.<ConferenceSid>.<id>
+	// gavel.later.at.<AccountSid>.<ConferenceSid>.<id>: what is to be tried again.
 	laterAtPrefix = "gavel.later.at."
-	// gavel.later.due.<AccountSid>.<ConferenceSid>.<id>
+	// gavel.later.due.<AccountSid>.<ConferenceSid>.<id>: what it is time for.
 	laterDuePrefix = "gavel.later.due."
 	// noToken stands for an account or a conference that there is none of.
 	noToken = "-"
-	// bucketKeyPrefix begins the subject of a bucket's key: $KV.<bucket>.<key>
+	// bucketKeyPrefix begins the subject of a bucket's key: $KV.<bucket>.<key>.
 	bucketKeyPrefix = "$KV."
 	// $JS.API.STREAM.MSG.GET.<stream>: a question that the stream's leader
-	// answers
+	// answers.
 	askMessage = "$JS.API.STREAM.MSG.GET."
 	// _INBOX.<unique>.<ticket>: where acknowledgements of news come back.
 	anyTicket = "*"

@@ -77,11 +77,11 @@ func (c *Condition) HoldsAt() Kinds { return c.holdsAt }
 // Holds evaluates the condition. An error wraps ErrNoValue: in `when` it means
 // that it does not hold, in `unless` that it is exempt.
 func (c *Condition) Holds(v Vars) (bool, error) {
-	return c.evaluate(&evaluation{vars: v})
+	return c.evaluate(Read(v))
 }
 
-func (c *Condition) evaluate(e *evaluation) (bool, error) {
-	out, _, err := c.program.Eval(e)
+func (c *Condition) evaluate(r *Reading) (bool, error) {
+	out, _, err := c.program.Eval(r)
 	if err != nil {
 		return false, fmt.Errorf("evaluate condition: %w", ErrNoValue)
 	}
@@ -98,18 +98,7 @@ func (c *Condition) evaluate(e *evaluation) (bool, error) {
 // whoever asks again then misses none. What was reached before an error counts
 // too.
 func (c *Condition) HoldsUntil(v Vars) (holds bool, flip time.Time, err error) {
-	e := &evaluation{vars: v}
-	if len(c.thresholds) > 0 {
-		e.watched = func(function string, from time.Time) {
-			for _, t := range c.thresholds[function] {
-				if at := t.after(from); at.After(v.Now) && (flip.IsZero() || at.Before(flip)) {
-					flip = at
-				}
-			}
-		}
-	}
-	holds, err = c.evaluate(e)
-	return holds, flip, err
+	return Read(v).HoldsUntil(c, v.Participant)
 }
 
 // Elapses reports whether time alone can turn the condition.

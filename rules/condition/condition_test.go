@@ -244,10 +244,20 @@ func TestPatternsHaveStars(t *testing.T) {
 		pattern, text string
 		want          bool
 	}{
-		{"agent-*", "agent-ana", true}, {"agent-*", "agent-", true}, {"agent-*", "the agent-ana", false},
-		{"*-ana", "agent-ana", true}, {"a*a", "a", false}, {"a*a", "aa", true}, {"*", "", true},
-		{"", "", true}, {"", "x", false}, {"a*b*c", "a1b2c", true}, {"a*b*c", "acb", false},
-		{"*b*b*", "abba", true}, {"*b*b*b*", "abba", false}, {"Agent-*", "agent-ana", false},
+		{"agent-*", "agent-ana", true},
+		{"agent-*", "agent-", true},
+		{"agent-*", "the agent-ana", false},
+		{"*-ana", "agent-ana", true},
+		{"a*a", "a", false},
+		{"a*a", "aa", true},
+		{"*", "", true},
+		{"", "", true},
+		{"", "x", false},
+		{"a*b*c", "a1b2c", true},
+		{"a*b*c", "acb", false},
+		{"*b*b*", "abba", true},
+		{"*b*b*b*", "abba", false},
+		{"Agent-*", "agent-ana", false},
 	} {
 		if got := condition.Like(c.pattern, c.text); got != c.want {
 			t.Errorf("%q like %q: %v", c.text, c.pattern, got)

@@ -4,7 +4,7 @@
 //
 // Reading order: vars.go (what a condition can read), fields.go and
 // functions.go (the tables that say so, each with its example), environment.go
-// (the tables as CEL), object.go (the record as CEL sees
+// (the tables as CEL), reading.go and object.go (the record as CEL sees
 // it), condition.go and expression.go (compile and evaluate), examine.go (what
 // is read, and what is refused at load), kinds.go (sets of kinds of events).
 //

@@ -3,9 +3,7 @@ package condition
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"sync"
-	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/cost"
@@ -112,20 +110,15 @@ func (f *function) overload() string {
 	return fmt.Sprintf("gavel_%s_%d", f.name, len(f.args))
 }
 
-// elapsed is the length of the stretch, which the evaluation remembers where it
+// elapsed is the length of the stretch, which the reading hears of where it
 // grows: those are what flips by itself.
 func (f *function) elapsed(args ...ref.Val) ref.Val {
 	o := args[0].(*object)
 	s := f.since(o, args[1:]...)
-	if o.of.watched != nil && s.running() {
-		o.of.watched(f.name, s.From)
+	if s.running() {
+		o.of.grows(f.name, s.From)
 	}
 	return types.Duration{Duration: s.length(o.of.vars.Now)}
-}
-
-// elapsedFunctions are the names of those that grow with the clock.
-func elapsedFunctions(name string) bool {
-	return slices.ContainsFunc(functions, func(f function) bool { return f.name == name && f.since != nil })
 }
 
 // provider tells CEL the fields of our types, and leaves the rest to CEL's own.
@@ -221,32 +214,3 @@ func (sizes) EstimateCallCost(_, overload string, _ *cost.AstNode, _ []cost.AstN
 	}
 	return nil
 }
-
-// evaluation is what one evaluation reads from.
-type evaluation struct {
-	vars Vars
-	// watched is told each stretch that grows with the clock, unless nil.
-	watched func(function string, from time.Time)
-}
-
-// ResolveName is part of cel.Activation.
-func (e *evaluation) ResolveName(name string) (any, bool) {
-	switch name {
-	case "conference":
-		return e.conference(e.vars.Conference), true
-	case "before":
-		return e.conference(e.vars.Before), true
-	case "participant":
-		return e.participant(e.vars.Conference, e.vars.Participant), true
-	case "event":
-		return e.event(), true
-	case "account":
-		return types.String(e.vars.Account), true
-	case "now":
-		return types.Timestamp{Time: e.vars.Now}, true
-	}
-	return nil, false
-}
-
-// Parent is part of cel.Activation.
-func (e *evaluation) Parent() cel.Activation { return nil }

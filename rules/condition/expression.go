@@ -172,13 +172,13 @@ func (x *Expression) Uses(variable string) bool {
 // Text evaluates the expression. An error wraps ErrNoValue.
 func (x *Expression) Text(v Vars) (string, error) {
 	var b strings.Builder
-	e := &evaluation{vars: v}
+	r := Read(v)
 	for _, p := range x.parts {
 		if p.program == nil {
 			b.WriteString(p.text)
 			continue
 		}
-		out, _, err := p.program.Eval(e)
+		out, _, err := p.program.Eval(r)
 		if err != nil {
 			return "", fmt.Errorf("evaluate text: %w", ErrNoValue)
 		}

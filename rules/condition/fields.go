@@ -85,7 +85,7 @@ var fields = map[string][]field{
 			name: "live", typ: cel.ListType(participantType), changedBy: present, atMost: mostParticipants,
 			doc:     "The participants that are in it now; none once it ended.",
 			example: `size(conference.live) == 1`,
-			get:     func(o *object) ref.Val { return o.participants(o.conference.Live()) },
+			get:     func(o *object) ref.Val { return o.of.liveIn(o) },
 		}, {
 			name: "participants", typ: cel.ListType(participantType), changedBy: present, atMost: projections.MaxParticipants,
 			doc:     "All participants that were ever in it.",

@@ -26,7 +26,7 @@ var (
 // copied. Besides the one that its type names, conference is the one that it
 // belongs to.
 type object struct {
-	of          *evaluation
+	of          *Reading
 	typ         *cel.Type
 	conference  *projections.Conference
 	participant *projections.Participant
@@ -41,25 +41,25 @@ var (
 	noEvent       = &events.Event{SequenceNumber: events.NoSequence}
 )
 
-func (e *evaluation) conference(c *projections.Conference) *object {
+func (r *Reading) conference(c *projections.Conference) *object {
 	if c == nil {
 		c = noConference
 	}
-	return &object{of: e, typ: conferenceType, conference: c}
+	return &object{of: r, typ: conferenceType, conference: c}
 }
 
-func (e *evaluation) participant(c *projections.Conference, p *projections.Participant) *object {
+func (r *Reading) participant(c *projections.Conference, p *projections.Participant) *object {
 	if c == nil {
 		c = noConference
 	}
 	if p == nil {
 		p = noParticipant
 	}
-	return &object{of: e, typ: participantType, conference: c, participant: p}
+	return &object{of: r, typ: participantType, conference: c, participant: p}
 }
 
-func (e *evaluation) event() *object {
-	o := &object{of: e, typ: eventType, event: e.vars.Event}
+func (r *Reading) event() *object {
+	o := &object{of: r, typ: eventType, event: r.vars.Event}
 	if o.event == nil {
 		o.event = noEvent
 	}

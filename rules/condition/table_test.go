@@ -84,7 +84,7 @@ func tableOfChanges() map[string]Kinds {
 // says is what all fields say of a record, and since when the elapsed-time
 // functions have been running, for two participants and one recording.
 func says(record *projections.Conference) map[string]string {
-	e := &evaluation{vars: Vars{Conference: record}}
+	e := Read(Vars{Conference: record})
 	conference := e.conference(record)
 	objects := map[string][]*object{"Conference": {conference}}
 	for _, sid := range wildCalls {
@@ -103,7 +103,7 @@ func says(record *projections.Conference) map[string]string {
 	for typeName, all := range objects {
 		for _, o := range all {
 			for _, f := range fields[typeName] {
-				said[typeName+"."+f.name] += print(f.get(o).Value()) + "; "
+				said[typeName+"."+f.name] += written(f.get(o).Value()) + "; "
 			}
 			for _, f := range functions {
 				if f.since != nil && len(f.args) == 1 && f.args[0].TypeName() == typeName {
@@ -115,8 +115,8 @@ func says(record *projections.Conference) map[string]string {
 	return said
 }
 
-// print tells a value; of a list it tells all that its items say.
-func print(v any) string {
+// written tells a value; of a list it tells all that its items say.
+func written(v any) string {
 	items, ok := v.([]ref.Val)
 	if !ok {
 		return fmt.Sprint(v)
