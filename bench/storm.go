@@ -33,7 +33,7 @@ const (
 	// costs it about a millisecond.
 	stormPollEvery = 250 * time.Millisecond
 	// stormSayEvery is how often it is told how far things are.
-	stormSayEvery = 5 * time.Second
+	stormSayEvery = 15 * time.Second
 	// stormLanes is the default of an external NATS.
 	stormLanes = 8
 	// doorLoadBefore is how long before the storm the door's load begins.

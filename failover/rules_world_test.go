@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -331,7 +332,7 @@ func (r *ruled) inForce(versions ...string) loads {
 	return l
 }
 
-// at is the version in force at a place of a lane.
+// version is the one in force at a place of a lane.
 func (l loads) version(lane int, at events.Position) (version string) {
 	for i, load := range l.at[lane] {
 		if at.After(load) {
@@ -445,7 +446,10 @@ type desk struct {
 }
 
 // asked is one request that would change something.
-type asked struct{ method, path string }
+type asked struct {
+	at   time.Time
+	path string
+}
 
 // conference is whom it is about.
 func (a asked) conference() string {
@@ -458,7 +462,7 @@ func newDesk(t *testing.T, api http.Handler) *desk {
 	d := &desk{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
-			d.note(asked{r.Method, r.URL.Path})
+			d.note(asked{time.Now(), r.URL.Path})
 		}
 		api.ServeHTTP(w, r)
 	}))

@@ -58,6 +58,7 @@ func buildRule(d *schema.Document, n *schema.Node, file string) *Rule {
 	b.steps()
 	b.on()
 	b.rule.parts = partsOf(b.rule)
+	b.rule.ofLeg = ofLeg(b.rule)
 	b.times()
 	b.limits()
 	b.count()
@@ -123,6 +124,12 @@ func partsOf(r *Rule) condition.Parts {
 		}
 	}
 	return parts
+}
+
+// ofLeg reports whether a rule for each participant reads nothing but that one.
+func ofLeg(r *Rule) bool {
+	reads := func(c *condition.Condition) bool { return c != nil && c.UsesConference() }
+	return r.Each == EachParticipant && !reads(r.When) && !reads(r.Unless)
 }
 
 // times reads again and attempts, and says what cannot wait.

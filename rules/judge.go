@@ -218,17 +218,16 @@ func stale(e *events.Event) bool {
 func (c *court) hearFact(e *events.Event) {
 	changed := condition.Changed(c.vars.Before, c.vars.Conference)
 	for _, r := range c.set.Rules {
-		if !c.applies(r) {
-			continue
-		}
-		concerns := r.On.Has(e.Kind)
 		switch {
-		case !r.PerEvent():
-			if changed&c.decides(r) != 0 || c.cause.late || r.written && concerns || c.lingers(r) {
-				c.lookAtEach(r, concerns)
+		case !c.applies(r):
+		case r.PerEvent():
+			if r.On.Has(e.Kind) {
+				c.lookAtEvent(r)
 			}
-		case concerns:
-			c.lookAtEvent(r)
+		case c.cause.late || r.written && r.On.Has(e.Kind):
+			c.lookAtEach(r, r.On.Has(e.Kind))
+		case changed&c.decides(r) != 0 || c.lingers(r):
+			c.lookAtChanged(r, r.On.Has(e.Kind), changed)
 		}
 	}
 }
@@ -249,7 +248,7 @@ func (c *court) lingers(r *Rule) bool {
 // subject and whether its condition holds. An event that changed none of them
 // can begin and end nothing, unless it is late, or the file says that it begins.
 func (c *court) decides(r *Rule) condition.Parts {
-	if len(c.set.Exempt.Names)+len(c.set.Exempt.Labels) > 0 {
+	if c.set.Exempt.any() {
 		return r.parts | condition.Name | condition.Labels | condition.Presence
 	}
 	return r.parts
@@ -272,15 +271,15 @@ func (c *court) exempt(x Exemption) {
 
 // alarm returns for when to set the alarm, or zero where it is set right. There
 // is one for each conference, and it only moves when it has to ring earlier, or
-// has rung.
+// has rung. One whose time is past has rung as well, but its wake-up is still on
+// its way through the journal, and will set the next.
 func (c *court) alarm(woken bool) time.Time {
 	s := c.state
 	d, armed := s.next()
-	rung := woken || !s.Alarm.After(s.Now)
 	switch {
-	case rung && !armed:
+	case woken && !armed:
 		s.Alarm = time.Time{}
-	case armed && (rung || d.Due.Before(s.Alarm)):
+	case armed && (woken || s.Alarm.IsZero() || d.Due.Before(s.Alarm)):
 		s.Alarm = d.Due
 		return d.Due
 	}

@@ -33,6 +33,21 @@ func (c *court) lookAtEach(r *Rule, begins bool) {
 	}
 }
 
+// lookAtChanged looks at a rule after an event that changed some parts of the
+// record. Where nothing but the leg itself decides whether the condition holds for
+// it, the others are left alone.
+func (c *court) lookAtChanged(r *Rule, begins bool, changed condition.Parts) {
+	if !r.ofLeg || changed&condition.Life != 0 || c.set.Exempt.any() {
+		c.lookAtEach(r, begins)
+		return
+	}
+	for i, p := range c.vars.Conference.Participants {
+		if p != c.vars.Before.Participants[i] || !p.Live() {
+			c.look(r, p, begins)
+		}
+	}
+}
+
 // look is the heart of it: does the rule's condition hold for the subject now,
 // and what follows from that. p is nil for the conference as a whole.
 func (c *court) look(r *Rule, p *projections.Participant, begins bool) {
@@ -110,6 +125,9 @@ func (c *court) holds(r *Rule, v condition.Vars) bool {
 	c.fault(r, "unless", err)
 	return err == nil && !exempt
 }
+
+// any reports whether the rule file keeps its rules off anything.
+func (x Exempt) any() bool { return len(x.Names)+len(x.Labels) > 0 }
 
 // covers reports whether the rule file keeps its rules off the subject.
 func (x Exempt) covers(v condition.Vars) bool {

@@ -80,6 +80,9 @@ type Rule struct {
 	written bool
 	// parts are what of the record decides whether the rule's condition holds.
 	parts condition.Parts
+	// ofLeg: besides whether the conference lasts, only the subject itself
+	// decides it, a leg whatever the others do.
+	ofLeg bool
 	// When is never nil. Unless is nil where the rule has none; where it
 	// holds, or cannot be evaluated, the subject is exempt.
 	When, Unless *condition.Condition

@@ -90,7 +90,8 @@ func run(url string, count int) (took time.Duration, err error) {
 func publish(ctx context.Context, js jetstream.JetStream, count int) error {
 	body := bytes.Repeat([]byte{'x'}, size)
 	for n := range count {
-		if _, err := js.PublishAsync(fmt.Sprint("plain.", n), body); err != nil {
+		// The library's own patience is 200 ms, less than a busy machine needs.
+		if _, err := js.PublishAsync(fmt.Sprint("plain.", n), body, jetstream.WithStallWait(doneWithin)); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
 	}

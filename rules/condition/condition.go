@@ -60,6 +60,9 @@ func (c *Condition) UsesEvent() bool { return c.reads["event"] }
 // event as well.
 func (c *Condition) UsesBefore() bool { return c.reads["before"] }
 
+// UsesConference reports whether the condition reads conference.
+func (c *Condition) UsesConference() bool { return c.reads["conference"] }
+
 // UsesParticipant reports whether the condition reads participant.
 func (c *Condition) UsesParticipant() bool { return c.reads["participant"] }
 
