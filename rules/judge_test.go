@@ -38,6 +38,14 @@ func joins(leg, seconds int) rules.Input {
 	return rules.Input{ID: e.ID, At: at, Fact: e}
 }
 
+// leaves is a leg that goes.
+func leaves(leg, seconds int) rules.Input {
+	in := joins(leg, seconds)
+	e := *in.Fact
+	e.ID, e.Kind, e.SequenceNumber = fmt.Sprintf("leave-%d", leg), events.ParticipantLeave, int64(100+leg)
+	return rules.Input{ID: e.ID, At: in.At, Fact: &e}
+}
+
 const orphan = `rules: [{name: orphan, mode: live, when: size(conference.live) == 1, for: 2m, do: [end: {}]}]`
 
 func TestADecisionSaysAllThatItsPerformerNeeds(t *testing.T) {
@@ -90,6 +98,10 @@ func TestTheAlarmOnlyMovesWhenItHasTo(t *testing.T) {
 		{rules.Input{At: nine.Add(90 * time.Second)}, 2 * time.Minute},
 		{joins(2, 100), 0},
 		{rules.Input{At: nine.Add(2 * time.Minute)}, 0},
+		{leaves(2, 130), 250 * time.Second},
+		{joins(3, 140), 0},
+		{leaves(3, 260), 0}, // the alarm rang at 250 s, and its wake-up comes
+		{rules.Input{At: nine.Add(261 * time.Second)}, 380 * time.Second},
 	}
 	for i, s := range steps {
 		l.wake = time.Time{}

@@ -50,6 +50,8 @@ type Brakes struct {
 	log     *slog.Logger
 	metrics *Metrics
 
+	questions *questions // about the stop
+
 	mu      sync.Mutex
 	waiting []*waiter
 	// turn is taken by whoever writes the ledger for all that wait; it guards
@@ -80,11 +82,12 @@ func WithMetrics(m *Metrics) Option { return func(b *Brakes) { b.metrics = m } }
 // is counted by that of whoever asks.
 func New(bucket Bucket, now func() time.Time, options ...Option) *Brakes {
 	b := &Brakes{
-		bucket:  bucket,
-		now:     now,
-		log:     slog.New(slog.DiscardHandler),
-		metrics: NewMetrics(nil),
-		turn:    make(chan struct{}, 1),
+		bucket:    bucket,
+		now:       now,
+		log:       slog.New(slog.DiscardHandler),
+		metrics:   NewMetrics(nil),
+		questions: newQuestions(),
+		turn:      make(chan struct{}, 1),
 	}
 	for _, option := range options {
 		option(b)

@@ -48,7 +48,10 @@ func (b *Brakes) stop(ctx context.Context) (Stop, error) {
 	if s.Stopped || err != nil {
 		return s, err
 	}
-	s, _, err = b.sharedStop(ctx)
+	s, err = b.questions.ask(ctx, func(ctx context.Context) (Stop, error) {
+		s, _, err := b.sharedStop(ctx)
+		return s, err
+	})
 	if err != nil {
 		return Stop{Stopped: true, Reason: "no answer"}, err
 	}
