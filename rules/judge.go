@@ -236,8 +236,8 @@ func (c *court) hearFact(e *events.Event) {
 // for the last time when its leaving was told.
 func (c *court) lingers(r *Rule) bool {
 	left := func(callSid string) bool {
-		p := c.vars.Conference.Participant(callSid)
-		return p == nil || !p.Live()
+		p := c.subject(callSid)
+		return p == nil || !c.present(p)
 	}
 	return r.Each == EachParticipant &&
 		(slices.ContainsFunc(c.state.Stretches, func(s Stretch) bool { return s.Rule == r.Name && left(s.CallSid) }) ||

@@ -42,7 +42,7 @@ func (c *court) lookAtChanged(r *Rule, begins bool, changed condition.Parts) {
 		return
 	}
 	for i, p := range c.vars.Conference.Participants {
-		if p != c.vars.Before.Participants[i] || !p.Live() {
+		if p != c.vars.Before.Participants[i] || !c.present(p) {
 			c.look(r, p, begins)
 		}
 	}
@@ -83,16 +83,22 @@ func (r *Rule) actsOnSubject() bool {
 	return false
 }
 
-// varsFor returns what a rule reads about a subject, and whether that is one:
-// a live leg, or the one whose leaving is told.
+// varsFor returns what a rule reads about a subject, and whether that is one.
 func (c *court) varsFor(p *projections.Participant) (v condition.Vars, present bool) {
 	v = c.vars
 	if p == nil {
 		return v, true
 	}
 	v.Participant = p
-	leaves := v.Event != nil && v.Event.Kind == events.ParticipantLeave && v.Event.CallSid == p.CallSid
-	return v, leaves || v.Conference.End == nil && p.Live()
+	return v, c.present(p)
+}
+
+// present reports whether a leg is a subject: a live one, or the one whose
+// leaving is told.
+func (c *court) present(p *projections.Participant) bool {
+	e := c.vars.Event
+	leaves := e != nil && e.Kind == events.ParticipantLeave && e.CallSid == p.CallSid
+	return leaves || c.vars.Conference.End == nil && p.Live()
 }
 
 // subject returns the leg of that CallSid, or nil for the conference.

@@ -116,6 +116,22 @@ func TestTheAlarmOnlyMovesWhenItHasTo(t *testing.T) {
 	}
 }
 
+// A leg is a subject for the last time when its leaving is told, though its
+// condition held to the end.
+func TestNothingIsKeptOfALegThatLeft(t *testing.T) {
+	t.Parallel()
+	l := &lane{set: setOf(t, `rules: [{name: key, each: participant, when: participant.start_conference_on_enter, for: 1h, do: [publish: {subject: floor.key}]}]`)}
+	l.tell(t, joins(1, 0))
+	l.tell(t, joins(2, 10))
+	l.tell(t, leaves(1, 20))
+	again := joins(2, 30) // of the other leg, which is there already
+	again.Fact.ID, again.Fact.Kind, again.Fact.SequenceNumber = "mute-2", events.ParticipantMute, 200
+	l.tell(t, again)
+	if all := l.state.Deadlines(); len(all) != 1 || all[0].CallSid != again.Fact.CallSid {
+		t.Errorf("armed are %v", all)
+	}
+}
+
 func TestWhatCannotBeEvaluatedDoesNotActAndIsSaid(t *testing.T) {
 	t.Parallel()
 	l := &lane{set: setOf(t, `rules:

@@ -90,7 +90,7 @@ func TestWhatIsOnTheWireIsShown(t *testing.T) {
 		},
 	}}
 	golden(t, "wire.txt", shown(t, func(w io.Writer) error { return wireList(w, wire, now) }))
-	for want, s := range map[string]api.Stopping{"nothing is on its way": {}, "cannot be told now": {Unsure: true}} {
+	for want, s := range map[string]api.Stopping{"nothing is on its way": {}, "more may be on its way": {Unsure: true}} {
 		if got := shown(t, func(w io.Writer) error { return wireList(w, s, now) }); !strings.Contains(got, want) {
 			t.Errorf("%+v shows %q", s, got)
 		}

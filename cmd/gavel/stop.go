@@ -135,13 +135,14 @@ func (c *resumeCommand) Run(ctx context.Context, t *terminal) error {
 
 // wireList shows what may happen still.
 func wireList(w io.Writer, s api.Stopping, now time.Time) error {
-	switch {
-	case s.Unsure:
-		_, err := fmt.Fprintln(w, "what is on its way to Twilio cannot be told now")
-		return err
-	case len(s.OnTheWire) == 0:
-		_, err := fmt.Fprintln(w, "nothing is on its way to Twilio")
-		return err
+	if s.Unsure {
+		fmt.Fprintln(w, "the picture lags behind: more may be on its way to Twilio than can be told now")
+	}
+	if len(s.OnTheWire) == 0 && !s.Unsure {
+		fmt.Fprintln(w, "nothing is on its way to Twilio")
+	}
+	if len(s.OnTheWire) == 0 {
+		return nil
 	}
 	fmt.Fprintln(w, "on their way to Twilio, and may happen still:")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

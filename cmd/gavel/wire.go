@@ -356,6 +356,7 @@ func (a *app) openReaders(context.Context) error {
 		Rules:       a.rules,
 		Brakes:      a.brakes,
 		Switch:      a.brakes,
+		Lanes:       a.bus,
 		Decisions:   a.bus.Actions(),
 		DeadLetters: letters{a.bus.DeadLetters()},
 		Redrive:     redriverOf(a.performer),

@@ -73,6 +73,7 @@ type Config struct {
 	Rules       RuleBook
 	Brakes      Brakes
 	Switch      Switch
+	Lanes       Lanes
 	Decisions   Decisions
 	DeadLetters DeadLetters
 	Redrive     Redriver

@@ -23,6 +23,17 @@ type Switch interface {
 	Resume(ctx context.Context, reason, by string) error
 }
 
+// Lanes are where what was told is worked into the picture.
+type Lanes interface {
+	// CatchUp waits until all that is in the journal by now is worked.
+	CatchUp(ctx context.Context) error
+}
+
+// catchUpTime is how long the answer to a stop waits for the picture: an intent
+// comes before the last question about the stop, so all that is on the wire is
+// in the journal by then.
+const catchUpTime = time.Second
+
 // How far back is looked for calls on the wire: by when they were decided, which
 // is what an action's time says. What a rule decides is performed within
 // rules.MaxAge or not at all, and a call to Twilio has ended within a minute, one
@@ -44,7 +55,7 @@ type Stop struct {
 type Stopping struct {
 	Stop
 	OnTheWire []WireAction `json:"on_the_wire" doc:"What rules had begun to ask of Twilio, with no outcome yet: it may happen still"`
-	Unsure    bool         `json:"unsure,omitempty" doc:"What is on the wire cannot be told now"`
+	Unsure    bool         `json:"unsure,omitempty" doc:"There may be more on the wire than can be told now"`
 }
 
 // WireAction is an action whose outcome is not known yet.
@@ -152,11 +163,25 @@ func (a *API) stopping(ctx context.Context) (*answer[Stopping], error) {
 	if err != nil {
 		return nil, err
 	}
+	late := a.catchUp(ctx)
 	wire, err := a.onTheWire(ctx)
-	if err != nil {
+	if err = errors.Join(late, err); err != nil {
 		a.Log.Warn("what is on the wire cannot be told", "error", err)
 	}
 	return &answer[Stopping]{Stopping{stop, append([]WireAction{}, wire...), err != nil}}, nil
+}
+
+// catchUp waits until the picture shows what is in the journal by now.
+func (a *API) catchUp(ctx context.Context) error {
+	if a.Lanes == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUpTime)
+	defer cancel()
+	if err := a.Lanes.CatchUp(ctx); err != nil {
+		return fmt.Errorf("wait for the picture: %w", err)
+	}
+	return nil
 }
 
 // onTheWire finds actions that have an intent and no outcome, through the

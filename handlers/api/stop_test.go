@@ -44,6 +44,23 @@ func TestAStopHoldsUntilSomebodyResumes(t *testing.T) {
 	}
 }
 
+// lagging is a picture that does not get on.
+type lagging struct{}
+
+func (lagging) CatchUp(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestAStopSaysWhereThePictureLags(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, twoRules)
+	s := start(t, nil, l.rule, func(c *api.Config) { c.Lanes = lagging{} })
+	if got := read[api.Stopping](t, s.as(s.all, http.MethodPost, "stop", `{"reason":"wrong calls end"}`)); !got.Stopped || !got.Unsure {
+		t.Errorf("answered %+v", got)
+	}
+}
+
 func TestAStopFileOutlastsAResume(t *testing.T) {
 	t.Parallel()
 	l := openLaw(t, twoRules)
