@@ -272,7 +272,8 @@ func (c *court) exempt(x Exemption) {
 // alarm returns for when to set the alarm, or zero where it is set right. There
 // is one for each conference, and it only moves when it has to ring earlier, or
 // has rung. One whose time is past has rung as well, but its wake-up is still on
-// its way through the journal, and will set the next.
+// its way through the journal, and will set the next. Were it lost, the lane's
+// look at what is overdue would bring another.
 func (c *court) alarm(woken bool) time.Time {
 	s := c.state
 	d, armed := s.next()

@@ -81,6 +81,29 @@ func TestAConditionKnowsWhenItFlips(t *testing.T) {
 	}
 }
 
+// What one condition read does not colour what the next one says, of whomever.
+func TestOneReadingServesManyConditions(t *testing.T) {
+	t.Parallel()
+	vars := sample(t)
+	shared := condition.Read(vars)
+	for _, text := range []string{
+		`size(conference.live) == 1 && conference.live.exists(p, p.call_sid == participant.call_sid)`,
+		`alone_for(conference) >= duration("5h")`,
+		`held_for(participant) >= duration("5h")`,
+		`participant.live && conference.live.all(p, held_for(p) < duration("5h"))`,
+	} {
+		c := compile(t, text)
+		for _, p := range vars.Conference.Participants {
+			alone := vars
+			alone.Participant = p
+			want, wantFlip, _ := c.HoldsUntil(alone)
+			if got, flip, err := shared.HoldsUntil(c, p); err != nil || got != want || !flip.Equal(wantFlip) {
+				t.Errorf("%s says of %s %v until %v, and asked alone %v until %v; %v", text, p.CallSid, got, flip, want, wantFlip, err)
+			}
+		}
+	}
+}
+
 // Whoever asks again at the first flip, and only then, misses no change: the
 // condition is asked every second beside it.
 func TestTheFirstFlipIsNeverTooLate(t *testing.T) {
