@@ -30,9 +30,10 @@ redis-server:
 	  as=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends redis-server; }
 
+# What takes no longer here than in `make test` is left to that.
 .PHONY: failover
 failover: redis-server ## two of everything, one of it killed again and again; takes about five minutes
-	$(GO) test -tags failover -timeout 10m ./failover
+	$(GO) test -tags failover -timeout 10m -skip 'OutlivesACrash|TestRules[^B]|TestRulesBrakeTogether' ./failover
 
 .PHONY: crash
 crash: redis-server ## a process dies at each of 19 points of a decision's life, 20 times; takes about fifteen minutes
