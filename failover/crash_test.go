@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,7 +129,7 @@ type crash struct {
 	url     string // of Gavel
 	rules   string // path
 	notices *notices
-	died    bool
+	died    atomic.Bool
 }
 
 func newCrash(t *testing.T, point crashpoint.Point, seed int) *crash {
@@ -197,7 +198,7 @@ func (c *crash) lives() {
 		defer close(ended)
 		select {
 		case <-b.ended:
-			c.died = true
+			c.died.Store(true)
 			c.process(gavelBinary(c.t))
 		case <-over:
 		}
@@ -385,7 +386,10 @@ func (c *crash) checks() {
 	}
 	c.notices.check(c.t)
 	c.converges()
-	c.t.Logf("died at %s: %v; asked Twilio to end %d times, to kick %d, to update %d", c.point, c.died,
+	if !c.died.Load() {
+		c.t.Errorf("it never came to %s", c.point)
+	}
+	c.t.Logf("died at %s; asked Twilio to end %d times, to kick %d, to update %d", c.point,
 		c.twilio.Tally(twiliofake.EndConference).Asked, c.twilio.Tally(twiliofake.KickParticipant).Asked,
 		c.twilio.Tally(twiliofake.UpdateParticipant).Asked)
 }
