@@ -153,12 +153,13 @@ func TestABatchIsSentAgainForFourHours(t *testing.T) {
 			t.Parallel()
 			clock := twiliofake.FastForward(opening)
 			x, s := streams(t, c.give, func(config *twiliofake.Config) { config.Clock = clock })
-			s.give = c.give
 			if _, _, err := x.Join("support-1", twiliofake.Leg{Status: twiliofake.Subscription{URL: hooks + "conference"}}); err != nil {
 				t.Fatal(err)
 			}
 			attempts := func() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.bodies) }
 			eventually(t, func() bool { return attempts() >= c.least })
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			for _, body := range s.bodies {
 				if string(body) != string(s.bodies[0]) {
 					t.Error("the batch changed between attempts")
