@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -124,8 +125,15 @@ func (t threshold) after(from time.Time) time.Time {
 	return at
 }
 
+// checking is held while an expression is checked: at the first name that it does
+// not know, cel-go's checker writes into the environment that all share
+// (checker/env.go, Catalog, in 0.33.2).
+var checking sync.Mutex
+
 // check parses and type-checks.
 func check(text string) (*cel.Ast, []Fault) {
+	checking.Lock()
+	defer checking.Unlock()
 	ast, issues := environment().Compile(text)
 	if issues.Err() == nil {
 		return ast, nil
