@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -213,11 +212,7 @@ func (c *crash) awaitRules() {
 	c.t.Helper()
 	withinLooking(c.t, patience, lookSeldom, func() string {
 		loaded := 0
-		c.reads(func(e *events.Event) {
-			if e.Kind == events.RulesLoaded {
-				loaded++
-			}
-		})
+		c.journal(events.RulesLoaded, func(int, events.Position, *events.Event) error { loaded++; return nil })
 		if loaded < c.lanes {
 			return fmt.Sprintf("the rules are in force in %d lanes", loaded)
 		}
@@ -274,14 +269,14 @@ func (c *crash) act(s *twiliofake.Story) {
 func (c *crash) settles(wants ...string) {
 	c.t.Helper()
 	withinLooking(c.t, settlesWithin, lookSeldom, func() string {
-		decisions, outcomes := c.decided(), c.outcomes()
+		decisions, ended := c.decided(), c.endings()
 		taken := map[string]int{}
 		for _, d := range decisions {
 			if d.Verdict != rules.Act {
 				continue
 			}
 			taken[d.Rule+" "+string(d.Do)]++
-			if len(outcomes[d.ID]) == 0 {
+			if len(ended[d.ID]) == 0 {
 				return fmt.Sprintf("%s %s has no outcome", d.Rule, d.Do)
 			}
 		}
@@ -310,59 +305,11 @@ func (c *crash) decided() []rules.Decision {
 	return decisions
 }
 
-// outcomes are the outcomes in the journal, by decision, those that say the
-// same counted once: a lost acknowledgement lets an entry be appended again.
-func (c *crash) outcomes() map[string][]events.Result {
-	c.t.Helper()
-	seen := map[string]map[string]events.Result{}
-	c.reads(func(e *events.Event) {
-		if e.Kind != events.ActionOutcome {
-			return
-		}
-		action, err := e.Action()
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		outcome, err := e.Outcome()
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		if seen[action.ID] == nil {
-			seen[action.ID] = map[string]events.Result{}
-		}
-		seen[action.ID][string(outcome.Result)] = outcome.Result
-	})
-	all := map[string][]events.Result{}
-	for id, results := range seen {
-		all[id] = slices.Sorted(maps.Values(results))
-	}
-	return all
-}
-
-// reads gives all that the journal holds.
-func (c *crash) reads(fn func(*events.Event)) {
-	c.t.Helper()
-	for lane := range c.lanes {
-		err := c.bus.Journal().Read(c.t.Context(), lane, 1, 1<<62, func(g events.Group) error {
-			return g.Split(func(_ int, entry events.Entry) error {
-				e, err := events.ParseStored(entry)
-				if err == nil {
-					fn(&e)
-				}
-				return err
-			})
-		})
-		if err != nil {
-			c.t.Fatal(err)
-		}
-	}
-}
-
 // checks is what a crash must not change.
 func (c *crash) checks() {
 	c.t.Helper()
 	taken := map[string]int{}
-	outcomes := c.outcomes()
+	ended := c.endings()
 	for _, d := range c.decided() {
 		if d.Verdict != rules.Act {
 			c.t.Errorf("%s %s: %s %s", d.Rule, d.Do, d.Verdict, d.Reason)
@@ -372,7 +319,7 @@ func (c *crash) checks() {
 		if taken[d.Rule+" "+string(d.Do)] > 1 {
 			c.t.Errorf("%s %s was decided once more for %s", d.Rule, d.Do, d.Occasion)
 		}
-		if results := outcomes[d.ID]; len(results) != 1 || results[0] != events.Done {
+		if results := ended[d.ID]; len(results) != 1 || !results[string(events.Done)] {
 			c.t.Errorf("%s %s of %s ended %v", d.Rule, d.Do, d.Occasion, results)
 		}
 	}

@@ -208,45 +208,6 @@ func (r *ruled) deeds(rule string, do rules.StepKind) []deed {
 	return all
 }
 
-// endings are the results in the journal, by decision.
-func (r *ruled) endings() map[string]map[string]bool {
-	r.t.Helper()
-	all := map[string]map[string]bool{}
-	r.journal(events.ActionOutcome, func(_ int, _ events.Position, e *events.Event) error {
-		a, err := e.Action()
-		if err != nil {
-			return err
-		}
-		o, err := e.Outcome()
-		if all[a.ID] == nil {
-			all[a.ID] = map[string]bool{}
-		}
-		all[a.ID][string(o.Result)] = true
-		return err
-	})
-	return all
-}
-
-// journal shows each entry of a kind, lane by lane; of all kinds where it is
-// empty.
-func (r *ruled) journal(kind events.Kind, show func(lane int, at events.Position, e *events.Event) error) {
-	r.t.Helper()
-	for lane := range r.lanes {
-		err := r.bus.Journal().Read(r.t.Context(), lane, 1, 1<<62, func(g events.Group) error {
-			return g.Split(func(index int, entry events.Entry) error {
-				e, err := events.ParseStored(entry)
-				if err != nil || kind != "" && e.Kind != kind {
-					return err
-				}
-				return show(lane, events.Position{Sequence: g.Sequence, Index: index}, &e)
-			})
-		})
-		if err != nil {
-			r.t.Fatal(err)
-		}
-	}
-}
-
 // end waits until a rule's steps of that kind have ended in these ways, in any
 // order, and returns them.
 func (r *ruled) end(rule string, do rules.StepKind, ways map[string]int) []deed {

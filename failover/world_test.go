@@ -192,6 +192,45 @@ func (f facts) tell(_ int, entry events.Entry) error {
 	return nil
 }
 
+// endings are the results in the journal, by decision.
+func (w *world) endings() map[string]map[string]bool {
+	w.t.Helper()
+	all := map[string]map[string]bool{}
+	w.journal(events.ActionOutcome, func(_ int, _ events.Position, e *events.Event) error {
+		a, err := e.Action()
+		if err != nil {
+			return err
+		}
+		o, err := e.Outcome()
+		if all[a.ID] == nil {
+			all[a.ID] = map[string]bool{}
+		}
+		all[a.ID][string(o.Result)] = true
+		return err
+	})
+	return all
+}
+
+// journal shows each entry of a kind, lane by lane; of all kinds where it is
+// empty.
+func (w *world) journal(kind events.Kind, show func(lane int, at events.Position, e *events.Event) error) {
+	w.t.Helper()
+	for lane := range w.lanes {
+		err := w.bus.Journal().Read(w.t.Context(), lane, 1, 1<<62, func(g events.Group) error {
+			return g.Split(func(index int, entry events.Entry) error {
+				e, err := events.ParseStored(entry)
+				if err != nil || kind != "" && e.Kind != kind {
+					return err
+				}
+				return show(lane, events.Position{Sequence: g.Sequence, Index: index}, &e)
+			})
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 // converges demands, once all load is over, that nothing accepted was lost,
 // that everything was told once and in order, and that the picture is the
 // journal's.

@@ -139,9 +139,6 @@ func (s *Server) UnixURL() string { return "unix://" + s.Socket() }
 // Snapshot is the path of the file that SAVE writes and a start reads.
 func (s *Server) Snapshot() string { return filepath.Join(s.dir, "dump.rdb") }
 
-// Pid is the process.
-func (s *Server) Pid() int { return s.run.cmd.Process.Pid }
-
 // CPU is the processor time that the server has used.
 func (s *Server) CPU() time.Duration {
 	s.tb.Helper()
