@@ -33,6 +33,17 @@ var (
 	ErrLaneMoved = errors.New("lane is in other hands")
 )
 
+// The errors of a bucket (keys and values that all processes share) by which its
+// users decide. They are here so that its users need not import the bus.
+var (
+	// ErrKeyNotFound means that the bucket has no such key.
+	ErrKeyNotFound = errors.New("key not found in the bucket")
+
+	// ErrKeyChanged means that another writer changed the key after the caller
+	// read it. Nothing was written; read again, then try again.
+	ErrKeyChanged = errors.New("key was changed by another writer")
+)
+
 // Is makes every FormError an ErrMalformed.
 func (e *FormError) Is(target error) bool { return target == ErrMalformed }
 

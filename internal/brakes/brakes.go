@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"gavel/internal/bus"
+	"gavel/events"
 	"gavel/rules"
 )
 
@@ -32,9 +32,10 @@ const (
 // asked is not admitted.
 var ErrNoAnswer = errors.New("no answer from the brakes")
 
-// Bucket is where the brakes are kept: bus.Bucket. Its errors are the bus's.
+// Bucket is where the brakes are kept: bus.Bucket. Its errors wrap
+// events.ErrKeyNotFound and events.ErrKeyChanged.
 type Bucket interface {
-	// Read returns a value as the leader has it, or bus.ErrKeyNotFound.
+	// Read returns a value as the leader has it, or events.ErrKeyNotFound.
 	Read(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	// Update keeps a value where the revision is still that one, 0 for none,
 	// and returns the new revision.
@@ -291,7 +292,7 @@ func (b *Brakes) apply(at version, fn func(*ledger) (changed bool)) (*ledger, bo
 // read returns the ledger as it is now; before the first admission there is none.
 func (b *Brakes) read(ctx context.Context) (version, error) {
 	value, revision, err := b.bucket.Read(ctx, ledgerKey)
-	if errors.Is(err, bus.ErrKeyNotFound) {
+	if errors.Is(err, events.ErrKeyNotFound) {
 		return version{}, nil
 	}
 	return version{value, revision}, err

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"gavel/internal/bus"
+	"gavel/events"
 )
 
 // stopTime is how long the stop may take to read. Whoever wants to act asks
@@ -64,7 +64,7 @@ func (b *Brakes) sharedStop(ctx context.Context) (s Stop, revision uint64, err e
 	defer cancel()
 	value, revision, err := b.bucket.Read(ctx, stopKey)
 	switch {
-	case errors.Is(err, bus.ErrKeyNotFound):
+	case errors.Is(err, events.ErrKeyNotFound):
 		return Stop{}, 0, nil
 	case err != nil:
 		return Stop{}, 0, errors.Join(err, context.Cause(ctx))
@@ -130,7 +130,7 @@ func (b *Brakes) Resume(ctx context.Context, reason, by string) error {
 		return fmt.Errorf("resume: %w", err)
 	}
 	if _, err := b.tryStop(ctx, Stop{Reason: reason, By: by, At: b.now().UTC()}); err != nil {
-		if errors.Is(err, bus.ErrKeyChanged) {
+		if errors.Is(err, events.ErrKeyChanged) {
 			err = ErrChanged
 		}
 		return fmt.Errorf("resume: %w", err)

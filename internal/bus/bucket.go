@@ -8,26 +8,25 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"gavel/events"
 )
 
-// The errors of a Bucket that callers decide by.
-var (
-	ErrKeyNotFound = errors.New("key is not in the bucket")
-	ErrKeyExists   = errors.New("key is in the bucket already")
-	ErrKeyChanged  = errors.New("key was changed by somebody else")
-)
+// ErrKeyExists means that Create found its key in the bucket.
+var ErrKeyExists = errors.New("key is in the bucket already")
 
-// Bucket is a small store of keys and values that all processes share.
+// Bucket is a small store of keys and values that all processes share. Callers
+// compare its errors with events.ErrKeyNotFound and events.ErrKeyChanged.
 type Bucket struct {
 	kv jetstream.KeyValue
 	js jetstream.JetStream
 }
 
-// Get returns a value, or ErrKeyNotFound.
+// Get returns a value, or events.ErrKeyNotFound.
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
 	entry, err := b.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		err = ErrKeyNotFound
+		err = events.ErrKeyNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get key: %w", err)
@@ -37,7 +36,7 @@ func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
 
 // Read returns a value and its revision, for an Update. It asks the stream's
 // leader, because a follower may not know the last one yet, and asks once: the
-// caller's ctx says how long. A key that is not there is ErrKeyNotFound, with
+// caller's ctx says how long. A key that is not there is events.ErrKeyNotFound, with
 // revision 0.
 func (b *Bucket) Read(ctx context.Context, key string) (value []byte, revision uint64, err error) {
 	m, err := b.askLeader(ctx, key)
@@ -45,15 +44,15 @@ func (b *Bucket) Read(ctx context.Context, key string) (value []byte, revision u
 		return nil, 0, fmt.Errorf("read key: %w", err)
 	}
 	if m.removed() {
-		return nil, 0, fmt.Errorf("read key: %w", ErrKeyNotFound)
+		return nil, 0, fmt.Errorf("read key: %w", events.ErrKeyNotFound)
 	}
 	return m.Data, m.Sequence, nil
 }
 
 // Update keeps a value where the revision is still the key's, and returns the
-// new one; revision 0 is a key that is not there. ErrKeyChanged says that
-// somebody else was faster. With any other error nobody knows whether it is
-// kept.
+// new one; revision 0 is a key that is not there. events.ErrKeyChanged means
+// that another writer was faster. After any other error the value may be kept
+// or not.
 func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	var err error
 	var kept uint64
@@ -63,7 +62,7 @@ func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision 
 		kept, err = b.kv.Update(ctx, key, value, revision)
 	}
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		err = ErrKeyChanged
+		err = events.ErrKeyChanged
 	}
 	if err != nil {
 		return 0, fmt.Errorf("update key: %w", err)
@@ -103,7 +102,7 @@ func (b *Bucket) askLeader(ctx context.Context, key string) (*keyMessage, error)
 	}
 	switch {
 	case said.Error != nil && said.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return nil, ErrKeyNotFound
+		return nil, events.ErrKeyNotFound
 	case said.Error != nil:
 		return nil, said.Error
 	case said.Message == nil:

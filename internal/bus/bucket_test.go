@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gavel/events"
 	"gavel/internal/bus"
 )
 
@@ -18,7 +19,7 @@ func TestBucketKeepsKeys(t *testing.T) {
 	b := open(t, func(c *bus.Config) { c.DataDir = dir })
 	keys := b.Keys()
 	ctx := testContext(t)
-	if _, err := keys.Get(ctx, "SK1"); !errors.Is(err, bus.ErrKeyNotFound) {
+	if _, err := keys.Get(ctx, "SK1"); !errors.Is(err, events.ErrKeyNotFound) {
 		t.Errorf("get of nothing: %v", err)
 	}
 	if all, err := keys.List(ctx); err != nil || len(all) != 0 {
@@ -98,14 +99,14 @@ func TestBucketIsComparedAndSet(t *testing.T) {
 	second, _ := secondProcess(t, b)
 	brakes, theirs := b.Brakes(), second.Brakes()
 	ctx := testContext(t)
-	if _, revision, err := brakes.Read(ctx, "stop"); !errors.Is(err, bus.ErrKeyNotFound) || revision != 0 {
+	if _, revision, err := brakes.Read(ctx, "stop"); !errors.Is(err, events.ErrKeyNotFound) || revision != 0 {
 		t.Errorf("read of nothing: %d, %v", revision, err)
 	}
 	first, err := brakes.Update(ctx, "stop", []byte("one"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := theirs.Update(ctx, "stop", []byte("two"), 0); !errors.Is(err, bus.ErrKeyChanged) {
+	if _, err := theirs.Update(ctx, "stop", []byte("two"), 0); !errors.Is(err, events.ErrKeyChanged) {
 		t.Errorf("made again: %v", err)
 	}
 	value, revision, err := theirs.Read(ctx, "stop")
@@ -116,7 +117,7 @@ func TestBucketIsComparedAndSet(t *testing.T) {
 	if err != nil || second2 <= first {
 		t.Errorf("update: %d, %v", second2, err)
 	}
-	if _, err := brakes.Update(ctx, "stop", []byte("three"), first); !errors.Is(err, bus.ErrKeyChanged) {
+	if _, err := brakes.Update(ctx, "stop", []byte("three"), first); !errors.Is(err, events.ErrKeyChanged) {
 		t.Errorf("update of what was changed: %v", err)
 	}
 
@@ -124,7 +125,7 @@ func TestBucketIsComparedAndSet(t *testing.T) {
 	if err := brakes.Delete(ctx, "stop"); err != nil {
 		t.Fatal(err)
 	}
-	if _, revision, err := theirs.Read(ctx, "stop"); !errors.Is(err, bus.ErrKeyNotFound) || revision != 0 {
+	if _, revision, err := theirs.Read(ctx, "stop"); !errors.Is(err, events.ErrKeyNotFound) || revision != 0 {
 		t.Errorf("read of what was deleted: %d, %v", revision, err)
 	}
 	if _, err := theirs.Update(ctx, "stop", []byte("four"), 0); err != nil {

@@ -12,7 +12,6 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"gavel/events"
-	"gavel/internal/bus"
 )
 
 const (
@@ -25,12 +24,13 @@ const (
 	answerTime = 5 * time.Second
 )
 
-// Bucket is where sets are kept: bus.Bucket. Its errors are the bus's.
+// Bucket is where sets are kept: bus.Bucket. Its errors wrap
+// events.ErrKeyNotFound and events.ErrKeyChanged.
 type Bucket interface {
-	// Read returns a value as the leader has it, or bus.ErrKeyNotFound.
+	// Read returns a value as the leader has it, or events.ErrKeyNotFound.
 	Read(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	// Update keeps a value where the revision is still that one, 0 for none,
-	// and returns the new revision. It returns bus.ErrKeyChanged where not.
+	// and returns the new revision. It returns events.ErrKeyChanged where not.
 	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 }
 
@@ -103,7 +103,7 @@ func (b *Book) look(ctx context.Context) (*InForce, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	value, revision, err := b.bucket.Read(ctx, activeKey)
-	if errors.Is(err, bus.ErrKeyNotFound) {
+	if errors.Is(err, events.ErrKeyNotFound) {
 		return nil, 0, nil
 	}
 	if err != nil {

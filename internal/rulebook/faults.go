@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"gavel/internal/bus"
+	"gavel/events"
 )
 
 const (
@@ -104,7 +104,7 @@ func (b *Book) shareFaults(ctx context.Context) error {
 		told.Faults = told.with(mine)
 		if err := b.writeFaults(ctx, told, revision); err != nil {
 			b.giveBack(mine)
-			if errors.Is(err, bus.ErrKeyChanged) {
+			if errors.Is(err, events.ErrKeyChanged) {
 				return nil
 			}
 			return fmt.Errorf("share faults of rules: %w", err)
@@ -121,7 +121,7 @@ func (b *Book) shareFaults(ctx context.Context) error {
 func (b *Book) readFaults(ctx context.Context) (told sharedFaults, revision uint64, err error) {
 	active, _ := b.Active()
 	value, revision, err := b.bucket.Read(ctx, faultsKey)
-	if err != nil && !errors.Is(err, bus.ErrKeyNotFound) {
+	if err != nil && !errors.Is(err, events.ErrKeyNotFound) {
 		return told, 0, err
 	}
 	if json.Unmarshal(value, &told) != nil || told.Load != active.ID {

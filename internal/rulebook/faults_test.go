@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"gavel/internal/bus"
+	"gavel/events"
 	"gavel/rules"
 )
 
@@ -26,14 +26,14 @@ func newShelf() *shelf { return &shelf{map[string][]byte{}, map[string]uint64{}}
 
 func (s *shelf) Read(_ context.Context, key string) ([]byte, uint64, error) {
 	if s.revisions[key] == 0 {
-		return nil, 0, bus.ErrKeyNotFound
+		return nil, 0, events.ErrKeyNotFound
 	}
 	return s.values[key], s.revisions[key], nil
 }
 
 func (s *shelf) Update(_ context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	if s.revisions[key] != revision {
-		return 0, bus.ErrKeyChanged
+		return 0, events.ErrKeyChanged
 	}
 	s.values[key], s.revisions[key] = value, revision+1
 	return revision + 1, nil
@@ -98,7 +98,7 @@ func TestFaultsOfAllProcessesAreAddedUp(t *testing.T) {
 type contended struct{ *shelf }
 
 func (c contended) Update(context.Context, string, []byte, uint64) (uint64, error) {
-	return 0, bus.ErrKeyChanged
+	return 0, events.ErrKeyChanged
 }
 
 func TestFaultsThatCouldNotBeToldAreToldLater(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"gavel/events"
-	"gavel/internal/bus"
 	"gavel/rules"
 )
 
@@ -57,7 +56,7 @@ func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how H
 		if err == nil {
 			return Proposal{Taken: true, InForce: taken}, nil
 		}
-		if !errors.Is(err, bus.ErrKeyChanged) {
+		if !errors.Is(err, events.ErrKeyChanged) {
 			return Proposal{}, fmt.Errorf("propose rules: %w", err)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"gavel/internal/bus"
+	"gavel/events"
 	"gavel/rules"
 )
 
@@ -43,7 +43,7 @@ func (b *Book) keep(ctx context.Context, set *rules.Set) error {
 	if err != nil {
 		return err
 	}
-	if _, err := b.bucket.Update(ctx, setPrefix+set.Version, value, 0); err != nil && !errors.Is(err, bus.ErrKeyChanged) {
+	if _, err := b.bucket.Update(ctx, setPrefix+set.Version, value, 0); err != nil && !errors.Is(err, events.ErrKeyChanged) {
 		return fmt.Errorf("keep a set of rules: %w", err)
 	}
 	b.sets.Add(set.Version, compiled{set: set})
@@ -79,7 +79,7 @@ func (b *Book) Set(ctx context.Context, version string) (*rules.Set, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	value, _, err := b.bucket.Read(ctx, setPrefix+version)
-	if errors.Is(err, bus.ErrKeyNotFound) {
+	if errors.Is(err, events.ErrKeyNotFound) {
 		return nil, fmt.Errorf("read set %s: %w", version, ErrUnknownVersion)
 	}
 	if err != nil {
