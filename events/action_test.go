@@ -143,7 +143,7 @@ func TestEntriesOfActionsAreChecked(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := events.Parse(entry(events.SourceGavel, bend(t, "own/gavel-outcome.form", c.field, c.value)))
+			_, err := events.Parse(entry(events.SourceGavel, changed(t, "own/gavel-outcome.form", c.field, c.value)))
 			wantFault(t, err, c.field)
 			if len(c.value) > 3 && strings.Contains(err.Error(), c.value) {
 				t.Errorf("the error holds the value: %v", err)

@@ -5,18 +5,11 @@ import (
 	"strings"
 )
 
-// noneHidden refuses a text that has swallowed other parameters.
-//
-// Folding "Muted" = "true" into the FriendlyName "room" leaves what is signed
-// as it was and gives the room the name "roomMutedtrue". So a free value that
-// holds the name of a fixed-form parameter, absent from this event, with a
-// value of its form right behind it, is refused.
-//
-// What it cannot see is text folded into text: a ParticipantLabel that has
-// swallowed a Reason, or a room's name or a Timestamp cut in two, reads like
-// any other. That changes words for people, or makes a Timestamp that nobody
-// can read, but not what happened nor to whom.
-func (r *reading) noneHidden() error {
+// clearTexts refuses a free text that reads like a parameter: one that contains
+// the name of a fixed-form parameter, absent from this event, directly followed by
+// a value of its form. The signed text is a concatenation, so the form is checked
+// as strictly as the signature.
+func (r *reading) clearTexts() error {
 	for i := range r.params {
 		p := &r.params[i]
 		place, known := parameterNamed(p.Name)
@@ -28,16 +21,15 @@ func (r *reading) noneHidden() error {
 		}
 	}
 	if r.unknown {
-		return r.noneAcross()
+		return r.clearSigned()
 	}
 	return nil
 }
 
-// noneAcross looks for an absent parameter in all that is signed, names and
-// values run together in the order of the names. An unknown parameter can be a
-// piece of what another swallowed: "AnnounceUrl" = "...CallSid", "C" = "A25e...".
-// What is searched begins in a free value or in an unknown parameter.
-func (r *reading) noneAcross() error {
+// clearSigned makes the same check on the whole signed text, where an unknown
+// parameter may stand beside a free text. A match must begin in a free text or in
+// an unknown parameter.
+func (r *reading) clearSigned() error {
 	var room [MaxParams]uint8
 	sorted := r.byName(room[:0])
 	text := r.signed(sorted)
@@ -70,7 +62,7 @@ func (r *reading) byName(sorted []uint8) []uint8 {
 	return sorted
 }
 
-// signed runs names and values together, as Twilio does to sign them.
+// signed concatenates names and values as Twilio does to sign them.
 func (r *reading) signed(sorted []uint8) string {
 	size := 0
 	for i := range r.params {
@@ -85,8 +77,8 @@ func (r *reading) signed(sorted []uint8) string {
 	return text.String()
 }
 
-// shortened reports whether a parameter is another one whose name was cut
-// short: "Reason" = "ConferenceEndedlast-participant-left".
+// shortened reports whether the parameter's name and its value together begin like
+// an absent parameter with a longer name.
 func (r *reading) shortened(place int, value string) bool {
 	name := parameters[place].name
 	for _, longer := range longerThan[place] {
@@ -116,7 +108,7 @@ func (p *parameter) free() bool {
 	return p.form == formText || p.form == formURL || p.form == formEvent
 }
 
-// shortestHidden is "Hold" and "true".
+// shortestHidden is the length of the shortest name and value: "Hold", "true".
 const shortestHidden = 8
 
 // byInitial are the parameters that can be told apart in a text, by the first

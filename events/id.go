@@ -16,7 +16,7 @@ const (
 )
 
 // identify makes the event's id of signed fields alone, in canonical letter
-// case: Twilio's idempotency token is not signed, and free text can be bent.
+// case: Twilio's idempotency token is not signed, and free text has no fixed form.
 // The same fact by callback and by Event Streams has the same id.
 func (e *Event) identify(recordingStatus, recordingURL string) string {
 	var room [256]byte

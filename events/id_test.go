@@ -8,7 +8,7 @@ import (
 
 func idOf(t *testing.T, source events.Source, path string, changes ...string) string {
 	t.Helper()
-	e, err := events.Parse(entry(source, bend(t, path, changes...)))
+	e, err := events.Parse(entry(source, changed(t, path, changes...)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestDifferentFactsHaveDifferentIDs(t *testing.T) {
 func TestRecordingsAreNotNumbered(t *testing.T) {
 	t.Parallel()
 	const completed = "callbacks/recording-completed.form"
-	e, err := events.Parse(entry(events.SourceRecording, bend(t, completed, "SequenceNumber", "4")))
+	e, err := events.Parse(entry(events.SourceRecording, changed(t, completed, "SequenceNumber", "4")))
 	if err != nil || e.SequenceNumber != events.NoSequence || e.ID != idOf(t, events.SourceRecording, completed) {
 		t.Errorf("got %+v, %v", e, err)
 	}

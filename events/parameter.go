@@ -245,8 +245,7 @@ func (p *parameter) unknownLength(v string) bool {
 }
 
 // eventFault lets every name pass, for Twilio adds events without notice, but
-// two: one of our own, and a known one with something foreign behind it, which
-// is what the next field folded into it looks like.
+// two: one of our own, and a known one with a suffix that no event has.
 func (p *parameter) eventFault(v string) string {
 	if strings.HasPrefix(v, ownPrefix) {
 		return "is a name of Gavel's own"
@@ -257,8 +256,7 @@ func (p *parameter) eventFault(v string) string {
 	return ""
 }
 
-// opens reports whether s begins with a value of the parameter's fixed form,
-// as it would where the parameter was folded into a text.
+// opens reports whether s begins with a value of the parameter's fixed form.
 func (p *parameter) opens(s string) bool {
 	switch p.form {
 	case formSid:

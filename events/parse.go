@@ -12,11 +12,10 @@ const TimestampLayout = "Mon, 2 Jan 2006 15:04:05 -0700"
 
 // Parse reads an entry in the strict form of everything that Twilio fixes.
 //
-// The signature cannot be trusted for form: what is signed is names and values
-// run together, so one genuine request can be bent into others that verify.
-// Every rule here takes away one way of bending. Unknown events and unknown
-// parameters are legal and kept. Errors are a *FormError, which never holds a
-// value. A Timestamp that cannot be read is no error: OccurredAt stays zero.
+// The signed text is a concatenation of names and values, so the form is checked
+// as strictly as the signature. Unknown events and unknown parameters are legal
+// and kept. Errors are a *FormError, which never holds a value. A Timestamp that
+// cannot be read is no error: OccurredAt stays zero.
 func Parse(e Entry) (Event, error) {
 	params, err := ParseForm(e.Form, MaxParams)
 	if err != nil {
@@ -30,8 +29,8 @@ func Parse(e Entry) (Event, error) {
 func ParseParams(e Entry, params Params) (Event, error) { return parse(e, params, searched) }
 
 // ParseStored is Parse for an entry that comes back from the journal. The door
-// has searched its texts for what they may have swallowed, which is half of
-// the cost; all else is checked again.
+// has searched its texts (see clearTexts), which is half of the cost; all else
+// is checked again.
 func ParseStored(e Entry) (Event, error) {
 	params, err := ParseForm(e.Form, MaxParams)
 	if err != nil {
@@ -44,7 +43,7 @@ func ParseStored(e Entry) (Event, error) {
 type effort uint8
 
 const (
-	searched   effort = 1 << iota // texts are searched for swallowed parameters
+	searched   effort = 1 << iota // texts are searched: see clearTexts
 	identified                    // the event gets its ID and its time
 )
 
@@ -79,8 +78,7 @@ func setOf(places ...int) (s set) {
 }
 
 // What each class of callback must carry, none of it empty. A real capture of
-// a participant event has all five flags: were they optional, folding them into
-// a text would hide them.
+// a participant event has all five flags, so they are mandatory.
 var (
 	alwaysThere      = setOf(pAccountSid, pConferenceSid)
 	callbackCarries  = alwaysThere | setOf(pFriendlyName, pSequenceNumber, pTimestamp, pStatusCallbackEvent)
@@ -113,7 +111,7 @@ func (e *Event) readTwilio(wanted effort) error {
 		return err
 	}
 	if wanted&searched != 0 {
-		if err := r.noneHidden(); err != nil {
+		if err := r.clearTexts(); err != nil {
 			return err
 		}
 	}
@@ -164,7 +162,7 @@ func (r *reading) sort() error {
 }
 
 // unknownField stands for a parameter that Twilio does not document. Its name
-// is kept out of errors: in a bent request it can be a piece of a value.
+// is kept out of errors: it is the sender's text, like a value.
 const unknownField = "unknown parameter"
 
 // maxName bounds an unknown parameter's name; Twilio's longest has 32 bytes.

@@ -142,7 +142,7 @@ func TestEntriesOfRulesAreChecked(t *testing.T) {
 			if c.value == "conference-end" {
 				field = "CallSid"
 			}
-			_, err := events.Parse(entry(events.SourceGavel, bend(t, "own/"+c.sample+".form", c.field, c.value)))
+			_, err := events.Parse(entry(events.SourceGavel, changed(t, "own/"+c.sample+".form", c.field, c.value)))
 			wantFault(t, err, field)
 			if len(c.value) > 3 && strings.Contains(err.Error(), c.value) {
 				t.Errorf("the error holds the value: %v", err)

@@ -50,7 +50,7 @@ func TestOwnEntriesAreChecked(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			form := bend(t, "own/gavel-speech-dropped.form", c.change, c.value)
+			form := changed(t, "own/gavel-speech-dropped.form", c.change, c.value)
 			_, err := events.Parse(entry(events.SourceGavel, form))
 			want := c.field
 			wantFault(t, err, want)
@@ -67,7 +67,7 @@ func TestRangesAreBounded(t *testing.T) {
 		for n := range count {
 			numbers = append(numbers, strconv.Itoa(2*n))
 		}
-		form := bend(t, "own/gavel-speech-dropped.form", "SequenceNumbers", strings.Join(numbers, ","))
+		form := changed(t, "own/gavel-speech-dropped.form", "SequenceNumbers", strings.Join(numbers, ","))
 		if _, err := events.Parse(entry(events.SourceGavel, form)); (err == nil) != want {
 			t.Errorf("%d ranges: %v", count, err)
 		}

@@ -81,8 +81,7 @@ func (c *formCallback) letter() events.DeadLetter {
 }
 
 // readForm reads a POST. A query on it is the callback URL's own, and only one
-// that the settings list as a whole is let through: what is signed cannot tell
-// a query from the parameters behind it.
+// that the settings list as a whole is let through: see events.Parse.
 func (d *Door) readForm(r *http.Request, c *formCallback) error {
 	if err := checkBody(r, maxForm, formType); err != nil {
 		return err
@@ -128,9 +127,7 @@ func (d *Door) readQuery(r *http.Request, c *formCallback) error {
 }
 
 // isQuery reports whether s holds only what may stand in a request's first
-// line. Over HTTP/2 more could come in, and a genuine POST to a URL with a
-// query could then be sent again as a GET: its parameters run together always
-// hold the spaces of a Timestamp.
+// line. HTTP/2 lets more through.
 func isQuery(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '#' {

@@ -80,8 +80,8 @@ func TestOnlySpeechIsDropped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, drop)
 	wantStatus(t, w.post(t, callback.ConferencePath, join()), http.StatusNoContent)
-	bent := join("StatusCallbackEvent", "participant-speech-start", "Muted", "maybe")
-	wantStatus(t, w.post(t, callback.ConferencePath, bent), http.StatusForbidden)
+	malformed := join("StatusCallbackEvent", "participant-speech-start", "Muted", "maybe")
+	wantStatus(t, w.post(t, callback.ConferencePath, malformed), http.StatusForbidden)
 	if _, kept, _ := w.told(t); len(kept) != 1 || len(w.letters.taken()) != 1 {
 		t.Errorf("kept %v", kept)
 	}

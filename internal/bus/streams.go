@@ -31,7 +31,7 @@ const (
 	// is about 110 bytes for each. Beyond it the records remember.
 	newsDuplicates = 5 * time.Minute
 	// maxDeadLetters bounds the dead letters of one kind and account, so that
-	// bent requests in one name cannot crowd out the letters of another.
+	// refused requests of one account cannot crowd out the letters of another.
 	maxDeadLetters = 1000
 	// makeWithin bounds the making of all streams: a cluster that just started
 	// has no leader for some seconds.

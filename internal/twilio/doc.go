@@ -3,12 +3,10 @@
 // for something in their name.
 //
 // The signature scheme is Twilio's (Docs: "Webhooks security"): HMAC-SHA1 over
-// the URL as configured and the parameters run together. The check here is
-// strict and written anew, because the official Go validator takes only the
-// first of several equal names and drops the port of IPv6 hosts wrongly.
-// A right signature says that the bytes signed were these, not that names and
-// values were cut where they are cut now: whoever accepts a request has to
-// check its form as well (events.Parse).
+// the URL as configured and the parameters. The check here is Gavel's own: it
+// covers equal names and the ports of IPv6 hosts. The signed text is a
+// concatenation, so callers check the form as strictly as the signature
+// (events.Parse).
 //
 // Reading order: secret.go, account.go (keys of one account), accounts.go (all
 // of them), url.go (what Twilio may have signed), signature.go (the check);

@@ -234,17 +234,6 @@ func TestOfficialValidatorAgrees(t *testing.T) {
 	})
 }
 
-// TestOfficialValidatorIsWrongAboutDoubles keeps the reason for our own: V4 is
-// Twilio's signature, and twilio-go refuses it, because a map has one value for
-// each name.
-func TestOfficialValidatorIsWrongAboutDoubles(t *testing.T) {
-	t.Parallel()
-	v4 := computed[5]
-	if official(v4.token, v4.url, v4.params, v4.signature) {
-		t.Error("twilio-go has learned V4; the comment in doc.go is out of date")
-	}
-}
-
 func FuzzParseSignature(f *testing.F) {
 	f.Add("93nhseM4ImiRmjoicYx6XaumduE=")
 	f.Add("93nhseM4ImiRmjoicYx6XaumduF=")
