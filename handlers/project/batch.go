@@ -2,12 +2,12 @@ package project
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"gavel/events"
 	"gavel/internal/crashpoint"
+	"gavel/lanes"
 	"gavel/projections"
 )
 
@@ -15,12 +15,15 @@ import (
 type batch struct {
 	*session
 	groups  []events.Group
-	entries []entry
+	entries []lanes.Entry
+	// changes are the records that the entries are about, by the entry's place;
+	// nil for what is of the lane, and of no conference.
+	changes []*change
 	letters []events.DeadLetter
 	// touched are the records that the entries are about, in the order in
 	// which they are met.
 	touched []*change
-	facts   []fact
+	facts   []lanes.News
 	// verdicts are what the rules say to it.
 	verdicts verdicts
 }
@@ -40,42 +43,27 @@ func (s *session) newBatch(groups []events.Group) *batch {
 // events would keep their journal messages in memory.
 func (s *session) putBack(b *batch) {
 	clear(b.entries)
+	clear(b.changes)
 	clear(b.touched)
 	clear(b.facts)
 	b.groups, b.letters, b.verdicts = nil, nil, verdicts{}
-	b.entries, b.touched, b.facts = b.entries[:0], b.touched[:0], b.facts[:0]
+	b.entries, b.changes, b.touched, b.facts = b.entries[:0], b.changes[:0], b.touched[:0], b.facts[:0]
 	select {
 	case s.spare <- b:
 	default:
 	}
 }
 
-// entry is one parsed event, as it came, and where the journal has it.
-type entry struct {
-	event  events.Event
-	raw    events.Entry
-	at     events.Position
-	change *change // nil for what is of the lane, and of no conference
-}
-
 // change is one record on its way through the batch.
 type change struct {
 	key    events.Key
 	record *record
-	before dossier
-	after  dossier
+	before lanes.Conference
+	after  lanes.Conference
 	// alarm is for when the conference's alarm is to be set, or zero.
 	alarm time.Time
-}
-
-// dirty reports whether the record or its rule state changed.
-func (c *change) dirty() bool { return c.after.Book.Version != c.before.Book.Version }
-
-// fact is one fresh event and the record right after it.
-type fact struct {
-	entry *entry
-	late  bool
-	after *projections.Conference
+	// dirty: the record or its rule state changed.
+	dirty bool
 }
 
 // finish is the fourth stage: once the batch is saved, tell it, bury what could
@@ -101,39 +89,10 @@ func (b *batch) last() uint64 { return b.groups[len(b.groups)-1].Sequence }
 // parse reads every entry; what cannot be read becomes a dead letter.
 func (b *batch) parse() {
 	for _, g := range b.groups {
-		read := 0
-		err := g.Split(func(i int, raw events.Entry) error {
-			read = i + 1
-			at := events.Position{Sequence: g.Sequence, Index: i}
-			b.entries = append(b.entries, entry{raw: raw, at: at})
-			e := &b.entries[len(b.entries)-1]
-			var err error
-			if e.event, err = events.ParseStored(raw); err != nil {
-				b.letters = append(b.letters, letter(raw, at, err))
-			}
-			if err != nil || !b.concerns(&e.event) {
-				b.entries = b.entries[:len(b.entries)-1]
-			}
-			return nil
-		})
-		if err != nil {
-			at := events.Position{Sequence: g.Sequence, Index: read}
-			b.letters = append(b.letters, events.DeadLetter{
-				Kind: events.Unfoldable, Reason: err.Error(), Raw: g.Data, Position: at.String(),
-			})
-		}
+		var letters []events.DeadLetter
+		b.entries, letters = lanes.Read(b.entries, g, b.judges())
+		b.letters = append(b.letters, letters...)
 	}
-}
-
-// concerns reports whether the event is the batch's to work. The journal has
-// actions on rooms that were known by their names only, for the audit; no record
-// is theirs. Who does not judge passes over what is for judging only.
-func (b *batch) concerns(e *events.Event) bool {
-	switch e.Kind {
-	case events.RulesLoaded, events.RuleMatch, events.Wake, events.Reread:
-		return b.docket != nil
-	}
-	return e.ConferenceSid != ""
 }
 
 // load brings in the records of the batch that the lane has not in memory.
@@ -141,13 +100,14 @@ func (b *batch) load(ctx context.Context) error {
 	var missing []*change
 	for i := range b.entries {
 		e := &b.entries[i]
-		if e.event.ConferenceSid == "" {
+		if e.Event.ConferenceSid == "" {
+			b.changes = append(b.changes, nil)
 			continue
 		}
-		key := e.event.Key()
+		key := e.Event.Key()
 		r, known := b.records.Get(key)
 		if !known {
-			key = ownKey(&e.event)
+			key = lanes.Key(&e.Event)
 			r = &record{}
 			b.records.Add(key, r)
 		}
@@ -158,13 +118,13 @@ func (b *batch) load(ctx context.Context) error {
 				missing = append(missing, r.open)
 			}
 		}
-		e.change = r.open
+		b.changes = append(b.changes, r.open)
 	}
 	if err := b.loadMissing(ctx, missing); err != nil {
 		return err
 	}
 	for _, c := range b.touched {
-		c.before, c.after = c.record.dossier, c.record.dossier
+		c.before, c.after = c.record.Conference, c.record.Conference
 	}
 	return nil
 }
@@ -186,10 +146,10 @@ func (b *batch) loadMissing(ctx context.Context, missing []*change) error {
 		return err
 	}
 	for i, c := range missing {
-		if c.record.dossier, err = openDossier(stored[i]); err != nil {
+		if c.record.Conference, err = lanes.Open(stored[i]); err != nil {
 			return fmt.Errorf("read %s: %w", c.key.ConferenceSid, err)
 		}
-		c.record.told = told[c.key]
+		c.record.Told = told[c.key]
 	}
 	return nil
 }
@@ -197,7 +157,7 @@ func (b *batch) loadMissing(ctx context.Context, missing []*change) error {
 // told asks how far the conferences were told, where somebody before us may
 // have told them.
 func (b *batch) told(ctx context.Context, keys []events.Key) (map[events.Key]events.Position, error) {
-	if b.News == nil || b.entries[0].at.Sequence > b.resumedAt {
+	if b.News == nil || b.entries[0].At.Sequence > b.resumedAt {
 		return nil, nil
 	}
 	told, err := b.News.Told(ctx, keys)
@@ -207,85 +167,50 @@ func (b *batch) told(ctx context.Context, keys []events.Key) (map[events.Key]eve
 	return told, nil
 }
 
-// fold tells each record its entries, in journal order, and holds each against
-// the rules.
+// fold steps through the entries, in journal order.
 func (b *batch) fold(ctx context.Context) error {
 	for i := range b.entries {
-		e := &b.entries[i]
-		var err error
-		switch {
-		case e.change == nil:
-			err = b.hearLane(ctx, e)
-		case !e.at.After(e.change.after.Book.Applied):
-			b.foldAgain(e.change, e)
-		default:
-			err = b.foldNew(ctx, e.change, e)
+		e, c := &b.entries[i], b.changes[i]
+		b.machine.Announced(b.toldUpTo.Load())
+		var after *lanes.Conference
+		if c != nil {
+			after = &c.after
 		}
+		r, err := b.machine.Step(ctx, e, after)
 		if err != nil {
+			return err
+		}
+		if err := b.take(&r, e, c); err != nil {
 			return err
 		}
 	}
 	return b.seal()
 }
 
-// foldNew folds an entry that the record has not seen.
-func (b *batch) foldNew(ctx context.Context, c *change, e *entry) error {
-	h, err := c.after.fold(&e.event, e.at)
-	if err != nil {
-		b.letters = append(b.letters, unfoldable(e, err))
-		return nil
-	}
-	if h.fresh {
-		b.hearFact(c, e, h.before)
-	} else if !onlyJudged(&e.event) {
-		b.Metrics.duplicates.Inc()
-	}
-	return b.judge(ctx, c, h)
-}
-
-// hearFact notes that a fresh fact is to be told.
-func (b *batch) hearFact(c *change, e *entry, before *projections.Conference) {
-	if e.event.Kind == events.SpeechDropped {
-		return
-	}
-	late := before.Late(e.event.SequenceNumber)
-	b.doubt(c, projections.Fact{ID: e.event.ID, At: e.at, Late: late})
-	b.facts = append(b.facts, fact{e, late, c.after.Conference})
-	b.count(before, c.after.Conference, late)
-}
-
-// foldAgain meets an entry at or before the position that the record has
-// reached: it was worked before, and only what may not have been told yet has
-// anything left to do.
-func (b *batch) foldAgain(c *change, e *entry) {
-	for _, f := range c.after.Book.Doubtful {
-		if f.At == e.at && f.ID == e.event.ID {
-			b.facts = append(b.facts, fact{e, f.Late, c.after.Conference})
-			return
+// take adds what one step led to.
+func (b *batch) take(r *lanes.Ready, e *lanes.Entry, c *change) error {
+	if c != nil {
+		c.dirty = c.dirty || r.Changed
+		if !r.Alarm.IsZero() {
+			c.alarm = r.Alarm
 		}
 	}
-	if !onlyJudged(&e.event) {
-		b.Metrics.duplicates.Inc()
+	b.verdicts.loaded = b.verdicts.loaded || r.Loaded
+	b.verdicts.laneChanged = b.verdicts.laneChanged || r.LaneChanged
+	if r.News.Entry != nil {
+		b.facts = append(b.facts, r.News)
 	}
-}
-
-// doubt notes a fact that is not told yet and forgets those that are. The
-// slice before belongs to a record that others may hold.
-func (b *batch) doubt(c *change, f projections.Fact) {
-	told := b.toldUpTo.Load()
-	kept := make([]projections.Fact, 0, len(c.after.Book.Doubtful)+1)
-	for _, old := range c.after.Book.Doubtful {
-		if old.At.Sequence > told && old.At.After(c.record.told) {
-			kept = append(kept, old)
-		}
+	if r.Letter != nil {
+		b.letters = append(b.letters, *r.Letter)
 	}
-	c.after.Book.Doubtful = append(kept, f)
+	b.count(r)
+	return b.decided(r, e)
 }
 
 // remember leaves the records as the next batch shall find them.
 func (b *batch) remember() {
 	for _, c := range b.touched {
-		c.record.dossier, c.record.open = c.after, nil
+		c.record.Conference, c.record.open = c.after, nil
 	}
 }
 
@@ -322,22 +247,15 @@ func (b *batch) save(ctx context.Context) error {
 func (b *batch) writes() ([]projections.Write, error) {
 	writes := make([]projections.Write, 0, len(b.touched))
 	for _, c := range b.touched {
-		if !c.dirty() {
+		if !c.dirty {
 			continue
 		}
-		state, err := c.after.rules(c.before.state)
+		w, err := c.after.Write(&c.before)
 		if err != nil {
 			return nil, err
 		}
 		b.due(c)
-		writes = append(writes, projections.Write{
-			Before:    c.before.Conference,
-			After:     c.after.Conference,
-			Expect:    c.before.Book.Version,
-			Book:      c.after.Book,
-			DueBefore: c.before.Book.Due,
-			Rules:     state,
-		})
+		writes = append(writes, w)
 	}
 	return writes, nil
 }
@@ -359,32 +277,22 @@ func (b *batch) tell(ctx context.Context) error {
 	return nil
 }
 
-// news are the facts of the batch that somebody before us has not told.
+// news are the facts of the batch as they are told.
 func (b *batch) news() []events.News {
 	news := make([]events.News, 0, len(b.facts))
 	data := b.scratch[:0]
 	for i := range b.facts {
 		f := &b.facts[i]
-		c := f.entry.change
-		if !f.entry.at.After(c.record.told) {
-			continue
-		}
+		e := &f.Entry.Event
 		start := len(data)
-		data = b.cloudEvent(data, f)
+		data = f.AppendCloudEvent(data)
 		news = append(news, events.News{
-			Key: c.key, Kind: f.entry.event.Kind, ID: f.entry.event.ID,
-			Lane: b.lane.Number(), Position: f.entry.at, Data: data[start:len(data):len(data)],
+			Key: e.Key(), Kind: e.Kind, ID: e.ID,
+			Lane: b.lane.Number(), Position: f.Entry.At, Data: data[start:len(data):len(data)],
 		})
 	}
 	b.scratch = data
 	return news
-}
-
-// cloudEvent appends the news of f.
-func (b *batch) cloudEvent(data []byte, f *fact) []byte {
-	var scratch [1024]byte
-	conference := projections.AppendConference(scratch[:0], f.after)
-	return events.AppendCloudEvent(data, &f.entry.event, f.late, conference)
 }
 
 // bury puts what cannot be folded where a person finds it. It comes before the
@@ -399,28 +307,4 @@ func (b *batch) bury(ctx context.Context) error {
 			"position", l.Position, "field", l.Field, "reason", l.Reason)
 	}
 	return nil
-}
-
-// unfoldable is the letter about an entry that is of an account.
-func unfoldable(e *entry, err error) events.DeadLetter {
-	l := letter(e.raw, e.at, err)
-	l.AccountSid = e.event.AccountSid
-	return l
-}
-
-func letter(raw events.Entry, at events.Position, err error) events.DeadLetter {
-	l := events.DeadLetter{
-		Kind:       events.Unfoldable,
-		ReceivedAt: raw.ReceivedAt,
-		Source:     raw.Source,
-		Query:      raw.Query,
-		Form:       raw.Form,
-		Reason:     err.Error(),
-		Position:   at.String(),
-	}
-	var form *events.FormError
-	if errors.As(err, &form) {
-		l.Field, l.Reason = form.Field, form.Reason
-	}
-	return l
 }

@@ -29,15 +29,12 @@
 // each conference once; what lies above the floor goes the way above, so that
 // nothing is folded without being told.
 //
-// Judging reads the journal and nothing else, so that it can be repeated: the
-// rules in force are those of the last load in front of an entry (docket.go),
-// and alarms only bring wake-ups into the journal (wakes.go). Decisions, matches
-// and alarms have ids or places of their own, where a second one does no harm,
-// and leave before the record says that they were taken.
+// What an entry leads to, the state machine of package lanes says; the steps
+// above are its caller's duties. Alarms only bring wake-ups into the journal
+// (wakes.go).
 //
 // Reading order: project.go (what it needs), lane.go (taking a lane over and
-// keeping it), batch.go (the steps); dossier.go (one conference), docket.go and
-// count.go (what a lane knows of rules), judge.go (what a batch is told by them);
+// keeping it), batch.go (the steps), judge.go (what a batch is told by rules);
 // loads.go, rearm.go and wakes.go (what goes on beside the batches); fill.go
 // (from the journal), rebuild.go (by hand, beside the living picture).
 package project

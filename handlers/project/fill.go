@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"gavel/events"
+	"gavel/lanes"
 	"gavel/projections"
 )
 
@@ -22,66 +22,47 @@ const (
 // rules made of it. Their decisions were taken, and their alarms set, when it
 // was first worked.
 type fold struct {
-	records map[events.Key]*dossier
-	docket  *docket
+	machine *lanes.Machine
+	records map[events.Key]*lanes.Conference
+	entries []lanes.Entry
 	skipped int
 }
 
 func (k *keeper) newFold() (*fold, error) {
-	docket, err := openDocket(k.RuleBook, nil)
-	return &fold{records: make(map[events.Key]*dossier), docket: docket}, err
+	machine, err := lanes.New(k.RuleBook, nil)
+	return &fold{records: make(map[events.Key]*lanes.Conference), machine: machine}, err
 }
 
-// add folds one group. What cannot be folded is passed over: it went to the
-// dead letters when it was first worked.
+// add applies one group, whose news is acknowledged. What cannot be folded is
+// skipped: it went to the dead letters when it was first worked.
 func (f *fold) add(ctx context.Context, g events.Group) error {
-	err := g.Split(func(i int, raw events.Entry) error {
-		e, err := events.ParseStored(raw)
+	f.machine.Announced(g.Sequence)
+	entries, letters := lanes.Read(f.entries[:0], g, f.machine.Evaluates())
+	f.entries, f.skipped = entries, f.skipped+len(letters)
+	for i := range entries {
+		e := &entries[i]
+		r, err := f.machine.Step(ctx, e, f.conference(&e.Event))
 		if err != nil {
+			return err
+		}
+		if r.Letter != nil {
 			f.skipped++
-			return nil
 		}
-		at := events.Position{Sequence: g.Sequence, Index: i}
-		if e.ConferenceSid == "" {
-			return f.hearLane(ctx, &e, at)
-		}
-		return f.tell(ctx, &e, at)
-	})
-	if errors.Is(err, events.ErrGroup) {
-		f.skipped++
-		return nil
 	}
-	return err
+	return nil
 }
 
-func (f *fold) tell(ctx context.Context, e *events.Event, at events.Position) error {
-	r := f.records[e.Key()]
-	if r == nil {
-		r = &dossier{}
-		f.records[ownKey(e)] = r
-	}
-	h, err := r.fold(e, at)
-	if err != nil {
-		f.skipped++
+// conference is the one that an event is about, nil where it is about none.
+func (f *fold) conference(e *events.Event) *lanes.Conference {
+	if e.ConferenceSid == "" {
 		return nil
 	}
-	_, err = f.docket.judge(ctx, r, h)
-	return err
-}
-
-// hearLane hears what is of no conference.
-func (f *fold) hearLane(ctx context.Context, e *events.Event, at events.Position) error {
-	_, err := f.docket.hear(ctx, e, at)
-	if errors.Is(err, events.ErrMalformed) {
-		f.skipped++
-		return nil
+	c := f.records[e.Key()]
+	if c == nil {
+		c = &lanes.Conference{}
+		f.records[lanes.Key(e)] = c
 	}
-	return err
-}
-
-// ownKey is the event's key without the journal message around it.
-func ownKey(e *events.Event) events.Key {
-	return events.Key{AccountSid: strings.Clone(e.AccountSid), ConferenceSid: strings.Clone(e.ConferenceSid)}
+	return c
 }
 
 // fill builds the lane's picture up to the ack floor and puts it in place.
@@ -155,10 +136,10 @@ func (k *keeper) put(ctx context.Context, build projections.Build, f *fold, upTo
 		return nil
 	}
 	for _, r := range f.records {
-		if r.Conference == nil || r.Book.Heard < cutoff {
+		if r.Record == nil || r.Book.Heard < cutoff {
 			continue
 		}
-		kept, err := r.kept()
+		kept, err := r.Stored()
 		if err != nil {
 			return err
 		}
@@ -171,7 +152,7 @@ func (k *keeper) put(ctx context.Context, build projections.Build, f *fold, upTo
 	if err := flush(); err != nil {
 		return err
 	}
-	state, err := f.docket.encode()
+	state, err := f.machine.MarshalState()
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package project
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +9,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/crashpoint"
+	"gavel/lanes"
 	"gavel/rules"
 )
 
@@ -33,8 +32,9 @@ type verdicts struct {
 	decided []events.Decided
 	taken   []rules.Decision // the same, for counting
 	matches []match
-	// loaded: other rules came into force.
-	loaded bool
+	// loaded: other rules came into force. laneChanged: the lane's own state is
+	// another.
+	loaded, laneChanged bool
 	// laneState is the lane's own state after the batch, nil where it is as it
 	// was.
 	laneState []byte
@@ -46,69 +46,22 @@ type match struct {
 	entry events.Entry
 }
 
-// onlyJudged reports whether an entry is folded into no record.
-func onlyJudged(e *events.Event) bool {
-	return e.Kind == events.Wake || e.Kind == events.Reread || e.Kind == events.Exempted
-}
-
-// judge holds an entry that was just folded against the rules.
-func (b *batch) judge(ctx context.Context, c *change, h heard) error {
-	s, err := b.docket.judge(ctx, &c.after, h)
-	if err != nil {
-		return fmt.Errorf("judge a conference: %w", err)
-	}
-	if !s.judged {
-		return nil
-	}
-	if !s.alarm.IsZero() {
-		c.alarm = s.alarm
-	}
-	if s.overslept > 0 {
-		b.Metrics.overslept.Observe(s.overslept.Seconds())
-	}
-	for _, f := range s.faults {
-		b.fault(f)
-	}
-	return b.take(s.decisions, h.event, h.at)
-}
-
-// hearLane hears an entry that is of no conference.
-func (b *batch) hearLane(ctx context.Context, e *entry) error {
-	decisions, err := b.docket.hear(ctx, &e.event, e.at)
-	if errors.Is(err, events.ErrMalformed) {
-		b.letters = append(b.letters, unfoldable(e, err))
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("hear what is of the lane: %w", err)
-	}
-	if e.event.Kind == events.RulesLoaded {
-		b.Metrics.loads.Inc()
-		b.verdicts.loaded = true
-	}
-	return b.take(decisions, &e.event, e.at)
-}
-
-// take makes of decisions what others are to be told.
-func (b *batch) take(decisions []rules.Decision, e *events.Event, at events.Position) error {
-	for _, d := range decisions {
-		if d.Verdict == rules.Match {
-			key, entry, err := newMatch(d, e.ReceivedAt)
-			if err != nil {
-				return err
-			}
-			b.verdicts.matches = append(b.verdicts.matches, match{key, entry})
-			continue
-		}
-		raw, err := json.Marshal(d)
+// decided encodes what the rules decided at an entry.
+func (b *batch) decided(r *lanes.Ready, e *lanes.Entry) error {
+	for _, d := range r.Matches {
+		key, entry, err := lanes.MatchEntry(d, e.Event.ReceivedAt)
 		if err != nil {
-			return fmt.Errorf("encode a decision of rule %s: %w", d.Rule, err)
+			return err
+		}
+		b.verdicts.matches = append(b.verdicts.matches, match{key, entry})
+	}
+	for _, d := range r.Decisions {
+		decided, err := lanes.Decided(d, b.lane.Number(), e.At)
+		if err != nil {
+			return err
 		}
 		b.verdicts.taken = append(b.verdicts.taken, d)
-		b.verdicts.decided = append(b.verdicts.decided, events.Decided{
-			ID: d.ID, Key: events.Key{AccountSid: d.AccountSid, ConferenceSid: d.ConferenceSid}, Rule: d.Rule,
-			Lane: b.lane.Number(), Position: at, AsOf: d.AsOf, Data: raw,
-		})
+		b.verdicts.decided = append(b.verdicts.decided, decided)
 	}
 	return nil
 }
@@ -121,9 +74,14 @@ func (b *batch) fault(f rules.ExpressionFault) {
 	b.log.Debug("an expression of a rule has no value", "rule", f.Rule, "in", f.In)
 }
 
-// seal closes what the rules say to the batch.
+// seal encodes the lane's own state where it changed.
 func (b *batch) seal() (err error) {
-	b.verdicts.laneState, err = b.docket.encode()
+	if b.verdicts.laneChanged {
+		b.verdicts.laneState, err = b.machine.MarshalState()
+	}
+	if b.verdicts.loaded {
+		b.publishLoads()
+	}
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gavel/events"
+	"gavel/lanes"
 	"gavel/projections"
 )
 
@@ -39,9 +40,10 @@ type session struct {
 	// records belong to the stage that folds. They are many more than all
 	// batches under way can touch, so none leaves before it is saved.
 	records *simplelru.LRU[events.Key, *record]
-	// docket is what the lane knows of rules, nil where nothing is judged. It
-	// belongs to the stage that folds.
-	docket *docket
+	// machine is the lane's state machine. It belongs to the stage that folds.
+	machine *lanes.Machine
+	// loaded are the ids of all loads, for any goroutine.
+	loaded atomic.Pointer[[]string]
 	// loadedNow asks for all conferences to be woken.
 	loadedNow chan struct{}
 	// writing is held while the picture is being written or switched.
@@ -59,9 +61,7 @@ type session struct {
 
 // record is a conference between two batches.
 type record struct {
-	dossier
-	// told is the position of its last news when the lane was taken over.
-	told events.Position
+	lanes.Conference
 	// open is what the batch being folded does to it.
 	open *change
 }
@@ -77,7 +77,7 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	if err := k.makeWhole(ctx, floor); err != nil {
 		return err
 	}
-	docket, err := k.resumeDocket(ctx)
+	machine, err := k.resumeMachine(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,9 +88,10 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	k.worked.Store(floor)
 	s := &session{
 		keeper: k, resumedAt: last, records: records, expired: k.Now(), spare: make(chan *batch, stages),
-		docket: docket, loadedNow: make(chan struct{}, 1),
+		machine: machine, loadedNow: make(chan struct{}, 1),
 	}
-	if docket.young(k.Now()) {
+	s.publishLoads()
+	if at := machine.LoadedAt(); !at.IsZero() && k.Now().Sub(at) < youngLoad {
 		s.wakeAll()
 	}
 	settled()
@@ -98,16 +99,16 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	return s.work(ctx)
 }
 
-// resumeDocket returns what the lane knew of rules as far as it was worked.
-func (k *keeper) resumeDocket(ctx context.Context) (*docket, error) {
+// resumeMachine returns the lane's state machine as far as the lane was worked.
+func (k *keeper) resumeMachine(ctx context.Context) (*lanes.Machine, error) {
 	if k.RuleBook == nil {
-		return nil, nil
+		return lanes.New(nil, nil)
 	}
-	kept, err := k.Store.LaneState(ctx, k.lane.Number())
+	saved, err := k.Store.LaneState(ctx, k.lane.Number())
 	if err != nil {
 		return nil, err
 	}
-	return openDocket(k.RuleBook, kept)
+	return lanes.New(k.RuleBook, saved)
 }
 
 // makeWhole compares the picture with the journal and fills it where it is
@@ -151,7 +152,7 @@ func (s *session) work(ctx context.Context) error {
 	g.Go(func() error { return s.fold(ctx, taken, folded) })
 	g.Go(func() error { return s.save(ctx, folded, saved) })
 	g.Go(func() error { return s.finish(ctx, saved) })
-	if s.docket != nil {
+	if s.judges() {
 		g.Go(func() error { return s.followRules(ctx) })
 		g.Go(func() error { return s.wakeAfterLoads(ctx) })
 		g.Go(func() error { return s.keepAlarms(ctx) })

@@ -4,11 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gavel/events"
+	"gavel/lanes"
 	"gavel/projections"
 )
+
+// RuleBook has the sets of rules. Which one is in force in a lane is not its to
+// say: that is what the lane's journal says.
+type RuleBook interface {
+	lanes.RuleSets
+	// Active is the load that is in force everywhere, or about to be.
+	Active() (events.Load, bool)
+	// Fault counts an expression of a rule that could not be evaluated.
+	Fault(rule, in string)
+}
 
 // Listing finds conferences; the picture's readers are one.
 type Listing interface {
@@ -39,7 +51,7 @@ func (s *session) followRules(ctx context.Context) error {
 	var appended string
 	for {
 		l, some := s.RuleBook.Active()
-		if some && l.ID != appended && !s.docket.has(l.ID) {
+		if some && l.ID != appended && !slices.Contains(*s.loaded.Load(), l.ID) {
 			if _, err := s.RuleBook.Set(ctx, l.Version); err != nil {
 				return fmt.Errorf("bring rules of version %s into force: %w", l.Version, err)
 			}
@@ -56,6 +68,12 @@ func (s *session) followRules(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// publishLoads makes the lane's loads known to other goroutines.
+func (s *session) publishLoads() {
+	ids := s.machine.Loads()
+	s.loaded.Store(&ids)
 }
 
 // wakeAll asks for the lane's conferences to be woken; it does not wait.

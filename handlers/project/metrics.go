@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gavel/projections"
+	"gavel/lanes"
 )
 
 // Metrics answer the questions of whoever is on call: does it keep up, does it
@@ -87,17 +87,28 @@ func (m *Metrics) disown(lane int) {
 	m.lag.DeleteLabelValues(laneLabel(lane))
 }
 
-// count notes what one fresh fact says about the way here.
-func (b *batch) count(before, after *projections.Conference, late bool) {
-	b.Metrics.folded.Inc()
-	if late {
-		b.Metrics.late.Inc()
-		return
+// count counts what one step led to.
+func (b *batch) count(r *lanes.Ready) {
+	switch {
+	case r.Fresh:
+		b.Metrics.folded.Inc()
+	case r.Double:
+		b.Metrics.duplicates.Inc()
 	}
-	if before != nil && len(before.Seen) > 0 {
-		if jumped := after.Seen.Max() - before.Seen.Max() - 1; jumped > 0 {
-			b.Metrics.missing.Add(float64(jumped))
-		}
+	if r.Late {
+		b.Metrics.late.Inc()
+	}
+	if r.Jumped > 0 {
+		b.Metrics.missing.Add(float64(r.Jumped))
+	}
+	if r.Loaded {
+		b.Metrics.loads.Inc()
+	}
+	if r.Overdue > 0 {
+		b.Metrics.overslept.Observe(r.Overdue.Seconds())
+	}
+	for _, f := range r.Faults {
+		b.fault(f)
 	}
 }
 
@@ -109,9 +120,9 @@ func (b *batch) observeVisible() {
 	}
 	now := b.Now()
 	for i := range b.entries {
-		b.Metrics.visible.Observe(now.Sub(b.entries[i].event.ReceivedAt).Seconds())
+		b.Metrics.visible.Observe(now.Sub(b.entries[i].Event.ReceivedAt).Seconds())
 	}
-	lag := max(0, now.Sub(b.entries[len(b.entries)-1].event.ReceivedAt))
+	lag := max(0, now.Sub(b.entries[len(b.entries)-1].Event.ReceivedAt))
 	b.Metrics.lag.WithLabelValues(laneLabel(b.lane.Number())).Set(lag.Seconds())
 	if lag > checkEvery {
 		b.state.Store(&State{Lane: b.lane.Number(), Ready: true, Lag: lag})

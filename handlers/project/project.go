@@ -172,6 +172,9 @@ func (k *keeper) stands() State {
 	return *k.state.Load()
 }
 
+// judges reports whether rules are evaluated here.
+func (k *keeper) judges() bool { return k.RuleBook != nil }
+
 func newKeeper(p *Projector, lane Lane) *keeper {
 	k := &keeper{
 		Projector:  p,

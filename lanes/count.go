@@ -1,0 +1,82 @@
+package lanes
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"gavel/events"
+	"gavel/rules"
+)
+
+// maxMarks bounds the matches that a lane remembers over all its counts, at
+// about 100 bytes each: the lane's state is written whole with every batch that
+// changes it.
+const maxMarks = 10_000
+
+// countKey names one count.
+func countKey(accountSid, rule, by string) string { return accountSid + "/" + rule + "/" + by }
+
+// count counts one more match. The decisions that it returns are the account's,
+// of no conference. An entry that cannot be read is a *events.FormError.
+func (m *Machine) count(ctx context.Context, e *Entry) (_ []rules.Decision, changed bool, err error) {
+	read, err := e.Event.Match()
+	if err != nil {
+		return nil, false, err
+	}
+	var match rules.Decision
+	if err := json.Unmarshal([]byte(read.Decision), &match); err != nil {
+		return nil, false, &events.FormError{Field: "Match", Reason: "is no decision"}
+	}
+	set, err := m.setOf(ctx, m.loadsBefore(e.At)-1)
+	if err != nil {
+		return nil, false, err
+	}
+	key := countKey(match.AccountSid, match.Rule, match.By)
+	tally, decisions := rules.JudgeCount(set, m.state.Tallies[key], match)
+	if len(tally.Marks) == 0 {
+		return decisions, false, nil
+	}
+	m.marks += len(tally.Marks) - len(m.state.Tallies[key].Marks)
+	m.state.Tallies[key] = tally
+	m.state.Applied = e.At
+	m.boundTallies()
+	return decisions, true, nil
+}
+
+// boundTallies forgets, once there are too many marks, the half to which nothing
+// was added for the longest time.
+func (m *Machine) boundTallies() {
+	if m.marks <= maxMarks {
+		return
+	}
+	all := m.state.Tallies
+	oldest := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+		return cmp.Or(all[a].Now.Compare(all[b].Now), cmp.Compare(a, b))
+	})
+	for _, key := range oldest {
+		if m.marks <= maxMarks/2 {
+			return
+		}
+		m.marks -= len(all[key].Marks)
+		delete(all, key)
+	}
+}
+
+// dropTallies drops those of rules that the set does not have or that no longer
+// count.
+func (m *Machine) dropTallies(set *rules.Set) {
+	maps.DeleteFunc(m.state.Tallies, func(key string, t rules.Tally) bool {
+		_, rest, _ := strings.Cut(key, "/")
+		name, _, _ := strings.Cut(rest, "/")
+		r := set.Rule(name)
+		gone := r == nil || r.Count == nil
+		if gone {
+			m.marks -= len(t.Marks)
+		}
+		return gone
+	})
+}

@@ -1,0 +1,137 @@
+package lanes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"gavel/events"
+	"gavel/rules"
+)
+
+// keepLoads is how many loads a lane remembers. A conference that missed more is
+// evaluated as if the earlier ones had never been; but every load wakes every
+// conference that has not ended.
+const keepLoads = 64
+
+// state is the lane's own state as the store keeps it, as JSON.
+type state struct {
+	// Applied is the last position that changed it. It may be ahead of what is
+	// acknowledged.
+	Applied events.Position `json:"applied"`
+	// Loads are in journal order.
+	Loads []load `json:"loads,omitempty"`
+	// Tallies are by countKey.
+	Tallies map[string]rules.Tally `json:"tallies,omitempty"`
+}
+
+// load is a rule set that came into force at one position of the journal.
+type load struct {
+	ID       string          `json:"id"`
+	Version  string          `json:"version"`
+	At       time.Time       `json:"at"`
+	Position events.Position `json:"position"`
+}
+
+// MarshalState returns the lane's state as it is to be saved, nil where the lane
+// has none.
+func (m *Machine) MarshalState() ([]byte, error) {
+	if m.state.Applied == (events.Position{}) {
+		return nil, nil
+	}
+	raw, err := json.Marshal(m.state)
+	if err != nil {
+		return nil, fmt.Errorf("encode the lane's rule state: %w", err)
+	}
+	return raw, nil
+}
+
+func (m *Machine) unmarshal(saved []byte) error {
+	if len(saved) > 0 {
+		if err := json.Unmarshal(saved, &m.state); err != nil {
+			return fmt.Errorf("decode the lane's rule state: %w", err)
+		}
+	}
+	if m.state.Tallies == nil {
+		m.state.Tallies = map[string]rules.Tally{}
+	}
+	for _, t := range m.state.Tallies {
+		m.marks += len(t.Marks)
+	}
+	return nil
+}
+
+// Loads returns the ids of the loads that the lane remembers, in journal order.
+func (m *Machine) Loads() []string {
+	ids := make([]string, len(m.state.Loads))
+	for i, l := range m.state.Loads {
+		ids[i] = l.ID
+	}
+	return ids
+}
+
+// LoadedAt returns when the last rule set came into force, zero where none did.
+func (m *Machine) LoadedAt() time.Time {
+	if len(m.state.Loads) == 0 {
+		return time.Time{}
+	}
+	return m.state.Loads[len(m.state.Loads)-1].At
+}
+
+// load brings a rule set into force. One that the lane knows was stored twice.
+func (m *Machine) load(ctx context.Context, e *Entry) (changed bool, err error) {
+	l, err := e.Event.Load()
+	if err != nil {
+		return false, err
+	}
+	for i := range m.state.Loads {
+		if m.state.Loads[i].ID == l.ID {
+			return false, nil
+		}
+	}
+	set, err := m.set(ctx, l.Version)
+	if err != nil {
+		return false, err
+	}
+	m.state.Loads = append(m.state.Loads, load{strings.Clone(l.ID), strings.Clone(l.Version), l.At, e.At})
+	m.state.Loads = m.state.Loads[max(0, len(m.state.Loads)-keepLoads):]
+	m.state.Applied = e.At
+	m.dropTallies(set)
+	return true, nil
+}
+
+// loadsBefore returns how many of the loads lie before a position. Positions
+// come in journal order, so as a rule that is all of them.
+func (m *Machine) loadsBefore(at events.Position) int {
+	n := len(m.state.Loads)
+	for n > 0 && !at.After(m.state.Loads[n-1].Position) {
+		n--
+	}
+	return n
+}
+
+// noRules are in force before the first load.
+var noRules = new(rules.Set)
+
+// setOf returns the set that the ith load brought; there are no rules before the
+// first.
+func (m *Machine) setOf(ctx context.Context, i int) (*rules.Set, error) {
+	if i < 0 {
+		return noRules, nil
+	}
+	return m.set(ctx, m.state.Loads[i].Version)
+}
+
+func (m *Machine) set(ctx context.Context, version string) (*rules.Set, error) {
+	if set := m.sets[version]; set != nil {
+		return set, nil
+	}
+	set, err := m.loader.Set(ctx, version)
+	if err != nil {
+		return nil, fmt.Errorf("read the rules of version %s: %w", version, err)
+	}
+	m.sets[version] = set
+	return set, nil
+}
