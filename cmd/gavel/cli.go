@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/alecthomas/kong"
 
@@ -34,6 +35,7 @@ type cli struct {
 
 	terminal terminal
 	file     *settingsFile
+	ignored  []string // settings that are there and that demo does not use
 }
 
 // usageError is a fault of the command line or the settings.
@@ -109,11 +111,18 @@ func (c *cli) BeforeResolve(command *kong.Context) error {
 	if command.Command() == "version" {
 		return nil
 	}
-	if command.Command() == "twilio" {
+	switch command.Command() {
+	case "twilio":
 		c.file = &settingsFile{} // the settings of Gavel are none of the stand-in's
-	} else if file, err := readFile(c.configPath(command)); err != nil {
-		return usageError{err}
-	} else {
+	case "demo":
+		if err := c.ignoreSettings(command); err != nil {
+			return usageError{err}
+		}
+	default:
+		file, err := readFile(c.configPath(command))
+		if err != nil {
+			return usageError{err}
+		}
 		c.file = file
 	}
 	command.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
@@ -127,6 +136,36 @@ func (c *cli) BeforeResolve(command *kong.Context) error {
 		}
 		return nil, nil
 	}))
+	return nil
+}
+
+// ignoreSettings leaves the settings file unread, and notes it and the variables
+// of the environment that the command would use if it were another one.
+func (c *cli) ignoreSettings(command *kong.Context) error {
+	c.file = &settingsFile{}
+	for _, given := range command.Path {
+		if given.Flag != nil && given.Flag.Name == "config" {
+			return flagFault("--config", errServeOnly)
+		}
+	}
+	var used, ignored []string
+	for _, flag := range command.Selected().Flags {
+		used = append(used, flag.Envs...)
+	}
+	for _, other := range append(command.Model.Leaves(true), command.Model.Node) {
+		for _, flag := range other.Flags {
+			ignored = append(ignored, flag.Envs...)
+		}
+	}
+	ignored = slices.DeleteFunc(ignored, func(name string) bool {
+		_, set := c.terminal.lookup(name)
+		return !set || slices.Contains(used, name)
+	})
+	slices.Sort(ignored)
+	c.ignored = slices.Compact(ignored)
+	if exists(defaultFile) {
+		c.ignored = append(c.ignored, defaultFile)
+	}
 	return nil
 }
 

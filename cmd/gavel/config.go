@@ -14,7 +14,7 @@ import (
 	"gavel/rules"
 )
 
-// serverFlags are the settings of serve and demo that are flags. Each is an
+// serverFlags are the settings of serve and doctor that are flags. Each is an
 // environment variable too, and a key of gavel.yaml.
 type serverFlags struct {
 	Listen      string `default:"127.0.0.1:8080" env:"GAVEL_LISTEN" placeholder:"HOST:PORT" help:"Where HTTP is served (default ${default})."`

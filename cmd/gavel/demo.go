@@ -10,32 +10,59 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"gavel/internal/keys"
+	"gavel/internal/twilio"
 	"gavel/internal/twilio/twiliofake"
 )
 
-// demoCommand is serve with a stand-in Twilio calling it.
+// demoCommand is a Gavel with a stand-in Twilio calling it. Its rules are live
+// and its conferences are made up, so it must never play on stores that are in
+// use: it takes no setting that could name one, be it a flag, the environment
+// or a settings file.
 type demoCommand struct {
-	serverFlags
-	LogLevel  slog.Level    `default:"warn" env:"GAVEL_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error (default ${default})."`
-	LogFormat string        `default:"text" enum:"text,json" env:"GAVEL_LOG_FORMAT" placeholder:"text|json" help:"How log lines look (default ${default})."`
-	For       time.Duration `placeholder:"DURATION" help:"Stop after this long (default: until Ctrl-C)."`
+	Listen     string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where HTTP is served (default ${default})."`
+	DataDir    string        `placeholder:"DIR" help:"Where files are kept: an empty folder, or one of an earlier demo (default: a temporary one)."`
+	NATSListen string        `name:"nats-listen" default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where the embedded NATS can be reached, or off (default ${default})."`
+	LogLevel   slog.Level    `default:"warn" env:"GAVEL_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error (default ${default})."`
+	LogFormat  string        `default:"text" enum:"text,json" env:"GAVEL_LOG_FORMAT" placeholder:"text|json" help:"How log lines look (default ${default})."`
+	For        time.Duration `placeholder:"DURATION" help:"Stop after this long (default: until Ctrl-C)."`
 	floorFlags
+
+	AdminListen serveOnly `hidden:""`
+	PublicURL   serveOnly `hidden:""`
+	NATS        serveOnly `name:"nats" hidden:""`
+	Sync        serveOnly `hidden:""`
+	Redis       serveOnly `hidden:""`
+	Keep        serveOnly `hidden:""`
+	Roles       serveOnly `hidden:""`
+	Rules       serveOnly `hidden:""`
+	TwilioAPI   serveOnly `name:"twilio-api" hidden:""`
 }
+
+// serveOnly is a flag of serve that the demo refuses.
+type serveOnly struct{}
+
+var errServeOnly = errors.New("the demo uses only stores, rules and an account of its own, because its rules are live; `gavel serve` takes this setting")
+
+// Decode refuses the flag.
+func (*serveOnly) Decode(*kong.DecodeContext) error { return errServeOnly }
 
 // Help is the longer help text.
 func (demoCommand) Help() string {
-	return `It takes the flags of serve and needs none of them; --twilio-api is the stand-in's own. A call floor plays conferences that end for all of Twilio's five reasons, and the presets of examples/rules are live with all times divided by 20: who is left alone is spoken to, and then the conference is ended. --rules names others. The terminal shows events as they come and, at the end, why each conference ended and by whom.
+	return `It uses only its own embedded NATS and Redis, and ignores gavel.yaml and the environment's settings of serve. A call floor plays conferences that end for all of Twilio's five reasons, and the presets of examples/rules are live with all times divided by 20: who is left alone is spoken to, and then the conference is ended. The terminal shows events as they come and, at the end, why each conference ended and by whom.
 
 Example:
   gavel demo --for 1m --duplicates 0.1 --reorder 0.1`
 }
 
-// The account that the stand-in signs for when the settings name none.
+// The account that the stand-in signs for.
 const (
 	demoAccountSid = "AC00000000000000000000000000000000"
 	demoAuthToken  = "00000000000000000000000000000000"
@@ -46,6 +73,9 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 	if err := c.check(); err != nil {
 		return usageError{err}
 	}
+	if len(root.ignored) > 0 {
+		fmt.Fprintf(t.out, "The demo uses only stores of its own; it ignores %s.\n", strings.Join(root.ignored, ", "))
+	}
 	if c.DataDir == "" {
 		folder, err := os.MkdirTemp("", "gavel-demo-")
 		if err != nil {
@@ -54,21 +84,18 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 		c.DataDir = folder
 	}
+	if err := claimForDemo(c.DataDir); err != nil {
+		return err
+	}
 	c.Listen = freeAddress(ctx, c.Listen, t.out)
 	standIn, err := startFront(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, standIn.stop(context.WithoutCancel(ctx))) }()
-	c.TwilioAPI = "http://" + standIn.Addr().String()
-	settings, err := c.config(root.file, orDemoAccount(root.file, t.lookup))
+	settings, err := c.settings("http://" + standIn.Addr().String())
 	if err != nil {
 		return err
-	}
-	if settings.Rules == "" {
-		if settings.Presets, err = demoRules(); err != nil {
-			return err
-		}
 	}
 	tuneGC(t.lookup)
 	a, err := start(ctx, settings, logFlags{c.LogLevel, c.LogFormat}.logger(t.err))
@@ -77,13 +104,32 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 	}
 	a.banner(t.out)
 	show := &show{demoCommand: c, app: a, rest: standIn, out: t.out, palette: paletteFor(t.out, t.lookup)}
-	playing, cancel := context.WithCancel(ctx)
-	defer cancel()
-	a.work("demo", func(ctx context.Context) error {
-		defer cancel() // the end of the show is the end of the demo
-		return show.play(ctx)
-	})
-	return a.until(playing)
+	return show.whole(ctx)
+}
+
+// settings are those of a process that reaches nothing but itself and the
+// stand-in.
+func (c *demoCommand) settings(standIn string) (config, error) {
+	presets, err := demoRules()
+	if err != nil {
+		return config{}, err
+	}
+	account := twilio.Account{Sid: demoAccountSid, Tokens: twilio.KeyRing{Current: demoAuthToken}}
+	settings := config{
+		Listen:    c.Listen,
+		DataDir:   c.DataDir,
+		NATS:      natsConfig{URL: embedded, Listen: c.NATSListen},
+		Redis:     redisConfig{URL: embedded},
+		Keep:      30 * day,
+		Roles:     allRoles,
+		TwilioAPI: standIn,
+		Presets:   presets,
+		Accounts:  []twilio.Account{account},
+	}
+	if err := settings.Validate(); err != nil {
+		return config{}, usageError{err}
+	}
+	return settings, nil
 }
 
 func (c *demoCommand) check() error {
@@ -111,25 +157,6 @@ func freeAddress(ctx context.Context, address string, w io.Writer) string {
 	return net.JoinHostPort(host, "0")
 }
 
-// orDemoAccount lets the settings name the account, and else gives the
-// stand-in's.
-func orDemoAccount(file *settingsFile, lookup func(string) (string, bool)) func(string) (string, bool) {
-	_, sid := lookup("TWILIO_ACCOUNT_SID")
-	_, token := lookup("TWILIO_AUTH_TOKEN")
-	if sid || token || len(file.Accounts) > 0 {
-		return lookup
-	}
-	return func(name string) (string, bool) {
-		switch name {
-		case "TWILIO_ACCOUNT_SID":
-			return demoAccountSid, true
-		case "TWILIO_AUTH_TOKEN":
-			return demoAuthToken, true
-		}
-		return lookup(name)
-	}
-}
-
 // show is the stand-in Twilio on one side, and on the other what a user of
 // Gavel sees of it through /v1.
 type show struct {
@@ -142,10 +169,37 @@ type show struct {
 	shown   atomic.Int64
 }
 
+// readyWithin is how long the demo's own stores may take to get ready.
+const readyWithin = time.Minute
+
+// whole plays the show while the process serves, and stops the process at the
+// end of the show. If a part of the process fails, that ends the show.
+func (s *show) whole(ctx context.Context) error {
+	playing, stop := context.WithCancel(ctx)
+	defer stop()
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	played := make(chan error, 1)
+	go func() {
+		defer end()
+		played <- s.play(playing)
+	}()
+	err := s.app.until(serving)
+	stop()
+	if failure := <-played; err == nil {
+		err = failure
+	}
+	return err
+}
+
 // play runs the floor and shows the events, and the conferences at the end.
 func (s *show) play(ctx context.Context) error {
-	if err := s.app.ready.whenReady(ctx); err != nil {
-		return nil // stopped before it began
+	starting, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("not ready within %s", readyWithin))
+	defer cancel()
+	if err := s.app.ready.whenReady(starting); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before it began
+		}
+		return fmt.Errorf("demo: %w", err)
 	}
 	io.WriteString(s.out, s.app.readyLine())
 	if err := s.connect(); err != nil {
@@ -213,7 +267,6 @@ func (s *show) floor() *twiliofake.Twilio {
 	account := s.app.config.Accounts[0]
 	config := s.calling(s.app.PublicURL)
 	config.AccountSid, config.AuthToken = account.Sid, account.Tokens.Current.Reveal()
-	config.APIKeys = map[string]string{account.APIKey.Sid: account.APIKey.Secret.Reveal()}
 	config.FetchAnnouncements = true
 	config.Logger = s.app.log.With("component", "twiliofake")
 	floor := twiliofake.New(config)

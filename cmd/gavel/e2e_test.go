@@ -50,6 +50,8 @@ type house struct {
 	url     string // of the admin side
 	public  string
 	dataDir string
+	sid     string // the account that get asks for (testAccount), and its
+	token   string // auth token
 	// stop asks it to end, as SIGTERM does, and returns the exit code.
 	stop func() int
 	// kill ends it at once, hangUp sends SIGHUP and log is what it wrote to
@@ -201,7 +203,7 @@ func (h *house) get(path string) (status int, body []byte) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	request.SetBasicAuth(testAccount, testToken)
+	request.SetBasicAuth(firstOf(h.sid, testAccount), firstOf(h.token, testToken))
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		h.t.Fatal(err)

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +53,17 @@ type check struct {
 	OK      bool   `json:"ok"`
 	Warning string `json:"warning,omitempty"`
 	Error   string `json:"error,omitempty"`
+}
+
+// missing names the dependencies that are not ok, and why.
+func (h health) missing() string {
+	var faults []string
+	for _, name := range slices.Sorted(maps.Keys(h.Checks)) {
+		if c := h.Checks[name]; !c.OK {
+			faults = append(faults, name+": "+c.Error)
+		}
+	}
+	return strings.Join(faults, "; ")
 }
 
 func failing(why string) check { return check{Error: why} }
@@ -176,13 +189,14 @@ func (r *readiness) whenReady(ctx context.Context) error {
 	tick := time.NewTicker(readyEvery)
 	defer tick.Stop()
 	for {
-		if r.look(ctx, true).Ready {
+		now := r.look(ctx, true)
+		if now.Ready {
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return errors.Join(errors.New("wait for readiness"), context.Cause(ctx))
+			return fmt.Errorf("%w: %s", context.Cause(ctx), now.missing())
 		}
 	}
 }

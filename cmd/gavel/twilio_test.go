@@ -185,7 +185,7 @@ func TestTheDemoCanBeWrittenTo(t *testing.T) {
 		code <- run(ctx, args, terminal{strings.NewReader(""), stdout, &log, environment(oneAccount)})
 		stdout.Close()
 	}()
-	h := &house{t: t}
+	h := &house{t: t, sid: demoAccountSid, token: demoAuthToken}
 	var shown lockedBuffer
 	t.Cleanup(func() {
 		cancel()
@@ -197,8 +197,8 @@ func TestTheDemoCanBeWrittenTo(t *testing.T) {
 		}
 	})
 	h.awaitReady(io.TeeReader(out, &shown))
-	owner := api.NewKey{Key: keys.Key{Sid: testAccount}, Secret: testToken}
-	prefix := "/2010-04-01/Accounts/" + testAccount + "/Conferences"
+	owner := api.NewKey{Key: keys.Key{Sid: demoAccountSid}, Secret: demoAuthToken}
+	prefix := "/2010-04-01/Accounts/" + demoAccountSid + "/Conferences"
 	var ended string
 	eventually(t, func() string {
 		var page struct{ Conferences []struct{ Sid string } }

@@ -149,8 +149,12 @@ func reachable(address net.Addr) string {
 	return address.String()
 }
 
-// openDataDir makes the folder; what is in it is nobody else's business.
+// openDataDir makes the folder; what is in it is nobody else's business. A
+// demo's folder is refused: the demo's rules are in force there, and live.
 func (a *app) openDataDir(context.Context) error {
+	if a.Presets == nil && exists(filepath.Join(a.DataDir, demoMark)) {
+		return fmt.Errorf("data directory %s is a demo's; --data-dir names another one", a.DataDir)
+	}
 	if err := os.MkdirAll(a.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w; --data-dir names another one", err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,7 +53,12 @@ func (a *app) proposeRules(ctx context.Context) error {
 // presetsOrigin says whose rules the demo's are.
 const presetsOrigin = "gavel demo"
 
+// proposePresets puts the demo's rules in force in the demo's own NATS, never in
+// one that other processes may use.
 func (a *app) proposePresets(ctx context.Context) error {
+	if !a.NATS.embedded() {
+		return errors.New("the demo's rules are for the embedded NATS only")
+	}
 	set, err := rules.Parse(a.Presets...)
 	if err == nil {
 		err = a.checkRules(set)
