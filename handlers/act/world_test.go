@@ -24,6 +24,7 @@ import (
 	"gavel/internal/rulebook"
 	"gavel/internal/twilio"
 	"gavel/internal/twilio/twiliofake"
+	"gavel/lanes"
 	"gavel/projections"
 	"gavel/projections/ministore"
 	"gavel/rules"
@@ -32,8 +33,8 @@ import (
 // What is real in these tests: nats-server with the journal, decisions, news,
 // dead letters, the rule book and the brakes; the store; Gavel's client over
 // HTTP. Twilio is its stand-in, time is the test's own (clock_test.go), and
-// where a projector would be, the world folds and judges each entry as soon as
-// it is appended.
+// where a projector would be, the world steps the lane's state machine as soon as
+// an entry is appended.
 
 const (
 	account = "AC00000000000000000000000000000001"
@@ -56,11 +57,11 @@ type world struct {
 	// patience is how long a call to Twilio is waited for.
 	patience time.Duration
 
-	mu     sync.Mutex
-	last   events.Position
-	states map[events.Key]*rules.State
-	seq    map[string]int // SequenceNumbers by conference
-	asked  []url.Values   // the forms of all writes that reached Twilio
+	mu      sync.Mutex
+	last    events.Position
+	machine *lanes.Machine
+	seq     map[string]int // SequenceNumbers by conference
+	asked   []url.Values   // the forms of all writes that reached Twilio
 
 	appended []*events.Event // to the journal
 	// storm is what writes are answered without Twilio having seen them, by
@@ -71,7 +72,7 @@ type world struct {
 // open makes a world in which these rules are in force.
 func open(t *testing.T, ruleFile string) *world {
 	t.Helper()
-	w := &world{T: t, clock: newClock(), states: map[events.Key]*rules.State{}, seq: map[string]int{}, patience: 5 * time.Second}
+	w := &world{T: t, clock: newClock(), seq: map[string]int{}, patience: 5 * time.Second}
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
 	w.bus, err = bus.Open(t.Context(), bus.Config{DataDir: t.TempDir(), Sync: bus.SyncInterval, Listen: bus.ListenOff, JournalMaxBytes: 1 << 28}, quiet)
@@ -111,6 +112,13 @@ func (w *world) rule(file string, log *slog.Logger) {
 	w.book, err = rulebook.Open(w.Context(), w.bus.Rules(), log)
 	w.must(err)
 	_, err = w.book.Propose(w.Context(), w.set, "test", rulebook.Start)
+	w.must(err)
+	w.machine, err = lanes.New(w.book, nil)
+	w.must(err)
+	loaded, err := events.Parse(events.NewRulesLoaded(events.Load{ID: events.NewULID(), Version: w.set.Version, At: w.clock.Now()}))
+	w.must(err)
+	w.last.Sequence++
+	_, err = w.machine.Step(w.Context(), &lanes.Entry{Event: loaded, At: w.last}, nil)
 	w.must(err)
 }
 
@@ -202,66 +210,49 @@ func (w *world) Append(ctx context.Context, conferenceSid string, e events.Entry
 	return w.project(ctx, e)
 }
 
-// project folds, judges, decides, saves.
-func (w *world) project(ctx context.Context, entry events.Entry) error {
-	e, err := events.Parse(entry)
+// project steps the lane, publishes what was decided, and saves.
+func (w *world) project(ctx context.Context, raw events.Entry) error {
+	parsed, err := events.Parse(raw)
 	if err != nil {
 		return err
-	}
-	w.appended = append(w.appended, &e)
-	if e.ConferenceSid == "" {
-		return nil
 	}
 	w.last.Sequence++
-	lane := events.Lane(e.ConferenceSid, w.bus.Info().Lanes)
-	kept, err := w.store.Load(ctx, lane, []events.Key{e.Key()})
+	e := &lanes.Entry{Event: parsed, Raw: raw, At: w.last}
+	w.appended = append(w.appended, &e.Event)
+	if e.Event.ConferenceSid == "" {
+		return nil
+	}
+	lane := events.Lane(e.Event.ConferenceSid, w.bus.Info().Lanes)
+	kept, err := w.store.Load(ctx, lane, []events.Key{e.Event.Key()})
 	if err != nil {
 		return err
 	}
-	before, after, fresh := kept[0].Conference, kept[0].Conference, false
-	if !e.Kind.OfRules() {
-		if after, fresh, err = projections.Fold(before, &e); err != nil {
+	c, err := lanes.Open(kept[0])
+	if err != nil {
+		return err
+	}
+	before := c
+	r, err := w.machine.Step(ctx, e, &c)
+	if err != nil {
+		return err
+	}
+	for _, d := range r.Decisions {
+		decided, err := lanes.Decided(d, lane, e.At)
+		if err != nil {
+			return err
+		}
+		if _, err := w.bus.Actions().Decide(ctx, []events.Decided{decided}); err != nil {
 			return err
 		}
 	}
-	state, decided, err := w.judge(&e, fresh, before, after)
-	if err != nil {
-		return err
-	}
-	if _, err := w.bus.Actions().Decide(ctx, decided); err != nil {
-		return err
-	}
-	if after == nil {
+	if !r.Changed {
 		return nil
 	}
-	raw, err := rules.EncodeState(state)
+	write, err := c.Write(&before)
 	if err != nil {
 		return err
 	}
-	book := kept[0].Book
-	book.Version, book.Applied = book.Version+1, w.last
-	return w.store.Save(ctx, lane, []projections.Write{{
-		Before: before, After: after, Expect: kept[0].Book.Version, Book: book, Rules: append([]byte{}, raw...),
-	}})
-}
-
-func (w *world) judge(e *events.Event, fresh bool, before, after *projections.Conference) (*rules.State, []events.Decided, error) {
-	key := e.Key()
-	in, says := rules.InputOf(e, fresh)
-	if !says {
-		return w.states[key], nil, nil
-	}
-	j := rules.Judge(w.set, w.states[key], before, in, after)
-	w.states[key] = j.State
-	var all []events.Decided
-	for _, d := range j.Decisions {
-		raw, err := json.Marshal(d)
-		if err != nil {
-			return nil, nil, err
-		}
-		all = append(all, events.Decided{ID: d.ID, Key: key, Rule: d.Rule, Position: w.last, AsOf: d.AsOf, Data: raw})
-	}
-	return j.State, all, nil
+	return w.store.Save(ctx, lane, []projections.Write{write})
 }
 
 // room is a conference of the stand-in's with these legs in it, as its
