@@ -1,0 +1,87 @@
+package lanes_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+)
+
+// Each file in testdata is a scenario: rule files, and a story. A line of the
+// story that is not indented is a command; the indented lines below it are the
+// machine's log, which -update writes. Empty lines and lines that begin with #
+// are for the reader.
+//
+//	TIME load FILE                       a rule set comes into force
+//	TIME callback ROOM EVENT [LEG] ...   a callback; seq=N is its SequenceNumber, happened=TIME its
+//	                                     Timestamp, Name=value any parameter
+//	TIME double                          the last entry, stored once more
+//	TIME form TEXT                       a callback of exactly that form
+//	TIME healed ROOM EVENT [LEG]         a fact that Twilio's REST API told
+//	TIME wake ROOM                       a wake-up
+//	TIME reread ROOM                     the end of a re-read of Twilio
+//	TIME exempt ROOM UNTIL [RULE]        a person keeps rules off
+//	TIME outcome RULE RESULT             the last decision of that rule ended
+//	damaged                              a journal message that cannot be split
+//	acknowledge                          the news so far is acknowledged
+//	crash-and-step-again N [unsaved]     a crash after the last N messages were saved, or before
+//
+// TIME counts from the beginning of the story. Matches are appended to the
+// journal at once, as the caller must; alarms ring only where the story says so.
+var update = flag.Bool("update", false, "rewrite the logs in testdata/*.txt")
+
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d scenarios found: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			archive := txtar.Parse(raw)
+			story := &archive.Files[len(archive.Files)-1]
+			first, second := newHost(t, archive.Files), newHost(t, archive.Files)
+			got := tell(first, string(story.Data))
+			tell(second, string(story.Data))
+			if diff := cmp.Diff(first.saved(), second.saved()); diff != "" {
+				t.Errorf("the same entries led to other bytes:\n%s", diff)
+			}
+			if *update {
+				story.Data = []byte(got)
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(story.Data), got); diff != "" {
+				t.Errorf("the log is another (-want +got); read it, and run with -update if it is right:\n%s", diff)
+			}
+		})
+	}
+}
+
+// tell runs a story and returns it with the log that its commands lead to.
+func tell(h *host, story string) string {
+	var out strings.Builder
+	for line := range strings.Lines(story) {
+		if strings.HasPrefix(line, " ") {
+			continue
+		}
+		out.WriteString(line)
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			h.log.Reset()
+			h.command(strings.Fields(line))
+			out.WriteString(h.log.String())
+		}
+	}
+	return out.String()
+}
