@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"time"
+
+	"gavel/rules/condition"
 )
 
 // Verdict is what Judge made of one step of a rule.
@@ -73,6 +75,10 @@ type Decision struct {
 	// numbers of people: they are not for logs.
 	Params map[string]string `json:"params,omitempty"`
 	Data   map[string]string `json:"data,omitempty"`
+	// Kept is what the rule's conditions read of the event that led to a step at
+	// Twilio, so that they can be evaluated again before it is taken; nil where
+	// the rule is about no single event. It is not for logs either.
+	Kept condition.Kept `json:"kept,omitempty"`
 	// By is what a Match is counted by, Then what follows if it is the one that
 	// makes the number full.
 	By   string     `json:"by,omitempty"`

@@ -38,6 +38,9 @@ func (c *court) lookOnce(r *Rule, callSid string, v condition.Vars) {
 				d.Verdict, d.Reason = Refused, HeldBack
 			}
 			l.Rest = append(l.Rest, d)
+			if d.performedAtTwilio() && l.Kept == nil {
+				l.Kept = condition.Keep(v, r.When, r.Unless)
+			}
 		}
 	}
 	if !c.climbLadder(r, &l) {
@@ -50,6 +53,9 @@ func (c *court) lookOnce(r *Rule, callSid string, v condition.Vars) {
 	c.state.Ladders = append(c.state.Ladders, l)
 }
 
+// performedAtTwilio reports whether the performer is to ask something of Twilio.
+func (d *Decision) performedAtTwilio() bool { return d.Verdict == Act && d.Do.AtTwilio() }
+
 // climbLadder takes steps up to one that has to be waited for, and reports
 // whether there is one with more behind it.
 func (c *court) climbLadder(r *Rule, l *Ladder) (waits bool) {
@@ -58,6 +64,9 @@ func (c *court) climbLadder(r *Rule, l *Ladder) (waits bool) {
 		for len(l.Rest) > 0 && l.Rest[0].Step == l.Step {
 			d := l.Rest[0]
 			d.AsOf, l.Rest = c.state.Now, l.Rest[1:]
+			if d.performedAtTwilio() {
+				d.Kept = l.Kept
+			}
 			c.decisions = append(c.decisions, d)
 			switch d.Verdict {
 			case Act:

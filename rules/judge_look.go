@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -224,6 +225,9 @@ type readings struct {
 func (c *court) evaluate(cond *condition.Condition, v condition.Vars, read *bool) (bool, error) {
 	holds, flip, err := c.reading.HoldsUntil(cond, v.Participant)
 	*read = true
+	if errors.Is(err, condition.ErrNotKept) {
+		holds, err = read == &c.read.when, nil // as it was when the decision was taken
+	}
 	if !flip.IsZero() && (c.read.flip.IsZero() || flip.Before(c.read.flip)) {
 		c.read.flip = flip
 	}

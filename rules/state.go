@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gavel/rules/condition"
 )
 
 // Bounds of a state, so that its size has one. What passes one is not judged,
@@ -107,6 +109,8 @@ type Ladder struct {
 	Awaiting []string   `json:"awaiting"`
 	Failed   bool       `json:"failed,omitempty"`
 	Rest     []Decision `json:"rest"` // never empty, in the order of steps
+	// Kept is for those of them that ask something of Twilio.
+	Kept condition.Kept `json:"kept,omitempty"`
 }
 
 // Exemption keeps rules off one conference, because a person said so.

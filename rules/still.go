@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gavel/projections"
+	"gavel/rules/condition"
 )
 
 // Lapse is why a decision does not stand any more, one word; "" where it does.
@@ -35,9 +36,10 @@ type Case struct {
 }
 
 // Still holds a decision against how things stand now, by the rules that it was
-// taken by: those of its own version, whatever is in force today. A rule that
-// is about a single event is about what happened, and that does not cease; but
-// nothing is done to who is gone.
+// taken by: those of its own version, whatever is in force today. `when` and
+// `unless` are evaluated again for every rule. What they read of an event, and of
+// the record before it, is as it was; where the decision does not carry that, it
+// counts as it did then, and all else decides.
 func Still(set *Set, now Case) Lapse {
 	d := now.Decision
 	c := &court{set: set, state: now.State.copy()}
@@ -45,7 +47,10 @@ func Still(set *Set, now Case) Lapse {
 	if d.AsOf.After(c.state.Now) {
 		c.state.Now = d.AsOf
 	}
-	c.open(now.Record, nil, now.Record)
+	c.open(now.Record, d.Kept.Event(), now.Record)
+	c.reading = condition.Recall(c.vars, d.Kept)
+	leg := c.subject(d.Subject)
+	v, present := c.varsFor(leg)
 	switch r := c.rule(d.Rule); {
 	case now.Record.End != nil:
 		return LapsedEnded
@@ -55,17 +60,12 @@ func Still(set *Set, now Case) Lapse {
 		return LapsedExempt
 	case d.CallSid != "" && !c.there(d.CallSid):
 		return LapsedLeft
-	case r.PerEvent():
-		return ""
-	case !now.Redriven && !c.state.awaits(d):
+	case !now.Redriven && !r.PerEvent() && !c.state.awaits(d):
 		return LapsedOccasion
-	case d.Subject != "" && !c.there(d.Subject):
+	case d.Subject != "" && (leg == nil || !present && (d.Kept != nil || !r.PerEvent())):
 		return LapsedLeft
-	default:
-		v, _ := c.varsFor(c.subject(d.Subject))
-		if !c.holds(r, v) {
-			return LapsedCondition
-		}
+	case !c.holds(r, v):
+		return LapsedCondition
 	}
 	return ""
 }

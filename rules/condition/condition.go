@@ -29,6 +29,10 @@ type Condition struct {
 	text    string
 	program cel.Program
 	findings
+	// past are the parts that an event and the record before it decide, by their
+	// text, and rest is the program without them.
+	past map[string]*past
+	rest cel.Program
 }
 
 // Compile compiles a condition, and says all that is wrong with it.
@@ -46,6 +50,13 @@ func Compile(text string) (*Condition, []Fault) {
 	}
 	if c.program, faults = program(ast); faults != nil {
 		return nil, faults
+	}
+	c.rest = c.program
+	if c.UsesEvent() || c.UsesBefore() {
+		var err error
+		if c.past, c.rest, err = split(ast); err != nil {
+			return nil, []Fault{{1, 0, plainly(err.Error())}}
+		}
 	}
 	return c, nil
 }
@@ -85,9 +96,16 @@ func (c *Condition) Holds(v Vars) (bool, error) {
 }
 
 func (c *Condition) evaluate(r *Reading) (bool, error) {
-	out, _, err := c.program.Eval(r)
-	if err != nil {
+	program, vars := c.program, cel.Activation(r)
+	if r.recalls {
+		program, vars = c.rest, recollection{r, c}
+	}
+	out, _, err := program.Eval(vars)
+	switch {
+	case err != nil:
 		return false, fmt.Errorf("evaluate condition: %w", ErrNoValue)
+	case r.recalls && types.IsUnknown(out):
+		return false, fmt.Errorf("evaluate condition: %w", ErrNotKept)
 	}
 	return out == types.True, nil
 }

@@ -72,6 +72,7 @@ var environment = sync.OnceValue(func() *cel.Env {
 		ext.Strings(),
 		cel.HomogeneousAggregateLiterals(),
 		cel.ParserExpressionSizeLimit(maxLength),
+		cel.EnableMacroCallTracking(), // for the text of a part of a condition
 		cel.ASTValidators(
 			cel.ValidateDurationLiterals(),
 			cel.ValidateTimestampLiterals(),
@@ -95,6 +96,9 @@ var environment = sync.OnceValue(func() *cel.Env {
 // option declares the function to CEL.
 func (f *function) option() cel.EnvOption {
 	bound := cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+		if o, ok := args[0].(*object); ok && o.of.fields != nil {
+			return unknown // only fields were kept
+		}
 		if f.call != nil {
 			return f.call(args...)
 		}
@@ -157,7 +161,7 @@ func (p provider) FindStructFieldType(name, fieldName string) (*types.FieldType,
 	return &types.FieldType{
 		Type:    f.typ,
 		IsSet:   func(target any) bool { return f.has(target.(*object)) },
-		GetFrom: func(target any) (any, error) { return f.get(target.(*object)), nil },
+		GetFrom: func(target any) (any, error) { return f.of(target.(*object)), nil },
 	}, true
 }
 

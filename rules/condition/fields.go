@@ -294,10 +294,21 @@ func leavingOf(o *object) projections.Leaving {
 	return projections.Leaving{}
 }
 
+// of reads the field; of a participant as it was before the event, what was kept.
+func (f *field) of(o *object) ref.Val {
+	if o.of.fields == nil {
+		return f.get(o)
+	}
+	if v, kept := o.of.fields[f.name]; kept {
+		return v
+	}
+	return unknown
+}
+
 // has reports whether a field says anything: a text that is not empty, a time
 // that was told. All else is always there.
 func (f *field) has(o *object) bool {
-	switch v := f.get(o).(type) {
+	switch v := f.of(o).(type) {
 	case types.String:
 		return v != ""
 	case types.Timestamp:

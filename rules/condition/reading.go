@@ -21,6 +21,12 @@ type Reading struct {
 	// nil until something reads them.
 	open *object
 	live ref.Val
+	// recalls: the event is gone, and kept is what is left of it (Recall).
+	recalls bool
+	kept    Kept
+	// fields are what is left of a participant as it was before the event; such a
+	// participant has a reading of its own. Nil for all others.
+	fields map[string]ref.Val
 }
 
 // Read lays open what conditions can read.

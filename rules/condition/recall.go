@@ -1,0 +1,301 @@
+package condition
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/parser"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// Kept is what a rule read of an event, and of the record before it, when a
+// decision was taken: enough to evaluate the rule's conditions again when the
+// event is gone. A key is the text of a part of a condition that reads nothing
+// else, such as `size(before.live) == 2`; its value is in JSON, null where the
+// part had none.
+type Kept map[string]json.RawMessage
+
+// ErrNotKept is returned where a condition depends on something of the event that
+// was not kept: it was too large, or the decision is older than Kept.
+var ErrNotKept = errors.New("what the condition read of the event was not kept")
+
+// maxKept bounds one value. Only lists of participants reach it, of about
+// eighty: each decision carries its own copy.
+const maxKept = 4096
+
+// Two values that every Kept has.
+const (
+	eventKind    = "event.kind"
+	eventCallSid = "event.call_sid"
+)
+
+// Keep evaluates what the conditions read of the event and of the record before
+// it. A condition may be nil.
+func Keep(v Vars, conditions ...*Condition) Kept {
+	kept := Kept{}
+	for _, c := range conditions {
+		if c == nil {
+			continue
+		}
+		for text, p := range c.past {
+			if raw := p.keep(Read(v)); len(raw) <= maxKept {
+				kept[text] = raw
+			}
+		}
+	}
+	kept[eventKind] = jsonText(string(v.Event.Kind))
+	kept[eventCallSid] = jsonText(v.Event.CallSid)
+	return kept
+}
+
+// Event returns the kind and the leg of the event that was kept, nil where none
+// was.
+func (k Kept) Event() *events.Event {
+	var kind, callSid string
+	if json.Unmarshal(k[eventKind], &kind) != nil || json.Unmarshal(k[eventCallSid], &callSid) != nil {
+		return nil
+	}
+	return &events.Event{Kind: events.Kind(kind), CallSid: callSid}
+}
+
+// Recall is Read at a later time than the event's: conditions read the event and
+// the record before it from what was kept, and all else from v.
+func Recall(v Vars, kept Kept) *Reading { return &Reading{vars: v, recalls: true, kept: kept} }
+
+// recollection is what a condition reads at a later time than the event's.
+type recollection struct {
+	*Reading
+	of *Condition
+}
+
+// ResolveName is part of cel.Activation.
+func (r recollection) ResolveName(name string) (any, bool) {
+	text, past := strings.CutPrefix(name, pastMark)
+	switch {
+	case past && r.of.past[text] != nil:
+		return r.of.past[text].recall(r.Reading, r.kept[text]), true
+	case past, name == "participant" && r.vars.Participant == nil && r.vars.Event == nil:
+		return unknown, true
+	}
+	return r.Reading.ResolveName(name)
+}
+
+// unknown stands for a value that was not kept. What depends on it, and only
+// that, is unknown to CEL as well.
+var unknown = types.NewUnknown(0, nil)
+
+// pastMark begins the names that stand for parts in the rest of a condition. CEL
+// cannot parse a name with these characters, so no rule file has one.
+const pastMark = "@past "
+
+// past is a part of a condition that only the event and the record before it
+// decide.
+type past struct {
+	program cel.Program
+	typ     *cel.Type
+	// fields are those that the condition reads of participants.
+	fields []string
+}
+
+// splitter takes these parts out of one condition.
+type splitter struct {
+	ast    *ast.AST
+	parts  map[string]*past
+	names  map[int64]string // of the nodes that are taken out, by id
+	fields []string
+}
+
+// split returns the largest parts of a checked condition that the event and the
+// record before it decide, by their text, and the condition with names in their
+// place.
+func split(checked *cel.Ast) (parts map[string]*past, rest cel.Program, err error) {
+	s := &splitter{checked.NativeRep(), map[string]*past{}, map[int64]string{}, []string{"call_sid"}}
+	root := ast.NavigateAST(s.ast)
+	for _, e := range ast.MatchDescendants(root, ast.KindMatcher(ast.SelectKind)) {
+		if s.ast.GetType(e.AsSelect().Operand().ID()).IsExactType(participantType) {
+			s.fields = append(s.fields, e.AsSelect().FieldName())
+		}
+	}
+	if err := s.take(root); err != nil {
+		return nil, nil, err
+	}
+	factory, refs := ast.NewExprFactory(), maps.Clone(s.ast.ReferenceMap())
+	remaining := factory.CopyExpr(s.ast.Expr())
+	ast.PreOrderVisit(remaining, ast.NewExprVisitor(func(e ast.Expr) {
+		if name, taken := s.names[e.ID()]; taken {
+			e.SetKindCase(factory.NewIdent(e.ID(), name))
+			refs[e.ID()] = ast.NewIdentReference(name, nil)
+		}
+	}))
+	rest, err = s.plan(remaining, refs)
+	return s.parts, rest, err
+}
+
+func (s *splitter) plan(e ast.Expr, refs map[int64]*ast.ReferenceInfo) (cel.Program, error) {
+	return environment().PlanProgram(
+		ast.NewCheckedAST(ast.NewAST(e, s.ast.SourceInfo()), s.ast.TypeMap(), refs),
+		cel.EvalOptions(cel.OptOptimize),
+	)
+}
+
+// take takes out what it can of an expression.
+func (s *splitter) take(e ast.NavigableExpr) error {
+	ofPast, ofElse := reads(e)
+	switch keeps := keepable(e.Type()); {
+	case !ofPast:
+		return nil
+	case ofElse, !keeps && e.Kind() != ast.IdentKind:
+		for _, child := range e.Children() {
+			if err := s.take(child); err != nil {
+				return err
+			}
+		}
+		return nil
+	case !keeps:
+		s.names[e.ID()] = pastMark
+		return nil
+	}
+	text, err := parser.Unparse(e, s.ast.SourceInfo())
+	if err != nil {
+		return fmt.Errorf("write a part of the condition: %w", err)
+	}
+	program, err := s.plan(e, s.ast.ReferenceMap())
+	if err != nil {
+		return fmt.Errorf("plan %s: %w", text, err)
+	}
+	s.names[e.ID()], s.parts[text] = pastMark+text, &past{program, e.Type(), s.fields}
+	return nil
+}
+
+// reads reports whether an expression reads the event or the record before it,
+// and whether it reads anything else: what may differ later, or the variable of
+// a loop around it.
+func reads(e ast.NavigableExpr) (ofPast, ofElse bool) {
+	for _, ident := range ast.MatchDescendants(e, ast.KindMatcher(ast.IdentKind)) {
+		loop, local := loopOf(ident)
+		name := ident.AsIdent()
+		switch {
+		case local:
+			ofElse = ofElse || loop.Depth() < e.Depth()
+		case name == "event", name == "before":
+			ofPast = true
+		case name != "account":
+			ofElse = true
+		}
+	}
+	return ofPast, ofElse
+}
+
+// loopOf returns the loop whose variable an identifier names.
+func loopOf(ident ast.NavigableExpr) (loop ast.NavigableExpr, local bool) {
+	name := ident.AsIdent()
+	for child := ident; ; {
+		parent, more := child.Parent()
+		if !more {
+			return nil, false
+		}
+		if parent.Kind() == ast.ComprehensionKind {
+			c := parent.AsComprehension()
+			outside := child.ID() == c.IterRange().ID() || child.ID() == c.AccuInit().ID()
+			if !outside && (name == c.IterVar() || name == c.IterVar2() || name == c.AccuVar()) {
+				return parent, true
+			}
+		}
+		child = parent
+	}
+}
+
+// keepable reports whether values of a type can be kept: texts, numbers, times,
+// participants, and lists of these.
+func keepable(t *cel.Type) bool {
+	switch t.Kind() {
+	case types.BoolKind, types.IntKind, types.UintKind, types.DoubleKind, types.StringKind, types.DurationKind, types.TimestampKind:
+		return true
+	case types.ListKind:
+		return keepable(t.Parameters()[0])
+	}
+	return t.IsExactType(participantType)
+}
+
+// keep evaluates the part and writes its value.
+func (p *past) keep(r *Reading) json.RawMessage {
+	out, _, err := p.program.Eval(r)
+	if err != nil {
+		return json.RawMessage("null")
+	}
+	raw, err := json.Marshal(p.words(out))
+	if err != nil {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+// words are a value in texts, lists and maps.
+func (p *past) words(v ref.Val) any {
+	switch v := v.(type) {
+	case *object:
+		said := map[string]any{}
+		for _, name := range p.fields {
+			said[name] = p.words(findField(v.typ.TypeName(), name).get(v))
+		}
+		return said
+	case traits.Lister:
+		all := []any{}
+		for i := types.Int(0); i < v.Size().(types.Int); i++ {
+			all = append(all, p.words(v.Get(i)))
+		}
+		return all
+	}
+	return v.ConvertToType(types.StringType).Value()
+}
+
+// recall reads the value that was kept.
+func (p *past) recall(r *Reading, raw json.RawMessage) ref.Val {
+	if raw == nil {
+		return unknown
+	}
+	var said any
+	if json.Unmarshal(raw, &said) != nil {
+		return unknown
+	}
+	return r.recall(said, p.typ)
+}
+
+// recall makes a value of the words that were kept of it.
+func (r *Reading) recall(said any, t *cel.Type) ref.Val {
+	switch said := said.(type) {
+	case string:
+		return types.String(said).ConvertToType(t)
+	case []any:
+		all := make([]ref.Val, len(said))
+		for i := range said {
+			all[i] = r.recall(said[i], t.Parameters()[0])
+		}
+		return types.NewRefValList(types.DefaultTypeAdapter, all)
+	case map[string]any:
+		leg := &Reading{vars: r.vars, fields: map[string]ref.Val{}}
+		for name, value := range said {
+			if f := findField(t.TypeName(), name); f != nil {
+				leg.fields[name] = r.recall(value, f.typ)
+			}
+		}
+		callSid, _ := said["call_sid"].(string)
+		return leg.participant(nil, &projections.Participant{CallSid: callSid})
+	}
+	return types.NewErr("it had no value")
+}
+
+func jsonText(s string) json.RawMessage {
+	raw, _ := json.Marshal(s) // a text can always be written
+	return raw
+}
