@@ -73,7 +73,7 @@ func (b *Bus) open(ctx context.Context) error {
 	if err := b.connect(ctx); err != nil {
 		return err
 	}
-	made, err := makeStreams(ctx, b.conns.work, b.config, b.server.journalRoom())
+	made, err := makeStreams(ctx, b.conns.work, b.config, b.server.volumeBytes(), b.log)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,10 @@ func (b *Bus) connect(ctx context.Context) (err error) {
 // assemble puts the parts on their connections.
 func (b *Bus) assemble(made streams) error {
 	door, work, read := js(b.conns.door), js(b.conns.work), js(b.conns.read)
-	b.health = watch(b.server, made.journal, b.config, b.log)
+	b.health = watch(b.server, made.journal, func(ctx context.Context) error {
+		_, err := made.brakes.Put(ctx, roomKey, nil)
+		return err
+	}, b.config, b.log)
 	b.journal = newJournal(door, read, made.lanes, b.health, b.config)
 	b.peers = newPeers(b.conns.work, made.lanes, b.log)
 	for n := range made.lanes {

@@ -50,6 +50,9 @@ type Config struct {
 	// embedded; on an external NATS 70 % of what the account may store, or
 	// nothing where it has no limit.
 	JournalMaxBytes int64
+	// VolumeBytes is the size that the embedded server takes its volume to have;
+	// 0 asks the file system. Its streams together hold at most 90 % of it.
+	VolumeBytes int64
 	// AppendBudget is how long an append tries, from the arrival of its
 	// group's first entry: 12 s, because Twilio waits 15 s for an answer.
 	AppendBudget time.Duration

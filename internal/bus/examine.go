@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -38,6 +39,9 @@ type StreamState struct {
 	// Bytes it holds of the MaxBytes that it may; 0 or less where only the
 	// server's own limit counts.
 	Bytes, MaxBytes int64
+	// Unlimited is a stream that should have a MaxBytes and has none, so that it
+	// may take the journal's room.
+	Unlimited bool
 	// Refuses is whether a full one takes nothing more, rather than dropping its
 	// oldest.
 	Refuses bool
@@ -109,6 +113,7 @@ func stateOf(info *jetstream.StreamInfo, c Config) StreamState {
 		MaxBytes: info.Config.MaxBytes,
 		Refuses:  info.Config.Discard == jetstream.DiscardNew,
 	}
+	s.Unlimited = s.MaxBytes <= 0 && slices.Contains([]string{eventsStream, actionsStream, deadLettersStream}, s.Name)
 	s.Fault = checkStream(info.Config, c)
 	if info.Cluster != nil {
 		for _, peer := range info.Cluster.Replicas {

@@ -28,7 +28,7 @@ func TestExaminationOfARunningBus(t *testing.T) {
 		t.Fatalf("%d streams", len(e.Streams))
 	}
 	for _, s := range e.Streams {
-		if s.Missing || s.Fault != nil || s.Replicas != 1 || s.Wanted != 1 || s.Behind != 0 {
+		if s.Missing || s.Fault != nil || s.Replicas != 1 || s.Wanted != 1 || s.Behind != 0 || s.Unlimited {
 			t.Errorf("stream is %+v", s)
 		}
 	}

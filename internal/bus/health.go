@@ -29,7 +29,13 @@ const (
 	deadAfter = 5 * time.Second
 )
 
-var errStuck = errors.New("no answer within 2 s")
+var (
+	errStuck = errors.New("no answer within 2 s")
+	// errNoRoom is not the journal's own limit, which lies in front of it and is
+	// told by Usage, but that of all streams.
+	errNoRoom = errors.New("NATS has no storage left: give it more " +
+		"(max_file_store or a larger volume, or the account's limit), or remove streams that are not Gavel's")
+)
 
 // health is the watchdog over the journal. While it is unwell, appends fail at
 // once instead of using up the time that Twilio waits.
@@ -38,6 +44,8 @@ type health struct {
 	patience time.Duration
 	mortal   bool // an embedded server can be dead
 	log      *slog.Logger
+	// doubt: whether NATS has storage left is to be found out by the next probe.
+	doubt atomic.Bool
 	// state is never nil.
 	state atomic.Pointer[condition]
 	dead  chan error
@@ -55,9 +63,15 @@ type condition struct {
 	sicken context.CancelCauseFunc
 }
 
-// watch starts the watchdog over the journal.
-func watch(e *embedded, journal jetstream.Stream, c Config, log *slog.Logger) *health {
-	probe := func(ctx context.Context) error {
+// watch starts the watchdog over the journal. trial is a write that NATS refuses
+// where it has no storage left.
+func watch(e *embedded, journal jetstream.Stream, trial func(context.Context) error, c Config, log *slog.Logger) *health {
+	h := newHealth(externalPatience, false, log)
+	if e != nil {
+		h.patience, h.mortal = embeddedPatience, true
+	}
+	h.doubt.Store(true) // it may have been full for long, and no callback come
+	return h.start(func(ctx context.Context) error {
 		if err := e.healthz(); err != nil {
 			return err
 		}
@@ -66,12 +80,33 @@ func watch(e *embedded, journal jetstream.Stream, c Config, log *slog.Logger) *h
 			return fmt.Errorf("ask for the state of the journal: %w", err)
 		}
 		c.Metrics.observeJournal(info)
+		return h.tryRoom(ctx, trial)
+	})
+}
+
+// tryRoom writes where it is in doubt whether there is storage left: no client can
+// ask a server for that. Where the write fails for another reason the next append
+// finds out.
+func (h *health) tryRoom(ctx context.Context, trial func(context.Context) error) error {
+	if !h.doubt.Load() {
 		return nil
 	}
-	if e == nil {
-		return startHealth(probe, externalPatience, false, log)
+	ctx, cancel := context.WithTimeout(ctx, probeEvery)
+	defer cancel()
+	if err := trial(ctx); isStorageFull(err) {
+		return fmt.Errorf("%w: %w", errNoRoom, err)
 	}
-	return startHealth(probe, embeddedPatience, true, log)
+	h.doubt.Store(false)
+	return nil
+}
+
+// noRoom is called by an append that found no storage left. Until a probe finds
+// some the journal is down.
+func (h *health) noRoom(err error) error {
+	err = fmt.Errorf("%w: %w", errNoRoom, err)
+	h.doubt.Store(true)
+	h.sicken(err)
+	return fmt.Errorf("%w: %w", events.ErrUnavailable, err)
 }
 
 // healthz asks the whole of the server's health. Narrower questions do not see
@@ -86,13 +121,15 @@ func (e *embedded) healthz() error {
 	return nil
 }
 
-func startHealth(probe func(context.Context) error, patience time.Duration, mortal bool, log *slog.Logger) *health {
-	ctx, stop := context.WithCancel(context.Background())
-	h := &health{
-		probe: probe, patience: patience, mortal: mortal, log: log,
-		dead: make(chan error, 1), stop: stop, stopped: make(chan struct{}),
-	}
+func newHealth(patience time.Duration, mortal bool, log *slog.Logger) *health {
+	h := &health{patience: patience, mortal: mortal, log: log, dead: make(chan error, 1), stopped: make(chan struct{})}
 	h.state.Store(newCondition())
+	return h
+}
+
+func (h *health) start(probe func(context.Context) error) *health {
+	ctx, stop := context.WithCancel(context.Background())
+	h.probe, h.stop = probe, stop
 	go h.run(ctx)
 	return h
 }
@@ -164,7 +201,7 @@ func (h *health) judge(err error, now time.Time) {
 	if ill >= h.patience || certain(err) {
 		h.sicken(err)
 	}
-	if h.mortal && ill >= deadAfter {
+	if h.mortal && ill >= deadAfter && !errors.Is(err, errNoRoom) {
 		select {
 		case h.dead <- h.Healthy():
 		default: // said once
@@ -174,7 +211,9 @@ func (h *health) judge(err error, now time.Time) {
 
 // certain reports whether an external server's answer leaves nothing to wait
 // for.
-func certain(err error) bool { return errors.Is(err, jetstream.ErrStreamNotFound) }
+func certain(err error) bool {
+	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, errNoRoom)
+}
 
 func (h *health) sicken(err error) {
 	if h.Healthy() != nil {
@@ -186,7 +225,7 @@ func (h *health) sicken(err error) {
 
 func (h *health) heal() {
 	h.since = time.Time{}
-	if h.Healthy() == nil {
+	if h.Healthy() == nil || h.doubt.Load() {
 		return
 	}
 	h.log.Info("journal is well again")

@@ -30,7 +30,7 @@ func newPatient(t *testing.T, patience time.Duration, mortal bool) *patient {
 		p.answers <- err
 		return err
 	}
-	p.health = startHealth(probe, patience, mortal, slog.New(slog.DiscardHandler))
+	p.health = newHealth(patience, mortal, slog.New(slog.DiscardHandler)).start(probe)
 	t.Cleanup(func() {
 		if err := p.close(context.Background()); err != nil {
 			t.Error(err)
@@ -138,6 +138,56 @@ func TestProbeThatHangsIsAnAnswer(t *testing.T) {
 		synctest.Wait()
 		if p.Healthy() != nil {
 			t.Errorf("well again: %v", p.Healthy())
+		}
+	})
+}
+
+// A new process would find no more storage than this one.
+func TestServerWithoutStorageIsUnavailableAndNotDead(t *testing.T) {
+	t.Parallel()
+	for name, patience := range map[string]time.Duration{"embedded": embeddedPatience, "external": externalPatience} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPatient(t, patience, true)
+				synctest.Wait()
+				p.set(errNoRoom, time.Second)
+				if err := p.Healthy(); !errors.Is(err, events.ErrUnavailable) || !errors.Is(err, errNoRoom) {
+					t.Errorf("without storage for a second: %v", err)
+				}
+				p.set(errNoRoom, time.Minute)
+				if len(p.dead) != 0 {
+					t.Error("it is called dead")
+				}
+				p.set(nil, time.Second)
+				if p.Healthy() != nil {
+					t.Errorf("with storage again: %v", p.Healthy())
+				}
+			})
+		})
+	}
+}
+
+// What an append found out counts until a probe finds the contrary.
+func TestAppendThatFindsNoStorageIsBelieved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, externalPatience, false)
+		synctest.Wait()
+		during := p.while()
+		if err := p.noRoom(errFrozen); !errors.Is(err, events.ErrUnavailable) || !errors.Is(err, errFrozen) {
+			t.Errorf("the append ends with %v", err)
+		}
+		p.set(nil, time.Second)
+		if err := p.Healthy(); !errors.Is(err, errNoRoom) || context.Cause(during) == nil {
+			t.Errorf("a probe that did not look for storage: %v", err)
+		}
+		if err := p.tryRoom(t.Context(), func(context.Context) error { return nil }); err != nil {
+			t.Error(err)
+		}
+		p.set(nil, time.Second)
+		if p.Healthy() != nil {
+			t.Errorf("with storage again: %v", p.Healthy())
 		}
 	})
 }

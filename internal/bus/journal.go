@@ -240,14 +240,17 @@ func (w *writer) publish(ctx context.Context, data []byte) error {
 		}
 		return err
 	})
-	if isFull(err) {
+	switch {
+	case isStorageFull(err):
+		return w.health.noRoom(err)
+	case isFull(err):
 		return fmt.Errorf("%w: journal is full: %w", events.ErrUnavailable, err)
 	}
 	return err
 }
 
 func (w *writer) again(err error) bool {
-	if !isTransient(err) {
+	if !promptly(err) {
 		return false
 	}
 	w.metrics.retries.Inc()

@@ -31,6 +31,8 @@ const (
 	rulesBucket = "GAVEL_RULES"
 	// brakesBucket holds what rules were let do, what tripped, and the stop.
 	brakesBucket = "GAVEL_BRAKES"
+	// roomKey of that bucket is written to find out whether there is storage left.
+	roomKey = "room"
 
 	// bucketPrefix begins the name of a bucket's stream.
 	bucketPrefix = "KV_"

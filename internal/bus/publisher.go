@@ -57,7 +57,7 @@ func (p *Publisher) publish(topic string, m *message.Message) error {
 	}
 	ctx, cancel := context.WithTimeout(m.Context(), publishBudget)
 	defer cancel()
-	return retrying(ctx, isTransient, func(ctx context.Context) error {
+	return retrying(ctx, promptly, func(ctx context.Context) error {
 		_, err := p.js.PublishMsg(ctx, out, jetstream.WithRetryAttempts(0))
 		return err
 	})

@@ -28,6 +28,9 @@ const (
 	codeWrongLast          = 10071 // there is one on this subject, and none was expected
 	codeNoPeers            = 10005 // too few servers for a stream's replicas
 	codeStoreFailed        = 10077 // the stream is at its limit: an alarm, not a delay
+	codeServerFull         = 10023 // the streams of a server are at the limit of its storage
+	codeAccountFull        = 10002 // those of an account are at the account's
+	codeNoStorage          = 10047 // a server or an account cannot reserve what a stream may hold
 )
 
 // isTransient reports whether another try may succeed. A time-out is "maybe
@@ -50,8 +53,8 @@ func isTransient(err error) bool {
 	return false
 }
 
-// isTransientAPI knows 503 (no leader, 10023 insufficient resources: goes on
-// unaided once there is room) and 429 (the stream's ingest queue is full).
+// isTransientAPI knows 503 (no leader; no storage left, which goes on unaided once
+// there is room: see isFull) and 429 (the stream's ingest queue is full).
 func isTransientAPI(err *jetstream.APIError) bool {
 	if err.ErrorCode == codeStoreFailed {
 		return false
@@ -67,11 +70,23 @@ func isWrongLast(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == codeWrongLast
 }
 
-// isFull reports whether the stream is at its limit.
+// isFull reports whether the stream is at its limit, or all streams together are
+// at theirs: another try within seconds is in vain.
 func isFull(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == codeStoreFailed
+	return errors.As(err, &api) && (api.ErrorCode == codeStoreFailed || isStorageFull(err))
 }
+
+// isStorageFull reports whether the streams of a server or an account are at the
+// limit of its storage, so that none of them takes anything.
+func isStorageFull(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == codeServerFull || api.ErrorCode == codeAccountFull)
+}
+
+// promptly is isTransient for callers that somebody waits for: it gives up where
+// there is no room.
+func promptly(err error) bool { return isTransient(err) && !isFull(err) }
 
 // pauses computes the delays between tries; it never sleeps.
 func pauses() *backoff.ExponentialBackOff {

@@ -33,13 +33,6 @@ const (
 	// maxMemoryStore is what streams in memory may hold. There are none of
 	// ours; a person may make one.
 	maxMemoryStore = 64 << 20
-	// journalPercent of the volume is for the journal, which the server
-	// reserves; storePercent is all that the streams may fill together, and
-	// must be more, or none could be made beside the journal. Above it
-	// publishers are refused cleanly and go on once there is room; a volume
-	// that really is full freezes a stream until restart.
-	journalPercent = 70
-	storePercent   = 80
 	// startWithin bounds recovery of the streams at start; a million messages
 	// take about a second.
 	startWithin = 2 * time.Minute
@@ -74,8 +67,10 @@ func startServer(c Config, log *slog.Logger) (_ *embedded, err error) {
 
 func (e *embedded) start(c Config, dir string, log *slog.Logger) error {
 	var err error
-	if e.volume, err = volumeSize(dir); err != nil {
-		return fmt.Errorf("ask for the size of the volume: %w", err)
+	if e.volume = c.VolumeBytes; e.volume == 0 {
+		if e.volume, err = volumeSize(dir); err != nil {
+			return fmt.Errorf("ask for the size of the volume: %w", err)
+		}
 	}
 	opts := e.options(c.Sync, dir)
 	if err := e.listen(opts, c.Listen); err != nil {
@@ -181,12 +176,12 @@ func newToken() string {
 	return hex.EncodeToString(b[:])
 }
 
-// journalRoom is how much a journal made now may hold, 0 where unknown.
-func (e *embedded) journalRoom() int64 {
+// volumeBytes is the size of the embedded server's volume, 0 without one.
+func (e *embedded) volumeBytes() int64 {
 	if e == nil {
 		return 0
 	}
-	return e.volume / 100 * journalPercent
+	return e.volume
 }
 
 func (e *embedded) secret() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -56,12 +57,12 @@ func allStreams() []string {
 	}
 }
 
-// makeStreams makes what is missing and checks what is there. room is what a
-// journal on this volume may hold, 0 where that is unknown.
-func makeStreams(ctx context.Context, nc *nats.Conn, c Config, room int64) (made streams, err error) {
+// makeStreams makes what is missing and checks what is there. volume is the size
+// of the embedded server's volume in bytes, 0 for an external server.
+func makeStreams(ctx context.Context, nc *nats.Conn, c Config, volume int64, log *slog.Logger) (made streams, err error) {
 	ctx, cancel := context.WithTimeout(ctx, makeWithin)
 	defer cancel()
-	m := maker{js: js(nc), config: c, room: room}
+	m := maker{js: js(nc), config: c, room: volume, log: log}
 	err = retrying(ctx, isStarting, func(ctx context.Context) error {
 		made, err = m.make(ctx)
 		return err
@@ -79,19 +80,19 @@ func isStarting(err error) bool {
 type maker struct {
 	js     jetstream.JetStream
 	config Config
-	room   int64
+	room   int64 // what all streams together may hold, in bytes; 0: unknown
+	log    *slog.Logger
 }
 
 func (m maker) make(ctx context.Context) (made streams, err error) {
-	journal, err := m.journalConfig(ctx)
-	if err != nil {
+	if m.room, err = m.findRoom(ctx); err != nil {
 		return made, err
 	}
 	for _, s := range []struct {
 		into   *jetstream.Stream
 		config jetstream.StreamConfig
 	}{
-		{&made.journal, journal},
+		{&made.journal, m.journalConfig()},
 		{&made.events, m.eventsConfig()},
 		{&made.actions, m.actionsConfig()},
 		{new(jetstream.Stream), m.timersConfig()},
@@ -120,8 +121,11 @@ func (m maker) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.
 // findOrMake leaves a stream that is there as its operator set it.
 func (m maker) findOrMake(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
 	s, err := m.js.Stream(ctx, c.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s, err = m.js.CreateStream(ctx, c)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		s, err = m.fitting(ctx, c, m.js.CreateStream)
+	case err == nil && lacksLimit(s, c):
+		s, err = m.limit(ctx, s, c)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("find or make stream %s: %w", c.Name, err)
@@ -129,38 +133,19 @@ func (m maker) findOrMake(ctx context.Context, c jetstream.StreamConfig) (jetstr
 	return s, nil
 }
 
-func (m maker) journalConfig(ctx context.Context) (jetstream.StreamConfig, error) {
-	most, err := m.journalMaxBytes(ctx)
+func (m maker) journalConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        journalStream,
 		Description: "Gavel's truth: what was told, in groups of entries. Private.",
 		Subjects:    []string{journalPrefix + "*"},
 		Storage:     jetstream.FileStorage,
 		Discard:     jetstream.DiscardNew,
-		MaxBytes:    most,
+		MaxBytes:    m.journalMaxBytes(),
 		MaxMsgSize:  maxMessage,
 		Replicas:    m.config.Replicas,
 		DenyDelete:  true,
 		Metadata:    map[string]string{metadataLanes: strconv.Itoa(m.config.newLanes())},
-	}, err
-}
-
-// journalMaxBytes is the bound of a journal that is made now.
-func (m maker) journalMaxBytes(ctx context.Context) (int64, error) {
-	if m.config.JournalMaxBytes > 0 {
-		return m.config.JournalMaxBytes, nil
 	}
-	if m.room > 0 {
-		return m.room, nil
-	}
-	account, err := m.js.AccountInfo(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("ask for the limits of the NATS account: %w", err)
-	}
-	if account.Limits.MaxStore <= 0 {
-		return -1, nil
-	}
-	return account.Limits.MaxStore / int64(m.config.Replicas) / 100 * journalPercent, nil
 }
 
 func (m maker) eventsConfig() jetstream.StreamConfig {
@@ -171,6 +156,7 @@ func (m maker) eventsConfig() jetstream.StreamConfig {
 		Storage:            jetstream.FileStorage,
 		Discard:            jetstream.DiscardOld,
 		MaxAge:             newsMaxAge,
+		MaxBytes:           m.share(eventsPercent),
 		Duplicates:         newsDuplicates,
 		Replicas:           m.config.Replicas,
 		AllowAtomicPublish: true,
@@ -188,6 +174,7 @@ func (m maker) actionsConfig() jetstream.StreamConfig {
 		Discard:              jetstream.DiscardNew,
 		DiscardNewPerSubject: true,
 		MaxMsgsPerSubject:    1,
+		MaxBytes:             m.share(actionsPercent),
 		Replicas:             m.config.Replicas,
 		DenyDelete:           true,
 	}
@@ -233,6 +220,7 @@ func (m maker) deadLettersConfig() jetstream.StreamConfig {
 		Storage:           jetstream.FileStorage,
 		Discard:           jetstream.DiscardOld,
 		MaxMsgsPerSubject: maxDeadLetters,
+		MaxBytes:          m.share(deadLettersPercent),
 		Replicas:          m.config.Replicas,
 	}
 }

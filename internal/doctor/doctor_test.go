@@ -164,6 +164,7 @@ func TestNATS(t *testing.T) {
 		"a replica behind": {changed(journal, func(s *bus.StreamState) { s.Behind = 1 }), want{doctor.Warning, "1 replica is not following"}},
 		"nearly full":      {changed(journal, func(s *bus.StreamState) { s.Bytes = 70 }), want{doctor.Warning, "70 % full"}},
 		"full":             {changed(journal, func(s *bus.StreamState) { s.Bytes = 95 }), want{doctor.Fault, "95 % full"}},
+		"may take all":     {changed(events, func(s *bus.StreamState) { s.MaxBytes, s.Unlimited = -1, true }), want{doctor.Warning, "may take the journal's room"}},
 		"drops its oldest": {events, want{doctor.OK, "GAVEL_EVENTS"}},
 		"without a limit":  {changed(journal, func(s *bus.StreamState) { s.MaxBytes = -1 }), want{doctor.OK, ""}},
 	} {

@@ -62,18 +62,22 @@ func stream(s bus.StreamState) []Finding {
 	return found
 }
 
-// room judges a stream that refuses when it is full: of Gavel's, the journal.
+// room judges how much of its limit a stream that refuses when it is full holds,
+// and whether a stream has the limit that keeps it out of the journal's room.
 func room(s bus.StreamState) []Finding {
+	const edit = "nats stream edit %s --max-bytes N"
+	if s.Unlimited {
+		return []Finding{CheckNATS.warn("stream %s has no limit in bytes and may take the journal's room", s.Name).do(edit, s.Name)}
+	}
 	if !s.Refuses || s.MaxBytes <= 0 {
 		return nil
 	}
 	part := float64(s.Bytes) / float64(s.MaxBytes)
-	const more = "give it more: nats stream edit %s --max-bytes N"
 	switch {
 	case part >= full:
-		return []Finding{CheckNATS.fault("stream %s is %.0f %% full; a full one takes no callback", s.Name, 100*part).do(more, s.Name)}
+		return []Finding{CheckNATS.fault("stream %s is %.0f %% full; a full one takes nothing more", s.Name, 100*part).do("give it more: "+edit, s.Name)}
 	case part >= nearlyFull:
-		return []Finding{CheckNATS.warn("stream %s is %.0f %% full", s.Name, 100*part).do(more, s.Name)}
+		return []Finding{CheckNATS.warn("stream %s is %.0f %% full", s.Name, 100*part).do("give it more: "+edit, s.Name)}
 	}
 	return nil
 }
