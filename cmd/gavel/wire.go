@@ -23,6 +23,7 @@ import (
 	"gavel/handlers/rest"
 	"gavel/internal/brakes"
 	"gavel/internal/bus"
+	"gavel/internal/format"
 	"gavel/internal/keys"
 	"gavel/internal/rulebook"
 	"gavel/internal/twilio"
@@ -149,14 +150,17 @@ func reachable(address net.Addr) string {
 	return address.String()
 }
 
-// openDataDir makes the folder; what is in it is nobody else's business. A
-// demo's folder is refused: the demo's rules are in force there, and live.
+// openDataDir makes the folder, which only this user may read. It refuses a demo's
+// folder, where the demo's rules are in force and live, and one of a newer format.
 func (a *app) openDataDir(context.Context) error {
 	if a.Presets == nil && exists(filepath.Join(a.DataDir, demoMark)) {
 		return fmt.Errorf("data directory %s is a demo's; --data-dir names another one", a.DataDir)
 	}
 	if err := os.MkdirAll(a.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w; --data-dir names another one", err)
+	}
+	if err := format.Claim(a.DataDir); err != nil {
+		return fmt.Errorf("data directory %s: %w, or name another one with --data-dir", a.DataDir, err)
 	}
 	return nil
 }

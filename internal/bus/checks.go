@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"gavel/internal/format"
 )
 
 // ErrRefused is wrapped by every refusal to run on a stream as it is.
@@ -101,6 +103,9 @@ func checkStream(have jetstream.StreamConfig, want Config) error {
 	}
 	if have.Name == journalStream {
 		if _, err := checkLanes(have, want); err != nil {
+			faults = append(faults, err)
+		}
+		if err := format.Check(have.Metadata[format.MetadataKey]); err != nil {
 			faults = append(faults, err)
 		}
 	}

@@ -49,6 +49,7 @@ func TestJournalThatWouldLoseSomethingIsRefused(t *testing.T) {
 		"small messages": {func(c *jetstream.StreamConfig) { c.MaxMsgSize = 64 << 10 }, "too small"},
 		"no lanes":       {func(c *jetstream.StreamConfig) { c.Metadata = nil }, `says "" lanes`},
 		"foolish lanes":  {func(c *jetstream.StreamConfig) { c.Metadata["gavel.lanes"] = "65" }, `says "65" lanes`},
+		"newer format":   {func(c *jetstream.StreamConfig) { c.Metadata["gavel.format"] = "2" }, "its format is 2, and this gavel knows formats up to 1"},
 		"other lanes":    {func(c *jetstream.StreamConfig) { c.Metadata["gavel.lanes"] = "4" }, "made with 4 lanes and 8 were asked for"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,6 +61,11 @@ func TestJournalThatWouldLoseSomethingIsRefused(t *testing.T) {
 			_, err := bus.Open(testContext(t), bus.Config{URL: s.ClientURL(), Lanes: 8, Replicas: 1}, slog.New(slog.DiscardHandler))
 			if !errors.Is(err, bus.ErrRefused) || !strings.Contains(err.Error(), bad.says) {
 				t.Errorf("error %v does not say %q", err, bad.says)
+			}
+			for name := range jetStream(t, dial(t, s.ClientURL())).StreamNames(testContext(t)).Name() {
+				if name != config.Name {
+					t.Errorf("%s was made beside a journal that is refused", name)
+				}
 			}
 		})
 	}

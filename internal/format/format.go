@@ -1,0 +1,87 @@
+// Package format numbers the formats in which Gavel stores what it keeps, so that
+// a binary does not open what a newer one wrote.
+//
+// The number stands in the file FileName of the data directory, and in the
+// metadata of the journal's stream for a NATS server of the operator's.
+package format
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Current is the format that this build reads and writes. It is raised when an
+// older build could not continue with what the newer one writes.
+const Current = 1
+
+const (
+	// FileName is the file of the data directory that holds the number.
+	FileName = "format"
+	// MetadataKey holds the number in the metadata of the journal's stream.
+	MetadataKey = "gavel.format"
+)
+
+// ErrNewer is returned for a format that this build does not know.
+var ErrNewer = errors.New("a newer gavel wrote it")
+
+// Check compares a stored number with Current. No number is format 1: Gavel wrote
+// none at first.
+func Check(stored string) error {
+	if stored == "" {
+		return nil
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(stored))
+	switch {
+	case err != nil || n < 1:
+		return fmt.Errorf("its format is %q, which is not a number", stored)
+	case n > Current:
+		return fmt.Errorf("%w: its format is %d, and this gavel knows formats up to %d; start the newer gavel again", ErrNewer, n, Current)
+	}
+	return nil
+}
+
+// Claim refuses a data directory of a newer format and changes nothing there. Any
+// other one gets the number Current.
+func Claim(dir string) error {
+	stored, err := os.ReadFile(filepath.Join(dir, FileName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the format: %w", err)
+	}
+	if err := Check(string(stored)); err != nil {
+		return err
+	}
+	current := strconv.Itoa(Current) + "\n"
+	if string(stored) == current {
+		return nil
+	}
+	if err := replace(dir, current); err != nil {
+		return fmt.Errorf("write the format: %w", err)
+	}
+	return nil
+}
+
+// replace writes the file so that a crash leaves the old one or the new one.
+func replace(dir, text string) error {
+	file, err := os.CreateTemp(dir, FileName+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // no longer there after the rename
+	_, err = file.WriteString(text)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), filepath.Join(dir, FileName)); err != nil {
+		return err
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
