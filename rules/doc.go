@@ -5,6 +5,6 @@
 // Reading order: rule.go (what a rule is), parse.go, build.go and step.go (from
 // files to rules; the form of files is in package schema, the language of
 // conditions in package condition); judge.go with judge_look.go, judge_climb.go,
-// judge_event.go, judge_load.go and judge_count.go, over state.go and decision.go;
-// timeline*.go run the test files of rules.
+// judge_event.go, judge_load.go and judge_count.go, over state.go and decision.go.
+// Package lanes calls Judge, package rulestest runs the test files of rules.
 package rules

@@ -6,13 +6,13 @@ import (
 	"gavel/events"
 )
 
-// InputOf returns what an entry of a conference's lane says to Judge, and
-// whether it says anything. fresh is whether the fold took it for news: doubles
-// never reach Judge. It is the one mapping of entries, for the living lanes,
-// rebuilds and back-tests alike.
+// InputOf returns what an entry of a conference's lane means to Judge, and
+// whether it means anything. fresh is whether the fold took it for news: doubles
+// never reach Judge. It is the only such mapping. Package lanes calls it, for the
+// projector, rebuilds and tests of rules alike.
 //
-// What a rule did is heard as its decision's outcome alone. Were it an event as
-// well, a rule about any event would set itself off for ever.
+// What a rule did reaches Judge as its decision's outcome only. If it were an
+// event as well, a rule about any event would set itself off for ever.
 func InputOf(e *events.Event, fresh bool) (Input, bool) {
 	in := Input{ID: e.ID, At: e.ReceivedAt}
 	switch e.Kind {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"gavel/rules"
+	"gavel/rules/rulestest"
 )
 
 // The presets are shipped with their tests, and both have to be right: no
@@ -41,11 +42,11 @@ func runTests(t *testing.T, file string, mode rules.Mode) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests, err := rules.ParseTests(file, text)
+	tests, err := rulestest.Parse(file, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	failures, err := tests.Run(func(names []string) (*rules.Set, error) {
+	failures, err := tests.Run(t.Context(), func(names []string) (*rules.Set, error) {
 		return inMode(t, filepath.Dir(file), names, mode), nil
 	})
 	if err != nil {

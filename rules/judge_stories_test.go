@@ -9,6 +9,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"gavel/rules"
+	"gavel/rules/rulestest"
 )
 
 // What a rule means is told in testdata/judge/*.txtar: rule files, and the tests
@@ -29,7 +30,7 @@ func TestStoriesOfJudge(t *testing.T) {
 	}
 }
 
-func play(t *testing.T, file string) []rules.Failure {
+func play(t *testing.T, file string) []rulestest.Failure {
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -39,11 +40,11 @@ func play(t *testing.T, file string) []rules.Failure {
 	for _, part := range txtar.Parse(raw).Files {
 		parts[part.Name] = string(part.Data)
 	}
-	tests, err := rules.ParseTests(file+"/tests.yaml", []byte(parts["tests.yaml"]))
+	tests, err := rulestest.Parse(file+"/tests.yaml", []byte(parts["tests.yaml"]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	failures, err := tests.Run(func(names []string) (*rules.Set, error) {
+	failures, err := tests.Run(t.Context(), func(names []string) (*rules.Set, error) {
 		var all []rules.File
 		for _, name := range names {
 			all = append(all, rules.File{Name: name, Text: parts[name]})

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"gavel/rules"
+	"gavel/rules/rulestest"
 )
 
 // rulesTestCommand plays test files against the rules they name.
@@ -23,14 +25,14 @@ Examples:
 }
 
 // Run plays them.
-func (c *rulesTestCommand) Run(t *terminal) error {
+func (c *rulesTestCommand) Run(ctx context.Context, t *terminal) error {
 	files, err := testFiles(c.Files)
 	if err != nil {
 		return err
 	}
 	var tests, failed int
 	for _, file := range files {
-		tally, err := playTests(t, file)
+		tally, err := playTests(ctx, t, file)
 		if err != nil {
 			return err
 		}
@@ -46,16 +48,16 @@ func (c *rulesTestCommand) Run(t *terminal) error {
 type testTally struct{ tests, failed int }
 
 // playTests plays one file and prints how it came out.
-func playTests(t *terminal, path string) (testTally, error) {
+func playTests(ctx context.Context, t *terminal, path string) (testTally, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return testTally{}, fmt.Errorf("read tests of rules: %w", err)
 	}
-	file, err := rules.ParseTests(path, text)
+	file, err := rulestest.Parse(path, text)
 	if err != nil {
 		return testTally{}, err
 	}
-	failures, err := file.Run(func(names []string) (*rules.Set, error) { return rulesBeside(path, names) })
+	failures, err := file.Run(ctx, func(names []string) (*rules.Set, error) { return rulesBeside(path, names) })
 	if err != nil {
 		return testTally{}, err
 	}

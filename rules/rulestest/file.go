@@ -1,4 +1,8 @@
-package rules
+// Package rulestest plays tests of rule files: timelines of callbacks, and the
+// decisions that are expected of them. It steps the state machine of the lanes,
+// so that a test decides as a projector does, and does in virtual time what else
+// a running Gavel would: alarms wake, matches are counted, and decisions end.
+package rulestest
 
 import (
 	"errors"
@@ -10,11 +14,12 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"gavel/events"
+	"gavel/rules"
 )
 
-// TestFile is a file of tests for rule files: timelines of callbacks, and the
+// File is a file of tests for rule files: timelines of callbacks, and the
 // decisions that are expected of them.
-type TestFile struct {
+type File struct {
 	// Name is the file's own, for messages.
 	Name string `yaml:"-"`
 	// Rules are the rule files under test, from where the test file lies.
@@ -32,18 +37,18 @@ type Timeline struct {
 	// nothing is armed any more.
 	Until time.Duration `yaml:"until"`
 	// Outcomes say how steps end; the first that fits counts.
-	Outcomes []TestOutcome `yaml:"outcomes"`
-	Timeline []TestEntry   `yaml:"timeline"`
+	Outcomes []Outcome `yaml:"outcomes"`
+	Timeline []Entry   `yaml:"timeline"`
 	// Expect are all decisions, no more and no less.
 	Expect []Expectation `yaml:"expect"`
 
 	line int
 }
 
-// TestOutcome is how a step ends. Empty fields fit every step.
-type TestOutcome struct {
-	Rule string   `yaml:"rule"`
-	Do   StepKind `yaml:"do"`
+// Outcome is how a step ends. Empty fields fit every step.
+type Outcome struct {
+	Rule string         `yaml:"rule"`
+	Do   rules.StepKind `yaml:"do"`
 	// Result is "done" if empty, or how it fails; NoAnswer never comes.
 	Result events.Result `yaml:"result"`
 	// After is how long it takes.
@@ -53,9 +58,9 @@ type TestOutcome struct {
 // NoAnswer in a test is a step of which no outcome is ever heard.
 const NoAnswer events.Result = "none"
 
-// TestEntry is one entry of the journal: a callback in short form, or one of
+// Entry is one entry of the journal: a callback in short form, or one of
 // Exempt, Reread and Load.
-type TestEntry struct {
+type Entry struct {
 	// At is when it is received, from the start of the timeline.
 	At time.Duration `yaml:"at"`
 	// Conference is the room's name; "room" if empty. Rooms are apart.
@@ -81,7 +86,7 @@ type TestEntry struct {
 	Params map[string]string `yaml:"params"`
 
 	// Exempt keeps rules off the conference, as a person can.
-	Exempt *TestExemption `yaml:"exempt"`
+	Exempt *Exemption `yaml:"exempt"`
 	// Reread ends a re-read of Twilio, which found nothing new.
 	Reread bool `yaml:"reread"`
 	// Load puts other rule files in the place of those under test.
@@ -90,8 +95,8 @@ type TestEntry struct {
 	line int
 }
 
-// TestExemption is a person's word.
-type TestExemption struct {
+// Exemption is a person's word.
+type Exemption struct {
 	For  time.Duration `yaml:"for"`
 	Rule string        `yaml:"rule"`
 }
@@ -102,11 +107,11 @@ type TestExemption struct {
 type Expectation struct {
 	At         time.Duration     `yaml:"at"`
 	Rule       string            `yaml:"rule"`
-	Do         StepKind          `yaml:"do"`
+	Do         rules.StepKind    `yaml:"do"`
 	Conference string            `yaml:"conference"`
 	Label      string            `yaml:"label"`
-	Verdict    Verdict           `yaml:"verdict"`
-	Reason     Reason            `yaml:"reason"`
+	Verdict    rules.Verdict     `yaml:"verdict"`
+	Reason     rules.Reason      `yaml:"reason"`
 	Attempt    int               `yaml:"attempt"`
 	Params     map[string]string `yaml:"params"`
 
@@ -121,8 +126,8 @@ func (t *Timeline) UnmarshalYAML(node ast.Node) error {
 }
 
 // UnmarshalYAML reads an entry and where it stands.
-func (e *TestEntry) UnmarshalYAML(node ast.Node) error {
-	type plain TestEntry
+func (e *Entry) UnmarshalYAML(node ast.Node) error {
+	type plain Entry
 	e.line = lineOf(node)
 	return located(e.line, yaml.NodeToValue(node, (*plain)(e), yaml.Strict()))
 }
@@ -152,9 +157,9 @@ func located(line int, err error) error {
 	return lineError{line, err}
 }
 
-// ParseTests reads a test file. Errors name file and line.
-func ParseTests(name string, text []byte) (*TestFile, error) {
-	f := &TestFile{Name: name}
+// Parse reads a test file. Errors name file and line.
+func Parse(name string, text []byte) (*File, error) {
+	f := &File{Name: name}
 	if err := f.decode(text); err != nil {
 		return nil, testError(name, err)
 	}
@@ -171,7 +176,7 @@ func ParseTests(name string, text []byte) (*TestFile, error) {
 
 // decode reads YAML strictly. go-yaml 1.19 panics on some texts that are none,
 // such as a tag without a value.
-func (f *TestFile) decode(text []byte) (err error) {
+func (f *File) decode(text []byte) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errNoYAML
@@ -215,7 +220,7 @@ func (t *Timeline) check() error {
 }
 
 // check holds that an entry is one thing.
-func (e *TestEntry) check() error {
+func (e *Entry) check() error {
 	things := 0
 	for _, is := range []bool{e.Event != "", e.Exempt != nil, e.Reread, len(e.Load) > 0} {
 		if is {

@@ -1,4 +1,4 @@
-package rules_test
+package rulestest_test
 
 import (
 	"strings"
@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gavel/rules"
+	"gavel/rules/rulestest"
 )
 
 const lonely = `rules: [rules.yaml]
@@ -16,13 +17,15 @@ tests:
       - {at: 0s, event: participant-join, label: customer}
 `
 
-func runOrphan(t *testing.T, text string) []rules.Failure {
+const orphan = `rules: [{name: orphan, mode: live, when: size(conference.live) == 1, for: 2m, do: [end: {}]}]`
+
+func runOrphan(t *testing.T, text string) []rulestest.Failure {
 	t.Helper()
-	tests, err := rules.ParseTests("orphan_test.yaml", []byte(text))
+	tests, err := rulestest.Parse("orphan_test.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	failures, err := tests.Run(func([]string) (*rules.Set, error) { return setOf(t, orphan), nil })
+	failures, err := tests.Run(t.Context(), func([]string) (*rules.Set, error) { return rules.Parse(rules.File{Name: "rules.yaml", Text: orphan}) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +104,7 @@ func TestAFaultyTestFileSaysWhere(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := rules.ParseTests("x.yaml", []byte(c.text))
+			_, err := rulestest.Parse("x.yaml", []byte(c.text))
 			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 				t.Errorf("says %v, want %s", err, c.want)
 			}
@@ -113,22 +116,39 @@ func TestAFaultyTestFileSaysWhere(t *testing.T) {
 // that fails.
 func TestAnEntryThatIsNoCallback(t *testing.T) {
 	t.Parallel()
-	tests, err := rules.ParseTests("x.yaml", []byte(lonely+"      - {at: 1s, event: participant-join, label: a, params: {CallSid: twice}}\n"))
+	tests, err := rulestest.Parse("x.yaml", []byte(lonely+"      - {at: 1s, event: participant-join, label: a, params: {CallSid: twice}}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = tests.Run(func([]string) (*rules.Set, error) { return setOf(t, orphan), nil })
+	_, err = tests.Run(t.Context(), func([]string) (*rules.Set, error) { return rules.Parse(rules.File{Name: "rules.yaml", Text: orphan}) })
 	if err == nil || !strings.HasPrefix(err.Error(), "x.yaml:6: ") {
 		t.Errorf("says %v", err)
 	}
 }
 
-func FuzzParseTests(f *testing.F) {
+// A test decides as a lane does. Here other rules come into force at the moment
+// at which a deadline is due: up to their load the rules before are in force.
+func TestADeadlineAtALoadIsJudgedByTheRulesBefore(t *testing.T) {
+	t.Parallel()
+	tests, err := rulestest.Parse("x.yaml", []byte(lonely+"      - {at: 2m, load: [other.yaml]}\n"+
+		"    expect:\n      - {at: 2m, rule: rules, do: end}\n      - {at: 4m, rule: other, do: end}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failures, err := tests.Run(t.Context(), func(names []string) (*rules.Set, error) {
+		return rules.Parse(rules.File{Name: names[0], Text: strings.Replace(orphan, "orphan", strings.TrimSuffix(names[0], ".yaml"), 1)})
+	})
+	if err != nil || len(failures) > 0 {
+		t.Errorf("%v %v", failures, err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
 	f.Add([]byte(lonely))
 	f.Add([]byte("rules: [a]\ntests:\n  - {name: x, timeline: [{at: 1s, load: [b]}], expect: [{rule: r, params: {a: b}}]}\n"))
 	f.Add([]byte("rules: !tag\nx: 1"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		tests, err := rules.ParseTests("x.yaml", text)
+		tests, err := rulestest.Parse("x.yaml", text)
 		if (tests == nil) == (err == nil) {
 			t.Errorf("tests %v and error %v", tests, err)
 		}

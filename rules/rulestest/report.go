@@ -1,12 +1,15 @@
-package rules
+package rulestest
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"gavel/rules"
 )
 
 // Failure is a test that did not come out as it was expected.
@@ -28,7 +31,7 @@ func (f Failure) String() string {
 // Run plays every test of the file. load compiles rule files, by the names that
 // the file calls them. The error is one of the rule or the test files, as
 // opposed to tests that fail.
-func (f *TestFile) Run(load func(files []string) (*Set, error)) ([]Failure, error) {
+func (f *File) Run(ctx context.Context, load func(files []string) (*rules.Set, error)) ([]Failure, error) {
 	set, err := load(f.Rules)
 	if err != nil {
 		return nil, err
@@ -36,7 +39,7 @@ func (f *TestFile) Run(load func(files []string) (*Set, error)) ([]Failure, erro
 	var failures []Failure
 	for i := range f.Tests {
 		t := &f.Tests[i]
-		taken, err := t.run(set, load)
+		taken, err := t.run(ctx, set, load)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%w", f.Name, err)
 		}
@@ -78,7 +81,7 @@ func (t *Timeline) compare(all []taken) (line int, table string) {
 
 // fits reports whether the decision is the one that was expected.
 func (x *Expectation) fits(t *Timeline, d taken) bool {
-	verdict := x.Verdict == d.Verdict || x.Verdict == "" && d.Verdict != Refused
+	verdict := x.Verdict == d.Verdict || x.Verdict == "" && d.Verdict != rules.Refused
 	return verdict && x.At == d.offset(t) && x.Rule == d.Rule &&
 		(x.Do == "" || x.Do == d.Do) &&
 		(x.Conference == "" || x.Conference == d.room) &&

@@ -1,0 +1,387 @@
+package rulestest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gavel/events"
+	"gavel/lanes"
+	"gavel/projections"
+	"gavel/rules"
+)
+
+const (
+	// testAccount is whose conferences those of a test are.
+	testAccount = "AC00000000000000000000000000000001"
+	// testRoom is the room of entries that name none.
+	testRoom = "room"
+	// mostTurns bounds the entries and wake-ups of one test: a rule that
+	// begins again and again must not keep a test from ending.
+	mostTurns = 100_000
+)
+
+// testStart is when a timeline begins that does not say: a Monday morning.
+var testStart = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+// play is one timeline under way: the journal of one lane, and its caller.
+type play struct {
+	test    *Timeline
+	load    func(files []string) (*rules.Set, error)
+	start   time.Time
+	machine *lanes.Machine
+	sets    map[string]*rules.Set // by version
+	last    events.Position
+	turns   []turn // sorted by time
+	count   int
+	rooms   map[string]*room // by name
+	// taken is what was decided, in order; known are the ids, for of each one
+	// decision is kept.
+	taken []taken
+	known map[string]bool
+}
+
+// turn is something that happens at a time.
+type turn struct {
+	at    time.Time
+	order int
+	do    func(context.Context) error
+}
+
+// taken is a decision, with what people call its leg.
+type taken struct {
+	rules.Decision
+	room, label string
+}
+
+// room is one conference of a test.
+type room struct {
+	lanes.Conference
+	name  string
+	key   events.Key
+	legs  []*leg
+	told  int64 // the last SequenceNumber
+	fixed map[int64]bool
+}
+
+// leg is one participant of a test.
+type leg struct {
+	name, label, callSid string
+	flags                projections.Flags
+}
+
+func (t *Timeline) begin() time.Time {
+	if t.Start.IsZero() {
+		return testStart
+	}
+	return t.Start.UTC()
+}
+
+// run plays the timeline to its end.
+func (t *Timeline) run(ctx context.Context, set *rules.Set, load func([]string) (*rules.Set, error)) ([]taken, error) {
+	p := &play{
+		test: t, load: load, start: t.begin(), sets: map[string]*rules.Set{}, rooms: map[string]*room{}, known: map[string]bool{},
+	}
+	var err error
+	if p.machine, err = lanes.New(p, nil); err != nil {
+		return nil, err
+	}
+	if err := p.bringIntoForce(ctx, t.line, set, p.start); err != nil {
+		return nil, err
+	}
+	for i := range t.Timeline {
+		e := &t.Timeline[i]
+		if e.Sequence != nil {
+			p.room(e.Conference).fixed[*e.Sequence] = true
+		}
+		p.plan(p.start.Add(e.At), func(ctx context.Context) error { return p.enter(ctx, e) })
+	}
+	for len(p.turns) > 0 {
+		next := p.turns[0]
+		if t.Until > 0 && next.at.After(p.start.Add(t.Until)) {
+			break
+		}
+		if p.count > mostTurns {
+			return nil, fmt.Errorf("%d: the test does not come to an end; give it an until", t.line)
+		}
+		p.turns = p.turns[1:]
+		if err := next.do(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return p.taken, nil
+}
+
+// plan puts something on the timeline, behind what is there at the same time.
+func (p *play) plan(at time.Time, do func(context.Context) error) {
+	p.count++
+	t := turn{at, p.count, do}
+	i, _ := slices.BinarySearchFunc(p.turns, t, func(a, b turn) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.order, b.order))
+	})
+	p.turns = slices.Insert(p.turns, i, t)
+}
+
+// Set is the machine's loader.
+func (p *play) Set(_ context.Context, version string) (*rules.Set, error) {
+	return p.sets[version], nil
+}
+
+// enter appends one entry of the test to the journal.
+func (p *play) enter(ctx context.Context, e *Entry) error {
+	at, r := p.start.Add(e.At), p.room(e.Conference)
+	switch {
+	case len(e.Load) > 0:
+		return p.reload(ctx, e, at)
+	case e.Exempt != nil:
+		return p.append(ctx, e.line, events.NewExempted(events.Exemption{
+			ID: events.NewULID(), Key: r.key, Rule: e.Exempt.Rule, Until: at.Add(e.Exempt.For), At: at,
+			Actor: events.Actor{Sid: testAccount},
+		}))
+	case e.Reread:
+		return p.append(ctx, e.line, events.NewReread(r.key, at))
+	}
+	return p.append(ctx, e.line, p.callback(e, at))
+}
+
+// reload brings other rule files into force and wakes every conference that has
+// not ended, as the owner of a lane does.
+func (p *play) reload(ctx context.Context, e *Entry, at time.Time) error {
+	set, err := p.load(e.Load)
+	if err != nil {
+		return fmt.Errorf("%d: %w", e.line, err)
+	}
+	if err := p.bringIntoForce(ctx, e.line, set, at); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.rooms)) {
+		if r := p.rooms[name]; r.Record != nil && r.Record.End == nil {
+			if err := p.append(ctx, e.line, events.NewWake(r.key, at)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *play) bringIntoForce(ctx context.Context, line int, set *rules.Set, at time.Time) error {
+	p.sets[set.Version] = set
+	return p.append(ctx, line, events.NewRulesLoaded(events.Load{ID: events.NewULID(), Version: set.Version, At: at}))
+}
+
+// append steps through one entry of the journal, which the test has in that line,
+// and does what follows from it.
+func (p *play) append(ctx context.Context, line int, raw events.Entry) error {
+	event, err := events.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("%d: %w", line, err)
+	}
+	p.last.Sequence++
+	r := p.roomOf(&event)
+	var c *lanes.Conference
+	if r != nil {
+		c = &r.Conference
+	}
+	ready, err := p.machine.Step(ctx, &lanes.Entry{Event: event, Raw: raw, At: p.last}, c)
+	if err != nil {
+		return fmt.Errorf("%d: %w", line, err)
+	}
+	p.machine.Announced(p.last.Sequence)
+	if l := ready.Letter; l != nil {
+		return fmt.Errorf("%d: %s: %s", line, l.Field, l.Reason)
+	}
+	if len(ready.Faults) > 0 {
+		f := ready.Faults[0]
+		return fmt.Errorf("%d: rule %s: %s: %w", p.test.line, f.Rule, f.In, f.Err)
+	}
+	return p.process(ctx, r, raw.ReceivedAt, &ready)
+}
+
+// process does what one step led to. Nothing is stored, and there is no news.
+func (p *play) process(ctx context.Context, r *room, at time.Time, ready *lanes.Ready) error {
+	if alarm := ready.Alarm; !alarm.IsZero() {
+		p.plan(alarm, func(ctx context.Context) error { return p.append(ctx, p.test.line, events.NewWake(r.key, alarm)) })
+	}
+	for _, d := range ready.Decisions {
+		p.take(r, d)
+	}
+	for _, d := range ready.Matches {
+		_, entry, err := lanes.MatchEntry(d, at)
+		if err != nil {
+			return err
+		}
+		if err := p.append(ctx, p.test.line, entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take notes a decision and plans its outcome.
+func (p *play) take(r *room, d rules.Decision) {
+	if p.known[d.ID] {
+		return
+	}
+	p.known[d.ID] = true
+	t := taken{Decision: d, label: "-", room: "-"}
+	if r != nil {
+		t.room = r.name
+		if i := slices.IndexFunc(r.legs, func(l *leg) bool { return l.callSid == d.CallSid }); i >= 0 {
+			t.label = cmp.Or(r.legs[i].label, r.legs[i].name)
+		}
+	}
+	p.taken = append(p.taken, t)
+	if o := p.outcome(d); d.Verdict == rules.Act && r != nil && o.Result != NoAnswer {
+		at := d.AsOf.Add(o.After)
+		a := events.Action{
+			ID: d.ID, Do: doing(d.Do), AccountSid: d.AccountSid, ConferenceSid: d.ConferenceSid, CallSid: d.CallSid,
+			Actor: events.Actor{Rule: d.Rule}, At: d.AsOf,
+		}
+		entry := events.NewOutcome(a, events.Outcome{Result: cmp.Or(o.Result, events.Done), At: at})
+		p.plan(at, func(ctx context.Context) error { return p.append(ctx, p.test.line, entry) })
+	}
+}
+
+// doing is what a step asks of Twilio, or whom it tells.
+func doing(step rules.StepKind) events.Do {
+	switch step {
+	case rules.StepMute, rules.StepUnmute, rules.StepHold, rules.StepUnhold, rules.StepSet:
+		return events.DoUpdateParticipant
+	}
+	return events.Do(step)
+}
+
+// outcome is what the test says of a step's end.
+func (p *play) outcome(d rules.Decision) Outcome {
+	for _, o := range p.test.Outcomes {
+		if (o.Rule == "" || o.Rule == d.Rule) && (o.Do == "" || o.Do == d.Do) {
+			return o
+		}
+	}
+	return Outcome{}
+}
+
+func (p *play) room(name string) *room {
+	name = cmp.Or(name, testRoom)
+	r := p.rooms[name]
+	if r == nil {
+		key := events.Key{AccountSid: testAccount, ConferenceSid: fmt.Sprintf("CF%032x", len(p.rooms)+1)}
+		r = &room{name: name, key: key, fixed: map[int64]bool{}}
+		p.rooms[name] = r
+	}
+	return r
+}
+
+// roomOf is the room that an event is about, nil where it is about none.
+func (p *play) roomOf(e *events.Event) *room {
+	for _, r := range p.rooms {
+		if r.key == e.Key() {
+			return r
+		}
+	}
+	return nil
+}
+
+// callback writes an entry out as Twilio would send it.
+func (p *play) callback(e *Entry, at time.Time) events.Entry {
+	r := p.room(e.Conference)
+	happened := at
+	if e.Happened != nil {
+		happened = p.start.Add(*e.Happened)
+	}
+	form := events.Params{{Name: "AccountSid", Value: testAccount}, {Name: "ConferenceSid", Value: r.key.ConferenceSid}}
+	add := func(name, value string) { form = append(form, events.Param{Name: name, Value: value}) }
+	source := events.SourceCallback
+	if status, is := strings.CutPrefix(string(e.Event), "recording-"); is {
+		source = events.SourceRecording
+		add("RecordingSid", "RE"+r.key.ConferenceSid[2:])
+		add("RecordingStatus", status)
+	} else {
+		add("FriendlyName", r.name)
+		add("SequenceNumber", strconv.FormatInt(r.sequence(e.Sequence), 10))
+		add("Timestamp", happened.Format(time.RFC1123Z))
+		add("StatusCallbackEvent", string(e.Event))
+	}
+	if e.Leg+e.Label != "" {
+		form = append(form, r.leg(e).tell(e)...)
+	}
+	form = append(form, reasons(e)...)
+	for _, name := range slices.Sorted(maps.Keys(e.Params)) {
+		add(name, e.Params[name])
+	}
+	return events.Entry{Source: source, ReceivedAt: at, Form: form.Encode()}
+}
+
+// sequence is the number of the next callback: the one it is given, or the
+// first that none is given.
+func (r *room) sequence(given *int64) int64 {
+	if given != nil {
+		return *given
+	}
+	for r.told++; r.fixed[r.told]; r.told++ {
+	}
+	return r.told
+}
+
+func (r *room) leg(e *Entry) *leg {
+	name := cmp.Or(e.Leg, e.Label)
+	for _, l := range r.legs {
+		if l.name == name {
+			return l
+		}
+	}
+	l := &leg{name: name, label: e.Label, callSid: fmt.Sprintf("CA%s%016x", r.key.ConferenceSid[18:], len(r.legs)+1)}
+	l.flags.StartConferenceOnEnter = true
+	r.legs = append(r.legs, l)
+	return l
+}
+
+// tell is what every event about a leg carries: its flags after it.
+func (l *leg) tell(e *Entry) events.Params {
+	f := &l.flags
+	for _, set := range []struct{ to, from *bool }{
+		{&f.StartConferenceOnEnter, e.Start},
+		{&f.EndConferenceOnExit, e.EndOnExit},
+		{&f.Hold, e.Hold},
+		{&f.Muted, e.Muted},
+		{&f.Coaching, e.Coaching},
+	} {
+		if set.from != nil {
+			*set.to = *set.from
+		}
+	}
+	switch e.Event {
+	case events.ParticipantHold, events.ParticipantUnhold:
+		f.Hold = e.Event == events.ParticipantHold
+	case events.ParticipantMute, events.ParticipantUnmute:
+		f.Muted = e.Event == events.ParticipantMute
+	}
+	told := events.Params{
+		{Name: "CallSid", Value: l.callSid},
+		{Name: "Muted", Value: strconv.FormatBool(f.Muted)},
+		{Name: "Hold", Value: strconv.FormatBool(f.Hold)},
+		{Name: "Coaching", Value: strconv.FormatBool(f.Coaching)},
+		{Name: "EndConferenceOnExit", Value: strconv.FormatBool(f.EndConferenceOnExit)},
+		{Name: "StartConferenceOnEnter", Value: strconv.FormatBool(f.StartConferenceOnEnter)},
+	}
+	if l.label != "" {
+		told = append(told, events.Param{Name: "ParticipantLabel", Value: l.label})
+	}
+	return told
+}
+
+// reasons are what the two events that have one say by themselves.
+func reasons(e *Entry) events.Params {
+	switch e.Event {
+	case events.ParticipantLeave:
+		return events.Params{{Name: "ReasonParticipantLeft", Value: cmp.Or(e.Reason, "participant_hung_up")}}
+	case events.ConferenceEnd:
+		return events.Params{{Name: "ReasonConferenceEnded", Value: cmp.Or(e.Reason, "last-participant-left")}}
+	}
+	return nil
+}
