@@ -2,9 +2,7 @@ package events
 
 import (
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 )
 
 // The two entries that every write to Twilio leaves in the journal. Both are
@@ -121,22 +119,6 @@ type Outcome struct {
 	At time.Time
 }
 
-// Parameters of an action's entries.
-const (
-	actionDo         = "Do"
-	actionAsked      = "Asked"
-	actionActorSid   = "ActorSid"
-	actionActorName  = "ActorName"
-	actionActorRule  = "ActorRule"
-	actionSeen       = "Seen"
-	actionAskedAt    = "AskedAt"
-	actionResult     = "Result"
-	actionStatus     = "Status"
-	actionCode       = "Code"
-	actionWhy        = "Why"
-	actionAnsweredAt = "AnsweredAt"
-)
-
 const (
 	// MaxActorName bounds an actor's name in bytes: an API key's has at most
 	// 64 characters.
@@ -149,106 +131,47 @@ const (
 )
 
 // NewIntent is the entry that says what is about to be asked.
-func NewIntent(a Action) Entry { return newActionForm(ActionIntent, a).entry(a.At) }
+func NewIntent(a Action) Entry { return newOwn(ActionIntent, a.At, a.values()...) }
 
 // NewOutcome is the entry that says how it ended.
 func NewOutcome(a Action, o Outcome) Entry {
-	f := newActionForm(ActionOutcome, a)
-	f.add(actionResult, string(o.Result))
-	f.add(actionStatus, strconv.Itoa(o.Status))
-	f.add(actionCode, strconv.Itoa(o.Code))
-	f.add(actionWhy, o.Why)
-	f.add(actionAnsweredAt, wholeSeconds(o.At))
-	return f.entry(o.At)
+	return newOwn(ActionOutcome, o.At, append(a.values(),
+		string(o.Result), strconv.Itoa(o.Status), strconv.Itoa(o.Code), o.Why, wholeSeconds(o.At))...)
 }
 
-func newActionForm(kind Kind, a Action) *ownForm {
-	f := newOwnForm(kind, a.ID, Key{a.AccountSid, a.ConferenceSid})
-	f.add(parameters[pCallSid].name, a.CallSid)
-	f.add(parameters[pRecordingSid].name, a.RecordingSid)
-	f.add(actionDo, string(a.Do))
-	f.add(actionAsked, FixedForm(a.Asked))
-	f.add(actionActorSid, a.Actor.Sid)
-	f.add(actionActorName, printable(a.Actor.Name, MaxActorName))
-	f.add(actionActorRule, a.Actor.Rule)
-	f.add(actionSeen, a.Seen)
-	f.add(actionAskedAt, wholeSeconds(a.At))
-	return f
-}
-
-func wholeSeconds(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// printable makes of a text what can be stored, at most that many bytes: a
-// write must not fail for how somebody is called.
-func printable(text string, most int) string {
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, text)
-	if len(text) > most {
-		text = text[:most]
+// values are those of intentParams.
+func (a Action) values() []string {
+	return []string{
+		a.ID, a.AccountSid, a.ConferenceSid, a.CallSid, a.RecordingSid, string(a.Do), FixedForm(a.Asked),
+		a.Actor.Sid, a.Actor.Name, a.Actor.Rule, a.Seen, wholeSeconds(a.At),
 	}
-	return strings.ToValidUTF8(text, "")
-}
-
-// readAction fills the event from an intent or an outcome. The two of one
-// action have different ids: each is a fact of its own.
-func (e *Event) readAction() error {
-	a, err := e.Action()
-	if err != nil {
-		return err
-	}
-	if e.Kind == ActionOutcome {
-		if _, err := e.Outcome(); err != nil {
-			return err
-		}
-	}
-	e.ID = strings.TrimPrefix(string(e.Kind), ownPrefix) + "-" + a.ID
-	e.AccountSid, e.ConferenceSid = a.AccountSid, a.ConferenceSid
-	e.CallSid, e.RecordingSid = a.CallSid, a.RecordingSid
-	return nil
 }
 
 // Action returns the action that an ActionIntent or ActionOutcome is about.
 // The error is a *FormError.
 func (e *Event) Action() (Action, error) {
-	r := ownReader{params: e.Params}
+	p := e.Params
 	a := Action{
-		ID:            r.actionID(),
-		Do:            Do(r.params.Get(actionDo)),
-		AccountSid:    r.sid(pAccountSid),
-		ConferenceSid: r.sidIfAny(pConferenceSid),
-		CallSid:       r.sidIfAny(pCallSid),
-		RecordingSid:  r.sidIfAny(pRecordingSid),
-		Asked:         r.text(actionAsked, maxAsked),
-		Seen:          r.fixed(actionSeen, maxSeen),
-		Actor:         r.actor(),
-		At:            r.moment(actionAskedAt),
+		ID:            p.Get(ownID),
+		Do:            Do(p.Get("Do")),
+		AccountSid:    p.sid(accountParam.name),
+		ConferenceSid: p.sid(conferenceParam.name),
+		CallSid:       p.sid(callParam.name),
+		RecordingSid:  p.sid(recordingParam.name),
+		Asked:         p.Get("Asked"),
+		Seen:          p.Get("Seen"),
+		Actor:         p.actor(),
+		At:            p.moment("AskedAt"),
 	}
-	if _, known := asking[a.Do]; !known {
-		r.fail(actionDo, "is nothing that Twilio can be asked")
-	}
-	if FixedForm(a.Asked) != a.Asked {
-		r.fail(actionAsked, "is not of fixed form")
-	}
-	return a, r.err
+	return a, p.check(intentParams, nil)
 }
 
 // Outcome returns how the action of an ActionOutcome ended. The error is a
 // *FormError.
 func (e *Event) Outcome() (Outcome, error) {
-	r := ownReader{params: e.Params}
+	p := e.Params
 	o := Outcome{
-		Result: Result(r.params.Get(actionResult)),
-		Status: r.number(actionStatus, maxStatus),
-		Code:   r.number(actionCode, maxNumber),
-		Why:    r.fixed(actionWhy, maxWhy),
-		At:     r.moment(actionAnsweredAt),
+		Result: Result(p.Get("Result")), Status: p.number("Status"), Code: p.number("Code"), Why: p.Get("Why"), At: p.moment("AnsweredAt"),
 	}
-	if _, known := results[o.Result]; !known {
-		r.fail(actionResult, "is no end of an action")
-	}
-	return o, r.err
+	return o, p.check(outcomeParams, nil)
 }

@@ -215,6 +215,8 @@ func TestIDsOfOurOwnAreOfTheirForm(t *testing.T) {
 func FuzzAction(f *testing.F) {
 	f.Add("Status=completed&To=%2B14155550100", "kate", 404)
 	f.Add("%", "\xff", -1)
+	f.Add("StatusCallbackEvent=ringing+answered&Muted=true&Muted=false", "", 0)
+	f.Add(strings.TrimSuffix(strings.Repeat("Beep=true&", events.MaxParams+1), "&"), "", 0)
 	f.Fuzz(func(t *testing.T, asked, name string, status int) {
 		a, o := kick(), refusal()
 		a.Asked, a.Actor.Name, o.Status = asked, name, min(max(status, 0), 599)
@@ -228,6 +230,10 @@ func FuzzAction(f *testing.F) {
 		}
 		if values, err := url.ParseQuery(got.Asked); err != nil || values.Has("To") {
 			t.Fatalf("kept %q, %v", got.Asked, err)
+		}
+		_, err = events.Parse(entry(events.SourceGavel, changed(t, "own/gavel-outcome.form", "Asked", asked)))
+		if fixed := events.FixedForm(asked) == asked; asked != "-" && fixed != (err == nil) {
+			t.Fatalf("%q is kept as it is: %t; read: %v", asked, fixed, err)
 		}
 	})
 }

@@ -17,7 +17,7 @@ func FixedForm(form string) string {
 	}
 	kept := params[:0]
 	for _, p := range params {
-		if fixedNames[p.Name] && fixedWords.all(p.Value) {
+		if fixedNames[p.Name] && fixedWords.all(p.Value, " ") {
 			kept = append(kept, p)
 		}
 	}
@@ -25,6 +25,17 @@ func FixedForm(form string) string {
 		return text
 	}
 	return ""
+}
+
+// isFixedForm reports whether FixedForm keeps all of a form as it is, without
+// decoding it: in the names and words that it keeps nothing is escaped.
+func isFixedForm(form string) bool {
+	for pair := range strings.SplitSeq(form, "&") {
+		if name, value, _ := strings.Cut(pair, "="); !fixedNames[name] || !fixedWords.all(value, "+") {
+			return false
+		}
+	}
+	return len(form) <= maxAsked && strings.Count(form, "&") < MaxParams
 }
 
 // words is a set of words.
@@ -38,9 +49,9 @@ func newWords(list string) words {
 	return w
 }
 
-// all reports whether s is made of such words, one space between them.
-func (w words) all(s string) bool {
-	for word := range strings.SplitSeq(s, " ") {
+// all reports whether s is made of such words, one separator between them.
+func (w words) all(s, separator string) bool {
+	for word := range strings.SplitSeq(s, separator) {
 		if !w[word] {
 			return false
 		}

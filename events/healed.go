@@ -1,7 +1,6 @@
 package events
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,14 +33,6 @@ type Healed struct {
 	At time.Time
 }
 
-// Parameters of a healed fact.
-const (
-	healedFact   = "Fact"
-	healedFlags  = "Flags"
-	healedBehind = "Behind"
-	healedAt     = "AskedAt"
-)
-
 // legFlags are the flags of a leg (Twilio, REST API: Participant resource).
 var legFlags = []string{"muted", "hold", "coaching", "end-on-exit", "start-on-enter"}
 
@@ -50,62 +41,24 @@ const maxFlags = 64
 
 // NewHealed is the entry of a healed fact.
 func NewHealed(h Healed) Entry {
-	f := newOwnForm(HealedFact, h.ID, h.Key)
-	f.add(healedFact, string(h.Fact))
-	f.add(parameters[pCallSid].name, h.CallSid)
-	f.add(healedFlags, h.Flags)
+	behind := ""
 	if h.Behind != NoSequence {
-		f.add(healedBehind, strconv.FormatInt(h.Behind, 10))
+		behind = strconv.FormatInt(h.Behind, 10)
 	}
-	f.add(healedAt, wholeSeconds(h.At))
-	return f.entry(h.At)
+	return newOwn(HealedFact, h.At, h.ID, h.Key.AccountSid, h.Key.ConferenceSid, string(h.Fact), h.CallSid, h.Flags, behind, wholeSeconds(h.At))
 }
 
 // Healed returns what a HealedFact says. The error is a *FormError.
 func (e *Event) Healed() (Healed, error) {
-	r := ownReader{params: e.Params}
+	p := e.Params
 	h := Healed{
-		ID: r.id(), Key: r.key(), Fact: Kind(r.params.Get(healedFact)), CallSid: r.sidIfAny(pCallSid),
-		Flags: r.flags(), Behind: NoSequence, At: r.moment(healedAt),
+		ID: p.Get(ownID), Key: p.key(), Fact: Kind(p.Get("Fact")), CallSid: p.sid(callParam.name),
+		Flags: p.Get("Flags"), Behind: NoSequence, At: p.moment("AskedAt"),
 	}
-	if v, there := r.params.Lookup(healedBehind); there {
-		n, ok := parseNumber(v)
-		if !ok {
-			r.fail(healedBehind, "is no number in its range")
-		}
-		h.Behind = n
+	if behind, there := p.Lookup("Behind"); there {
+		h.Behind, _ = parseNumber(behind)
 	}
-	switch h.Fact {
-	case ConferenceEnd:
-		if h.CallSid != "" {
-			r.fail(parameters[pCallSid].name, "is of no meaning here")
-		}
-	case ParticipantJoin, ParticipantLeave, ParticipantModify:
-		if h.CallSid == "" {
-			r.fail(parameters[pCallSid].name, "is missing")
-		}
-	default:
-		r.fail(healedFact, "is nothing that can be healed")
-	}
-	return h, r.err
-}
-
-// flags reads how a leg stands, which may be nothing at all.
-func (r *ownReader) flags() string {
-	v := r.text(healedFlags, maxFlags)
-	if v == "" {
-		return ""
-	}
-	known := legFlags
-	for word := range strings.SplitSeq(v, "&") {
-		at := slices.Index(known, word)
-		if at < 0 {
-			r.fail(healedFlags, "are no flags of a leg in their order")
-			return ""
-		}
-		known = known[at+1:]
-	}
-	return v
+	return h, p.check(ownKinds[HealedFact], nil)
 }
 
 // Words says the fact in a sentence without its full stop: "Twilio says that it
@@ -131,15 +84,4 @@ func (h Healed) standing() string {
 		return ": no flag is set"
 	}
 	return ""
-}
-
-// readHealed fills the event from a healed fact.
-func (e *Event) readHealed() error {
-	h, err := e.Healed()
-	if err != nil {
-		return err
-	}
-	e.ID = strings.TrimPrefix(string(e.Kind), ownPrefix) + "-" + h.ID
-	e.AccountSid, e.ConferenceSid, e.CallSid = h.Key.AccountSid, h.Key.ConferenceSid, h.CallSid
-	return nil
 }

@@ -2,8 +2,10 @@ package events
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/oklog/ulid/v2"
 )
@@ -11,41 +13,108 @@ import (
 // ownPrefix opens the names of Gavel's own events; Twilio's may not use it.
 const ownPrefix = "gavel-"
 
-// Parameters that every entry of our own has, beside AccountSid and, but for
-// an action on a room that is known by its name only, ConferenceSid.
-const (
-	ownEvent = "Event"
-	ownID    = "Id"
-)
-
 // NewULID makes the id of an entry of our own. It is made before the first
 // append, so that a repeated one is the same fact.
 func NewULID() string { return ulid.Make().String() }
 
-// ownForm writes the form of an entry of our own. Empty values are left out.
-type ownForm struct{ strings.Builder }
+// Names of parameters of our own entries that are read in several places.
+const (
+	ownID        = "Id"
+	ownActorRule = "ActorRule"
+)
 
-func newOwnForm(kind Kind, id string, key Key) *ownForm {
-	f := new(ownForm)
-	f.add(ownEvent, string(kind))
-	f.add(ownID, id)
-	f.add(parameters[pAccountSid].name, key.AccountSid)
-	f.add(parameters[pConferenceSid].name, key.ConferenceSid)
-	return f
+// ownParam is one parameter of an entry of our own.
+type ownParam struct {
+	name string
+	form *ownForm // nil for any text
+	// most bounds a text in bytes, and a number.
+	most int
+	// beside returns how a value does not fit the other parameters, or "".
+	beside func(v string, all Params) string
+	// must and optional decide on an empty or absent value: "is missing", or no
+	// fault. Without either the form decides.
+	must, optional bool
+	// noRule marks what only an actor that is no rule has.
+	noRule bool
+	// written by a person: what cannot be stored is left out.
+	written bool
 }
 
-func (f *ownForm) add(name, value string) {
-	if value == "" {
-		return
+// The parameters that several kinds have.
+var (
+	idParam         = ownParam{name: ownID, form: ownULID}
+	decisionIDParam = ownParam{name: ownID, form: ownDecisionID}
+	accountParam    = ownParam{name: parameters[pAccountSid].name, form: ownSid("AC")}
+	conferenceParam = ownParam{name: parameters[pConferenceSid].name, form: ownSid("CF")}
+	callParam       = ownParam{name: parameters[pCallSid].name, form: ownSid("CA"), optional: true}
+	recordingParam  = ownParam{name: parameters[pRecordingSid].name, form: ownSid("RE"), optional: true}
+	askedAtParam    = ownParam{name: "AskedAt", form: ownMoment}
+	actorParams     = []ownParam{
+		{name: "ActorSid", form: ownSid("SK", "AC"), noRule: true},
+		{name: "ActorName", most: MaxActorName, noRule: true, written: true},
+		{name: ownActorRule, form: ownRuleName, most: maxRuleName, optional: true},
 	}
-	if f.Len() > 0 {
-		f.WriteByte('&')
-	}
-	f.WriteString(name + "=" + url.QueryEscape(value))
+)
+
+// ownKinds has the parameters of every kind of entry of our own, in the order in
+// which they are written and checked. Each entry begins with its Event. A
+// parameter that is not listed is kept and means nothing.
+var ownKinds = map[Kind][]ownParam{
+	SpeechDropped: {idParam, accountParam, conferenceParam, {name: "SequenceNumbers", form: ownRanges}},
+	Wake:          {decisionIDParam, accountParam, conferenceParam},
+	Reread:        {decisionIDParam, accountParam, conferenceParam},
+	RulesLoaded:   {idParam, {name: "Version", form: ownFixed, most: maxVersion, must: true}},
+	RuleMatch: {
+		decisionIDParam, accountParam,
+		{name: "Rule", form: ownRuleName, most: maxRuleName, must: true}, {name: "Match", most: maxMatch},
+	},
+	Exempted: slices.Concat([]ownParam{
+		idParam, accountParam, conferenceParam,
+		{name: "Rule", form: ownRuleName, most: maxRuleName, optional: true},
+		{name: "Until", form: ownMoment},
+		{name: "Reason", most: MaxReason, written: true},
+	}, actorParams),
+	HealedFact: {
+		idParam, accountParam, conferenceParam, {name: "Fact", form: ownHealed},
+		{name: callParam.name, form: callParam.form, optional: true, beside: healedCallFault},
+		{name: "Flags", form: ownLegFlags, most: maxFlags, optional: true},
+		{name: "Behind", form: ownNumber, most: maxNumber}, askedAtParam,
+	},
+	ActionIntent:  intentParams,
+	ActionOutcome: slices.Concat(intentParams, outcomeParams),
 }
 
-func (f *ownForm) entry(at time.Time) Entry {
-	return Entry{Source: SourceGavel, ReceivedAt: at, Form: f.String()}
+// The outcome of an action repeats its intent.
+var (
+	intentParams = slices.Concat([]ownParam{
+		decisionIDParam, accountParam, {name: conferenceParam.name, form: conferenceParam.form, optional: true}, callParam, recordingParam,
+		{name: "Do", form: ownWrite},
+		{name: "Asked", form: ownAskedFor, most: maxAsked},
+	}, actorParams, []ownParam{{name: "Seen", form: ownFixed, most: maxSeen}, askedAtParam})
+	outcomeParams = []ownParam{
+		{name: "Result", form: ownEnd},
+		{name: "Status", form: ownNumber, most: maxStatus},
+		{name: "Code", form: ownNumber, most: maxNumber},
+		{name: "Why", form: ownFixed, most: maxWhy},
+		{name: "AnsweredAt", form: ownMoment},
+	}
+)
+
+// newOwn is an entry of our own; values are those of its parameters, in their
+// order. Empty ones are left out.
+func newOwn(kind Kind, at time.Time, values ...string) Entry {
+	var form strings.Builder
+	form.WriteString("Event=" + string(kind))
+	for i, p := range ownKinds[kind] {
+		v := values[i]
+		if p.written {
+			v = printable(v, p.most)
+		}
+		if v != "" {
+			form.WriteString("&" + p.name + "=" + url.QueryEscape(v))
+		}
+	}
+	return Entry{Source: SourceGavel, ReceivedAt: at, Form: form.String()}
 }
 
 // readOwn fills the event from an entry of Gavel's own.
@@ -53,18 +122,79 @@ func (e *Event) readOwn() error {
 	if e.Params.doubled() {
 		return &FormError{Field: unknownField, Reason: "is there twice"}
 	}
-	e.Kind = Kind(e.Params.Get(ownEvent))
-	switch e.Kind {
-	case SpeechDropped:
-		return e.readSpeechDropped()
-	case ActionIntent, ActionOutcome:
-		return e.readAction()
-	case Wake, RulesLoaded, RuleMatch, Exempted, Reread:
-		return e.readOfRules()
-	case HealedFact:
-		return e.readHealed()
+	e.Kind = Kind(e.Params.Get("Event"))
+	params, known := ownKinds[e.Kind]
+	if !known {
+		return &FormError{Field: "Event", Reason: "is no event of Gavel's own"}
 	}
-	return &FormError{Field: ownEvent, Reason: "is no event of Gavel's own"}
+	if err := e.Params.check(params, e); err != nil {
+		return err
+	}
+	if e.ID = e.Params.Get(ownID); e.Kind != SpeechDropped {
+		// The two entries of one action share their Id, and each is a fact.
+		e.ID = strings.TrimPrefix(string(e.Kind), ownPrefix) + "-" + e.ID
+	}
+	return nil
+}
+
+// check returns the first fault of a parameter, a *FormError, or nil. It sets the
+// SIDs of an event, if there is one, to the parameters' values.
+func (p Params) check(params []ownParam, e *Event) error {
+	next := 1 // behind Event: most entries have their parameters in the table's order
+	for i := range params {
+		own, v, there := &params[i], "", false
+		if there = next < len(p) && p[next].Name == own.name; there {
+			v = p[next].Value
+			next++
+		} else {
+			v, there = p.Lookup(own.name)
+		}
+		if fault := own.fault(v, there, p); fault != "" {
+			return &FormError{Field: own.name, Reason: fault}
+		}
+		if e != nil {
+			e.setSid(own.name, v)
+		}
+	}
+	return nil
+}
+
+// setSid sets the SID that the parameter is, if it is one of an event's.
+func (e *Event) setSid(param, v string) {
+	switch param {
+	case accountParam.name:
+		e.AccountSid = CanonicalSid(v)
+	case conferenceParam.name:
+		e.ConferenceSid = CanonicalSid(v)
+	case callParam.name:
+		e.CallSid = CanonicalSid(v)
+	case recordingParam.name:
+		e.RecordingSid = CanonicalSid(v)
+	}
+}
+
+// fault returns how a value is out of form, or "".
+func (p *ownParam) fault(v string, there bool, all Params) string {
+	switch {
+	case v == "" && p.must:
+		return "is missing"
+	case p.form == ownNumber:
+		if n, ok := parseNumber(v); there && (!ok || n > int64(p.most)) {
+			return ownNumber.fault
+		}
+	case p.form == ownRanges:
+		_, fault := parseRanges(v)
+		return fault
+	case v == "" && p.optional, p.noRule && all.Get(ownActorRule) != "":
+	case p.most > 0 && len(v) > p.most:
+		return "is too long"
+	case p.form != nil && !p.form.ok(v):
+		return p.form.fault
+	}
+	if p.beside != nil {
+		return p.beside(v, all)
+	}
+	return ""
 }
 
 func (p Params) doubled() bool {
@@ -76,145 +206,44 @@ func (p Params) doubled() bool {
 	return false
 }
 
-// ownReader takes fields out of an entry of our own. After its first fault it
-// keeps that one.
-type ownReader struct {
-	params Params
-	err    error
+// sid returns a SID that was checked, in its canonical form.
+func (p Params) sid(name string) string { return CanonicalSid(p.Get(name)) }
+
+func (p Params) key() Key { return Key{p.sid(accountParam.name), p.sid(conferenceParam.name)} }
+
+// actor returns who asked: a key, an account, or a rule.
+func (p Params) actor() Actor {
+	if rule := p.Get(ownActorRule); rule != "" {
+		return Actor{Rule: rule}
+	}
+	return Actor{Sid: p.sid("ActorSid"), Name: p.Get("ActorName")}
 }
 
-func (r *ownReader) fail(field, reason string) {
-	if r.err == nil {
-		r.err = &FormError{Field: field, Reason: reason}
-	}
-}
-
-// id reads what the entry and its repetitions share.
-func (r *ownReader) id() string {
-	id := r.params.Get(ownID)
-	if !isULID(id) {
-		r.fail(ownID, "is no ULID")
-	}
-	return id
-}
-
-// actionID reads the id of an action: a ULID, or that of a rule's decision.
-func (r *ownReader) actionID() string {
-	if id := r.params.Get(ownID); isDecisionID(id) {
-		return id
-	}
-	return r.id()
-}
-
-// actor reads who asked: a key, an account, or a rule.
-func (r *ownReader) actor() Actor {
-	if rule := r.params.Get(actionActorRule); rule != "" {
-		return Actor{Rule: r.ruleName(actionActorRule)}
-	}
-	return Actor{
-		Sid:  r.sidOf(actionActorSid, "SK", "AC"),
-		Name: r.text(actionActorName, MaxActorName),
-	}
-}
-
-// fixed reads a text of letters, digits and -=& of at most that many bytes,
-// which may be missing: one that cannot hold what people are called.
-func (r *ownReader) fixed(field string, most int) string {
-	v := r.text(field, most)
-	for i := range len(v) {
-		if c := v[i]; !isLowerOrDigit(c) && c != '-' && c != '=' && c != '&' {
-			r.fail(field, "is not of fixed form")
-			return ""
-		}
-	}
-	return v
-}
-
-// sid reads a parameter of Twilio's that has to be there.
-func (r *ownReader) sid(place int) string {
-	p := &parameters[place]
-	return r.sidOf(p.name, p.prefix)
-}
-
-// sidIfAny reads a parameter of Twilio's that may be missing.
-func (r *ownReader) sidIfAny(place int) string {
-	if r.params.Get(parameters[place].name) == "" {
-		return ""
-	}
-	return r.sid(place)
-}
-
-// sidOf reads a SID of one of several kinds.
-func (r *ownReader) sidOf(field string, prefixes ...string) string {
-	v := r.params.Get(field)
-	for _, prefix := range prefixes {
-		if IsSid(prefix, v) {
-			return CanonicalSid(v)
-		}
-	}
-	r.fail(field, "is no SID of its kind")
-	return ""
-}
-
-// text reads a text of at most that many bytes, which may be missing.
-func (r *ownReader) text(field string, most int) string {
-	v := r.params.Get(field)
-	if len(v) > most {
-		r.fail(field, "is too long")
-	}
-	return v
-}
-
-// moment reads a time in whole seconds.
-func (r *ownReader) moment(field string) time.Time {
-	t, err := time.Parse(time.RFC3339, r.params.Get(field))
-	if err != nil || t.Unix() <= 0 || t.Nanosecond() != 0 {
-		r.fail(field, "is no time in whole seconds")
-	}
+// moment returns a time that was checked.
+func (p Params) moment(name string) time.Time {
+	t, _ := time.Parse(time.RFC3339, p.Get(name))
 	return t.UTC()
 }
 
-// number reads 0..most; missing is 0.
-func (r *ownReader) number(field string, most int64) int {
-	v, there := r.params.Lookup(field)
-	if !there {
-		return 0
-	}
-	n, ok := parseNumber(v)
-	if !ok || n > most {
-		r.fail(field, "is no number in its range")
-	}
+// number returns a number that was checked; missing is 0.
+func (p Params) number(name string) int {
+	n, _ := parseNumber(p.Get(name))
 	return int(n)
 }
 
-// ulidLength is 128 bits in Crockford's base 32.
-const ulidLength = 26
+func wholeSeconds(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-func isULID(s string) bool {
-	if len(s) != ulidLength || s[0] > '7' {
-		return false
-	}
-	for i := range len(s) {
-		if !strings.Contains("0123456789ABCDEFGHJKMNPQRSTVWXYZ", s[i:i+1]) {
-			return false
+// printable makes of a text what can be stored, at most that many bytes: a
+// write must not fail for how a person is called.
+func printable(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
 		}
+		return r
+	}, text)
+	if len(text) > most {
+		text = text[:most]
 	}
-	return true
+	return strings.ToValidUTF8(text, "")
 }
-
-// decisionIDLength is 128 bits in hexadecimal.
-const decisionIDLength = 32
-
-func isDecisionID(s string) bool {
-	if len(s) != decisionIDLength {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-func isLowerOrDigit(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }

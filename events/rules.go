@@ -1,9 +1,6 @@
 package events
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // Entries by which the lanes judge rules. They are in the journal so that
 // whoever reads it again decides alike; Fold knows none of them.
@@ -33,15 +30,6 @@ func (k Kind) OfRules() bool {
 	return false
 }
 
-// Parameters of these entries.
-const (
-	ruleVersion = "Version"
-	ruleName    = "Rule"
-	ruleMatch   = "Match"
-	ruleUntil   = "Until"
-	ruleReason  = "Reason"
-)
-
 const (
 	// MaxReason bounds what a person gives as a reason, in bytes.
 	MaxReason = 256
@@ -54,7 +42,9 @@ const (
 )
 
 // NewWake is the entry that wakes a conference.
-func NewWake(key Key, at time.Time) Entry { return newOwnForm(Wake, NewULID(), key).entry(at) }
+func NewWake(key Key, at time.Time) Entry {
+	return newOwn(Wake, at, NewULID(), key.AccountSid, key.ConferenceSid)
+}
 
 // Load is a set of rules coming into force.
 type Load struct {
@@ -67,20 +57,12 @@ type Load struct {
 }
 
 // NewRulesLoaded is the entry of a load, one for each lane.
-func NewRulesLoaded(l Load) Entry {
-	f := newOwnForm(RulesLoaded, l.ID, Key{})
-	f.add(ruleVersion, l.Version)
-	return f.entry(l.At)
-}
+func NewRulesLoaded(l Load) Entry { return newOwn(RulesLoaded, l.At, l.ID, l.Version) }
 
 // Load returns what a RulesLoaded says. The error is a *FormError.
 func (e *Event) Load() (Load, error) {
-	r := ownReader{params: e.Params}
-	l := Load{ID: r.id(), Version: r.fixed(ruleVersion, maxVersion), At: e.ReceivedAt}
-	if l.Version == "" {
-		r.fail(ruleVersion, "is missing")
-	}
-	return l, r.err
+	err := e.Params.check(ownKinds[RulesLoaded], nil)
+	return Load{ID: e.Params.Get(ownID), Version: e.Params.Get("Version"), At: e.ReceivedAt}, err
 }
 
 // Match is one more of what a rule counts.
@@ -95,17 +77,14 @@ type Match struct {
 
 // NewMatch is the entry of a match.
 func NewMatch(m Match, at time.Time) Entry {
-	f := newOwnForm(RuleMatch, m.ID, Key{AccountSid: m.AccountSid})
-	f.add(ruleName, m.Rule)
-	f.add(ruleMatch, m.Decision)
-	return f.entry(at)
+	return newOwn(RuleMatch, at, m.ID, m.AccountSid, m.Rule, m.Decision)
 }
 
 // Match returns what a RuleMatch says. The error is a *FormError.
 func (e *Event) Match() (Match, error) {
-	r := ownReader{params: e.Params}
-	m := Match{ID: r.actionID(), AccountSid: r.sid(pAccountSid), Rule: r.ruleName(ruleName), Decision: r.text(ruleMatch, maxMatch)}
-	return m, r.err
+	p := e.Params
+	m := Match{ID: p.Get(ownID), AccountSid: p.sid(accountParam.name), Rule: p.Get("Rule"), Decision: p.Get("Match")}
+	return m, p.check(ownKinds[RuleMatch], nil)
 }
 
 // Exemption keeps rules off one conference until a moment.
@@ -126,73 +105,21 @@ type Exemption struct {
 
 // NewExempted is the entry of an exemption.
 func NewExempted(x Exemption) Entry {
-	f := newOwnForm(Exempted, x.ID, x.Key)
-	f.add(ruleName, x.Rule)
-	f.add(ruleUntil, wholeSeconds(x.Until))
-	f.add(ruleReason, printable(x.Reason, MaxReason))
-	f.add(actionActorSid, x.Actor.Sid)
-	f.add(actionActorName, printable(x.Actor.Name, MaxActorName))
-	return f.entry(x.At)
+	return newOwn(Exempted, x.At, x.ID, x.Key.AccountSid, x.Key.ConferenceSid, x.Rule, wholeSeconds(x.Until), x.Reason,
+		x.Actor.Sid, x.Actor.Name, x.Actor.Rule)
 }
 
 // Exemption returns what an Exempted says. The error is a *FormError.
 func (e *Event) Exemption() (Exemption, error) {
-	r := ownReader{params: e.Params}
+	p := e.Params
 	x := Exemption{
-		ID: r.id(), Key: r.key(), Until: r.moment(ruleUntil), Reason: r.text(ruleReason, MaxReason),
-		Actor: r.actor(), At: e.ReceivedAt,
+		ID: p.Get(ownID), Key: p.key(), Rule: p.Get("Rule"), Until: p.moment("Until"), Reason: p.Get("Reason"),
+		Actor: p.actor(), At: e.ReceivedAt,
 	}
-	if r.params.Get(ruleName) != "" {
-		x.Rule = r.ruleName(ruleName)
-	}
-	return x, r.err
+	return x, p.check(ownKinds[Exempted], nil)
 }
 
 // NewReread is the entry that closes a re-read of Twilio.
-func NewReread(key Key, at time.Time) Entry { return newOwnForm(Reread, NewULID(), key).entry(at) }
-
-// readOfRules fills the event from one of these entries.
-func (e *Event) readOfRules() error {
-	var err error
-	switch e.Kind {
-	case RulesLoaded:
-		_, err = e.Load()
-	case RuleMatch:
-		var m Match
-		m, err = e.Match()
-		e.AccountSid = m.AccountSid
-	case Exempted:
-		_, err = e.Exemption()
-	}
-	if err != nil {
-		return err
-	}
-	r := ownReader{params: e.Params}
-	if e.Kind != RulesLoaded && e.Kind != RuleMatch {
-		key := r.key()
-		e.AccountSid, e.ConferenceSid = key.AccountSid, key.ConferenceSid
-	}
-	e.ID = strings.TrimPrefix(string(e.Kind), ownPrefix) + "-" + r.params.Get(ownID)
-	if r.actionID(); r.err != nil {
-		return r.err
-	}
-	return nil
-}
-
-// key reads a conference.
-func (r *ownReader) key() Key { return Key{r.sid(pAccountSid), r.sid(pConferenceSid)} }
-
-// ruleName reads a rule's name, which has to be there.
-func (r *ownReader) ruleName(field string) string {
-	v := r.text(field, maxRuleName)
-	for i := range len(v) {
-		if c := v[i]; !isLowerOrDigit(c) && (c != '-' || i == 0) {
-			r.fail(field, "is no name of a rule")
-			return ""
-		}
-	}
-	if v == "" {
-		r.fail(field, "is missing")
-	}
-	return v
+func NewReread(key Key, at time.Time) Entry {
+	return newOwn(Reread, at, NewULID(), key.AccountSid, key.ConferenceSid)
 }

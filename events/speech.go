@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// ownSequenceNumbers is what a speech-dropped entry tells.
-const ownSequenceNumbers = "SequenceNumbers"
-
 // MaxDroppedRanges bounds the ranges that one speech-dropped entry names, and
 // with them its size: below 14 KiB.
 const MaxDroppedRanges = 500
@@ -28,43 +25,37 @@ func NewSpeechDropped(id string, key Key, ranges [][2]int64, at time.Time) Entry
 			b.WriteString("-" + strconv.FormatInt(r[1], 10))
 		}
 	}
-	f := newOwnForm(SpeechDropped, id, key)
-	f.add(ownSequenceNumbers, b.String())
-	return f.entry(at)
-}
-
-func (e *Event) readSpeechDropped() error {
-	r := ownReader{params: e.Params}
-	e.ID = r.id()
-	e.AccountSid = r.sid(pAccountSid)
-	e.ConferenceSid = r.sid(pConferenceSid)
-	if r.err != nil {
-		return r.err
-	}
-	_, err := DroppedNumbers(*e)
-	return err
+	return newOwn(SpeechDropped, at, id, key.AccountSid, key.ConferenceSid, b.String())
 }
 
 // DroppedNumbers returns the sequence numbers that a SpeechDropped event
 // names, as inclusive ranges, sorted and apart: at least one, at most
 // MaxDroppedRanges, each number within 0..2^31-1. The error is a *FormError.
 func DroppedNumbers(e Event) ([][2]int64, error) {
-	list := e.Params.Get(ownSequenceNumbers)
+	ranges, fault := parseRanges(e.Params.Get("SequenceNumbers"))
+	if fault != "" {
+		return nil, &FormError{Field: "SequenceNumbers", Reason: fault}
+	}
+	return ranges, nil
+}
+
+// parseRanges reads "3-5,9", or returns how it is out of form.
+func parseRanges(list string) (ranges [][2]int64, fault string) {
 	count := strings.Count(list, ",") + 1
 	if count > MaxDroppedRanges {
-		return nil, &FormError{Field: ownSequenceNumbers, Reason: "has too many ranges"}
+		return nil, "has too many ranges"
 	}
-	ranges := make([][2]int64, 0, count)
+	ranges = make([][2]int64, 0, count)
 	next := int64(0)
 	for piece := range strings.SplitSeq(list, ",") {
 		r, ok := parseRange(piece)
 		if !ok || r[0] < next {
-			return nil, &FormError{Field: ownSequenceNumbers, Reason: "is no list of ranges"}
+			return nil, "is no list of ranges"
 		}
 		next = r[1] + 1
 		ranges = append(ranges, r)
 	}
-	return ranges, nil
+	return ranges, ""
 }
 
 // parseRange reads "3" or "3-5".

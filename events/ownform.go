@@ -1,0 +1,111 @@
+package events
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// ownForm is the form of a parameter's value: ok reports whether a value has it,
+// fault is what is said of one that has not.
+type ownForm struct {
+	fault string
+	ok    func(v string) bool
+}
+
+// The forms. Numbers and ranges are checked where they are read.
+var (
+	ownNumber     = &ownForm{fault: "is no number in its range"}
+	ownRanges     = &ownForm{}
+	ownULID       = &ownForm{"is no ULID", isULID}
+	ownDecisionID = &ownForm{"is no ULID", func(v string) bool { return isDecisionID(v) || isULID(v) }}
+	ownMoment     = &ownForm{"is no time in whole seconds", isMoment}
+	ownRuleName   = &ownForm{"is no name of a rule", func(v string) bool { return v[0] != '-' && ruleChars.all(v) }}
+	// ownFixed cannot hold what people are called.
+	ownFixed    = &ownForm{"is not of fixed form", fixedChars.all}
+	ownAskedFor = &ownForm{"is not of fixed form", func(v string) bool { return v == "" || isFixedForm(v) }}
+	ownLegFlags = &ownForm{"are no flags of a leg in their order", isFlags}
+	ownHealed   = &ownForm{"is nothing that can be healed", func(v string) bool {
+		return slices.Contains([]Kind{ConferenceEnd, ParticipantJoin, ParticipantLeave, ParticipantModify}, Kind(v))
+	}}
+	ownWrite = &ownForm{"is nothing that Twilio can be asked", func(v string) bool { return asking[Do(v)] != "" }}
+	ownEnd   = &ownForm{"is no end of an action", func(v string) bool {
+		_, known := results[Result(v)]
+		return known
+	}}
+)
+
+// ownSid is the form of a SID of one of several kinds.
+func ownSid(prefixes ...string) *ownForm {
+	return &ownForm{"is no SID of its kind", func(v string) bool {
+		for _, prefix := range prefixes {
+			if IsSid(prefix, v) {
+				return true
+			}
+		}
+		return false
+	}}
+}
+
+// healedCallFault allows a CallSid where a leg is healed, and only there.
+func healedCallFault(v string, all Params) string {
+	switch ended := Kind(all.Get("Fact")) == ConferenceEnd; {
+	case ended && v != "":
+		return "is of no meaning here"
+	case !ended && v == "":
+		return "is missing"
+	}
+	return ""
+}
+
+func isMoment(v string) bool {
+	t, err := time.Parse(time.RFC3339, v)
+	return err == nil && t.Unix() > 0 && t.Nanosecond() == 0
+}
+
+// isFlags reports whether v is flags of a leg in their order.
+func isFlags(v string) bool {
+	known := legFlags
+	for word := range strings.SplitSeq(v, "&") {
+		at := slices.Index(known, word)
+		if at < 0 {
+			return false
+		}
+		known = known[at+1:]
+	}
+	return true
+}
+
+// charset is a set of ASCII characters.
+type charset [256]bool
+
+func charsetOf(characters string) *charset {
+	c := new(charset)
+	for i := range len(characters) {
+		c[characters[i]] = true
+	}
+	return c
+}
+
+// all reports whether v has no other characters.
+func (c *charset) all(v string) bool {
+	for i := range len(v) {
+		if !c[v[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+const lowerOrDigit = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+var (
+	ruleChars  = charsetOf(lowerOrDigit + "-")
+	fixedChars = charsetOf(lowerOrDigit + "-=&")
+	ulidChars  = charsetOf("0123456789ABCDEFGHJKMNPQRSTVWXYZ") // Crockford's base 32
+	lowerHex   = charsetOf("0123456789abcdef")
+)
+
+// Both are 128 bits.
+func isULID(v string) bool       { return len(v) == 26 && v[0] <= '7' && ulidChars.all(v) }
+func isDecisionID(v string) bool { return len(v) == 32 && lowerHex.all(v) }
