@@ -159,6 +159,40 @@ func TestRoundsGoForwardAndBackward(t *testing.T) {
 	}
 }
 
+// TestTwoBuildsTakeTurns: a round measures both builds, and their order changes.
+func TestTwoBuildsTakeTurns(t *testing.T) {
+	t.Parallel()
+	now := &workshop{root: "new", settings: settings{rounds: 3}}
+	before := &workshop{root: "old"}
+	var order []string
+	values := map[string][]float64{"new": {20, 90, 30}, "old": {40, 30, 30}}
+	measured := side{"measured", func(_ context.Context, shop *workshop) (figure, error) {
+		order = append(order, shop.root)
+		value := values[shop.root][0]
+		values[shop.root] = values[shop.root][1:]
+		return figure{value: value, cpu: time.Duration(value) * time.Microsecond}, nil
+	}}
+	g := &group{
+		unit:    perSecond,
+		prepare: func(context.Context, *workshop) error { return nil },
+		sides:   []side{measured, {"baseline", nil}},
+		ratios:  []ratio{{name: "row", side: "measured", over: "baseline", bar: 5}},
+	}
+	lines, err := g.compare(t.Context(), now, before, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"new", "old", "old", "new", "new", "old"}, order); diff != "" {
+		t.Errorf("order of the builds (-want +got):\n%s", diff)
+	}
+	if want := (spread{0.5, 1, 3}); len(lines) != 1 || lines[0].spread != want || lines[0].verdict != pass {
+		t.Errorf("got %+v, want one line with %v that passes", lines, want)
+	}
+	if want := "CPU 30.0 µs per callback over 30.0 µs (1.00)"; !strings.HasSuffix(lines[0].aside, want) {
+		t.Errorf("got %q, want %q at its end", lines[0].aside, want)
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	figures := func(values ...float64) (f []figure) {

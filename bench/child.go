@@ -139,12 +139,19 @@ func (s *said) String() string {
 	return "  " + strings.Join(s.lines, "\n  ")
 }
 
-// ask runs a mode of this program in a process of its own and reads its
+// ask runs a mode of the measured program in a process of its own and reads its
 // answer, one JSON value.
 func ask[T any](ctx context.Context, shop *workshop, mode string, args ...string) (answer T, err error) {
+	answer, _, err = askProgram[T](ctx, shop, shop.self, mode, args...)
+	return answer, err
+}
+
+// askProgram is ask for any build of this program. It returns the CPU time of the
+// process as well.
+func askProgram[T any](ctx context.Context, shop *workshop, program, mode string, args ...string) (answer T, cpu time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, doneWithin)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, shop.self, append([]string{mode}, args...)...)
+	cmd := exec.CommandContext(ctx, program, append([]string{mode}, args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopWithin
 	cmd.Env = append(os.Environ(), shop.profiled(mode)...)
@@ -152,10 +159,10 @@ func ask[T any](ctx context.Context, shop *workshop, mode string, args ...string
 	cmd.Stderr = &complaint
 	raw, err := cmd.Output()
 	if err != nil {
-		return answer, fmt.Errorf("run %s: %w\n%s", mode, err, complaint.String())
+		return answer, 0, fmt.Errorf("run %s: %w\n%s", mode, err, complaint.String())
 	}
 	if err := json.Unmarshal(raw, &answer); err != nil {
-		return answer, fmt.Errorf("read the answer of %s: %w", mode, err)
+		return answer, 0, fmt.Errorf("read the answer of %s: %w", mode, err)
 	}
-	return answer, nil
+	return answer, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }

@@ -92,7 +92,16 @@ func runGavel(ctx context.Context, shop *workshop, flags ...string) (_ figure, e
 		return figure{}, err
 	}
 	defer join(&err, g.stop)
-	return loadOnly(ctx, shop, g.ready)
+	before, err := g.cpu(ctx)
+	if err != nil {
+		return figure{}, err
+	}
+	done, err := shop.load(ctx, load{addr: g.ready, lasting: shop.lasting})
+	if err != nil {
+		return figure{}, err
+	}
+	used, err := g.cpuSince(ctx, before, done.Sent)
+	return figure{value: done.PerSecond, cpu: used}, err
 }
 
 // runServe loads the whole product and waits until the last callback that was
@@ -103,6 +112,10 @@ func runServe(ctx context.Context, shop *workshop) (_ figure, err error) {
 		return figure{}, err
 	}
 	defer join(&err, g.stop)
+	before, err := g.cpu(ctx)
+	if err != nil {
+		return figure{}, err
+	}
 	done, err := shop.load(ctx, load{addr: g.ready, lasting: shop.lasting})
 	if err != nil {
 		return figure{}, err
@@ -111,7 +124,8 @@ func runServe(ctx context.Context, shop *workshop) (_ figure, err error) {
 	if err != nil {
 		return figure{}, err
 	}
-	return figure{value: done.PerSecond, behind: visible.Sub(done.Ended)}, nil
+	used, err := g.cpuSince(ctx, before, done.Sent)
+	return figure{value: done.PerSecond, behind: visible.Sub(done.Ended), cpu: used}, err
 }
 
 // gavel is a running gavel serve.

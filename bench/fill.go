@@ -56,8 +56,8 @@ func runFill(ctx context.Context, shop *workshop) (_ figure, err error) {
 	if err != nil {
 		return figure{}, err
 	}
-	done, err := ask[worked](ctx, shop, "fill", "-data", journal, "-redis", server.addr, "-events", strconv.Itoa(shop.fillEvents))
-	return figure{value: done.Seconds}, err
+	done, cpu, err := askProgram[worked](ctx, shop, shop.self, "fill", "-data", journal, "-redis", server.addr, "-events", strconv.Itoa(shop.fillEvents))
+	return figure{value: done.Seconds, cpu: cpu / time.Duration(shop.fillEvents)}, err
 }
 
 // wrongCount sees to it that a side did the whole work.

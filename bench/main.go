@@ -1,8 +1,8 @@
 // Bench measures Gavel against what the machine can do, in ratios taken within
 // one run. README.md beside this file says how to read its table.
 //
-// Reading order: main.go, ratio.go (sides, rounds, ratios), table.go; then what
-// is measured: door.go and peer.go (callbacks over HTTP), projector.go and
+// Reading order: main.go, ratio.go (sides, rounds, ratios), compare.go (two builds
+// in the same rounds), table.go; then what is measured: door.go and peer.go (callbacks over HTTP), projector.go and
 // plain.go (journal to Redis), judging.go (by rules), fill.go, visible.go,
 // storm.go and stormfloor.go (everything due at once); then what they stand on:
 // callbacks.go and requests.go (the load), loader.go, bare.go, standin.go (a
@@ -66,12 +66,18 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if s.against != "" {
+		return compare(ctx, s)
+	}
 	return measure(ctx, s)
 }
 
 // runAtMost ends a run that hangs; the default one takes less than twenty
 // minutes.
 const runAtMost = 45 * time.Minute
+
+// compareAtMost is the same for a comparison, which measures everything twice.
+const compareAtMost = 2 * runAtMost
 
 // settings are the flags.
 type settings struct {
@@ -83,6 +89,8 @@ type settings struct {
 	stormConferences int
 	profiles         string
 	strict           bool
+	// against is the other build of a comparison: a checkout or a revision.
+	against string
 }
 
 func parseSettings(args []string) (settings, error) {
@@ -90,7 +98,8 @@ func parseSettings(args []string) (settings, error) {
 	var only string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&only, "only", "", "rows to measure, separated by commas: "+strings.Join(allRows(), ", "))
-	flags.IntVar(&s.rounds, "rounds", 5, "rounds; a verdict wants five")
+	flags.IntVar(&s.rounds, "rounds", 0, "rounds; five when it is 0, nine in a comparison")
+	flags.StringVar(&s.against, "against", "", "compare with another build: a checkout's directory, or a revision of this repository")
 	flags.Float64Var(&s.seconds, "seconds", 3, "length of one load")
 	flags.IntVar(&s.fillEvents, "fill-events", 1_000_000, "events in the journal that the picture is filled from")
 	flags.IntVar(&s.stormConferences, "storm", 100_000, "conferences that fall due at once")
@@ -98,6 +107,9 @@ func parseSettings(args []string) (settings, error) {
 	flags.BoolVar(&s.strict, "strict", false, "exit with 1 when a ratio is below its bar")
 	if err := flags.Parse(args); err != nil {
 		return s, err
+	}
+	if s.rounds == 0 {
+		s.rounds = defaultRounds(s.against != "")
 	}
 	if s.rounds < 1 || s.seconds < 1 || s.fillEvents < liveConferences*conferenceEvents {
 		return s, fmt.Errorf("at least 1 round, 1 second and %d events", liveConferences*conferenceEvents)
@@ -114,6 +126,13 @@ func parseSettings(args []string) (settings, error) {
 		}
 	}
 	return s, nil
+}
+
+func defaultRounds(comparison bool) int {
+	if comparison {
+		return 9
+	}
+	return 5
 }
 
 // measurement is some rows of the table that are measured together.
@@ -163,6 +182,11 @@ func measure(ctx context.Context, s settings) (err error) {
 		}
 		lines = append(lines, found...)
 	}
+	return conclude(s, lines)
+}
+
+// conclude prints the table, and fails where -strict wants it.
+func conclude(s settings, lines []line) error {
 	if err := printTable(os.Stdout, lines); err != nil {
 		return fmt.Errorf("print the table: %w", err)
 	}

@@ -67,6 +67,21 @@ func (g *gavel) visible(ctx context.Context) (*dto.Histogram, error) {
 	return m.histogram(visibleMetric), nil
 }
 
+// cpu is the CPU time of the process so far.
+func (g *gavel) cpu(ctx context.Context) (time.Duration, error) {
+	m, err := g.metrics(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration(m.count("process_cpu_seconds_total", "") * float64(time.Second)), nil
+}
+
+// cpuSince is the CPU time of the process for each callback since before.
+func (g *gavel) cpuSince(ctx context.Context, before time.Duration, callbacks int) (time.Duration, error) {
+	now, err := g.cpu(ctx)
+	return (now - before) / time.Duration(max(callbacks, 1)), err
+}
+
 // measured are a process's metrics as they stood once.
 type measured map[string]*dto.MetricFamily
 

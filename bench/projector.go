@@ -95,8 +95,8 @@ func runProjector(ctx context.Context, shop *workshop, flags ...string) (_ figur
 		return figure{}, fmt.Errorf("copy the journal: %w", err)
 	}
 	args := append([]string{"-data", dir, "-redis", server.addr, "-events", strconv.Itoa(projectEvents)}, flags...)
-	done, err := ask[worked](ctx, shop, "project", args...)
-	return figure{value: done.perSecond()}, err
+	done, cpu, err := askProgram[worked](ctx, shop, shop.self, "project", args...)
+	return figure{value: done.perSecond(), cpu: cpu / projectEvents}, err
 }
 
 // journalFlags are those that the journal of a run has to be made with too.

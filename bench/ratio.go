@@ -21,6 +21,9 @@ type figure struct {
 	// behind is how long after the end of the load the picture was whole, on
 	// sides that keep one.
 	behind time.Duration
+	// cpu is the user and system time of the measured process for each callback;
+	// zero where it is not measured.
+	cpu time.Duration
 }
 
 // ratio is one row of the table: one side over another, both measured in the
@@ -130,6 +133,9 @@ func (r ratio) line(g *group, side, over []figure) line {
 			l.verdict = below
 		}
 	}
+	if cpu := medianCPU(side); cpu > 0 {
+		l.aside += fmt.Sprintf("; CPU %s per callback", microseconds(cpu))
+	}
 	return l
 }
 
@@ -148,6 +154,17 @@ func medianValue(figures []figure) float64 {
 	}
 	return spreadOf(values).median
 }
+
+// medianCPU is in microseconds.
+func medianCPU(figures []figure) float64 {
+	values := make([]float64, len(figures))
+	for i, f := range figures {
+		values[i] = float64(f.cpu) / float64(time.Microsecond)
+	}
+	return spreadOf(values).median
+}
+
+func microseconds(value float64) string { return fmt.Sprintf("%.1f µs", value) }
 
 func behindOf(figures []figure) spread {
 	values := make([]float64, len(figures))

@@ -19,7 +19,10 @@ type workshop struct {
 
 	root string // of the module
 	dir  string // temporary
-	self string // this program, for its other modes
+	self string // the measured build of this program, for its other modes
+	// loader is the build of this program that sends loads: the same for both sides
+	// of a comparison.
+	loader string
 
 	made map[string]string // what was built, by name
 	runs int               // of everything so far, for names of directories
@@ -42,7 +45,7 @@ func openWorkshop(ctx context.Context, from settings) (*workshop, error) {
 	return &workshop{
 		settings: from,
 		lasting:  time.Duration(from.seconds * float64(time.Second)),
-		root:     root, dir: dir, self: self,
+		root:     root, dir: dir, self: self, loader: self,
 		made: make(map[string]string),
 	}, nil
 }
@@ -101,7 +104,8 @@ func (s *workshop) tempDir(name string) (dir string, remove func() error, err er
 // load runs the loader in a process of its own.
 func (s *workshop) load(ctx context.Context, l load) (loaded, error) {
 	l.requests = s.made["requests"]
-	return ask[loaded](ctx, s, "loader", l.args()...)
+	done, _, err := askProgram[loaded](ctx, s, s.loader, "loader", l.args()...)
+	return done, err
 }
 
 // join keeps what went wrong while clearing up.
