@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"gavel/internal/bus/natsd"
 )
 
 // Info says what was opened, for people.
@@ -32,7 +34,7 @@ type Info struct {
 type Bus struct {
 	config Config
 	log    *slog.Logger
-	server *embedded // nil when external
+	server *natsd.Server // nil when external
 	conns  connections
 	health *health
 	info   Info
@@ -73,7 +75,7 @@ func (b *Bus) open(ctx context.Context) error {
 	if err := b.connect(ctx); err != nil {
 		return err
 	}
-	made, err := makeStreams(ctx, b.conns.work, b.config, b.server.volumeBytes(), b.log)
+	made, err := makeStreams(ctx, b.conns.work, b.config, b.server.VolumeBytes(), b.log)
 	if err != nil {
 		return err
 	}
@@ -86,22 +88,64 @@ func (b *Bus) open(ctx context.Context) error {
 
 // connect starts the embedded server if there is to be one.
 func (b *Bus) connect(ctx context.Context) (err error) {
-	var in nats.InProcessConnProvider
 	if b.config.embedded() {
-		if b.server, err = startServer(b.config, b.log); err != nil {
+		if b.server, err = natsd.Start(b.config.server(), b.log); err != nil {
 			return err
 		}
-		in = b.server.Server
 	}
-	if b.conns, err = dial(ctx, b.config, in, b.server.secret(), b.log); err != nil {
+	if err := b.conns.dial(ctx, b.config.target(b.server), b.log); err != nil {
 		return err
 	}
-	b.info = b.server.info()
-	b.info.Sync, b.info.Version = b.config.Sync, b.conns.door.ConnectedServerVersion()
-	if !b.config.embedded() {
-		b.info.URL = withoutSecrets(b.conns.door.ConnectedUrl())
+	b.info = Info{Sync: b.config.Sync, Version: b.conns.door.ConnectedServerVersion()}
+	if b.server != nil {
+		b.info.Embedded = true
+		b.info.URL, b.info.TokenFile, b.info.NotListening = b.server.Clients()
+	} else {
+		b.info.URL = natsd.WithoutSecrets(b.conns.door.ConnectedUrl())
+	}
+	return natsd.CheckVersion(b.info.Version)
+}
+
+// checkSync reads back whether what was asked for is in force. Some stream
+// settings turn fsync off without a word.
+func (b *Bus) checkSync(journal jetstream.Stream) error {
+	if b.config.Sync != SyncAlways || b.server == nil {
+		return nil
+	}
+	if mode := journal.CachedInfo().Config.PersistMode; mode != jetstream.DefaultPersistMode {
+		return fmt.Errorf("sync %q is not in force: the journal has persist mode %q", SyncAlways, mode)
+	}
+	if !b.server.SyncsAlways() {
+		return fmt.Errorf("sync %q is not in force on the embedded NATS server", SyncAlways)
 	}
 	return nil
+}
+
+// connections are three, because each is one pipe: reading a million old
+// messages must not hold up an acknowledgement, and ending one must not hurt
+// the others.
+type connections struct {
+	door *nats.Conn // appends to the journal
+	work *nats.Conn // lanes, news, decisions, timers, dead letters, buckets
+	read *nats.Conn // replays, timelines, tails
+}
+
+// dial makes them; after an error close ends those that were made.
+func (c *connections) dial(ctx context.Context, to natsd.Target, log *slog.Logger) (err error) {
+	for name, conn := range map[string]**nats.Conn{"gavel door": &c.door, "gavel work": &c.work, "gavel read": &c.read} {
+		if *conn, err = to.Dial(ctx, name, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *connections) close() {
+	for _, conn := range []*nats.Conn{c.door, c.work, c.read} {
+		if conn != nil {
+			conn.Close()
+		}
+	}
 }
 
 // assemble puts the parts on their connections.
@@ -208,6 +252,6 @@ func (b *Bus) Close(ctx context.Context) error {
 		step("end the watchdog", b.health.close(ctx))
 	}
 	b.conns.close()
-	step("stop the server", b.server.stop(ctx))
+	step("stop the server", b.server.Stop(ctx))
 	return errors.Join(errs...)
 }

@@ -5,14 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"gavel/internal/bus/natsd"
 )
 
 // Embedded is the Config.URL that asks for a server in this process.
 const Embedded = "embedded"
 
-// ListenOff is the Config.Listen of an embedded server that nobody outside
-// this process reaches.
-const ListenOff = "off"
+// ListenOff is the Config.Listen of an embedded server that is reached only from
+// inside this process.
+const ListenOff = natsd.ListenOff
+
+// ErrInUse means that another process has the data directory. Two servers on
+// one store would destroy it.
+var ErrInUse = natsd.ErrInUse
 
 // Sync says what an acknowledgement of NATS is worth.
 type Sync string
@@ -65,7 +71,7 @@ type Config struct {
 }
 
 // TLS are paths of PEM files. With none set the URL's scheme decides.
-type TLS struct{ CA, Cert, Key string }
+type TLS = natsd.TLS
 
 func (c Config) withDefaults() Config {
 	c.URL = cmp.Or(c.URL, Embedded)
@@ -82,6 +88,19 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) embedded() bool { return c.URL == Embedded }
+
+// server are the options of the embedded server.
+func (c Config) server() natsd.Options {
+	return natsd.Options{
+		DataDir: c.DataDir, Listen: c.Listen, SyncAlways: c.Sync == SyncAlways, MaxPayload: maxPayload,
+		VolumeBytes: c.VolumeBytes, StorePercent: storePercent,
+	}
+}
+
+// target is where to connect to; server is the embedded one, or nil.
+func (c Config) target(server *natsd.Server) natsd.Target {
+	return natsd.Target{Server: server, URL: c.URL, Credentials: c.Credentials, TLS: c.TLS}
+}
 
 // newLanes is the number of lanes of a journal that is made now.
 func (c Config) newLanes() int {

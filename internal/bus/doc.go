@@ -1,6 +1,6 @@
 // Package bus is Gavel's way to NATS JetStream: the embedded server or the
 // connection to an external one, the streams, and what travels through them.
-// It is the only package that imports nats-server, nats.go and watermill; what
+// Only it and its parts import nats-server, nats.go and watermill; what
 // crosses its border are types of package events.
 //
 // The journal is written by group commit: callers that wait together travel
@@ -16,8 +16,9 @@
 // message schedules of NATS; they wake and decide nothing.
 //
 // Reading order: names.go (everything that has a name on the wire), config.go
-// and bus.go (opening and closing), server.go and connect.go (embedded and
-// external NATS), streams.go and checks.go (what is made and what is refused), health.go and
+// and bus.go (opening and closing, with package natsd for the server and the
+// connections), streams.go, room.go and checks.go (what is made, how much each
+// stream may hold, what is refused), health.go and
 // retry.go (when to wait and when to give up), journal.go and replay.go,
 // deal.go and peers.go (who works which lane),
 // lane.go with pull.go, news.go with tickets.go, waves.go, batch.go and

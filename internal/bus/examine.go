@@ -7,8 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"gavel/internal/bus/natsd"
 )
 
 // Examination is what can be found out about a NATS without changing anything
@@ -56,18 +57,15 @@ func Examine(ctx context.Context, c Config) (Examination, error) {
 	c = c.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, examineWithin)
 	defer cancel()
-	if err := checkURLs(c.URL); err != nil {
-		return Examination{}, fmt.Errorf("examine NATS: %w", err)
-	}
-	nc, err := nats.Connect(c.URL, append(secureOptions(c), nats.Name("gavel examination"), nats.NoReconnect())...)
+	nc, err := c.target(nil).DialOnce("gavel examination")
 	if err != nil {
 		return Examination{}, fmt.Errorf("examine NATS: connect: %w", err)
 	}
 	defer nc.Close()
 	e := Examination{
-		URL:          withoutSecrets(nc.ConnectedUrl()),
+		URL:          natsd.WithoutSecrets(nc.ConnectedUrl()),
 		Version:      nc.ConnectedServerVersion(),
-		VersionFault: checkVersion(nc.ConnectedServerVersion()),
+		VersionFault: natsd.CheckVersion(nc.ConnectedServerVersion()),
 	}
 	if err := e.lookAtStreams(ctx, js(nc), c); err != nil {
 		return Examination{}, fmt.Errorf("examine NATS: %w", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/events"
+	"gavel/internal/bus/natsd"
 )
 
 const (
@@ -65,14 +66,14 @@ type condition struct {
 
 // watch starts the watchdog over the journal. trial is a write that NATS refuses
 // where it has no storage left.
-func watch(e *embedded, journal jetstream.Stream, trial func(context.Context) error, c Config, log *slog.Logger) *health {
+func watch(server *natsd.Server, journal jetstream.Stream, trial func(context.Context) error, c Config, log *slog.Logger) *health {
 	h := newHealth(externalPatience, false, log)
-	if e != nil {
+	if server != nil {
 		h.patience, h.mortal = embeddedPatience, true
 	}
 	h.doubt.Store(true) // it may have been full for long, and no callback come
 	return h.start(func(ctx context.Context) error {
-		if err := e.healthz(); err != nil {
+		if err := server.Fault(); err != nil {
 			return err
 		}
 		info, err := journal.Info(ctx)
@@ -107,18 +108,6 @@ func (h *health) noRoom(err error) error {
 	h.doubt.Store(true)
 	h.sicken(err)
 	return fmt.Errorf("%w: %w", events.ErrUnavailable, err)
-}
-
-// healthz asks the whole of the server's health. Narrower questions do not see
-// a frozen stream.
-func (e *embedded) healthz() error {
-	if e == nil {
-		return nil
-	}
-	if h := e.Healthz(nil); h.Error != "" {
-		return fmt.Errorf("embedded NATS server: %s", h.Error)
-	}
-	return nil
 }
 
 func newHealth(patience time.Duration, mortal bool, log *slog.Logger) *health {

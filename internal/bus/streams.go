@@ -15,6 +15,12 @@ import (
 )
 
 const (
+	// maxMessage bounds a message of the journal. Entries are far smaller (64
+	// KiB of form), and so are groups (256 KiB); only an Event Streams item
+	// comes near.
+	maxMessage = 1 << 20
+	// maxPayload leaves room for headers above maxMessage.
+	maxPayload = maxMessage + 64<<10
 	// maxLanes is the number of shards: a lane is a union of them.
 	maxLanes = events.Shards
 	// maxReplicas is the server's own limit.

@@ -1,4 +1,4 @@
-package bus
+package natsd
 
 import (
 	"context"
@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // ErrInUse means that another process has the data directory. Two servers on
@@ -24,12 +23,6 @@ import (
 var ErrInUse = errors.New("data directory is used by another process")
 
 const (
-	// maxMessage bounds a message of the journal. Entries are far smaller (64
-	// KiB of form), and so are groups (256 KiB); only an Event Streams item
-	// comes near.
-	maxMessage = 1 << 20
-	// maxPayload leaves room for headers above maxMessage.
-	maxPayload = maxMessage + 64<<10
 	// maxMemoryStore is what streams in memory may hold. There are none of
 	// ours; a person may make one.
 	maxMemoryStore = 64 << 20
@@ -38,42 +31,63 @@ const (
 	startWithin = 2 * time.Minute
 )
 
-// embedded is a nats-server in this process. The nil *embedded stands for
-// none.
-type embedded struct {
+// ListenOff is the Options.Listen of a server that is reached only from inside
+// this process.
+const ListenOff = "off"
+
+// Options are those of an embedded server.
+type Options struct {
+	// DataDir holds the token, and the store in its folder nats.
+	DataDir string
+	// Listen is the host:port for clients outside this process; empty or
+	// ListenOff: none.
+	Listen string
+	// SyncAlways: messages are on disk (fsync) before they are acknowledged.
+	SyncAlways bool
+	// MaxPayload bounds a message with its headers, in bytes.
+	MaxPayload int32
+	// VolumeBytes is the size that the volume is taken to have; 0 asks the file
+	// system.
+	VolumeBytes int64
+	// StorePercent of the volume is what all streams together may hold.
+	StorePercent int64
+}
+
+// Server is a nats-server in this process. The nil *Server stands for none.
+type Server struct {
 	*server.Server
+	options      Options
 	lock         *os.File
-	volume       int64 // bytes of the volume that holds the store
 	token        string
 	tokenFile    string
 	notListening string
 }
 
-// startServer starts the server on the data directory of c.
-func startServer(c Config, log *slog.Logger) (_ *embedded, err error) {
-	dir := filepath.Join(c.DataDir, "nats")
+// Start starts a server. Errors wrap ErrInUse where another process has the data
+// directory.
+func Start(o Options, log *slog.Logger) (_ *Server, err error) {
+	dir := filepath.Join(o.DataDir, "nats")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make store of the embedded NATS server: %w", err)
 	}
-	e := &embedded{tokenFile: filepath.Join(c.DataDir, "nats.token")}
+	e := &Server{options: o, tokenFile: filepath.Join(o.DataDir, "nats.token")}
 	if e.lock, err = lock(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
-	if err := e.start(c, dir, log); err != nil {
-		return nil, errors.Join(err, e.stop(context.Background()))
+	if err := e.start(dir, log); err != nil {
+		return nil, errors.Join(err, e.Stop(context.Background()))
 	}
 	return e, nil
 }
 
-func (e *embedded) start(c Config, dir string, log *slog.Logger) error {
-	var err error
-	if e.volume = c.VolumeBytes; e.volume == 0 {
-		if e.volume, err = volumeSize(dir); err != nil {
+func (e *Server) start(dir string, log *slog.Logger) (err error) {
+	if e.options.VolumeBytes == 0 {
+		if e.options.VolumeBytes, err = volumeSize(dir); err != nil {
 			return fmt.Errorf("ask for the size of the volume: %w", err)
 		}
 	}
-	opts := e.options(c.Sync, dir)
-	if err := e.listen(opts, c.Listen); err != nil {
+	opts := e.serverOptions(dir)
+	if err := e.listen(opts); err != nil {
 		return err
 	}
 	if e.Server, err = server.NewServer(opts); err != nil {
@@ -87,17 +101,17 @@ func (e *embedded) start(c Config, dir string, log *slog.Logger) error {
 	return nil
 }
 
-// options hold what reliability needs. NoSigs, because the server would
+// serverOptions hold what reliability needs. NoSigs, because the server would
 // otherwise take the process's signals and exit by itself.
-func (e *embedded) options(sync Sync, dir string) *server.Options {
+func (e *Server) serverOptions(dir string) *server.Options {
 	return &server.Options{
 		ServerName:         "gavel",
 		JetStream:          true,
 		StoreDir:           dir,
-		SyncAlways:         sync == SyncAlways,
-		JetStreamMaxStore:  e.volume / 100 * storePercent,
+		SyncAlways:         e.options.SyncAlways,
+		JetStreamMaxStore:  e.options.VolumeBytes / 100 * e.options.StorePercent,
 		JetStreamMaxMemory: maxMemoryStore,
-		MaxPayload:         maxPayload,
+		MaxPayload:         e.options.MaxPayload,
 		NoSigs:             true,
 		DontListen:         true,
 		// Nearly every message here has a subject of its own: a cache of matches
@@ -108,7 +122,8 @@ func (e *embedded) options(sync Sync, dir string) *server.Options {
 
 // listen opens the server for others, if that was asked for and the address is
 // free; the clients need a token then.
-func (e *embedded) listen(opts *server.Options, addr string) error {
+func (e *Server) listen(opts *server.Options) error {
+	addr := e.options.Listen
 	if addr == "" || addr == ListenOff {
 		return nil
 	}
@@ -176,50 +191,42 @@ func newToken() string {
 	return hex.EncodeToString(b[:])
 }
 
-// volumeBytes is the size of the embedded server's volume, 0 without one.
-func (e *embedded) volumeBytes() int64 {
+// VolumeBytes is the size of the volume, 0 without a server.
+func (e *Server) VolumeBytes() int64 {
 	if e == nil {
 		return 0
 	}
-	return e.volume
+	return e.options.VolumeBytes
 }
 
-func (e *embedded) secret() string {
+// Clients says how clients outside this process reach the server: its URL and the
+// file of the token that they need, or why it does not listen although it should.
+// All are empty where it should not.
+func (e *Server) Clients() (url, tokenFile, notListening string) {
+	if e.Addr() == nil {
+		return "", "", e.notListening
+	}
+	return "nats://" + e.Addr().String(), e.tokenFile, e.notListening
+}
+
+// SyncsAlways reports whether Options.SyncAlways is in force.
+func (e *Server) SyncsAlways() bool { return e.JetStreamConfig().SyncAlways }
+
+// Fault checks the health of the whole server, nil without one. Narrower checks do
+// not see a frozen stream. It may hang together with the server.
+func (e *Server) Fault() error {
 	if e == nil {
-		return ""
-	}
-	return e.token
-}
-
-func (e *embedded) info() Info {
-	if e == nil {
-		return Info{}
-	}
-	i := Info{Embedded: true, NotListening: e.notListening}
-	if e.Addr() != nil {
-		i.URL, i.TokenFile = "nats://"+e.Addr().String(), e.tokenFile
-	}
-	return i
-}
-
-// checkSync reads back whether what was asked for is in force. Some stream
-// settings turn fsync off without a word.
-func (b *Bus) checkSync(journal jetstream.Stream) error {
-	if b.config.Sync != SyncAlways || b.server == nil {
 		return nil
 	}
-	if mode := journal.CachedInfo().Config.PersistMode; mode != jetstream.DefaultPersistMode {
-		return fmt.Errorf("sync %q is not in force: the journal has persist mode %q", SyncAlways, mode)
-	}
-	if !b.server.JetStreamConfig().SyncAlways {
-		return fmt.Errorf("sync %q is not in force on the embedded NATS server", SyncAlways)
+	if h := e.Healthz(nil); h.Error != "" {
+		return fmt.Errorf("embedded NATS server: %s", h.Error)
 	}
 	return nil
 }
 
-// stop ends the server and waits for it. LameDuckShutdown would return at once
+// Stop ends the server and waits for it until ctx ends. LameDuckShutdown would return at once
 // without doing anything when the server does not listen.
-func (e *embedded) stop(ctx context.Context) error {
+func (e *Server) Stop(ctx context.Context) error {
 	if e == nil {
 		return nil
 	}
@@ -243,7 +250,7 @@ func (e *embedded) stop(ctx context.Context) error {
 }
 
 // serverLog passes the server's log on. Its Fatalf must not end the process:
-// startServer notices by itself.
+// Start notices by itself.
 type serverLog struct{ log *slog.Logger }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }

@@ -1,4 +1,4 @@
-package bus
+package natsd
 
 import (
 	"context"
@@ -32,48 +32,42 @@ const (
 	pingsMissed = 2
 )
 
-// connections are three, because each is one pipe: reading a million old
-// messages must not hold up an acknowledgement, and ending one must not hurt
-// the others.
-type connections struct {
-	door *nats.Conn // appends to the journal
-	work *nats.Conn // lanes, news, decisions, timers, dead letters, buckets
-	read *nats.Conn // replays, timelines, tails
+// Target is the NATS to connect to.
+type Target struct {
+	// Server is the embedded one; nil: the external one below.
+	Server *Server
+	// URL of an external NATS, or several separated by commas.
+	URL string
+	// Credentials is the path of a NATS credentials file.
+	Credentials string
+	TLS         TLS
 }
 
-func dial(ctx context.Context, c Config, in nats.InProcessConnProvider, token string, log *slog.Logger) (connections, error) {
-	var conns connections
-	opts, err := clientOptions(c, in, token, log)
+// TLS are paths of PEM files. With none set the URL's scheme decides.
+type TLS struct{ CA, Cert, Key string }
+
+// Dial connects, and connects again whenever the connection is lost, until it is
+// closed. It waits up to 30 s for an external server. Errors hold no credentials.
+func (t Target) Dial(ctx context.Context, name string, log *slog.Logger) (*nats.Conn, error) {
+	opts, err := t.options(log)
 	if err != nil {
-		return conns, err
+		return nil, err
 	}
-	for name, conn := range map[string]**nats.Conn{
-		"gavel door": &conns.door, "gavel work": &conns.work, "gavel read": &conns.read,
-	} {
-		if *conn, err = dialOne(ctx, c.URL, append(opts, nats.Name(name))); err != nil {
-			conns.close()
-			return connections{}, err
-		}
-	}
-	if err := checkVersion(conns.door.ConnectedServerVersion()); err != nil {
-		conns.close()
-		return connections{}, err
-	}
-	return conns, nil
+	return dial(ctx, t.URL, append(opts, nats.Name(name)))
 }
 
-func (c connections) close() {
-	for _, conn := range []*nats.Conn{c.door, c.work, c.read} {
-		if conn != nil {
-			conn.Close()
-		}
+// DialOnce connects to an external server that must answer now.
+func (t Target) DialOnce(name string) (*nats.Conn, error) {
+	if err := checkURLs(t.URL); err != nil {
+		return nil, err
 	}
+	return nats.Connect(t.URL, append(t.secureOptions(), nats.Name(name), nats.NoReconnect())...)
 }
 
-// clientOptions are those of every connection. ReconnectBufSize -1: a publish
+// options are those of every connection that is to last. ReconnectBufSize -1: a publish
 // while disconnected fails now, instead of being sent behind our back when its
 // caller was told otherwise long ago.
-func clientOptions(c Config, in nats.InProcessConnProvider, token string, log *slog.Logger) ([]nats.Option, error) {
+func (t Target) options(log *slog.Logger) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait),
@@ -95,22 +89,22 @@ func clientOptions(c Config, in nats.InProcessConnProvider, token string, log *s
 			log.Warn("NATS reports an error", "connection", nc.Opts.Name, "err", err)
 		}),
 	}
-	if in != nil {
-		return append(opts, nats.InProcessServer(in), nats.Token(token)), nil
+	if t.Server != nil {
+		return append(opts, nats.InProcessServer(t.Server.Server), nats.Token(t.Server.token)), nil
 	}
-	return append(opts, secureOptions(c)...), checkURLs(c.URL)
+	return append(opts, t.secureOptions()...), checkURLs(t.URL)
 }
 
-func secureOptions(c Config) []nats.Option {
+func (t Target) secureOptions() []nats.Option {
 	var opts []nats.Option
-	if c.Credentials != "" {
-		opts = append(opts, nats.UserCredentials(c.Credentials))
+	if t.Credentials != "" {
+		opts = append(opts, nats.UserCredentials(t.Credentials))
 	}
-	if c.TLS.CA != "" {
-		opts = append(opts, nats.RootCAs(c.TLS.CA))
+	if t.TLS.CA != "" {
+		opts = append(opts, nats.RootCAs(t.TLS.CA))
 	}
-	if c.TLS.Cert != "" || c.TLS.Key != "" {
-		opts = append(opts, nats.ClientCert(c.TLS.Cert, c.TLS.Key))
+	if t.TLS.Cert != "" || t.TLS.Key != "" {
+		opts = append(opts, nats.ClientCert(t.TLS.Cert, t.TLS.Key))
 	}
 	return opts
 }
@@ -126,9 +120,9 @@ func checkURLs(urls string) error {
 	return nil
 }
 
-// withoutSecrets drops the user part of a URL, which may be a token: neither
+// WithoutSecrets drops the user part of a URL, which may be a token: neither
 // the library nor net/url takes that for a secret.
-func withoutSecrets(connected string) string {
+func WithoutSecrets(connected string) string {
 	u, err := url.Parse(connected)
 	if err != nil {
 		return ""
@@ -137,8 +131,8 @@ func withoutSecrets(connected string) string {
 	return u.String()
 }
 
-// dialOne connects and waits until the connection stands.
-func dialOne(ctx context.Context, urls string, opts []nats.Option) (*nats.Conn, error) {
+// dial connects and waits until the connection stands.
+func dial(ctx context.Context, urls string, opts []nats.Option) (*nats.Conn, error) {
 	up := make(chan struct{}, 1)
 	opts = append(opts, nats.ConnectHandler(func(*nats.Conn) { up <- struct{}{} }))
 	nc, err := nats.Connect(urls, opts...)
@@ -157,8 +151,8 @@ func dialOne(ctx context.Context, urls string, opts []nats.Option) (*nats.Conn, 
 	}
 }
 
-// checkVersion refuses servers that are known to lose what they acknowledged.
-func checkVersion(version string) error {
+// CheckVersion refuses servers that are known to lose what they acknowledged.
+func CheckVersion(version string) error {
 	have, err := parseVersion(version)
 	if err != nil {
 		return fmt.Errorf("NATS server has version %q, which cannot be read: %w", version, err)
