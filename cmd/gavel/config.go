@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"gavel/handlers/act"
 	"gavel/internal/twilio"
+	"gavel/internal/webhook"
 	"gavel/rules"
 )
 
@@ -53,7 +53,7 @@ type config struct {
 	Presets     []rules.File // the demo's, in the place of Rules
 	Accounts    []twilio.Account
 	Speech      speech
-	Webhooks    act.WebhookSettings
+	Webhooks    webhook.Settings
 }
 
 type natsConfig struct {

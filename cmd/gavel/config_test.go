@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"gavel/handlers/act"
 	"gavel/internal/twilio"
+	"gavel/internal/webhook"
 )
 
 const (
@@ -118,7 +118,7 @@ func TestAFileSaysEverything(t *testing.T) {
 			APIKey:          twilio.APIKey{Sid: "SK25e16e9a716a4a8617a7c83f58e30482", Secret: "from-a-file"},
 			CallbackQueries: []string{"queue=sales", "queue=support"},
 		}},
-		Webhooks: act.WebhookSettings{
+		Webhooks: webhook.Settings{
 			Secrets: []twilio.Secret{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz", "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4"},
 			Allow:   []string{"pager.internal", "10.1.0.0/16"},
 			HTTP:    true,

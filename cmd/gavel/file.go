@@ -9,8 +9,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"gavel/handlers/act"
 	"gavel/internal/twilio"
+	"gavel/internal/webhook"
 )
 
 // settingsFile is gavel.yaml: every flag by its name with underscores, and the
@@ -259,9 +259,9 @@ func (f *settingsFile) accounts(s *secrets) []twilio.Account {
 }
 
 // webhooks reads what the file says about webhooks.
-func (f *settingsFile) webhooks(s *secrets) act.WebhookSettings {
+func (f *settingsFile) webhooks(s *secrets) webhook.Settings {
 	const where = "webhooks.secret"
-	settings := act.WebhookSettings{Allow: f.Webhooks.Allow, HTTP: f.Webhooks.HTTP}
+	settings := webhook.Settings{Allow: f.Webhooks.Allow, HTTP: f.Webhooks.HTTP}
 	for i, text := range f.Webhooks.Secret {
 		settings.Secrets = append(settings.Secrets, s.expand(fmt.Sprintf("%s: %s[%d]", f.path, where, i), text))
 	}

@@ -11,6 +11,7 @@ import (
 	"gavel/handlers/project"
 	"gavel/internal/brakes"
 	"gavel/internal/rulebook"
+	"gavel/internal/webhook"
 	"gavel/rules"
 )
 
@@ -110,7 +111,7 @@ func (a *app) openPerformer(context.Context) error {
 	if !a.Roles.has(roleAct) {
 		return nil
 	}
-	webhooks, err := act.NewWebhooks(act.WebhookConfig{Settings: a.Webhooks, Now: time.Now})
+	webhooks, err := webhook.New(webhook.Config{Settings: a.Webhooks, Now: time.Now})
 	if err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func (a *app) openPerformer(context.Context) error {
 		DeadLetters: a.bus.DeadLetters(),
 		Teller: act.Tellers{
 			rules.StepPublish: act.NewPublisher(a.bus.Notices(), time.Now),
-			rules.StepWebhook: webhooks,
+			rules.StepWebhook: act.NewWebhooks(webhooks, time.Now),
 		},
 		Accounts:  a.accounts,
 		PublicURL: a.PublicURL,

@@ -7,8 +7,8 @@
 // at Twilio); deed.go with end.go, kick.go, participant.go, set.go and
 // announce.go (what Twilio is asked); outcome.go (what its answer means);
 // waiting.go (what has to wait, and what waited too long); record.go (what the
-// journal hears of it); tell.go with publish.go and webhook.go (what others are
-// told); redrive.go (what a person asks for again).
+// journal hears of it); tell.go with teller.go, publish.go and webhook.go (what
+// others are told); redrive.go (what a person asks for again).
 //
 // Every path ends in an outcome in the journal or in a later try. A crash
 // between any two steps repeats the ones before: the record says what was

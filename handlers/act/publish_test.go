@@ -79,7 +79,7 @@ func TestWhatARulePublishesIsHeard(t *testing.T) {
 	if diff := cmp.Diff(heldMessage, string(m.Data)); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
-	if _, err := tellers.Tell(t.Context(), webhook("https://example.com")); err == nil {
+	if _, err := tellers.Tell(t.Context(), webhookTo("https://example.com")); err == nil {
 		t.Error("without a teller it is said to be told")
 	}
 }

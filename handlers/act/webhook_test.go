@@ -2,38 +2,22 @@ package act_test
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/go-cmp/cmp"
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"gavel/events"
 	"gavel/handlers/act"
-	"gavel/internal/twilio"
+	"gavel/internal/webhook"
 	"gavel/rules"
-)
-
-// Real here: HTTP over the loopback interface, and the look-up of names, which
-// a small DNS server on it answers where a test wants lies. Time is the test's.
-
-const (
-	firstSecret  twilio.Secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
-	secondSecret twilio.Secret = "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4"
 )
 
 // asOf is when the decisions were taken, toldAt when they are told.
@@ -59,167 +43,91 @@ const heldMessage = `{"specversion":"1.0","id":"ee6bbd8a4d01a25c87b222e747bcb7aa
 	`"call_sid":"CA0123456789abcdef0123456789abcdef","as_of":"2026-11-02T10:02:00Z","late":false,` +
 	`"data":{"room":"support-7 <&>","seconds":"300"}}}`
 
-// received is one call of a webhook.
-type received struct {
-	*http.Request
-	body []byte
+// receiver answers all webhooks alike, and keeps what was asked of it.
+type receiver struct {
+	answer webhook.Answer
+	err    error
+	calls  []webhook.Request
 }
 
-// receiver answers as it is told to, and keeps what came.
-func receiver(t *testing.T, answer http.HandlerFunc) (address string, calls <-chan received) {
-	t.Helper()
-	came := make(chan received, 16)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		select {
-		case came <- received{r, body}:
-		default:
-			t.Error("called too often")
-		}
-		answer(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return server.URL, came
+func (r *receiver) Call(_ context.Context, request webhook.Request) (webhook.Answer, error) {
+	r.calls = append(r.calls, request)
+	return r.answer, r.err
 }
 
-func answers(status int, header ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
-		}
-		w.WriteHeader(status)
-	}
+// webhooks are those of a receiver that answers like this, and the calls of it.
+func webhooks(answer webhook.Answer, err error) (w *act.Webhooks, calls func() []webhook.Request) {
+	r := &receiver{answer: answer, err: err}
+	return act.NewWebhooks(r, func() time.Time { return toldAt }), func() []webhook.Request { return r.calls }
 }
 
-// insider lets the tests' own receivers be called.
-func insider(secrets ...twilio.Secret) act.WebhookSettings {
-	return act.WebhookSettings{Secrets: secrets, Allow: []string{"127.0.0.1"}}
+func webhookTo(url string) rules.Decision {
+	return held(rules.StepWebhook, map[string]string{"url": url, "secret_file": "/run/secret"})
 }
 
-func webhooks(t *testing.T, s act.WebhookSettings) *act.Webhooks {
-	t.Helper()
-	return webhooksBy(t, s, nil)
-}
-
-func webhooksBy(t *testing.T, s act.WebhookSettings, resolver *net.Resolver) *act.Webhooks {
-	t.Helper()
-	w, err := act.NewWebhooks(act.WebhookConfig{Settings: s, Now: func() time.Time { return toldAt }, Resolver: resolver})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.Close)
-	return w
-}
-
-func webhook(url string) rules.Decision {
-	return held(rules.StepWebhook, map[string]string{"url": url})
-}
-
-func TestAWebhookIsSignedByEverySecret(t *testing.T) {
+func TestAWebhookIsACallWithTheMessage(t *testing.T) {
 	t.Parallel()
-	address, calls := receiver(t, answers(http.StatusNoContent))
-	w := webhooks(t, insider(firstSecret, secondSecret))
-	got, err := w.Tell(t.Context(), webhook(address+"/held?room=7"))
+	w, calls := webhooks(webhook.Answer{Status: http.StatusNoContent}, nil)
+	got, err := w.Tell(t.Context(), webhookTo("https://pager.example/held?room=7"))
 	if want := (events.Outcome{Result: events.Done, Status: 204, At: toldAt}); err != nil || got != want {
 		t.Fatalf("ended %+v, %v", got, err)
 	}
-	call := <-calls
-	if diff := cmp.Diff(heldMessage, string(call.body)); diff != "" {
-		t.Errorf("body (-want +got):\n%s", diff)
-	}
-	header := func(name string) string { return call.Header.Get(name) }
-	if call.Method != http.MethodPost || call.RequestURI != "/held?room=7" || header("Webhook-Id") != "ee6bbd8a4d01a25c87b222e747bcb7aa" ||
-		header("webhook-timestamp") != fmt.Sprint(toldAt.Unix()) || header("Content-Type") != "application/cloudevents+json; charset=utf-8" {
-		t.Errorf("called with %s %s %v", call.Method, call.RequestURI, call.Header)
-	}
-	signed := strings.Fields(header("Webhook-Signature"))
-	if want := []string{signature(firstSecret, call), signature(secondSecret, call)}; !cmp.Equal(signed, want) {
-		t.Errorf("signed by %v, want %v", signed, want)
-	}
-	// What receivers use, with either secret.
-	for _, secret := range []twilio.Secret{firstSecret, secondSecret} {
-		verifier, err := standardwebhooks.NewWebhook(secret.Reveal())
-		if err != nil || verifier.VerifyIgnoringTimestamp(call.body, call.Header) != nil {
-			t.Errorf("%v: not verified", err)
-		}
+	want := []webhook.Request{{
+		URL: "https://pager.example/held?room=7", ID: "ee6bbd8a4d01a25c87b222e747bcb7aa",
+		ContentType: "application/cloudevents+json; charset=utf-8", Body: []byte(heldMessage), SecretFile: "/run/secret",
+	}}
+	if diff := cmp.Diff(want, calls()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
 
-// signature is what the specification says (Standard Webhooks, "Signature
-// scheme"), written anew.
-func signature(secret twilio.Secret, call received) string {
-	key, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret.Reveal(), "whsec_"))
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.%s", call.Header.Get("Webhook-Id"), call.Header.Get("Webhook-Timestamp"), call.body)
-	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
-}
-
-func TestAStepMayHaveASecretOfItsOwn(t *testing.T) {
+func TestAnAddressThatMustNotBeCalledFails(t *testing.T) {
 	t.Parallel()
-	address, calls := receiver(t, answers(http.StatusOK))
-	path := filepath.Join(t.TempDir(), "secret")
-	write := func(secret string) {
-		if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	w, _ := webhooks(webhook.Answer{}, fmt.Errorf("%w: it is inside", webhook.ErrAddress))
+	got, err := w.Tell(t.Context(), webhookTo("https://10.0.0.1/"))
+	if want := (events.Outcome{Result: events.Failed, Why: "address", At: toldAt}); err != nil || got != want {
+		t.Errorf("ended %+v, %v", got, err)
 	}
-	w := webhooks(t, insider(firstSecret))
-	d := held(rules.StepWebhook, map[string]string{"url": address, "secret_file": path})
-	write(secondSecret.Reveal() + "\n")
-	if got, err := w.Tell(t.Context(), d); err != nil || got.Result != events.Done {
-		t.Fatalf("ended %+v, %v", got, err)
-	}
-	call := <-calls
-	if got := call.Header.Get("Webhook-Signature"); got != signature(secondSecret, call) {
-		t.Errorf("signed by %s", got)
-	}
-	// A file that is lost or wrong may come right again. What is in it is not told.
-	write("canary")
-	for _, spoil := range []func(){func() {}, func() { _ = os.Remove(path) }} {
-		spoil()
-		got, err := w.Tell(t.Context(), d)
-		var later *act.NotNow
-		if !errors.As(err, &later) || strings.Contains(err.Error(), "canary") {
-			t.Errorf("ended %+v, %v", got, err)
-		}
+}
+
+func TestAReceiverThatCannotBeReachedIsCalledAgain(t *testing.T) {
+	t.Parallel()
+	w, _ := webhooks(webhook.Answer{}, context.Canceled)
+	got, err := w.Tell(t.Context(), webhookTo("https://pager.example/"))
+	var later *act.NotNow
+	if !errors.As(err, &later) || later.After != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("ended %+v, %v", got, err)
 	}
 }
 
 func TestWhatAnswersMean(t *testing.T) {
 	t.Parallel()
-	w := webhooks(t, insider(firstSecret))
 	for _, c := range []struct {
 		status int
-		header []string
 		want   events.Outcome
 		after  time.Duration // of what is to be tried again
 	}{
 		{status: 200, want: events.Outcome{Result: events.Done, Status: 200}},
 		{status: 202, want: events.Outcome{Result: events.Done, Status: 202}},
 		{status: 299, want: events.Outcome{Result: events.Done, Status: 299}},
-		{status: 301, header: []string{"Location", "/elsewhere"}, want: events.Outcome{Result: events.Failed, Status: 301}},
-		{status: 307, header: []string{"Location", "http://127.0.0.1:1/"}, want: events.Outcome{Result: events.Failed, Status: 307}},
+		{status: 301, want: events.Outcome{Result: events.Failed, Status: 301}},
+		{status: 307, want: events.Outcome{Result: events.Failed, Status: 307}},
 		{status: 400, want: events.Outcome{Result: events.Failed, Status: 400}},
 		{status: 404, want: events.Outcome{Result: events.Failed, Status: 404}},
 		{status: 410, want: events.Outcome{Result: events.Failed, Status: 410, Why: "gone"}},
 		{status: 408},
 		{status: 425},
-		{status: 429, header: []string{"Retry-After", "120"}, after: 2 * time.Minute},
-		{status: 429, header: []string{"Retry-After", "soon"}},
-		{status: 429, header: []string{"Retry-After", "-5"}},
-		{status: 429, header: []string{"Retry-After", "99999999"}, after: 24 * time.Hour},
+		{status: 429, after: 2 * time.Minute},
+		{status: 429},
+		{status: 429, after: 24 * time.Hour},
 		{status: 500},
-		{status: 503, header: []string{"Retry-After", toldAt.Add(time.Minute).Format(http.TimeFormat)}, after: time.Minute},
-		{status: 503, header: []string{"Retry-After", toldAt.Add(-time.Minute).Format(http.TimeFormat)}},
+		{status: 503, after: time.Minute},
 		{status: 599},
 	} {
-		t.Run(fmt.Sprint(c.status, c.header), func(t *testing.T) {
+		t.Run(fmt.Sprint(c.status, c.after), func(t *testing.T) {
 			t.Parallel()
-			address, calls := receiver(t, answers(c.status, c.header...))
-			got, err := w.Tell(t.Context(), webhook(address))
+			w, calls := webhooks(webhook.Answer{Status: c.status, RetryAfter: c.after}, nil)
+			got, err := w.Tell(t.Context(), webhookTo("https://pager.example/"))
 			if c.want.Result != "" {
 				c.want.At = toldAt
 				if err != nil || got != c.want {
@@ -231,49 +139,10 @@ func TestWhatAnswersMean(t *testing.T) {
 					t.Errorf("ended %+v, %#v; want another try after %s", got, err, c.after)
 				}
 			}
-			if len(calls) != 1 {
-				t.Errorf("called %d times", len(calls))
+			if len(calls()) != 1 {
+				t.Errorf("called %d times", len(calls()))
 			}
 		})
-	}
-}
-
-func TestWhoDoesNotAnswerIsToldAgain(t *testing.T) {
-	t.Parallel()
-	w := webhooks(t, insider(firstSecret))
-	dropped, _ := receiver(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-	nobody := httptest.NewServer(nil)
-	nobody.Close()
-	const number = "+4915112345678"
-	for name, address := range map[string]string{"aborted": dropped, "not there": nobody.URL} {
-		got, err := w.Tell(t.Context(), webhook(address+"/"+number))
-		var later *act.NotNow
-		if !errors.As(err, &later) || later.After != 0 {
-			t.Errorf("%s: ended %+v, %v", name, got, err)
-		} else if strings.Contains(err.Error(), number) {
-			t.Errorf("%s: the error tells the address: %v", name, err)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := w.Tell(ctx, webhook(dropped)); !errors.Is(err, context.Canceled) {
-		t.Errorf("at the end: %v", err)
-	}
-}
-
-// TestALongAnswerIsNotReadToItsEnd has a receiver that never stops talking.
-func TestALongAnswerIsNotReadToItsEnd(t *testing.T) {
-	t.Parallel()
-	address, _ := receiver(t, func(w http.ResponseWriter, r *http.Request) {
-		for r.Context().Err() == nil {
-			if _, err := w.Write(make([]byte, 32<<10)); err != nil {
-				return
-			}
-		}
-	})
-	got, err := webhooks(t, insider(firstSecret)).Tell(t.Context(), webhook(address))
-	if err != nil || got.Result != events.Done {
-		t.Errorf("ended %+v, %v", got, err)
 	}
 }
 
@@ -290,13 +159,12 @@ func TestAMessageIsACloudEvent(t *testing.T) {
 
 func TestAMessageSaysThatItIsLate(t *testing.T) {
 	t.Parallel()
-	address, calls := receiver(t, answers(http.StatusOK))
-	w := webhooks(t, insider(firstSecret))
-	late := webhook(address)
+	w, calls := webhooks(webhook.Answer{Status: http.StatusOK}, nil)
+	late := webhookTo("https://pager.example/")
 	late.Late = true
-	old := webhook(address)
+	old := webhookTo("https://pager.example/")
 	old.AsOf = toldAt.Add(-rules.MaxAge - time.Second)
-	counted := webhook(address)
+	counted := webhookTo("https://pager.example/")
 	counted.ConferenceSid, counted.Subject, counted.Data = "", "", nil
 	for _, c := range []struct {
 		d    rules.Decision
@@ -310,8 +178,8 @@ func TestAMessageSaysThatItIsLate(t *testing.T) {
 		if _, err := w.Tell(t.Context(), c.d); err != nil {
 			t.Fatal(err)
 		}
-		if call := <-calls; !strings.Contains(string(call.body), c.want) {
-			t.Errorf("told %s, want %s in it", call.body, c.want)
+		if all := calls(); !strings.Contains(string(all[len(all)-1].Body), c.want) {
+			t.Errorf("told %s, want %s in it", all[len(all)-1].Body, c.want)
 		}
 	}
 }

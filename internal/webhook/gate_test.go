@@ -1,4 +1,4 @@
-package act_test
+package webhook_test
 
 import (
 	"context"
@@ -10,8 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"gavel/events"
-	"gavel/handlers/act"
+	"gavel/internal/webhook"
 )
 
 // nasty are addresses that lead inside, or nowhere. Each was used somewhere to
@@ -55,18 +54,17 @@ func TestNobodyInsideIsCalled(t *testing.T) {
 	// A server on this machine, for whoever gets through.
 	listener, calls := receiver(t, answers(http.StatusOK))
 	_, port, _ := strings.Cut(strings.TrimPrefix(listener, "http://"), ":")
-	for _, settings := range []act.WebhookSettings{
+	for _, settings := range []webhook.Settings{
 		{Secrets: insider(firstSecret).Secrets},
 		{Secrets: insider(firstSecret).Secrets, HTTP: true},
 		{Secrets: insider(firstSecret).Secrets, Allow: []string{"10.9.9.0/24", "pager.internal"}},
 	} {
-		w := webhooksBy(t, settings, lyingResolver(t, nil))
+		w := clientBy(t, settings, lyingResolver(t, nil))
 		for _, address := range nasty {
 			if settings.HTTP && strings.HasPrefix(strings.ToLower(address), "http://") {
 				address = "http://127.0.0.1:" + port
 			}
-			got, err := w.Tell(t.Context(), webhook(address))
-			if err == nil && got.Result != events.Failed || err != nil && !isNoName(err) {
+			if got, err := w.Call(t.Context(), request(address)); !errors.Is(err, webhook.ErrAddress) && !isNoName(err) {
 				t.Errorf("%q ended %+v, %v", address, got, err)
 			}
 		}
@@ -90,9 +88,9 @@ func TestANameThatLeadsInsideIsNotCalled(t *testing.T) {
 	_, port, _ := strings.Cut(strings.TrimPrefix(listener, "http://"), ":")
 	for _, leadsTo := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"} {
 		resolver := lyingResolver(t, map[string]netip.Addr{"pager.example.": netip.MustParseAddr(leadsTo)})
-		w := webhooksBy(t, act.WebhookSettings{Secrets: insider(firstSecret).Secrets, HTTP: true}, resolver)
-		got, err := w.Tell(t.Context(), webhook("http://pager.example:"+port+"/"))
-		if err != nil || got.Result != events.Failed || got.Why != "address" {
+		w := clientBy(t, webhook.Settings{Secrets: insider(firstSecret).Secrets, HTTP: true}, resolver)
+		got, err := w.Call(t.Context(), request("http://pager.example:"+port+"/"))
+		if !errors.Is(err, webhook.ErrAddress) {
 			t.Errorf("%s: ended %+v, %v", leadsTo, got, err)
 		}
 	}
@@ -107,28 +105,28 @@ func TestWhomTheSettingsNameIsCalled(t *testing.T) {
 	_, port, _ := strings.Cut(strings.TrimPrefix(listener, "http://"), ":")
 	resolver := lyingResolver(t, map[string]netip.Addr{"pager.internal.": netip.MustParseAddr("127.0.0.1")})
 	for _, c := range []struct {
-		settings act.WebhookSettings
+		settings webhook.Settings
 		host     string
 		done     bool
 	}{
-		{act.WebhookSettings{Allow: []string{"pager.internal"}}, "pager.internal", true},
-		{act.WebhookSettings{Allow: []string{"Pager.Internal."}}, "PAGER.internal.", true},
-		{act.WebhookSettings{Allow: []string{"127.0.0.0/8"}}, "127.0.0.1", true},
-		{act.WebhookSettings{Allow: []string{"127.0.0.1"}}, "[::ffff:127.0.0.1]", true},
-		{act.WebhookSettings{Allow: []string{"127.0.0.0/8"}, HTTP: true}, "pager.internal", true},
-		{act.WebhookSettings{Allow: []string{"127.0.0.0/8"}}, "pager.internal", false}, // not https
-		{act.WebhookSettings{Allow: []string{"internal"}}, "pager.internal", false},
-		{act.WebhookSettings{Allow: []string{"127.0.0.1"}}, "kate:secret@127.0.0.1", false},
-		{act.WebhookSettings{Allow: []string{"pager.internal"}}, "kate@pager.internal", false},
-		{act.WebhookSettings{Allow: []string{"127.0.0.2", "128.0.0.0/8"}}, "127.0.0.1", false},
-		{act.WebhookSettings{HTTP: true}, "pager.internal", false},
+		{webhook.Settings{Allow: []string{"pager.internal"}}, "pager.internal", true},
+		{webhook.Settings{Allow: []string{"Pager.Internal."}}, "PAGER.internal.", true},
+		{webhook.Settings{Allow: []string{"127.0.0.0/8"}}, "127.0.0.1", true},
+		{webhook.Settings{Allow: []string{"127.0.0.1"}}, "[::ffff:127.0.0.1]", true},
+		{webhook.Settings{Allow: []string{"127.0.0.0/8"}, HTTP: true}, "pager.internal", true},
+		{webhook.Settings{Allow: []string{"127.0.0.0/8"}}, "pager.internal", false}, // not https
+		{webhook.Settings{Allow: []string{"internal"}}, "pager.internal", false},
+		{webhook.Settings{Allow: []string{"127.0.0.1"}}, "kate:secret@127.0.0.1", false},
+		{webhook.Settings{Allow: []string{"pager.internal"}}, "kate@pager.internal", false},
+		{webhook.Settings{Allow: []string{"127.0.0.2", "128.0.0.0/8"}}, "127.0.0.1", false},
+		{webhook.Settings{HTTP: true}, "pager.internal", false},
 	} {
 		c.settings.Secrets = insider(firstSecret).Secrets
-		got, err := webhooksBy(t, c.settings, resolver).Tell(t.Context(), webhook("http://"+c.host+":"+port+"/"))
-		if err != nil || (got.Result == events.Done) != c.done || !c.done && got.Why != "address" {
+		got, err := clientBy(t, c.settings, resolver).Call(t.Context(), request("http://"+c.host+":"+port+"/"))
+		if (err == nil) != c.done || !c.done && !errors.Is(err, webhook.ErrAddress) {
 			t.Errorf("%s with %v: ended %+v, %v", c.host, c.settings.Allow, got, err)
 		}
-		if got.Result == events.Done {
+		if err == nil {
 			<-calls
 		}
 	}
@@ -144,7 +142,7 @@ func FuzzWebhookAddress(f *testing.F) {
 	}
 	f.Add("https://pager.example:8443/a?b#c")
 	f.Fuzz(func(t *testing.T, address string) {
-		u, err := act.CheckAddress(act.WebhookSettings{}, address)
+		u, err := webhook.Settings{}.CheckAddress(address)
 		if err != nil {
 			if address != "" && strings.Contains(err.Error(), address) && len(address) > 5 {
 				t.Errorf("%q is quoted: %v", address, err)

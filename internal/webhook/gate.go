@@ -1,4 +1,4 @@
-package act
+package webhook
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// Why an address is none that a webhook may call. No text quotes it.
+// Why an address must not be called. No text quotes it.
 var (
 	errNoURL    = errors.New("is no URL with http or https and a host")
 	errUserInfo = errors.New("holds a user name or a password")
@@ -17,21 +17,21 @@ var (
 	errInside   = errors.New("is inside the own network; `webhooks.allow` lets it through")
 )
 
-// gate decides which addresses webhooks may call. Whoever writes a rule writes
-// the host of its webhook, but not what its name is resolved to: so the address
-// itself is looked at when it is dialled, the one that is then used.
+// gate decides which addresses may be called. The operator writes the host, but
+// not the address that its name resolves to: so the gate checks the address that
+// is dialled, when it is dialled.
 type gate struct {
 	hosts    map[string]bool
 	prefixes []netip.Prefix
 	http     bool
-	// addresses lets through what is in prefixes, and of all others only what
-	// the whole internet can reach: IANA's registries of special addresses tell
-	// (private, loopback, link-local and with it the clouds' metadata, carriers'
-	// NAT, unique local, multicast, v4 in v6 and so on).
+	// addresses lets through what is in prefixes, and of all others only what is
+	// in none of IANA's registries of special addresses (private, loopback,
+	// link-local and with it the clouds' metadata, carriers' NAT, unique local,
+	// multicast, v4 in v6 and so on).
 	addresses *ssrf.Guardian
 }
 
-func newGate(s WebhookSettings) *gate {
+func newGate(s Settings) *gate {
 	g := &gate{hosts: map[string]bool{}, http: s.HTTP}
 	var v4, v6 []netip.Prefix
 	for _, entry := range s.Allow {
@@ -67,7 +67,7 @@ func parsePrefix(text string) (netip.Prefix, bool) {
 // at the end changes nothing.
 func hostName(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
 
-// check reads an address as it came out of a rule.
+// check parses an address and returns why it must not be called.
 func (g *gate) check(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {

@@ -1,9 +1,10 @@
-package act
+package webhook
 
 import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -11,19 +12,17 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"gavel/internal/twilio"
-	"gavel/rules"
-	"gavel/rules/schema"
 )
 
-// WebhookSettings are what all webhooks have in common.
-type WebhookSettings struct {
+// Settings are what an operator sets for all webhooks.
+type Settings struct {
 	// Secrets sign every call, each by itself: during a rotation there are two.
-	// Empty: every webhook step has to name a file of its own.
+	// Empty: every request has to name a file of its own.
 	Secrets []twilio.Secret
 	// Allow are names of hosts, addresses and ranges of addresses that may be
 	// called although they are inside the own network, or without TLS.
 	Allow []string
-	// HTTP lets calls go out without TLS, to whomever.
+	// HTTP lets calls go out without TLS, to any host.
 	HTTP bool
 }
 
@@ -41,8 +40,6 @@ const (
 	// maxSecretFile bounds a file with a secret, in bytes: a wrong path must not
 	// fill the memory.
 	maxSecretFile = 1 << 10
-	// secretFile is the parameter of a step that has a secret of its own.
-	secretFile = "secret_file"
 )
 
 var (
@@ -52,7 +49,7 @@ var (
 
 // Check returns all that is wrong with the settings, joined. No text holds a
 // secret.
-func (s WebhookSettings) Check() error {
+func (s Settings) Check() error {
 	var faults []error
 	for i, secret := range s.Secrets {
 		if _, err := newSigner(secret); err != nil {
@@ -84,8 +81,20 @@ func newSigner(secret twilio.Secret) (*standardwebhooks.Webhook, error) {
 	return standardwebhooks.NewWebhookRaw(key)
 }
 
-// readSigner reads a secret from its file, every time anew, so that it can be
-// changed without a restart. The error names the file and nothing in it.
+// CheckAddress parses an address. The error says why it must not be called, as
+// the rest of a sentence about it, and does not quote it. A name may still resolve
+// to an address that Call refuses.
+func (s Settings) CheckAddress(address string) (*url.URL, error) { return newGate(s).check(address) }
+
+// CheckSecretFile returns why a file cannot be used as a Request's SecretFile. The
+// error names the file and nothing in it.
+func CheckSecretFile(path string) error {
+	_, err := readSigner(path)
+	return err
+}
+
+// readSigner reads a secret from its file, for every call again, so that it can be
+// changed without a restart.
 func readSigner(path string) (*standardwebhooks.Webhook, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -103,62 +112,4 @@ func readSigner(path string) (*standardwebhooks.Webhook, error) {
 		return nil, fmt.Errorf("read secret: %s %w", path, err)
 	}
 	return signer, nil
-}
-
-// CheckWebhooks says which webhook steps of a set could never be performed with
-// these settings: nothing signs them, or their address may not be called. The
-// error is schema.Faults. Rules that are off are not looked at.
-func CheckWebhooks(set *rules.Set, settings WebhookSettings) error {
-	c := webhookCheck{settings: settings, gate: newGate(settings)}
-	for _, rule := range set.Rules {
-		for i := range rule.Do {
-			if step := &rule.Do[i]; rule.Mode != rules.Off && step.Kind == rules.StepWebhook {
-				c.step(rule, step)
-			}
-		}
-	}
-	if len(c.faults) == 0 {
-		return nil
-	}
-	return c.faults.Sorted()
-}
-
-// webhookCheck collects what is wrong.
-type webhookCheck struct {
-	settings WebhookSettings
-	gate     *gate
-	faults   schema.Faults
-}
-
-func (c *webhookCheck) step(rule *rules.Rule, step *rules.Step) {
-	fault := func(format string, args ...any) {
-		c.faults = append(c.faults, schema.Fault{
-			File: rule.File, Line: step.Line, Column: 1, Rule: rule.Name, Message: fmt.Sprintf(format, args...),
-		})
-	}
-	own := step.Params[secretFile]
-	path, constant := "", true
-	if own != nil {
-		path, constant = own.Constant()
-	}
-	switch {
-	case own == nil && len(c.settings.Secrets) == 0:
-		fault("the webhook has no secret: set webhooks.secret in gavel.yaml, or %s in the step", secretFile)
-	case !constant:
-		fault("%s has to be written out: who calls in must not choose a file", secretFile)
-	case own != nil:
-		if _, err := readSigner(path); err != nil {
-			fault("%s: %v", secretFile, err)
-		}
-	}
-	if _, err := c.gate.check(writtenOut(step.Params["url"].String())); err != nil {
-		fault("the webhook's url %v", err)
-	}
-}
-
-// writtenOut is the beginning of an address, in which the host is: the load
-// lets no expression stand in it.
-func writtenOut(address string) string {
-	address, _, _ = strings.Cut(address, "${")
-	return address
 }
