@@ -1,6 +1,9 @@
 package events
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -46,6 +49,45 @@ func AppendCloudEvent(b []byte, e *Event, late bool, conference []byte) []byte {
 	b = append(b, `,"conference":`...)
 	b = append(b, conference...)
 	return append(b, "}}"...)
+}
+
+// CloudEvent is what can be read from an event of GAVEL_EVENTS.
+type CloudEvent struct {
+	// Kind is the last part of the type: a kind that is not one word is "unknown".
+	Kind Kind
+	// Time is Twilio's, ReceivedAt is on our clock; zero where they are absent.
+	Time, ReceivedAt time.Time
+	// Params are the parameters as Twilio gave them, in no order.
+	Params Params
+	// Late and FriendlyName are added by the fold; FriendlyName is the conference's.
+	Late         bool
+	FriendlyName string
+}
+
+// ParseCloudEvent reads what AppendCloudEvent wrote. It checks no parameter:
+// another version may have written them.
+func ParseCloudEvent(text []byte) (CloudEvent, error) {
+	var raw struct {
+		Type             string
+		Time, ReceivedAt time.Time
+		Data             map[string]any
+	}
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return CloudEvent{}, fmt.Errorf("read event: %w", err)
+	}
+	e := CloudEvent{Time: raw.Time, ReceivedAt: raw.ReceivedAt}
+	e.Kind = Kind(strings.TrimSuffix(strings.TrimPrefix(raw.Type, "gavel."), ".v1"))
+	for name, value := range raw.Data {
+		switch v := value.(type) {
+		case string:
+			e.Params = append(e.Params, Param{Name: name, Value: v})
+		case bool:
+			e.Late = v
+		case map[string]any:
+			e.FriendlyName, _ = v["friendly_name"].(string)
+		}
+	}
+	return e, nil
 }
 
 // subject is what the event is about within the conference.

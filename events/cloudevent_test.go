@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,24 @@ func TestSubscribersParseTheNewsWithTheOfficialSDK(t *testing.T) {
 	}
 	if data.FriendlyName != "Sala \"1\"\n北京 😀" || data.Hold != "true" || !data.Late || data.Conference.Status != "in-progress" {
 		t.Errorf("data is %+v", data)
+	}
+}
+
+func TestACloudEventComesBackAsItWent(t *testing.T) {
+	t.Parallel()
+	got, err := events.ParseCloudEvent(events.AppendCloudEvent(nil, hold(), true, []byte(`{"friendly_name":"room","sid":null}`)))
+	slices.SortFunc(got.Params, func(a, b events.Param) int { return strings.Compare(a.Name, b.Name) })
+	want := events.CloudEvent{
+		Kind: events.ParticipantHold, Time: hold().OccurredAt, ReceivedAt: hold().ReceivedAt, Params: hold().Params,
+		Late: true, FriendlyName: "room",
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for _, text := range []string{"", "[]", `{"time":"noon"}`, `{"data":7}`} {
+		if _, err := events.ParseCloudEvent([]byte(text)); err == nil {
+			t.Errorf("%s is read", text)
+		}
 	}
 }
 

@@ -61,8 +61,8 @@ func TestTailGoesOnAfterARestart(t *testing.T) {
 		}
 	}
 	for n, event := range tail.awaits(events) {
-		if event.Data.SequenceNumber != strconv.Itoa(n) {
-			t.Fatalf("event %d has number %s: something is missing, double or out of order", n, event.Data.SequenceNumber)
+		if event.Params.Get("SequenceNumber") != strconv.Itoa(n) {
+			t.Fatalf("event %d has number %s: something is missing, double or out of order", n, event.Params.Get("SequenceNumber"))
 		}
 	}
 }
@@ -159,7 +159,7 @@ func (h *house) hasAll(want accepted) {
 				if err != nil {
 					h.t.Fatal(err)
 				}
-				told[e.Data.SequenceNumber]++
+				told[e.Params.Get("SequenceNumber")]++
 			}
 			for number := range numbers {
 				if told[number] == 0 {

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"gavel/events"
@@ -70,25 +67,16 @@ func (c *client) told(ctx context.Context, listed api.Conference) (doctor.Confer
 
 // parseFact reads of a CloudEvent what the doctor wants to know.
 func parseFact(cloudEvent []byte) (doctor.Fact, error) {
-	var e struct {
-		Type string
-		Time time.Time
-		Data struct {
-			CallSid, Muted, Hold, Coaching, StartConferenceOnEnter, EndConferenceOnExit string
-		}
+	e, err := events.ParseCloudEvent(cloudEvent)
+	if err != nil {
+		return doctor.Fact{}, err
 	}
-	if err := json.Unmarshal(cloudEvent, &e); err != nil {
-		return doctor.Fact{}, fmt.Errorf("read event: %w", err)
-	}
-	kind := strings.TrimSuffix(strings.TrimPrefix(e.Type, "gavel."), ".v1")
-	f := doctor.Fact{Kind: events.Kind(kind), At: e.Time, CallSid: e.Data.CallSid}
-	if e.Data.EndConferenceOnExit != "" {
+	f := doctor.Fact{Kind: e.Kind, At: e.Time, CallSid: e.Params.Get("CallSid")}
+	set := func(flag string) bool { return e.Params.Get(flag) == "true" }
+	if e.Params.Get("EndConferenceOnExit") != "" {
 		f.Flags = &doctor.Flags{
-			Muted:         e.Data.Muted == "true",
-			Hold:          e.Data.Hold == "true",
-			Coaching:      e.Data.Coaching == "true",
-			StartsOnEnter: e.Data.StartConferenceOnEnter == "true",
-			EndsOnExit:    e.Data.EndConferenceOnExit == "true",
+			Muted: set("Muted"), Hold: set("Hold"), Coaching: set("Coaching"),
+			StartsOnEnter: set("StartConferenceOnEnter"), EndsOnExit: set("EndConferenceOnExit"),
 		}
 	}
 	return f, nil

@@ -156,7 +156,7 @@ func timelineList(w io.Writer, body api.TimelineBody, p palette) error {
 		if err != nil {
 			return err
 		}
-		line := fmt.Sprintf("%4s  %s  %s  %-16s %s", firstOf(e.Data.SequenceNumber, "-"), p.dim(e.Time.Local().Format(time.TimeOnly)),
+		line := fmt.Sprintf("%4s  %s  %s  %-16s %s", firstOf(e.Params.Get("SequenceNumber"), "-"), p.dim(e.Time.Local().Format(time.TimeOnly)),
 			p.event(fmt.Sprintf("%-24s", e.event())), clip(e.who(), 16), p.dim(e.detail()))
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
 			return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -13,66 +12,41 @@ import (
 	"gavel/events"
 )
 
-// told is what the terminal shows of a CloudEvent.
-type told struct {
-	Type string
-	Time time.Time
-	Data struct {
-		ConferenceSid, FriendlyName, SequenceNumber string
-		CallSid, ParticipantLabel                   string
-		CallSidEndingConference                     string
-		ParticipantLabelEndingConference            string
-		ReasonConferenceEnded                       string
-		ReasonParticipantLeft                       string
-		ReasonAnnouncementFailed                    string
-		RecordingDuration                           string
-		Do                                          events.Do
-		Asked, ActorSid, ActorName, ActorRule       string
-		Result                                      events.Result
-		Status, Code, Why                           string
-		Fact                                        events.Kind
-		Flags                                       string
-		Late                                        bool `json:"late"`
-		Conference                                  struct {
-			FriendlyName string `json:"friendly_name"`
-		} `json:"conference"`
-	}
-}
+// told is a CloudEvent as the terminal shows it.
+type told struct{ events.CloudEvent }
 
 func parseTold(cloudEvent []byte) (told, error) {
-	var e told
-	if err := json.Unmarshal(cloudEvent, &e); err != nil {
-		return told{}, fmt.Errorf("read event: %w", err)
-	}
-	return e, nil
+	e, err := events.ParseCloudEvent(cloudEvent)
+	return told{e}, err
 }
 
 // event is the wire spelling, as in participant-join.
 func (e *told) event() string {
-	return printable(strings.TrimSuffix(strings.TrimPrefix(e.Type, "gavel."), ".v1"))
+	return printable(string(e.Kind))
 }
 
 // room is the friendly name; a recording's callback does not tell it, but the
 // conference does.
 func (e *told) room() string {
-	return firstOf(e.Data.FriendlyName, e.Data.Conference.FriendlyName, "-")
+	return firstOf(e.Params.Get("FriendlyName"), e.FriendlyName, "-")
 }
 
 // who is the participant that the event is about, or that ended the conference.
 func (e *told) who() string {
 	return firstOf(
-		e.Data.ParticipantLabel, shortSid(e.Data.CallSid),
-		e.Data.ParticipantLabelEndingConference, shortSid(e.Data.CallSidEndingConference),
+		e.Params.Get("ParticipantLabel"), shortSid(e.Params.Get("CallSid")),
+		e.Params.Get("ParticipantLabelEndingConference"), shortSid(e.Params.Get("CallSidEndingConference")),
 	)
 }
 
 // detail is what else is worth a word.
 func (e *told) detail() string {
-	words := firstOf(e.Data.ReasonConferenceEnded, e.Data.ReasonParticipantLeft, e.Data.ReasonAnnouncementFailed, e.action())
-	if e.Data.RecordingDuration != "" {
-		words = e.Data.RecordingDuration + " s"
+	p := e.Params
+	words := firstOf(p.Get("ReasonConferenceEnded"), p.Get("ReasonParticipantLeft"), p.Get("ReasonAnnouncementFailed"), e.action())
+	if seconds := p.Get("RecordingDuration"); seconds != "" {
+		words = seconds + " s"
 	}
-	if e.Data.Late {
+	if e.Late {
 		words = strings.TrimSpace(words + " (late)")
 	}
 	return printable(words)
@@ -81,20 +55,22 @@ func (e *told) detail() string {
 // action says who asked for what, or what Twilio answered to that or to a
 // question of our own; empty for what is none of these.
 func (e *told) action() string {
-	switch events.Kind(e.event()) {
+	p := e.Params
+	do, rule := events.Do(p.Get("Do")), p.Get("ActorRule")
+	switch e.Kind {
 	case events.ActionIntent:
-		actor := events.Actor{Sid: shortSid(e.Data.ActorSid), Name: e.Data.ActorName, Rule: e.Data.ActorRule}
-		return events.Action{Do: e.Data.Do, Asked: e.Data.Asked, Actor: actor}.Words()
+		actor := events.Actor{Sid: shortSid(p.Get("ActorSid")), Name: p.Get("ActorName"), Rule: rule}
+		return events.Action{Do: do, Asked: p.Get("Asked"), Actor: actor}.Words()
 	case events.ActionOutcome:
-		o := events.Outcome{Result: e.Data.Result, Why: e.Data.Why}
-		o.Status, _ = strconv.Atoi(e.Data.Status)
-		o.Code, _ = strconv.Atoi(e.Data.Code)
-		if e.Data.ActorRule != "" {
-			return fmt.Sprintf("%s by rule %s: %s", e.Data.Do, e.Data.ActorRule, o.Words(e.Data.Do))
+		o := events.Outcome{Result: events.Result(p.Get("Result")), Why: p.Get("Why")}
+		o.Status, _ = strconv.Atoi(p.Get("Status"))
+		o.Code, _ = strconv.Atoi(p.Get("Code"))
+		if rule != "" {
+			return fmt.Sprintf("%s by rule %s: %s", do, rule, o.Words(do))
 		}
-		return o.Words(e.Data.Do)
+		return o.Words(do)
 	case events.HealedFact:
-		return events.Healed{Fact: e.Data.Fact, Flags: e.Data.Flags}.Words()
+		return events.Healed{Fact: events.Kind(p.Get("Fact")), Flags: p.Get("Flags")}.Words()
 	}
 	return ""
 }
@@ -104,7 +80,7 @@ func (e *told) line(p palette) string {
 	return strings.TrimRight(fmt.Sprintf("%s  %-14s %s  %s  %-16s %s",
 		p.dim(e.Time.Local().Format(time.TimeOnly)),
 		clip(e.room(), 14),
-		p.dim(shortSid(e.Data.ConferenceSid)),
+		p.dim(shortSid(e.Params.Get("ConferenceSid"))),
 		p.event(fmt.Sprintf("%-24s", e.event())),
 		clip(e.who(), 16),
 		p.dim(e.detail())), " ")

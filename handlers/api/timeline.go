@@ -81,13 +81,11 @@ func newFact(told events.Told) Fact {
 
 // sequenceNumber reads Twilio's count out of a CloudEvent.
 func sequenceNumber(cloudEvent []byte) int64 {
-	var e struct {
-		Data struct{ SequenceNumber string }
-	}
-	if json.Unmarshal(cloudEvent, &e) != nil {
+	e, err := events.ParseCloudEvent(cloudEvent)
+	if err != nil {
 		return events.NoSequence
 	}
-	n, err := strconv.ParseInt(e.Data.SequenceNumber, 10, 64)
+	n, err := strconv.ParseInt(e.Params.Get("SequenceNumber"), 10, 64)
 	if err != nil {
 		return events.NoSequence
 	}
