@@ -23,7 +23,7 @@ func InputOf(e *events.Event, fresh bool) (Input, bool) {
 		return in, true
 	case events.Exempted:
 		x, err := e.Exemption()
-		in.Exemption = &Exemption{strings.Clone(x.Rule), x.Until}
+		in.Exemption = &ExemptUntil{strings.Clone(x.Rule), x.Until}
 		return in, err == nil
 	case events.ActionIntent, events.ActionOutcome:
 		return in.ofAction(e, fresh)
@@ -47,6 +47,6 @@ func (in Input) ofAction(e *events.Event, fresh bool) (Input, bool) {
 		return in, false
 	}
 	o, err := e.Outcome()
-	in.Outcome = &Outcome{a.ID, o.Result}
+	in.Outcome = &StepResult{a.ID, o.Result}
 	return in, err == nil
 }

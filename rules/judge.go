@@ -30,10 +30,10 @@ type Input struct {
 	// reach Judge.
 	Fact *events.Event
 	// Outcome is how a decision ended.
-	Outcome *Outcome
+	Outcome *StepResult
 	// Exemption is what a person said. One that is over by At lifts the one
 	// before it.
-	Exemption *Exemption
+	Exemption *ExemptUntil
 	// Loaded is set where the set of rules is another from here on.
 	Loaded *Load
 	// Reread is set on the entry that closes a re-read of Twilio: what it found
@@ -46,8 +46,8 @@ func (in *Input) wakes() bool {
 	return in.Fact == nil && in.Outcome == nil && in.Exemption == nil && in.Loaded == nil && !in.Reread
 }
 
-// Outcome is how a decision ended, as its performer wrote it down.
-type Outcome struct {
+// StepResult is how a decision ended, as its performer wrote it down.
+type StepResult struct {
 	Decision string // its ID
 	// Result is events.Done, events.Stale, or another word for what failed.
 	Result events.Result
@@ -164,7 +164,7 @@ func (c *court) lapse(d Deadline) {
 
 // endExemptions takes out those that are over, and returns their rules.
 func (c *court) endExemptions() (ended []string) {
-	c.state.Exemptions = slices.DeleteFunc(c.state.Exemptions, func(e Exemption) bool {
+	c.state.Exemptions = slices.DeleteFunc(c.state.Exemptions, func(e ExemptUntil) bool {
 		over := !e.Until.After(c.state.Now)
 		if over {
 			ended = append(ended, e.Rule)
@@ -255,15 +255,15 @@ func (c *court) decides(r *Rule) condition.Parts {
 }
 
 // exempt keeps rules off the conference, or lets them in again.
-func (c *court) exempt(x Exemption) {
+func (c *court) exempt(x ExemptUntil) {
 	if x.Rule != "" && c.rule(x.Rule) == nil {
 		return
 	}
-	all := slices.DeleteFunc(c.state.Exemptions, func(e Exemption) bool { return e.Rule == x.Rule })
+	all := slices.DeleteFunc(c.state.Exemptions, func(e ExemptUntil) bool { return e.Rule == x.Rule })
 	if x.Until.After(c.state.Now) {
-		all = append(all, Exemption{x.Rule, x.Until.UTC()})
+		all = append(all, ExemptUntil{x.Rule, x.Until.UTC()})
 	}
-	slices.SortFunc(all, func(a, b Exemption) int { return strings.Compare(a.Rule, b.Rule) })
+	slices.SortFunc(all, func(a, b ExemptUntil) int { return strings.Compare(a.Rule, b.Rule) })
 	c.state.Exemptions = all
 	c.stopLadders(Exempted, func(rule string) bool { return c.state.exempt(rule, c.state.Now) })
 	c.lookAtAll(func(r *Rule) bool { return x.Rule == "" || r.Name == x.Rule })

@@ -84,7 +84,7 @@ func (r *Rule) continues(step int) bool {
 }
 
 // settle hears how a decision ended, and goes on where the step's last one did.
-func (c *court) settle(o Outcome) {
+func (c *court) settle(o StepResult) {
 	at := slices.IndexFunc(c.state.Stretches, func(s Stretch) bool { return slices.Contains(s.Awaiting, o.Decision) })
 	if at < 0 {
 		c.settleLadder(o)

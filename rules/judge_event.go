@@ -86,7 +86,7 @@ func (c *court) climbLadder(r *Rule, l *Ladder) (waits bool) {
 }
 
 // settleLadder hears how a decision about a single event ended.
-func (c *court) settleLadder(o Outcome) {
+func (c *court) settleLadder(o StepResult) {
 	at := slices.IndexFunc(c.state.Ladders, func(l Ladder) bool { return slices.Contains(l.Awaiting, o.Decision) })
 	if at < 0 {
 		return

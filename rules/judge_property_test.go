@@ -103,7 +103,7 @@ func journal(t *rapid.T) []entry {
 			e.outcome = rapid.IntRange(0, 2).Draw(t, "which")
 			e.result = rapid.SampledFrom([]events.Result{events.Done, events.Failed, events.Failed, events.Stale}).Draw(t, "result")
 		case 1:
-			e.Exemption = &rules.Exemption{
+			e.Exemption = &rules.ExemptUntil{
 				Rule:  rapid.SampledFrom([]string{"", "alone", "held", "nobody"}).Draw(t, "rule"),
 				Until: now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "for")) * time.Second),
 			}
@@ -143,7 +143,7 @@ func tellAll(t fatal, l *lane, all []entry) {
 func tellEntry(t fatal, l *lane, e entry) entry {
 	t.Helper()
 	if e.outcome >= 0 {
-		e.Outcome = &rules.Outcome{Decision: "never heard of", Result: e.result}
+		e.Outcome = &rules.StepResult{Decision: "never heard of", Result: e.result}
 		if n := len(l.decisions); n > 0 {
 			e.Outcome.Decision = l.decisions[max(0, n-1-e.outcome)].ID
 		}

@@ -39,7 +39,7 @@ type State struct {
 	// order of the events.
 	Ladders []Ladder `json:"ladders,omitempty"`
 	// Exemptions are what persons said, by rule.
-	Exemptions []Exemption `json:"exemptions,omitempty"`
+	Exemptions []ExemptUntil `json:"exemptions,omitempty"`
 	// Truncated is set once a bound was passed.
 	Truncated bool `json:"truncated,omitempty"`
 }
@@ -113,8 +113,8 @@ type Ladder struct {
 	Kept condition.Kept `json:"kept,omitempty"`
 }
 
-// Exemption keeps rules off one conference, because a person said so.
-type Exemption struct {
+// ExemptUntil keeps rules off one conference, because a person said so.
+type ExemptUntil struct {
 	// Rule is the one rule that is kept off, or "" for all.
 	Rule  string    `json:"rule,omitempty"`
 	Until time.Time `json:"until"`
@@ -248,7 +248,7 @@ func (s *State) roomFor(l Ladder) bool {
 
 // exempt reports whether a person keeps a rule off at that moment.
 func (s *State) exempt(rule string, now time.Time) bool {
-	return slices.ContainsFunc(s.Exemptions, func(e Exemption) bool {
+	return slices.ContainsFunc(s.Exemptions, func(e ExemptUntil) bool {
 		return (e.Rule == "" || e.Rule == rule) && now.Before(e.Until)
 	})
 }

@@ -146,7 +146,7 @@ func (w *stateWriter) flip(f *Flip) {
 	w.time("due", f.Due)
 }
 
-func (w *stateWriter) exemption(e *Exemption) {
+func (w *stateWriter) exemption(e *ExemptUntil) {
 	w.text("rule", e.Rule)
 	w.time("until", e.Until)
 }

@@ -148,7 +148,7 @@ func TestALaterStepIsHeldAgainstTwilioToo(t *testing.T) {
 	first, l := decided(t, setOf(t, `
 rules: [{name: left, mode: live, when: 'size(before.live) == 2 && size(conference.live) == 1', do: [{announce: {say: bye}}, {end: {}}]}]`))
 	l.state = rested(t, l.state)
-	l.tell(t, rules.Input{ID: "outcome", At: nine.Add(62 * time.Second), Outcome: &rules.Outcome{Decision: first.ID, Result: events.Done}})
+	l.tell(t, rules.Input{ID: "outcome", At: nine.Add(62 * time.Second), Outcome: &rules.StepResult{Decision: first.ID, Result: events.Done}})
 	end := l.decisions[len(l.decisions)-1]
 	if end.Do != rules.StepEnd || string(end.Kept["size(before.live) == 2"]) != `"true"` {
 		t.Fatalf("the later step is %s", encode(t, end))

@@ -17,7 +17,7 @@ func TestADecisionStandsAsLongAsItsConditionHolds(t *testing.T) {
 	awaited := &rules.State{Stretches: []rules.Stretch{{Rule: "alone", Awaiting: []string{"d"}}, {Rule: "each", CallSid: "CA1", Awaiting: []string{"d"}}}}
 	at := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 	until := func(rule string) *rules.State {
-		return &rules.State{Stretches: awaited.Stretches, Exemptions: []rules.Exemption{{Rule: rule, Until: at.Add(time.Hour)}}}
+		return &rules.State{Stretches: awaited.Stretches, Exemptions: []rules.ExemptUntil{{Rule: rule, Until: at.Add(time.Hour)}}}
 	}
 	for name, c := range map[string]struct {
 		decision rules.Decision

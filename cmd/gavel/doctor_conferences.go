@@ -66,12 +66,12 @@ func (c *client) told(ctx context.Context, listed api.Conference) (doctor.Confer
 }
 
 // parseFact reads of a CloudEvent what the doctor wants to know.
-func parseFact(cloudEvent []byte) (doctor.Fact, error) {
+func parseFact(cloudEvent []byte) (doctor.Observation, error) {
 	e, err := events.ParseCloudEvent(cloudEvent)
 	if err != nil {
-		return doctor.Fact{}, err
+		return doctor.Observation{}, err
 	}
-	f := doctor.Fact{Kind: e.Kind, At: e.Time, CallSid: e.Params.Get("CallSid")}
+	f := doctor.Observation{Kind: e.Kind, At: e.Time, CallSid: e.Params.Get("CallSid")}
 	set := func(flag string) bool { return e.Params.Get(flag) == "true" }
 	if e.Params.Get("EndConferenceOnExit") != "" {
 		f.Flags = &doctor.Flags{

@@ -40,7 +40,7 @@ func armedStack(t *testing.T) *stack {
 			Flips: []rules.Flip{{Rule: "say-held", CallSid: sid("CA", 7), Due: in(time.Hour)}},
 		}),
 		armed(t, room(account, 2, "support-2", at("11:00:00")), rules.State{
-			Exemptions: []rules.Exemption{{Until: in(30 * time.Minute)}},
+			Exemptions: []rules.ExemptUntil{{Until: in(30 * time.Minute)}},
 			Stretches:  []rules.Stretch{{Rule: "end-orphaned", Phase: rules.Running, Of: 3, Due: in(-5 * time.Second)}},
 		}),
 		armed(t, room(other, 3, "sales-3", at("11:00:00")), rules.State{

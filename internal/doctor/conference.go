@@ -11,11 +11,11 @@ import (
 type Conference struct {
 	Sid string
 	// Facts in the order in which they happened.
-	Facts []Fact
+	Facts []Observation
 }
 
-// Fact is one event.
-type Fact struct {
+// Observation is one event.
+type Observation struct {
 	Kind    events.Kind
 	At      time.Time
 	CallSid string

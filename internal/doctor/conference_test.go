@@ -20,13 +20,13 @@ const (
 // story is what was told of one conference, a minute between one fact and the
 // next, the last an hour ago.
 type story struct {
-	facts []doctor.Fact
+	facts []doctor.Observation
 	// agent and other are the flags that the legs' TwiML gives them.
 	agent, other doctor.Flags
 }
 
 func (s *story) says(kind events.Kind, call string, flags *doctor.Flags) {
-	s.facts = append(s.facts, doctor.Fact{Kind: kind, CallSid: call, Flags: flags})
+	s.facts = append(s.facts, doctor.Observation{Kind: kind, CallSid: call, Flags: flags})
 }
 
 // leg tells a participant event of a leg with its flags as they are now.
@@ -65,7 +65,7 @@ func call() *story {
 // without is a call of whose events some kinds are not asked for.
 func without(kinds ...events.Kind) *story {
 	s := call()
-	s.facts = slices.DeleteFunc(s.facts, func(f doctor.Fact) bool { return slices.Contains(kinds, f.Kind) })
+	s.facts = slices.DeleteFunc(s.facts, func(f doctor.Observation) bool { return slices.Contains(kinds, f.Kind) })
 	return s
 }
 
@@ -116,7 +116,7 @@ func TestALegThatJoinsMutedWasNotMutedMeanwhile(t *testing.T) {
 	t.Parallel()
 	s := call()
 	s.other.Muted = true
-	s.facts = slices.Insert(s.facts, 5, doctor.Fact{Kind: events.ParticipantJoin, CallSid: customer, Flags: &s.other})
+	s.facts = slices.Insert(s.facts, 5, doctor.Observation{Kind: events.ParticipantJoin, CallSid: customer, Flags: &s.other})
 	for i := range s.facts[6:] {
 		if s.facts[6+i].CallSid == customer {
 			s.facts[6+i].Flags.Muted = true

@@ -37,7 +37,7 @@ type Timeline struct {
 	// nothing is armed any more.
 	Until time.Duration `yaml:"until"`
 	// Outcomes say how steps end; the first that fits counts.
-	Outcomes []Outcome `yaml:"outcomes"`
+	Outcomes []StepResult `yaml:"outcomes"`
 	Timeline []Entry   `yaml:"timeline"`
 	// Expect are all decisions, no more and no less.
 	Expect []Expectation `yaml:"expect"`
@@ -45,8 +45,8 @@ type Timeline struct {
 	line int
 }
 
-// Outcome is how a step ends. Empty fields fit every step.
-type Outcome struct {
+// StepResult is how a step ends. Empty fields fit every step.
+type StepResult struct {
 	Rule string         `yaml:"rule"`
 	Do   rules.StepKind `yaml:"do"`
 	// Result is "done" if empty, or how it fails; NoAnswer never comes.
@@ -86,7 +86,7 @@ type Entry struct {
 	Params map[string]string `yaml:"params"`
 
 	// Exempt keeps rules off the conference, as a person can.
-	Exempt *Exemption `yaml:"exempt"`
+	Exempt *ExemptEntry `yaml:"exempt"`
 	// Reread ends a re-read of Twilio, which found nothing new.
 	Reread bool `yaml:"reread"`
 	// Load puts other rule files in the place of those under test.
@@ -95,8 +95,8 @@ type Entry struct {
 	line int
 }
 
-// Exemption is a person's word.
-type Exemption struct {
+// ExemptEntry is a person's word.
+type ExemptEntry struct {
 	For  time.Duration `yaml:"for"`
 	Rule string        `yaml:"rule"`
 }

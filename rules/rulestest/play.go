@@ -257,13 +257,13 @@ func doing(step rules.StepKind) events.Do {
 }
 
 // outcome is what the test says of a step's end.
-func (p *play) outcome(d rules.Decision) Outcome {
+func (p *play) outcome(d rules.Decision) StepResult {
 	for _, o := range p.test.Outcomes {
 		if (o.Rule == "" || o.Rule == d.Rule) && (o.Do == "" || o.Do == d.Do) {
 			return o
 		}
 	}
-	return Outcome{}
+	return StepResult{}
 }
 
 func (p *play) room(name string) *room {
