@@ -81,7 +81,7 @@ func (c *Conference) fold(e *Entry) (folded, error) {
 	}
 	if err == nil && f.fresh {
 		c.changed(e.At)
-		c.Book.Heard = max(c.Book.Heard, projections.At(e.Event.ReceivedAt))
+		c.Book.LastEventAt = max(c.Book.LastEventAt, projections.At(e.Event.ReceivedAt))
 	}
 	return f, err
 }

@@ -130,13 +130,13 @@ func (m *Machine) announce(r *Ready, c *Conference, f *folded) {
 		return
 	}
 	// The old slice may still be read: it belongs to a record being saved.
-	kept := make([]projections.Fact, 0, len(c.Book.Doubtful)+1)
+	kept := make([]projections.Doubt, 0, len(c.Book.Doubtful)+1)
 	for _, old := range c.Book.Doubtful {
 		if old.At.Sequence > m.announced && old.At.After(c.Told) {
 			kept = append(kept, old)
 		}
 	}
-	c.Book.Doubtful = append(kept, projections.Fact{ID: e.Event.ID, At: e.At, Late: late})
+	c.Book.Doubtful = append(kept, projections.Doubt{ID: e.Event.ID, At: e.At, Late: late})
 	r.setNews(e, c, late)
 }
 

@@ -7,9 +7,9 @@ import (
 	"gavel/events"
 )
 
-// Action is one write to Twilio that somebody asked Gavel for. Its moments are
+// ActionRecord is one write to Twilio that somebody asked Gavel for. Its moments are
 // on our own clock, unlike all others in a record.
-type Action struct {
+type ActionRecord struct {
 	ID string    `json:"id"`
 	Do events.Do `json:"do"`
 	// CallSid and RecordingSid are what it is about, or empty.
@@ -23,11 +23,11 @@ type Action struct {
 	// and may come first.
 	Intent bool `json:"intent,omitempty"`
 	// Outcome is how it ended. Nil until told.
-	Outcome *Outcome `json:"outcome,omitempty"`
+	Outcome *ActionResult `json:"outcome,omitempty"`
 }
 
-// Outcome is what Twilio answered to an action.
-type Outcome struct {
+// ActionResult is what Twilio answered to an action.
+type ActionResult struct {
 	Result events.Result `json:"result"`
 	// Status is the HTTP status, Code Twilio's error code; 0 is none.
 	Status int     `json:"status,omitempty"`
@@ -38,13 +38,13 @@ type Outcome struct {
 }
 
 // Words says who asked for what, in a sentence without its full stop.
-func (a *Action) Words() string {
+func (a *ActionRecord) Words() string {
 	return events.Action{Do: a.Do, Actor: a.Actor, Asked: a.Asked}.Words()
 }
 
 // Words says how an action ended, in a sentence without its full stop; do is
 // what it was.
-func (o *Outcome) Words(do events.Do) string {
+func (o *ActionResult) Words(do events.Do) string {
 	return events.Outcome{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why}.Words(do)
 }
 
@@ -73,9 +73,9 @@ func (d *draft) tellAction() (fresh bool, err error) {
 // action returns the action to be written, a copy of the one before or one
 // like told of which nothing was told yet, already in the draft's own list; nil
 // when the record is full.
-func (d *draft) action(told *Action) *Action {
+func (d *draft) action(told *ActionRecord) *ActionRecord {
 	i, known := slices.BinarySearchFunc(d.Actions, told.ID,
-		func(a *Action, id string) int { return strings.Compare(a.ID, id) })
+		func(a *ActionRecord, id string) int { return strings.Compare(a.ID, id) })
 	if known {
 		d.Actions = withCopy(d.Actions, i)
 		return d.Actions[i]
@@ -91,12 +91,12 @@ func (d *draft) action(told *Action) *Action {
 }
 
 // toldAction is what one entry says.
-func toldAction(e *events.Event) (*Action, error) {
+func toldAction(e *events.Event) (*ActionRecord, error) {
 	asked, err := e.Action()
 	if err != nil {
 		return nil, err
 	}
-	a := &Action{
+	a := &ActionRecord{
 		ID:           strings.Clone(asked.ID),
 		Do:           events.Do(strings.Clone(string(asked.Do))),
 		CallSid:      strings.Clone(asked.CallSid),
@@ -112,7 +112,7 @@ func toldAction(e *events.Event) (*Action, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Outcome = &Outcome{
+	a.Outcome = &ActionResult{
 		Result: events.Result(strings.Clone(string(o.Result))),
 		Status: o.Status, Code: o.Code, At: At(o.At), Why: strings.Clone(o.Why),
 	}

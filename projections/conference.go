@@ -50,7 +50,7 @@ type Conference struct {
 	AccountSid    string `json:"account_sid"`
 	ConferenceSid string `json:"conference_sid"`
 	// FriendlyName is the room's name, told by every callback.
-	FriendlyName Told[string] `json:"friendly_name"`
+	FriendlyName Stated[string] `json:"friendly_name"`
 	// Created and Updated are the earliest and latest Timestamp of any event.
 	// Healed facts do not widen them: when Twilio was asked is on another clock,
 	// and says of no moment that something happened at it.
@@ -77,7 +77,7 @@ type Conference struct {
 	Recordings []*Recording `json:"recordings,omitempty"`
 	// Actions are the writes to Twilio that were asked of Gavel, by ID, which
 	// is the order of asking.
-	Actions []*Action `json:"actions,omitempty"`
+	Actions []*ActionRecord `json:"actions,omitempty"`
 }
 
 // What a healed fact tells (events.HealedFact) has no SequenceNumber. It stands
@@ -85,9 +85,9 @@ type Conference struct {
 // greater number, and behind all up to it. Its time is when Twilio was asked, on
 // our clock: the thing itself happened before.
 
-// Told is a value with the SequenceNumber of the event that told it: of two,
+// Stated is a value with the SequenceNumber of the event that told it: of two,
 // the later told wins.
-type Told[T any] struct {
+type Stated[T any] struct {
 	Seq   int64 `json:"seq"`
 	Value T     `json:"value"`
 	// Healed is when Twilio was asked, where no callback told it.
@@ -131,9 +131,9 @@ type Participant struct {
 	Updated Instant `json:"updated"` // latest Timestamp that names it, likewise
 
 	// Flags are the flags of the latest event that carried them.
-	Flags Told[Flags] `json:"flags"`
+	Flags Stated[Flags] `json:"flags"`
 	// Label is told only where one was set.
-	Label Told[string] `json:"label"`
+	Label Stated[string] `json:"label"`
 
 	// Present are joins (On) and leaves; an event that names the participant
 	// without a join before it counts as a sign of presence (Last).

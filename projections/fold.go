@@ -156,7 +156,7 @@ func (d *draft) tellParticipant() {
 	}
 	flags, told := flagsOf(d.e)
 	if told {
-		p.Flags = later(p.Flags, Told[Flags]{Seq: d.e.SequenceNumber, Value: flags}, compareFlags)
+		p.Flags = later(p.Flags, Stated[Flags]{Seq: d.e.SequenceNumber, Value: flags}, compareFlags)
 	}
 	d.tellTurns(p, flags)
 }
@@ -336,7 +336,7 @@ func (d *draft) tellSpeechDropped() (fresh bool, err error) {
 // number a healed one, the later learned of two; else the greater value, so that
 // order never decides. The zero Told
 // loses against every other, for zero is the least in each of these orders.
-func later[T any](a, b Told[T], compare func(T, T) int) Told[T] {
+func later[T any](a, b Stated[T], compare func(T, T) int) Stated[T] {
 	if c := cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Healed, b.Healed), compare(a.Value, b.Value)); c >= 0 {
 		return a
 	}
@@ -345,11 +345,11 @@ func later[T any](a, b Told[T], compare func(T, T) int) Told[T] {
 
 // laterText is later for a free text. The same text told again is the one that
 // is there already.
-func laterText(t Told[string], seq int64, text string) Told[string] {
+func laterText(t Stated[string], seq int64, text string) Stated[string] {
 	if text == t.Value {
-		return Told[string]{Seq: max(t.Seq, seq), Value: t.Value}
+		return Stated[string]{Seq: max(t.Seq, seq), Value: t.Value}
 	}
-	return later(t, Told[string]{Seq: seq, Value: cut(text)}, strings.Compare)
+	return later(t, Stated[string]{Seq: seq, Value: cut(text)}, strings.Compare)
 }
 
 // withTurn returns the turns with t among them, sorted, the newest MaxTurns.

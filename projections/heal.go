@@ -166,7 +166,7 @@ func (d *draft) heal(h events.Healed) {
 		return
 	}
 	flags := flagsOfWords(h.Flags)
-	p.Flags = later(p.Flags, Told[Flags]{Seq: seq, Value: flags, Healed: at}, compareFlags)
+	p.Flags = later(p.Flags, Stated[Flags]{Seq: seq, Value: flags, Healed: at}, compareFlags)
 	p.Held = withTurn(p.Held, turn(flags.Hold))
 	p.Muted = withTurn(p.Muted, turn(flags.Muted))
 }

@@ -60,7 +60,7 @@ func compareFlags(a, b Flags) int {
 
 // compareOutcomes puts behind what says more: that it was done, that it was
 // refused, that nobody knows.
-func compareOutcomes(a, b Outcome) int {
+func compareOutcomes(a, b ActionResult) int {
 	return cmp.Or(
 		cmp.Compare(certainty(a.Result), certainty(b.Result)),
 		cmp.Compare(a.At, b.At),

@@ -32,7 +32,7 @@ func at(clock string) projections.Instant {
 func room() *projections.Conference {
 	return &projections.Conference{
 		AccountSid: theAccount, ConferenceSid: theConference,
-		FriendlyName: projections.Told[string]{Seq: 1, Value: "room-42"},
+		FriendlyName: projections.Stated[string]{Seq: 1, Value: "room-42"},
 		Created:      at("09:15:02"), Updated: at("09:15:09"),
 		Start: &projections.Moment{Seq: 3, At: at("09:15:09")},
 	}
@@ -41,8 +41,8 @@ func room() *projections.Conference {
 func agent() *projections.Participant {
 	return &projections.Participant{
 		CallSid: theCall, Created: at("09:15:02"), Updated: at("09:15:09"),
-		Label: projections.Told[string]{Seq: 1, Value: `agent|"José" 100%`},
-		Flags: projections.Told[projections.Flags]{Seq: 2, Value: projections.Flags{
+		Label: projections.Stated[string]{Seq: 1, Value: `agent|"José" 100%`},
+		Flags: projections.Stated[projections.Flags]{Seq: 2, Value: projections.Flags{
 			Muted: true, EndConferenceOnExit: true, StartConferenceOnEnter: true,
 		}},
 		Last: projections.Turn{Seq: 2, At: at("09:15:09"), On: true},

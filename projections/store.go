@@ -32,20 +32,20 @@ type Book struct {
 	Version uint64 `json:"v"`
 	// Applied is the last journal position worked into the record.
 	Applied events.Position `json:"a"`
-	// Heard is our own clock when the last fact came, in whole seconds: how
+	// LastEventAt is our own clock when the last fact came, in whole seconds: how
 	// long a record is kept counts from then.
-	Heard Instant `json:"h"`
+	LastEventAt Instant `json:"h"`
 	// Doubtful are the facts that may not have been told as news yet, with the
 	// position that first folded each: a group worked again at that position
 	// tells them again, any other position is a double.
-	Doubtful []Fact `json:"d,omitempty"`
+	Doubtful []Doubt `json:"d,omitempty"`
 	// Due is when the earliest deadline of the rule state falls due, in Unix
 	// milliseconds on our own clock; 0 is none. [Writer.Due] finds it.
 	Due int64 `json:"due,omitempty"`
 }
 
-// Fact is one event id and the position that first folded it.
-type Fact struct {
+// Doubt is one event id and the position that first folded it.
+type Doubt struct {
 	ID string          `json:"id"`
 	At events.Position `json:"at"`
 	// Late is what the news says of it: a fact with a greater SequenceNumber

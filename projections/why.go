@@ -122,7 +122,7 @@ const (
 
 // cause is the action that ended a conference, if it is one of ours.
 type cause struct {
-	action *Action
+	action *ActionRecord
 	// sure: Twilio said that it did so. Else nobody knows.
 	sure bool
 }
@@ -146,7 +146,7 @@ func (c *Conference) cause() (found cause) {
 // canHaveEnded reports whether the action is what Twilio gives as the reason,
 // asked for at that time, and was not refused. Of an end that was missed neither
 // is known, but that it came before Twilio was asked.
-func (c *Conference) canHaveEnded(a *Action) bool {
+func (c *Conference) canHaveEnded(a *ActionRecord) bool {
 	refused := a.Outcome != nil && a.Outcome.Result != events.Done && a.Outcome.Result != events.Unknown
 	if c.End.Healed {
 		return !refused && a.Do == events.DoEnd && a.At <= c.End.At
@@ -164,7 +164,7 @@ func (c *Conference) canHaveEnded(a *Action) bool {
 }
 
 // cameBack reports whether the leg joined again after the action.
-func (c *Conference) cameBack(a *Action) bool {
+func (c *Conference) cameBack(a *ActionRecord) bool {
 	p := c.Participant(a.CallSid)
 	if p == nil {
 		return false

@@ -194,7 +194,7 @@ func (t *task) checkOutcome(ctx context.Context) error {
 }
 
 // recorded is the action as the record has it, nil where there is none.
-func (t *task) recorded() *projections.Action {
+func (t *task) recorded() *projections.ActionRecord {
 	if t.stored.Conference == nil {
 		return nil
 	}

@@ -29,7 +29,7 @@ func armedStack(t *testing.T) *stack {
 	t.Helper()
 	in := func(d time.Duration) time.Time { return now.Add(d) }
 	held := room(account, 1, "support-1", at("11:00:00"))
-	held.Participants = []*projections.Participant{{CallSid: sid("CA", 7), Label: projections.Told[string]{Value: "customer"}}}
+	held.Participants = []*projections.Participant{{CallSid: sid("CA", 7), Label: projections.Stated[string]{Value: "customer"}}}
 	s := start(t, nil)
 	s.put([]projections.Stored{
 		armed(t, held, rules.State{

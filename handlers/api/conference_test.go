@@ -32,14 +32,14 @@ func story() *projections.Conference {
 	c.Participants = []*projections.Participant{
 		{
 			CallSid: sid("CA", 1), Created: at("09:00:00"), Updated: at("09:10:10"),
-			Label:   projections.Told[string]{Value: "agent"},
-			Flags:   projections.Told[projections.Flags]{Value: projections.Flags{StartConferenceOnEnter: true, EndConferenceOnExit: true}},
+			Label:   projections.Stated[string]{Value: "agent"},
+			Flags:   projections.Stated[projections.Flags]{Value: projections.Flags{StartConferenceOnEnter: true, EndConferenceOnExit: true}},
 			Present: []projections.Turn{on(0, "09:00:00"), off(9, "09:10:10")}, Last: off(9, "09:10:10"),
 			Left: &projections.Leaving{Reason: "participant_hung_up", CallStatus: "completed"},
 		},
 		{
 			CallSid: sid("CA", 2), Created: at("09:00:05"), Updated: at("09:05:00"),
-			Flags:   projections.Told[projections.Flags]{Value: projections.Flags{Hold: true, Muted: true, Coaching: true}},
+			Flags:   projections.Stated[projections.Flags]{Value: projections.Flags{Hold: true, Muted: true, Coaching: true}},
 			Present: []projections.Turn{on(1, "09:00:05"), off(2, "09:01:00"), on(3, "09:02:00")},
 			Held:    []projections.Turn{on(6, "09:05:00")}, Muted: []projections.Turn{on(3, "09:02:00"), off(6, "09:05:00")},
 			Last: on(6, "09:05:00"),
@@ -50,11 +50,11 @@ func story() *projections.Conference {
 		{Sid: sid("RE", 2), Duration: -1, Statuses: []string{"in-progress"}, ErrorCode: "1"},
 	}
 	kate := events.Actor{Sid: sid("SK", 7), Name: "kate"}
-	c.Actions = []*projections.Action{
+	c.Actions = []*projections.ActionRecord{
 		{
 			ID: "01J00000000000000000000001", Do: events.DoUpdateParticipant, CallSid: sid("CA", 2), Asked: "Muted=true",
 			Actor: kate, At: at("09:02:00"), Intent: true,
-			Outcome: &projections.Outcome{Result: events.Failed, Status: 404, Code: 20404, At: at("09:02:01")},
+			Outcome: &projections.ActionResult{Result: events.Failed, Status: 404, Code: 20404, At: at("09:02:01")},
 		},
 		{ID: "01J00000000000000000000002", Do: events.DoUpdateRecording, RecordingSid: sid("RE", 1), Actor: kate, At: at("09:03:00"), Intent: true},
 	}

@@ -194,7 +194,7 @@ func viewDecision(d rules.Decision, c *projections.Conference) Decision {
 }
 
 // actionOf is what was done about a decision; an action has the decision's id.
-func actionOf(c *projections.Conference, id string) *projections.Action {
+func actionOf(c *projections.Conference, id string) *projections.ActionRecord {
 	for _, action := range c.Actions {
 		if action.ID == id {
 			return action

@@ -25,9 +25,9 @@ func judged(t *testing.T) *stack {
 	l.decides(t, done, open, would, refused, gone)
 
 	action := acted(done, now)
-	action.Outcome = &projections.Outcome{Result: events.Done, Status: 200, Why: "already", At: projections.At(now)}
+	action.Outcome = &projections.ActionResult{Result: events.Done, Status: 200, Why: "already", At: projections.At(now)}
 	held := room(account, 2, "support-2", at("11:30:00"))
-	held.Participants = []*projections.Participant{{CallSid: sid("CA", 7), Label: projections.Told[string]{Value: "customer"}}}
+	held.Participants = []*projections.Participant{{CallSid: sid("CA", 7), Label: projections.Stated[string]{Value: "customer"}}}
 	return start(t, []*projections.Conference{with(room(account, 1, "support-1", at("11:00:00")), action), held}, l.rule)
 }
 

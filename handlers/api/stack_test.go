@@ -237,7 +237,7 @@ func at(clock string) projections.Instant {
 func room(in string, n int, name string, created projections.Instant) *projections.Conference {
 	return &projections.Conference{
 		AccountSid: in, ConferenceSid: sid("CF", n),
-		FriendlyName: projections.Told[string]{Value: name},
+		FriendlyName: projections.Stated[string]{Value: name},
 		Created:      created, Updated: created + 10,
 		Start: &projections.Moment{Seq: 1, At: created + 5},
 	}

@@ -216,7 +216,7 @@ func (a *API) onTheWire(ctx context.Context) ([]WireAction, error) {
 }
 
 // flying returns the action of a decision while Twilio may be at it.
-func flying(c *projections.Conference, id string, now time.Time) *projections.Action {
+func flying(c *projections.Conference, id string, now time.Time) *projections.ActionRecord {
 	if c == nil {
 		return nil
 	}

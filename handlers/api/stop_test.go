@@ -110,7 +110,7 @@ func TestAStopTellsWhatIsOnTheWire(t *testing.T) {
 	told, untried := decided(4, rules.StepPublish), decided(5, rules.StepEnd)
 	l.decides(t, answered, told, untried, begun, forgotten)
 	done := acted(answered, now.Add(-5*time.Second))
-	done.Outcome = &projections.Outcome{Result: events.Done, Status: 200, At: projections.At(now)}
+	done.Outcome = &projections.ActionResult{Result: events.Done, Status: 200, At: projections.At(now)}
 	rooms := []*projections.Conference{
 		with(room(account, 8, "support-1", at("11:00:00")), acted(begun, begun.AsOf)),
 		with(room(account, 2, "support-2", at("11:00:00")), done),
@@ -152,11 +152,11 @@ func (l *law) decides(t *testing.T, newestFirst ...rules.Decision) {
 }
 
 // acted is what the record has of a decision that was begun.
-func acted(d rules.Decision, asked time.Time) *projections.Action {
-	return &projections.Action{ID: d.ID, Do: events.DoEnd, Actor: events.Actor{Rule: d.Rule}, At: projections.At(asked), Intent: true}
+func acted(d rules.Decision, asked time.Time) *projections.ActionRecord {
+	return &projections.ActionRecord{ID: d.ID, Do: events.DoEnd, Actor: events.Actor{Rule: d.Rule}, At: projections.At(asked), Intent: true}
 }
 
-func with(c *projections.Conference, actions ...*projections.Action) *projections.Conference {
+func with(c *projections.Conference, actions ...*projections.ActionRecord) *projections.Conference {
 	c.Actions = actions
 	return c
 }

@@ -194,7 +194,7 @@ func viewRecording(r *projections.Recording) Recording {
 	return v
 }
 
-func viewAction(a *projections.Action) Action {
+func viewAction(a *projections.ActionRecord) Action {
 	v := Action{
 		ID:           a.ID,
 		Do:           a.Do,
@@ -214,7 +214,7 @@ func viewAction(a *projections.Action) Action {
 	return v
 }
 
-func viewAnswer(o *projections.Outcome) *Answer {
+func viewAnswer(o *projections.ActionResult) *Answer {
 	return &Answer{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why, At: viewTime(o.At)}
 }
 

@@ -53,9 +53,9 @@ func TestWhatWasAskedIsInTheRecordAndInTheNewsOnce(t *testing.T) {
 	s.appendOwn(t, a.ConferenceSid, intent, outcome, intent, outcome)
 	s.settled(t)
 
-	want := []*projections.Action{{
+	want := []*projections.ActionRecord{{
 		ID: a.ID, Do: a.Do, CallSid: a.CallSid, Actor: a.Actor, At: projections.At(a.At), Intent: true,
-		Outcome: &projections.Outcome{Result: events.Done, Status: 204, At: projections.At(a.At) + 1},
+		Outcome: &projections.ActionResult{Result: events.Done, Status: 204, At: projections.At(a.At) + 1},
 	}}
 	if got := s.stored(t, 1); canonical(t, &projections.Conference{Actions: got.Actions}) != canonical(t, &projections.Conference{Actions: want}) {
 		t.Errorf("the record says %s", canonical(t, got))

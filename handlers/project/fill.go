@@ -136,7 +136,7 @@ func (k *keeper) put(ctx context.Context, build projections.Build, f *fold, upTo
 		return nil
 	}
 	for _, r := range f.records {
-		if r.Record == nil || r.Book.Heard < cutoff {
+		if r.Record == nil || r.Book.LastEventAt < cutoff {
 			continue
 		}
 		kept, err := r.Stored()

@@ -233,7 +233,7 @@ func at(moment string) projections.Instant {
 func room(n int, name string, created projections.Instant, legs ...*projections.Participant) *projections.Conference {
 	return &projections.Conference{
 		AccountSid: account, ConferenceSid: sid("CF", n),
-		FriendlyName: projections.Told[string]{Value: name},
+		FriendlyName: projections.Stated[string]{Value: name},
 		Created:      created, Updated: created + 10,
 		Start:        &projections.Moment{Seq: 1, At: created + 5},
 		Participants: legs,
@@ -253,7 +253,7 @@ func leg(n int, label string, joined projections.Instant, flags projections.Flag
 	on := projections.Turn{Seq: int64(n), At: joined, On: true}
 	return &projections.Participant{
 		CallSid: sid("CA", n), Created: joined, Updated: joined, Present: []projections.Turn{on}, Last: on,
-		Label: projections.Told[string]{Value: label}, Flags: projections.Told[projections.Flags]{Value: flags},
+		Label: projections.Stated[string]{Value: label}, Flags: projections.Stated[projections.Flags]{Value: flags},
 	}
 }
 

@@ -38,13 +38,13 @@ func (r *Redis) Empty() {
 // engine is the embedded Redis as the picture uses it.
 type engine struct{ r *Redis }
 
-func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.Outcome, error) {
+func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.SaveResult, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	e.r.mu.Lock()
 	defer e.r.mu.Unlock()
-	outcomes := make([]picture.Outcome, len(changes))
+	outcomes := make([]picture.SaveResult, len(changes))
 	for i, c := range changes {
 		if outcomes[i] = e.r.check(c); outcomes[i].Failed == picture.Done {
 			e.r.make(c)
@@ -53,19 +53,19 @@ func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.
 	return outcomes, nil
 }
 
-func (r *Redis) check(c picture.Change) picture.Outcome {
+func (r *Redis) check(c picture.Change) picture.SaveResult {
 	for i, cond := range c.If {
 		if got := r.db.HGet(cond.Key, cond.Field); got != cond.Want {
-			return picture.Outcome{Failed: i, Got: got}
+			return picture.SaveResult{Failed: i, Got: got}
 		}
 	}
 	for i, record := range c.Records {
 		got := r.db.HGet(record.Key, picture.CoreField)
 		if !strings.HasPrefix(got, record.Expect) || record.Expect == "" && got != "" {
-			return picture.Outcome{Failed: len(c.If) + i, Got: got}
+			return picture.SaveResult{Failed: len(c.If) + i, Got: got}
 		}
 	}
-	return picture.Outcome{Failed: picture.Done}
+	return picture.SaveResult{Failed: picture.Done}
 }
 
 func (r *Redis) make(c picture.Change) {

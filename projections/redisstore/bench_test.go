@@ -91,7 +91,7 @@ func (s *saver) batch(n int) []projections.Write {
 			Conference: tell(before.Conference, n, place, int64(before.Book.Version)),
 			Book: projections.Book{
 				Version: before.Book.Version + 1, Applied: at,
-				Doubtful: []projections.Fact{{ID: fmt.Sprintf("%032x", n*benchBatch+i), At: at}},
+				Doubtful: []projections.Doubt{{ID: fmt.Sprintf("%032x", n*benchBatch+i), At: at}},
 			},
 		}
 		s.known[place] = after
@@ -110,7 +110,7 @@ func tell(before *projections.Conference, n, place int, seq int64) *projections.
 	after := &projections.Conference{
 		AccountSid:    fmt.Sprintf("AC%032x", 1),
 		ConferenceSid: fmt.Sprintf("CF%016x%016x", n, place),
-		FriendlyName:  projections.Told[string]{Seq: 1, Value: fmt.Sprintf("room-%d", place%100)},
+		FriendlyName:  projections.Stated[string]{Seq: 1, Value: fmt.Sprintf("room-%d", place%100)},
 		Created:       at,
 	}
 	if before != nil {
@@ -136,7 +136,7 @@ func withLeg(legs []*projections.Participant, place int, seq int64, at projectio
 	which := min(int(seq)%3, len(legs))
 	p := &projections.Participant{
 		CallSid: fmt.Sprintf("CA%016x%016x", which, place), Created: at, Updated: at,
-		Flags:   projections.Told[projections.Flags]{Seq: seq, Value: projections.Flags{StartConferenceOnEnter: true}},
+		Flags:   projections.Stated[projections.Flags]{Seq: seq, Value: projections.Flags{StartConferenceOnEnter: true}},
 		Present: []projections.Turn{{Seq: seq, At: at, On: true}},
 		Last:    projections.Turn{Seq: seq, At: at, On: true},
 	}

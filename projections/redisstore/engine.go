@@ -49,7 +49,7 @@ type call struct {
 // Apply sends the changes in as few scripts as may be, all in one pipeline. A
 // server that does not know the script, because it was restarted or took over,
 // gets its text; nothing was done until then.
-func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.Outcome, error) {
+func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.SaveResult, error) {
 	if len(changes) == 0 {
 		return nil, nil
 	}
@@ -61,7 +61,7 @@ func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.
 	if err != nil {
 		return nil, err
 	}
-	outcomes := make([]picture.Outcome, len(changes))
+	outcomes := make([]picture.SaveResult, len(changes))
 	for i := range outcomes {
 		outcomes[i].Failed = picture.Done
 	}
@@ -138,7 +138,7 @@ func unknownScript(calls []*call) []*call {
 }
 
 // outcomes enters what change.lua returned.
-func (c *call) outcomes(into []picture.Outcome) error {
+func (c *call) outcomes(into []picture.SaveResult) error {
 	refused, err := c.cmd.Slice()
 	if err != nil {
 		return err
@@ -153,7 +153,7 @@ func (c *call) outcomes(into []picture.Outcome) error {
 		if change < 1 || int(change) > len(c.changes) {
 			return fmt.Errorf("script refused change %d of %d", change, len(c.changes))
 		}
-		into[c.changes[change-1]] = picture.Outcome{Failed: int(condition) - 1, Got: got}
+		into[c.changes[change-1]] = picture.SaveResult{Failed: int(condition) - 1, Got: got}
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (p *process) build(lane int) projections.Build {
 func (p *process) firsts(records []*projections.Conference) []projections.Stored {
 	var out []projections.Stored
 	for _, c := range records {
-		s := projections.Stored{Conference: c, Book: projections.Book{Version: 1, Applied: p.at, Heard: c.Updated}}
+		s := projections.Stored{Conference: c, Book: projections.Book{Version: 1, Applied: p.at, LastEventAt: c.Updated}}
 		p.known[keyOf(c)] = s
 		out = append(out, s)
 	}
@@ -119,8 +119,8 @@ func (p *process) writes(records []*projections.Conference) []projections.Write 
 		book := projections.Book{
 			Version:  before.Book.Version + 1,
 			Applied:  events.Position{Sequence: p.at.Sequence, Index: i},
-			Heard:    c.Updated,
-			Doubtful: []projections.Fact{{ID: fmt.Sprintf("%s/%d", c.ConferenceSid, i), At: p.at, Late: true}},
+			LastEventAt: c.Updated,
+			Doubtful: []projections.Doubt{{ID: fmt.Sprintf("%s/%d", c.ConferenceSid, i), At: p.at, Late: true}},
 		}
 		out = append(out, projections.Write{
 			Before: before.Conference, After: c, Expect: before.Book.Version, Book: book,
@@ -217,7 +217,7 @@ func conference(n int, at projections.Instant) *projections.Conference {
 	return &projections.Conference{
 		AccountSid:    account(1),
 		ConferenceSid: fmt.Sprintf("CF%032x", n),
-		FriendlyName:  projections.Told[string]{Seq: 1, Value: "Support"},
+		FriendlyName:  projections.Stated[string]{Seq: 1, Value: "Support"},
 		Created:       at,
 		Updated:       at,
 		Seen:          projections.Ranges{{1, 1}},
@@ -255,8 +255,8 @@ func named(c *projections.Conference, name string) *projections.Conference {
 func leg(n int, at projections.Instant) *projections.Participant {
 	return &projections.Participant{
 		CallSid: fmt.Sprintf("CA%032x", n), Created: at, Updated: at + 1,
-		Flags:   projections.Told[projections.Flags]{Seq: 3, Value: projections.Flags{Muted: true, EndConferenceOnExit: true}},
-		Label:   projections.Told[string]{Seq: 3, Value: "agent \"7\""},
+		Flags:   projections.Stated[projections.Flags]{Seq: 3, Value: projections.Flags{Muted: true, EndConferenceOnExit: true}},
+		Label:   projections.Stated[string]{Seq: 3, Value: "agent \"7\""},
 		Present: []projections.Turn{{Seq: 3, At: at, On: true}, {Seq: 5, At: at + 1}},
 		Held:    []projections.Turn{{Seq: 4, At: at, On: true}},
 		Last:    projections.Turn{Seq: 5, At: at + 1},
@@ -265,16 +265,16 @@ func leg(n int, at projections.Instant) *projections.Participant {
 }
 
 // action makes the nth action with something in every field but its outcome.
-func action(n int, at projections.Instant) *projections.Action {
-	return &projections.Action{
+func action(n int, at projections.Instant) *projections.ActionRecord {
+	return &projections.ActionRecord{
 		ID: fmt.Sprintf("01J%023d", n), Do: events.DoKick, CallSid: leg(n, at).CallSid, RecordingSid: "RE1",
 		Asked: "Muted=true", Actor: events.Actor{Sid: "SK1", Name: "kate <\u2028>", Rule: "end-orphaned"}, At: at, Intent: true,
 	}
 }
 
-func answered(a *projections.Action, at projections.Instant) *projections.Action {
+func answered(a *projections.ActionRecord, at projections.Instant) *projections.ActionRecord {
 	after := *a
-	after.Outcome = &projections.Outcome{Result: events.Failed, Status: 404, Code: 20404, At: at, Why: "already"}
+	after.Outcome = &projections.ActionResult{Result: events.Failed, Status: 404, Code: 20404, At: at, Why: "already"}
 	return &after
 }
 

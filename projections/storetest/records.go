@@ -21,12 +21,12 @@ func savedIsLoaded(t *testing.T, h Harness) {
 	})
 	p.save(c)
 	c = with(c, func(c *projections.Conference) {
-		c.Actions = []*projections.Action{action(2, noon), action(4, noon)}
+		c.Actions = []*projections.ActionRecord{action(2, noon), action(4, noon)}
 	})
 	p.save(c)
 	c = with(ended(c, noon+hour), func(c *projections.Conference) {
 		c.Participants = []*projections.Participant{leg(1, noon), c.Participants[0], leg(3, noon), leg(5, noon+9)}
-		c.Actions = []*projections.Action{c.Actions[0], answered(c.Actions[1], noon+1), action(5, noon+hour)}
+		c.Actions = []*projections.ActionRecord{c.Actions[0], answered(c.Actions[1], noon+1), action(5, noon+hour)}
 		c.Recordings = []*projections.Recording{
 			{URL: "https://api.example/a.wav", Duration: 3, FileSize: 99},
 			{URL: "https://api.example/b.wav", Duration: 4},

@@ -21,7 +21,7 @@ func (p *process) tryJudge(c *projections.Conference, rules []byte, due int64) e
 	lane, before := events.Lane(c.ConferenceSid, p.lanes), p.known[keyOf(c)]
 	w := projections.Write{
 		Before: before.Conference, After: c, Expect: before.Book.Version, DueBefore: before.Book.Due, Rules: rules,
-		Book: projections.Book{Version: before.Book.Version + 1, Applied: p.at, Heard: c.Updated, Due: due},
+		Book: projections.Book{Version: before.Book.Version + 1, Applied: p.at, LastEventAt: c.Updated, Due: due},
 	}
 	if err := p.store.Save(p.ctx(), lane, []projections.Write{w}); err != nil {
 		return err

@@ -97,7 +97,7 @@ type put struct {
 
 // happened reports whether the put is in the shard. A client repeats what it
 // sent when a connection breaks, so it may have been before.
-func (p put) happened(out Outcome) bool {
+func (p put) happened(out SaveResult) bool {
 	if out.Failed == Done {
 		return true
 	}

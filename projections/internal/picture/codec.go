@@ -43,7 +43,7 @@ func (d *decoder) core(s *projections.Stored) {
 
 func (e encoder) book(b projections.Book) encoder {
 	e = encoder(binary.AppendUvarint(e, b.Version))
-	e = e.position(b.Applied).instant(b.Heard).number(b.Due).count(len(b.Doubtful))
+	e = e.position(b.Applied).instant(b.LastEventAt).number(b.Due).count(len(b.Doubtful))
 	for _, f := range b.Doubtful {
 		e = e.text(f.ID).position(f.At).flag(f.Late)
 	}
@@ -51,9 +51,9 @@ func (e encoder) book(b projections.Book) encoder {
 }
 
 func (d *decoder) book(b *projections.Book) {
-	b.Version, b.Applied, b.Heard, b.Due = d.unsigned(), d.position(), d.instant(), d.number()
-	b.Doubtful = many(d, func(d *decoder) projections.Fact {
-		return projections.Fact{ID: d.text(), At: d.position(), Late: d.flag()}
+	b.Version, b.Applied, b.LastEventAt, b.Due = d.unsigned(), d.position(), d.instant(), d.number()
+	b.Doubtful = many(d, func(d *decoder) projections.Doubt {
+		return projections.Doubt{ID: d.text(), At: d.position(), Late: d.flag()}
 	})
 }
 
@@ -106,7 +106,7 @@ func encodeParticipant(p *projections.Participant) string {
 
 func (d *decoder) participant(p *projections.Participant) {
 	p.Created, p.Updated = d.instant(), d.instant()
-	p.Flags = projections.Told[projections.Flags]{Seq: d.number(), Value: d.flags(), Healed: d.instant()}
+	p.Flags = projections.Stated[projections.Flags]{Seq: d.number(), Value: d.flags(), Healed: d.instant()}
 	p.Label = d.told()
 	p.Present, p.Held, p.Muted = d.turns(), d.turns(), d.turns()
 	p.Last = d.turn()
@@ -133,7 +133,7 @@ func (d *decoder) recording(r *projections.Recording) {
 }
 
 // encodeAction leaves out the ID, which is in the field's name.
-func encodeAction(a *projections.Action) string {
+func encodeAction(a *projections.ActionRecord) string {
 	e := make(encoder, 0, 256)
 	e = e.text(string(a.Do)).text(a.CallSid).text(a.RecordingSid).text(a.Asked)
 	e = e.text(a.Actor.Sid).text(a.Actor.Name).text(a.Actor.Rule).instant(a.At).flag(a.Intent)
@@ -144,13 +144,13 @@ func encodeAction(a *projections.Action) string {
 	return string(e)
 }
 
-func (d *decoder) action(a *projections.Action) {
+func (d *decoder) action(a *projections.ActionRecord) {
 	a.Do = events.Do(d.text())
 	a.CallSid, a.RecordingSid, a.Asked = d.text(), d.text(), d.text()
 	a.Actor = events.Actor{Sid: d.text(), Name: d.text(), Rule: d.text()}
 	a.At, a.Intent = d.instant(), d.flag()
 	if d.flag() {
-		a.Outcome = &projections.Outcome{
+		a.Outcome = &projections.ActionResult{
 			Result: events.Result(d.text()), Status: int(d.number()), Code: int(d.number()), At: d.instant(), Why: d.text(),
 		}
 	}
@@ -167,7 +167,7 @@ func (e encoder) instant(i projections.Instant) encoder { return e.number(int64(
 
 func (e encoder) text(s string) encoder { return append(e.count(len(s)), s...) }
 
-func (e encoder) told(t projections.Told[string]) encoder {
+func (e encoder) told(t projections.Stated[string]) encoder {
 	return e.number(t.Seq).text(t.Value).instant(t.Healed)
 }
 
@@ -267,8 +267,8 @@ func (d *decoder) text() string {
 	return s
 }
 
-func (d *decoder) told() projections.Told[string] {
-	return projections.Told[string]{Seq: d.number(), Value: d.text(), Healed: d.instant()}
+func (d *decoder) told() projections.Stated[string] {
+	return projections.Stated[string]{Seq: d.number(), Value: d.text(), Healed: d.instant()}
 }
 
 func (d *decoder) flag() bool {

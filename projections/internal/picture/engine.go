@@ -10,7 +10,7 @@ import (
 type Engine interface {
 	// Apply carries out each change, whole or not at all, in the order given
 	// where they share a slot. After an error any of them may have happened.
-	Apply(ctx context.Context, changes []Change) ([]Outcome, error)
+	Apply(ctx context.Context, changes []Change) ([]SaveResult, error)
 	// Hashes reads whole hashes, in the order given where they share a slot. A
 	// hash that is absent is empty.
 	Hashes(ctx context.Context, keys []string) ([]map[string]string, error)
@@ -83,8 +83,8 @@ type Command struct {
 // Done is the Failed of an outcome without a failure.
 const Done = -1
 
-// Outcome says what became of a change.
-type Outcome struct {
+// SaveResult says what became of a change.
+type SaveResult struct {
 	// Failed is the index of the first condition that did not hold, those of
 	// the records counted behind the others, or Done.
 	Failed int

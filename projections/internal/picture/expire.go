@@ -176,5 +176,5 @@ func (x *expiry) forgetAccounts(ctx context.Context) error {
 
 // due reports whether a conference is to be forgotten.
 func (x *expiry) due(s projections.Stored) bool {
-	return s.Book.Heard != 0 && s.Book.Heard < x.cutoff
+	return s.Book.LastEventAt != 0 && s.Book.LastEventAt < x.cutoff
 }

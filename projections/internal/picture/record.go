@@ -48,7 +48,7 @@ func participantKey(p *projections.Participant) string { return p.CallSid }
 
 func recordingKey(r *projections.Recording) string { return cmp.Or(r.Sid, r.URL) }
 
-func actionKey(a *projections.Action) string { return a.ID }
+func actionKey(a *projections.ActionRecord) string { return a.ID }
 
 // changed returns the parts of after that are not in before. Both are in the
 // same order, and parts are only ever added or replaced.
@@ -106,7 +106,7 @@ func decodeField(s *projections.Stored, field, value string) error {
 		d.recording(r)
 		c.Recordings = append(c.Recordings, r)
 	case strings.HasPrefix(field, actionField):
-		a := &projections.Action{ID: field[len(actionField):]}
+		a := &projections.ActionRecord{ID: field[len(actionField):]}
 		d.action(a)
 		c.Actions = append(c.Actions, a)
 	}
@@ -122,5 +122,5 @@ func sortParts(c *projections.Conference) {
 	slices.SortFunc(c.Recordings, func(a, b *projections.Recording) int {
 		return cmp.Or(strings.Compare(a.Sid, b.Sid), strings.Compare(a.URL, b.URL))
 	})
-	slices.SortFunc(c.Actions, func(a, b *projections.Action) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Actions, func(a, b *projections.ActionRecord) int { return strings.Compare(a.ID, b.ID) })
 }

@@ -88,7 +88,7 @@ func TestOnlyWhatChangedIsWritten(t *testing.T) {
 	after.Recordings = slices.Concat(before.Recordings, []*projections.Recording{{URL: "https://a.example"}})
 	answered := *before.Actions[1]
 	answered.Outcome = nil
-	after.Actions = []*projections.Action{before.Actions[0], &answered}
+	after.Actions = []*projections.ActionRecord{before.Actions[0], &answered}
 
 	var got []string
 	for field := range hash(fields(before, &after, projections.Book{Version: 2}, nil)) {

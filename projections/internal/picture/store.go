@@ -53,10 +53,10 @@ func (s *Store) lane(n int) (*lane, error) {
 }
 
 // apply carries out one change.
-func (s *Store) apply(ctx context.Context, c Change) (Outcome, error) {
+func (s *Store) apply(ctx context.Context, c Change) (SaveResult, error) {
 	out, err := s.engine.Apply(ctx, []Change{c})
 	if err != nil {
-		return Outcome{}, err
+		return SaveResult{}, err
 	}
 	return out[0], nil
 }

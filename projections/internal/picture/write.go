@@ -100,8 +100,8 @@ func parts(records int) int { return max(1, min(saveParts, records/partRecords))
 // applyInParts carries out the changes of the batches, encoding one part while
 // those before it are on their way. All batches of a shard are in one part, for
 // each compares what the one before it wrote.
-func (s *Store) applyInParts(ctx context.Context, batches []*batch, parts int) ([]Outcome, error) {
-	outcomes := make([]Outcome, len(batches))
+func (s *Store) applyInParts(ctx context.Context, batches []*batch, parts int) ([]SaveResult, error) {
+	outcomes := make([]SaveResult, len(batches))
 	g, ctx := errgroup.WithContext(ctx)
 	for part := range parts {
 		var at []int
@@ -170,7 +170,7 @@ func (b *batch) change() Change {
 }
 
 // saved takes in what became of the batches. A lost shard outweighs a conflict.
-func (l *lane) saved(batches []*batch, outcomes []Outcome) error {
+func (l *lane) saved(batches []*batch, outcomes []SaveResult) error {
 	var conflict error
 	for i, b := range batches {
 		switch out := outcomes[i]; out.Failed {
@@ -234,7 +234,7 @@ func (l *lane) noting(applied events.Position, state []byte) Change {
 
 // noted takes in what became of it; again is whether another had raised the
 // position meanwhile.
-func (l *lane) noted(applied events.Position, out Outcome) (again bool, err error) {
+func (l *lane) noted(applied events.Position, out SaveResult) (again bool, err error) {
 	c := &l.claim
 	switch out.Failed {
 	case Done:
