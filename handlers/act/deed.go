@@ -6,6 +6,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/twilio"
+	"gavel/projections"
 	"gavel/rules"
 )
 
@@ -17,7 +18,7 @@ type deed struct {
 	// is a secret of its own.
 	form url.Values
 	// shows reports whether Twilio shows it as done; nil where nothing does.
-	shows func(sight) bool
+	shows func(twilio.State) bool
 	// gone: what it was to be done to being gone is as good as done.
 	gone bool
 	// bent: Twilio could not take its parameters, or would read something else
@@ -69,23 +70,15 @@ func (t *task) request() (twilio.Call, error) {
 // path is the participant's, or that of the conference as a whole.
 func (t *task) path() string {
 	if t.decision.CallSid != "" && t.deed.do != events.DoEnd {
-		return conferencePath(t.decided.Key) + "/Participants/" + t.decision.CallSid + ".json"
+		return twilio.ConferencePath(t.decided.Key) + "/Participants/" + t.decision.CallSid + ".json"
 	}
-	return conferencePath(t.decided.Key) + ".json"
-}
-
-// accountsPath begins every path of the account's resources (Twilio, REST API
-// 2010-04-01).
-const accountsPath = "/2010-04-01/Accounts/"
-
-func conferencePath(key events.Key) string {
-	return accountsPath + key.AccountSid + "/Conferences/" + key.ConferenceSid
+	return twilio.ConferencePath(t.decided.Key) + ".json"
 }
 
 // legIs is a deed's shows where a leg's flags tell.
-func legIs(callSid string, so func(*leg) bool) func(sight) bool {
-	return func(s sight) bool {
-		l := s.leg(callSid)
+func legIs(callSid string, so func(*projections.SeenLeg) bool) func(twilio.State) bool {
+	return func(s twilio.State) bool {
+		l := s.Leg(callSid)
 		return l != nil && so(l)
 	}
 }

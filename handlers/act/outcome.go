@@ -2,7 +2,6 @@ package act
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -26,7 +25,7 @@ func (t *task) beforeCall(ctx context.Context) error {
 	if err := t.beforeHold(ctx); err != nil {
 		return err
 	}
-	if t.Now().Sub(t.sight.looked) > maxLook {
+	if t.Now().Sub(t.sight.At) > maxLook {
 		return errOldLook
 	}
 	return nil
@@ -93,7 +92,7 @@ func (t *task) unanswered(ctx context.Context, err error) error {
 //	5xx                       perhaps: look; done if it shows, else again
 //	all others                refused: look; done if it shows, else failed
 func (t *task) answered(ctx context.Context, answer twilio.Answer) error {
-	said := events.Outcome{Result: events.Done, Status: answer.Status, Code: codeOf(answer.Body)}
+	said := events.Outcome{Result: events.Done, Status: answer.Status, Code: answer.Code()}
 	switch status := answer.Status; {
 	case status < http.StatusMultipleChoices && t.deed.do == events.DoAnnounce:
 		return again{why: whyAnnounced, after: announceTime}
@@ -147,9 +146,9 @@ func (t *task) lookForIt(ctx context.Context, shown events.Outcome, otherwise er
 	switch {
 	case t.deed.shows != nil && t.deed.shows(t.sight):
 		return ended{shown}
-	case t.sight.over():
+	case t.sight.Over():
 		return end(t.ifGone(), "ended")
-	case t.decision.CallSid != "" && t.sight.leg(t.decision.CallSid) == nil:
+	case t.decision.CallSid != "" && t.sight.Leg(t.decision.CallSid) == nil:
 		return end(t.ifGone(), "left")
 	}
 	return otherwise
@@ -171,18 +170,4 @@ func (t *task) ifGone() events.Result {
 		return events.Unknown
 	}
 	return events.Lapsed
-}
-
-// maxCode bounds Twilio's error codes, which have five digits.
-const maxCode = 99999
-
-// codeOf reads Twilio's error code; 0 where there is none.
-func codeOf(body []byte) int {
-	var said struct {
-		Code int `json:"code"`
-	}
-	if err := json.Unmarshal(body, &said); err != nil || said.Code < 0 || said.Code > maxCode {
-		return 0
-	}
-	return said.Code
 }

@@ -11,6 +11,7 @@ import (
 	"gavel/events"
 	"gavel/internal/brakes"
 	"gavel/internal/crashpoint"
+	"gavel/internal/twilio"
 	"gavel/projections"
 	"gavel/rules"
 )
@@ -49,7 +50,7 @@ type task struct {
 	// begun: the record has an intent without an outcome. Twilio may have been
 	// asked.
 	begun bool
-	sight sight
+	sight twilio.State // before that, zero
 	// offHold: the leg is on hold, and has to be taken off it to be changed.
 	offHold bool
 }
@@ -262,6 +263,31 @@ func (t *task) checkStop(ctx context.Context) error {
 	return nil
 }
 
+// look requests the state at Twilio, and appends to the journal what the record
+// lacks.
+func (t *task) look(ctx context.Context) error {
+	if err := t.see(ctx); err != nil {
+		return err
+	}
+	return t.heal(ctx)
+}
+
+// see requests the state at Twilio.
+func (t *task) see(ctx context.Context) error {
+	state, err := twilio.Snapshot(ctx, t.Twilio, t.decided.Key, t.Now())
+	var refused *twilio.AnswerError
+	switch {
+	case errors.As(err, &refused):
+		return notNow(refused.Answer)
+	case err != nil:
+		t.log.Warn("Twilio cannot be asked how things stand", "err", err)
+		return again{why: whyUnsent}
+	}
+	t.sight = state
+	crashpoint.Pass(crashpoint.Seen)
+	return nil
+}
+
 // checkDone ends what Twilio shows to be so already: by us before a crash, or
 // by somebody else. It comes before the question whether the rule still holds,
 // for what it did may be what makes it hold no more.
@@ -279,7 +305,7 @@ func (t *task) checkStands(ctx context.Context) error {
 		return fmt.Errorf("find set of rules: %w", err)
 	}
 	why := rules.Still(set, rules.Case{
-		Decision: &t.decision, State: t.state, Record: t.asSeen(), Now: t.Now(), Redriven: t.redriven != nil,
+		Decision: &t.decision, State: t.state, Record: projections.Overlay(t.stored.Conference, t.sight.Seen), Now: t.Now(), Redriven: t.redriven != nil,
 	})
 	switch {
 	case why == "":

@@ -7,6 +7,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/crashpoint"
+	"gavel/internal/twilio"
 	"gavel/projections"
 )
 
@@ -29,7 +30,7 @@ func (t *task) action() events.Action {
 		ID: t.decided.ID, Do: t.deed.do,
 		AccountSid: t.decided.Key.AccountSid, ConferenceSid: t.decided.Key.ConferenceSid, CallSid: t.decision.CallSid,
 		Asked: t.deed.form.Encode(), // of which only fixed values are kept
-		Seen:  t.sight.words(),
+		Seen:  words(t.sight),
 		Actor: events.Actor{Rule: t.decision.Rule},
 		At:    t.decision.AsOf,
 	}
@@ -37,6 +38,30 @@ func (t *task) action() events.Action {
 		a.Actor = *t.redriven
 	}
 	return a
+}
+
+// words are what the journal keeps of a state: a form of numbers and fixed words.
+func words(s twilio.State) string {
+	switch {
+	case s.At.IsZero():
+		return ""
+	case !s.Known:
+		return "status=gone"
+	}
+	connected, coming := 0, 0
+	for i := range s.Legs {
+		switch l := &s.Legs[i]; {
+		case l.Status == "connected":
+			connected++
+		case !twilio.HasLeft(l):
+			coming++
+		}
+	}
+	status := s.Status
+	if status != projections.StatusInit && status != projections.StatusInProgress && status != projections.StatusCompleted {
+		status = "other"
+	}
+	return fmt.Sprintf("status=%s&connected=%d&coming=%d", status, connected, coming)
 }
 
 // recordOutcome tells the journal how it ended. From here on the end of the
@@ -56,7 +81,7 @@ func (t *task) recordOutcome(ctx context.Context, o events.Outcome) error {
 
 // heal tells the journal what Twilio says otherwise than the record.
 func (t *task) heal(ctx context.Context) error {
-	if !t.sight.known || t.stored.Conference == nil {
+	if !t.sight.Known || t.stored.Conference == nil {
 		return nil
 	}
 	for _, fact := range projections.Heal(t.stored.Conference, t.sight.Seen, events.NewULID) {

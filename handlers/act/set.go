@@ -11,6 +11,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/twilio"
+	"gavel/projections"
 	"gavel/rules"
 )
 
@@ -56,7 +57,7 @@ func setDeed(d *rules.Decision) deed {
 		}
 	}
 	if shown == len(form) {
-		s.shows = legIs(d.CallSid, func(l *leg) bool {
+		s.shows = legIs(d.CallSid, func(l *projections.SeenLeg) bool {
 			return isAsked(d.Params["end_conference_on_exit"], l.Flags.EndConferenceOnExit) &&
 				isAsked(d.Params["coaching"], l.Flags.Coaching)
 		})
@@ -70,7 +71,7 @@ func isAsked(asked string, is bool) bool { return asked == "" || (asked == "true
 // checkHeld keeps flags of a leg on hold as they are: Twilio is known to ignore
 // such a change. Only a rule that says so has it taken off hold for it.
 func (t *task) checkHeld(context.Context) error {
-	l := t.sight.leg(t.decision.CallSid)
+	l := t.sight.Leg(t.decision.CallSid)
 	t.offHold = t.decision.Do == rules.StepSet && l != nil && l.Flags.Hold
 	if t.offHold && !t.mayUnhold() {
 		return end(events.Skipped, "held")

@@ -157,7 +157,7 @@ func (t *task) expireBegun(ctx context.Context) error {
 	switch {
 	case t.deed.shows == nil:
 		return t.expire(ctx, events.Unknown)
-	case !t.sight.looked.IsZero() && t.deed.shows(t.sight):
+	case !t.sight.At.IsZero() && t.deed.shows(t.sight):
 		return end(events.Done, "seen")
 	}
 	return t.expire(ctx, events.Expired)

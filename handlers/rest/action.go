@@ -81,9 +81,6 @@ func known(prefix string, sids ...string) string {
 	return ""
 }
 
-// maxCode bounds Twilio's error codes, which have five digits.
-const maxCode = 99999
-
 // outcomeOf says how a write ended. What was never sent has failed for sure; a
 // redirect is no deed.
 func outcomeOf(reply twilio.Answer, err error) events.Outcome {
@@ -95,18 +92,7 @@ func outcomeOf(reply twilio.Answer, err error) events.Outcome {
 	case reply.Status < http.StatusMultipleChoices:
 		return events.Outcome{Result: events.Done, Status: reply.Status}
 	case reply.Status < http.StatusInternalServerError:
-		return events.Outcome{Result: events.Failed, Status: reply.Status, Code: codeOf(reply.Body)}
+		return events.Outcome{Result: events.Failed, Status: reply.Status, Code: reply.Code()}
 	}
-	return events.Outcome{Result: events.Unknown, Status: reply.Status, Code: codeOf(reply.Body)}
-}
-
-// codeOf reads Twilio's error code; 0 where there is none.
-func codeOf(body []byte) int {
-	var said struct {
-		Code int `json:"code"`
-	}
-	if err := json.Unmarshal(body, &said); err != nil || said.Code < 0 || said.Code > maxCode {
-		return 0
-	}
-	return said.Code
+	return events.Outcome{Result: events.Unknown, Status: reply.Status, Code: reply.Code()}
 }

@@ -2,6 +2,7 @@ package twilio
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +67,21 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
+}
+
+// maxCode bounds Twilio's error codes, which have five digits.
+const maxCode = 99999
+
+// Code returns the error code in the body (Twilio, error dictionary); 0 where
+// there is none.
+func (a Answer) Code() int {
+	var said struct {
+		Code int `json:"code"`
+	}
+	if err := json.Unmarshal(a.Body, &said); err != nil || said.Code < 0 || said.Code > maxCode {
+		return 0
+	}
+	return said.Code
 }
 
 // ClientConfig is what a client needs; all of it but Transport.

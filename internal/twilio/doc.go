@@ -11,5 +11,6 @@
 // Reading order: secret.go, account.go (keys of one account), accounts.go (all
 // of them), url.go (what Twilio may have signed), signature.go (the check);
 // announce.go (addresses that only Gavel can make); client.go (asking Twilio),
-// limiter.go (how much at once), patience.go (how soon again).
+// limiter.go (how much at once), patience.go (how soon again); snapshot.go (the
+// current state of a conference).
 package twilio

@@ -1,0 +1,130 @@
+package twilio
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+const (
+	// readTime bounds one request of a snapshot, waiting for its turn included.
+	readTime = 5 * time.Second
+	// pageSize is all that Twilio admits to a conference at a time, in one page.
+	// maxPages is for a Twilio that answers with smaller ones.
+	pageSize = 250
+	maxPages = 10
+)
+
+// ConferencePath is the path of a conference without its ".json" (Twilio, REST
+// API 2010-04-01: Conference resource).
+func ConferencePath(key events.Key) string {
+	return "/2010-04-01/Accounts/" + key.AccountSid + "/Conferences/" + key.ConferenceSid
+}
+
+// State is the current state of a conference at Twilio. At is when the first
+// request was made; zero is never.
+type State struct {
+	projections.Seen
+	// Known: Twilio knows the conference. The status of one that it does not know
+	// is completed.
+	Known bool
+}
+
+// Over reports whether the conference has ended.
+func (s State) Over() bool { return s.Status == projections.StatusCompleted }
+
+// Leg returns a participant that is in the conference or on its way into it, nil
+// where there is none.
+func (s State) Leg(callSid string) *projections.SeenLeg {
+	for i := range s.Legs {
+		if l := &s.Legs[i]; l.CallSid == callSid && !HasLeft(l) {
+			return l
+		}
+	}
+	return nil
+}
+
+// HasLeft reports whether the leg's call has ended: Twilio lists such legs for a
+// while (Twilio, Participant resource: status).
+func HasLeft(l *projections.SeenLeg) bool { return l.Status == "complete" || l.Status == "failed" }
+
+// Caller makes calls: a Client.
+type Caller interface {
+	Call(ctx context.Context, call Call) (Answer, error)
+}
+
+// AnswerError is an answer that does not show what was requested.
+type AnswerError struct{ Answer Answer }
+
+// Error has the status alone.
+func (e *AnswerError) Error() string { return fmt.Sprintf("twilio answered %d", e.Answer.Status) }
+
+// Snapshot requests the state of a conference, with all pages of its participants.
+// at is the present time. The error is one of Call's, or an *AnswerError.
+func Snapshot(ctx context.Context, caller Caller, key events.Key, at time.Time) (State, error) {
+	s := State{Seen: projections.Seen{Status: projections.StatusCompleted, At: at}}
+	var conference struct{ Status string }
+	var err error
+	if s.Known, err = read(ctx, caller, key, "fetch-conference", ConferencePath(key)+".json", &conference); err != nil || !s.Known {
+		return s, err
+	}
+	if s.Status = conference.Status; !s.Over() {
+		s.Legs, err = participants(ctx, caller, key)
+	}
+	return s, err
+}
+
+// participants reads all pages.
+func participants(ctx context.Context, caller Caller, key events.Key) (legs []projections.SeenLeg, err error) {
+	list := ConferencePath(key) + "/Participants.json"
+	next := fmt.Sprintf("%s?PageSize=%d", list, pageSize)
+	for range maxPages {
+		var page struct {
+			Participants []struct {
+				CallSid string `json:"call_sid"`
+				Label   string `json:"label"`
+				Status  string `json:"status"`
+				// Twilio's names of the flags are those of the record.
+				projections.Flags
+			}
+			Next string `json:"next_page_uri"`
+		}
+		if _, err := read(ctx, caller, key, "list-participants", next, &page); err != nil {
+			return nil, err
+		}
+		for _, p := range page.Participants {
+			legs = append(legs, projections.SeenLeg{CallSid: p.CallSid, Label: p.Label, Status: p.Status, Flags: p.Flags})
+		}
+		if page.Next == "" {
+			return legs, nil
+		}
+		if next = page.Next; !strings.HasPrefix(next, list+"?") {
+			break
+		}
+	}
+	// The pages do not end, or the next one is elsewhere.
+	return nil, &AnswerError{Answer{Status: http.StatusOK}}
+}
+
+// read requests one resource and decodes it. known is false where Twilio does not
+// know the resource.
+func read(ctx context.Context, caller Caller, key events.Key, kind, path string, into any) (known bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	answer, err := caller.Call(ctx, Call{AccountSid: key.AccountSid, Kind: kind, Method: http.MethodGet, Path: path})
+	switch {
+	case err != nil:
+		return false, err
+	case answer.Status == http.StatusNotFound:
+		return false, nil
+	case answer.Status != http.StatusOK, json.Unmarshal(answer.Body, into) != nil:
+		return false, &AnswerError{answer}
+	}
+	return true, nil
+}
