@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gavel/internal/brakes"
-	"gavel/internal/bus"
+	"gavel/internal/bus/jet"
 )
 
 // stopped returns what is said, which has to be so without an error.
@@ -193,4 +193,4 @@ func TestAStopFileMayHoldAnything(t *testing.T) {
 	}
 }
 
-var _ brakes.Bucket = (*bus.Bucket)(nil)
+var _ brakes.Bucket = (*jet.Bucket)(nil)

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"gavel/events"
+	"gavel/internal/bus/jet"
 )
 
 const (
@@ -34,20 +35,20 @@ var (
 // Actions is the stream of what rules decided. It keeps each decision once, by
 // its id, for as long as the stream is there: no window of time limits that.
 type Actions struct {
-	conn    *nats.Conn
-	stream  jetstream.Stream
-	read    jetstream.JetStream // of old decisions
-	tickets *tickets
-	metrics *Metrics
-	log     *slog.Logger
+	conn     *nats.Conn
+	stream   jetstream.Stream
+	read     jetstream.JetStream // of old decisions
+	pipeline *jet.Pipeline
+	metrics  *Metrics
+	log      *slog.Logger
 }
 
 func newActions(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStream, c Config, log *slog.Logger) (*Actions, error) {
-	t, err := newTickets(conn, actionsStream)
+	p, err := jet.NewPipeline(conn, actionsStream)
 	if err != nil {
 		return nil, fmt.Errorf("await acknowledgements of decisions: %w", err)
 	}
-	return &Actions{conn: conn, stream: stream, read: read, tickets: t, metrics: c.Metrics, log: log}, nil
+	return &Actions{conn: conn, stream: stream, read: read, pipeline: p, metrics: c.Metrics, log: log}, nil
 }
 
 // Decide keeps decisions and returns once all are acknowledged. One that is
@@ -64,16 +65,16 @@ func (a *Actions) Decide(ctx context.Context, decisions []events.Decided) (fresh
 			return 0, fmt.Errorf("decide: decision %d: %w", i, err)
 		}
 	}
-	w := newWave(a.tickets, &nats.Msg{Header: expectNobody()}, freely(len(decisions)), func(m *nats.Msg, i int) {
-		fillDecided(m, &decisions[i])
+	before, err := a.pipeline.Publish(ctx, jet.Messages{
+		Header: expectNobody(), Next: jet.AnyOrder(len(decisions)), Stored: jet.WrongLast,
+		Fill: func(m *nats.Msg, i int) { fillDecided(m, &decisions[i]) },
 	})
-	w.known = isWrongLast
-	if err := w.run(ctx); err != nil {
+	if err != nil {
 		return 0, fmt.Errorf("decide %d: %w", len(decisions), fullOr(err))
 	}
-	fresh = len(decisions) - w.doubles
+	fresh = len(decisions) - before
 	a.metrics.decided.WithLabelValues(decidedFresh).Add(float64(fresh))
-	a.metrics.decided.WithLabelValues(decidedBefore).Add(float64(w.doubles))
+	a.metrics.decided.WithLabelValues(decidedBefore).Add(float64(before))
 	return fresh, nil
 }
 
@@ -81,7 +82,7 @@ func expectNobody() nats.Header { return nats.Header{headerExpectedLast: {nobody
 
 // fullOr names the one refusal that is an alarm.
 func fullOr(err error) error {
-	if isFull(err) {
+	if jet.Full(err) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err
@@ -96,9 +97,9 @@ func checkDecided(d *events.Decided) error {
 
 func fillDecided(m *nats.Msg, d *events.Decided) {
 	m.Subject, m.Data = idSubject(actionsPrefix, d.Key, d.ID), d.Data
-	setHeader(m.Header, headerRule, d.Rule)
-	setHeader(m.Header, headerPosition, positionHeader(d.Lane, d.Position))
-	setHeader(m.Header, headerAsOf, d.AsOf.UTC().Format(time.RFC3339Nano))
+	jet.SetHeader(m.Header, headerRule, d.Rule)
+	jet.SetHeader(m.Header, headerPosition, positionHeader(d.Lane, d.Position))
+	jet.SetHeader(m.Header, headerAsOf, d.AsOf.UTC().Format(time.RFC3339Nano))
 }
 
 // decodeDecided reads what fillDecided wrote.
@@ -124,22 +125,21 @@ func decodeDecided(subject string, header nats.Header, data []byte) (d events.De
 // `workers` at a time and in no order, until ctx ends; then it waits for those
 // under way. consumer names a durable one: processes that give the same name
 // share the decisions, and each other name gets all. What fn returns settles
-// the delivery; see settle.
+// the delivery; see package jet.
 //
 // fn's context ends with ctx. It may take as long as it needs: the server is
 // told that it works. Should its process die, another gets the decision within
 // 30 s.
 func (a *Actions) Perform(ctx context.Context, consumer string, workers int, fn func(context.Context, events.Decided) error) error {
-	c := newCrew(durable{
-		js: js(a.conn), stream: actionsStream, name: consumer, filters: []string{actionsPrefix + ">"}, log: a.log,
-	}, workers, func(ctx context.Context, m jetstream.Msg) error {
+	w := jet.Workers{Conn: a.conn, Stream: actionsStream, Consumer: consumer, Subjects: []string{actionsPrefix + ">"}, Most: workers, Log: a.log}
+	err := w.Each(ctx, func(ctx context.Context, m jetstream.Msg) error {
 		d, err := decodeDecided(m.Subject(), m.Headers(), m.Data())
 		if err != nil {
 			return err
 		}
 		return fn(ctx, d)
 	})
-	if err := c.run(ctx); err != nil {
+	if err != nil {
 		return fmt.Errorf("perform decisions: %w", err)
 	}
 	return nil
@@ -150,7 +150,7 @@ func (a *Actions) Get(ctx context.Context, key events.Key, id string) (events.De
 	if checkID(key, id) != nil {
 		return events.Decided{}, fmt.Errorf("get decision: %w", ErrNoDecision)
 	}
-	m, err := lastMessage(ctx, a.stream, idSubject(actionsPrefix, key, id))
+	m, err := jet.LastMessage(ctx, a.stream, idSubject(actionsPrefix, key, id))
 	if err == nil && m == nil {
 		err = ErrNoDecision
 	}
@@ -172,7 +172,7 @@ func (a *Actions) List(ctx context.Context, accountSid, conferenceSid string, mo
 	}
 	var list []events.Decided
 	subject := actionsPrefix + orAny(accountSid) + "." + orAny(conferenceSid) + ".*"
-	err := newest(ctx, a.read, actionsStream, subject, most, func(m jetstream.Msg, _ *jetstream.MsgMetadata) {
+	err := jet.Newest(ctx, a.read, actionsStream, subject, most, func(m jetstream.Msg, _ *jetstream.MsgMetadata) {
 		if d, err := decodeDecided(m.Subject(), m.Headers(), m.Data()); err == nil {
 			list = append(list, d)
 		}
@@ -191,12 +191,12 @@ func (a *Actions) Served(ctx context.Context, key events.Key, id string) (first 
 		return false, fmt.Errorf("note that an announcement is served: %w", err)
 	}
 	subject, mark := idSubject(servedPrefix, key, id), nuid.Next()
-	err = retrying(ctx, isTransient, func(ctx context.Context) error {
+	err = jet.Retry(ctx, jet.Transient, func(ctx context.Context) error {
 		m := &nats.Msg{Subject: subject, Data: []byte(mark), Header: expectNobody()}
 		_, err := js(a.conn).PublishMsg(ctx, m, jetstream.WithRetryAttempts(0), jetstream.WithExpectStream(actionsStream))
 		return err
 	})
-	if isWrongLast(err) {
+	if jet.WrongLast(err) {
 		first, err = a.servedBy(ctx, subject, mark)
 	} else {
 		first = err == nil
@@ -210,7 +210,7 @@ func (a *Actions) Served(ctx context.Context, key events.Key, id string) (first 
 // servedBy reports whether the note that is there is the one with our mark: a
 // try without an answer may have been stored.
 func (a *Actions) servedBy(ctx context.Context, subject, mark string) (bool, error) {
-	m, err := lastMessage(ctx, a.stream, subject)
+	m, err := jet.LastMessage(ctx, a.stream, subject)
 	if err != nil {
 		return false, err
 	}

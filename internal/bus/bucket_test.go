@@ -19,16 +19,16 @@ func TestBucketKeepsKeys(t *testing.T) {
 	b := open(t, func(c *bus.Config) { c.DataDir = dir })
 	keys := b.Keys()
 	ctx := testContext(t)
-	if _, err := keys.Get(ctx, "SK1"); !errors.Is(err, events.ErrKeyNotFound) {
+	if _, _, err := keys.Read(ctx, "SK1"); !errors.Is(err, events.ErrKeyNotFound) {
 		t.Errorf("get of nothing: %v", err)
 	}
 	if all, err := keys.List(ctx); err != nil || len(all) != 0 {
 		t.Errorf("list of nothing: %v, %v", all, err)
 	}
-	if err := keys.Create(ctx, "SK1", []byte("one")); err != nil {
+	if _, err := keys.Update(ctx, "SK1", []byte("one"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := keys.Create(ctx, "SK1", []byte("other")); !errors.Is(err, bus.ErrKeyExists) {
+	if _, err := keys.Update(ctx, "SK1", []byte("other"), 0); !errors.Is(err, events.ErrKeyChanged) {
 		t.Errorf("create again: %v", err)
 	}
 	for _, key := range []string{"SK2", "SK3"} {
@@ -44,7 +44,7 @@ func TestBucketKeepsKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if v, err := keys.Get(ctx, "SK1"); err != nil || string(v) != "one" {
+	if v, _, err := keys.Read(ctx, "SK1"); err != nil || string(v) != "one" {
 		t.Errorf("get: %q, %v", v, err)
 	}
 

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"gavel/internal/bus/jet"
 	"gavel/internal/bus/natsd"
 )
 
@@ -47,9 +48,9 @@ type Bus struct {
 	timers      *Timers
 	notices     *Notices
 	deadLetters *DeadLetters
-	keys        *Bucket
-	rules       *Bucket
-	brakes      *Bucket
+	keys        *jet.Bucket
+	rules       *jet.Bucket
+	brakes      *jet.Bucket
 }
 
 // Open starts or connects to NATS, makes or checks the streams, and refuses
@@ -152,8 +153,7 @@ func (c *connections) close() {
 func (b *Bus) assemble(made streams) error {
 	door, work, read := js(b.conns.door), js(b.conns.work), js(b.conns.read)
 	b.health = watch(b.server, made.journal, func(ctx context.Context) error {
-		_, err := made.brakes.Put(ctx, roomKey, nil)
-		return err
+		return made.brakes.Put(ctx, roomKey, nil)
 	}, b.config, b.log)
 	b.journal = newJournal(door, read, made.lanes, b.health, b.config)
 	b.peers = newPeers(b.conns.work, made.lanes, b.log)
@@ -172,7 +172,7 @@ func (b *Bus) assemble(made streams) error {
 	}
 	b.notices = &Notices{b.conns.work}
 	b.deadLetters = newDeadLetters(b.conns.work, made.deadLetters, read, b.log)
-	b.keys, b.rules, b.brakes = &Bucket{made.keys, work}, &Bucket{made.rules, work}, &Bucket{made.brakes, work}
+	b.keys, b.rules, b.brakes = made.keys, made.rules, made.brakes
 	return nil
 }
 
@@ -207,13 +207,13 @@ func (b *Bus) Notices() *Notices { return b.notices }
 func (b *Bus) DeadLetters() *DeadLetters { return b.deadLetters }
 
 // Keys is the bucket of API keys.
-func (b *Bus) Keys() *Bucket { return b.keys }
+func (b *Bus) Keys() *jet.Bucket { return b.keys }
 
 // Rules is the bucket of sets of rules.
-func (b *Bus) Rules() *Bucket { return b.rules }
+func (b *Bus) Rules() *jet.Bucket { return b.rules }
 
 // Brakes is the bucket of what rules were let do, and of the stop.
-func (b *Bus) Brakes() *Bucket { return b.brakes }
+func (b *Bus) Brakes() *jet.Bucket { return b.brakes }
 
 // Info says what was opened.
 func (b *Bus) Info() Info { return b.info }

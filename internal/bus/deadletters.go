@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/events"
+	"gavel/internal/bus/jet"
 )
 
 const (
@@ -25,9 +26,6 @@ const (
 	maxLetterRaw  = 512 << 10
 	// cutNote is added to the reason of a letter that was cut.
 	cutNote = " (what came is cut)"
-	// routerClosesWithin bounds the wait for a handler that works on when its
-	// router ends.
-	routerClosesWithin = 10 * time.Second
 )
 
 // DeadLetters keeps what was genuine and could not go on, the last 1,000 of
@@ -36,12 +34,12 @@ type DeadLetters struct {
 	conn      *nats.Conn
 	stream    jetstream.Stream
 	read      jetstream.JetStream // of old letters
-	publisher *Publisher
+	publisher *jet.Publisher
 	log       *slog.Logger
 }
 
 func newDeadLetters(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStream, log *slog.Logger) *DeadLetters {
-	return &DeadLetters{conn: conn, stream: stream, read: read, publisher: NewPublisher(conn), log: log}
+	return &DeadLetters{conn: conn, stream: stream, read: read, publisher: jet.NewPublisher(conn), log: log}
 }
 
 // Put keeps a letter and returns once it is acknowledged. Putting the same
@@ -88,27 +86,18 @@ func fit(letter events.DeadLetter) events.DeadLetter {
 // with those put while none did, until ctx ends, which is no error. A letter
 // whose fn fails comes again later.
 func (d *DeadLetters) Watch(ctx context.Context, fn func(events.DeadLetter) error) error {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: routerClosesWithin}, routerLog{d.log})
+	letters := jet.NewSubscriber(d.conn, deadLettersStream, deadLettersGroup, d.log)
+	err := letters.Route(ctx, deadPrefix+">", func(m *message.Message) error {
+		letter, err := decodeLetter(m.Payload)
+		if err != nil {
+			return err
+		}
+		return fn(letter)
+	})
 	if err != nil {
 		return fmt.Errorf("watch dead letters: %w", err)
 	}
-	router.AddMiddleware(steer)
-	router.AddConsumerHandler(deadLettersGroup, deadPrefix+">", NewSubscriber(d.conn, deadLettersStream, deadLettersGroup, d.log),
-		func(m *message.Message) error {
-			letter, err := decodeLetter(m.Payload)
-			if err != nil {
-				return err
-			}
-			return fn(letter)
-		})
-	err = router.Run(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err == nil:
-		err = nats.ErrConnectionClosed
-	}
-	return fmt.Errorf("watch dead letters: %w", err)
+	return nil
 }
 
 // ErrNoLetter means that there is no dead letter of that id, or not any more.
@@ -127,7 +116,7 @@ type Letter struct {
 // read is left out.
 func (d *DeadLetters) List(ctx context.Context, most int) ([]Letter, error) {
 	var list []Letter
-	err := newest(ctx, d.read, deadLettersStream, deadPrefix+">", most, func(m jetstream.Msg, at *jetstream.MsgMetadata) {
+	err := jet.Newest(ctx, d.read, deadLettersStream, deadPrefix+">", most, func(m jetstream.Msg, at *jetstream.MsgMetadata) {
 		if letter, err := decodeLetter(m.Data()); err == nil {
 			list = append(list, Letter{ID: at.Sequence.Stream, DeadLetter: letter, At: at.Timestamp.UTC()})
 		}

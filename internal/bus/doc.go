@@ -9,20 +9,21 @@
 // evenly without anybody who decides for all. News goes out so that a
 // later fact of a conference is never in flight before an earlier one is
 // acknowledged. Dead letters are worked one message at a time, on watermill's
-// router over a Publisher and a Subscriber of our own.
+// router.
 //
 // What rules decide is kept once and for ever by an expected last sequence, and
-// performed by crews: durable consumers with many hands. Alarm clocks are
+// performed by the workers of durable consumers. Alarm clocks are
 // message schedules of NATS; they wake and decide nothing.
 //
+// What depends on none of Gavel's streams is in two packages beside it: natsd is
+// the embedded server and the connections, jet the mechanisms over JetStream:
+// retries, publishing many messages, the loop over a consumer, reading a stream,
+// buckets.
+//
 // Reading order: names.go (everything that has a name on the wire), config.go
-// and bus.go (opening and closing, with package natsd for the server and the
-// connections), streams.go, room.go and checks.go (what is made, how much each
-// stream may hold, what is refused), health.go and
-// retry.go (when to wait and when to give up), journal.go and replay.go,
-// deal.go and peers.go (who works which lane),
-// lane.go with pull.go, news.go with tickets.go, waves.go, batch.go and
-// timeline.go, actions.go with durable.go and crew.go, timers.go and rings.go,
-// notices.go, publisher.go and subscriber.go with settle.go, deadletters.go,
-// bucket.go, examine.go (what is there, for a doctor).
+// and bus.go (opening and closing), streams.go, room.go and checks.go (what is made,
+// how much each stream may hold, what is refused), health.go (when to give up),
+// journal.go and replay.go, deal.go and peers.go (who works which lane),
+// lane.go with pull.go, news.go, actions.go, timers.go, notices.go, deadletters.go,
+// examine.go (what is there, for a doctor).
 package bus

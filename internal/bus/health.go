@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/events"
+	"gavel/internal/bus/jet"
 	"gavel/internal/bus/natsd"
 )
 
@@ -94,7 +95,7 @@ func (h *health) tryRoom(ctx context.Context, trial func(context.Context) error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeEvery)
 	defer cancel()
-	if err := trial(ctx); isStorageFull(err) {
+	if err := trial(ctx); jet.StorageFull(err) {
 		return fmt.Errorf("%w: %w", errNoRoom, err)
 	}
 	h.doubt.Store(false)

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/events"
+	"gavel/internal/bus/jet"
 )
 
 const (
@@ -232,7 +233,7 @@ var expectJournal = nats.Header{headerExpectedStream: {journalStream}}
 // publish carries no message id: what a retry stores twice the fold counts
 // once, and a duplicate window would cost memory for every group.
 func (w *writer) publish(ctx context.Context, data []byte) error {
-	err := retrying(ctx, w.again, func(ctx context.Context) error {
+	err := jet.Retry(ctx, w.again, func(ctx context.Context) error {
 		m := &nats.Msg{Subject: w.subject, Data: data, Header: expectJournal}
 		ack, err := w.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 		if err == nil && ack.Sequence == 0 {
@@ -241,16 +242,16 @@ func (w *writer) publish(ctx context.Context, data []byte) error {
 		return err
 	})
 	switch {
-	case isStorageFull(err):
+	case jet.StorageFull(err):
 		return w.health.noRoom(err)
-	case isFull(err):
+	case jet.Full(err):
 		return fmt.Errorf("%w: journal is full: %w", events.ErrUnavailable, err)
 	}
 	return err
 }
 
 func (w *writer) again(err error) bool {
-	if !promptly(err) {
+	if !jet.Promptly(err) {
 		return false
 	}
 	w.metrics.retries.Inc()

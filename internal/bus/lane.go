@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/events"
+	"gavel/internal/bus/jet"
 )
 
 const (
@@ -94,7 +95,7 @@ func (l *Lane) Number() int { return l.number }
 // last is the lane's newest sequence at this moment, 0 when it is empty.
 func (l *Lane) Resume(ctx context.Context) (floor, last uint64, err error) {
 	l.stopPull()
-	err = retrying(ctx, isTransient, func(try context.Context) error {
+	err = jet.Retry(ctx, jet.Transient, func(try context.Context) error {
 		floor, last, err = l.resume(ctx, try)
 		return err
 	})
@@ -124,12 +125,12 @@ func (l *Lane) resume(ctx, try context.Context) (floor, last uint64, err error) 
 
 // begin makes delivery begin behind the floor.
 func (l *Lane) begin(ctx context.Context, consumer jetstream.Consumer, floor uint64) (last uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, jet.AttemptTimeout)
 	defer cancel()
 	if _, err := l.js.ResetConsumerToSequence(ctx, journalStream, l.config.Durable, floor+1); err != nil {
 		return 0, fmt.Errorf("reset consumer: %w", err)
 	}
-	if last, err = lastOf(ctx, l.js, journalStream, l.config.FilterSubject); err != nil {
+	if last, err = jet.LastOf(ctx, l.js, journalStream, l.config.FilterSubject); err != nil {
 		return 0, err
 	}
 	return last, l.startPull(consumer)
@@ -168,14 +169,14 @@ func (l *Lane) await(ctx context.Context, consumer jetstream.Consumer) (floor ui
 			free = time.Now()
 		}
 		l.elsewhere.Store(true)
-		if err := wait(ctx, standbyEvery); err != nil {
+		if err := jet.Wait(ctx, standbyEvery); err != nil {
 			return 0, err
 		}
 	}
 }
 
 func (l *Lane) info(ctx context.Context, consumer jetstream.Consumer) (*jetstream.ConsumerInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, jet.AttemptTimeout)
 	defer cancel()
 	info, err := consumer.Info(ctx)
 	if err != nil {
@@ -196,7 +197,7 @@ func pinned(info *jetstream.ConsumerInfo) string {
 
 // unpin gives the lane free at once instead of after pinTimeout.
 func (l *Lane) unpin(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, jet.AttemptTimeout)
 	defer cancel()
 	s, err := l.js.Stream(ctx, journalStream)
 	if err == nil {

@@ -60,13 +60,6 @@ const (
 	laterDuePrefix = "gavel.later.due."
 	// noToken stands for an account or a conference that there is none of.
 	noToken = "-"
-	// bucketKeyPrefix begins the subject of a bucket's key: $KV.<bucket>.<key>.
-	bucketKeyPrefix = "$KV."
-	// $JS.API.STREAM.MSG.GET.<stream>: a question that the stream's leader
-	// answers.
-	askMessage = "$JS.API.STREAM.MSG.GET."
-	// _INBOX.<unique>.<ticket>: where acknowledgements of news come back.
-	anyTicket = "*"
 	// projectorsSubject is where projectors tell each other that they are there
 	// and which lanes they hold. No stream keeps it.
 	projectorsSubject = "gavel.projectors"
@@ -96,11 +89,6 @@ const (
 	headerContentType = "Content-Type"
 	contentCloudEvent = "application/cloudevents+json"
 
-	// headerUUID and headerMetadata carry watermill's message identity and
-	// metadata (as one JSON object, so that any text passes).
-	headerUUID     = "Gavel-Message-Uuid"
-	headerMetadata = "Gavel-Message-Metadata"
-
 	// NATS's own.
 	headerMsgID          = "Nats-Msg-Id"
 	headerExpectedStream = "Nats-Expected-Stream"
@@ -108,10 +96,6 @@ const (
 	headerSchedule       = "Nats-Schedule"
 	headerScheduleTarget = "Nats-Schedule-Target"
 	headerPinID          = "Nats-Pin-Id"
-	headerKVOperation    = "KV-Operation"
-	headerBatchID        = "Nats-Batch-Id"
-	headerBatchSequence  = "Nats-Batch-Sequence"
-	headerBatchCommit    = "Nats-Batch-Commit"
 )
 
 // metadataLanes is the key in the journal's stream metadata that fixes the
@@ -150,12 +134,6 @@ func accountToken(sid string) string {
 		return "unknown"
 	}
 	return events.CanonicalSid(sid)
-}
-
-// durableName is the name of a group's consumer on a topic. Names of consumers
-// hold neither dots nor wildcards.
-func durableName(group, topic string) string {
-	return group + "-" + strings.NewReplacer(".", "_", "*", "any", ">", "all").Replace(topic)
 }
 
 // keyTokens are the two words of a subject that name a conference; both may be

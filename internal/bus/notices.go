@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"gavel/events"
+	"gavel/internal/bus/jet"
 )
 
 // maxSubject bounds the subject of a notice, in bytes; the server's own limit
@@ -30,7 +31,7 @@ func (n *Notices) Publish(ctx context.Context, subject, id string, data []byte) 
 	if int64(len(data)) > n.conn.MaxPayload()-maxNoticeHeader {
 		return fmt.Errorf("publish notice: %w", &events.FormError{Field: "data", Reason: "is longer than the server takes"})
 	}
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, jet.AttemptTimeout)
 	defer cancel()
 	m := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{headerMsgID: {id}}}
 	if err := n.conn.PublishMsg(m); err != nil {

@@ -14,33 +14,6 @@ import (
 // These are inside the package: what they feed comes from servers and streams
 // only, so nothing public takes it.
 
-// What is read the short way must be what the JSON decoder reads.
-func FuzzParseAck(f *testing.F) {
-	for _, s := range []string{
-		`{"stream":"GAVEL_EVENTS","seq":7}`, `{"stream":"GAVEL_EVENTS","seq":7,"duplicate":true}`,
-		`{"stream":"GAVEL_EVENTS","seq":0}`, `{"stream":"GAVEL_EVENTS","seq":07}`, `{"stream":"GAVEL_EVENTS","seq":}`,
-		`{"stream":"GAVEL_EVENTS","seq":99999999999999999999}`, `{"error":{"code":503,"err_code":10008}}`,
-		`{"stream":"OTHER","domain":"d","seq":7}`, `{"stream":"GAVEL_EVENTS","seq":7,"batch":"b","count":3}`, `{`, ``,
-	} {
-		f.Add([]byte(s))
-	}
-	tickets := &tickets{stream: eventsStream, plain: []byte(`{"stream":"GAVEL_EVENTS","seq":`)}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		ack, err := tickets.parseAck(&nats.Msg{Data: data})
-		if err == nil && (ack.Stream == "" || ack.Sequence == 0) {
-			t.Errorf("%q is taken for an acknowledgement", data)
-		}
-		seq, short := tickets.parsePlainAck(data)
-		if !short || data[len(tickets.plain)] == '0' {
-			return
-		}
-		var long pubAck
-		if err := json.Unmarshal(data, &long); err != nil || long.Sequence != seq || long.Stream != eventsStream {
-			t.Errorf("%q: short %d, long %+v, %v", data, seq, long, err)
-		}
-	})
-}
-
 // What a subject says is what it was made of, and nothing bends it.
 func FuzzSubjectsOfRules(f *testing.F) {
 	f.Add("AC1", "CF1", "0123")

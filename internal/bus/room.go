@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"gavel/internal/bus/jet"
 )
 
 // Every stream that could grow without end has a share of the room, so that none
@@ -80,10 +81,10 @@ func (m maker) share(percent int64) int64 {
 // that is all that the journal has as well.
 func (m maker) fitting(ctx context.Context, c jetstream.StreamConfig, put func(context.Context, jetstream.StreamConfig) (jetstream.Stream, error)) (jetstream.Stream, error) {
 	s, err := put(ctx, c)
-	if !cannotReserve(err) || c.Name == journalStream {
+	if !jet.CannotReserve(err) || c.Name == journalStream {
 		return s, err
 	}
-	for cannotReserve(err) && c.MaxBytes/2 >= leastLimit {
+	for jet.CannotReserve(err) && c.MaxBytes/2 >= leastLimit {
 		c.MaxBytes /= 2
 		s, err = put(ctx, c)
 	}
@@ -92,11 +93,6 @@ func (m maker) fitting(ctx context.Context, c jetstream.StreamConfig, put func(c
 	}
 	c.MaxBytes = max(c.MaxBytes/reducedBy, leastLimit)
 	return m.js.UpdateStream(ctx, c)
-}
-
-func cannotReserve(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == codeNoStorage
 }
 
 // lacksLimit reports whether a stream has no limit in bytes and is to have one. A
@@ -123,7 +119,7 @@ func (m maker) limit(ctx context.Context, have jetstream.Stream, want jetstream.
 		c.MaxBytes = max(c.MaxBytes, 2*int64(info.State.Bytes))
 	}
 	s, err := m.fitting(ctx, c, m.js.UpdateStream)
-	if cannotReserve(err) {
+	if jet.CannotReserve(err) {
 		return unlimited("the server has reserved all that it may store")
 	}
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/events"
+	"gavel/internal/bus/jet"
 )
 
 const (
@@ -51,7 +52,7 @@ type streams struct {
 	events              jetstream.Stream
 	actions             jetstream.Stream
 	deadLetters         jetstream.Stream
-	keys, rules, brakes jetstream.KeyValue
+	keys, rules, brakes *jet.Bucket
 	lanes               int
 }
 
@@ -69,18 +70,11 @@ func makeStreams(ctx context.Context, nc *nats.Conn, c Config, volume int64, log
 	ctx, cancel := context.WithTimeout(ctx, makeWithin)
 	defer cancel()
 	m := maker{js: js(nc), config: c, room: volume, log: log}
-	err = retrying(ctx, isStarting, func(ctx context.Context) error {
+	err = jet.Retry(ctx, jet.Starting, func(ctx context.Context) error {
 		made, err = m.make(ctx)
 		return err
 	})
 	return made, err
-}
-
-// isStarting reports whether another try may succeed because the cluster is not
-// complete yet.
-func isStarting(err error) bool {
-	var api *jetstream.APIError
-	return isTransient(err) || errors.As(err, &api) && api.ErrorCode == codeNoPeers
 }
 
 type maker struct {
@@ -233,30 +227,20 @@ func (m maker) deadLettersConfig() jetstream.StreamConfig {
 
 func (m maker) buckets(ctx context.Context, made *streams) (err error) {
 	for _, b := range []struct {
-		into              *jetstream.KeyValue
+		into              **jet.Bucket
 		name, description string
 	}{
 		{&made.keys, keysBucket, "Gavel's API keys, hashed."},
 		{&made.rules, rulesBucket, "Gavel's sets of rules, and which is in force."},
 		{&made.brakes, brakesBucket, "What Gavel's rules were let do, what tripped, and the stop."},
 	} {
-		if *b.into, err = m.bucket(ctx, b.name, b.description); err != nil {
+		config := jetstream.KeyValueConfig{
+			Bucket: b.name, Description: b.description,
+			Storage: jetstream.FileStorage, Replicas: m.config.Replicas,
+		}
+		if *b.into, err = jet.OpenBucket(ctx, m.js, config); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (m maker) bucket(ctx context.Context, name, description string) (jetstream.KeyValue, error) {
-	kv, err := m.js.KeyValue(ctx, name)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = m.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: name, Description: description,
-			Storage: jetstream.FileStorage, Replicas: m.config.Replicas,
-		})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find or make bucket %s: %w", name, err)
-	}
-	return kv, nil
 }

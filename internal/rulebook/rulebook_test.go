@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"gavel/internal/bus"
+	"gavel/internal/bus/jet"
 	"gavel/internal/rulebook"
 	"gavel/rules"
 	"gavel/rules/schema"
@@ -31,7 +32,7 @@ const (
 	there = "two:/etc/gavel/rules"
 )
 
-func bucket(t *testing.T) *bus.Bucket {
+func bucket(t *testing.T) *jet.Bucket {
 	t.Helper()
 	b, err := bus.Open(t.Context(), bus.Config{DataDir: t.TempDir(), Sync: bus.SyncInterval}, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -1,4 +1,4 @@
-package bus
+package jet
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
@@ -16,7 +17,15 @@ import (
 )
 
 // publishBudget bounds the tries of one message.
-const publishBudget = appendBudget
+const publishBudget = 12 * time.Second
+
+// Headers of a message: headerUUID and headerMetadata carry watermill's identity and
+// metadata (as one JSON object, so that any text passes); headerMsgID is NATS's own.
+const (
+	headerUUID     = "Gavel-Message-Uuid"
+	headerMetadata = "Gavel-Message-Metadata"
+	headerMsgID    = "Nats-Msg-Id"
+)
 
 var errClosed = errors.New("closed")
 
@@ -57,7 +66,7 @@ func (p *Publisher) publish(topic string, m *message.Message) error {
 	}
 	ctx, cancel := context.WithTimeout(m.Context(), publishBudget)
 	defer cancel()
-	return retrying(ctx, promptly, func(ctx context.Context) error {
+	return Retry(ctx, Promptly, func(ctx context.Context) error {
 		_, err := p.js.PublishMsg(ctx, out, jetstream.WithRetryAttempts(0))
 		return err
 	})

@@ -1,22 +1,82 @@
-package bus_test
+package jet_test
 
 import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"gavel/internal/bus"
+	"gavel/internal/bus/jet"
 )
+
+// patience is a deadline under which tests wait for something that will happen.
+const patience = 20 * time.Second
+
+// testContext ends before the test binary does.
+func testContext(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func dial(t testing.TB, url string) *nats.Conn {
+	t.Helper()
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
+
+func jetStream(t testing.TB, conn *nats.Conn) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// startServer starts a real NATS server in this process, its files in a temporary
+// directory.
+func startServer(t testing.TB) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("NATS did not start")
+	}
+	return s
+}
+
+func receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("waited in vain: %s", what)
+		panic("unreachable")
+	}
+}
 
 // topicStream is a stream whose topics are conformance.<anything>.
 func topicStream(t testing.TB) (url string) {
 	t.Helper()
-	s := foreignServer(t)
+	s := startServer(t)
 	_, err := jetStream(t, dial(t, s.ClientURL())).CreateStream(testContext(t), jetstream.StreamConfig{
 		Name: "CONFORMANCE", Subjects: []string{"conformance.>"}, Storage: jetstream.FileStorage,
 	})
@@ -28,18 +88,18 @@ func topicStream(t testing.TB) (url string) {
 
 // pair makes a publisher and a subscriber, with a connection as two processes
 // would have.
-func pair(t testing.TB, url, group string) (*bus.Publisher, *bus.Subscriber) {
+func pair(t testing.TB, url, group string) (*jet.Publisher, *jet.Subscriber) {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := bus.NewSubscriber(nc, "CONFORMANCE", group, slog.New(slog.DiscardHandler))
+	s := jet.NewSubscriber(nc, "CONFORMANCE", group, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
 		_ = s.Close() // the suite leaves some open
 		nc.Close()
 	})
-	return bus.NewPublisher(nc), s
+	return jet.NewPublisher(nc), s
 }
 
 // Order: one subscription has one message at a time, so a single subscriber
@@ -63,7 +123,7 @@ func TestWatermillConformance(t *testing.T) {
 	)
 }
 
-func asInterfaces(p *bus.Publisher, s *bus.Subscriber) (message.Publisher, message.Subscriber) {
+func asInterfaces(p *jet.Publisher, s *jet.Subscriber) (message.Publisher, message.Subscriber) {
 	return p, s
 }
 
@@ -132,7 +192,7 @@ func TestClosedPublisherAndSubscriberSaySo(t *testing.T) {
 func TestSubscriptionEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
 	nc := dial(t, topicStream(t))
-	s := bus.NewSubscriber(nc, "CONFORMANCE", "group", slog.New(slog.DiscardHandler))
+	s := jet.NewSubscriber(nc, "CONFORMANCE", "group", slog.New(slog.DiscardHandler))
 	messages, err := s.Subscribe(testContext(t), "conformance.x")
 	if err != nil {
 		t.Fatal(err)

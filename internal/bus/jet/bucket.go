@@ -1,4 +1,4 @@
-package bus
+package jet
 
 import (
 	"bytes"
@@ -12,9 +12,6 @@ import (
 	"gavel/events"
 )
 
-// ErrKeyExists means that Create found its key in the bucket.
-var ErrKeyExists = errors.New("key is in the bucket already")
-
 // Bucket is a small store of keys and values that all processes share. Callers
 // compare its errors with events.ErrKeyNotFound and events.ErrKeyChanged.
 type Bucket struct {
@@ -22,16 +19,16 @@ type Bucket struct {
 	js jetstream.JetStream
 }
 
-// Get returns a value, or events.ErrKeyNotFound.
-func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
-	entry, err := b.kv.Get(ctx, key)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		err = events.ErrKeyNotFound
+// OpenBucket opens a bucket, and makes it where it is missing.
+func OpenBucket(ctx context.Context, js jetstream.JetStream, c jetstream.KeyValueConfig) (*Bucket, error) {
+	kv, err := js.KeyValue(ctx, c.Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = js.CreateKeyValue(ctx, c)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get key: %w", err)
+		return nil, fmt.Errorf("find or make bucket %s: %w", c.Bucket, err)
 	}
-	return entry.Value(), nil
+	return &Bucket{kv, js}, nil
 }
 
 // Read returns a value and its revision, for an Update. It asks the stream's
@@ -70,6 +67,17 @@ func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision 
 	return kept, nil
 }
 
+const (
+	// bucketKeyPrefix begins the subject of a bucket's key, $KV.<bucket>.<key>, and
+	// bucketPrefix the name of its stream.
+	bucketKeyPrefix = "$KV."
+	bucketPrefix    = "KV_"
+	// getMessage is a request that the stream's leader answers:
+	// $JS.API.STREAM.MSG.GET.<stream>.
+	getMessage        = "$JS.API.STREAM.MSG.GET."
+	headerKVOperation = "KV-Operation"
+)
+
 // keyMessage is a key's last message as JetStream answers to a STREAM.MSG.GET.
 type keyMessage struct {
 	Sequence uint64 `json:"seq"`
@@ -89,7 +97,7 @@ func (b *Bucket) askLeader(ctx context.Context, key string) (*keyMessage, error)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := b.js.Conn().RequestWithContext(ctx, askMessage+bucketPrefix+b.kv.Bucket(), request)
+	answer, err := b.js.Conn().RequestWithContext(ctx, getMessage+bucketPrefix+b.kv.Bucket(), request)
 	if err != nil {
 		return nil, err
 	}
@@ -109,18 +117,6 @@ func (b *Bucket) askLeader(ctx context.Context, key string) (*keyMessage, error)
 		return nil, jetstream.ErrInvalidJSAck
 	}
 	return said.Message, nil
-}
-
-// Create keeps a value under a key that is free, else ErrKeyExists.
-func (b *Bucket) Create(ctx context.Context, key string, value []byte) error {
-	_, err := b.kv.Create(ctx, key, value)
-	if errors.Is(err, jetstream.ErrKeyExists) {
-		err = ErrKeyExists
-	}
-	if err != nil {
-		return fmt.Errorf("create key: %w", err)
-	}
-	return nil
 }
 
 // Put keeps a value, whatever was there.

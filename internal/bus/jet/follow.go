@@ -1,0 +1,176 @@
+package jet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// replayBatch is how many messages a replay asks for at a time; more gain
+	// nothing.
+	replayBatch = 500
+	// replayHeartbeat: a replay that hears nothing for twice as long begins
+	// again where it is.
+	replayHeartbeat = time.Second
+)
+
+// LastOf is the sequence of the newest message on a subject, 0 when there is
+// none.
+func LastOf(ctx context.Context, js jetstream.JetStream, stream, subject string) (uint64, error) {
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the last message of %s: %w", stream, err)
+	}
+	m, err := LastMessage(ctx, s, subject)
+	if err != nil || m == nil {
+		return 0, err
+	}
+	return m.Sequence, nil
+}
+
+// LastMessage is the newest message on a subject, nil when there is none. It
+// asks the stream's leader: a follower may not know it yet.
+func LastMessage(ctx context.Context, s jetstream.Stream, subject string) (m *jetstream.RawStreamMsg, err error) {
+	err = Retry(ctx, Transient, func(ctx context.Context) error {
+		m, err = s.GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			m, err = nil, nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask for the last message: %w", err)
+	}
+	return m, nil
+}
+
+// Span is a stretch of a stream, both ends included.
+type Span struct {
+	Stream, Subject string
+	From, To        uint64
+}
+
+// Replay calls fn with every message of the span in order. to must be the
+// sequence of a message on the subject, or lie before it.
+func Replay(ctx context.Context, js jetstream.JetStream, s Span, fn func(m jetstream.Msg, seq uint64) error) error {
+	if s.To == 0 || s.From > s.To {
+		return nil
+	}
+	return Follow(ctx, js, s, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
+		if at.Sequence.Stream > s.To {
+			return errEnough
+		}
+		if err := fn(m, at.Sequence.Stream); err != nil {
+			return err
+		}
+		if at.Sequence.Stream == s.To || at.NumPending == 0 {
+			return errEnough
+		}
+		return nil
+	})
+}
+
+// errEnough ends a Follow without an error.
+var errEnough = errors.New("enough")
+
+// Follow calls fn with the messages of the span from s.From on, in order,
+// until fn says so or ctx ends. An ordered consumer mends gaps by itself.
+func Follow(ctx context.Context, js jetstream.JetStream, s Span, fn func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+	consumer, err := js.OrderedConsumer(ctx, s.Stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{s.Subject},
+		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:    max(s.From, 1),
+	})
+	if err != nil {
+		return fmt.Errorf("make ordered consumer: %w", err)
+	}
+	defer dismiss(ctx, js, s.Stream, consumer)
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(replayBatch), jetstream.PullHeartbeat(replayHeartbeat))
+	if err != nil {
+		return fmt.Errorf("pull: %w", err)
+	}
+	defer messages.Stop()
+	for {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		at, err := m.Metadata()
+		if err == nil {
+			err = fn(m, at)
+		}
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// dismissTime bounds the parting from a consumer.
+const dismissTime = time.Second
+
+// dismiss takes an ordered consumer away, which nats.go leaves to the server: it
+// forgets one after 5 min. A stream has at most 1,000 (nats-server,
+// default_max_consumers), so a few readers a second would soon keep everybody
+// from reading. One that stays all the same is forgotten then.
+func dismiss(ctx context.Context, js jetstream.JetStream, stream string, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dismissTime)
+	defer cancel()
+	if info := consumer.CachedInfo(); info != nil {
+		_ = js.DeleteConsumer(ctx, stream, info.Name)
+	}
+}
+
+// newestFirst is how far Newest looks back at first.
+const newestFirst = 1024
+
+// Newest calls fn with the newest messages on a subject, newest first, at most
+// `most`. A stream cannot be read backwards: it is read in stretches, of which
+// each that lies further back is twice as long.
+func Newest(ctx context.Context, js jetstream.JetStream, stream, subject string, most int, fn func(jetstream.Msg, *jetstream.MsgMetadata)) error {
+	to, err := LastOf(ctx, js, stream, subject)
+	if err != nil {
+		return err
+	}
+	for stretch := uint64(newestFirst); to > 0 && most > 0; stretch *= 2 {
+		from := max(to, stretch) - stretch + 1
+		some, err := newestOf(ctx, js, Span{stream, subject, from, to}, most)
+		if err != nil {
+			return err
+		}
+		for _, m := range some {
+			at, err := m.Metadata()
+			if err != nil {
+				return err
+			}
+			fn(m, at)
+		}
+		most -= len(some)
+		to = from - 1
+	}
+	return nil
+}
+
+// newestOf returns the newest messages of a span, newest first, at most `most`.
+func newestOf(ctx context.Context, js jetstream.JetStream, s Span, most int) ([]jetstream.Msg, error) {
+	var all []jetstream.Msg
+	err := Replay(ctx, js, s, func(m jetstream.Msg, _ uint64) error {
+		if all = append(all, m); len(all) >= 2*most {
+			all = append(all[:0], all[len(all)-most:]...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	all = all[max(len(all)-most, 0):]
+	slices.Reverse(all)
+	return all, nil
+}
