@@ -13,8 +13,8 @@ import (
 )
 
 // BenchmarkJudge judges a call of four legs and four minutes by the ten presets
-// twice, live. In turn with it the same call is only folded: the judging is dear
-// or cheap beside that, whatever the machine.
+// twice, live. It alternates with only folding the same call, so that the ratio
+// of judging to folding does not depend on the machine.
 func BenchmarkJudge(b *testing.B) {
 	set, call := twentyRules(b), wholeCall()
 	var folding, judging time.Duration
@@ -70,25 +70,25 @@ func twentyRules(b *testing.B) *rules.Set {
 
 const legsOfCall = 4
 
-// wholeCall is what is told of one call: all join, ten changes for each leg, all
-// leave.
+// wholeCall are the events of one call: all legs join, ten changes for each
+// leg, all leave.
 func wholeCall() (call []*events.Event) {
 	const legs = legsOfCall
-	tell := func(kind events.Kind, leg int) { call = append(call, callEvent(len(call), kind, leg)) }
+	add := func(kind events.Kind, leg int) { call = append(call, callEvent(len(call), kind, leg)) }
 	for leg := range legs {
-		tell(events.ParticipantJoin, leg)
+		add(events.ParticipantJoin, leg)
 	}
-	tell(events.ConferenceStart, 0)
+	add(events.ConferenceStart, 0)
 	for change := range 10 * legs {
 		kinds := [...]events.Kind{
 			events.ParticipantMute, events.ParticipantUnmute, events.ParticipantHold, events.ParticipantUnhold, events.ParticipantModify,
 		}
-		tell(kinds[change/legs%len(kinds)], change%legs)
+		add(kinds[change/legs%len(kinds)], change%legs)
 	}
 	for leg := range legs {
-		tell(events.ParticipantLeave, leg)
+		add(events.ParticipantLeave, leg)
 	}
-	tell(events.ConferenceEnd, 0)
+	add(events.ConferenceEnd, 0)
 	return call
 }
 

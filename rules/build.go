@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // so that quiet hours are the same hours on every machine
+	_ "time/tzdata" // quiet hours are the same on every machine
 
 	"gavel/events"
 	"gavel/rules/condition"
@@ -21,25 +21,25 @@ const (
 	maxAttempts      = 3
 )
 
-// Bounds of lengths of time.
+// Bounds of durations.
 const (
 	// minTime is the resolution of Twilio's clock.
 	minTime = time.Second
-	// minAgain leaves the attempt before time to end.
+	// minAgain leaves time for the attempt before to end.
 	minAgain = time.Minute
-	// maxTime is beyond what any conference lasts: the longest call is a day
+	// maxTime is longer than any conference lasts: the longest call is a day
 	// (Twilio, Programmable Voice: TimeLimit).
 	maxTime = 7 * 24 * time.Hour
 )
 
-// builder makes one rule of its node.
+// builder makes one rule from its node.
 type builder struct {
 	*schema.Document
 	node *schema.Node
 	rule *Rule
 }
 
-// buildRule returns the rule as far as it is right; what is wrong becomes a
+// buildRule returns as much of the rule as is correct; each mistake becomes a
 // fault of the document.
 func buildRule(d *schema.Document, n *schema.Node, file string) *Rule {
 	b := &builder{d, n, &Rule{
@@ -65,8 +65,8 @@ func buildRule(d *schema.Document, n *schema.Node, file string) *Rule {
 	return b.rule
 }
 
-// ruleVersion is the hash of all that a rule says but its description. The
-// order of keys and how they are written does not count.
+// ruleVersion is the hash of the whole rule except its description. The order
+// and the spelling of keys do not matter.
 func ruleVersion(n *schema.Node) string {
 	sum := sha256.New()
 	for _, line := range n.Lines() {
@@ -77,7 +77,7 @@ func ruleVersion(n *schema.Node) string {
 	return shortHash(sum.Sum(nil))
 }
 
-// on says which events may begin an occasion.
+// on sets which events may begin an occasion.
 func (b *builder) on() {
 	r := b.rule
 	switch written := b.node.Key("on"); {
@@ -86,7 +86,7 @@ func (b *builder) on() {
 		for _, n := range written.Items() {
 			r.On[events.Kind(n.Text())] = struct{}{}
 		}
-	case r.When == nil: // a fault already
+	case r.When == nil: // already a fault
 	case r.PerEvent():
 		r.On = r.When.HoldsAt()
 	default:
@@ -94,9 +94,9 @@ func (b *builder) on() {
 	}
 }
 
-// derived are the events that can change whether the condition holds for some
-// subject. A condition that no event changes, such as one on the account only,
-// holds from the first event on.
+// derived returns the events that can change whether the condition holds for
+// some subject. If no event changes a condition, such as one on the account
+// only, it holds from the first event on, whatever that is.
 func derived(r *Rule) condition.Kinds {
 	kinds := r.When.ChangedBy()
 	if r.Unless != nil {
@@ -111,8 +111,9 @@ func derived(r *Rule) condition.Kinds {
 	return kinds
 }
 
-// partsOf are the parts of a record that the rule's condition reads, and those
-// that say whether there is a subject, and anything to do at Twilio.
+// partsOf returns the parts of a record that the rule's condition reads, and
+// those that decide whether a subject exists and whether Twilio can still act
+// on it.
 func partsOf(r *Rule) condition.Parts {
 	parts := condition.Life
 	if r.Each == EachParticipant {
@@ -126,13 +127,15 @@ func partsOf(r *Rule) condition.Parts {
 	return parts
 }
 
-// ofLeg reports whether a rule for each participant reads nothing but that one.
+// ofLeg reports whether a rule for each participant reads nothing except that
+// participant.
 func ofLeg(r *Rule) bool {
 	reads := func(c *condition.Condition) bool { return c != nil && c.UsesConference() }
 	return r.Each == EachParticipant && !reads(r.When) && !reads(r.Unless)
 }
 
-// times reads again and attempts, and says what cannot wait.
+// times reads again and attempts, and adds faults for what a rule about events
+// cannot have.
 func (b *builder) times() {
 	r := b.rule
 	again, attempts := b.node.Key("again"), b.node.Key("attempts")
@@ -150,20 +153,21 @@ func (b *builder) times() {
 	if attempts != nil {
 		r.Attempts = number(attempts)
 		if r.Again == 0 && r.Attempts > 1 {
-			b.Fault(attempts.At, "attempts need again, which says how long after one another they are")
+			b.Fault(attempts.At, "attempts need again, the time between one attempt and the next")
 		}
 	}
 	if r.Attempts == 1 {
 		r.Again = 0
 	}
 	if r.PerEvent() {
-		b.nothingLasts()
+		b.checkPerEvent()
 	}
 }
 
-// nothingLasts says what a rule about single events cannot have.
-func (b *builder) nothingLasts() {
-	why := "the rule is about single events, for it uses event or before"
+// checkPerEvent adds faults for the keys that a rule about single events cannot
+// have.
+func (b *builder) checkPerEvent() {
+	why := "the rule is about single events, because it uses event or before"
 	if b.rule.Each == EachConference {
 		why += ", or participant without `each: participant`"
 	}
@@ -198,8 +202,8 @@ func (b *builder) count() {
 	if by != nil {
 		var faults []condition.Fault
 		b.rule.Count.By, faults = condition.CompileValue(by.Text())
-		tell(b.Document, by, faults)
-		b.known(by, b.rule.Count.By, false)
+		addFaults(b.Document, by, faults)
+		b.checkVariables(by, b.rule.Count.By, false)
 	}
 	for i, s := range b.rule.Do {
 		if s.Kind != StepPublish && s.Kind != StepWebhook {
@@ -218,7 +222,7 @@ func buildQuietHours(d *schema.Document, n *schema.Node) *QuietHours {
 	if tz := n.Key("tz"); tz != nil {
 		location, err := time.LoadLocation(tz.Text())
 		if err != nil || tz.Text() == "Local" {
-			d.Fault(tz.At, "there is no such time zone; write one like Europe/Berlin")
+			d.Fault(tz.At, "unknown time zone; write one like Europe/Berlin")
 		} else {
 			q.Location = location
 		}
@@ -229,7 +233,7 @@ func buildQuietHours(d *schema.Document, n *schema.Node) *QuietHours {
 	return q
 }
 
-// clock reads "22:30", whose form was checked.
+// clock parses a time such as "22:30"; the schema has checked its form.
 func clock(n *schema.Node) time.Duration {
 	t, err := time.Parse("15:04", n.Text())
 	if err != nil {
@@ -238,20 +242,20 @@ func clock(n *schema.Node) time.Duration {
 	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
 }
 
-// span reads a length of time, whose form was checked.
+// span parses a duration; the schema has checked its form.
 func span(d *schema.Document, n *schema.Node, least time.Duration) time.Duration {
 	if n == nil {
 		return 0
 	}
 	length, ok := parseSpan(n.Text())
 	if !ok || length < least || length > maxTime {
-		d.Fault(n.At, "has to be between %s and %dd", spanText(least), maxTime/(24*time.Hour))
+		d.Fault(n.At, "must be between %s and %dd", spanText(least), maxTime/(24*time.Hour))
 		return 0
 	}
 	return length
 }
 
-// parseSpan reads a length as Go writes them, and days besides.
+// parseSpan parses a duration in Go's notation, with days in addition.
 func parseSpan(text string) (time.Duration, bool) {
 	days, rest, found := strings.Cut(text, "d")
 	if !found {
@@ -269,7 +273,7 @@ func parseSpan(text string) (time.Duration, bool) {
 	return length + more, err == nil
 }
 
-// spanText writes a length as files do: 1m, not 1m0s.
+// spanText formats a duration as files do: 1m, not 1m0s.
 func spanText(length time.Duration) string {
 	text := length.String()
 	if strings.HasSuffix(text, "m0s") {
@@ -286,7 +290,8 @@ func words(n *schema.Node) []string {
 	return all
 }
 
-// number reads a whole number, whose form was checked; 0 where there is none.
+// number parses a whole number whose form the schema has checked; 0 if n is
+// nil.
 func number(n *schema.Node) int {
 	i, _ := strconv.Atoi(n.Text())
 	return i

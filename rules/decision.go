@@ -9,19 +9,19 @@ import (
 	"gavel/rules/condition"
 )
 
-// Verdict is what Judge made of one step of a rule.
+// Verdict is what Judge decided about one step of a rule.
 type Verdict string
 
 // The verdicts.
 const (
-	// Act: the performer is to do it.
+	// Act: the performer performs the step.
 	Act Verdict = "act"
-	// Would: it would be done, were the rule live.
+	// Would: the step would be performed if the rule were live.
 	Would Verdict = "would"
-	// Refused: it is not done; the decision's Reason says why.
+	// Refused: the step is not performed; the decision's Reason is why.
 	Refused Verdict = "refused"
-	// Match: one of the many that a rule with count waits for. It goes to the
-	// lane of its count and is nothing for the performer.
+	// Match: one of the many matches that a rule with count waits for. It goes
+	// to the lane of its count; the performer ignores it.
 	Match Verdict = "match"
 )
 
@@ -30,68 +30,72 @@ type Reason string
 
 // The reasons of a refusal.
 const (
-	// Stale: the fact behind it came too late, or from the future, to act on it
-	// unseen. Twilio is to be asked again.
+	// Stale: the fact behind the decision arrived too late, or has a time in
+	// the future, so the conference has to be fetched from Twilio before a rule
+	// may act on it.
 	Stale Reason = "stale"
-	// RuleChanged: the rule was changed or taken away while its ladder ran.
+	// RuleChanged: the rule was changed or removed while its ladder ran.
 	RuleChanged Reason = "rule-changed"
 	// Exempted: a person exempted the conference while the ladder ran.
 	Exempted Reason = "exempted"
-	// HeldBack: the rule is quiet at this time of day, and the event that it is
-	// about does not last until it speaks again.
+	// HeldBack: it is quiet hours, and the event that the rule is about cannot
+	// be acted on after they end.
 	HeldBack Reason = "quiet-hours"
-	// Unevaluated: one of the step's parameters, or its target, cannot be
-	// evaluated on this conference.
+	// Unevaluated: a parameter of the step, or its target, cannot be evaluated
+	// on this conference.
 	Unevaluated Reason = "parameters"
 )
 
-// Decision says that a step of a rule is to be taken, or that it is not, and
-// why. It is data: whoever performs it needs nothing else of the rule.
+// Decision states that a step of a rule is to be performed, or that it is not,
+// and why. It is data: its performer needs nothing else of the rule.
 type Decision struct {
-	// ID is the same whenever and wherever the same decision is taken.
+	// ID is the same whenever and wherever the same decision is made.
 	ID string `json:"id"`
-	// Rule is the rule's name, Version that of the set in force.
+	// Rule is the rule's name; Version is that of the set in force.
 	Rule          string `json:"rule"`
 	Version       string `json:"version"`
 	AccountSid    string `json:"account_sid"`
 	ConferenceSid string `json:"conference_sid,omitempty"` // "" for a count over many
-	// CallSid is the leg that the step is about, "" for the conference as a
-	// whole. Subject is the leg that the rule looked at, where it looks at each.
+	// CallSid is the leg that the step acts on, "" for the conference as a
+	// whole. Subject is the leg that the rule was judged for, if it is a rule
+	// for each participant.
 	CallSid string `json:"call_sid,omitempty"`
 	Subject string `json:"subject,omitempty"`
 	// Occasion names the stretch in which the condition holds, Attempt counts
-	// from 1 within it, Step is the place in the rule's list, from 1.
+	// from 1 within it, and Step is the place in the rule's list, from 1.
 	Occasion string   `json:"occasion"`
 	Attempt  int      `json:"attempt"`
 	Step     int      `json:"step"`
 	Do       StepKind `json:"do,omitempty"`
-	// AsOf is the conference's own time at which it was taken.
+	// AsOf is the conference's own time when the decision was made.
 	AsOf    time.Time `json:"as_of"`
 	Verdict Verdict   `json:"verdict"`
 	Reason  Reason    `json:"reason,omitempty"`
-	// Late: the fact behind it was stale. Only what tells people goes out so.
+	// Late: the fact behind the decision was stale. Only notifications are sent
+	// then.
 	Late bool `json:"late,omitempty"`
-	// Params and Data are the step's own, evaluated. They may hold names and
-	// numbers of people: they are not for logs.
+	// Params and Data are the step's own, evaluated. They may contain names and
+	// phone numbers of people, so they must not be logged.
 	Params map[string]string `json:"params,omitempty"`
 	Data   map[string]string `json:"data,omitempty"`
-	// Kept is what the rule's conditions read of the event that led to a step at
-	// Twilio, so that they can be evaluated again before it is taken; nil where
-	// the rule is about no single event. It is not for logs either.
+	// Kept is what the rule's conditions read of the event that led to a step
+	// at Twilio, so that they can be evaluated again before the step is
+	// performed; nil if the rule is not about single events. It must not be
+	// logged either.
 	Kept condition.Kept `json:"kept,omitempty"`
-	// By is what a Match is counted by, Then what follows if it is the one that
-	// makes the number full.
+	// By is the value that a Match is counted by. Then are the decisions that
+	// follow if this match completes the count.
 	By   string     `json:"by,omitempty"`
 	Then []Decision `json:"then,omitempty"`
 }
 
-// decisionIDBytes is how much of the hash is kept: 128 bits, of which nobody
-// meets two alike.
+// decisionIDBytes is how much of the hash the id has: 128 bits, so that two ids
+// never collide in practice.
 const decisionIDBytes = 16
 
-// id is the hash of what tells decisions apart, each part behind its length, so
-// that no two run together. The version is no part of it: a reload must not do
-// again what was decided before.
+// id is the hash of what distinguishes decisions. Each part follows its length,
+// so that parts cannot run together. The version is not included: a reload must
+// not repeat an earlier decision.
 func (d *Decision) id() string {
 	h := sha256.New()
 	for _, part := range []string{d.Rule, d.AccountSid, orDash(d.ConferenceSid), d.leg(), d.Occasion} {
@@ -103,8 +107,8 @@ func (d *Decision) id() string {
 	return hex.EncodeToString(h.Sum(nil)[:decisionIDBytes])
 }
 
-// leg is the subject, the target, or both where they differ: one step of a rule
-// about one leg may do something to several others.
+// leg is the subject, the target, or both if they differ: one step of a rule
+// for one leg may act on several others.
 func (d *Decision) leg() string {
 	switch {
 	case d.CallSid == "" || d.CallSid == d.Subject:

@@ -2,9 +2,9 @@ package rules
 
 import "gavel/rules/condition"
 
-// LookedAtAlways returns the set as it would be if every event could begin its
-// rules about what lasts.
-func LookedAtAlways(s *Set) *Set {
+// JudgedAlways returns a copy of the set where every event may begin the rules
+// about stretches, so that Judge evaluates them for every event.
+func JudgedAlways(s *Set) *Set {
 	all := *s
 	all.Rules = nil
 	for _, r := range s.Rules {

@@ -6,13 +6,13 @@ import (
 	"gavel/events"
 )
 
-// InputOf returns what an entry of a conference's lane means to Judge, and
-// whether it means anything. fresh is whether the fold took it for news: doubles
-// never reach Judge. It is the only such mapping. Package lanes calls it, for the
-// projector, rebuilds and tests of rules alike.
+// InputOf returns what Judge gets for an entry of a conference's lane, and
+// whether it gets anything. fresh is whether the fold accepted the entry as a
+// new fact: duplicates never reach Judge. It is the only such mapping. Package
+// lanes calls it, for the projector, rebuilds and tests of rules alike.
 //
-// What a rule did reaches Judge as its decision's outcome only. If it were an
-// event as well, a rule about any event would set itself off for ever.
+// An action of a rule reaches Judge only as the result of its decision. If it
+// were an event as well, a rule about any event would trigger itself for ever.
 func InputOf(e *events.Event, fresh bool) (Input, bool) {
 	in := Input{ID: e.ID, At: e.ReceivedAt}
 	switch e.Kind {
@@ -34,7 +34,8 @@ func InputOf(e *events.Event, fresh bool) (Input, bool) {
 	return in, fresh
 }
 
-// ofAction returns what is to be heard of an action: a person's is an event.
+// ofAction returns the input for an action's entry. An action that a person
+// requested is an event.
 func (in Input) ofAction(e *events.Event, fresh bool) (Input, bool) {
 	a, err := e.Action()
 	switch {

@@ -15,8 +15,8 @@ var (
 	inputULID = "01J00000000000000000000000"
 )
 
-// What a journal's entry says to Judge, by kind: "" is nothing.
-func TestWhatEntriesSay(t *testing.T) {
+// What Judge gets for each kind of journal entry; "" is nothing.
+func TestWhatJudgeGetsForEachKindOfEntry(t *testing.T) {
 	t.Parallel()
 	action := func(actor events.Actor) events.Action {
 		return events.Action{
@@ -27,34 +27,34 @@ func TestWhatEntriesSay(t *testing.T) {
 	done := events.Outcome{Result: events.Done, Status: 200, At: nine}
 	for name, c := range map[string]struct {
 		entry        events.Entry
-		fresh, twice string // what it says the first time, and as a double
+		fresh, twice string // what Judge gets the first time, and for a duplicate
 	}{
-		"wake":           {events.NewWake(inputKey, nine), "wake", "wake"},
-		"reread":         {events.NewReread(inputKey, nine), "reread", "reread"},
-		"exempted":       {events.NewExempted(events.Exemption{ID: inputULID, Key: inputKey, Rule: "orphan", Until: nine.Add(time.Hour), Actor: kate, At: nine}), "exempt orphan", "exempt orphan"},
-		"loaded":         {events.NewRulesLoaded(events.Load{ID: inputULID, Version: "abc", At: nine}), "", ""},
-		"match":          {events.NewMatch(events.Match{ID: inputULID, AccountSid: inputKey.AccountSid, Rule: "orphan", Decision: "{}"}, nine), "", ""},
-		"dropped speech": {events.NewSpeechDropped(inputULID, inputKey, [][2]int64{{1, 2}}, nine), "", ""},
-		"healed":         {events.NewHealed(events.Healed{ID: inputULID, Key: inputKey, Fact: events.ConferenceEnd, Behind: 1, At: nine}), "fact", ""},
-		"her intent":     {events.NewIntent(action(kate)), "fact", ""},
-		"her outcome":    {events.NewOutcome(action(kate), done), "fact", ""},
-		"a rule's own":   {events.NewIntent(action(rule)), "", ""},
-		"a rule's end":   {events.NewOutcome(action(rule), done), "outcome done", ""},
+		"wake":               {events.NewWake(inputKey, nine), "wake", "wake"},
+		"reread":             {events.NewReread(inputKey, nine), "reread", "reread"},
+		"exempted":           {events.NewExempted(events.Exemption{ID: inputULID, Key: inputKey, Rule: "orphan", Until: nine.Add(time.Hour), Actor: kate, At: nine}), "exempt orphan", "exempt orphan"},
+		"loaded":             {events.NewRulesLoaded(events.Load{ID: inputULID, Version: "abc", At: nine}), "", ""},
+		"match":              {events.NewMatch(events.Match{ID: inputULID, AccountSid: inputKey.AccountSid, Rule: "orphan", Decision: "{}"}, nine), "", ""},
+		"dropped speech":     {events.NewSpeechDropped(inputULID, inputKey, [][2]int64{{1, 2}}, nine), "", ""},
+		"healed":             {events.NewHealed(events.Healed{ID: inputULID, Key: inputKey, Fact: events.ConferenceEnd, Behind: 1, At: nine}), "fact", ""},
+		"a person's intent":  {events.NewIntent(action(kate)), "fact", ""},
+		"a person's outcome": {events.NewOutcome(action(kate), done), "fact", ""},
+		"a rule's intent":    {events.NewIntent(action(rule)), "", ""},
+		"a rule's outcome":   {events.NewOutcome(action(rule), done), "outcome done", ""},
 	} {
 		e, err := events.ParseStored(c.entry)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff([]string{c.fresh, c.twice}, []string{said(&e, true), said(&e, false)}); diff != "" {
+		if diff := cmp.Diff([]string{c.fresh, c.twice}, []string{inputKind(&e, true), inputKind(&e, false)}); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }
 
-func said(e *events.Event, fresh bool) string {
-	in, says := rules.InputOf(e, fresh)
+func inputKind(e *events.Event, fresh bool) string {
+	in, used := rules.InputOf(e, fresh)
 	switch {
-	case !says:
+	case !used:
 		return ""
 	case in.ID != e.ID || !in.At.Equal(e.ReceivedAt):
 		return "another entry"
@@ -70,7 +70,8 @@ func said(e *events.Event, fresh bool) string {
 	return "wake"
 }
 
-// Whatever can be read as a rule state is written as something that reads alike.
+// Every state that DecodeState accepts keeps its meaning when it is encoded and
+// decoded again.
 func FuzzDecodeState(f *testing.F) {
 	f.Add([]byte(`{"now":"2026-03-02T09:00:00Z","alarm":"2026-03-02T09:02:00Z","stretches":[{"rule":"orphan","occasion":"join-1","since":"2026-03-02T09:00:00Z","phase":"running","attempt":1,"of":1,"due":"2026-03-02T09:02:00Z"}]}`))
 	f.Add([]byte(`{"exemptions":[{"until":"2026-03-02T09:00:00Z"}]}`))
@@ -83,7 +84,7 @@ func FuzzDecodeState(f *testing.F) {
 		}
 		once, err := rules.EncodeState(state)
 		if err != nil {
-			return // a year that JSON cannot write
+			return // a year that JSON cannot express
 		}
 		again, err := rules.DecodeState(once)
 		if err != nil {

@@ -7,9 +7,9 @@ import (
 	"gavel/rules/condition"
 )
 
-// match hands one more to a rule that counts. What follows if it is the one
-// that makes the number full is evaluated now, on the conference at hand.
-func (c *court) match(r *Rule, v condition.Vars, o occasion) {
+// match adds one match of a rule that counts. What follows if this match
+// completes the count is evaluated now, on the current conference.
+func (c *evaluation) match(r *Rule, v condition.Vars, o occasion) {
 	by, err := r.Count.By.Text(v)
 	if err != nil {
 		c.fault(r, "count", err)
@@ -24,13 +24,12 @@ func (c *court) match(r *Rule, v condition.Vars, o occasion) {
 	c.decisions = append(c.decisions, d)
 }
 
-// Tally is what is remembered of one count: of one rule, in one account, by one
-// value.
+// Tally is the state of one count: of one rule, in one account, by one value.
 type Tally struct {
 	// Now is the tally's own time: the greatest AsOf among its matches.
 	Now time.Time `json:"now,omitzero"`
 	// Marks are the newest matches, oldest first, as many as the rule waits
-	// for: with them all within its window it is full.
+	// for. The count is complete if all of them are within its window.
 	Marks []Mark `json:"marks,omitempty"`
 }
 
@@ -40,10 +39,11 @@ type Mark struct {
 	At time.Time `json:"at"`
 }
 
-// JudgeCount counts one more match. It is pure, like Judge: the lane of the
-// count alone decides. The match that makes the number full names the occasion,
-// which lasts until the window has fewer. Its steps are all decided at once, for a
-// rule that counts only tells. What they say of a conference is nil.
+// JudgeCount counts one more match. It is pure, like Judge; only the lane of
+// the count calls it. The match that completes the count names the occasion,
+// which lasts until the window has fewer matches. All steps are decided at
+// once, because a rule that counts only sends notifications. The decisions name
+// no conference.
 func JudgeCount(set *Set, t Tally, match Decision) (Tally, []Decision) {
 	r := set.Rule(match.Rule)
 	if r == nil || r.Count == nil || r.Mode == Off || t.has(match.ID) {
@@ -66,13 +66,14 @@ func (t Tally) has(id string) bool {
 	return slices.ContainsFunc(t.Marks, func(m Mark) bool { return m.ID == id })
 }
 
-// full reports whether as many matches as the rule waits for are in its window.
+// full reports whether the window contains as many matches as the rule waits
+// for.
 func (t Tally) full(n *Count) bool {
 	return len(t.Marks) >= n.AtLeast && t.Marks[len(t.Marks)-n.AtLeast].At.After(t.Now.Add(-n.Within))
 }
 
-// decide takes the steps that the match brought along, for the many instead of
-// for the conference that was the last.
+// decide returns the steps that came with the match, without the conference of
+// the last match: they stand for all matches.
 func (t Tally) decide(set *Set, match Decision) []Decision {
 	all := slices.Clone(match.Then)
 	for i := range all {

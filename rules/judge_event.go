@@ -7,22 +7,22 @@ import (
 	"gavel/rules/condition"
 )
 
-// lookAtEvent judges a rule that has an occasion for each event.
-func (c *court) lookAtEvent(r *Rule) {
+// judgeEvent judges a rule that has an occasion for each event.
+func (c *evaluation) judgeEvent(r *Rule) {
 	if r.Each != EachParticipant {
-		c.lookOnce(r, "", c.vars)
+		c.judgeEventFor(r, "", c.vars)
 		return
 	}
 	for _, p := range c.vars.Conference.Participants {
 		if v, present := c.varsFor(p); present {
-			c.lookOnce(r, p.CallSid, v)
+			c.judgeEventFor(r, p.CallSid, v)
 		}
 	}
 }
 
-// lookOnce judges it for one subject. Its steps are evaluated now, all of them:
-// when the later ones' turn comes the event is gone.
-func (c *court) lookOnce(r *Rule, callSid string, v condition.Vars) {
+// judgeEventFor judges such a rule for one subject. All its steps are evaluated
+// now: when a later step is due, the event is no longer available.
+func (c *evaluation) judgeEventFor(r *Rule, callSid string, v condition.Vars) {
 	if !c.holds(r, v) {
 		return
 	}
@@ -43,7 +43,7 @@ func (c *court) lookOnce(r *Rule, callSid string, v condition.Vars) {
 			}
 		}
 	}
-	if !c.climbLadder(r, &l) {
+	if !c.runLadder(r, &l) {
 		return
 	}
 	if !c.state.roomFor(l) {
@@ -53,12 +53,13 @@ func (c *court) lookOnce(r *Rule, callSid string, v condition.Vars) {
 	c.state.Ladders = append(c.state.Ladders, l)
 }
 
-// performedAtTwilio reports whether the performer is to ask something of Twilio.
+// performedAtTwilio reports whether the performer calls Twilio for the
+// decision.
 func (d *Decision) performedAtTwilio() bool { return d.Verdict == Act && d.Do.AtTwilio() }
 
-// climbLadder takes steps up to one that has to be waited for, and reports
-// whether there is one with more behind it.
-func (c *court) climbLadder(r *Rule, l *Ladder) (waits bool) {
+// runLadder decides steps up to one whose result the ladder has to wait for,
+// and reports whether more steps follow that one.
+func (c *evaluation) runLadder(r *Rule, l *Ladder) (waits bool) {
 	for len(l.Rest) > 0 {
 		l.Step, l.Awaiting, l.Failed = l.Rest[0].Step, nil, false
 		for len(l.Rest) > 0 && l.Rest[0].Step == l.Step {
@@ -85,27 +86,27 @@ func (c *court) climbLadder(r *Rule, l *Ladder) (waits bool) {
 	return false
 }
 
-// settleLadder hears how a decision about a single event ended.
-func (c *court) settleLadder(o StepResult) {
+// applyLadderResult records how a decision about a single event ended.
+func (c *evaluation) applyLadderResult(o StepResult) {
 	at := slices.IndexFunc(c.state.Ladders, func(l Ladder) bool { return slices.Contains(l.Awaiting, o.Decision) })
 	if at < 0 {
 		return
 	}
 	l := &c.state.Ladders[at]
-	l.Awaiting = less(l.Awaiting, o.Decision)
+	l.Awaiting = without(l.Awaiting, o.Decision)
 	l.Failed = l.Failed || o.Result != events.Done
 	if len(l.Awaiting) > 0 {
 		return
 	}
 	r := c.rule(l.Rule)
-	if r == nil || l.Failed && !r.continues(l.Step) || !c.climbLadder(r, l) {
+	if r == nil || l.Failed && !r.continues(l.Step) || !c.runLadder(r, l) {
 		c.state.Ladders = slices.Delete(c.state.Ladders, at, at+1)
 	}
 }
 
-// stopLadders stops rules that are at work on single events, and records what
-// is not done any more.
-func (c *court) stopLadders(why Reason, meant func(rule string) bool) {
+// stopLadders stops the ladders that rules have for single events, and records
+// the first step that is no longer performed.
+func (c *evaluation) stopLadders(why Reason, meant func(rule string) bool) {
 	c.state.Ladders = slices.DeleteFunc(c.state.Ladders, func(l Ladder) bool {
 		if !meant(l.Rule) {
 			return false

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Load says that another set of rules is in force from here on.
+// Load states that another set of rules is in force from here on.
 type Load struct {
-	// Changed are the names of the rules that are new, other than before, or
-	// gone (see Changed).
+	// Changed are the names of the rules that are new, different or removed
+	// (see Changed).
 	Changed []string
 }
 
-// Changed returns the names of the rules in which two sets differ, sorted.
-// before may be nil: the first set there is.
+// Changed returns the names of the rules that differ between two sets, sorted.
+// before may be nil, for the first set.
 func Changed(before, after *Set) []string {
 	var names []string
 	for _, r := range after.Rules {
@@ -32,11 +32,11 @@ func Changed(before, after *Set) []string {
 	return names
 }
 
-// load stops what changed rules were at, and judges the conference against the
-// rules as they are now. Their `for` starts here. Occasions keep their names:
-// what was decided before is not decided again. Nothing begins in a conference
-// that has ended: a new rule is not about all that ever was.
-func (c *court) load(l *Load) {
+// load stops the ladders of changed rules, and judges the conference by the
+// rules as they are now. Their `for` starts here. Occasions keep their names,
+// so that no earlier decision is repeated. Nothing begins in a conference that
+// has ended: a new rule does not apply to past conferences.
+func (c *evaluation) load(l *Load) {
 	changed := func(rule string) bool { return slices.Contains(l.Changed, rule) }
 	c.stopLadders(RuleChanged, changed)
 	for _, name := range l.Changed {
@@ -47,13 +47,13 @@ func (c *court) load(l *Load) {
 		})
 	}
 	if c.vars.Conference.End == nil {
-		c.lookAtAll(func(r *Rule) bool { return changed(r.Name) })
+		c.judgeRules(func(r *Rule) bool { return changed(r.Name) })
 	}
 }
 
-// stopStretches takes what is kept of a changed rule to where it begins anew; r
-// is nil where it is gone.
-func (c *court) stopStretches(name string, r *Rule) {
+// stopStretches stops the stretches of a changed rule and prepares them to
+// start again; r is nil if the rule was removed.
+func (c *evaluation) stopStretches(name string, r *Rule) {
 	for i := range c.state.Stretches {
 		s := &c.state.Stretches[i]
 		if s.Rule != name {
@@ -68,14 +68,15 @@ func (c *court) stopStretches(name string, r *Rule) {
 	}
 }
 
-// changeStretch: a `for` that runs starts again; a ladder that runs has stopped
-// and may be tried again; and what a rule in shadow would have done may be done
-// by one that is live. A last step that is on its way ends as it ends.
-func (c *court) changeStretch(r *Rule, s *Stretch) {
+// changeStretch restarts a running `for`, ends an attempt whose ladder had
+// stopped half-way, so that it may be tried again, and gives a rule that acted
+// only in shadow the chance to act when it becomes live. If only the last step
+// is in progress, its result counts.
+func (c *evaluation) changeStretch(r *Rule, s *Stretch) {
 	switch {
 	case s.midway():
 		s.Awaiting, s.Due = nil, time.Time{}
-		c.rest(r, s)
+		c.endAttempt(r, s)
 	case s.Phase == Running:
 		c.restart(r, s)
 	case s.Phase == Resting, s.Phase == Over && !s.Acted && r.Mode == Live && r.Count == nil:

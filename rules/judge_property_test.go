@@ -16,7 +16,7 @@ import (
 	"gavel/rules"
 )
 
-// everything is a set in which each feature of a rule is used by one at least.
+// everything is a set whose rules use each feature of rules at least once.
 const everything = `
 exempt: {labels: ["ceo*"]}
 rules:
@@ -36,7 +36,7 @@ rules:
 `
 
 // lane is a conference whose entries are judged one after the other, as the
-// projector would.
+// projector does.
 type lane struct {
 	set       *rules.Set
 	record    *projections.Conference
@@ -45,7 +45,7 @@ type lane struct {
 	wake      time.Time
 }
 
-func (l *lane) tell(t fatal, in rules.Input) {
+func (l *lane) judge(t fatal, in rules.Input) {
 	t.Helper()
 	before := l.record
 	if in.Fact != nil {
@@ -87,9 +87,10 @@ func encode(t fatal, v any) string {
 	return string(b)
 }
 
-// journal draws a lane of one conference: what Twilio might tell of three legs,
-// with doubles and late facts, what persons do, and how decisions end. An
-// outcome is of the n-th decision so far, for drawing is before judging.
+// journal draws a lane of one conference: events of three legs with duplicates
+// and late facts, exemptions, loads and results of decisions. A result refers
+// to a decision by its distance from the newest, because drawing precedes
+// judging.
 func journal(t *rapid.T) []entry {
 	var all []entry
 	var facts []*events.Event
@@ -131,25 +132,25 @@ type entry struct {
 	result  events.Result
 }
 
-// tellAll judges a journal.
-func tellAll(t fatal, l *lane, all []entry) {
+// judgeAll judges a journal.
+func judgeAll(t fatal, l *lane, all []entry) {
 	t.Helper()
 	for _, e := range all {
-		tellEntry(t, l, e)
+		judgeEntry(t, l, e)
 	}
 }
 
-// tellEntry judges one entry, and returns it as it was judged.
-func tellEntry(t fatal, l *lane, e entry) entry {
+// judgeEntry judges one entry, and returns it as it was judged.
+func judgeEntry(t fatal, l *lane, e entry) entry {
 	t.Helper()
 	if e.outcome >= 0 {
-		e.Outcome = &rules.StepResult{Decision: "never heard of", Result: e.result}
+		e.Outcome = &rules.StepResult{Decision: "unknown", Result: e.result}
 		if n := len(l.decisions); n > 0 {
 			e.Outcome.Decision = l.decisions[max(0, n-1-e.outcome)].ID
 		}
 		e.outcome = -1
 	}
-	l.tell(t, e.Input)
+	l.judge(t, e.Input)
 	return e
 }
 
@@ -178,14 +179,15 @@ func everythingSet(t *testing.T) *rules.Set {
 	return setOf(t, everything)
 }
 
-// nobodyExempt is the same without its exemption, by which each leg matters to all.
-func nobodyExempt(t *testing.T) *rules.Set {
+// setWithoutExempt is the same set without its exemption, under which each leg
+// affects all subjects.
+func setWithoutExempt(t *testing.T) *rules.Set {
 	t.Helper()
 	return setOf(t, strings.Replace(everything, "exempt: ", "# exempt: ", 1))
 }
 
-// rested is a state after its rest in a store, which nothing is lost in.
-func rested(t fatal, s *rules.State) *rules.State {
+// reloaded encodes and decodes a state, and fails if that changes it.
+func reloaded(t fatal, s *rules.State) *rules.State {
 	t.Helper()
 	raw, err := rules.EncodeState(s)
 	if err != nil {
@@ -196,53 +198,53 @@ func rested(t fatal, s *rules.State) *rules.State {
 		t.Fatalf("decode: %v", err)
 	}
 	if diff := cmp.Diff(encode(t, s), encode(t, kept)); diff != "" {
-		t.Fatalf("kept otherwise than it was:\n%s", diff)
+		t.Fatalf("decoded differently than encoded:\n%s", diff)
 	}
 	return kept
 }
 
-func TestTheSameJournalIsJudgedAlike(t *testing.T) {
+func TestTheSameJournalGivesTheSameDecisions(t *testing.T) {
 	t.Parallel()
 	set := everythingSet(t)
 	rapid.Check(t, func(t *rapid.T) {
 		all := journal(t)
 		first, second := &lane{set: set}, &lane{set: set}
-		tellAll(t, first, all)
+		judgeAll(t, first, all)
 		for _, e := range all {
-			second.state = rested(t, second.state)
-			tellEntry(t, second, e)
+			second.state = reloaded(t, second.state)
+			judgeEntry(t, second, e)
 		}
 		if diff := cmp.Diff(encode(t, first.state), encode(t, second.state)); diff != "" {
-			t.Fatalf("another state:\n%s", diff)
+			t.Fatalf("the states differ:\n%s", diff)
 		}
 		if diff := cmp.Diff(encode(t, first.decisions), encode(t, second.decisions)); diff != "" {
-			t.Fatalf("other decisions:\n%s", diff)
+			t.Fatalf("the decisions differ:\n%s", diff)
 		}
 	})
 }
 
-// Judge asks a rule only after events that may have turned its condition. It
-// misses nothing by that.
-func TestLookingLessOftenMissesNothing(t *testing.T) {
+// Judge evaluates a rule only after events that may have changed its condition.
+// That must not miss anything.
+func TestSkippingUnaffectedRulesMissesNothing(t *testing.T) {
 	t.Parallel()
-	sets := []*rules.Set{everythingSet(t), nobodyExempt(t)}
+	sets := []*rules.Set{everythingSet(t), setWithoutExempt(t)}
 	rapid.Check(t, func(t *rapid.T) {
 		set := sets[rapid.IntRange(0, 1).Draw(t, "set")]
-		seldom, always := &lane{set: set}, &lane{set: rules.LookedAtAlways(set)}
+		seldom, always := &lane{set: set}, &lane{set: rules.JudgedAlways(set)}
 		for _, e := range journal(t) {
-			tellEntry(t, always, tellEntry(t, seldom, e))
+			judgeEntry(t, always, judgeEntry(t, seldom, e))
 		}
 		if diff := cmp.Diff(encode(t, always.state), encode(t, seldom.state)); diff != "" {
-			t.Fatalf("another state (-always +seldom):\n%s", diff)
+			t.Fatalf("the states differ (-always +seldom):\n%s", diff)
 		}
 		if diff := cmp.Diff(encode(t, always.decisions), encode(t, seldom.decisions)); diff != "" {
-			t.Fatalf("other decisions (-always +seldom):\n%s", diff)
+			t.Fatalf("the decisions differ (-always +seldom):\n%s", diff)
 		}
 	})
 }
 
-// withoutAlarm is the state as it would be without its alarm, nil where that is
-// nothing.
+// withoutAlarm returns the state without its alarm, nil if nothing else is
+// left.
 func withoutAlarm(s *rules.State) *rules.State {
 	if s == nil {
 		return nil
@@ -255,47 +257,47 @@ func withoutAlarm(s *rules.State) *rules.State {
 	return &c
 }
 
-// A wake-up only moves the time on: it may come late, often, or never.
-func TestWakingChangesNothing(t *testing.T) {
+// A wake-up only moves the time forward: it may come late, often, or never.
+func TestWakeUpsDoNotChangeDecisions(t *testing.T) {
 	t.Parallel()
 	set := everythingSet(t)
 	rapid.Check(t, func(t *rapid.T) {
 		all := journal(t)
-		asleep, awake := &lane{set: set}, &lane{set: set}
+		plain, woken := &lane{set: set}, &lane{set: set}
 		for i, e := range all {
-			all[i] = tellEntry(t, asleep, e)
+			all[i] = judgeEntry(t, plain, e)
 		}
 		for i, e := range all {
-			tellEntry(t, awake, e)
+			judgeEntry(t, woken, e)
 			if i+1 == len(all) {
 				break
 			}
 			for range rapid.IntRange(0, 2).Draw(t, "wake-ups") {
 				gap := all[i+1].At.Sub(e.At)
 				at := e.At.Add(time.Duration(rapid.Int64Range(0, int64(gap)).Draw(t, "at")))
-				awake.wake = time.Time{}
-				awake.tell(t, rules.Input{ID: "wake", At: at})
-				if next := awake.state.Deadlines(); len(next) > 0 && !awake.wake.Equal(next[0].Due) {
-					t.Fatalf("woken, it asks for %v, but the earliest deadline is at %v", awake.wake, next[0].Due)
+				woken.wake = time.Time{}
+				woken.judge(t, rules.Input{ID: "wake", At: at})
+				if next := woken.state.Deadlines(); len(next) > 0 && !woken.wake.Equal(next[0].Due) {
+					t.Fatalf("the wake-up set the alarm to %v, but the earliest deadline is at %v", woken.wake, next[0].Due)
 				}
 			}
 		}
-		if diff := cmp.Diff(encode(t, withoutAlarm(asleep.state)), encode(t, withoutAlarm(awake.state))); diff != "" {
-			t.Fatalf("another state (-asleep +awake):\n%s", diff)
+		if diff := cmp.Diff(encode(t, withoutAlarm(plain.state)), encode(t, withoutAlarm(woken.state))); diff != "" {
+			t.Fatalf("the states differ (-plain +woken):\n%s", diff)
 		}
-		if diff := cmp.Diff(encode(t, asleep.decisions), encode(t, awake.decisions)); diff != "" {
-			t.Fatalf("other decisions (-asleep +awake):\n%s", diff)
+		if diff := cmp.Diff(encode(t, plain.decisions), encode(t, woken.decisions)); diff != "" {
+			t.Fatalf("the decisions differ (-plain +woken):\n%s", diff)
 		}
 	})
 }
 
-// An id stands for one decision, and whoever is told to act has it once.
-func TestNoDecisionIsTakenTwice(t *testing.T) {
+// An id names one decision, and the performer gets each decision once.
+func TestNoDecisionIsMadeTwice(t *testing.T) {
 	t.Parallel()
 	set := everythingSet(t)
 	rapid.Check(t, func(t *rapid.T) {
 		l := &lane{set: set}
-		tellAll(t, l, journal(t))
+		judgeAll(t, l, journal(t))
 		type step struct {
 			rule, subject, leg, occasion string
 			attempt, step                int
@@ -311,15 +313,15 @@ func TestNoDecisionIsTakenTwice(t *testing.T) {
 	})
 }
 
-// No deadline is left behind by the conference's own time, and the alarm is
-// never set for later than the earliest.
-func TestNothingStaysOverdue(t *testing.T) {
+// The conference's own time passes no deadline without judging it, and the
+// alarm is never later than the earliest deadline.
+func TestNoDeadlineStaysOverdue(t *testing.T) {
 	t.Parallel()
 	set := everythingSet(t)
 	rapid.Check(t, func(t *rapid.T) {
 		l := &lane{set: set}
 		for _, e := range journal(t) {
-			tellEntry(t, l, e)
+			judgeEntry(t, l, e)
 			armed := l.state.Deadlines()
 			if l.record == nil || len(armed) == 0 {
 				continue

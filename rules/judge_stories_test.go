@@ -12,7 +12,7 @@ import (
 	"gavel/rules/rulestest"
 )
 
-// What a rule means is told in testdata/judge/*.txtar: rule files, and the tests
+// testdata/judge/*.txtar show what rules mean: each has rule files, and tests
 // of them in the form that `gavel rules test` reads.
 func TestStoriesOfJudge(t *testing.T) {
 	t.Parallel()

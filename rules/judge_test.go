@@ -14,7 +14,7 @@ import (
 	"gavel/rules/condition"
 )
 
-// nine is when these conferences begin.
+// nine is when the conferences of these tests begin.
 var nine = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
 func setOf(t *testing.T, text string) *rules.Set {
@@ -26,7 +26,7 @@ func setOf(t *testing.T, text string) *rules.Set {
 	return set
 }
 
-// joins is a leg that comes in, n seconds after nine.
+// joins is the event of a leg that joins, some seconds after nine.
 func joins(leg, seconds int) rules.Input {
 	at := nine.Add(time.Duration(seconds) * time.Second)
 	e := &events.Event{
@@ -38,7 +38,7 @@ func joins(leg, seconds int) rules.Input {
 	return rules.Input{ID: e.ID, At: at, Fact: e}
 }
 
-// leaves is a leg that goes.
+// leaves is the event of a leg that leaves.
 func leaves(leg, seconds int) rules.Input {
 	in := joins(leg, seconds)
 	e := *in.Fact
@@ -48,17 +48,17 @@ func leaves(leg, seconds int) rules.Input {
 
 const orphan = `rules: [{name: orphan, mode: live, when: size(conference.live) == 1, for: 2m, do: [end: {}]}]`
 
-func TestADecisionSaysAllThatItsPerformerNeeds(t *testing.T) {
+func TestADecisionHasEverythingThatItsPerformerNeeds(t *testing.T) {
 	t.Parallel()
 	set := setOf(t, orphan)
 	l := &lane{set: set}
-	l.tell(t, joins(1, 0))
+	l.judge(t, joins(1, 0))
 	if want := nine.Add(2 * time.Minute); !l.wake.Equal(want) {
-		t.Fatalf("asks to be woken at %v, want %v", l.wake, want)
+		t.Fatalf("the wake-up is at %v, want %v", l.wake, want)
 	}
-	l.tell(t, rules.Input{ID: "wake", At: nine.Add(3 * time.Minute)})
+	l.judge(t, rules.Input{ID: "wake", At: nine.Add(3 * time.Minute)})
 	want := []rules.Decision{{
-		// Ids are stored for ever: how they are made must not change.
+		// Ids are stored for ever: their computation must not change.
 		ID:   "ee6bbd8a4d01a25c87b222e747bcb7aa",
 		Rule: "orphan", Version: set.Version,
 		AccountSid: "AC00000000000000000000000000000001", ConferenceSid: "CF00000000000000000000000000000001",
@@ -69,14 +69,14 @@ func TestADecisionSaysAllThatItsPerformerNeeds(t *testing.T) {
 	}
 }
 
-// A reload must not do again what was decided before.
-func TestTheVersionIsNoPartOfAnID(t *testing.T) {
+// A reload must not repeat an earlier decision.
+func TestAReloadKeepsTheIDsOfDecisions(t *testing.T) {
 	t.Parallel()
 	var ids []string
 	for _, text := range []string{orphan, orphan + "\n# another version"} {
 		l := &lane{set: setOf(t, text)}
-		l.tell(t, joins(1, 0))
-		l.tell(t, rules.Input{At: nine.Add(2 * time.Minute)})
+		l.judge(t, joins(1, 0))
+		l.judge(t, rules.Input{At: nine.Add(2 * time.Minute)})
 		ids = append(ids, l.decisions[0].ID)
 	}
 	if ids[0] != ids[1] {
@@ -84,14 +84,15 @@ func TestTheVersionIsNoPartOfAnID(t *testing.T) {
 	}
 }
 
-// A wake-up that finds nothing due asks for the next; a record that moves the
-// earliest deadline asks anew; one that does not leaves the alarm alone.
+// A wake-up that finds nothing due requests the next one; a record that moves
+// the earliest deadline forward sets the alarm again; any other leaves the
+// alarm alone.
 func TestTheAlarmOnlyMovesWhenItHasTo(t *testing.T) {
 	t.Parallel()
 	l := &lane{set: setOf(t, orphan)}
 	steps := []struct {
 		in   rules.Input
-		wake time.Duration // 0: the alarm is left alone
+		wake time.Duration // 0: the alarm does not move
 	}{
 		{joins(1, 0), 2 * time.Minute},
 		{rules.Input{At: nine.Add(time.Minute), Reread: true}, 0},
@@ -100,39 +101,39 @@ func TestTheAlarmOnlyMovesWhenItHasTo(t *testing.T) {
 		{rules.Input{At: nine.Add(2 * time.Minute)}, 0},
 		{leaves(2, 130), 250 * time.Second},
 		{joins(3, 140), 0},
-		{leaves(3, 260), 0}, // the alarm rang at 250 s, and its wake-up comes
+		{leaves(3, 260), 0}, // the alarm rang at 250 s, and its wake-up follows
 		{rules.Input{At: nine.Add(261 * time.Second)}, 380 * time.Second},
 	}
 	for i, s := range steps {
 		l.wake = time.Time{}
-		l.tell(t, s.in)
+		l.judge(t, s.in)
 		var want time.Time
 		if s.wake > 0 {
 			want = nine.Add(s.wake)
 		}
 		if !l.wake.Equal(want) {
-			t.Errorf("step %d asks for %v, want %v", i, l.wake, want)
+			t.Errorf("step %d sets the alarm to %v, want %v", i, l.wake, want)
 		}
 	}
 }
 
-// A leg is a subject for the last time when its leaving is told, though its
-// condition held to the end.
+// A leg is a subject for the last time at its leave event, even if its
+// condition held until then.
 func TestNothingIsKeptOfALegThatLeft(t *testing.T) {
 	t.Parallel()
 	l := &lane{set: setOf(t, `rules: [{name: key, each: participant, when: participant.start_conference_on_enter, for: 1h, do: [publish: {subject: floor.key}]}]`)}
-	l.tell(t, joins(1, 0))
-	l.tell(t, joins(2, 10))
-	l.tell(t, leaves(1, 20))
-	again := joins(2, 30) // of the other leg, which is there already
+	l.judge(t, joins(1, 0))
+	l.judge(t, joins(2, 10))
+	l.judge(t, leaves(1, 20))
+	again := joins(2, 30) // another event of the other leg
 	again.Fact.ID, again.Fact.Kind, again.Fact.SequenceNumber = "mute-2", events.ParticipantMute, 200
-	l.tell(t, again)
+	l.judge(t, again)
 	if all := l.state.Deadlines(); len(all) != 1 || all[0].CallSid != again.Fact.CallSid {
 		t.Errorf("armed are %v", all)
 	}
 }
 
-func TestWhatCannotBeEvaluatedDoesNotActAndIsSaid(t *testing.T) {
+func TestAnExpressionWithoutAValueIsReportedAndDoesNotAct(t *testing.T) {
 	t.Parallel()
 	l := &lane{set: setOf(t, `rules:
   - {name: when, mode: live, when: int(conference.friendly_name) > 1, do: [end: {}]}
@@ -145,14 +146,14 @@ func TestWhatCannotBeEvaluatedDoesNotActAndIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := rules.Judge(l.set, nil, nil, in, after)
-	var said []string
+	var reported []string
 	for _, f := range j.Faults {
-		said = append(said, f.Rule+": "+f.In)
+		reported = append(reported, f.Rule+": "+f.In)
 		if !errors.Is(f.Err, condition.ErrNoValue) {
 			t.Errorf("%s: %v", f.Rule, f.Err)
 		}
 	}
-	if diff := cmp.Diff([]string{"when: when", "unless: unless", "say: parameters"}, said); diff != "" {
+	if diff := cmp.Diff([]string{"when: when", "unless: unless", "say: parameters"}, reported); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	if len(j.Decisions) != 1 || j.Decisions[0].Verdict != rules.Refused || j.Decisions[0].Reason != rules.Unevaluated {
@@ -160,7 +161,7 @@ func TestWhatCannotBeEvaluatedDoesNotActAndIsSaid(t *testing.T) {
 	}
 }
 
-func TestAStateHasABound(t *testing.T) {
+func TestTheNumberOfStretchesIsBounded(t *testing.T) {
 	t.Parallel()
 	text := "rules:\n"
 	for i := range 5 {
@@ -174,30 +175,30 @@ func TestAStateHasABound(t *testing.T) {
 		}
 		l.record = after
 	}
-	l.tell(t, joins(249, 0))
+	l.judge(t, joins(249, 0))
 	if !l.state.Truncated || len(l.state.Stretches) != rules.MaxStretches {
 		t.Errorf("%d stretches, truncated %v; want %d of the 1,250", len(l.state.Stretches), l.state.Truncated, rules.MaxStretches)
 	}
 }
 
-// What is kept of a rule that is in the set no more leads to nothing.
-func TestARuleThatIsGoneIsForgotten(t *testing.T) {
+// The state of a rule that the set no longer has leads to no decision.
+func TestTheStateOfARemovedRuleIsDropped(t *testing.T) {
 	t.Parallel()
 	l := &lane{set: setOf(t, orphan)}
-	l.tell(t, joins(1, 0))
+	l.judge(t, joins(1, 0))
 	l.set = setOf(t, `rules: [{name: other, mode: "off", when: size(conference.live) == 1, do: [end: {}]}]`)
-	l.tell(t, rules.Input{At: nine.Add(time.Hour)})
+	l.judge(t, rules.Input{At: nine.Add(time.Hour)})
 	if len(l.decisions) > 0 || len(l.state.Deadlines()) > 0 {
 		t.Errorf("decided %v, keeps %v", l.decisions, l.state.Deadlines())
 	}
 }
 
-func TestLaddersHaveABound(t *testing.T) {
+func TestTheNumberOfLaddersIsBounded(t *testing.T) {
 	t.Parallel()
 	l := &lane{set: setOf(t, `rules:
   - {name: busy, mode: live, when: event.kind == "participant-join", do: [{announce: {say: hello}}, {publish: {subject: floor.busy}}]}`)}
 	for leg := range rules.MaxLadders + 1 {
-		l.tell(t, joins(leg, leg))
+		l.judge(t, joins(leg, leg))
 	}
 	if !l.state.Truncated || len(l.state.Ladders) != rules.MaxLadders {
 		t.Errorf("%d ladders, truncated %v", len(l.state.Ladders), l.state.Truncated)
@@ -222,7 +223,7 @@ func TestChangedNamesWhatDiffers(t *testing.T) {
 	}
 }
 
-func TestACountIsFullOnceAndHearsAMatchOnce(t *testing.T) {
+func TestACountDecidesOnceAndCountsAMatchOnce(t *testing.T) {
 	t.Parallel()
 	set := setOf(t, `rules:
   - {name: storm, mode: live, when: 'event.kind == "participant-join"', count: {by: account, within: 1m, at_least: 2},
@@ -239,7 +240,7 @@ func TestACountIsFullOnceAndHearsAMatchOnce(t *testing.T) {
 		want  string // occasion of what is decided
 	}{
 		{match("a", 0), ""},
-		{match("a", 0), ""}, // told again after a crash
+		{match("a", 0), ""}, // the same match after a crash
 		{match("b", 60), ""},
 		{match("c", 90), "c"},
 		{match("d", 100), ""}, // the same storm

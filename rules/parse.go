@@ -17,16 +17,16 @@ import (
 // Bounds of a set.
 const (
 	maxFiles = 64
-	// maxSet keeps a whole set within one message of JetStream's (1 MiB by
-	// default) with room to spare. Bytes.
+	// maxSet keeps a whole set within one JetStream message (1 MiB by default)
+	// with room to spare. Bytes.
 	maxSet = 768 << 10
-	// maxRules bounds what one event can set off: each rule is judged for each
+	// maxRules bounds the work for one event: each rule is judged for each
 	// event that can change it.
 	maxRules = 200
 )
 
-// ReadFiles reads a rule file, or all in a folder that end in .yaml or .yml,
-// but for those that end in _test.yaml: they are tests of rules.
+// ReadFiles reads a rule file, or all files in a folder that end in .yaml or
+// .yml, except those whose name ends in _test: they are tests of rules.
 func ReadFiles(path string) ([]File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -49,8 +49,8 @@ func ReadFiles(path string) ([]File, error) {
 	return files, nil
 }
 
-// ErrNoRules is what ReadFiles says of a folder without rule files.
-var ErrNoRules = errors.New("there is no rule file")
+// ErrNoRules is the error of ReadFiles for a folder without rule files.
+var ErrNoRules = errors.New("no rule file")
 
 func ruleFiles(folder string) ([]string, error) {
 	entries, err := os.ReadDir(folder)
@@ -74,11 +74,11 @@ func isRuleFile(name string) bool {
 	return (extension == ".yaml" || extension == ".yml") && !strings.HasSuffix(name, "_test")
 }
 
-// Parse makes a set of files. The error is schema.Faults: all that is wrong
-// with all of them.
+// Parse makes a set from files. The error is schema.Faults: all mistakes in all
+// files.
 func Parse(files ...File) (*Set, error) {
 	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return strings.Compare(a.Name, b.Name) })
-	p := &parser{set: &Set{Files: files, Version: version(files)}, named: map[string]schema.Fault{}, given: map[string]string{}}
+	p := &parser{set: &Set{Files: files, Version: version(files)}, named: map[string]schema.Fault{}, keyFile: map[string]string{}}
 	p.bounds()
 	for _, file := range files {
 		p.parse(file)
@@ -89,7 +89,7 @@ func Parse(files ...File) (*Set, error) {
 	return p.set, nil
 }
 
-// version is the same for the same names and texts, and for no others.
+// version is the same for the same names and texts, and only for them.
 func version(files []File) string {
 	sum := sha256.New()
 	for _, f := range files {
@@ -98,16 +98,16 @@ func version(files []File) string {
 	return shortHash(sum.Sum(nil))
 }
 
-// shortHash is long enough that two never meet by chance, and short enough to
-// be read aloud in parts.
+// shortHash is long enough that two hashes do not collide by chance, and short
+// enough to read aloud in parts.
 func shortHash(sum []byte) string { return hex.EncodeToString(sum[:12]) }
 
-// parser makes one set of several documents.
+// parser makes one set from several documents.
 type parser struct {
-	set    *Set
-	named  map[string]schema.Fault // where the rule of a name is
-	given  map[string]string       // in which file a key of the file level is
-	faults schema.Faults
+	set     *Set
+	named   map[string]schema.Fault // the place of each rule by name
+	keyFile map[string]string       // the file of each file-level key
+	faults  schema.Faults
 }
 
 func (p *parser) bounds() {
@@ -118,7 +118,7 @@ func (p *parser) bounds() {
 	if len(p.set.Files) > maxFiles || size > maxSet {
 		p.faults = append(p.faults, schema.Fault{
 			File:    p.set.Files[0].Name,
-			Message: fmt.Sprintf("and the others are %d files of %d bytes in all; the most are %d and %d", len(p.set.Files), size, maxFiles, maxSet),
+			Message: fmt.Sprintf("the set has %d files with %d bytes in total; the limits are %d files and %d bytes", len(p.set.Files), size, maxFiles, maxSet),
 		})
 	}
 }
@@ -130,19 +130,19 @@ func (p *parser) parse(file File) {
 		name := n.Key("name")
 		d.Rule(nameOf(n))
 		if first, double := p.named[name.Text()]; double && name != nil {
-			d.Fault(name.At, "there is a rule of that name at %s:%d", first.File, first.Line)
+			d.Fault(name.At, "a rule of that name already exists at %s:%d", first.File, first.Line)
 		} else if name != nil {
 			p.named[name.Text()] = schema.Fault{File: file.Name, Line: name.At.Line}
 		}
 		p.set.Rules = append(p.set.Rules, buildRule(d, n, file.Name))
 		if len(p.set.Rules) == maxRules+1 {
-			d.Fault(n.At, "is one more than the %d rules that a set can have", maxRules)
+			d.Fault(n.At, "exceeds the limit of %d rules in a set", maxRules)
 		}
 	}
 	p.faults = append(p.faults, d.Faults...)
 }
 
-// nameOf is what faults call a rule.
+// nameOf returns the name of a rule in faults.
 func nameOf(n *schema.Node) string {
 	if name := n.Key("name").Text(); name != "" {
 		return name
@@ -150,18 +150,19 @@ func nameOf(n *schema.Node) string {
 	return "without a name"
 }
 
-// fileLevel reads what is about all rules. Each key may be in one file only.
+// fileLevel reads the keys that apply to all rules. Each key may be in one file
+// only.
 func (p *parser) fileLevel(d *schema.Document, file string) {
 	for _, name := range d.Root.Keys() {
 		n := d.Root.Key(name)
 		if name == "rules" || n == nil {
 			continue
 		}
-		if first, double := p.given[name]; double {
-			d.Fault(n.At, "%s is for all rules together and stands in %s already", name, first)
+		if first, double := p.keyFile[name]; double {
+			d.Fault(n.At, "%s applies to all rules and is already set in %s", name, first)
 			continue
 		}
-		p.given[name] = file
+		p.keyFile[name] = file
 		switch name {
 		case "exempt":
 			p.set.Exempt = Exempt{Labels: words(n.Key("labels")), Names: words(n.Key("names"))}
@@ -180,7 +181,7 @@ func compile(d *schema.Document, n *schema.Node) *condition.Condition {
 		return nil
 	}
 	c, faults := condition.Compile(n.Text())
-	tell(d, n, faults)
+	addFaults(d, n, faults)
 	return c
 }
 
@@ -189,11 +190,11 @@ func compileText(d *schema.Document, n *schema.Node) *condition.Expression {
 		return nil
 	}
 	x, faults := condition.CompileText(n.Text())
-	tell(d, n, faults)
+	addFaults(d, n, faults)
 	return x
 }
 
-func tell(d *schema.Document, n *schema.Node, faults []condition.Fault) {
+func addFaults(d *schema.Document, n *schema.Node, faults []condition.Fault) {
 	for _, f := range faults {
 		d.Fault(d.Within(n, f.Line, f.Column), "%s", f.Message)
 	}

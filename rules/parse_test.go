@@ -18,7 +18,7 @@ import (
 	"gavel/rules/schema"
 )
 
-// The example of the reference page, as its first reader would try it.
+// The example of the reference page, as a new user would try it.
 const orphaned = `
 rules:
   - name: end-orphaned
@@ -39,7 +39,7 @@ func TestTheExampleRuleLoads(t *testing.T) {
 	t.Parallel()
 	r := only(t, orphaned)
 	if r.Name != "end-orphaned" || r.Line != 3 || r.File != "rules.yaml" || r.For != 2*time.Minute || r.Mode != rules.Shadow || r.Each != rules.EachConference {
-		t.Errorf("the rule came out as %+v", r)
+		t.Errorf("the rule is %+v", r)
 	}
 	if r.Again != 15*time.Minute || r.Attempts != 3 || r.Limits != (rules.Limits{PerMinute: 10, TripAfter: 50}) || r.PerEvent() || !r.AtTwilio() {
 		t.Errorf("its defaults are %+v", r)
@@ -59,7 +59,7 @@ func TestTheExampleRuleLoads(t *testing.T) {
 	}
 }
 
-func TestWhatIsLeftOutHasDefaults(t *testing.T) {
+func TestOmittedKeysHaveDefaults(t *testing.T) {
 	t.Parallel()
 	r := only(t, `
 rules:
@@ -69,17 +69,17 @@ rules:
     do: [{publish: {subject: calls.held, data: {who: "${participant.call_sid}", queue: 7}}}]
 `)
 	if r.Mode != rules.Shadow || r.Limits != (rules.Limits{}) || r.Again != 0 || r.Attempts != 1 || r.For != 0 || r.Unless != nil || r.Count != nil {
-		t.Errorf("the rule came out as %+v", r)
+		t.Errorf("the rule is %+v", r)
 	}
 	if r.On.Has("recording-completed") || !r.On.Has(events.ParticipantModify) || !r.On.Has("participant-wave") {
 		t.Errorf("on is %v", r.On.Sorted())
 	}
 	if r.Do[0].Data["queue"].String() != "7" || r.Do[0].To != rules.EachConference || r.Do[0].OnFailure != rules.Stop {
-		t.Errorf("the step came out as %+v", r.Do[0])
+		t.Errorf("the step is %+v", r.Do[0])
 	}
 }
 
-func TestEventsThatARuleIsAboutAreDerived(t *testing.T) {
+func TestOnIsDerivedFromTheCondition(t *testing.T) {
 	t.Parallel()
 	for when, want := range map[string]condition.Kinds{
 		`event.kind == "participant-leave" && before.status == "in-progress"`:                          condition.KindsOf(events.ParticipantLeave),
@@ -95,9 +95,9 @@ func TestEventsThatARuleIsAboutAreDerived(t *testing.T) {
 	}
 }
 
-// Who joins is a subject that was not looked at yet, whatever the condition
-// reads.
-func TestAParticipantThatComesIsLookedAt(t *testing.T) {
+// A leg that joins is a subject that was not judged before, whatever the
+// condition reads.
+func TestARuleForEachParticipantIsJudgedAtAJoin(t *testing.T) {
 	t.Parallel()
 	r := only(t, "rules: [{name: r, each: participant, when: 'conference.reason_conference_ended == \"\"', do: [{kick: {}}]}]")
 	if !r.On.Has(events.ParticipantJoin) || r.On.Has("recording-failed") {
@@ -105,18 +105,18 @@ func TestAParticipantThatComesIsLookedAt(t *testing.T) {
 	}
 }
 
-// What is about one event cannot still hold fifteen minutes later.
+// A condition about one event cannot still hold fifteen minutes later.
 func TestARuleAboutEventsTriesOnce(t *testing.T) {
 	t.Parallel()
 	r := only(t, "rules: [{name: r, when: 'event.kind == \"participant-leave\"', do: [{end: {}}]}]")
 	if !r.PerEvent() || r.Again != 0 || r.Attempts != 1 {
-		t.Errorf("the rule came out as %+v", r)
+		t.Errorf("the rule is %+v", r)
 	}
 }
 
-// Everything that is wrong is said at once, as a compiler would. The stories in
-// testdata/faults are rule files and what is said of them.
-func TestFaults(t *testing.T) {
+// Parse reports all mistakes at once, as a compiler does. The stories in
+// testdata/faults contain rule files and the faults reported for them.
+func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	stories, err := filepath.Glob("testdata/faults/*.txtar")
 	if err != nil || len(stories) == 0 {
@@ -150,8 +150,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// update rewrites what the stories expect; read the difference before
-// believing it.
+// update rewrites the expected faults of the stories; check the difference
+// before you commit it.
 var update = flag.Bool("update", false, "rewrite the faults in testdata/faults")
 
 func storyOf(story *txtar.Archive) (files []rules.File, faults string) {
@@ -178,8 +178,8 @@ func TestSameFilesAreTheSameVersionInAnyOrder(t *testing.T) {
 	}
 }
 
-// A ladder that runs is stopped when its rule changes, and by nothing less.
-func TestARuleIsAnotherWhenItSaysSomethingElse(t *testing.T) {
+// A running ladder is stopped when its rule changes in meaning, and only then.
+func TestARuleHasANewVersionOnlyIfItsMeaningChanges(t *testing.T) {
 	t.Parallel()
 	was := only(t, orphaned)
 	for name, text := range map[string]string{
@@ -189,7 +189,7 @@ func TestARuleIsAnotherWhenItSaysSomethingElse(t *testing.T) {
 		"order":       strings.Replace(strings.Replace(orphaned, "    mode: shadow\n", "", 1), "    for: 2m\n", "    mode: shadow\n    for: 2m\n", 1),
 	} {
 		if is := only(t, text); is.Version != was.Version {
-			t.Errorf("%s makes another rule of it", name)
+			t.Errorf("a changed %s gives the rule another version", name)
 		}
 	}
 	for name, text := range map[string]string{
@@ -198,12 +198,12 @@ func TestARuleIsAnotherWhenItSaysSomethingElse(t *testing.T) {
 		"mode": strings.Replace(orphaned, "mode: shadow", "mode: live", 1),
 	} {
 		if is := only(t, text); is.Version == was.Version {
-			t.Errorf("another %s makes no other rule of it", name)
+			t.Errorf("a changed %s does not give the rule another version", name)
 		}
 	}
 }
 
-func TestFileLevelIsForTheWholeSet(t *testing.T) {
+func TestFileLevelKeysApplyToTheWholeSet(t *testing.T) {
 	t.Parallel()
 	set := parse(t, rules.File{Name: "rules.yaml", Text: orphaned}, rules.File{Name: "house.yaml", Text: `
 rules: [{name: r, when: "true", do: [{webhook: {url: "https://example.com/hook"}}]}]
@@ -216,7 +216,7 @@ ceiling: {per_minute: 60}
 		t.Errorf("exempt (-want +got):\n%s", diff)
 	}
 	if set.Ceiling.PerMinute != 60 || !set.For("AC00000000000000000000000000000001") || set.For("AC00000000000000000000000000000002") {
-		t.Errorf("the set came out as %+v", set)
+		t.Errorf("the set is %+v", set)
 	}
 	if set.Rule("end-orphaned") == nil || set.Rule("nobody") != nil {
 		t.Error("rules are not found by their names")
@@ -232,11 +232,11 @@ ceiling: {per_minute: 60}
 	}
 	var none *rules.QuietHours
 	if none.At(time.Now()) {
-		t.Error("quiet without quiet hours")
+		t.Error("quiet without quiet hours defined")
 	}
 }
 
-func TestAFolderIsReadWithoutItsTests(t *testing.T) {
+func TestReadFilesSkipsTestsOfRules(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	if _, err := rules.ReadFiles(folder); !errors.Is(err, rules.ErrNoRules) {
@@ -277,7 +277,7 @@ func only(t *testing.T, text string) *rules.Rule {
 	return set.Rules[0]
 }
 
-// The page of reference shows whole files.
+// The reference page shows whole files.
 func TestExamplesOnThePageLoad(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/rules.md")
@@ -295,8 +295,8 @@ func TestExamplesOnThePageLoad(t *testing.T) {
 	}
 }
 
-// FuzzParse looks for files that stop the parser, and for faults without a
-// place.
+// FuzzParse searches for files that make the parser panic, and for faults
+// without a place.
 func FuzzParse(f *testing.F) {
 	f.Add(orphaned)
 	f.Add("rules: [{name: a, when: 'x', do: [{end: {}}]}]\n---\n")

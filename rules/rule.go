@@ -6,22 +6,23 @@ import (
 	"gavel/rules/condition"
 )
 
-// Set is all rules that are in force together. It is made by Parse, whole or
-// not at all, and never changes: one Set may judge in many goroutines at once.
+// Set is all rules that are in force together. Parse makes it, whole or not at
+// all, and it never changes: many goroutines may judge by one Set at once.
 type Set struct {
-	// Version is the hash of the files' names and content, in hexadecimal:
-	// two processes with the same files have the same version.
+	// Version is the hash of the files' names and content, in hexadecimal: two
+	// processes with the same files have the same version.
 	Version string
-	// Files are what the set was made of, by name.
+	// Files are what the set was made from, by name.
 	Files []File
-	// Rules are in the order of Files, and in the files' own order within.
-	// Their names differ.
+	// Rules are in the order of Files, and within a file in its own order.
+	// Names are unique.
 	Rules []*Rule
-	// Exempt are conferences that no rule of the set touches.
+	// Exempt names the conferences and participants that no rule of the set
+	// touches.
 	Exempt Exempt
-	// QuietHours is nil where there are none.
+	// QuietHours is nil if the files define none.
 	QuietHours *QuietHours
-	// Accounts are the AccountSids the set is for; empty means all.
+	// Accounts are the AccountSids that the set applies to; empty means all.
 	Accounts []string
 	// Ceiling bounds the actions of all rules together in one account.
 	Ceiling Ceiling
@@ -37,7 +38,7 @@ func (s *Set) Rule(name string) *Rule {
 	return nil
 }
 
-// For reports whether the set is for an account.
+// For reports whether the set applies to an account.
 func (s *Set) For(accountSid string) bool {
 	if len(s.Accounts) == 0 {
 		return true
@@ -59,54 +60,55 @@ type File struct {
 
 // Rule is one rule, compiled, with every default filled in.
 type Rule struct {
-	// Name matches [a-z0-9][a-z0-9-]{0,63}: it is a word of subjects, metric
-	// labels and decision ids.
+	// Name matches [a-z0-9][a-z0-9-]{0,63}: it is used as a word of subjects,
+	// in metric labels and in decision ids.
 	Name        string
 	Description string
-	// Version is the hash of all that the rule says but its description: a
-	// rule whose version differs after a load is another rule.
+	// Version is the hash of the whole rule except its description: a rule
+	// whose version differs after a load is another rule.
 	Version string
 	// File and Line are where the rule begins.
 	File string
 	Line int
 
 	Each Subject
-	// On are the kinds of events that may begin an occasion: those that were
-	// written, or else all that can change what When and Unless read. A
-	// deadline may begin one too, whatever On says.
+	// On are the kinds of events that may begin an occasion: those that the
+	// file lists, or else all that can change what When and Unless read. A
+	// deadline may begin one too, whatever On lists.
 	On       condition.Kinds
 	perEvent bool
-	// written: the file says On.
+	// written: the file has `on`.
 	written bool
-	// parts are what of the record decides whether the rule's condition holds.
+	// parts are the parts of the record that decide whether the rule's
+	// condition holds.
 	parts condition.Parts
-	// ofLeg: besides whether the conference lasts, only the subject itself
-	// decides it, a leg whatever the others do.
+	// ofLeg: the condition depends only on the subject's own leg, and on
+	// whether the conference lasts; changes of other legs do not affect it.
 	ofLeg bool
-	// When is never nil. Unless is nil where the rule has none; where it
-	// holds, or cannot be evaluated, the subject is exempt.
+	// When is never nil. Unless is nil if the rule has none; if it holds, or
+	// cannot be evaluated, the subject is exempt.
 	When, Unless *condition.Condition
-	// For is how long the condition has to hold before the first step; 0 is at
-	// once.
+	// For is how long the condition has to hold before the first step; 0 means
+	// at once.
 	For time.Duration
 	// Do are the steps, at least one, in order.
 	Do   []Step
 	Mode Mode
-	// Limits are zero where nothing limits the rule: it does nothing at Twilio
-	// and was given none.
+	// Limits are zero if nothing limits the rule: it does nothing at Twilio,
+	// and its file sets none.
 	Limits Limits
 	// Again is how long after an attempt that did not end done the next one
-	// starts, while the condition still holds; 0 is never. Attempts is how
-	// many there are in all, at least 1.
+	// starts, while the condition still holds; 0 means never. Attempts is how
+	// many attempts there are in all, at least 1.
 	Again    time.Duration
 	Attempts int
-	// Count is nil but where the rule counts over many conferences.
+	// Count is nil unless the rule counts over many conferences.
 	Count *Count
 }
 
 // PerEvent reports whether the rule has one occasion for each event instead of
-// one for each stretch in which its condition holds: it reads event or before,
-// or a participant that only an event can name.
+// one for each stretch in which its condition holds. It has if the condition
+// reads event or before, or a participant that only an event can identify.
 func (r *Rule) PerEvent() bool { return r.perEvent }
 
 func (r *Rule) aboutEvents(c *condition.Condition) bool {
@@ -116,7 +118,7 @@ func (r *Rule) aboutEvents(c *condition.Condition) bool {
 	return c.UsesEvent() || c.UsesBefore() || c.UsesParticipant() && r.Each == EachConference
 }
 
-// AtTwilio reports whether any step asks something of Twilio.
+// AtTwilio reports whether any step calls Twilio.
 func (r *Rule) AtTwilio() bool {
 	for _, s := range r.Do {
 		if s.Kind.AtTwilio() {
@@ -126,13 +128,13 @@ func (r *Rule) AtTwilio() bool {
 	return false
 }
 
-// Subject is what a rule looks at, one by one.
+// Subject is what a rule is evaluated for, one at a time.
 type Subject string
 
 // The two subjects.
 const (
 	EachConference  Subject = "conference"
-	EachParticipant Subject = "participant" // live ones, and the one whose leaving is told
+	EachParticipant Subject = "participant" // live ones, and the one that a leave event is about
 )
 
 // Mode is how much a rule may do.
@@ -140,55 +142,56 @@ type Mode string
 
 // The three modes.
 const (
-	Off    Mode = "off"    // is not judged
-	Shadow Mode = "shadow" // is judged, and does nothing: the verdict is "would"
+	Off    Mode = "off"    // not judged
+	Shadow Mode = "shadow" // judged, but does nothing: the verdict is "would"
 	Live   Mode = "live"
 )
 
 // Limits are the brakes of one rule.
 type Limits struct {
-	// PerMinute is how many actions are admitted in a minute; 0 is no limit.
+	// PerMinute is how many actions are admitted in a minute; 0 means no limit.
 	PerMinute int
-	// TripAfter is how many admissions in a rolling hour trip the rule, whose
-	// decisions are "would" from then until a person resets it; 0 is never.
+	// TripAfter is how many admissions in a rolling hour trip the rule. From
+	// then until an operator resets it, its decisions are "would". 0 means
+	// never.
 	TripAfter int
 }
 
 // Ceiling bounds the actions of all rules together, in each account.
 type Ceiling struct {
-	// PerMinute is how many actions are admitted in a minute; 0 is no limit.
+	// PerMinute is how many actions are admitted in a minute; 0 means no limit.
 	PerMinute int
 }
 
-// Exempt names what no rule touches, by patterns in which * stands for any
+// Exempt names what no rule touches, by patterns in which * matches any
 // characters.
 type Exempt struct {
-	// Labels exempt the participants that have them, and conferences in which
-	// one of those is live.
+	// Labels exempt the participants that have one of them, and conferences
+	// where such a participant is live.
 	Labels []string
 	// Names exempt conferences by their friendly names.
 	Names []string
 }
 
-// QuietHours is a time of day in which rules hold back.
+// QuietHours is a time of day when rules hold back.
 type QuietHours struct {
 	Location *time.Location
-	// From and To are times since midnight. Where To is not after From, the
-	// hours go past midnight.
+	// From and To are times since midnight. If To is not after From, the hours
+	// continue past midnight.
 	From, To time.Duration
 	Do       Quiet
 }
 
-// Quiet is what becomes of an action in quiet hours.
+// Quiet is what happens to an action in quiet hours.
 type Quiet string
 
-// The two ways to be quiet.
+// The two ways to treat an action in quiet hours.
 const (
-	QuietHold   Quiet = "hold"   // wait until they are over, within the action's deadline
+	QuietHold   Quiet = "hold"   // wait until they end, within the action's deadline
 	QuietShadow Quiet = "shadow" // the verdict is "would"
 )
 
-// At reports whether a moment lies in the quiet hours.
+// At reports whether a moment is in the quiet hours.
 func (q *QuietHours) At(now time.Time) bool {
 	if q == nil {
 		return false
@@ -202,8 +205,8 @@ func (q *QuietHours) At(now time.Time) bool {
 	return t >= q.From || t < q.To
 }
 
-// Count makes a rule count its matches over many conferences. It decides once
-// AtLeast matches with the same By came within Within; such a rule only
+// Count makes a rule count its matches over many conferences. The rule decides
+// once AtLeast matches with the same By came within Within; such a rule only
 // publishes or calls webhooks.
 type Count struct {
 	By      *condition.Expression
@@ -214,19 +217,21 @@ type Count struct {
 // Step is one thing that a rule does.
 type Step struct {
 	Kind StepKind
-	// Line is where it stands in the rule's file.
+	// Line is the step's line in the rule's file.
 	Line int
-	// Wait is how long a StepWait waits, from the "done" of the step before.
+	// Wait is how long a StepWait waits after the step before it ended "done".
 	Wait time.Duration
-	// Params are the parameters by their names in the file, where given.
+	// Params are the parameters that the file gives, by their names in the
+	// file.
 	Params map[string]*condition.Expression
 	// Data are what a publish or webhook adds to its message.
 	Data map[string]*condition.Expression
-	// To is the conference or participants of it. Participants are the rule's
-	// subject, or those live ones for which Target holds, as `participant`.
+	// To is the conference or its participants. Participants are the rule's
+	// subject, or the live ones for which Target holds as `participant`.
 	To     Subject
 	Target *condition.Condition // or nil
-	// OnFailure says what becomes of the ladder when the step does not end done.
+	// OnFailure states whether the ladder continues after the step did not end
+	// done.
 	OnFailure OnFailure
 }
 
@@ -248,9 +253,8 @@ const (
 	StepWait     StepKind = "wait"
 )
 
-// AtTwilio reports whether a step of that kind asks something of Twilio. The
-// others are notifications, which go out late rather than not at all, and
-// waits.
+// AtTwilio reports whether a step of that kind calls Twilio. The others are
+// waits and notifications; a notification is sent late rather than not at all.
 func (k StepKind) AtTwilio() bool {
 	switch k {
 	case StepPublish, StepWebhook, StepWait:
@@ -259,10 +263,10 @@ func (k StepKind) AtTwilio() bool {
 	return true
 }
 
-// OnFailure is what becomes of a ladder when a step does not end done.
+// OnFailure is what a ladder does after a step that did not end done.
 type OnFailure string
 
-// The two ways to go on.
+// The two values of OnFailure.
 const (
 	Stop     OnFailure = "stop" // the default
 	Continue OnFailure = "continue"

@@ -9,118 +9,121 @@ import (
 	"gavel/rules/condition"
 )
 
-// Bounds of a state, so that its size has one. What passes one is not judged,
-// and the state says so in Truncated.
+// Bounds of a state, so that its size is limited. What exceeds a bound is not
+// judged, and Truncated is set.
 const (
 	// MaxStretches bounds the conditions that hold in one conference at a time,
-	// and the moments at which one may begin or cease to: four rules for each
-	// of the 250 legs that Twilio allows.
+	// and the moments when time alone may change one: four rules for each of
+	// the 250 legs that Twilio allows.
 	MaxStretches = 1000
-	// MaxLadders bounds the rules that are at work on single events, one step
-	// after the other; MaxRest the decisions that all of them together have
-	// still before them.
+	// MaxLadders bounds the ladders that run for single events at a time;
+	// MaxRest bounds the decisions that all of them together have still to
+	// make.
 	MaxLadders = 64
 	MaxRest    = 1000
 )
 
-// State is what Judge remembers of one conference, nil where that is nothing.
-// The same journal gives the same state, byte for byte in JSON. It is a value:
+// State is what Judge remembers of one conference, nil if that is nothing. The
+// same journal gives the same state, byte for byte in JSON. It is a value:
 // Judge never changes one.
 type State struct {
 	// Now is the conference's own time: the greatest ReceivedAt so far.
 	Now time.Time `json:"now,omitzero"`
-	// Alarm is for when a wake-up was last asked for.
+	// Alarm is the time of the last wake-up that was requested.
 	Alarm time.Time `json:"alarm,omitzero"`
 	// Stretches are the conditions that hold, by rule and leg.
 	Stretches []Stretch `json:"stretches,omitempty"`
-	// Flips are when time alone may turn a condition, by rule and leg.
+	// Flips are when time alone may change a condition, by rule and leg.
 	Flips []Flip `json:"flips,omitempty"`
-	// Ladders are rules about a single event that have steps to go, in the
-	// order of the events.
+	// Ladders are rules about a single event that have steps left, in the order
+	// of the events.
 	Ladders []Ladder `json:"ladders,omitempty"`
-	// Exemptions are what persons said, by rule.
+	// Exemptions are what people exempted, by rule.
 	Exemptions []ExemptUntil `json:"exemptions,omitempty"`
-	// Truncated is set once a bound was passed.
+	// Truncated is set once a bound was exceeded.
 	Truncated bool `json:"truncated,omitempty"`
 }
 
 // Stretch is one condition that holds for one subject, from the record that
-// turned it true to the one that turns it false. It is what an occasion lives in.
+// made it true to the one that makes it false. An occasion is part of a
+// stretch.
 type Stretch struct {
 	Rule    string `json:"rule"`
 	CallSid string `json:"call_sid,omitempty"` // of the subject, or "" for the conference
-	// Occasion names what turned the condition true.
+	// Occasion names what made the condition true.
 	Occasion string `json:"occasion"`
-	// Since is when it turned true, by the conference's own time, or when the
-	// rule's `for` was begun anew.
+	// Since is when it became true, by the conference's own time, or when the
+	// rule's `for` was restarted.
 	Since time.Time `json:"since"`
-	// Stale: what turned it true was too old, or from the future.
+	// Stale: what made it true was too old, or from the future.
 	Stale bool  `json:"stale,omitempty"`
 	Phase Phase `json:"phase"`
 	// Attempt counts from 1. Step is the last step decided or waited at, of Of;
-	// 0 is none.
+	// 0 means none yet.
 	Attempt int `json:"attempt"`
 	Step    int `json:"step,omitempty"`
 	Of      int `json:"of"`
-	// Due is when it goes on by itself; zero is never.
+	// Due is when the stretch continues without an event; zero means never.
 	Due time.Time `json:"due,omitzero"`
-	// Awaiting are the decisions of the step that have no outcome yet. Failed:
-	// one of the others did not end done.
+	// Awaiting are the decisions of the step whose result is still missing.
+	// Failed: another decision of the step did not end done.
 	Awaiting []string `json:"awaiting,omitempty"`
 	Failed   bool     `json:"failed,omitempty"`
-	// Acted: the performer was asked for something in this occasion.
+	// Acted: the performer got at least one decision of this occasion.
 	Acted bool `json:"acted,omitempty"`
-	// TooLate counts the facts that came after the first decision, though they
-	// belong before it.
+	// TooLate counts the facts that arrived after the first decision, though
+	// they belong before it.
 	TooLate int `json:"too_late,omitempty"`
 }
 
-// Phase is how far a stretch is.
+// Phase is the progress of a stretch.
 type Phase string
 
 // The phases of a stretch.
 const (
 	Running Phase = "running" // the rule's `for` runs
-	Acting  Phase = "acting"  // a step's outcome is awaited
-	Waiting Phase = "waiting" // at a step that waits
+	Acting  Phase = "acting"  // waits for a step's result
+	Waiting Phase = "waiting" // at a wait step
 	Held    Phase = "held"    // until the quiet hours are over
 	Resting Phase = "resting" // until the next attempt
-	Unsure  Phase = "unsure"  // stale: until Twilio was asked again
+	Unsure  Phase = "unsure"  // stale: until the conference is fetched from Twilio again
 	Over    Phase = "over"    // nothing more is done on this occasion
 )
 
-// midway reports whether the ladder was begun and has steps to go.
+// midway reports whether the ladder began and has steps left.
 func (s *Stretch) midway() bool {
 	return s.Step > 0 && s.Step < s.Of && (s.Phase == Acting || s.Phase == Waiting || s.Phase == Held)
 }
 
-// Flip is when time alone may turn a rule's condition for one subject.
+// Flip is when time alone may change a rule's condition for one subject.
 type Flip struct {
 	Rule    string    `json:"rule"`
 	CallSid string    `json:"call_sid,omitempty"`
 	Due     time.Time `json:"due"`
 }
 
-// Ladder is a rule at work on a single event. When the turn of a later step
-// comes the event is gone, so all of them were evaluated when it was there.
+// Ladder is a rule that runs its steps for a single event. When a later step is
+// due, the event is no longer available, so all steps were evaluated when it
+// was.
 type Ladder struct {
 	Rule     string     `json:"rule"`
 	Step     int        `json:"step"` // the last one decided
 	Awaiting []string   `json:"awaiting"`
 	Failed   bool       `json:"failed,omitempty"`
 	Rest     []Decision `json:"rest"` // never empty, in the order of steps
-	// Kept is for those of them that ask something of Twilio.
+	// Kept is for those of them that call Twilio.
 	Kept condition.Kept `json:"kept,omitempty"`
 }
 
-// ExemptUntil keeps rules off one conference, because a person said so.
+// ExemptUntil exempts one conference from rules until a time, because a person
+// set that.
 type ExemptUntil struct {
-	// Rule is the one rule that is kept off, or "" for all.
+	// Rule is the exempt rule, or "" for all.
 	Rule  string    `json:"rule,omitempty"`
 	Until time.Time `json:"until"`
 }
 
-// Deadline is a moment at which a conference is judged without an event.
+// Deadline is a moment when a conference is judged without an event.
 type Deadline struct {
 	Due     time.Time `json:"due"`
 	Rule    string    `json:"rule,omitempty"` // "" at the end of an exemption from all
@@ -132,7 +135,8 @@ func (d Deadline) compare(e Deadline) int {
 	return cmp.Or(d.Due.Compare(e.Due), strings.Compare(d.Rule, e.Rule), strings.Compare(d.CallSid, e.CallSid))
 }
 
-// Deadlines returns what is armed, in the order in which it will be judged.
+// Deadlines returns the armed deadlines, in the order in which they will be
+// judged.
 func (s *State) Deadlines() []Deadline {
 	var all []Deadline
 	s.eachDeadline(func(d Deadline) { all = append(all, d) })
@@ -140,7 +144,7 @@ func (s *State) Deadlines() []Deadline {
 	return slices.Compact(all)
 }
 
-// next returns the deadline that is judged first, if there is one.
+// next returns the deadline that is judged first, and whether one is armed.
 func (s *State) next() (first Deadline, armed bool) {
 	s.eachDeadline(func(d Deadline) {
 		if !armed || d.compare(first) < 0 {
@@ -150,7 +154,7 @@ func (s *State) next() (first Deadline, armed bool) {
 	return first, armed
 }
 
-// Next returns the moment of the earliest deadline, zero where none is armed.
+// Next returns the moment of the earliest deadline, zero if none is armed.
 func (s *State) Next() time.Time {
 	d, _ := s.next()
 	return d.Due
@@ -173,14 +177,14 @@ func (s *State) eachDeadline(visit func(Deadline)) {
 	}
 }
 
-// empty reports whether nothing is left to remember. The conference's time is
-// not worth it alone: what comes next brings its own.
+// empty reports whether nothing has to be remembered. The conference's time
+// alone is not kept: the next entry brings its own.
 func (s *State) empty() bool {
 	return s == nil || len(s.Stretches)+len(s.Flips)+len(s.Ladders)+len(s.Exemptions) == 0 &&
 		!s.Truncated && s.Alarm.IsZero()
 }
 
-// copy returns a state of its own, which may be changed. Lists of ids and of
+// copy returns a state that the caller may change. Lists of ids and of
 // decisions stay shared: they are replaced, never written into.
 func (s *State) copy() *State {
 	if s == nil {
@@ -195,27 +199,27 @@ func (s *State) copy() *State {
 }
 
 // stretch returns the place of a rule's stretch for a subject, and whether it
-// is there.
+// exists.
 func (s *State) stretch(rule, callSid string) (at int, there bool) {
 	return slices.BinarySearchFunc(s.Stretches, rule, func(x Stretch, rule string) int {
 		return cmp.Or(strings.Compare(x.Rule, rule), strings.Compare(x.CallSid, callSid))
 	})
 }
 
-// flip is the same for flips.
+// flip returns the same for flips.
 func (s *State) flip(rule, callSid string) (at int, there bool) {
 	return slices.BinarySearchFunc(s.Flips, rule, func(x Flip, rule string) int {
 		return cmp.Or(strings.Compare(x.Rule, rule), strings.Compare(x.CallSid, callSid))
 	})
 }
 
-// armed reports whether time alone may turn a rule's condition for a subject.
+// armed reports whether time alone may change a rule's condition for a subject.
 func (s *State) armed(rule, callSid string) bool {
 	_, there := s.flip(rule, callSid)
 	return there
 }
 
-// arm sets when time alone may turn a rule's condition; zero is never.
+// arm sets when time alone may change a rule's condition; zero means never.
 func (s *State) arm(rule, callSid string, due time.Time) {
 	at, there := s.flip(rule, callSid)
 	switch {
@@ -231,13 +235,13 @@ func (s *State) arm(rule, callSid string, due time.Time) {
 	}
 }
 
-// remembers reports whether anything is kept of a rule.
+// remembers reports whether the state has a stretch or flip of a rule.
 func (s *State) remembers(rule string) bool {
 	return slices.ContainsFunc(s.Stretches, func(x Stretch) bool { return x.Rule == rule }) ||
 		slices.ContainsFunc(s.Flips, func(f Flip) bool { return f.Rule == rule })
 }
 
-// roomFor reports whether a ladder can be kept as well.
+// roomFor reports whether the state has room for another ladder.
 func (s *State) roomFor(l Ladder) bool {
 	rest := len(l.Rest)
 	for _, other := range s.Ladders {
@@ -246,7 +250,7 @@ func (s *State) roomFor(l Ladder) bool {
 	return len(s.Ladders) < MaxLadders && rest <= MaxRest
 }
 
-// exempt reports whether a person keeps a rule off at that moment.
+// exempt reports whether the conference is exempt from a rule at that moment.
 func (s *State) exempt(rule string, now time.Time) bool {
 	return slices.ContainsFunc(s.Exemptions, func(e ExemptUntil) bool {
 		return (e.Rule == "" || e.Rule == rule) && now.Before(e.Until)

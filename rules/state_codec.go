@@ -9,10 +9,10 @@ import (
 	"gavel/events"
 )
 
-// EncodeState writes a state as it is kept beside the record, as JSON. The same
-// state gives the same bytes; nil and a state with nothing to remember give
-// none. It is written with every fact of a conference, so it is written by hand:
-// encoding/json takes five times as long.
+// EncodeState encodes a state as JSON, in the form that is stored beside the
+// record. The same state gives the same bytes; nil and a state with nothing to
+// remember give no bytes. It runs for every fact of a conference, so it is
+// hand-written: encoding/json takes five times as long.
 func EncodeState(s *State) ([]byte, error) {
 	if s.empty() {
 		return nil, nil
@@ -37,7 +37,7 @@ func EncodeState(s *State) ([]byte, error) {
 	return w.buf, nil
 }
 
-// DecodeState reads what EncodeState wrote; no bytes are nil.
+// DecodeState decodes what EncodeState encoded; no bytes give nil.
 func DecodeState(raw []byte) (*State, error) {
 	if len(raw) == 0 {
 		return nil, nil
@@ -50,10 +50,10 @@ func DecodeState(raw []byte) (*State, error) {
 }
 
 // stateWriter writes the JSON that the tags of State and its parts describe.
-// What is empty is left out, but for what is never empty.
+// Empty fields are left out, except those that are never empty.
 type stateWriter struct {
 	buf  []byte
-	more bool // something stands before in this object or list
+	more bool // something precedes in this object or list
 }
 
 func (w *stateWriter) open(with byte) {
@@ -107,7 +107,7 @@ func (w *stateWriter) flag(name string, set bool) {
 	}
 }
 
-// list writes a list that is not empty.
+// list writes a list, unless it is empty.
 func list[T any](w *stateWriter, name string, items []T, write func(*stateWriter, *T)) {
 	if len(items) == 0 {
 		return

@@ -16,7 +16,7 @@ func (b *builder) steps() {
 		s := b.step(n)
 		b.rule.Do = append(b.rule.Do, s)
 		if s.Kind == StepWait && (i == 0 || i == len(nodes)-1) {
-			b.Fault(n.At, "wait stands between two steps; before the first `for` says how long, and after the last nothing waits")
+			b.Fault(n.At, "wait must be between two steps; use `for` before the first, and nothing waits after the last")
 		}
 	}
 }
@@ -39,12 +39,12 @@ func (b *builder) step(n *schema.Node) Step {
 	return s
 }
 
-// address finds out for whom the step is.
+// address sets whom the step acts on: the conference or participants.
 func (b *builder) address(s *Step, n *schema.Node, at schema.Place) {
 	target, to := n.Key("target"), n.Key("to")
 	s.Target = compile(b.Document, target)
 	if target != nil && s.Target != nil && (s.Target.UsesEvent() || s.Target.UsesBefore()) && !b.rule.PerEvent() {
-		b.Fault(target.At, "reads event or before, which only a rule has whose condition reads them")
+		b.Fault(target.At, "reads event or before, which are only available if the condition of the rule reads them")
 	}
 	switch s.Kind {
 	case StepKick, StepMute, StepUnmute, StepHold, StepUnhold, StepSet:
@@ -54,11 +54,11 @@ func (b *builder) address(s *Step, n *schema.Node, at schema.Place) {
 			s.To = EachParticipant
 		}
 		if target != nil && to.Text() == string(EachConference) {
-			b.Fault(to.At, "a target is a participant, so it cannot be to the conference")
+			b.Fault(to.At, "a step with a target acts on participants, so `to` cannot be the conference")
 		}
 	}
 	if s.To == EachParticipant && target == nil && b.rule.Each != EachParticipant {
-		b.Fault(at, "needs a target, or `each: participant` in the rule: which participant?")
+		b.Fault(at, "needs a target, or `each: participant` in the rule, to select participants")
 	}
 }
 
@@ -84,19 +84,20 @@ func (b *builder) parameters(s *Step, n *schema.Node) {
 
 func (b *builder) text(n *schema.Node, toParticipant bool) *condition.Expression {
 	x := compileText(b.Document, n)
-	b.known(n, x, toParticipant)
+	b.checkVariables(n, x, toParticipant)
 	return x
 }
 
-// known says which variables a parameter reads that are not there when it is
-// evaluated: a rule that is about a stretch has no event at its deadline.
-func (b *builder) known(n *schema.Node, x *condition.Expression, toParticipant bool) {
+// checkVariables adds faults for variables that have no value when the
+// parameter is evaluated: a rule that is about a stretch has no event at its
+// deadline.
+func (b *builder) checkVariables(n *schema.Node, x *condition.Expression, toParticipant bool) {
 	if x == nil || b.rule.When == nil || b.rule.PerEvent() {
 		return
 	}
 	for _, name := range []string{"event", "before"} {
 		if x.Uses(name) {
-			b.Fault(n.At, "reads %s, which only a rule has whose condition reads it", name)
+			b.Fault(n.At, "reads %s, which is only available if the condition of the rule reads it", name)
 		}
 	}
 	if x.Uses("participant") && b.rule.Each != EachParticipant && !toParticipant {
@@ -104,23 +105,23 @@ func (b *builder) known(n *schema.Node, x *condition.Expression, toParticipant b
 	}
 }
 
-// check says what is wrong with single parameters.
+// check adds faults for single parameters.
 func (b *builder) check(s *Step, n *schema.Node, at schema.Place) {
 	for _, name := range []string{"url", "file", "hold_url", "wait_url"} {
 		if value := n.Key(name); value != nil && !isWebAddress(value.Text()) {
-			b.Fault(value.At, "%s has to begin with http:// or https:// and a host that is written out, without a password", name)
+			b.Fault(value.At, "%s must begin with http:// or https:// and a literal host, without a password", name)
 		}
 	}
 	if subject := n.Key("subject"); subject != nil && !isSubject(subject.Text()) {
-		b.Fault(subject.At, "the subject has to be words between dots, the first of them written out and neither gavel nor with a $ or _ in front")
+		b.Fault(subject.At, "the subject must be words separated by dots; the first word must be literal, must not be gavel and must not start with $ or _")
 	}
 	if s.Kind == StepSet && !changesAny(n) {
-		b.Fault(at, "changes nothing: name a flag")
+		b.Fault(at, "changes nothing: set at least one flag")
 	}
 }
 
-// webAddress has a host in which nothing is put in by an expression: where a
-// call goes to is decided by who writes the rule, not by who calls.
+// webAddress has a literal host, without expressions: the author of the rule
+// decides which host is called, never a caller's data.
 var webAddress = regexp.MustCompile(`^https?://[A-Za-z0-9.\[\]:-]+(/|$)`)
 
 func isWebAddress(text string) bool {
@@ -132,8 +133,8 @@ func isWebAddress(text string) bool {
 	return err == nil && u.Hostname() != "" && u.User == nil
 }
 
-// subjectWords are words of a NATS subject, where ${...} stands for what an
-// expression puts in.
+// subjectWords are words of a NATS subject, where ${...} is an expression's
+// value.
 var subjectWords = regexp.MustCompile(`^[A-Za-z0-9-][A-Za-z0-9_-]*(\.([A-Za-z0-9_-]|\$\{[^}]*\})+)*$`)
 
 func isSubject(text string) bool {

@@ -8,46 +8,49 @@ import (
 	"gavel/rules/condition"
 )
 
-// Lapse is why a decision does not stand any more, one word; "" where it does.
+// Lapse is the reason why a decision must not be performed any more, one word;
+// "" if it may be.
 type Lapse string
 
-// The ways in which a decision lapses between being taken and being performed.
+// The reasons for which a decision lapses between being made and being
+// performed.
 const (
 	LapsedEnded     Lapse = "ended"     // the conference has ended
-	LapsedLeft      Lapse = "left"      // the leg that it is about, or for, is not there
-	LapsedRule      Lapse = "rule"      // its own set of rules does not have the rule for this account
+	LapsedLeft      Lapse = "left"      // the leg of the decision, subject or target, is not in the conference
+	LapsedRule      Lapse = "rule"      // the decision's set of rules does not have the rule for this account
 	LapsedExempt    Lapse = "exempt"    // a person exempted the conference
-	LapsedOccasion  Lapse = "occasion"  // the condition ceased meanwhile, though it may hold again
+	LapsedOccasion  Lapse = "occasion"  // the condition ceased to hold meanwhile, though it may hold again
 	LapsedCondition Lapse = "condition" // `when` does not hold, or `unless` does
 )
 
-// Case is a decision that is about to be performed, and how things stand.
+// Case is a decision that is about to be performed, and the current state.
 type Case struct {
 	Decision *Decision
 	// State is the rule state of the conference, as of the decision or later;
-	// nil where nothing is remembered.
+	// nil if nothing is remembered.
 	State *State
-	// Record is the conference as Twilio says it is.
+	// Record is the conference as Twilio's REST API reports it.
 	Record *projections.Conference
 	// Now is our own clock.
 	Now time.Time
-	// Redriven: a person asked for it once more. Its occasion may be over.
+	// Redriven: an operator redrove the decision. Its occasion may be over.
 	Redriven bool
 }
 
-// Still holds a decision against how things stand now, by the rules that it was
-// taken by: those of its own version, whatever is in force today. `when` and
-// `unless` are evaluated again for every rule. What they read of an event, and of
-// the record before it, is as it was; where the decision does not carry that, it
-// counts as it did then, and all else decides.
+// Still checks a decision against the current state, by the rules that made it:
+// those of its own version, whatever is in force now. `when` and `unless` are
+// evaluated again for every rule. What they read of an event, and of the record
+// before the event, keeps its value from then. A decision by an older version
+// does not carry that; such a condition counts as it did then, and everything
+// else decides.
 func Still(set *Set, now Case) Lapse {
 	d := now.Decision
-	c := &court{set: set, state: now.State.copy()}
+	c := &evaluation{set: set, state: now.State.copy()}
 	c.state.Now = now.Now.UTC()
 	if d.AsOf.After(c.state.Now) {
 		c.state.Now = d.AsOf
 	}
-	c.open(now.Record, d.Kept.Event(), now.Record)
+	c.setVars(now.Record, d.Kept.Event(), now.Record)
 	c.reading = condition.Recall(c.vars, d.Kept)
 	leg := c.subject(d.Subject)
 	v, present := c.varsFor(leg)
@@ -58,7 +61,7 @@ func Still(set *Set, now Case) Lapse {
 		return LapsedRule
 	case c.state.exempt(r.Name, c.state.Now):
 		return LapsedExempt
-	case d.CallSid != "" && !c.there(d.CallSid):
+	case d.CallSid != "" && !c.isLive(d.CallSid):
 		return LapsedLeft
 	case !now.Redriven && !r.PerEvent() && !c.state.awaits(d):
 		return LapsedOccasion
@@ -70,14 +73,14 @@ func Still(set *Set, now Case) Lapse {
 	return ""
 }
 
-// there reports whether a leg is in the conference.
-func (c *court) there(callSid string) bool {
+// isLive reports whether a leg is in the conference.
+func (c *evaluation) isLive(callSid string) bool {
 	p := c.subject(callSid)
 	return p != nil && p.Live()
 }
 
-// awaits reports whether a stretch waits for how the decision ends: it is the
-// one that led to it, and has held ever since.
+// awaits reports whether a stretch waits for the result of the decision: the
+// stretch that led to it, if it has held ever since.
 func (s *State) awaits(d *Decision) bool {
 	return slices.ContainsFunc(s.Stretches, func(x Stretch) bool { return slices.Contains(x.Awaiting, d.ID) })
 }

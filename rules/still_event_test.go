@@ -15,21 +15,21 @@ import (
 	"gavel/rules"
 )
 
-// leg is a leg as Twilio lists it.
+// leg is a leg as Twilio's REST API lists it.
 func leg(n int, status, label string) projections.SeenLeg {
 	return projections.SeenLeg{
 		CallSid: fmt.Sprintf("CA%032x", n), Status: status, Label: label, Flags: projections.Flags{StartConferenceOnEnter: true},
 	}
 }
 
-// decided is what a rule decides when leg 1 leaves leg 2 behind, as the performer
-// reads it: the decision has been through JSON.
+// decided returns what a rule decides when leg 1 leaves and leg 2 stays, as the
+// performer reads it: decoded from JSON.
 func decided(t *testing.T, set *rules.Set) (rules.Decision, *lane) {
 	t.Helper()
 	l := &lane{set: set}
-	l.tell(t, joins(1, 0))
-	l.tell(t, joins(2, 1))
-	l.tell(t, leaves(1, 60))
+	l.judge(t, joins(1, 0))
+	l.judge(t, joins(2, 1))
+	l.judge(t, leaves(1, 60))
 	if len(l.decisions) != 1 || l.decisions[0].Verdict != rules.Act {
 		t.Fatalf("the decisions are %s", encode(t, l.decisions))
 	}
@@ -40,9 +40,9 @@ func decided(t *testing.T, set *rules.Set) (rules.Decision, *lane) {
 	return d, l
 }
 
-// The conditions of every rule are evaluated on Twilio's state before an action.
-// What they read of the event stays as it was.
-func TestARuleAboutAnEventIsHeldAgainstTwilioToo(t *testing.T) {
+// Before an action, the conditions of every rule are evaluated on the state at
+// Twilio. What they read of the event keeps its value.
+func TestARuleAboutAnEventIsCheckedAgainstTwilioToo(t *testing.T) {
 	t.Parallel()
 	const left = `event.kind == "participant-leave"`
 	customer, third := leg(2, "connected", "customer"), leg(3, "connected", "supervisor")
@@ -57,7 +57,7 @@ func TestARuleAboutAnEventIsHeldAgainstTwilioToo(t *testing.T) {
 		"a third is called":          {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, leg(3, "ringing", "")}, rules.LapsedCondition},
 		"a third had been called":    {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, leg(3, "failed", "")}, ""},
 		"the supervisor is there":    {`{when: '` + left + `', unless: 'conference.live.exists(p, p.label == "supervisor")'}`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
-		"somebody else is there":     {`{when: '` + left + `', unless: 'conference.live.exists(p, p.label == "supervisor")'}`, "", []projections.SeenLeg{customer, leg(3, "connected", "agent")}, ""},
+		"another agent is there":     {`{when: '` + left + `', unless: 'conference.live.exists(p, p.label == "supervisor")'}`, "", []projections.SeenLeg{customer, leg(3, "connected", "agent")}, ""},
 		"only the event is read":     {`when: '` + left + `'`, "", []projections.SeenLeg{customer, third}, ""},
 		"and what was before it":     {`when: 'size(before.live) == 2 && ` + left + `'`, "", []projections.SeenLeg{customer, third}, ""},
 		"before, and the conference": {`when: 'size(before.live) == 2 && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
@@ -70,7 +70,7 @@ func TestARuleAboutAnEventIsHeldAgainstTwilioToo(t *testing.T) {
 		"the subject is on hold":     {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid && !participant.hold'}`, "", []projections.SeenLeg{held(customer)}, rules.LapsedCondition},
 		"the subject is not":         {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid && !participant.hold'}`, "", []projections.SeenLeg{customer}, ""},
 		"the target left":            {`when: '` + left + `'`, `kick: {target: participant.live}`, []projections.SeenLeg{third}, rules.LapsedLeft},
-		"everybody left":             {`when: '` + left + `'`, "", nil, ""},
+		"all legs left":              {`when: '` + left + `'`, "", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,8 +104,8 @@ func held(l projections.SeenLeg) projections.SeenLeg {
 	return l
 }
 
-// What the rule file exempts by the time of the action is left alone.
-func TestWhatIsExemptByThenIsLeftAlone(t *testing.T) {
+// What the rule files exempt by the time of the action is left alone.
+func TestAnExemptionBeforeTheActionLapsesTheDecision(t *testing.T) {
 	t.Parallel()
 	d, l := decided(t, setOf(t, `
 exempt: {labels: ["vip-*"]}
@@ -122,9 +122,9 @@ rules: [{name: left, mode: live, when: 'event.kind == "participant-leave"', do: 
 	}
 }
 
-// Versions before this one kept nothing of the event: that counts as it did when
-// it was decided, and all else is held against Twilio.
-func TestADecisionWithoutItsEventIsHeldAgainstTheRest(t *testing.T) {
+// Older versions recorded nothing of the event. Such a condition counts as it
+// did when it was decided, and everything else is checked against Twilio.
+func TestADecisionWithoutItsEventIsCheckedOnTheRest(t *testing.T) {
 	t.Parallel()
 	d, l := decided(t, eventRule(t, `when: 'event.kind == "participant-leave" && size(conference.live) == 1'`, ""))
 	d.Kept = nil
@@ -141,14 +141,14 @@ func TestADecisionWithoutItsEventIsHeldAgainstTheRest(t *testing.T) {
 	}
 }
 
-// A later step of a rule about an event is decided when the event is gone, and
-// carries what was read of it like the first one.
-func TestALaterStepIsHeldAgainstTwilioToo(t *testing.T) {
+// A later step of a rule about an event is decided when the event is no longer
+// available. It carries what was read of the event, like the first step.
+func TestALaterStepIsCheckedAgainstTwilioToo(t *testing.T) {
 	t.Parallel()
 	first, l := decided(t, setOf(t, `
 rules: [{name: left, mode: live, when: 'size(before.live) == 2 && size(conference.live) == 1', do: [{announce: {say: bye}}, {end: {}}]}]`))
-	l.state = rested(t, l.state)
-	l.tell(t, rules.Input{ID: "outcome", At: nine.Add(62 * time.Second), Outcome: &rules.StepResult{Decision: first.ID, Result: events.Done}})
+	l.state = reloaded(t, l.state)
+	l.judge(t, rules.Input{ID: "outcome", At: nine.Add(62 * time.Second), Outcome: &rules.StepResult{Decision: first.ID, Result: events.Done}})
 	end := l.decisions[len(l.decisions)-1]
 	if end.Do != rules.StepEnd || string(end.Kept["size(before.live) == 2"]) != `"true"` {
 		t.Fatalf("the later step is %s", encode(t, end))
@@ -161,8 +161,9 @@ rules: [{name: left, mode: live, when: 'size(before.live) == 2 && size(conferenc
 	}
 }
 
-// What tells people is not held against anything, and keeps nothing of its event.
-func TestWhatOnlyTellsKeepsNothing(t *testing.T) {
+// A notification is not checked against anything, and carries nothing of its
+// event.
+func TestANotificationCarriesNothingOfItsEvent(t *testing.T) {
 	t.Parallel()
 	d, _ := decided(t, eventRule(t, `when: 'event.kind == "participant-leave"'`, "publish: {subject: floor.left}"))
 	if d.Kept != nil {
@@ -170,9 +171,10 @@ func TestWhatOnlyTellsKeepsNothing(t *testing.T) {
 	}
 }
 
-// A decision stands at the entry that led to it, if Twilio says what the record
-// says: of the presets, each with a step at Twilio, and of rules of all kinds.
-func TestADecisionStandsAtItsOwnEntry(t *testing.T) {
+// A decision does not lapse at the entry that led to it if Twilio reports what
+// the record has: for the presets, each with a step at Twilio, and for rules of
+// all kinds.
+func TestADecisionDoesNotLapseAtItsOwnEntry(t *testing.T) {
 	t.Parallel()
 	var files []rules.File
 	for _, f := range presets.Files() {
@@ -194,26 +196,27 @@ rules:
   - {name: gone, mode: live, when: 'before.live.exists(p, !(p in conference.live))', unless: 'event.param("Muted") == "true"', do: [{mute: {target: "true"}}]}
   - {name: whose, mode: live, when: 'participant.hold || participant.muted', unless: 'alone_for(conference) > duration("1m")', do: [{end: {}}]}
 `)
-	taken := map[string]bool{}
+	acted := map[string]bool{}
 	for range mostRounds {
 		for _, set := range []*rules.Set{acting, about, everythingSet(t)} {
-			rapid.Check(t, func(t *rapid.T) { standAll(t, set, taken) })
+			rapid.Check(t, func(t *rapid.T) { checkAll(t, set, acted) })
 		}
-		if len(missing(taken, acting, about)) == 0 {
+		if len(missing(acted, acting, about)) == 0 {
 			return
 		}
 	}
-	t.Errorf("these never acted: %q", missing(taken, acting, about))
+	t.Errorf("these never acted: %q", missing(acted, acting, about))
 }
 
-// mostRounds of 100 journals; two or three have everything.
+// mostRounds of 100 journals each; two or three rounds usually contain
+// everything.
 const mostRounds = 30
 
-// missing are the rules that never acted, but for those that cannot.
-func missing(taken map[string]bool, sets ...*rules.Set) (names []string) {
+// missing returns the rules that never acted, except those that cannot.
+func missing(acted map[string]bool, sets ...*rules.Set) (names []string) {
 	for _, set := range sets {
 		for _, r := range set.Rules {
-			if !taken[r.Name] && !afterTheEnd[r.Name] {
+			if !acted[r.Name] && !afterTheEnd[r.Name] {
 				names = append(names, r.Name)
 			}
 		}
@@ -221,27 +224,28 @@ func missing(taken map[string]bool, sets ...*rules.Set) (names []string) {
 	return names
 }
 
-// standAll judges a journal and holds each decision against its own entry.
-func standAll(t *rapid.T, set *rules.Set, taken map[string]bool) {
+// checkAll judges a journal and checks each decision at its own entry.
+func checkAll(t *rapid.T, set *rules.Set, acted map[string]bool) {
 	l := &lane{set: set}
 	slowness := time.Duration(rapid.SampledFrom([]int{0, 30, 300}).Draw(t, "slowness"))
 	for _, e := range journal(t) {
-		spell(&e, slowness*e.At.Sub(nine))
+		shift(&e, slowness*e.At.Sub(nine))
 		before := len(l.decisions)
-		l.tell(t, rules.Input{ID: "wake", At: e.At})
-		stand(t, l, l.decisions[before:], taken)
+		l.judge(t, rules.Input{ID: "wake", At: e.At})
+		checkStill(t, l, l.decisions[before:], acted)
 		before = len(l.decisions)
-		tellEntry(t, l, e)
-		stand(t, l, l.decisions[before:], taken)
+		judgeEntry(t, l, e)
+		checkStill(t, l, l.decisions[before:], acted)
 	}
 }
 
-// afterTheEnd are presets that are about conferences that have ended, to which
-// nothing can be done, and kick-storm, whose reason journal does not draw.
+// afterTheEnd are presets about conferences that have ended, where no action is
+// possible, and kick-storm, because journal does not draw its reason.
 var afterTheEnd = map[string]bool{"abnormal-ending": true, "short-call-surge": true, "kick-storm": true}
 
-// spell moves an entry to a later time, and gives a fact a label and a reason.
-func spell(e *entry, later time.Duration) {
+// shift moves an entry to a later time, and adds a label and a reason to a
+// fact.
+func shift(e *entry, later time.Duration) {
 	e.At = e.At.Add(later)
 	if e.Fact == nil {
 		return
@@ -258,14 +262,14 @@ func spell(e *entry, later time.Duration) {
 	e.Fact = &f
 }
 
-// stand holds decisions against the record at which they were taken.
-func stand(t fatal, l *lane, all []rules.Decision, taken map[string]bool) {
+// checkStill checks decisions on the record that led to them.
+func checkStill(t fatal, l *lane, all []rules.Decision, acted map[string]bool) {
 	t.Helper()
 	for _, d := range all {
 		if d.Verdict != rules.Act || !d.Do.AtTwilio() || l.set.Rule(d.Rule).PerEvent() && d.Step > 1 {
-			continue // a later step is not of the event's own entry
+			continue // a later step does not belong to the event's own entry
 		}
-		taken[d.Rule] = true
+		acted[d.Rule] = true
 		if why := rules.Still(l.set, rules.Case{Decision: &d, State: l.state, Record: l.record, Now: d.AsOf}); why != "" {
 			t.Fatalf("it lapsed: %q: %s", why, encode(t, d))
 		}

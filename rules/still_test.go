@@ -10,8 +10,8 @@ import (
 	"gavel/rules"
 )
 
-// A decision is held against how things stand when it is about to be performed.
-func TestADecisionStandsAsLongAsItsConditionHolds(t *testing.T) {
+// A decision is checked against the current state right before it is performed.
+func TestADecisionLapsesWhenItsConditionCeases(t *testing.T) {
 	t.Parallel()
 	const alone, pair = `{"call_sid": "CA1", "last": {"on": true}}`, `{"call_sid": "CA1", "last": {"on": true}}, {"call_sid": "CA2", "last": {"on": true}}`
 	awaited := &rules.State{Stretches: []rules.Stretch{{Rule: "alone", Awaiting: []string{"d"}}, {Rule: "each", CallSid: "CA1", Awaiting: []string{"d"}}}}
@@ -28,23 +28,23 @@ func TestADecisionStandsAsLongAsItsConditionHolds(t *testing.T) {
 		redriven bool
 		want     rules.Lapse
 	}{
-		"it holds":                           {rules.Decision{Rule: "alone"}, awaited, alone, "room", false, false, ""},
-		"company came":                       {rules.Decision{Rule: "alone"}, awaited, pair, "room", false, false, rules.LapsedCondition},
-		"unless holds":                       {rules.Decision{Rule: "alone"}, awaited, alone, "vip-1", false, false, rules.LapsedCondition},
-		"it ended":                           {rules.Decision{Rule: "alone"}, awaited, alone, "room", true, false, rules.LapsedEnded},
-		"another occasion":                   {rules.Decision{Rule: "alone"}, &rules.State{}, alone, "room", false, false, rules.LapsedOccasion},
-		"nothing is remembered":              {rules.Decision{Rule: "alone"}, nil, alone, "room", false, false, rules.LapsedOccasion},
-		"another occasion, but a person":     {rules.Decision{Rule: "alone"}, nil, alone, "room", false, true, ""},
-		"exempt from all":                    {rules.Decision{Rule: "alone"}, until(""), alone, "room", false, false, rules.LapsedExempt},
-		"exempt from another rule":           {rules.Decision{Rule: "alone"}, until("each"), alone, "room", false, false, ""},
-		"no such rule":                       {rules.Decision{Rule: "other"}, awaited, alone, "room", false, false, rules.LapsedRule},
-		"the leg is there":                   {rules.Decision{Rule: "each", CallSid: "CA1", Subject: "CA1"}, awaited, pair, "room", false, false, ""},
-		"the target left":                    {rules.Decision{Rule: "each", CallSid: "CA9", Subject: "CA1"}, awaited, pair, "room", false, false, rules.LapsedLeft},
-		"the subject left":                   {rules.Decision{Rule: "each", Subject: "CA9"}, awaited, pair, "room", false, true, rules.LapsedLeft},
-		"an event does not cease":            {rules.Decision{Rule: "joins", CallSid: "CA1"}, nil, alone, "room", false, false, ""},
-		"an event's leg left":                {rules.Decision{Rule: "joins", CallSid: "CA2"}, nil, alone, "room", false, false, rules.LapsedLeft},
-		"an event's conference ended":        {rules.Decision{Rule: "joins", CallSid: "CA1"}, nil, alone, "room", true, false, rules.LapsedEnded},
-		"an event's conference is let alone": {rules.Decision{Rule: "joins", CallSid: "CA1"}, until("joins"), alone, "room", false, false, rules.LapsedExempt},
+		"the condition holds":             {rules.Decision{Rule: "alone"}, awaited, alone, "room", false, false, ""},
+		"a second leg joined":             {rules.Decision{Rule: "alone"}, awaited, pair, "room", false, false, rules.LapsedCondition},
+		"unless holds":                    {rules.Decision{Rule: "alone"}, awaited, alone, "vip-1", false, false, rules.LapsedCondition},
+		"the conference ended":            {rules.Decision{Rule: "alone"}, awaited, alone, "room", true, false, rules.LapsedEnded},
+		"another occasion":                {rules.Decision{Rule: "alone"}, &rules.State{}, alone, "room", false, false, rules.LapsedOccasion},
+		"nothing is remembered":           {rules.Decision{Rule: "alone"}, nil, alone, "room", false, false, rules.LapsedOccasion},
+		"another occasion, but redriven":  {rules.Decision{Rule: "alone"}, nil, alone, "room", false, true, ""},
+		"exempt from all":                 {rules.Decision{Rule: "alone"}, until(""), alone, "room", false, false, rules.LapsedExempt},
+		"exempt from another rule":        {rules.Decision{Rule: "alone"}, until("each"), alone, "room", false, false, ""},
+		"no such rule":                    {rules.Decision{Rule: "other"}, awaited, alone, "room", false, false, rules.LapsedRule},
+		"the leg is there":                {rules.Decision{Rule: "each", CallSid: "CA1", Subject: "CA1"}, awaited, pair, "room", false, false, ""},
+		"the target left":                 {rules.Decision{Rule: "each", CallSid: "CA9", Subject: "CA1"}, awaited, pair, "room", false, false, rules.LapsedLeft},
+		"the subject left":                {rules.Decision{Rule: "each", Subject: "CA9"}, awaited, pair, "room", false, true, rules.LapsedLeft},
+		"an event does not cease":         {rules.Decision{Rule: "joins", CallSid: "CA1"}, nil, alone, "room", false, false, ""},
+		"an event's leg left":             {rules.Decision{Rule: "joins", CallSid: "CA2"}, nil, alone, "room", false, false, rules.LapsedLeft},
+		"an event's conference ended":     {rules.Decision{Rule: "joins", CallSid: "CA1"}, nil, alone, "room", true, false, rules.LapsedEnded},
+		"an event's conference is exempt": {rules.Decision{Rule: "joins", CallSid: "CA1"}, until("joins"), alone, "room", false, false, rules.LapsedExempt},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +63,7 @@ func TestADecisionStandsAsLongAsItsConditionHolds(t *testing.T) {
 	}
 }
 
-// recordOf reads a record.
+// recordOf decodes a record.
 func recordOf(t *testing.T, text string) *projections.Conference {
 	t.Helper()
 	c := &projections.Conference{}

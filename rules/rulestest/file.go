@@ -38,7 +38,7 @@ type Timeline struct {
 	Until time.Duration `yaml:"until"`
 	// Outcomes say how steps end; the first that fits counts.
 	Outcomes []StepResult `yaml:"outcomes"`
-	Timeline []Entry   `yaml:"timeline"`
+	Timeline []Entry      `yaml:"timeline"`
 	// Expect are all decisions, no more and no less.
 	Expect []Expectation `yaml:"expect"`
 

@@ -12,8 +12,8 @@ import (
 	"gavel/rules/condition"
 )
 
-// goOn does what a stretch was waiting to do, where that is due.
-func (c *court) goOn(r *Rule, s *Stretch, v condition.Vars) {
+// resume continues the ladder of a stretch that is due.
+func (c *evaluation) resume(r *Rule, s *Stretch, v condition.Vars) {
 	if s.Due.IsZero() || s.Due.After(c.state.Now) {
 		return
 	}
@@ -22,11 +22,12 @@ func (c *court) goOn(r *Rule, s *Stretch, v condition.Vars) {
 		s.Step, s.Of = 0, len(r.Do)
 	}
 	s.Due = time.Time{}
-	c.climb(r, s, v)
+	c.runSteps(r, s, v)
 }
 
-// climb takes the steps behind s.Step, up to one that has to be waited for.
-func (c *court) climb(r *Rule, s *Stretch, v condition.Vars) {
+// runSteps decides the steps after s.Step, up to one that the ladder has to
+// wait for.
+func (c *evaluation) runSteps(r *Rule, s *Stretch, v condition.Vars) {
 	if r.Count != nil {
 		c.match(r, v, s.occasion())
 		s.Step, s.Phase = s.Of, Over
@@ -43,16 +44,16 @@ func (c *court) climb(r *Rule, s *Stretch, v condition.Vars) {
 			s.Phase, s.Due = Waiting, c.state.Now.Add(step.Wait)
 			return
 		}
-		if c.take(r, s, v); s.Phase != Running {
+		if c.decideStep(r, s, v); s.Phase != Running {
 			return
 		}
 	}
 	s.Phase = Over
 }
 
-// take decides the step that s is at. The ladder may go on at once where s is
-// Running afterwards: nothing was asked of the performer.
-func (c *court) take(r *Rule, s *Stretch, v condition.Vars) {
+// decideStep decides the step that s is at. If s is Running afterwards, the
+// ladder may continue at once: the performer got nothing to do.
+func (c *evaluation) decideStep(r *Rule, s *Stretch, v condition.Vars) {
 	s.Phase, s.Awaiting, s.Failed = Running, nil, false
 	for _, d := range c.decide(r, s.Step, v, s.occasion()) {
 		c.decisions = append(c.decisions, d)
@@ -66,32 +67,33 @@ func (c *court) take(r *Rule, s *Stretch, v condition.Vars) {
 		}
 	}
 	if s.Phase == Running && s.Failed && !r.continues(s.Step) {
-		c.rest(r, s)
+		c.endAttempt(r, s)
 	}
 }
 
-// rest ends an attempt that did not end done.
-func (c *court) rest(r *Rule, s *Stretch) {
+// endAttempt ends an attempt that did not end done, and schedules the next one.
+func (c *evaluation) endAttempt(r *Rule, s *Stretch) {
 	s.Phase = Over
 	if r.Again > 0 && s.Attempt < r.Attempts {
 		s.Phase, s.Due = Resting, c.state.Now.Add(r.Again)
 	}
 }
 
-// continues reports whether the ladder goes on where that step failed.
+// continues reports whether the ladder continues after that step failed.
 func (r *Rule) continues(step int) bool {
 	return step >= 1 && step <= len(r.Do) && r.Do[step-1].OnFailure == Continue
 }
 
-// settle hears how a decision ended, and goes on where the step's last one did.
-func (c *court) settle(o StepResult) {
+// applyResult records how a decision ended, and continues the ladder if it was
+// the step's last one.
+func (c *evaluation) applyResult(o StepResult) {
 	at := slices.IndexFunc(c.state.Stretches, func(s Stretch) bool { return slices.Contains(s.Awaiting, o.Decision) })
 	if at < 0 {
-		c.settleLadder(o)
+		c.applyLadderResult(o)
 		return
 	}
 	s := &c.state.Stretches[at]
-	s.Awaiting = less(s.Awaiting, o.Decision)
+	s.Awaiting = without(s.Awaiting, o.Decision)
 	s.Failed = s.Failed || o.Result != events.Done
 	r := c.rule(s.Rule)
 	switch {
@@ -100,15 +102,15 @@ func (c *court) settle(o StepResult) {
 		s.Phase, s.Awaiting = Unsure, nil
 	case len(s.Awaiting) > 0:
 	case s.Failed && !r.continues(s.Step):
-		c.rest(r, s)
+		c.endAttempt(r, s)
 	default:
 		v, _ := c.varsFor(c.subject(s.CallSid))
-		c.climb(r, s, v)
+		c.runSteps(r, s, v)
 	}
 }
 
-// less returns the ids without one, nil where none is left.
-func less(ids []string, id string) []string {
+// without returns the ids except one; nil if no other is left.
+func without(ids []string, id string) []string {
 	var rest []string
 	for _, other := range ids {
 		if other != id {
@@ -118,9 +120,8 @@ func less(ids []string, id string) []string {
 	return rest
 }
 
-// heldUntil returns when the quiet hours are over that hold back a step, or
-// zero.
-func (c *court) heldUntil(r *Rule, kind StepKind) time.Time {
+// heldUntil returns when the quiet hours end that hold back a step, or zero.
+func (c *evaluation) heldUntil(r *Rule, kind StepKind) time.Time {
 	q := c.set.QuietHours
 	if r.Mode != Live || !kind.AtTwilio() || !q.At(c.state.Now) || q.Do != QuietHold {
 		return time.Time{}
@@ -128,7 +129,7 @@ func (c *court) heldUntil(r *Rule, kind StepKind) time.Time {
 	return q.over(c.state.Now)
 }
 
-// over returns when the quiet hours end that a moment lies in.
+// over returns when the quiet hours that contain now end.
 func (q *QuietHours) over(now time.Time) time.Time {
 	local := now.In(q.Location)
 	end := func(days int) time.Time {
@@ -142,7 +143,7 @@ func (q *QuietHours) over(now time.Time) time.Time {
 	return end(1).UTC()
 }
 
-// occasion is what a decision says of the stretch it belongs to.
+// occasion is what a decision takes from the stretch it belongs to.
 type occasion struct {
 	name, subject string
 	attempt       int
@@ -151,9 +152,9 @@ type occasion struct {
 
 func (s *Stretch) occasion() occasion { return occasion{s.Occasion, s.CallSid, s.Attempt, s.Stale} }
 
-// decide evaluates one step, for each leg that it is for. No decision means that it
-// is for nobody.
-func (c *court) decide(r *Rule, n int, v condition.Vars, o occasion) []Decision {
+// decide evaluates one step, for each leg that it acts on. No decision means
+// that the step has no leg to act on.
+func (c *evaluation) decide(r *Rule, n int, v condition.Vars, o occasion) []Decision {
 	step := &r.Do[n-1]
 	var all []Decision
 	for _, leg := range c.targets(r, step, v) {
@@ -175,9 +176,9 @@ func (c *court) decide(r *Rule, n int, v condition.Vars, o occasion) []Decision 
 	return all
 }
 
-// targets are the legs that a step is for; one that is for the conference is
-// for the leg that the rule looks at, if any, to read of it.
-func (c *court) targets(r *Rule, step *Step, v condition.Vars) []*projections.Participant {
+// targets are the legs that a step acts on. A step for the conference gets the
+// leg that the rule is judged for, if any, so that its parameters can read it.
+func (c *evaluation) targets(r *Rule, step *Step, v condition.Vars) []*projections.Participant {
 	if step.To != EachParticipant || step.Target == nil {
 		if step.To == EachParticipant && v.Participant == nil {
 			return nil
@@ -196,8 +197,9 @@ func (c *court) targets(r *Rule, step *Step, v condition.Vars) []*projections.Pa
 	return meant
 }
 
-// decision is one of the conference before the court, without its verdict.
-func (c *court) decision(rule string, step int, o occasion) Decision {
+// decision returns a decision for the conference being judged, without its
+// verdict.
+func (c *evaluation) decision(rule string, step int, o occasion) Decision {
 	return Decision{
 		Rule: rule, Version: c.set.Version,
 		AccountSid: c.vars.Account, ConferenceSid: c.vars.Conference.ConferenceSid,
@@ -205,9 +207,9 @@ func (c *court) decision(rule string, step int, o occasion) Decision {
 	}
 }
 
-// verdict says what becomes of a step. What tells people goes out late rather
-// than not at all.
-func (c *court) verdict(r *Rule, kind StepKind, stale bool) (Verdict, Reason) {
+// verdict decides whether a step is performed. Notifications are sent late
+// rather than not at all.
+func (c *evaluation) verdict(r *Rule, kind StepKind, stale bool) (Verdict, Reason) {
 	switch {
 	case r.Mode != Live:
 		return Would, ""
@@ -240,13 +242,13 @@ func texts(all map[string]*condition.Expression, v condition.Vars) (map[string]s
 		if err != nil {
 			return nil, fmt.Errorf("evaluate %s: %w", name, err)
 		}
-		out[name] = strings.Clone(text) // it may be a part of the entry, which is large
+		out[name] = strings.Clone(text) // text may be part of the entry, which is large
 	}
 	return out, nil
 }
 
-// refuse records that the ladder does not take its next step.
-func (c *court) refuse(s Stretch, do StepKind, why Reason) {
+// refuse records that the ladder does not perform its next step.
+func (c *evaluation) refuse(s Stretch, do StepKind, why Reason) {
 	d := c.decision(s.Rule, s.Step+1, s.occasion())
 	d.Do, d.Verdict, d.Reason = do, Refused, why
 	d.ID = d.id()

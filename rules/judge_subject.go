@@ -1,0 +1,255 @@
+package rules
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"gavel/events"
+	"gavel/projections"
+	"gavel/rules/condition"
+)
+
+// judgeRules judges every selected rule, whatever events it is about.
+func (c *evaluation) judgeRules(meant func(*Rule) bool) {
+	for _, r := range c.set.Rules {
+		if c.applies(r) && !r.PerEvent() && meant(r) {
+			c.judgeSubjects(r, true)
+		}
+	}
+}
+
+// judgeSubjects judges a rule for each of its subjects. begins states whether a
+// stretch may begin; stretches that are under way are judged in any case.
+func (c *evaluation) judgeSubjects(r *Rule, begins bool) {
+	if !begins && !c.state.remembers(r.Name) {
+		return
+	}
+	if r.Each != EachParticipant {
+		c.judgeSubject(r, nil, begins)
+		return
+	}
+	for _, p := range c.vars.Conference.Participants {
+		c.judgeSubject(r, p, begins)
+	}
+}
+
+// judgeChanged judges a rule after an event that changed some parts of the
+// record. If the condition depends only on the leg itself, the legs that did
+// not change are skipped.
+func (c *evaluation) judgeChanged(r *Rule, begins bool, changed condition.Parts) {
+	if !r.ofLeg || changed&condition.Life != 0 || c.set.Exempt.any() {
+		c.judgeSubjects(r, begins)
+		return
+	}
+	for i, p := range c.vars.Conference.Participants {
+		if p != c.vars.Before.Participants[i] || !c.present(p) {
+			c.judgeSubject(r, p, begins)
+		}
+	}
+}
+
+// judgeSubject is the core of Judge: it evaluates whether the rule's condition
+// holds for the subject now, and begins, continues or ends the stretch. p is
+// nil for the conference as a whole.
+func (c *evaluation) judgeSubject(r *Rule, p *projections.Participant, begins bool) {
+	callSid := callSidOf(p)
+	at, there := c.state.stretch(r.Name, callSid)
+	v, present := c.varsFor(p)
+	if !there && (!present || !begins) && !c.state.armed(r.Name, callSid) {
+		return
+	}
+	c.evaluated = evaluated{}
+	switch holds := present && c.holds(r, v); {
+	case !holds && there:
+		c.end(r, at)
+	case holds && there:
+		c.handleLate(r, &c.state.Stretches[at])
+	case holds && begins && (p == nil || p.Live() || !r.actsOnSubject()):
+		c.begin(r, callSid, at)
+	}
+	if at, there = c.state.stretch(r.Name, callSid); there {
+		c.resume(r, &c.state.Stretches[at], v)
+	}
+	c.armFlips(r, callSid, v, present)
+}
+
+// actsOnSubject reports whether a step acts on the rule's own subject at
+// Twilio. Such a rule cannot begin for a leg that has left.
+func (r *Rule) actsOnSubject() bool {
+	for _, s := range r.Do {
+		if r.Each == EachParticipant && s.To == EachParticipant && s.Target == nil && s.Kind.AtTwilio() {
+			return true
+		}
+	}
+	return false
+}
+
+// varsFor returns the variables of a rule for a subject, and whether p is a
+// subject.
+func (c *evaluation) varsFor(p *projections.Participant) (v condition.Vars, present bool) {
+	v = c.vars
+	if p == nil {
+		return v, true
+	}
+	v.Participant = p
+	return v, c.present(p)
+}
+
+// present reports whether a leg is a subject: a live one, or the one whose
+// leave event is being judged.
+func (c *evaluation) present(p *projections.Participant) bool {
+	e := c.vars.Event
+	leaves := e != nil && e.Kind == events.ParticipantLeave && e.CallSid == p.CallSid
+	return leaves || c.vars.Conference.End == nil && p.Live()
+}
+
+// subject returns the leg with that CallSid, or nil for the conference.
+func (c *evaluation) subject(callSid string) *projections.Participant {
+	if callSid == "" {
+		return nil
+	}
+	return c.vars.Conference.Participant(callSid)
+}
+
+func callSidOf(p *projections.Participant) string {
+	if p == nil {
+		return ""
+	}
+	return p.CallSid
+}
+
+// holds reports whether the rule's condition holds and nothing exempts the
+// subject. After the end of a conference, no rule that acts at Twilio holds.
+func (c *evaluation) holds(r *Rule, v condition.Vars) bool {
+	if c.state.exempt(r.Name, c.state.Now) || c.set.Exempt.covers(v) || r.AtTwilio() && v.Conference.End != nil {
+		return false
+	}
+	holds, err := c.evaluate(r.When, v, &c.evaluated.when)
+	c.fault(r, "when", err)
+	if err != nil || !holds || r.Unless == nil {
+		return err == nil && holds
+	}
+	exempt, err := c.evaluate(r.Unless, v, &c.evaluated.unless)
+	c.fault(r, "unless", err)
+	return err == nil && !exempt
+}
+
+// any reports whether the rule files exempt anything.
+func (x Exempt) any() bool { return len(x.Names)+len(x.Labels) > 0 }
+
+// covers reports whether the rule files exempt the subject.
+func (x Exempt) covers(v condition.Vars) bool {
+	like := func(text string) func(string) bool {
+		return func(pattern string) bool { return condition.Like(pattern, text) }
+	}
+	if slices.ContainsFunc(x.Names, like(v.Conference.FriendlyName.Value)) {
+		return true
+	}
+	if len(x.Labels) == 0 {
+		return false
+	}
+	labelled := func(p *projections.Participant) bool {
+		return p.Label.Value != "" && slices.ContainsFunc(x.Labels, like(p.Label.Value))
+	}
+	return v.Participant != nil && labelled(v.Participant) || slices.ContainsFunc(v.Conference.Live(), labelled)
+}
+
+func (c *evaluation) fault(r *Rule, in string, err error) {
+	if err != nil {
+		c.faults = append(c.faults, ExpressionFault{r.Name, in, err})
+	}
+}
+
+// begin opens a stretch, and with it an occasion that has the name of the
+// cause.
+func (c *evaluation) begin(r *Rule, callSid string, at int) {
+	if len(c.state.Stretches) >= MaxStretches {
+		c.state.Truncated = true
+		return
+	}
+	c.state.Stretches = slices.Insert(c.state.Stretches, at, Stretch{
+		Rule: r.Name, CallSid: callSid, Occasion: c.cause.name, Stale: c.cause.stale,
+		Since: c.state.Now, Phase: Running, Due: c.state.Now.Add(r.For), Attempt: 1, Of: len(r.Do),
+	})
+}
+
+// end closes a stretch. A decision records that its ladder stopped only if a
+// person stopped it; whether the condition holds can be derived from the
+// journal.
+func (c *evaluation) end(r *Rule, at int) {
+	s := c.state.Stretches[at]
+	if s.midway() && c.state.exempt(r.Name, c.state.Now) {
+		c.refuse(s, r.Do[s.Step].Kind, Exempted)
+	}
+	c.state.Stretches = slices.Delete(c.state.Stretches, at, at+1)
+}
+
+// handleLate restarts a running `for` if the fact belongs before others: the
+// condition may not have held all the time. After a decision, the late fact is
+// only counted.
+func (c *evaluation) handleLate(r *Rule, s *Stretch) {
+	e := c.vars.Event
+	if !c.cause.late || e.Kind.Speech() && !r.On.Has(e.Kind) {
+		return
+	}
+	if s.Phase == Running {
+		c.restart(r, s)
+		return
+	}
+	s.TooLate++
+}
+
+// restart starts the rule's `for` again from now.
+func (c *evaluation) restart(r *Rule, s *Stretch) {
+	s.Phase, s.Step, s.Of = Running, 0, len(r.Do)
+	s.Since, s.Due = c.state.Now, c.state.Now.Add(r.For)
+	s.Awaiting, s.Failed = nil, false
+}
+
+// armFlips sets the moment when time alone may change the condition. A
+// condition that judgeSubject did not need to evaluate is evaluated here for
+// that moment; an error does not clear it.
+func (c *evaluation) armFlips(r *Rule, callSid string, v condition.Vars, present bool) {
+	if present && !c.evaluated.when && r.When.Elapses() {
+		_, _ = c.evaluate(r.When, v, &c.evaluated.when)
+	}
+	if present && !c.evaluated.unless && r.Unless != nil && r.Unless.Elapses() {
+		_, _ = c.evaluate(r.Unless, v, &c.evaluated.unless)
+	}
+	c.state.arm(r.Name, callSid, c.evaluated.flip)
+}
+
+// evaluated states which conditions of a rule were evaluated for a subject, and
+// when time alone may first change one of them.
+type evaluated struct {
+	when, unless bool
+	flip         time.Time
+}
+
+// evaluate evaluates a condition and records when time alone may change it.
+func (c *evaluation) evaluate(cond *condition.Condition, v condition.Vars, read *bool) (bool, error) {
+	holds, flip, err := c.reading.HoldsUntil(cond, v.Participant)
+	*read = true
+	if errors.Is(err, condition.ErrNotKept) {
+		holds, err = read == &c.evaluated.when, nil // as it was when the decision was made
+	}
+	if !flip.IsZero() && (c.evaluated.flip.IsZero() || flip.Before(c.evaluated.flip)) {
+		c.evaluated.flip = flip
+	}
+	return holds, err
+}
+
+// reread restarts what was too old to act on, now that the conference was
+// fetched from Twilio: the old occasions end, and new ones begin if the
+// condition still holds.
+func (c *evaluation) reread() {
+	var again []string
+	c.state.Stretches = slices.DeleteFunc(c.state.Stretches, func(s Stretch) bool {
+		if s.Phase == Unsure {
+			again = append(again, s.Rule)
+		}
+		return s.Phase == Unsure
+	})
+	c.judgeRules(func(r *Rule) bool { return slices.Contains(again, r.Name) })
+}
