@@ -3,7 +3,6 @@ package lanes
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -27,8 +26,8 @@ func (m *Machine) count(ctx context.Context, e *Entry) (_ []rules.Decision, chan
 	if err != nil {
 		return nil, false, err
 	}
-	var match rules.Decision
-	if err := json.Unmarshal([]byte(read.Decision), &match); err != nil {
+	match, err := rules.ReadDecision([]byte(read.Decision))
+	if err != nil {
 		return nil, false, &events.FormError{Field: "Match", Reason: "is no decision"}
 	}
 	set, err := m.setOf(ctx, m.loadsBefore(e.At)-1)

@@ -4,8 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"time"
 
+	"gavel/events"
 	"gavel/rules/condition"
 )
 
@@ -87,6 +90,19 @@ type Decision struct {
 	// follow if this match completes the count.
 	By   string     `json:"by,omitempty"`
 	Then []Decision `json:"then,omitempty"`
+	// Redriven is the person who asked for it again, nil where only the rule did.
+	// The journal names that person, and not the rule, as the actor of all that
+	// follows. Rules never set it.
+	Redriven *events.Actor `json:"redriven,omitempty"`
+}
+
+// ReadDecision reads a decision as it is stored and sent, in JSON. The error is
+// an events.ErrMalformed that quotes nothing: parameters may hold names.
+func ReadDecision(data []byte) (d Decision, err error) {
+	if err := json.Unmarshal(data, &d); err != nil {
+		return d, fmt.Errorf("read decision: %w", events.ErrMalformed)
+	}
+	return d, nil
 }
 
 // decisionIDBytes is how much of the hash the id has: 128 bits, so that two ids

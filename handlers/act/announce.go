@@ -2,7 +2,6 @@ package act
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -60,10 +59,10 @@ func (t *task) checkAnnounced(context.Context) error {
 
 // heard records the end of an announcement of ours, as Twilio tells it.
 func (p *Performer) heard(ctx context.Context, n events.Told) error {
-	end := announcementOf(n)
-	key, id, ours := twilio.AnnounceID(end.Data.AnnounceURL)
-	if !ours || key != n.Key {
-		return nil
+	end, err := events.ParseCloudEvent(n.Data)
+	key, id, ours := twilio.AnnounceID(end.Params.Get("AnnounceUrl"))
+	if err != nil || !ours || key != n.Key {
+		return nil // it is about no announcement of ours
 	}
 	t, err := p.told(ctx, key, id)
 	if err != nil && p.Now().Sub(end.ReceivedAt) > heardTime {
@@ -95,20 +94,4 @@ func (p *Performer) told(ctx context.Context, key events.Key, id string) (*task,
 		return nil, err
 	}
 	return t, t.awaitRecord(ctx)
-}
-
-// announcementEnd is what news says of one.
-type announcementEnd struct {
-	ReceivedAt time.Time `json:"receivedat"`
-	Data       struct {
-		AnnounceURL string `json:"AnnounceUrl"`
-	}
-}
-
-// announcementOf reads it. What cannot be read is about no announcement of ours.
-func announcementOf(n events.Told) (e announcementEnd) {
-	if json.Unmarshal(n.Data, &e) != nil {
-		return announcementEnd{}
-	}
-	return e
 }

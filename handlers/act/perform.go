@@ -2,7 +2,6 @@ package act
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,8 +38,6 @@ type task struct {
 	*Performer
 	decided  events.Decided
 	decision rules.Decision
-	// redriven is who asked for it again, nil where only the rule did.
-	redriven *events.Actor
 	note     note // of the last try
 	deed     deed // what Twilio is to be asked
 	log      *slog.Logger
@@ -58,13 +55,12 @@ type task struct {
 // task reads a decision. What cannot be read never will be.
 func (p *Performer) task(d events.Decided, n note) (*task, error) {
 	t := &task{Performer: p, decided: d, note: n}
+	var err error
 	t.log = p.Log.With("decision", d.ID, "rule", d.Rule, "account_sid", d.Key.AccountSid, "conference_sid", d.Key.ConferenceSid)
-	written := redrivenDecision{Decision: &t.decision}
-	if err := json.Unmarshal(d.Data, &written); err != nil {
+	if t.decision, err = rules.ReadDecision(d.Data); err != nil {
 		t.log.Error("decision cannot be read")
-		return nil, fmt.Errorf("read decision: %w", events.ErrMalformed)
+		return nil, err
 	}
-	t.redriven = written.Redriven
 	t.deed = deedOf(&t.decision)
 	return t, nil
 }
@@ -305,7 +301,7 @@ func (t *task) checkStands(ctx context.Context) error {
 		return fmt.Errorf("find set of rules: %w", err)
 	}
 	why := rules.Still(set, rules.Case{
-		Decision: &t.decision, State: t.state, Record: projections.Overlay(t.stored.Conference, t.sight.Seen), Now: t.Now(), Redriven: t.redriven != nil,
+		Decision: &t.decision, State: t.state, Record: projections.Overlay(t.stored.Conference, t.sight.Seen), Now: t.Now(), Redriven: t.decision.Redriven != nil,
 	})
 	switch {
 	case why == "":

@@ -34,8 +34,8 @@ func (t *task) action() events.Action {
 		Actor: events.Actor{Rule: t.decision.Rule},
 		At:    t.decision.AsOf,
 	}
-	if t.redriven != nil {
-		a.Actor = *t.redriven
+	if by := t.decision.Redriven; by != nil {
+		a.Actor = *by
 	}
 	return a
 }

@@ -16,15 +16,6 @@ import (
 // one that cannot be read.
 var ErrNotRedrivable = errors.New("the letter holds no decision that can be done again")
 
-// redrivenDecision is a decision that a person asks for again. Whoever reads
-// decisions as rules wrote them reads this one too.
-type redrivenDecision struct {
-	*rules.Decision
-	// Redriven is who asked. The journal names that person, and not the rule, as
-	// the actor of all that follows.
-	Redriven *events.Actor `json:"redriven,omitempty"`
-}
-
 // Redrive decides once more what was not carried out in time, under a new id,
 // which it returns once that is kept. The new decision has a deadline of its
 // own and passes the re-read, the brakes and the stop like any other; only that
@@ -38,12 +29,12 @@ func (p *Performer) Redrive(ctx context.Context, letter events.DeadLetter, by ev
 	if err != nil {
 		return "", fmt.Errorf("redrive: %w", err)
 	}
-	once := redrivenDecision{Decision: new(rules.Decision), Redriven: &by}
-	if err := json.Unmarshal(d.Data, once.Decision); err != nil {
+	once, err := rules.ReadDecision(d.Data)
+	if err != nil {
 		return "", fmt.Errorf("redrive: %w", ErrNotRedrivable)
 	}
 	d.ID, d.AsOf = redrivenID(d.ID), p.Now().UTC()
-	once.ID, once.AsOf, once.Verdict = d.ID, d.AsOf, rules.Act
+	once.ID, once.AsOf, once.Verdict, once.Redriven = d.ID, d.AsOf, rules.Act, &by
 	if d.Data, err = json.Marshal(once); err != nil {
 		return "", fmt.Errorf("redrive: %w", err)
 	}

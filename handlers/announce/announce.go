@@ -2,7 +2,6 @@ package announce
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -192,9 +191,9 @@ func (h *Handler) readDecision(ctx context.Context, q *request) error {
 	if err != nil {
 		return unavailableBecause(fmt.Errorf("read decision: %w", err))
 	}
-	var d rules.Decision
-	if err := json.Unmarshal(decided.Data, &d); err != nil {
-		return unavailableBecause(errors.New("read decision: it is no JSON"))
+	d, err := rules.ReadDecision(decided.Data)
+	if err != nil {
+		return unavailableBecause(err)
 	}
 	if d.Do != rules.StepAnnounce || d.Verdict != rules.Act {
 		return &refusal{result: notFound, status: http.StatusNotFound}

@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -131,9 +130,9 @@ func (a *API) decisions(ctx context.Context, keys []events.Key, in *decisionsInp
 			return nil, fmt.Errorf("list decisions: %w", err)
 		}
 		for _, decided := range listed {
-			d, err := readDecision(decided)
+			d, err := rules.ReadDecision(decided.Data)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("decision %s: %w", decided.ID, err)
 			}
 			if (in.Rule == "" || d.Rule == in.Rule) && (in.Verdict == "" || d.Verdict == in.Verdict) {
 				found = append(found, d)
@@ -142,13 +141,6 @@ func (a *API) decisions(ctx context.Context, keys []events.Key, in *decisionsInp
 	}
 	slices.SortStableFunc(found, func(a, b rules.Decision) int { return b.AsOf.Compare(a.AsOf) })
 	return found[:min(len(found), in.Limit)], nil
-}
-
-func readDecision(decided events.Decided) (d rules.Decision, err error) {
-	if err := json.Unmarshal(decided.Data, &d); err != nil {
-		return d, fmt.Errorf("read decision %s: %w", decided.ID, err)
-	}
-	return d, nil
 }
 
 // records reads the conferences of decisions, each once; nil is one that there

@@ -197,7 +197,7 @@ func (a *API) onTheWire(ctx context.Context) ([]WireAction, error) {
 	var wire []WireAction
 	now, records := a.Now(), a.records()
 	for _, one := range decided {
-		d, err := readDecision(one)
+		d, err := rules.ReadDecision(one.Data)
 		if err != nil {
 			return nil, err
 		}
