@@ -7,74 +7,76 @@ import (
 	"gavel/events"
 )
 
-// ActionRecord is one write to Twilio that somebody asked Gavel for. Its moments are
-// on our own clock, unlike all others in a record.
+// ActionRecord is one write to Twilio that a client or a rule requested through
+// Gavel. Its times are on our own clock, unlike all others in a record.
 type ActionRecord struct {
 	ID string    `json:"id"`
 	Do events.Do `json:"do"`
-	// CallSid and RecordingSid are what it is about, or empty.
+	// CallSid and RecordingSid name the target, or are empty.
 	CallSid      string `json:"call_sid,omitempty"`
 	RecordingSid string `json:"recording_sid,omitempty"`
-	// Asked are the parameters of fixed form, as a form.
+	// Asked holds the requested parameters that have a fixed form,
+	// form-encoded.
 	Asked string       `json:"asked,omitempty"`
 	Actor events.Actor `json:"actor"`
 	At    Instant      `json:"at"`
-	// Intent is set once the intent was told. The outcome repeats what it says
-	// and may come first.
+	// Intent is set once the intent's entry is folded. The outcome's entry
+	// repeats the intent's data and may be folded first.
 	Intent bool `json:"intent,omitempty"`
-	// Outcome is how it ended. Nil until told.
+	// Outcome is how the action ended. Nil until the outcome's entry is folded.
 	Outcome *ActionResult `json:"outcome,omitempty"`
 }
 
-// ActionResult is what Twilio answered to an action.
+// ActionResult is Twilio's answer to an action.
 type ActionResult struct {
 	Result events.Result `json:"result"`
-	// Status is the HTTP status, Code Twilio's error code; 0 is none.
+	// Status is the HTTP status, Code Twilio's error code; 0 if absent.
 	Status int     `json:"status,omitempty"`
 	Code   int     `json:"code,omitempty"`
 	At     Instant `json:"at"`
-	// Why is more about the result, one word, or empty.
+	// Why is one word that explains the result, or empty.
 	Why string `json:"why,omitempty"`
 }
 
-// Words says who asked for what, in a sentence without its full stop.
+// Words returns who requested the action and what it does, as a sentence
+// without its full stop.
 func (a *ActionRecord) Words() string {
 	return events.Action{Do: a.Do, Actor: a.Actor, Asked: a.Asked}.Words()
 }
 
-// Words says how an action ended, in a sentence without its full stop; do is
-// what it was.
+// Words returns how an action ended, as a sentence without its full stop; do is
+// the kind of action.
 func (o *ActionResult) Words(do events.Do) string {
 	return events.Outcome{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why}.Words(do)
 }
 
-// tellAction folds an intent or an outcome. Neither touches the life of the
-// conference, which is on Twilio's clock. The two entries of one action say the
-// same of it, so that either may be the first.
-func (d *draft) tellAction() (fresh bool, err error) {
-	told, err := toldAction(d.e)
+// foldAction folds an intent or an outcome. Neither changes the conference's
+// times, which are on Twilio's clock. The two entries of one action repeat the
+// same data, so either may come first.
+func (d *draft) foldAction() (fresh bool, err error) {
+	stated, err := newActionRecord(d.e)
 	if err != nil {
 		return false, err
 	}
-	a := d.action(told)
+	a := d.action(stated)
 	switch {
 	case a == nil:
 		return true, nil
-	case told.Intent:
+	case stated.Intent:
 		fresh = !a.Intent
 		a.Intent = true
-	case a.Outcome == nil || compareOutcomes(*told.Outcome, *a.Outcome) > 0:
+	case a.Outcome == nil || compareOutcomes(*stated.Outcome, *a.Outcome) > 0:
 		fresh = true
-		a.Outcome = told.Outcome
+		a.Outcome = stated.Outcome
 	}
 	return fresh, nil
 }
 
-// action returns the action to be written, a copy of the one before or one
-// like told of which nothing was told yet, already in the draft's own list; nil
-// when the record is full.
-func (d *draft) action(told *ActionRecord) *ActionRecord {
-	i, known := slices.BinarySearchFunc(d.Actions, told.ID,
+// action returns the action to write, already in the draft's own list: a copy
+// of the one before, or a new one like stated with neither intent nor outcome
+// folded. Nil when the record is full.
+func (d *draft) action(stated *ActionRecord) *ActionRecord {
+	i, known := slices.BinarySearchFunc(d.Actions, stated.ID,
 		func(a *ActionRecord, id string) int { return strings.Compare(a.ID, id) })
 	if known {
 		d.Actions = withCopy(d.Actions, i)
@@ -84,14 +86,14 @@ func (d *draft) action(told *ActionRecord) *ActionRecord {
 		d.Truncated = true
 		return nil
 	}
-	a := *told
+	a := *stated
 	a.Intent, a.Outcome = false, nil
 	d.Actions = inserted(d.Actions, i, &a)
 	return &a
 }
 
-// toldAction is what one entry says.
-func toldAction(e *events.Event) (*ActionRecord, error) {
+// newActionRecord returns the action that one entry describes.
+func newActionRecord(e *events.Event) (*ActionRecord, error) {
 	asked, err := e.Action()
 	if err != nil {
 		return nil, err

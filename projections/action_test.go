@@ -32,26 +32,26 @@ func end(t *testing.T, n int) (intent, outcome events.Event) {
 
 func TestActionsAreBounded(t *testing.T) {
 	t.Parallel()
-	var told []events.Event
+	var all []events.Event
 	for n := range projections.MaxActions {
 		intent, _ := end(t, n)
-		told = append(told, intent)
+		all = append(all, intent)
 	}
-	c := foldAll(t, told)
+	c := foldAll(t, all)
 	if len(c.Actions) != projections.MaxActions || c.Truncated {
 		t.Errorf("%d actions, truncated %v", len(c.Actions), c.Truncated)
 	}
 	beyond, _ := end(t, projections.MaxActions)
 	_, known := end(t, 7)
-	c = foldAll(t, append(told, beyond, known))
+	c = foldAll(t, append(all, beyond, known))
 	if len(c.Actions) != projections.MaxActions || !c.Truncated || c.Actions[7].Outcome == nil {
 		t.Errorf("%d actions, truncated %v, outcome %v", len(c.Actions), c.Truncated, c.Actions[7].Outcome)
 	}
 }
 
-// The clock of an action is ours: it says nothing of when Twilio heard of the
-// conference.
-func TestActionsLeaveTheLifeOfAConferenceAlone(t *testing.T) {
+// An action's times are on our clock: they do not change when the conference was
+// created or updated at Twilio.
+func TestActionsDoNotChangeTheTimesOfAConference(t *testing.T) {
 	t.Parallel()
 	intent, outcome := end(t, 1)
 	c := foldAll(t, []events.Event{*participantEvent(1, events.ParticipantJoin, 1), intent, outcome})
@@ -60,12 +60,13 @@ func TestActionsLeaveTheLifeOfAConferenceAlone(t *testing.T) {
 	}
 }
 
-// An outcome may be told before its intent, and a second one may know more.
-func TestTheOutcomeThatSaysMostStays(t *testing.T) {
+// An outcome may be folded before its intent, and a second outcome may be more
+// certain.
+func TestTheMostCertainOutcomeStays(t *testing.T) {
 	t.Parallel()
 	intent, done := end(t, 1)
 	a, _ := intent.Action()
-	told := []events.Event{intent, done}
+	all := []events.Event{intent, done}
 	for _, o := range []events.Outcome{
 		{Result: events.Unknown, At: a.At.Add(time.Hour)},
 		{Result: events.Failed, Status: 404, Code: 20404, At: a.At.Add(time.Minute)},
@@ -74,12 +75,12 @@ func TestTheOutcomeThatSaysMostStays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		told = append(told, e)
+		all = append(all, e)
 	}
 	for range 2 {
-		if c := foldAll(t, told); len(c.Actions) != 1 || !c.Actions[0].Intent || c.Actions[0].Outcome.Result != events.Done {
+		if c := foldAll(t, all); len(c.Actions) != 1 || !c.Actions[0].Intent || c.Actions[0].Outcome.Result != events.Done {
 			t.Errorf("actions are %+v", c.Actions[0])
 		}
-		slices.Reverse(told)
+		slices.Reverse(all)
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"gavel/events"
 )
 
-// Fold tells c one more event. It returns the record after it and whether the
-// event was fresh: false is a double, which left the record as it was. c may be
-// nil, for a conference not heard of before, and is never changed: what Fold
-// touches is copied, and what it does not touch is shared, so that a store can
-// see by pointers what changed.
+// Fold folds one more event into c. It returns the record after the event and
+// whether the event was fresh: false is a double, which leaves the record as it
+// was. c may be nil, for a conference without a record, and is never changed:
+// Fold copies what it changes and shares the rest, so that a store can find the
+// changed parts by comparing pointers.
 //
 // The error wraps events.ErrMalformed: the event can never be folded.
 func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err error) {
@@ -26,7 +26,7 @@ func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err er
 	} else {
 		d.Conference = *c
 	}
-	if fresh, err = d.tell(); err != nil {
+	if fresh, err = d.fold(); err != nil {
 		return c, false, err
 	}
 	if !fresh {
@@ -35,9 +35,9 @@ func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err er
 	return &d.Conference, true, nil
 }
 
-// draft is a record being changed by one event. Slices and pointers in it
-// still belong to the record before: every method replaces, none writes
-// through.
+// draft is a record being changed by one event. Its slices and pointers are
+// shared with the record before: every method replaces them and none writes
+// through them.
 type draft struct {
 	Conference
 	before *Conference
@@ -45,55 +45,56 @@ type draft struct {
 	at     Instant
 }
 
-// tell sends the event to what it is about.
-func (d *draft) tell() (fresh bool, err error) {
+// fold calls the method for the kind of event.
+func (d *draft) fold() (fresh bool, err error) {
 	switch {
 	case d.e.Kind == events.SpeechDropped:
-		return d.tellSpeechDropped()
+		return d.foldSpeechDropped()
 	case d.e.Kind == events.ActionIntent || d.e.Kind == events.ActionOutcome:
-		return d.tellAction()
+		return d.foldAction()
 	case d.e.Kind == events.HealedFact:
-		return d.tellHealed()
+		return d.foldHealed()
 	case d.e.Kind.OfRules():
 		return false, nil
 	case d.e.Kind == events.ConferenceRecordEnd:
-		return d.tellRecordEnd()
+		return d.foldRecordEnd()
 	case d.e.Kind.Recording() && d.e.SequenceNumber == events.NoSequence:
-		return d.tellRecording()
+		return d.foldRecording()
 	}
-	return d.tellNumbered()
+	return d.foldNumbered()
 }
 
-// tellNumbered folds every event that has a SequenceNumber and a Timestamp,
-// known or not. A number seen before is a double, unless the event still
-// changes something: Twilio does not promise that numbers are never shared.
-func (d *draft) tellNumbered() (fresh bool, err error) {
+// foldNumbered folds every event that has a SequenceNumber and a Timestamp, of
+// known kinds or not. A number seen before is a double unless the event changes
+// the record: Twilio does not promise that two events never share a number.
+func (d *draft) foldNumbered() (fresh bool, err error) {
 	if d.at == 0 {
 		return false, &events.FormError{Field: "Timestamp", Reason: "is not a date of RFC 2822"}
 	}
 	double := d.Seen.Has(d.e.SequenceNumber)
-	d.see()
+	d.markSeen()
 	d.touch(d.at)
-	d.tellName()
+	d.foldName()
 	switch d.e.Kind {
 	case events.ConferenceStart:
-		d.tellStart()
+		d.foldStart()
 	case events.ConferenceEnd:
-		d.tellEnd()
+		d.foldEnd()
 	case events.AnnouncementEnd:
 		d.AnnouncementsEnded = d.AnnouncementsEnded.With(d.e.SequenceNumber)
 	case events.AnnouncementFail:
 		d.AnnouncementsFailed = d.AnnouncementsFailed.With(d.e.SequenceNumber)
 	}
 	if d.e.CallSid != "" {
-		d.tellParticipant()
+		d.foldParticipant()
 	}
 	return !double || !Equal(d.before, &d.Conference), nil
 }
 
-// see notes the number. Past the bound no new range is opened; the record says
-// so, and numbers that would need one are judged by what they change.
-func (d *draft) see() {
+// markSeen adds the number to Seen. At the bound it opens no new range and sets
+// Truncated; an event whose number would need one is a double only if it
+// changes nothing.
+func (d *draft) markSeen() {
 	if d.e.SequenceNumber == events.NoSequence {
 		return
 	}
@@ -105,27 +106,27 @@ func (d *draft) see() {
 	d.Seen = seen
 }
 
-// touch widens the conference's life to at.
+// touch widens the conference's times to include at.
 func (d *draft) touch(at Instant) {
 	d.Created, d.Updated = widen(d.Created, d.Updated, at)
 }
 
-func (d *draft) tellName() {
+func (d *draft) foldName() {
 	if name, ok := d.e.Params.Lookup("FriendlyName"); ok {
 		d.FriendlyName = laterText(d.FriendlyName, d.e.SequenceNumber, name)
 	}
 }
 
-// tellStart keeps the earliest start.
-func (d *draft) tellStart() {
+// foldStart keeps the earliest start.
+func (d *draft) foldStart() {
 	m := d.moment()
 	if d.Start == nil || compareMoments(m, *d.Start) < 0 {
 		d.Start = &m
 	}
 }
 
-// tellEnd keeps the earliest end: it is the one that ended it.
-func (d *draft) tellEnd() {
+// foldEnd keeps the earliest end: that event ended the conference.
+func (d *draft) foldEnd() {
 	p := d.e.Params
 	end := Ending{
 		Moment:  d.moment(),
@@ -143,8 +144,8 @@ func (d *draft) keepEnd(end Ending) {
 	}
 }
 
-// tellParticipant folds what an event says about the leg it names.
-func (d *draft) tellParticipant() {
+// foldParticipant folds what an event states about the leg it names.
+func (d *draft) foldParticipant() {
 	p := d.participant(d.e.CallSid)
 	if p == nil {
 		return
@@ -154,11 +155,11 @@ func (d *draft) tellParticipant() {
 	if label, ok := d.e.Params.Lookup("ParticipantLabel"); ok {
 		p.Label = laterText(p.Label, d.e.SequenceNumber, label)
 	}
-	flags, told := flagsOf(d.e)
-	if told {
+	flags, stated := flagsOf(d.e)
+	if stated {
 		p.Flags = later(p.Flags, Stated[Flags]{Seq: d.e.SequenceNumber, Value: flags}, compareFlags)
 	}
-	d.tellTurns(p, flags)
+	d.foldTurns(p, flags)
 }
 
 // keepLast keeps the latest sign of the leg.
@@ -168,9 +169,9 @@ func (p *Participant) keepLast(turn Turn) {
 	}
 }
 
-// tellTurns folds the moments that last: presence, hold and mute. A leg can
-// come in muted or held, so a join opens those too.
-func (d *draft) tellTurns(p *Participant, flags Flags) {
+// foldTurns folds the states that last: presence, hold and mute. A leg can join
+// muted or held, so a join starts those too.
+func (d *draft) foldTurns(p *Participant, flags Flags) {
 	switch d.e.Kind {
 	case events.ParticipantJoin:
 		p.Present = withTurn(p.Present, d.turn(true))
@@ -182,7 +183,7 @@ func (d *draft) tellTurns(p *Participant, flags Flags) {
 		}
 	case events.ParticipantLeave:
 		p.Present = withTurn(p.Present, d.turn(false))
-		d.tellLeave(p)
+		d.foldLeave(p)
 	case events.ParticipantHold, events.ParticipantUnhold:
 		p.Held = withTurn(p.Held, d.turn(d.e.Kind == events.ParticipantHold))
 	case events.ParticipantMute, events.ParticipantUnmute:
@@ -190,8 +191,8 @@ func (d *draft) tellTurns(p *Participant, flags Flags) {
 	}
 }
 
-// tellLeave keeps the latest leave.
-func (d *draft) tellLeave(p *Participant) {
+// foldLeave keeps the latest leave.
+func (d *draft) foldLeave(p *Participant) {
 	left := Leaving{
 		Moment:     d.moment(),
 		Reason:     cut(d.e.Params.Get("ReasonParticipantLeft")),
@@ -202,14 +203,14 @@ func (d *draft) tellLeave(p *Participant) {
 	}
 }
 
-// moment is now, by Twilio's count and clock.
+// moment is the event's place in Twilio's sequence and its time.
 func (d *draft) moment() Moment { return Moment{Seq: d.e.SequenceNumber, At: d.at} }
 
-// turn is now as well.
+// turn is moment as a Turn.
 func (d *draft) turn(on bool) Turn { return Turn{Seq: d.e.SequenceNumber, At: d.at, On: on} }
 
-// participant returns the leg to be written, a copy of the one before or a new
-// one, already in the draft's own list; nil when the record is full.
+// participant returns the leg to write, already in the draft's own list: a copy
+// of the one before, or a new one. Nil when the record is full.
 func (d *draft) participant(callSid string) *Participant {
 	i, known := slices.BinarySearchFunc(d.Participants, callSid,
 		func(p *Participant, sid string) int { return strings.Compare(p.CallSid, sid) })
@@ -226,9 +227,9 @@ func (d *draft) participant(callSid string) *Participant {
 	return p
 }
 
-// tellRecording folds a recordingStatusCallback. Its identity is the recording
-// and its status, so a status told before is a double.
-func (d *draft) tellRecording() (fresh bool, err error) {
+// foldRecording folds a recordingStatusCallback. An event is identified by its
+// recording and status, so a status folded before is a double.
+func (d *draft) foldRecording() (fresh bool, err error) {
 	started, err := d.recordingStart()
 	if err != nil {
 		return false, err
@@ -238,12 +239,12 @@ func (d *draft) tellRecording() (fresh bool, err error) {
 		return true, nil
 	}
 	status := d.e.Params.Get("RecordingStatus")
-	i, told := slices.BinarySearch(r.Statuses, status)
-	if told {
+	i, known := slices.BinarySearch(r.Statuses, status)
+	if known {
 		return false, nil
 	}
 	r.Statuses = inserted(r.Statuses, i, strings.Clone(status))
-	d.tellRecordingFacts(r)
+	d.mergeRecording(r)
 	if started != 0 {
 		r.StartedAt = earliest(r.StartedAt, started)
 		d.touch(started)
@@ -251,9 +252,9 @@ func (d *draft) tellRecording() (fresh bool, err error) {
 	return true, nil
 }
 
-// tellRecordingFacts fills in what one callback adds; where two differ the
-// greater stays, whichever came first.
-func (d *draft) tellRecordingFacts(r *Recording) {
+// mergeRecording adds what one callback states; where two callbacks differ, the
+// greater value stays, whichever came first.
+func (d *draft) mergeRecording(r *Recording) {
 	p := d.e.Params
 	r.URL = max(r.URL, cut(p.Get("RecordingUrl")))
 	r.CallSid = max(r.CallSid, strings.Clone(d.e.CallSid))
@@ -277,13 +278,14 @@ func (d *draft) recordingStart() (Instant, error) {
 	return At(t), nil
 }
 
-// tellRecordEnd folds the deprecated conference-record-end, known by its URL.
-func (d *draft) tellRecordEnd() (fresh bool, err error) {
+// foldRecordEnd folds the deprecated conference-record-end, identified by its
+// URL.
+func (d *draft) foldRecordEnd() (fresh bool, err error) {
 	url := cut(d.e.Params.Get("RecordingUrl"))
 	if slices.ContainsFunc(d.Recordings, func(r *Recording) bool { return r.Sid == "" && r.URL == url }) {
 		return false, nil
 	}
-	d.see()
+	d.markSeen()
 	if d.at != 0 {
 		d.touch(d.at)
 	}
@@ -297,7 +299,7 @@ func (d *draft) tellRecordEnd() (fresh bool, err error) {
 	return true, nil
 }
 
-// recording returns the recording to be written, as participant does.
+// recording returns the recording to write, as participant does for a leg.
 func (d *draft) recording(sid, url string) *Recording {
 	want := &Recording{Sid: strings.Clone(sid), URL: url, Duration: -1}
 	i, known := slices.BinarySearchFunc(d.Recordings, want, compareRecordings)
@@ -313,9 +315,9 @@ func (d *draft) recording(sid, url string) *Recording {
 	return want
 }
 
-// tellSpeechDropped notes numbers that the door left out, so that they are no
-// gaps. It is fresh when it names a number not named before.
-func (d *draft) tellSpeechDropped() (fresh bool, err error) {
+// foldSpeechDropped adds numbers that the door dropped, so that they do not
+// count as gaps. It is fresh if it names a number not named before.
+func (d *draft) foldSpeechDropped() (fresh bool, err error) {
 	numbers, err := events.DroppedNumbers(*d.e)
 	if err != nil {
 		return false, fmt.Errorf("fold dropped numbers: %w", err)
@@ -332,10 +334,11 @@ func (d *draft) tellSpeechDropped() (fresh bool, err error) {
 	return true, nil
 }
 
-// later returns the value with the greater SequenceNumber; behind the same
-// number a healed one, the later learned of two; else the greater value, so that
-// order never decides. The zero Told
-// loses against every other, for zero is the least in each of these orders.
+// later returns the value with the greater SequenceNumber. Of two with the same
+// number a healed value wins, and of two healed ones the one fetched later;
+// then the greater value wins, so that the order of events never decides. The
+// zero Stated loses to every other, because zero is the least in each of these
+// orders.
 func later[T any](a, b Stated[T], compare func(T, T) int) Stated[T] {
 	if c := cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Healed, b.Healed), compare(a.Value, b.Value)); c >= 0 {
 		return a
@@ -343,8 +346,8 @@ func later[T any](a, b Stated[T], compare func(T, T) int) Stated[T] {
 	return b
 }
 
-// laterText is later for a free text. The same text told again is the one that
-// is there already.
+// laterText is later for a free text. It does not copy a text equal to the one
+// it has.
 func laterText(t Stated[string], seq int64, text string) Stated[string] {
 	if text == t.Value {
 		return Stated[string]{Seq: max(t.Seq, seq), Value: t.Value}
@@ -352,7 +355,7 @@ func laterText(t Stated[string], seq int64, text string) Stated[string] {
 	return later(t, Stated[string]{Seq: seq, Value: cut(text)}, strings.Compare)
 }
 
-// withTurn returns the turns with t among them, sorted, the newest MaxTurns.
+// withTurn returns turns with t added, sorted, the newest MaxTurns.
 func withTurn(turns []Turn, t Turn) []Turn {
 	i, known := slices.BinarySearchFunc(turns, t, CompareTurns)
 	if known {
@@ -362,8 +365,8 @@ func withTurn(turns []Turn, t Turn) []Turn {
 	return turns[max(0, len(turns)-MaxTurns):]
 }
 
-// withCopy returns a copy of s with a copy of what stands at i, which may then
-// be written.
+// withCopy returns a copy of s whose element i is a copy too and may be
+// written.
 func withCopy[T any](s []*T, i int) []*T {
 	v := *s[i]
 	s = slices.Clone(s)
@@ -372,7 +375,7 @@ func withCopy[T any](s []*T, i int) []*T {
 }
 
 // inserted returns a copy of s with v at i. Unlike slices.Insert it never
-// writes into s and leaves no room to grow: the next fold copies again.
+// writes into s and leaves no spare capacity: the next fold copies again.
 func inserted[T any](s []T, i int, v T) []T {
 	out := make([]T, len(s)+1)
 	copy(out, s[:i])
@@ -381,12 +384,12 @@ func inserted[T any](s []T, i int, v T) []T {
 	return out
 }
 
-// flagsOf reads a participant's flags. They are the state after the change:
+// flagsOf reads a participant's flags, which are the state after the change:
 // where the kind itself names a state, the kind decides.
-func flagsOf(e *events.Event) (f Flags, told bool) {
+func flagsOf(e *events.Event) (f Flags, stated bool) {
 	on := func(name string) bool {
 		v, ok := e.Params.Lookup(name)
-		told = told || ok
+		stated = stated || ok
 		return v == "true"
 	}
 	f = Flags{
@@ -398,18 +401,18 @@ func flagsOf(e *events.Event) (f Flags, told bool) {
 	}
 	switch e.Kind {
 	case events.ParticipantMute, events.ParticipantUnmute:
-		f.Muted, told = e.Kind == events.ParticipantMute, true
+		f.Muted, stated = e.Kind == events.ParticipantMute, true
 	case events.ParticipantHold, events.ParticipantUnhold:
-		f.Hold, told = e.Kind == events.ParticipantHold, true
+		f.Hold, stated = e.Kind == events.ParticipantHold, true
 	}
-	return f, told
+	return f, stated
 }
 
 func widen(from, to, at Instant) (Instant, Instant) {
 	return earliest(from, at), max(to, at)
 }
 
-// earliest is the lesser of two instants, where zero means never told.
+// earliest is the lesser of two instants; zero means not stated.
 func earliest(a, b Instant) Instant {
 	if a == 0 || (b != 0 && b < a) {
 		return b
@@ -417,9 +420,9 @@ func earliest(a, b Instant) Instant {
 	return a
 }
 
-// cut bounds a text, between characters. Like all texts that a record keeps it
-// is a copy: what came is a piece of a whole journal message, which would stay
-// in memory for as long as the record.
+// cut bounds a text, between characters. Like all texts that a record keeps,
+// the result is a copy: the source is part of a whole journal message, which
+// would stay in memory for as long as the record.
 func cut(s string) string {
 	if len(s) <= MaxText {
 		return strings.Clone(s)
@@ -431,8 +434,8 @@ func cut(s string) string {
 	return strings.Clone(s[:end])
 }
 
-// canonical is the SID's canonical letter case, or "" for what is none: the
-// door lets empty ones pass.
+// canonical is the SID in canonical letter case, or "" if it is not a SID: the
+// door accepts empty ones.
 func canonical(prefix, sid string) string {
 	if !events.IsSid(prefix, sid) {
 		return ""

@@ -15,24 +15,24 @@ import (
 	"gavel/projections"
 )
 
-// leastEvents is how many events the property must have seen before it counts.
+// leastEvents is how many events the property test must fold.
 const leastEvents = 100_000
 
 // Any order and any duplication of the same events gives the same record, byte
-// for byte. The conferences are wild on purpose: events that contradict each
-// other, share a number, or come without what should come before them.
-func TestFoldForgetsOrderAndDoubles(t *testing.T) {
+// for byte. The conferences are wild on purpose: events contradict each other,
+// share a number, or lack the events that should precede them.
+func TestOrderAndDoublesDoNotChangeTheRecord(t *testing.T) {
 	t.Parallel()
 	folded := 0
 	for folded < leastEvents {
 		rapid.Check(t, func(t *rapid.T) {
-			told := wildConference(t)
-			want := canonicalJSON(t, told)
+			all := wildConference(t)
+			want := canonicalJSON(t, all)
 			for range 3 {
-				disordered := disorder(t, told)
+				disordered := disorder(t, all)
 				folded += len(disordered)
 				if got := canonicalJSON(t, disordered); got != want {
-					t.Fatalf("order or doubles show in the record\nin order: %s\n     got: %s", want, got)
+					t.Fatalf("order or doubles changed the record\nin order: %s\n     got: %s", want, got)
 				}
 			}
 		})
@@ -40,15 +40,15 @@ func TestFoldForgetsOrderAndDoubles(t *testing.T) {
 	t.Logf("%d events folded", folded)
 }
 
-// Fold tells a double from a fact: every id is fresh once, however often and
-// wherever it comes. Only what was healed may be no news any more.
+// Every event is fresh exactly once, however often and in whatever order it
+// comes. Only a healed fact may be no news because callbacks came first.
 func TestEveryFactIsFreshOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		told := wildConference(t)
+		all := wildConference(t)
 		var c *projections.Conference
 		fresh := make(map[string]int)
-		for _, e := range disorder(t, told) {
+		for _, e := range disorder(t, all) {
 			after, isFresh, err := projections.Fold(c, &e)
 			if err != nil {
 				t.Fatal(err)
@@ -58,9 +58,9 @@ func TestEveryFactIsFreshOnce(t *testing.T) {
 			}
 			c = after
 		}
-		for _, e := range told {
+		for _, e := range all {
 			if e.Kind == events.HealedFact && fresh[e.ID] == 0 {
-				continue // callbacks told more than it by then
+				continue // callbacks had stated more by then
 			}
 			if fresh[e.ID] != 1 {
 				t.Fatalf("%s %d was fresh %d times", e.Kind, e.SequenceNumber, fresh[e.ID])
@@ -69,9 +69,9 @@ func TestEveryFactIsFreshOnce(t *testing.T) {
 	})
 }
 
-// Fold never writes into the record it was given: whoever holds one can read
-// it while the next event is folded.
-func TestFoldLeavesTheRecordBeforeAlone(t *testing.T) {
+// Fold never writes into the record it was given: other goroutines can read
+// that record while the next event is folded.
+func TestFoldDoesNotChangeTheRecordBefore(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var c *projections.Conference
@@ -89,10 +89,10 @@ func TestFoldLeavesTheRecordBeforeAlone(t *testing.T) {
 	})
 }
 
-func canonicalJSON(t *rapid.T, told []events.Event) string {
+func canonicalJSON(t *rapid.T, all []events.Event) string {
 	var c *projections.Conference
-	for i := range told {
-		after, _, err := projections.Fold(c, &told[i])
+	for i := range all {
+		after, _, err := projections.Fold(c, &all[i])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,32 +109,32 @@ func marshal(t *rapid.T, c *projections.Conference) string {
 	return string(raw)
 }
 
-// disorder shuffles the events and doubles some of them.
-func disorder(t *rapid.T, told []events.Event) []events.Event {
+// disorder shuffles the events and repeats some of them.
+func disorder(t *rapid.T, all []events.Event) []events.Event {
 	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "order"), 1))
-	out := slices.Clone(told)
-	for range len(told) / 2 {
-		out = append(out, told[r.IntN(len(told))])
+	out := slices.Clone(all)
+	for range len(all) / 2 {
+		out = append(out, all[r.IntN(len(all))])
 	}
 	r.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
 }
 
-// wildKinds holds the kinds that numbered events are drawn from.
+// wildKinds are the kinds that numbered events are drawn from.
 var wildKinds = []events.Kind{
 	events.ConferenceStart, events.ConferenceEnd,
 	events.ParticipantJoin, events.ParticipantJoin, events.ParticipantLeave,
 	events.ParticipantMute, events.ParticipantUnmute,
 	events.ParticipantHold, events.ParticipantUnhold,
 	events.ParticipantModify, events.ParticipantSpeechStart, events.ParticipantSpeechStop,
-	events.AnnouncementEnd, events.AnnouncementFail, "participant-unheard-of",
+	events.AnnouncementEnd, events.AnnouncementFail, "participant-unknown",
 }
 
-// wildConference draws 20 to 120 events of one conference, each with an
-// identity of its own. Numbers may be shared by two different events.
+// wildConference draws 20 to 120 events of one conference, each with its own
+// identity. Two different events may share a number.
 func wildConference(t *rapid.T) []events.Event {
 	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "conference"), 2))
-	var told []events.Event
+	var all []events.Event
 	taken := make(map[string]bool)
 	for n := range 20 + r.IntN(100) {
 		e := wildEvent(r, int64(n+r.IntN(3)-r.IntN(2)))
@@ -142,12 +142,12 @@ func wildConference(t *rapid.T) []events.Event {
 			continue
 		}
 		taken[e.ID] = true
-		told = append(told, e)
+		all = append(all, e)
 	}
-	return told
+	return all
 }
 
-// identity is what the ground floor makes ids of.
+// identity is what the door derives ids from.
 func identity(e *events.Event) string {
 	switch {
 	case e.Kind == events.ActionIntent, e.Kind == events.ActionOutcome, e.Kind == events.HealedFact:
@@ -202,7 +202,7 @@ func wildRecording(r *rand.Rand, e events.Event) events.Event {
 	return e
 }
 
-// wildAction is the intent or the outcome of one of twenty actions.
+// wildAction draws the intent or the outcome of one of twenty actions.
 func wildAction(r *rand.Rand) events.Event {
 	n := r.IntN(20)
 	a := events.Action{
@@ -223,7 +223,7 @@ func wildAction(r *rand.Rand) events.Event {
 	return e
 }
 
-// wildHealed is what Twilio says of one of the legs, or that it has ended.
+// wildHealed draws a healed fact of one of the legs, or the end.
 func wildHealed(r *rand.Rand, seq int64) events.Event {
 	h := events.Healed{
 		ID: fmt.Sprintf("01J%023d", r.IntN(1e9)), Key: events.Key{AccountSid: account, ConferenceSid: conference},

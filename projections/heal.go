@@ -8,23 +8,23 @@ import (
 	"gavel/events"
 )
 
-// Seen is how Twilio's REST API says that a conference stands.
+// Seen is the state of a conference in Twilio's REST API.
 type Seen struct {
 	// Status is one of the three of a Conference.
 	Status string
-	// Legs are all that it lists, on all pages.
+	// Legs are all that the API lists, on all pages.
 	Legs []SeenLeg
-	// At is when Twilio was asked, on our clock.
+	// At is when the API answered, on our clock.
 	At time.Time
 }
 
-// SeenLeg is one leg that it lists.
+// SeenLeg is one leg in that list.
 type SeenLeg struct {
 	CallSid string
 	Status  string
 	Flags   Flags
-	// Label is what it was given, or empty. No healed fact holds it: labels can
-	// be numbers of people.
+	// Label is the leg's label, or empty. No healed fact holds it, because a
+	// label can be a person's phone number.
 	Label string
 }
 
@@ -38,10 +38,10 @@ const (
 	legFailed     = "failed"
 )
 
-// Heal returns the facts after which the record agrees with what Twilio says,
-// each with an id of its own; none where it agrees or where its end is known. A
-// leg joins once it is connected. A leg has left that is not listed any more, or
-// listed as complete or failed.
+// Heal returns the facts that make the record agree with the REST API, each
+// with an id from newID. It returns none if they agree or if the record has an
+// end. A leg joins once it is connected. A leg has left once it is no longer
+// listed, or is listed as complete or failed.
 func Heal(c *Conference, seen Seen, newID func() string) []events.Healed {
 	facts := differences(c, seen, func(status string) bool { return status == legConnected })
 	for i := range facts {
@@ -50,18 +50,18 @@ func Heal(c *Conference, seen Seen, newID func() string) []events.Healed {
 	return facts
 }
 
-// Overlay returns the record as Twilio says that it stands: folded with what
-// Heal tells, and beyond that with what is company though nobody hears it yet
-// (legs that are queued, connecting or ringing), with the labels of legs that no
-// callback gave one, and in progress where Twilio says so. It is for judging
-// right before an action and never kept.
+// Overlay returns the record with the REST API's state applied: the facts that
+// Heal returns, and beyond those the legs that are coming (queued, connecting
+// or ringing), labels for legs without a label in the record, and in progress
+// where the API has that status. It is for evaluating a condition right before
+// an action and is never stored.
 func Overlay(c *Conference, seen Seen) *Conference {
 	if c == nil {
 		return nil
 	}
 	d := draft{before: c, Conference: *c}
-	for _, h := range differences(c, seen, isCompany) {
-		d.heal(h)
+	for _, h := range differences(c, seen, isHereOrComing) {
+		d.applyHealed(h)
 	}
 	d.label(seen.Legs)
 	if seen.Status == StatusInProgress && d.Status() == StatusInit {
@@ -70,14 +70,14 @@ func Overlay(c *Conference, seen Seen) *Conference {
 	return &d.Conference
 }
 
-func isCompany(status string) bool {
+func isHereOrComing(status string) bool {
 	return slices.Contains([]string{legConnected, legQueued, legConnecting, legRinging}, status)
 }
 
 func isGone(status string) bool { return status == legComplete || status == legFailed }
 
-// differences are the facts that the record lacks, without ids; isHere says by
-// its status whether a leg is in the conference.
+// differences returns the facts that the record lacks, without ids; isHere
+// reports from its status whether a leg counts as in the conference.
 func differences(c *Conference, seen Seen, isHere func(status string) bool) []events.Healed {
 	if c == nil || c.End != nil {
 		return nil
@@ -112,7 +112,7 @@ func differences(c *Conference, seen Seen, isHere func(status string) bool) []ev
 	return lacks.facts
 }
 
-// lacking gathers facts that have all but a few fields in common.
+// lacking collects facts that have most fields in common.
 type lacking struct {
 	fact  events.Healed
 	facts []events.Healed
@@ -124,7 +124,7 @@ func (l *lacking) add(fact events.Kind, callSid string, flags Flags) {
 	l.facts = append(l.facts, h)
 }
 
-// label gives the legs that have no label the one that Twilio says.
+// label copies the API's labels to legs that have none.
 func (d *draft) label(legs []SeenLeg) {
 	for _, leg := range legs {
 		if p := d.Participant(leg.CallSid); p == nil || leg.Label == "" || p.Label.Value != "" {
@@ -134,20 +134,20 @@ func (d *draft) label(legs []SeenLeg) {
 	}
 }
 
-// tellHealed folds a fact that no callback told. It is fresh where it changes
-// anything: the callback that was missed may have come by now.
-func (d *draft) tellHealed() (fresh bool, err error) {
+// foldHealed folds a fact that no callback stated. It is fresh if it changes
+// the record: the missed callback may have arrived since.
+func (d *draft) foldHealed() (fresh bool, err error) {
 	h, err := d.e.Healed()
 	if err != nil {
 		return false, err
 	}
-	d.heal(h)
+	d.applyHealed(h)
 	return !Equal(d.before, &d.Conference), nil
 }
 
-// heal tells the record a healed fact. One that stands behind no number stands
-// behind 0: the first callback of all tells nothing newer.
-func (d *draft) heal(h events.Healed) {
+// applyHealed applies a healed fact to the record. Without a number to follow,
+// it is ordered at number 0: the very first callback states nothing newer.
+func (d *draft) applyHealed(h events.Healed) {
 	seq, at := max(h.Behind, 0), At(h.At)
 	if h.Fact == events.ConferenceEnd {
 		d.keepEnd(Ending{Moment: Moment{Seq: seq, At: at, Healed: true}})
@@ -171,7 +171,7 @@ func (d *draft) heal(h events.Healed) {
 	p.Muted = withTurn(p.Muted, turn(flags.Muted))
 }
 
-// flagWords are the words of events.Healed.Flags and what they stand for.
+// flagWords are the words of events.Healed.Flags and the flags they set.
 var flagWords = []struct {
 	word string
 	flag func(*Flags) *bool

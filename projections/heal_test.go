@@ -41,9 +41,9 @@ func withStatus(leg projections.SeenLeg, status string) projections.SeenLeg {
 	return leg
 }
 
-// A re-read is told in the words of the healed facts that follow from it, and
-// of who is there for a condition that is asked right after it.
-func TestHealTellsWhatTheRecordLacks(t *testing.T) {
+// Heal returns the facts that follow from a state of the REST API; the overlay
+// has the legs that a condition sees right after it.
+func TestHealReturnsTheFactsThatTheRecordLacks(t *testing.T) {
 	t.Parallel()
 	third := projections.SeenLeg{CallSid: call(3), Status: "connected", Flags: projections.Flags{Hold: true, Coaching: true, EndConferenceOnExit: true}}
 	unmuted := callerSeen
@@ -58,9 +58,9 @@ func TestHealTellsWhatTheRecordLacks(t *testing.T) {
 		{"a leg that is not listed has left", seen(agentSeen), "participant-leave 2", []int{1}},
 		{"a leg that is complete has left", seen(agentSeen, withStatus(callerSeen, "complete")), "participant-leave 2", []int{1}},
 		{"a leg that failed has left", seen(withStatus(agentSeen, "failed"), callerSeen), "participant-leave 1", []int{2}},
-		{"one that never was there left nobody", seen(agentSeen, callerSeen, withStatus(third, "failed")), "", []int{1, 2}},
+		{"a leg that never joined has not left", seen(agentSeen, callerSeen, withStatus(third, "failed")), "", []int{1, 2}},
 		{
-			"a leg that nobody told of is there", seen(agentSeen, callerSeen, third),
+			"a leg without callbacks has joined", seen(agentSeen, callerSeen, third),
 			"participant-join 3 hold&coaching&end-on-exit",
 			[]int{1, 2, 3},
 		},
@@ -69,17 +69,17 @@ func TestHealTellsWhatTheRecordLacks(t *testing.T) {
 			"participant-join 3 hold&coaching&end-on-exit",
 			[]int{1, 2, 3},
 		},
-		{"a leg that rings is company and no fact", seen(agentSeen, withStatus(third, "ringing")), "participant-leave 2", []int{1, 3}},
-		{"a leg that is queued is company", seen(agentSeen, callerSeen, withStatus(third, "queued")), "", []int{1, 2, 3}},
-		{"a leg that connects is company", seen(agentSeen, callerSeen, withStatus(third, "connecting")), "", []int{1, 2, 3}},
-		{"a status of nobody says nothing", seen(agentSeen, withStatus(callerSeen, "new"), withStatus(third, "new")), "", []int{1, 2}},
-		{"flags that differ were changed", seen(agentSeen, unmuted), "participant-modify 2", []int{1, 2}},
+		{"a ringing leg counts as present but is not a fact", seen(agentSeen, withStatus(third, "ringing")), "participant-leave 2", []int{1, 3}},
+		{"a queued leg counts as present", seen(agentSeen, callerSeen, withStatus(third, "queued")), "", []int{1, 2, 3}},
+		{"a connecting leg counts as present", seen(agentSeen, callerSeen, withStatus(third, "connecting")), "", []int{1, 2, 3}},
+		{"an unknown status changes nothing", seen(agentSeen, withStatus(callerSeen, "new"), withStatus(third, "new")), "", []int{1, 2}},
+		{"flags that differ have changed", seen(agentSeen, unmuted), "participant-modify 2", []int{1, 2}},
 		{
-			"what is over has ended, and nothing else matters",
+			"a completed conference has ended, and its legs are ignored",
 			projections.Seen{Status: projections.StatusCompleted, Legs: []projections.SeenLeg{third}, At: askedAt},
 			"conference-end", nil,
 		},
-		{"an empty conference is not over", seen(), "participant-leave 1, participant-leave 2", nil},
+		{"an empty conference has not ended", seen(), "participant-leave 1, participant-leave 2", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,13 +88,13 @@ func TestHealTellsWhatTheRecordLacks(t *testing.T) {
 				t.Errorf("heals %q, want %q", got, c.facts)
 			}
 			if got := liveLegs(projections.Overlay(record, c.seen)); !slices.Equal(got, c.live) {
-				t.Errorf("there are %v, want %v", got, c.live)
+				t.Errorf("live legs are %v, want %v", got, c.live)
 			}
 		})
 	}
 }
 
-// describeFacts is "participant-leave 2, participant-join 3 muted".
+// describeFacts returns "participant-leave 2, participant-join 3 muted".
 func describeFacts(facts []events.Healed) string {
 	var all []string
 	for _, h := range facts {
@@ -123,7 +123,7 @@ func liveLegs(c *projections.Conference) (live []int) {
 	return live
 }
 
-func TestHealedFactsNameWhatTheyStandBehind(t *testing.T) {
+func TestHealedFactsNameTheNumberTheyFollow(t *testing.T) {
 	t.Parallel()
 	ids := []string{"01J00000000000000000000001"}
 	got := projections.Heal(pair(t), seen(agentSeen), func() string { return ids[0] })
@@ -144,15 +144,15 @@ func TestWhatIsOverOrUnknownIsNotHealed(t *testing.T) {
 			t.Errorf("heals %q", describeFacts(facts))
 		}
 		if c != nil && len(projections.Overlay(c, seen(agentSeen)).Live()) > 0 {
-			t.Error("somebody is in a conference that is over")
+			t.Error("an ended conference has live legs")
 		}
 	}
 	if projections.Overlay(nil, seen(agentSeen)) != nil {
-		t.Error("a conference comes from nothing")
+		t.Error("the overlay of no record is not nil")
 	}
 }
 
-// What no healed fact holds is there for a condition all the same.
+// An overlay has labels and the status, which no healed fact holds.
 func TestAnOverlayHasLabelsAndTheStatus(t *testing.T) {
 	t.Parallel()
 	record := foldAll(t, []events.Event{parseLine(t, "0 09:00:00 participant-join CA1 label=agent")})
@@ -172,8 +172,8 @@ func TestAnOverlayHasLabelsAndTheStatus(t *testing.T) {
 	}
 }
 
-// A record that has heard what Heal tells agrees with Twilio, from whatever it
-// was before.
+// A record with Heal's facts folded agrees with the REST API, whatever it was
+// before.
 func TestAHealedRecordAgreesWithTwilio(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -206,7 +206,7 @@ func TestAHealedRecordAgreesWithTwilio(t *testing.T) {
 		}
 		for _, leg := range asked.Legs {
 			if p := overlaid.Participant(leg.CallSid); leg.Status == "ringing" && overlaid.End == nil && (p == nil || !p.Live()) {
-				t.Fatal("a leg that rings is no company")
+				t.Fatal("a ringing leg does not count as present")
 			}
 		}
 	})
@@ -228,8 +228,8 @@ func wildSeen(t *rapid.T) projections.Seen {
 	return s
 }
 
-// Every flag reaches the record by way of the journal.
-func TestFlagsAreHealedWhole(t *testing.T) {
+// Every flag reaches the record through the journal.
+func TestEveryFlagIsHealed(t *testing.T) {
 	t.Parallel()
 	for bits := range 1 << 5 {
 		on := func(n int) bool { return bits>>n&1 == 1 }
@@ -248,7 +248,7 @@ func TestFlagsAreHealedWhole(t *testing.T) {
 	}
 }
 
-// A leg that only Twilio's REST API ever named came when it was first seen there.
+// A leg that only the REST API named is dated from when it was first listed.
 func TestALegThatNoCallbackNamedHasDates(t *testing.T) {
 	t.Parallel()
 	c := foldAll(t, []events.Event{
@@ -257,14 +257,15 @@ func TestALegThatNoCallbackNamedHasDates(t *testing.T) {
 	})
 	p := c.Participant(call(3))
 	if got := projections.At(askedAt); p.FirstSign() != got || c.PresentSeconds(p, got+100) != 0 {
-		t.Errorf("first sign %d, there for %d s", p.FirstSign(), c.PresentSeconds(p, got+100))
+		t.Errorf("first sign %d, present for %d s", p.FirstSign(), c.PresentSeconds(p, got+100))
 	}
 	if raw := string(projections.AppendParticipant(nil, c, p)); strings.Count(raw, "Mon, 03 Aug 2026 09:05:00 +0000") != 2 {
-		t.Errorf("dates are not there: %s", raw)
+		t.Errorf("dates are missing: %s", raw)
 	}
 }
 
-// Entries of rules are in the lane of a conference and say nothing of it.
+// Entries of rules are in the lane of a conference and do not change its
+// record.
 func TestEntriesOfRulesChangeNothing(t *testing.T) {
 	t.Parallel()
 	key := events.Key{AccountSid: account, ConferenceSid: conference}

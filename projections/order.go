@@ -10,8 +10,8 @@ import (
 )
 
 // Every choice between two values in a record is made by one of these total
-// orders over all that the values hold. That is what makes Fold forget the
-// order in which events came, even where two of them share a number.
+// orders, which compare everything the values hold. That is why the order of
+// events does not change Fold's result, even if two events share a number.
 
 func compareMoments(a, b Moment) int {
 	return cmp.Or(cmp.Compare(a.Seq, b.Seq), compareBools(a.Healed, b.Healed), cmp.Compare(a.At, b.At))
@@ -27,8 +27,8 @@ func CompareTurns(a, b Turn) int {
 	)
 }
 
-// compareEndings puts the one that counts first: of those that callbacks told
-// the earliest, then the healed ones.
+// compareEndings puts the ending to keep first: the earliest that a callback
+// stated, then healed ones.
 func compareEndings(a, b Ending) int {
 	return cmp.Or(
 		compareBools(a.Healed, b.Healed),
@@ -58,8 +58,8 @@ func compareFlags(a, b Flags) int {
 	)
 }
 
-// compareOutcomes puts behind what says more: that it was done, that it was
-// refused, that nobody knows.
+// compareOutcomes puts the more certain result last: done after refused, and
+// refused after unknown.
 func compareOutcomes(a, b ActionResult) int {
 	return cmp.Or(
 		cmp.Compare(certainty(a.Result), certainty(b.Result)),
@@ -96,5 +96,5 @@ func compareBools(a, b bool) int {
 	return -1
 }
 
-// Equal reports whether two records say the same.
+// Equal reports whether two records are equal.
 func Equal(a, b *Conference) bool { return reflect.DeepEqual(a, b) }

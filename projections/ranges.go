@@ -3,8 +3,8 @@ package projections
 import "slices"
 
 // Ranges is a set of numbers as sorted, disjoint, inclusive ranges that never
-// touch: {1,2,3,7} is [[1 3] [7 7]]. A callback's SequenceNumber mostly
-// extends the last one, so ten thousand events cost a few bytes.
+// touch: {1,2,3,7} is [[1 3] [7 7]]. A callback's SequenceNumber mostly extends
+// the last range, so ten thousand events need a few bytes.
 type Ranges [][2]int64
 
 // Has reports whether n is in the set.
@@ -13,7 +13,7 @@ func (r Ranges) Has(n int64) bool {
 	return i < len(r) && r[i][0] <= n
 }
 
-// at returns the index of the first range that ends at or behind n.
+// at returns the index of the first range that ends at or after n.
 func (r Ranges) at(n int64) int {
 	i, _ := slices.BinarySearchFunc(r, n, func(x [2]int64, n int64) int {
 		switch {
@@ -27,13 +27,13 @@ func (r Ranges) at(n int64) int {
 	return i
 }
 
-// With returns the set with n in it. It never changes r.
+// With returns the set with n added. It never changes r.
 func (r Ranges) With(n int64) Ranges { return r.WithRange(n, n) }
 
-// WithRange returns the set with everything from lo to hi in it. It never
+// WithRange returns the set with all numbers from lo to hi added. It never
 // changes r.
 func (r Ranges) WithRange(lo, hi int64) Ranges {
-	first := r.at(lo - 1) // touches lo, or lies behind it
+	first := r.at(lo - 1) // touches lo, or comes after it
 	last := first
 	for last < len(r) && r[last][0] <= hi+1 {
 		lo, hi = min(lo, r[last][0]), max(hi, r[last][1])
@@ -62,7 +62,7 @@ func (r Ranges) Count() int64 {
 	return n
 }
 
-// union returns everything that is in r or s.
+// union returns the numbers that are in r or s.
 func (r Ranges) union(s Ranges) Ranges {
 	for _, x := range s {
 		r = r.WithRange(x[0], x[1])

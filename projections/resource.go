@@ -16,9 +16,10 @@ const APIVersion = "2010-04-01"
 const resourceDate = "Mon, 02 Jan 2006 15:04:05 -0700"
 
 // AppendConference appends c as Twilio's Conference resource, in JSON. The
-// region is null, for no callback tells it.
+// region is null, because no callback carries it.
 //
-// It is written by hand because every fact told as news carries one.
+// The JSON is written by hand for speed: every fact published as news carries
+// one.
 func AppendConference(b []byte, c *Conference) []byte {
 	var end Ending
 	if c.End != nil {
@@ -50,8 +51,9 @@ func AppendConference(b []byte, c *Conference) []byte {
 }
 
 // AppendParticipant appends p, a leg of c, as Twilio's Participant resource.
-// Its status is "connected" while it is there and "complete" after; whom it
-// coaches and how long it waited in a queue no callback tells.
+// Its status is "connected" while the leg is in the conference and "complete"
+// after. No callback carries the coached leg or the time in a queue: both are
+// null.
 func AppendParticipant(b []byte, c *Conference, p *Participant) []byte {
 	flags := p.Flags.Value
 	b = append(b, `{"account_sid":`...)
@@ -85,8 +87,8 @@ func AppendParticipant(b []byte, c *Conference, p *Participant) []byte {
 	return append(b, `.json"}`...)
 }
 
-// participantStatus is Twilio's: legs that never connected send no callbacks of
-// the conference.
+// participantStatus has two of Twilio's values: legs that never connected send
+// no callbacks of the conference.
 func participantStatus(c *Conference, p *Participant) string {
 	if c.End == nil && p.Live() {
 		return "connected"
@@ -95,8 +97,8 @@ func participantStatus(c *Conference, p *Participant) string {
 }
 
 // AppendRecording appends r, a recording of c, as Twilio's conference Recording
-// resource. It was created when it started and last updated when it ended;
-// price and encryption no callback tells.
+// resource. It was created when it started and last updated when it ended; no
+// callback carries price and encryption.
 func AppendRecording(b []byte, c *Conference, r *Recording) []byte {
 	sid := r.ResourceSid()
 	b = append(b, `{"account_sid":`...)
@@ -129,9 +131,9 @@ func AppendRecording(b []byte, c *Conference, r *Recording) []byte {
 	return append(b, `.json"}`...)
 }
 
-// ResourceSid is the SID under which the recording is a REST resource. The
-// deprecated conference-record-end tells none, but its URL ends in it
-// (".../Recordings/RE..."); empty where it does not.
+// ResourceSid is the SID of the recording as a REST resource. The deprecated
+// conference-record-end carries no SID, but its URL ends in it
+// (".../Recordings/RE..."); empty if it does not.
 func (r *Recording) ResourceSid() string {
 	if r.Sid != "" {
 		return r.Sid
@@ -143,7 +145,7 @@ func (r *Recording) ResourceSid() string {
 	return events.CanonicalSid(sid)
 }
 
-// updated is the recording's end, as far as it was told.
+// updated is the recording's end, or its start while the duration is not known.
 func (r *Recording) updated() Instant {
 	if r.StartedAt == 0 {
 		return 0
@@ -151,7 +153,8 @@ func (r *Recording) updated() Instant {
 	return r.StartedAt + Instant(max(0, r.Duration))
 }
 
-// durationText is in seconds, and text in Twilio's resource; empty until told.
+// durationText is in seconds, which Twilio's resource has as a string; empty
+// until a callback states it.
 func (r *Recording) durationText() string {
 	if r.Duration < 0 {
 		return ""
@@ -177,8 +180,8 @@ func appendDate(b []byte, i Instant) []byte {
 	return append(b, '"')
 }
 
-func appendNumberOrNull(b []byte, n int64, told bool) []byte {
-	if !told {
+func appendNumberOrNull(b []byte, n int64, known bool) []byte {
+	if !known {
 		return append(b, "null"...)
 	}
 	return strconv.AppendInt(b, n, 10)

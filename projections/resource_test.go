@@ -20,7 +20,7 @@ const (
 	theRecording  = "RE0123456789abcdef0123456789abcdef"
 )
 
-// at is a moment on the morning of a day with one digit.
+// at is a time on a day with one digit.
 func at(clock string) projections.Instant {
 	t, err := time.Parse(time.DateTime, "2026-08-03 "+clock)
 	if err != nil {
@@ -65,15 +65,15 @@ func ended(c *projections.Conference) *projections.Conference {
 	return c
 }
 
-// The golden files are Twilio's shapes: every key there, null where callbacks
-// tell nothing.
+// The golden files have the shape of Twilio's resources: every key exists, and
+// is null if no callback carries its value.
 func TestResourcesHaveTwiliosShape(t *testing.T) {
 	t.Parallel()
 	bare := &projections.Conference{AccountSid: theAccount, ConferenceSid: theConference}
 	for name, got := range map[string][]byte{
 		"conference-in-progress": projections.AppendConference(nil, room()),
 		"conference-completed":   projections.AppendConference(nil, ended(room())),
-		"conference-unheard":     projections.AppendConference(nil, bare),
+		"conference-bare":        projections.AppendConference(nil, bare),
 		"participant-connected":  projections.AppendParticipant(nil, room(), agent()),
 		"participant-complete":   projections.AppendParticipant(nil, ended(room()), agent()),
 		"participant-bare":       projections.AppendParticipant(nil, room(), &projections.Participant{CallSid: theCall}),
@@ -127,8 +127,8 @@ func TestRecordingKnownByURLTakesItsSidFromThere(t *testing.T) {
 	}
 }
 
-// Names and labels are free text: whatever people write must come out as it
-// went in, bytes that are no text as encoding/json has them.
+// Names and labels are free text and must come out as they went in; invalid
+// UTF-8 comes out as encoding/json writes it.
 func FuzzResourcesCarryAnyText(f *testing.F) {
 	for _, s := range []string{"", "room-42", `a"b\c/d`, "\x00\x1f\x7f", "tab\there", "😀 \u2028", "\xff\xfe half \xe2\x82", "</script>"} {
 		f.Add(s)

@@ -12,10 +12,10 @@ const (
 	StatusCompleted  = "completed"
 )
 
-// Status is what Twilio's REST API calls the conference's status. A team that
-// did not subscribe to "start" gets it from Twilio's rule: mixing begins when
-// two are there and one of them has startConferenceOnEnter (Twilio, TwiML
-// Voice: <Conference>, event start).
+// Status is the conference's status in Twilio's REST API. Without a
+// subscription to "start" it follows Twilio's rule: mixing begins when two legs
+// are present and one of them has startConferenceOnEnter (Twilio, TwiML Voice:
+// <Conference>, event start).
 func (c *Conference) Status() string {
 	switch {
 	case c.End != nil:
@@ -26,8 +26,8 @@ func (c *Conference) Status() string {
 	return StatusInit
 }
 
-// mustHaveStarted reports whether there was a moment, in the order of
-// SequenceNumber, with two legs present and one that starts the conference.
+// mustHaveStarted reports whether, in the order of SequenceNumber, two legs
+// were present at some moment and one of them starts the conference.
 func (c *Conference) mustHaveStarted() bool {
 	if len(c.Participants) < 2 {
 		return false
@@ -74,8 +74,8 @@ func (c *Conference) Live() []*Participant {
 	return live
 }
 
-// Live reports whether the last that was heard of the leg is not its leaving.
-// Whether the conference still goes on, only the conference knows.
+// Live reports whether the latest event of the leg is not its leave. It does
+// not check whether the conference goes on: use Conference.Live for that.
 func (p *Participant) Live() bool { return p.Last.On }
 
 // Participant returns the leg with that CallSid, or nil.
@@ -88,8 +88,8 @@ func (c *Conference) Participant(callSid string) *Participant {
 	return nil
 }
 
-// presence is the alternation of coming and going: doubled joins and leaves
-// without a join are evened out.
+// presence alternates joins and leaves: a repeated join or leave is dropped,
+// and a first leave without a join gets one.
 func (p *Participant) presence() []Turn {
 	var out []Turn
 	if len(p.Present) > 0 && !p.Present[0].On {
@@ -107,8 +107,8 @@ func (p *Participant) presence() []Turn {
 	return out
 }
 
-// FirstSign is the earliest that is known of the leg: on Twilio's clock, or on
-// ours where no callback ever named it.
+// FirstSign is the earliest time at which the leg is known: on Twilio's clock,
+// or on ours if no callback ever named it.
 func (p *Participant) FirstSign() Instant {
 	switch {
 	case p.Created != 0:
@@ -119,12 +119,12 @@ func (p *Participant) FirstSign() Instant {
 	return p.Last.At
 }
 
-// updated is the latest, likewise.
+// updated is the latest such time.
 func (p *Participant) updated() Instant { return cmp.Or(p.Updated, p.Last.At) }
 
-// Leaving tells the latest leave: what a callback told of it, or, where that
-// never came, when Twilio did not list the leg any more. A leg that came back
-// keeps it; nil is none.
+// Leaving returns the latest leave: as a callback stated it or, if that was
+// missed, when Twilio no longer listed the leg. A leg that came back keeps it;
+// nil if the leg never left.
 func (p *Participant) Leaving() *Leaving {
 	var healed *Leaving
 	for _, t := range slices.Backward(p.Present) {
@@ -144,7 +144,7 @@ func (p *Participant) Leaving() *Leaving {
 // lasts.
 type Interval struct{ From, Until Instant }
 
-// seconds is the length of the interval, which lasts to end where it is open.
+// seconds is the length of the interval; an open one lasts until end.
 func (i Interval) seconds(end Instant) int64 {
 	until := i.Until
 	if until == 0 {
@@ -153,8 +153,8 @@ func (i Interval) seconds(end Instant) int64 {
 	return max(0, int64(until-i.From))
 }
 
-// Intervals returns when the leg was in the conference. A join that was never
-// told counts from the first sign of the leg.
+// Intervals returns when the leg was in the conference. If its join was missed,
+// it counts from the first sign of the leg.
 func (c *Conference) Intervals(p *Participant) []Interval {
 	return c.closed(spans(p.presence()))
 }
@@ -169,7 +169,7 @@ func (c *Conference) MutedSeconds(p *Participant, now Instant) int64 {
 	return c.seconds(spans(withLeaves(p.Muted, p.Present)), now)
 }
 
-// PresentSeconds returns how long the leg was there, in seconds up to now.
+// PresentSeconds returns how long the leg was present, in seconds up to now.
 func (c *Conference) PresentSeconds(p *Participant, now Instant) int64 {
 	return c.seconds(spans(p.presence()), now)
 }
@@ -181,7 +181,7 @@ func (c *Conference) seconds(all []Interval, now Instant) (sum int64) {
 	return sum
 }
 
-// closed ends what is still open where the conference itself ended.
+// closed ends the last interval if the conference ended.
 func (c *Conference) closed(all []Interval) []Interval {
 	if n := len(all); n > 0 && c.End != nil && all[n-1].Until == 0 {
 		all[n-1].Until = max(c.End.At, all[n-1].From)
@@ -189,8 +189,8 @@ func (c *Conference) closed(all []Interval) []Interval {
 	return all
 }
 
-// withLeaves adds the leaves to the turns of hold or mute: whoever leaves is
-// no longer held.
+// withLeaves adds the leaves to the turns of hold or mute: a leg that left is
+// no longer held or muted.
 func withLeaves(turns, present []Turn) []Turn {
 	out := slices.Clone(turns)
 	for _, t := range present {
@@ -203,7 +203,7 @@ func withLeaves(turns, present []Turn) []Turn {
 }
 
 // spans turns an alternation into intervals; a second "on" in a row does not
-// begin a new one.
+// start a new one.
 func spans(turns []Turn) []Interval {
 	var out []Interval
 	open := false
@@ -218,9 +218,10 @@ func spans(turns []Turn) []Interval {
 	return out
 }
 
-// Gaps returns the sequence numbers between the least and the greatest that
-// nobody told: a hint at lost callbacks, not a proof, for Twilio does not say
-// that numbers are contiguous. What the door dropped on purpose is no gap.
+// Gaps returns the sequence numbers between the least and the greatest that no
+// event has: a hint at lost callbacks, not a proof, because Twilio does not
+// state that numbers are contiguous. Numbers that the door dropped on purpose
+// are not gaps.
 func (c *Conference) Gaps() Ranges {
 	if len(c.Seen) == 0 {
 		return nil
@@ -228,18 +229,18 @@ func (c *Conference) Gaps() Ranges {
 	return c.Seen.union(c.SpeechDropped).holes()
 }
 
-// Late reports whether an event with that SequenceNumber comes behind one with
+// Late reports whether an event with that SequenceNumber arrives after one with
 // a greater number.
 func (c *Conference) Late(sequenceNumber int64) bool {
 	return c != nil && sequenceNumber >= 0 && sequenceNumber < c.Seen.Max()
 }
 
-// recordingStages are the statuses of a recording in the order in which it goes
-// through them (Twilio, Conference Recording resource); unknown ones come
-// before all of these.
+// recordingStages are the statuses of a recording in the order it goes through
+// them (Twilio, Conference Recording resource); unknown ones come before all of
+// these.
 var recordingStages = []string{"in-progress", "paused", "stopped", "processing", "completed", "absent", "failed"}
 
-// Status is the furthest of the statuses told.
+// Status is the furthest of the recording's statuses.
 func (r *Recording) Status() string {
 	furthest, stage := "", -2
 	for _, s := range r.Statuses {

@@ -8,60 +8,63 @@ import (
 	"gavel/events"
 )
 
-// The errors by which callers of a store decide what to do.
+// The errors that callers of a store match.
 var (
-	// ErrNotFound: the picture is whole and the conference is not in it.
+	// ErrNotFound: the picture is complete and does not hold the conference.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: somebody else wrote the record since it was loaded. Load
-	// again, fold again.
-	ErrConflict = errors.New("record was written by another")
-	// ErrLost: the picture was emptied, rolled back or never filled. Nothing
-	// may be written into it; fill it from the journal.
+	// ErrConflict: another process wrote the record since it was loaded. Load
+	// and fold again.
+	ErrConflict = errors.New("record was written by another process")
+	// ErrLost: the picture was emptied, rolled back or never filled. Do not
+	// write into it; fill it from the journal.
 	ErrLost = errors.New("picture is lost")
-	// ErrFilling: the picture is being filled; ask again soon.
+	// ErrFilling: the picture is being filled; retry soon.
 	ErrFilling = errors.New("picture is being filled")
-	// ErrBadPage: the page token is none of ours.
+	// ErrBadPage: the store did not issue the page token.
 	ErrBadPage = errors.New("page token is not valid")
 )
 
-// Book is the bookkeeping beside a record, outside its compared part.
+// Book is the bookkeeping of a record. Comparing records excludes it.
 type Book struct {
-	// Version is what a write compares. Every fact folded into the record
-	// raises it, and so does every write that changes only what stands beside
-	// the record.
+	// Version is what a write compares. Every event folded into the record
+	// raises it, and so does every write that changes only the bookkeeping or
+	// the rule state.
 	Version uint64 `json:"v"`
-	// Applied is the last journal position worked into the record.
+	// Applied is the last journal position folded into the record.
 	Applied events.Position `json:"a"`
-	// LastEventAt is our own clock when the last fact came, in whole seconds: how
-	// long a record is kept counts from then.
+	// LastEventAt is when the last event arrived, on our own clock in whole
+	// seconds: the time for which a record is kept counts from it.
 	LastEventAt Instant `json:"h"`
-	// Doubtful are the facts that may not have been told as news yet, with the
-	// position that first folded each: a group worked again at that position
-	// tells them again, any other position is a double.
+	// Doubtful are the facts whose news may not be published yet, with the
+	// position that first folded each: a redelivery of that position publishes
+	// them again; at any other position the fact is a double.
 	Doubtful []Doubt `json:"d,omitempty"`
-	// Due is when the earliest deadline of the rule state falls due, in Unix
-	// milliseconds on our own clock; 0 is none. [Writer.Due] finds it.
+	// Due is when the earliest deadline of the rule state is due, in Unix
+	// milliseconds on our own clock; 0 if there is none. [Writer.Due] reads it.
 	Due int64 `json:"due,omitempty"`
 }
 
-// Doubt is one event id and the position that first folded it.
+// Doubt is an event id and the position that first folded it.
 type Doubt struct {
 	ID string          `json:"id"`
 	At events.Position `json:"at"`
-	// Late is what the news says of it: a fact with a greater SequenceNumber
+	// Late is the value the news carries: a fact with a greater SequenceNumber
 	// had been folded before.
 	Late bool `json:"late,omitempty"`
 }
 
-// Stored is a record as it is kept. Conference is nil when there is none.
+// Stored is a record with its bookkeeping. Conference is nil if there is no
+// record.
 type Stored struct {
 	Conference *Conference
 	Book       Book
-	// Rules is the rule state, bytes that only rules read; nil is none.
+	// Rules is the rule state, bytes that only package rules decodes; nil if
+	// there is none.
 	Rules []byte
 }
 
-// Due is a conference and when it is to be judged again, on our own clock.
+// Due is a conference and when its rules are due to be evaluated again, on our
+// own clock.
 type Due struct {
 	Key events.Key
 	At  time.Time // whole milliseconds
@@ -69,11 +72,11 @@ type Due struct {
 
 // Write is one compare-and-set.
 type Write struct {
-	// Before is what Load or the last Save gave (nil when there was no
-	// record). The store writes only participants and recordings whose
+	// Before is what Load or the last Save returned (nil if there was no
+	// record). The store writes only participants, recordings and actions whose
 	// pointers differ between Before and After, and updates only the indexes
-	// whose values differ. Before and After are the same where only the rule
-	// state or the bookkeeping changed; After is never nil.
+	// whose values differ. Before and After are equal if only the rule state or
+	// the bookkeeping changed; After is never nil.
 	Before *Conference
 	After  *Conference
 	// Expect is the version that must be stored now; 0 means no record.
@@ -82,63 +85,63 @@ type Write struct {
 	Book Book
 	// DueBefore is the Due of the bookkeeping that Book replaces.
 	DueBefore int64
-	// Rules replaces the rule state, in the same compare-and-set. Nil keeps
-	// what is there; empty, but not nil, takes it away.
+	// Rules replaces the rule state, in the same compare-and-set. Nil keeps the
+	// stored state; empty, but not nil, removes it.
 	Rules []byte
 }
 
-// Writer is what one projector needs to keep the picture of its lanes. A lane
-// has a key space ("epoch") of its own, so that it can be built anew beside
-// the one that is read.
+// Writer is what a projector needs to keep the picture of its lanes. A lane has
+// its own key space ("epoch"), so that a new one can be built while readers use
+// the old one.
 type Writer interface {
-	// Check compares the lane's picture with the journal: nil when everything
-	// up to floor (the consumer's ack floor, a stream sequence) was applied,
-	// ErrLost with the reason when it was emptied, rolled back or never
-	// filled. It must be called before the first Load or Save of a lane, and
-	// claims the lane for this process.
+	// Check compares the lane's picture with the journal. It returns nil if
+	// everything up to floor (the consumer's ack floor, a stream sequence) was
+	// applied, and ErrLost with the reason if the picture was emptied, rolled
+	// back or never filled. It must be called before the first Load or Save of
+	// a lane, and claims the lane for this process.
 	Check(ctx context.Context, lane int, floor uint64) error
-	// Load returns the records of keys, in their order. Keys are of this lane.
+	// Load returns the records of keys, in their order. All keys are of this
+	// lane.
 	Load(ctx context.Context, lane int, keys []events.Key) ([]Stored, error)
 	// Save writes the records of one batch, each with its indexes, by
-	// compare-and-set on epoch and version. On ErrConflict or ErrLost a part of the batch may have been
-	// written; writing it again is harmless.
+	// compare-and-set on epoch and version. After ErrConflict or ErrLost, part
+	// of the batch may be written; writing it again is harmless.
 	Save(ctx context.Context, lane int, writes []Write) error
-	// NoteApplied notes that everything up to applied was worked. It comes
-	// after Save and before the news, and repeating it is harmless. state is the
-	// lane's own state as of then, bytes that only rules read, written together
-	// with the position; nil keeps what is there. Neither goes back: where a
-	// later position is noted already, both stay.
+	// NoteApplied records that everything up to applied was processed. It comes
+	// after Save and before the news, and repeating it is harmless. state is
+	// the lane's own state at that position, bytes that only package rules
+	// decodes, written together with the position; nil keeps the stored state.
+	// Neither goes back: if a later position is already recorded, both stay.
 	NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte) error
-	// LaneState returns the state that was noted last, nil for none: the lane's
-	// as of the position noted.
+	// LaneState returns the lane's own state at the recorded position, nil if
+	// there is none.
 	LaneState(ctx context.Context, lane int) ([]byte, error)
 	// Due returns the lane's conferences whose Book.Due is at or before until,
 	// earliest first, at most that many.
 	Due(ctx context.Context, lane int, until time.Time, most int) ([]Due, error)
-	// Build begins a new key space for the lane, unseen by readers until its
+	// Build starts a new key space for the lane, not visible to readers until
 	// Commit.
 	Build(ctx context.Context, lane int) (Build, error)
-	// Expire removes conferences of which nothing was heard since cutoff, by
-	// our own clock.
+	// Expire removes conferences whose last event arrived before cutoff, by our
+	// own clock.
 	Expire(ctx context.Context, lane int, cutoff time.Time) (removed int, err error)
 }
 
-// Build is a new picture of a lane in the making.
+// Build is a new picture of a lane that is being built.
 type Build interface {
 	// Put writes records without comparing, each once.
 	Put(ctx context.Context, records []Stored) error
-	// Commit makes the build the lane's picture, worked up to applied, with the
-	// lane's own state as of then (nil is none); readers and the next Save use
-	// it from then on. The old one is removed.
+	// Commit makes the build the lane's picture, complete up to applied, with
+	// the lane's own state at that position (nil if there is none); readers and
+	// the next Save use it from then on. The old picture is removed.
 	Commit(ctx context.Context, applied events.Position, state []byte) error
 	// Abandon removes what was built.
 	Abandon(ctx context.Context) error
 }
 
-// Reader is how the picture is read. Its errors are ErrNotFound, ErrFilling,
-// ErrLost, or the store's own, which mean the same to a client as ErrFilling:
-// come back soon. It never answers ErrNotFound from a picture that is not
-// whole.
+// Reader reads the picture. Its errors are ErrNotFound, ErrFilling, ErrLost, or
+// the store's own, which mean the same to a client as ErrFilling: retry soon.
+// It never returns ErrNotFound from an incomplete picture.
 type Reader interface {
 	// Conference returns one record with its bookkeeping.
 	Conference(ctx context.Context, key events.Key) (Stored, error)
@@ -148,7 +151,7 @@ type Reader interface {
 	// Accounts returns the accounts that have conferences, sorted.
 	Accounts(ctx context.Context) ([]string, error)
 	// Armed returns an account's conferences that have a Due, earliest first,
-	// at most that many; an empty account is any.
+	// at most that many; an empty account selects all accounts.
 	Armed(ctx context.Context, account string, most int) ([]Due, error)
 }
 
@@ -157,7 +160,7 @@ type Query struct {
 	FriendlyName *string // exact
 	Status       string  // init, in-progress, completed
 	// Created and Updated bound the times, both ends inclusive; a zero Instant
-	// is open.
+	// is unbounded.
 	Created, Updated Span
 	Limit            int // 1..1000
 	// After and Before are the ConferenceSid of the item that the page follows
@@ -165,10 +168,10 @@ type Query struct {
 	After, Before string
 }
 
-// Span is a stretch of time, both ends inclusive; zero is open.
+// Span is a stretch of time, both ends inclusive; a zero end is unbounded.
 type Span struct{ From, To Instant }
 
-// Contains reports whether i lies in s.
+// Contains reports whether i is in s.
 func (s Span) Contains(i Instant) bool {
 	return (s.From == 0 || i >= s.From) && (s.To == 0 || i <= s.To)
 }
@@ -176,12 +179,13 @@ func (s Span) Contains(i Instant) bool {
 // Page is one page of conferences.
 type Page struct {
 	Conferences []*Conference
-	// More reports whether there is at least one more in the direction asked.
+	// More reports whether at least one more conference follows in that
+	// direction.
 	More bool
 }
 
-// Store is both sides. Real Redis and the embedded one answer the same
-// conformance suite (storetest).
+// Store reads and writes the picture. Redis and the embedded store pass the
+// same conformance suite (storetest).
 type Store interface {
 	Reader
 	Writer

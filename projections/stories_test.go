@@ -19,10 +19,10 @@ import (
 	"gavel/projections"
 )
 
-// The stories in testdata/*.txtar are told in the words of a telephone floor:
-// one callback a line in "events", what the record says afterwards in "says".
-// Fold is real and nothing else is needed. Each story is told in the order it
-// stands and backwards, for the order must not matter.
+// A story in testdata/*.txtar is a conference on a call floor: one callback a
+// line in "events", the resulting record in "says". Fold is real and nothing
+// else is needed. Each story is folded in order and in reverse, because the
+// order must not matter.
 func TestStories(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -34,21 +34,22 @@ func TestStories(t *testing.T) {
 			t.Parallel()
 			events, says := readStory(t, file)
 			if *update {
-				rewrite(t, file, retell(t, events))
+				rewrite(t, file, summarize(t, events))
 				return
 			}
-			if diff := cmp.Diff(says, retell(t, events)); diff != "" {
-				t.Errorf("told in order (-want +got):\n%s", diff)
+			if diff := cmp.Diff(says, summarize(t, events)); diff != "" {
+				t.Errorf("folded in order (-want +got):\n%s", diff)
 			}
 			slices.Reverse(events)
-			if diff := cmp.Diff(says, retell(t, events)); diff != "" {
-				t.Errorf("told backwards (-want +got):\n%s", diff)
+			if diff := cmp.Diff(says, summarize(t, events)); diff != "" {
+				t.Errorf("folded in reverse (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// update rewrites what the stories say; read the difference before believing it.
+// update rewrites the "says" sections; check the difference before you commit
+// it.
 var update = flag.Bool("update", false, "rewrite the says of testdata/*.txtar")
 
 func rewrite(t *testing.T, file, says string) {
@@ -64,7 +65,7 @@ func rewrite(t *testing.T, file, says string) {
 	}
 }
 
-func readStory(t *testing.T, file string) (told []events.Event, says string) {
+func readStory(t *testing.T, file string) (all []events.Event, says string) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -74,7 +75,7 @@ func readStory(t *testing.T, file string) (told []events.Event, says string) {
 		switch part.Name {
 		case "events":
 			for line := range strings.Lines(string(part.Data)) {
-				told = append(told, parseLine(t, strings.TrimSpace(line)))
+				all = append(all, parseLine(t, strings.TrimSpace(line)))
 			}
 		case "says":
 			says = string(part.Data)
@@ -82,7 +83,7 @@ func readStory(t *testing.T, file string) (told []events.Event, says string) {
 			t.Fatalf("%s: unknown section %q", file, part.Name)
 		}
 	}
-	return told, says
+	return all, says
 }
 
 const (
@@ -94,8 +95,8 @@ func call(n int) string      { return fmt.Sprintf("CA%032x", n) }
 func recording(n int) string { return fmt.Sprintf("RE%032x", n) }
 
 // parseLine reads "3 09:00:12 participant-hold CA1 Hold=true label=agent".
-// Flags not named are false; a recording's line has "-" for its number, an
-// action's "kate" or who else asked for it, a healed fact's "healed".
+// Flags that are not named are false. In place of the number, a recording has
+// "-", an action its actor ("kate") and a healed fact "healed".
 func parseLine(t *testing.T, line string) events.Event {
 	t.Helper()
 	words := strings.Fields(line)
@@ -135,8 +136,9 @@ func parseClock(t *testing.T, s string) time.Time {
 	return time.Date(2026, 8, 3, at.Hour(), at.Minute(), at.Second(), 0, time.UTC)
 }
 
-// parseAction reads "kate 09:00:12 kick CA1" and, of the same action,
-// "kate 09:00:12 kick CA1 done 204" or "kate 09:00:12 end failed 404/20404".
+// parseAction reads an intent, "kate 09:00:12 kick CA1", or the outcome of the
+// same action, "kate 09:00:12 kick CA1 done 204" or "kate 09:00:12 end failed
+// 404/20404".
 func parseAction(t *testing.T, words []string) events.Event {
 	t.Helper()
 	a := events.Action{
@@ -231,17 +233,17 @@ func number(t *testing.T, s string) int {
 	return n
 }
 
-// retell folds the events and puts into words what the record says.
-func retell(t *testing.T, told []events.Event) string {
+// summarize folds the events and writes the record as text.
+func summarize(t *testing.T, all []events.Event) string {
 	t.Helper()
-	c := foldAll(t, told)
+	c := foldAll(t, all)
 	end := projections.At(time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC))
 	var b strings.Builder
 	fmt.Fprintf(&b, "status: %s\n", c.Status())
 	fmt.Fprintf(&b, "created %s, updated %s\n", clock(c.Created), clock(c.Updated))
 	fmt.Fprintf(&b, "why: %s\n", projections.Why(c))
-	if who := projections.EndedBy(c); who != "" {
-		fmt.Fprintf(&b, "ended by: %s\n", who)
+	if by := projections.EndedBy(c); by != "" {
+		fmt.Fprintf(&b, "ended by: %s\n", by)
 	}
 	for _, p := range c.Participants {
 		name := p.Label.Value
@@ -285,13 +287,13 @@ func clock(i projections.Instant) string {
 	return i.Time().Format(time.TimeOnly)
 }
 
-func foldAll(t *testing.T, told []events.Event) *projections.Conference {
+func foldAll(t *testing.T, all []events.Event) *projections.Conference {
 	t.Helper()
 	var c *projections.Conference
-	for i := range told {
-		after, _, err := projections.Fold(c, &told[i])
+	for i := range all {
+		after, _, err := projections.Fold(c, &all[i])
 		if err != nil {
-			t.Fatalf("fold %s: %v", told[i].Kind, err)
+			t.Fatalf("fold %s: %v", all[i].Kind, err)
 		}
 		c = after
 	}

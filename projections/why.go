@@ -19,27 +19,27 @@ const (
 	EndedByLastKicked = "last-participant-kicked"
 )
 
-// Why says in one sentence how the conference stands or why it ended, and who
-// did it.
+// Why returns one sentence: the state of the conference, or why it ended and
+// who ended it.
 func Why(c *Conference) string {
 	if c.End == nil {
 		return whyOpen(c)
 	}
 	after, leg := lasted(c), endingLeg(c)
 	if c.End.Healed {
-		return "Ended" + c.byOurs() + "; Gavel missed the callback and learned it from Twilio."
+		return "Ended" + c.byOwnActor() + "; Gavel missed the callback and learned it from Twilio."
 	}
 	switch c.End.Reason {
 	case EndedViaAPI:
-		return "Ended" + after + " via the API" + c.byWhom() + "."
+		return "Ended" + after + " via the API" + c.byActor() + "."
 	case EndedByExitLeft:
 		return fmt.Sprintf("Ended because %s hung up%s, and that leg had endConferenceOnExit.", leg, after)
 	case EndedByExitKicked:
-		return fmt.Sprintf("Ended because %s was removed%s%s, and that leg had endConferenceOnExit.", leg, after, c.byWhom())
+		return fmt.Sprintf("Ended because %s was removed%s%s, and that leg had endConferenceOnExit.", leg, after, c.byActor())
 	case EndedByLastLeft:
 		return fmt.Sprintf("Ended because the last participant, %s, hung up%s.", leg, after)
 	case EndedByLastKicked:
-		return fmt.Sprintf("Ended because the last participant, %s, was removed%s%s.", leg, after, c.byWhom())
+		return fmt.Sprintf("Ended because the last participant, %s, was removed%s%s.", leg, after, c.byActor())
 	case "":
 		return "Ended" + after + "; Twilio gave no reason."
 	}
@@ -58,29 +58,29 @@ func whyOpen(c *Conference) string {
 	return "In progress, with " + legs + "."
 }
 
-// EndedBy names who ended the conference: whoever asked Gavel to, where that is
-// how it ended, else the label of the leg, its CallSid where it has none, "an
-// API call", or "nobody knows whom" where the callback was missed. Empty while it
-// goes on.
+// EndedBy names who ended the conference: the actor of the action through Gavel
+// that ended it, else the label of the leg, its CallSid if it has no label, "an
+// API call", or "unknown" if the callback was missed. Empty while the
+// conference goes on.
 func EndedBy(c *Conference) string {
 	if c.End == nil {
 		return ""
 	}
 	switch by := c.cause(); {
-	case by.sure:
+	case by.confirmed:
 		return by.name()
 	case by.action != nil:
 		return "probably " + by.name()
 	case c.End.Reason == EndedViaAPI:
 		return "an API call"
 	case c.End.Healed:
-		return "nobody knows whom"
+		return "unknown"
 	}
 	return endingLeg(c)
 }
 
-// endingLeg names the leg that ended the conference: its label, its CallSid
-// where it has none.
+// endingLeg names the leg that ended the conference: its label, or its CallSid
+// if it has none.
 func endingLeg(c *Conference) string {
 	switch {
 	case c.End.Label != "":
@@ -94,8 +94,8 @@ func endingLeg(c *Conference) string {
 	return c.End.CallSid
 }
 
-// lasted is " after 3m12s", from the start, else from the creation; empty
-// where neither is known to lie before the end.
+// lasted is " after 3m12s", from the start or else from the creation; empty if
+// neither is before the end.
 func lasted(c *Conference) string {
 	from := c.Created
 	if c.Start != nil {
@@ -107,45 +107,47 @@ func lasted(c *Conference) string {
 	return " after " + (time.Duration(c.End.At-from) * time.Second).String()
 }
 
-// Twilio tells the reason of an end, but not who asked for it. What was asked
-// of Gavel at that time does; the two stand on different clocks.
+// Twilio states the reason of an end, but not which client requested it.
+// Gavel's own requests at that time do; the two times are on different clocks.
 const (
 	// clockDifference is how far, in seconds, Twilio's clock may be behind
-	// ours: hosts that keep time by NTP are within one, and Twilio's stamps are
-	// whole seconds.
+	// ours: hosts synchronized by NTP are within one second, and Twilio's
+	// timestamps are whole seconds.
 	clockDifference Instant = 5
-	// effectWithin is how long after the asking, in seconds, an action may take
-	// effect: four times the 15 s for which Twilio itself waits for an answer
-	// at most, for a request can wait in queues on its way.
+	// effectWithin is how long after its request, in seconds, an action may
+	// take effect: four times the 15 s that Twilio itself waits for an answer
+	// at most, because a request can wait in queues on its way.
 	effectWithin Instant = 60
 )
 
-// cause is the action that ended a conference, if it is one of ours.
+// cause is the action that ended a conference, if it went through Gavel.
 type cause struct {
 	action *ActionRecord
-	// sure: Twilio said that it did so. Else nobody knows.
-	sure bool
+	// confirmed: Twilio answered that it carried out the action. Otherwise the
+	// outcome is unknown.
+	confirmed bool
 }
 
-// cause returns the earliest of the actions that Twilio carried out and that
-// can have ended the conference, else the earliest whose outcome nobody knows.
+// cause returns the earliest action that Twilio carried out and that can have
+// ended the conference, else the earliest such action with an unknown outcome.
 func (c *Conference) cause() (found cause) {
 	for _, a := range c.Actions {
 		if !c.canHaveEnded(a) {
 			continue
 		}
-		sure := a.Outcome != nil && a.Outcome.Result == events.Done
+		confirmed := a.Outcome != nil && a.Outcome.Result == events.Done
 		earlier := found.action == nil || a.At < found.action.At
-		if sure && !found.sure || sure == found.sure && earlier {
-			found = cause{a, sure}
+		if confirmed && !found.confirmed || confirmed == found.confirmed && earlier {
+			found = cause{a, confirmed}
 		}
 	}
 	return found
 }
 
-// canHaveEnded reports whether the action is what Twilio gives as the reason,
-// asked for at that time, and was not refused. Of an end that was missed neither
-// is known, but that it came before Twilio was asked.
+// canHaveEnded reports whether the action matches Twilio's reason, was
+// requested at that time, and was not refused. If the end was missed, its
+// reason and time are unknown, except that it came before the REST API
+// answered.
 func (c *Conference) canHaveEnded(a *ActionRecord) bool {
 	refused := a.Outcome != nil && a.Outcome.Result != events.Done && a.Outcome.Result != events.Unknown
 	if c.End.Healed {
@@ -173,19 +175,19 @@ func (c *Conference) cameBack(a *ActionRecord) bool {
 	return len(spans) > 0 && spans[len(spans)-1].From > a.At+clockDifference
 }
 
-// byWhom is " by kate (SK...)", ", probably by kate (SK...)", or that it was none
-// of ours, where the record knows them all.
-func (c *Conference) byWhom() string {
-	if ours := c.byOurs(); ours != "" || len(c.Actions) >= MaxActions {
+// byActor is " by kate (SK...)", ", probably by kate (SK...)", or ", not
+// through Gavel" if the record has all of the actions and none fits.
+func (c *Conference) byActor() string {
+	if ours := c.byOwnActor(); ours != "" || len(c.Actions) >= MaxActions {
 		return ours
 	}
 	return ", not through Gavel"
 }
 
-// byOurs is byWhom, or empty where it was none of ours.
-func (c *Conference) byOurs() string {
+// byOwnActor is byActor, or empty if no action of ours fits.
+func (c *Conference) byOwnActor() string {
 	switch by := c.cause(); {
-	case by.sure:
+	case by.confirmed:
 		return " by " + by.action.Actor.String()
 	case by.action != nil:
 		return ", probably by " + by.action.Actor.String()
@@ -193,7 +195,7 @@ func (c *Conference) byOurs() string {
 	return ""
 }
 
-// name is what the actor is called, or the SID of a nameless one.
+// name is the actor's name, or its SID if it has none.
 func (by cause) name() string {
 	actor := by.action.Actor
 	if actor.Rule != "" {

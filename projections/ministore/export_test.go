@@ -2,7 +2,7 @@ package ministore
 
 import "gavel/projections/internal/picture"
 
-// Snapshot keeps what the Redis holds; the result brings it back.
+// Snapshot copies the Redis's data; calling the result restores it.
 func (r *Redis) Snapshot() (rollBack func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"gavel/projections/internal/picture"
 )
 
-// order is the members of a sorted set, ascending. A shard's index is short
-// and grows at its end, so inserting into a slice is cheap.
+// order is the members of a sorted set, ascending. A shard's index is short and
+// grows at its end, so inserting into a slice is cheap.
 type order []picture.Ref
 
 func compare(a, b picture.Ref) int {

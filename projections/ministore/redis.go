@@ -16,18 +16,18 @@ type Redis struct {
 	mu   sync.Mutex
 	mini *miniredis.Miniredis
 	db   *miniredis.RedisDB
-	// orders are the members of each sorted set in their order, which
-	// miniredis would sort anew at every read.
+	// orders are the members of each sorted set in order, because miniredis
+	// sorts them at every read.
 	orders map[string]*order
 }
 
-// NewRedis returns an empty one.
+// NewRedis returns an empty Redis.
 func NewRedis() *Redis {
 	mini := miniredis.NewMiniRedis()
 	return &Redis{mini: mini, db: mini.DB(0), orders: map[string]*order{}}
 }
 
-// Empty forgets everything, as FLUSHALL does.
+// Empty removes all data, as FLUSHALL does.
 func (r *Redis) Empty() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -35,7 +35,7 @@ func (r *Redis) Empty() {
 	clear(r.orders)
 }
 
-// engine is the embedded Redis as the picture uses it.
+// engine executes the picture's commands on the embedded Redis.
 type engine struct{ r *Redis }
 
 func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.SaveResult, error) {
@@ -98,7 +98,7 @@ func (r *Redis) do(op picture.Op, key string, args []string) {
 	}
 }
 
-// add puts a member into a sorted set, or moves it there.
+// add adds a member to a sorted set, or changes its score.
 func (r *Redis) add(key string, ref picture.Ref) {
 	r.remove(key, ref.Member)
 	r.db.ZAdd(key, float64(ref.Score), ref.Member)
@@ -134,7 +134,7 @@ func (e engine) Hashes(ctx context.Context, keys []string) ([]map[string]string,
 	defer e.r.mu.Unlock()
 	hashes := make([]map[string]string, len(keys))
 	for i, key := range keys {
-		fields, _ := e.r.db.HKeys(key) // its errors mean that there is no hash
+		fields, _ := e.r.db.HKeys(key) // an error means that the hash does not exist
 		hashes[i] = make(map[string]string, len(fields))
 		for _, field := range fields {
 			hashes[i][field] = e.r.db.HGet(key, field)
@@ -174,7 +174,7 @@ func (e engine) Counts(ctx context.Context, ranges []picture.Range) ([]int, erro
 	return counts, nil
 }
 
-// sweepAtOnce bounds the keys removed while everybody else waits.
+// sweepAtOnce bounds the keys removed while other calls wait.
 const sweepAtOnce = 1000
 
 func (e engine) Sweep(ctx context.Context, prefix string) error {
@@ -207,5 +207,5 @@ func (r *Redis) sweep(keys []string) {
 	}
 }
 
-// Close leaves the Redis to whoever made it.
+// Close does not close the Redis: its creator owns it.
 func (e engine) Close() error { return nil }

@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// address is where Redis is, as a URL said it:
+// address is the location of Redis, parsed from a URL:
 //
 //	redis://user:password@host:6379/2
 //	redis+sentinel://user:password@host1:26379,host2:26379/mymaster/2
 //	redis+cluster://user:password@host1:6379,host2:6379
 //	unix:///run/redis/redis.sock
 //
-// rediss, rediss+sentinel and rediss+cluster are the same over TLS. A port left
-// out is 6379, a Sentinel's 26379.
+// rediss, rediss+sentinel and rediss+cluster are the same over TLS. The default
+// port is 6379, a Sentinel's 26379.
 type address struct {
 	hosts              []string
 	username, password string
@@ -40,7 +40,7 @@ func parseAddress(text string) (address, error) {
 	case err != nil:
 		return address{}, errors.New("redis URL cannot be parsed")
 	case u.RawQuery != "" || u.Fragment != "":
-		return address{}, errors.New("redis URL has a query or a fragment, which mean nothing here")
+		return address{}, errors.New("redis URL has a query or a fragment, which are not supported")
 	}
 	a := address{username: u.User.Username()}
 	a.password, _ = u.User.Password()
@@ -59,7 +59,7 @@ func parseAddress(text string) (address, error) {
 	case "unix":
 		err = a.socket(u)
 	default:
-		err = errors.New("redis URL begins with none of redis://, rediss://, redis+sentinel://, redis+cluster://, unix://")
+		err = errors.New("redis URL must begin with redis://, rediss://, redis+sentinel://, redis+cluster:// or unix://")
 	}
 	return a, err
 }
@@ -69,7 +69,7 @@ func (a *address) single(u *url.URL) error {
 		return err
 	}
 	if len(a.hosts) > 1 {
-		return errors.New("redis URL names several hosts; say redis+cluster:// or redis+sentinel://")
+		return errors.New("redis URL names several hosts; use redis+cluster:// or redis+sentinel://")
 	}
 	return a.setDB(strings.Trim(u.Path, "/"))
 }
@@ -119,7 +119,7 @@ func (a *address) setDB(text string) error {
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {
-		return fmt.Errorf("redis URL names a database that is no number")
+		return fmt.Errorf("redis URL names a database that is not a number")
 	}
 	a.db = int(n)
 	return nil

@@ -34,23 +34,23 @@ func TestParseAddress(t *testing.T) {
 func TestParseAddressRefuses(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"nothing":               "",
-		"another scheme":        "http://:secret@localhost",
-		"no host":               "redis://:secret@/1",
-		"an empty host":         "redis+cluster://:secret@a,,b",
-		"several hosts":         "redis://:secret@a,b",
-		"a database by name":    "redis://:secret@a/main",
-		"a cluster's database":  "redis+cluster://:secret@a/1",
-		"a sentinel's nobody":   "redis+sentinel://:secret@a",
-		"a socket with a host":  "unix://:secret@a/b.sock",
-		"settings in the query": "redis://:secret@a?pool_size=9",
-		"what is no URL":        "redis://:secret@a:port:port",
+		"nothing":                     "",
+		"another scheme":              "http://:secret@localhost",
+		"no host":                     "redis://:secret@/1",
+		"an empty host":               "redis+cluster://:secret@a,,b",
+		"several hosts":               "redis://:secret@a,b",
+		"a database by name":          "redis://:secret@a/main",
+		"a cluster's database":        "redis+cluster://:secret@a/1",
+		"a sentinel without a master": "redis+sentinel://:secret@a",
+		"a socket with a host":        "unix://:secret@a/b.sock",
+		"settings in the query":       "redis://:secret@a?pool_size=9",
+		"not a URL":                   "redis://:secret@a:port:port",
 	} {
 		_, err := parseAddress(text)
 		if err == nil {
-			t.Errorf("%s is taken", name)
+			t.Errorf("%s is accepted", name)
 		} else if strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: the error tells the password: %v", name, err)
+			t.Errorf("%s: the error holds the password: %v", name, err)
 		}
 	}
 }
@@ -64,16 +64,16 @@ func FuzzParseAddress(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := parseAddress(text)
 		if err == nil && (len(a.hosts) == 0 || a.hosts[0] == "") {
-			t.Errorf("%q is taken and names no host", text)
+			t.Errorf("%q is accepted and names no host", text)
 		}
 	})
 }
 
-func TestInfoSaysWhatAPersonShouldChange(t *testing.T) {
+func TestInfoWarnsAboutSettings(t *testing.T) {
 	t.Parallel()
 	var info Info
 	if err := info.read("redis_version:6.0.16\r\n"); err == nil {
-		t.Error("a server too old is taken")
+		t.Error("a server that is too old is accepted")
 	}
 	info = Info{}
 	text := "# Server\r\nredis_version:7.2\r\n\r\n# Memory\r\nmaxmemory_policy:allkeys-lru\r\n"
@@ -83,6 +83,6 @@ func TestInfoSaysWhatAPersonShouldChange(t *testing.T) {
 		}
 	}
 	if info.Version != "7.2" || len(info.Warnings) != 1 || !strings.Contains(info.Warnings[0], "allkeys-lru") {
-		t.Errorf("got %+v, want one warning of allkeys-lru", info)
+		t.Errorf("got %+v, want one warning about allkeys-lru", info)
 	}
 }

@@ -23,10 +23,10 @@ const (
 )
 
 // BenchmarkSave writes one event after the other, in batches of 500, and
-// compares with what a plain program would do with as many: HSET of the
-// conference, HSET of the participant, ZADD of an index, pipelined. Both take
-// turns on one server; "ratio" is the plain writer's time by ours, where 1 is
-// as fast as plain.
+// compares the cost with a plain program that writes as many: HSET of the
+// conference, HSET of the participant, ZADD of an index, pipelined. Both
+// alternate on one server; "ratio" is the plain writer's time divided by ours,
+// so 1 is as fast as plain.
 func BenchmarkSave(b *testing.B) {
 	server := redistest.Start(b)
 	ours, plain := newSaver(b, server), newPlainWriter(b, server)
@@ -44,7 +44,7 @@ func BenchmarkSave(b *testing.B) {
 	b.ReportMetric(float64(plainCost.server.Nanoseconds())/events, "plain-redis-ns/event")
 }
 
-// cost is the time that went by and the server's part of it.
+// cost is the elapsed time and the server's processor time.
 type cost struct{ took, server time.Duration }
 
 func (c *cost) add(server *redistest.Server, fn func()) {
@@ -76,8 +76,8 @@ func newSaver(tb testing.TB, server *redistest.Server) *saver {
 	return s
 }
 
-// batch is the next event of each of 500 conferences. After ten events a
-// conference is over and another takes its place.
+// batch returns the next event of each of 500 conferences. After ten events a
+// conference has ended and another replaces it.
 func (s *saver) batch(n int) []projections.Write {
 	writes := make([]projections.Write, benchBatch)
 	for i := range writes {
@@ -88,7 +88,7 @@ func (s *saver) batch(n int) []projections.Write {
 		}
 		at := events.Position{Sequence: uint64(n) + 2, Index: i}
 		after := projections.Stored{
-			Conference: tell(before.Conference, n, place, int64(before.Book.Version)),
+			Conference: next(before.Conference, n, place, int64(before.Book.Version)),
 			Book: projections.Book{
 				Version: before.Book.Version + 1, Applied: at,
 				Doubtful: []projections.Doubt{{ID: fmt.Sprintf("%032x", n*benchBatch+i), At: at}},
@@ -103,9 +103,9 @@ func (s *saver) batch(n int) []projections.Write {
 	return writes
 }
 
-// tell makes a conference of its next event: it starts, ends, or one of its
-// three legs changes.
-func tell(before *projections.Conference, n, place int, seq int64) *projections.Conference {
+// next returns a conference after its next event: it starts, ends, or one of
+// its three legs changes.
+func next(before *projections.Conference, n, place int, seq int64) *projections.Conference {
 	at := projections.Instant(1772452800 + place)
 	after := &projections.Conference{
 		AccountSid:    fmt.Sprintf("AC%032x", 1),
@@ -131,7 +131,7 @@ func tell(before *projections.Conference, n, place int, seq int64) *projections.
 	return after
 }
 
-// withLeg returns the legs with one of them told of.
+// withLeg returns the legs after an event of one of them.
 func withLeg(legs []*projections.Participant, place int, seq int64, at projections.Instant) []*projections.Participant {
 	which := min(int(seq)%3, len(legs))
 	p := &projections.Participant{
@@ -158,8 +158,8 @@ func (s *saver) save(writes []projections.Write) {
 	}
 }
 
-// plainWriter compares nothing, keeps no bookkeeping, and stores fields rather
-// than a record.
+// plainWriter compares nothing, keeps no bookkeeping, and stores single fields
+// instead of a record.
 type plainWriter struct {
 	tb     testing.TB
 	client *redis.Client

@@ -18,11 +18,11 @@ var changeLua string
 
 var changeScript = redis.NewScript(changeLua)
 
-// engine is Redis as the picture uses it.
+// engine executes the picture's commands on Redis.
 type engine struct {
 	client redis.UniversalClient
-	// cluster: only one change may go into a script, for each has a slot of
-	// its own.
+	// cluster: a script may hold only one change, because each has its own
+	// slot.
 	cluster bool
 }
 
@@ -33,12 +33,12 @@ func newEngine(client redis.UniversalClient) engine {
 	return engine{client, cluster}
 }
 
-// maxConditions bounds the conditions of one script, and with them its time on
-// the server to about 1 ms. Calling a script costs as much as two records, so
-// small changes share one.
+// maxConditions bounds the conditions of one script, and so its time on the
+// server to about 1 ms. Calling a script costs as much as two records, so small
+// changes share one.
 const maxConditions = 128
 
-// call is one call of the script and the changes it carries.
+// call is one call of the script with its changes.
 type call struct {
 	keys    []string
 	args    []any
@@ -46,9 +46,9 @@ type call struct {
 	cmd     *redis.Cmd
 }
 
-// Apply sends the changes in as few scripts as may be, all in one pipeline. A
-// server that does not know the script, because it was restarted or took over,
-// gets its text; nothing was done until then.
+// Apply sends the changes in as few scripts as possible, all in one pipeline. A
+// server without the script, after a restart or a failover, gets its text;
+// nothing was executed until then.
 func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.SaveResult, error) {
 	if len(changes) == 0 {
 		return nil, nil
@@ -73,7 +73,7 @@ func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.
 	return outcomes, nil
 }
 
-// calls packs changes into scripts.
+// calls groups changes into script calls.
 func (e engine) calls(changes []picture.Change) []*call {
 	var out []*call
 	conditions := 0
@@ -87,7 +87,7 @@ func (e engine) calls(changes []picture.Change) []*call {
 	return out
 }
 
-// add adds a change as change.lua wants it.
+// add adds a change in the form that change.lua reads.
 func (c *call) add(index int, change picture.Change) {
 	c.changes = append(c.changes, index)
 	c.args = append(c.args, len(change.If), len(change.Records), len(change.Do))
@@ -113,7 +113,7 @@ func (c *call) addTexts(texts []string) {
 	}
 }
 
-// eval is one of the ways to call a script.
+// eval is a way to call a script: by its hash or by its text.
 type eval func(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
 
 func (e engine) run(ctx context.Context, calls []*call, eval eval) error {
@@ -125,8 +125,8 @@ func (e engine) run(ctx context.Context, calls []*call, eval eval) error {
 	return err
 }
 
-// unknownScript returns the calls that the server refused for not knowing the
-// script.
+// unknownScript returns the calls that the server refused because it does not
+// have the script.
 func unknownScript(calls []*call) []*call {
 	var out []*call
 	for _, c := range calls {
@@ -137,7 +137,7 @@ func unknownScript(calls []*call) []*call {
 	return out
 }
 
-// outcomes enters what change.lua returned.
+// outcomes stores what change.lua returned.
 func (c *call) outcomes(into []picture.SaveResult) error {
 	refused, err := c.cmd.Slice()
 	if err != nil {
@@ -210,7 +210,7 @@ func rangeArgs(r picture.Range) redis.ZRangeArgs {
 	return args
 }
 
-// score writes an end of a range.
+// score formats a bound of a range.
 func score(n int64) string {
 	switch n {
 	case picture.Lowest:
@@ -240,11 +240,11 @@ func (e engine) Counts(ctx context.Context, ranges []picture.Range) ([]int, erro
 	return counts, nil
 }
 
-// sweepAtOnce is how many keys one SCAN looks at: below a millisecond of the
-// server's time.
+// sweepAtOnce is how many keys one SCAN examines: less than a millisecond of
+// the server's time.
 const sweepAtOnce = 1000
 
-// Sweep looks through every master, because the keys of an epoch lie on all.
+// Sweep scans every master, because an epoch has keys on all of them.
 func (e engine) Sweep(ctx context.Context, prefix string) error {
 	return masters(ctx, e.client, func(ctx context.Context, c redis.Cmdable) error {
 		for cursor := uint64(0); ; {
@@ -262,7 +262,7 @@ func (e engine) Sweep(ctx context.Context, prefix string) error {
 	})
 }
 
-// unlink removes keys one by one, for they may lie in many slots.
+// unlink removes keys one by one, because they may be in many slots.
 func unlink(ctx context.Context, c redis.Cmdable, keys []string) error {
 	if len(keys) == 0 {
 		return nil

@@ -12,33 +12,33 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 )
 
-// ServerState is what can be found out about one server that holds keys,
-// without changing anything there.
+// ServerState is the state of one server that holds keys, read without changing
+// the server.
 type ServerState struct {
-	// Version is the server's; TooOld is whether this package needs a newer
-	// one, and Oldest is which.
+	// Version is the server's version. TooOld reports whether it is older than
+	// Oldest, the version this package needs.
 	Version string
 	TooOld  bool
 	Oldest  string
-	// Policy is its maxmemory-policy.
+	// Policy is the server's maxmemory-policy.
 	Policy string
 	// Used and Max are bytes of memory; Max is 0 without a limit.
 	Used, Max int64
-	// AppendOnly is whether it keeps a log of writes on disk.
+	// AppendOnly reports whether the server keeps a log of writes on disk.
 	AppendOnly bool
-	// SaveFailed is whether it could not write to its disk the last time, after
-	// which it may refuse writes (stop-writes-on-bgsave-error).
+	// SaveFailed reports whether the last write to disk failed, after which the
+	// server may refuse writes (stop-writes-on-bgsave-error).
 	SaveFailed bool
-	// Ahead is how far its clock is ahead of ours, give or take Within; Within
-	// is 0 where the user may not ask for the time.
+	// Ahead is how far the server's clock is ahead of ours, plus or minus
+	// Within; Within is 0 if the user may not call TIME.
 	Ahead, Within time.Duration
 }
 
-// examineWithin bounds an examination: who looks waits for it.
+// examineWithin bounds an examination, because an operator waits for it.
 const examineWithin = 10 * time.Second
 
-// Examine looks at the servers of o. Its error says that one could not be
-// asked, and holds no credentials.
+// Examine reads the state of the servers of o. It returns an error if a server
+// cannot be read; the error holds no credentials.
 func Examine(ctx context.Context, o Options) ([]ServerState, error) {
 	a, err := parseAddress(o.URL)
 	if err != nil {
@@ -78,15 +78,15 @@ func examine(ctx context.Context, c redis.Cmdable) (ServerState, error) {
 		AppendOnly: v["aof_enabled"] == "1",
 		SaveFailed: v["rdb_last_bgsave_status"] == "err" || v["aof_last_write_status"] == "err",
 	}
-	// What is no number counts as unknown.
+	// A value that is not a number counts as unknown.
 	s.Used, _ = strconv.ParseInt(v["used_memory"], 10, 64)
 	s.Max, _ = strconv.ParseInt(v["maxmemory"], 10, 64)
 	s.compareClocks(ctx, c)
 	return s, nil
 }
 
-// compareClocks takes the middle of the exchange for the moment of the answer.
-// A user without TIME is allowed: the store has no need of it.
+// compareClocks assumes that the server answered in the middle of the exchange.
+// A user without TIME is allowed: the store does not need the command.
 func (s *ServerState) compareClocks(ctx context.Context, c redis.Cmdable) {
 	asked := time.Now()
 	theirs, err := c.Time(ctx).Result()
@@ -97,7 +97,7 @@ func (s *ServerState) compareClocks(ctx context.Context, c redis.Cmdable) {
 	s.Ahead, s.Within = theirs.Sub(asked.Add(trip/2)), max(trip/2, 1)
 }
 
-// infoValues reads the text of INFO, whose lines are "name:value".
+// infoValues parses the text of INFO, whose lines are "name:value".
 func infoValues(text string) map[string]string {
 	values := map[string]string{}
 	for line := range strings.Lines(text) {

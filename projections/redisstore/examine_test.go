@@ -34,7 +34,7 @@ func TestExaminationOfACluster(t *testing.T) {
 	}
 }
 
-func TestAUserWhoMayNotAskForTheTimeIsExamined(t *testing.T) {
+func TestAUserWithoutTIMEIsExamined(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	server.Do("ACL", "SETUSER", "gavel", "on", ">secret", "~*", "+@all", "-time")
@@ -44,7 +44,7 @@ func TestAUserWhoMayNotAskForTheTimeIsExamined(t *testing.T) {
 	}
 }
 
-func TestExaminationOfNobodyTellsNoSecret(t *testing.T) {
+func TestErrorsOfAnExaminationHoldNoSecret(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--requirepass", "another")
 	for _, url := range []string{"redis://:secret@127.0.0.1:1", "redis://:secret@" + server.Addr(), "redis+sentinel://:secret@"} {

@@ -1,14 +1,14 @@
 // Package redisstore keeps the picture in a Redis: one server, one behind
 // Sentinel, or a Redis Cluster.
 //
-// The steps are those of the picture; this package carries them out. Every
-// write is a script that checks its conditions before it changes anything
-// (change.lua), one per shard, all shards of a batch in one pipeline. Nothing
-// here expects Redis to be durable: what it forgets is noticed and filled from
-// the journal.
+// Package picture defines the steps; this package executes them. Every write is
+// a script that checks its conditions before it changes anything (change.lua),
+// one per shard, all shards of a batch in one pipeline. The store does not
+// expect Redis to be durable: it detects lost data, and the picture is filled
+// again from the journal.
 //
-// Reading order: redisstore.go (opening), address.go (what a URL may say),
-// engine.go (the commands), change.lua; examine.go (what a doctor asks).
+// Reading order: redisstore.go (opening), address.go (the URL), engine.go (the
+// commands), change.lua; examine.go (the server's state for gavel doctor).
 package redisstore
 
 import (
@@ -32,49 +32,51 @@ import (
 )
 
 const (
-	// dialTimeout, ioTimeout: a Redis that takes longer is treated as away;
-	// whoever waits has a deadline of seconds (Twilio gives a callback 15 s).
+	// dialTimeout, ioTimeout: a Redis that needs longer is treated as
+	// unreachable, because callers have deadlines of seconds (Twilio waits 15 s
+	// for a callback).
 	dialTimeout = 2 * time.Second
 	ioTimeout   = 5 * time.Second
-	// retries and the pauses between them bridge a restart or a failover of a
-	// connection, not of a server: the projector takes the lane over again by
-	// itself. Every write is compared, so repeating one is safe.
+	// retries and the pauses between them bridge a lost connection, not a lost
+	// server: the projector claims the lane again by itself. Every write is
+	// compared, so repeating one is safe.
 	retries    = 2
 	retryPause = 50 * time.Millisecond
-	// topologyEvery is how old the client's map of a Cluster may become. It does
-	// not look at it anew when a pipeline finds a master gone (go-redis 9.23),
-	// and by itself only once a minute: so long a failover would last.
+	// topologyEvery is the age at which the client reloads its map of a
+	// Cluster. The client does not reload it when a pipeline finds a master
+	// gone (go-redis 9.23), and by default does so only once a minute: a
+	// failover would last that long.
 	topologyEvery = 2 * time.Second
 
-	// pipelineBuffer holds a good part of a batch of 500 records, so that it
-	// is not sent in crumbs.
+	// pipelineBuffer holds a large part of a batch of 500 records, so that the
+	// batch is not sent in many small writes.
 	pipelineBuffer = 256 << 10
 )
 
-// oldest is the Redis version this package needs: ZRANGE with BYSCORE and REV
-// is of 6.2.
+// oldest is the Redis version this package needs: ZRANGE has BYSCORE and REV
+// since 6.2.
 const oldest = "6.2"
 
-// Options say which Redis and how.
+// Options are the address of a Redis and how to connect to it.
 type Options struct {
 	// URL is redis://, rediss://, redis+sentinel://, redis+cluster://, their
 	// TLS forms rediss+..., or unix:// (address.go).
 	URL string
-	// Username and Password are used where the URL has none.
+	// Username and Password are used if the URL has none.
 	Username, Password string
-	// TLS is used where the URL asks for TLS, and turns it on where it is not
-	// nil.
+	// TLS is used if the URL requires TLS; a value that is not nil enables TLS
+	// for other URLs too.
 	TLS *tls.Config
 	// Lanes is the number of lanes of the journal.
 	Lanes int
 	Log   *slog.Logger
 }
 
-// Info is what was found at the other end.
+// Info is what Open read from the server.
 type Info struct {
-	// Version is the server's ("7.0.15"), "" when it was away.
+	// Version is the server's ("7.0.15"), "" if it was unreachable.
 	Version string
-	// Warnings are settings that a person should change, one sentence each.
+	// Warnings are settings that an operator should change, one sentence each.
 	Warnings []string
 }
 
@@ -86,20 +88,20 @@ type Store struct {
 
 var _ projections.Store = (*Store)(nil)
 
-// Open looks at the server and returns a store. A server that is away is no
-// error but a warning: the store answers with the network's error until it
-// comes, and finds out then what it holds. Refused credentials, a certificate
-// that nobody vouches for, and a server too old are errors.
+// Open reads the server's state and returns a store. An unreachable server is a
+// warning, not an error: the store returns the network's error until the server
+// answers, and then checks what it holds. Refused credentials, an untrusted
+// certificate, and a version that is too old are errors.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	a, err := parseAddress(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
-	// The client tells stderr what it also returns as errors.
+	// The client writes to stderr what it also returns as errors.
 	logging.Disable()
 	client := newClient(a.options(o))
 	s := &Store{}
-	if s.info, err = look(ctx, client); err == nil {
+	if s.info, err = readInfo(ctx, client); err == nil {
 		s.Store, err = picture.New(newEngine(client), o.Lanes, o.Log)
 	}
 	if err != nil {
@@ -111,7 +113,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // Info returns what Open found.
 func (s *Store) Info() Info { return s.info }
 
-// newClient makes the client for one server, Sentinel or Cluster.
+// newClient returns the client for one server, Sentinel or Cluster.
 func newClient(u *redis.UniversalOptions) redis.UniversalClient {
 	if !u.IsClusterMode {
 		return redis.NewUniversalClient(u)
@@ -121,7 +123,7 @@ func newClient(u *redis.UniversalOptions) redis.UniversalClient {
 	return redis.NewClusterClient(cluster)
 }
 
-// options are the client's settings.
+// options returns the client's settings.
 func (a address) options(o Options) *redis.UniversalOptions {
 	u := &redis.UniversalOptions{
 		Addrs:         a.hosts,
@@ -143,8 +145,8 @@ func (a address) options(o Options) *redis.UniversalOptions {
 		PipelineReadBufferSize:  pipelineBuffer,
 		PipelineWriteBufferSize: pipelineBuffer,
 
-		// RESP 3 adds pushed messages, for which the client looks before every
-		// reply; nothing here asks for any.
+		// RESP 3 adds pushed messages, which the client checks for before every
+		// reply; this package uses none.
 		Protocol:        2,
 		ClientName:      "gavel",
 		DisableIdentity: true,
@@ -161,8 +163,8 @@ func (a address) options(o Options) *redis.UniversalOptions {
 	return u
 }
 
-// look asks every master who it is.
-func look(ctx context.Context, client redis.UniversalClient) (Info, error) {
+// readInfo reads INFO of every master.
+func readInfo(ctx context.Context, client redis.UniversalClient) (Info, error) {
 	var mu sync.Mutex
 	var info Info
 	err := masters(ctx, client, func(ctx context.Context, c redis.Cmdable) error {
@@ -175,14 +177,14 @@ func look(ctx context.Context, client redis.UniversalClient) (Info, error) {
 		return info.read(text)
 	})
 	if isAway(err) && ctx.Err() == nil {
-		info.warnf("Redis is away: %v", err)
+		info.warnf("Redis is unreachable: %v", err)
 		err = nil
 	}
 	return info, err
 }
 
-// isAway reports whether nobody answered, or only that it is starting. What a
-// person has to mend is something else.
+// isAway reports whether the server did not answer, or is still starting. Other
+// errors need an operator.
 func isAway(err error) bool {
 	var answer redis.Error
 	var tooOld *versionError
@@ -196,11 +198,11 @@ func isAway(err error) bool {
 	return true
 }
 
-// versionError says that the server is older than this package needs.
+// versionError is returned for a server older than this package needs.
 type versionError struct{ version string }
 
 func (e *versionError) Error() string {
-	return fmt.Sprintf("server is Redis %s, need %s or newer", e.version, oldest)
+	return fmt.Sprintf("server is Redis %s, %s or newer is needed", e.version, oldest)
 }
 
 // masters calls fn for every server that holds keys.
@@ -211,7 +213,7 @@ func masters(ctx context.Context, client redis.UniversalClient, fn func(context.
 	return fn(ctx, client)
 }
 
-// read takes in the text of INFO.
+// read reads the text of INFO.
 func (i *Info) read(text string) error {
 	values := infoValues(text)
 	i.Version = values["redis_version"]
@@ -219,19 +221,20 @@ func (i *Info) read(text string) error {
 		return &versionError{i.Version}
 	}
 	if policy := values["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-		i.warnf("maxmemory-policy is %s: a full Redis drops records, and the picture is wrong or filled anew; set noeviction", policy)
+		i.warnf("maxmemory-policy is %s: a full Redis drops records, and the picture is wrong or has to be filled again; set noeviction", policy)
 	}
 	return nil
 }
 
-// warnf adds a sentence; several masters say the same one once.
+// warnf adds a sentence once, even if several masters cause it.
 func (i *Info) warnf(format string, args ...any) {
 	if w := fmt.Sprintf(format, args...); !slices.Contains(i.Warnings, w) {
 		i.Warnings = append(i.Warnings, w)
 	}
 }
 
-// older compares versions number by number; what is no number counts as 0.
+// older compares versions number by number; a part that is not a number counts
+// as 0.
 func older(version, than string) bool {
 	v, t := strings.Split(version, "."), strings.Split(than, ".")
 	for i := range t {

@@ -1,5 +1,5 @@
-// Real in these tests: redis-server processes, one for each test, and the
-// network between. There are no doubles.
+// These tests use real redis-server processes, one for each test, and the real
+// network between. They use no doubles.
 package redisstore_test
 
 import (
@@ -48,8 +48,8 @@ func TestStore(t *testing.T) {
 }
 
 // A cluster refuses a script whose keys are not all in one slot, so passing
-// here is the proof that they are. Starting one takes seconds, so tests hand
-// two of them on.
+// here proves that they are. Starting a cluster takes seconds, so the tests
+// share two of them.
 func TestStoreOnACluster(t *testing.T) {
 	t.Parallel()
 	free := make(chan *redistest.Cluster, 2)

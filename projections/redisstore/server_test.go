@@ -13,8 +13,8 @@ import (
 	"gavel/projections/redisstore"
 )
 
-// fill gives the store an empty picture of one lane, worked up to sequence 1,
-// and claims it.
+// fill builds an empty picture of one lane, complete up to sequence 1, and
+// claims the lane.
 func fill(tb testing.TB, s projections.Store) {
 	tb.Helper()
 	b, err := s.Build(tb.Context(), 0)
@@ -68,9 +68,9 @@ func TestForgottenScriptsAreSentAgain(t *testing.T) {
 	}
 }
 
-// A server that is emptied while batch follows batch takes no write after it,
-// whichever of its keys the batch is about.
-func TestEmptiedInTheMiddleOfALoad(t *testing.T) {
+// After a server is emptied between batches it accepts no more writes,
+// whichever of its keys a batch writes.
+func TestAnEmptiedServerAcceptsNoMoreWrites(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.UnixURL(), 1)
@@ -94,14 +94,14 @@ func TestEmptiedInTheMiddleOfALoad(t *testing.T) {
 	<-underWay
 	server.FlushAll()
 	if err := <-failed; !errors.Is(err, projections.ErrLost) {
-		t.Errorf("save on an emptied server: %v, want that it is lost", err)
+		t.Errorf("save on an emptied server: %v, want ErrLost", err)
 	}
 	if size := server.Do("DBSIZE"); size != ":0" {
 		t.Errorf("%s keys were written into the emptied server", size)
 	}
 }
 
-func TestKilledServer(t *testing.T) {
+func TestAKilledServerIsAnErrorUntilItIsFilledAgain(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.UnixURL(), 1)
@@ -121,11 +121,11 @@ func TestKilledServer(t *testing.T) {
 		"note":  s.NoteApplied(t.Context(), 0, w.Book.Applied, nil),
 	} {
 		if err == nil || sentinel(err) {
-			t.Errorf("%s while the server is away: %v, want the network's error", what, err)
+			t.Errorf("%s while the server is down: %v, want the network's error", what, err)
 		}
 	}
 
-	server.Restart() // with nothing
+	server.Restart() // without data
 	if err := s.Save(t.Context(), 0, []projections.Write{create(2)}); !errors.Is(err, projections.ErrLost) {
 		t.Errorf("save after it came back empty: %v", err)
 	}
@@ -149,8 +149,8 @@ func TestOldPicturesAreSwept(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Its successor ends the build that the dead one left, rebuilds a large
-	// picture, and replaces it by an empty one.
+	// Its successor ends the build that the dead process left, rebuilds a large
+	// picture, and replaces it with an empty one.
 	s := open(t, server.UnixURL(), 1)
 	b, err = s.Build(t.Context(), 0)
 	if err == nil {
@@ -176,7 +176,7 @@ func stored(n int) []projections.Stored {
 	return out
 }
 
-// awaitAnswer waits until a command is answered so.
+// awaitAnswer waits until the server answers a command with want.
 func awaitAnswer(t *testing.T, server *redistest.Server, want string, command ...string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -192,9 +192,9 @@ func awaitAnswer(t *testing.T, server *redistest.Server, want string, command ..
 }
 
 // One node of a cluster restarts from an old snapshot while no Gavel runs. The
-// next one notices, whichever node it is: the lane's pointer, on another node,
-// repeats the position of every shard.
-func TestOneNodeGoesBackWhileNobodyLooks(t *testing.T) {
+// next Gavel detects it, whichever node it is: the lane's pointer, on another
+// node, repeats the position of every shard.
+func TestANodeRolledBackWhileNoGavelRunsIsDetected(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	for i := range cluster.Nodes {
@@ -216,18 +216,18 @@ func TestOneNodeGoesBackWhileNobodyLooks(t *testing.T) {
 		rollBack()
 		next := open(t, cluster.URL(), 1)
 		if err := next.Check(t.Context(), 0, applied.Sequence); !errors.Is(err, projections.ErrLost) {
-			t.Errorf("check after node %d went back: %v", i, err)
+			t.Errorf("check after node %d was rolled back: %v", i, err)
 		}
 	}
 }
 
-func TestServerIsLookedAt(t *testing.T) {
+func TestOpenReadsTheServersState(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--maxmemory-policy", "allkeys-lru", "--requirepass", "secret")
 	s := open(t, strings.Replace(server.URL(), "://", "://:secret@", 1), 1)
 	info := s.Info()
 	if info.Version == "" || len(info.Warnings) != 1 || !strings.Contains(info.Warnings[0], "maxmemory-policy") {
-		t.Errorf("got %+v, want a version and a warning of the policy", info)
+		t.Errorf("got %+v, want a version and a warning about the policy", info)
 	}
 	openWith(t, redisstore.Options{URL: server.URL(), Password: "secret", Lanes: 1})
 
@@ -239,16 +239,16 @@ func TestServerIsLookedAt(t *testing.T) {
 	}
 }
 
-func TestServerThatComesLater(t *testing.T) {
+func TestAServerMayStartAfterTheStore(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	server.Kill()
 	s := open(t, server.UnixURL(), 1)
 	if w := s.Info().Warnings; len(w) != 1 {
-		t.Errorf("warnings of a server that is away: %q", w)
+		t.Errorf("warnings of an unreachable server: %q", w)
 	}
 	if err := s.Check(t.Context(), 0, 0); err == nil || sentinel(err) {
-		t.Errorf("check while it is away: %v", err)
+		t.Errorf("check while the server is down: %v", err)
 	}
 	server.Restart()
 	fill(t, s)
@@ -268,7 +268,7 @@ func TestLanesMustFitTheShards(t *testing.T) {
 	server := redistest.Start(t)
 	for _, lanes := range []int{0, events.Shards + 1} {
 		if _, err := redisstore.Open(t.Context(), redisstore.Options{URL: server.UnixURL(), Lanes: lanes}); err == nil {
-			t.Errorf("%d lanes are taken", lanes)
+			t.Errorf("%d lanes are accepted", lanes)
 		}
 	}
 }

@@ -34,11 +34,12 @@ func TestOverTLS(t *testing.T) {
 	}
 
 	if _, err := redisstore.Open(t.Context(), redisstore.Options{URL: url, Lanes: 1}); err == nil {
-		t.Error("a server that nobody vouches for is taken")
+		t.Error("a server with an untrusted certificate is accepted")
 	}
 }
 
-// certificate makes one for localhost and returns its files and who trusts it.
+// certificate makes a certificate for localhost and returns its files and the
+// pool that trusts it.
 func certificate(t *testing.T) (certFile, keyFile string, trust *x509.CertPool) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

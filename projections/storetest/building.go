@@ -44,7 +44,8 @@ func abandoned(t *testing.T, h Harness) {
 	p.save(started(c))
 	p.shows(started(c))
 
-	// Whoever abandons after a Commit whose answer got lost must not harm it.
+	// Abandon after a Commit whose answer was lost must not harm the committed
+	// picture.
 	b = p.build(0)
 	p.must(b.Put(p.ctx(), p.firsts([]*projections.Conference{c})), "put")
 	p.must(b.Commit(p.ctx(), p.at, nil), "commit")
@@ -63,8 +64,8 @@ func newerBuild(t *testing.T, h Harness) {
 	p.shows(named(c, "Newer"))
 }
 
-// buildLost takes the ground from under a build: emptied, and gone back to
-// where a part of it was put.
+// buildLost loses the data of a build: once Redis is emptied, once it is rolled
+// back to a part of the build.
 func buildLost(t *testing.T, h Harness) {
 	p := open(t, h, 1)
 	var records []*projections.Conference
@@ -76,7 +77,7 @@ func buildLost(t *testing.T, h Harness) {
 	b := p.build(0)
 	p.must(b.Put(p.ctx(), first), "put")
 	h.Empty(t)
-	wantErr(t, "commit of an emptied build", b.Commit(p.ctx(), p.at, nil), projections.ErrLost)
+	wantErr(t, "commit of a build that was emptied", b.Commit(p.ctx(), p.at, nil), projections.ErrLost)
 
 	b = p.build(0)
 	p.must(b.Put(p.ctx(), first), "put")
@@ -84,12 +85,12 @@ func buildLost(t *testing.T, h Harness) {
 	p.must(b.Put(p.ctx(), second), "put")
 	rollBack()
 	err := b.Put(p.ctx(), third)
-	wantErr(t, "commit of a build that went back", errors.Join(err, b.Commit(p.ctx(), p.at, nil)), projections.ErrLost)
+	wantErr(t, "commit of a build that was rolled back", errors.Join(err, b.Commit(p.ctx(), p.at, nil)), projections.ErrLost)
 	p.unreadable("while no build succeeded", projections.ErrFilling)
 }
 
-// readersDuringRebuilds reads while the picture is written and replaced again
-// and again: a record that is there all the time is never absent.
+// readersDuringRebuilds reads while the picture is written and replaced
+// repeatedly: a record that always exists is never missing.
 func readersDuringRebuilds(t *testing.T, h Harness) {
 	var records []*projections.Conference
 	for n := range 30 {

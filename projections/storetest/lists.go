@@ -10,7 +10,7 @@ import (
 	"gavel/projections"
 )
 
-// floor is a fortnight of a call floor: conferences of every status and some
+// floor is two weeks of a call center: conferences of every status and some
 // names, a few of them across midnights.
 func floor(n int) []*projections.Conference {
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -36,9 +36,9 @@ func floor(n int) []*projections.Conference {
 
 // queries are every filter alone and in combination.
 func queries() []projections.Query {
-	support, long, nobody := "Support", strings.Repeat("long ", 40)+"b", "nobody"
+	support, long, absent := "Support", strings.Repeat("long ", 40)+"b", "absent"
 	var out []projections.Query
-	for _, name := range []*string{nil, &support, &long, new(string), &nobody} {
+	for _, name := range []*string{nil, &support, &long, new(string), &absent} {
 		for _, status := range []string{"", projections.StatusInit, projections.StatusInProgress, projections.StatusCompleted, "none"} {
 			for _, times := range spans() {
 				out = append(out, projections.Query{
@@ -70,7 +70,7 @@ func spans() [][2]projections.Span {
 		[2]projections.Span{{From: day}, {To: day + oneDay}})
 }
 
-// wanted picks by looking at each record, which is what a filter means.
+// wanted checks each record on its own, which defines what a filter means.
 func wanted(records []*projections.Conference, q projections.Query) []string {
 	var out []*projections.Conference
 	for _, c := range records {
@@ -84,8 +84,8 @@ func wanted(records []*projections.Conference, q projections.Query) []string {
 	return sids(out)
 }
 
-// filters asks everything of a picture that was filled, and again after every
-// record changed by a save: name, status, creation and update.
+// filters runs every query on a picture that was filled, and again after saves
+// changed records: name, status, creation and update.
 func filters(t *testing.T, h Harness) {
 	records := floor(400)
 	p := filled(t, h, 2, records...)
@@ -109,7 +109,7 @@ func filters(t *testing.T, h Harness) {
 	p.finds(records)
 }
 
-// finds wants every query to be answered right.
+// finds checks the result of every query.
 func (p *process) finds(records []*projections.Conference) {
 	p.t.Helper()
 	for _, q := range queries() {
@@ -128,7 +128,7 @@ func show(q projections.Query) string {
 	return fmt.Sprintf("name %.12q, status %q, created %v, updated %v", name, q.Status, q.Created, q.Updated)
 }
 
-// pagesStay walks 2,500 conferences from the newest to the oldest and back,
+// pagesStay reads 2,500 conferences from the newest to the oldest and back,
 // while new ones arrive and others end.
 func pagesStay(t *testing.T, h Harness) {
 	var records []*projections.Conference
@@ -149,7 +149,7 @@ func pagesStay(t *testing.T, h Harness) {
 	down := p.walk(projections.Query{Limit: 73}, meanwhile)
 	p.same(down, want)
 
-	// On the way back the ones that arrived are met as well, last of all.
+	// The way back also returns those that arrived, last of all.
 	up := p.walk(projections.Query{Limit: 73, Before: want[len(want)-1]}, meanwhile)
 	slices.Reverse(up)
 	want = want[:len(want)-1]
@@ -158,24 +158,24 @@ func pagesStay(t *testing.T, h Harness) {
 	p.same(up[max(arrived, 0):], want)
 }
 
-// walk reads page after page in one direction and returns what it met.
+// walk reads page after page in one direction and returns the SIDs.
 func (p *process) walk(q projections.Query, meanwhile func()) []string {
 	p.t.Helper()
 	var out []string
 	for {
 		page, err := p.store.Conferences(p.ctx(), account(1), q)
 		p.must(err, "list")
-		met := sids(page.Conferences)
-		if len(met) == 0 {
+		found := sids(page.Conferences)
+		if len(found) == 0 {
 			p.t.Fatal("an empty page in the middle of a list")
 		}
 		if q.Before != "" {
-			q.Before = met[0]
-			slices.Reverse(met)
+			q.Before = found[0]
+			slices.Reverse(found)
 		} else {
-			q.After = met[len(met)-1]
+			q.After = found[len(found)-1]
 		}
-		out = append(out, met...)
+		out = append(out, found...)
 		if !page.More {
 			return out
 		}
@@ -183,7 +183,7 @@ func (p *process) walk(q projections.Query, meanwhile func()) []string {
 	}
 }
 
-// pagesOfFilters turns the pages of filtered lists, in both directions.
+// pagesOfFilters reads the pages of filtered lists, in both directions.
 func pagesOfFilters(t *testing.T, h Harness) {
 	records := floor(300)
 	p := filled(t, h, 1, records...)
@@ -223,10 +223,10 @@ func badPage(t *testing.T, h Harness) {
 		{After: c.ConferenceSid, Before: c.ConferenceSid},
 	} {
 		_, err := p.store.Conferences(p.ctx(), account(1), q)
-		wantErr(t, "list behind an item that is not there", err, projections.ErrBadPage)
+		wantErr(t, "list after an item that does not exist", err, projections.ErrBadPage)
 	}
 	_, err := p.store.Conferences(p.ctx(), account(2), projections.Query{After: c.ConferenceSid})
-	wantErr(t, "list behind an item of another account", err, projections.ErrBadPage)
+	wantErr(t, "list after an item of another account", err, projections.ErrBadPage)
 
 	page, err := p.store.Conferences(p.ctx(), account(1), projections.Query{Before: conference(2, noon).ConferenceSid, Limit: 5})
 	p.must(err, "list before the newest")

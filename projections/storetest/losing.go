@@ -7,7 +7,8 @@ import (
 	"gavel/projections"
 )
 
-// unreadable wants no reader to be answered from a picture that is not whole.
+// unreadable checks that every read of a picture that is not complete fails
+// with target.
 func (p *process) unreadable(when string, target error) {
 	p.t.Helper()
 	_, err := p.store.Conference(p.ctx(), keyOf(conference(1, noon)))
@@ -70,18 +71,18 @@ func rolledBack(t *testing.T, h Harness) {
 		rollBack()
 		wantErr(t, step, do(p), projections.ErrLost)
 
-		// The projector asks once more before it fills, and from then on no
-		// reader is told what the old snapshot says.
+		// The projector checks once more before it fills, and from then on no
+		// reader gets the data of the old snapshot.
 		wantErr(t, "check after "+step, p.store.Check(p.ctx(), 0, p.at.Sequence), projections.ErrLost)
-		p.unreadable("after it went back", projections.ErrLost)
+		p.unreadable("after it was rolled back", projections.ErrLost)
 		p.fill(started(c))
 		p.check(p.at.Sequence)
 		p.shows(started(c))
 	}
 }
 
-// rolledBackIdle goes back over a batch that wrote no record: only the position
-// tells.
+// rolledBackIdle rolls back over a batch that wrote no record: only the
+// position shows it.
 func rolledBackIdle(t *testing.T, h Harness) {
 	p := filled(t, h, 1, conference(1, noon))
 	rollBack := h.Snapshot(t)
@@ -89,7 +90,7 @@ func rolledBackIdle(t *testing.T, h Harness) {
 	p.check(p.at.Sequence)
 	rollBack()
 	wantErr(t, "check", p.store.Check(p.ctx(), 0, 0), projections.ErrLost)
-	p.unreadable("after it went back", projections.ErrLost)
+	p.unreadable("after it was rolled back", projections.ErrLost)
 }
 
 func rolledBackWhileAway(t *testing.T, h Harness) {
@@ -102,7 +103,7 @@ func rolledBackWhileAway(t *testing.T, h Harness) {
 	next := open(t, h, 2)
 	wantErr(t, "check against the acknowledged floor", next.store.Check(next.ctx(), 0, p.at.Sequence), projections.ErrLost)
 	wantErr(t, "check of the other lane", next.store.Check(next.ctx(), 1, p.at.Sequence), projections.ErrLost)
-	next.unreadable("after it went back", projections.ErrLost)
+	next.unreadable("after it was rolled back", projections.ErrLost)
 }
 
 func lanesAreApart(t *testing.T, h Harness) {
@@ -111,7 +112,7 @@ func lanesAreApart(t *testing.T, h Harness) {
 		records = append(records, conference(n, noon))
 	}
 	p := filled(t, h, 4, records...)
-	// Lane 2 turns out to be behind its floor and is lost.
+	// Lane 2 is behind its floor, so it is lost.
 	wantErr(t, "check lane 2", p.store.Check(p.ctx(), 2, p.at.Sequence+1), projections.ErrLost)
 	for _, c := range records {
 		_, err := p.store.Conference(p.ctx(), keyOf(c))

@@ -14,18 +14,18 @@ import (
 	"gavel/projections"
 )
 
-// process is one Gavel at work: a store, and what the projector remembers.
+// process is a running Gavel: a store, and the state that the projector keeps.
 type process struct {
 	t     *testing.T
 	store projections.Store
 	lanes int
-	// known is what it loaded or saved last.
+	// known holds the records it last loaded or saved.
 	known map[events.Key]projections.Stored
 	// at is the journal's position.
 	at events.Position
 }
 
-// open starts a process on a Redis as it is.
+// open starts a process on a Redis with its current data.
 func open(t *testing.T, h Harness, lanes int) *process {
 	t.Helper()
 	p := &process{t: t, store: h.Open(t, lanes), lanes: lanes, known: map[events.Key]projections.Stored{}}
@@ -55,7 +55,7 @@ func (p *process) fill(records ...*projections.Conference) {
 	}
 }
 
-// build begins a build of a lane.
+// build starts a build of a lane.
 func (p *process) build(lane int) projections.Build {
 	p.t.Helper()
 	b, err := p.store.Build(p.ctx(), lane)
@@ -63,7 +63,7 @@ func (p *process) build(lane int) projections.Build {
 	return b
 }
 
-// firsts are records as a build puts them; the process knows them from then on.
+// firsts returns records as a build puts them, and adds them to known.
 func (p *process) firsts(records []*projections.Conference) []projections.Stored {
 	var out []projections.Stored
 	for _, c := range records {
@@ -88,13 +88,13 @@ func (p *process) check(floor uint64) {
 	}
 }
 
-// save writes records and must succeed.
+// save writes records and fails the test on an error.
 func (p *process) save(records ...*projections.Conference) {
 	p.t.Helper()
 	p.must(p.trySave(records...), "save")
 }
 
-// trySave writes records over what the process knows, then notes the position.
+// trySave writes records over those in known, then records the position.
 func (p *process) trySave(records ...*projections.Conference) error {
 	p.at.Sequence++
 	for lane := range p.lanes {
@@ -117,10 +117,10 @@ func (p *process) writes(records []*projections.Conference) []projections.Write 
 	for i, c := range records {
 		before := p.known[keyOf(c)]
 		book := projections.Book{
-			Version:  before.Book.Version + 1,
-			Applied:  events.Position{Sequence: p.at.Sequence, Index: i},
+			Version:     before.Book.Version + 1,
+			Applied:     events.Position{Sequence: p.at.Sequence, Index: i},
 			LastEventAt: c.Updated,
-			Doubtful: []projections.Doubt{{ID: fmt.Sprintf("%s/%d", c.ConferenceSid, i), At: p.at, Late: true}},
+			Doubtful:    []projections.Doubt{{ID: fmt.Sprintf("%s/%d", c.ConferenceSid, i), At: p.at, Late: true}},
 		}
 		out = append(out, projections.Write{
 			Before: before.Conference, After: c, Expect: before.Book.Version, Book: book,
@@ -148,7 +148,7 @@ func (p *process) tryLoad(key events.Key) (projections.Stored, error) {
 	return got[0], nil
 }
 
-// shows wants readers to see exactly records, by every way of reading.
+// shows checks that readers get exactly records, by every way of reading.
 func (p *process) shows(records ...*projections.Conference) {
 	p.t.Helper()
 	want := map[string][]*projections.Conference{}
@@ -191,7 +191,7 @@ func (p *process) must(err error, what string) {
 
 func (p *process) ctx() context.Context { return p.t.Context() }
 
-// wantErr wants err to be target.
+// wantErr checks that err is target.
 func wantErr(t *testing.T, what string, err, target error) {
 	t.Helper()
 	if !errors.Is(err, target) {
@@ -211,8 +211,8 @@ const (
 	oneDay = 24 * hour
 )
 
-// conference makes the nth conference, of account 1, begun and told of for the
-// last time at a moment.
+// conference makes the nth conference, of account 1, created and last updated
+// at a time.
 func conference(n int, at projections.Instant) *projections.Conference {
 	return &projections.Conference{
 		AccountSid:    account(1),
@@ -251,7 +251,7 @@ func named(c *projections.Conference, name string) *projections.Conference {
 	return with(c, func(c *projections.Conference) { c.FriendlyName.Value = name })
 }
 
-// leg makes a participant with something in every field.
+// leg makes a participant with a value in every field.
 func leg(n int, at projections.Instant) *projections.Participant {
 	return &projections.Participant{
 		CallSid: fmt.Sprintf("CA%032x", n), Created: at, Updated: at + 1,
@@ -264,7 +264,7 @@ func leg(n int, at projections.Instant) *projections.Participant {
 	}
 }
 
-// action makes the nth action with something in every field but its outcome.
+// action makes the nth action with a value in every field except its outcome.
 func action(n int, at projections.Instant) *projections.ActionRecord {
 	return &projections.ActionRecord{
 		ID: fmt.Sprintf("01J%023d", n), Do: events.DoKick, CallSid: leg(n, at).CallSid, RecordingSid: "RE1",
@@ -290,7 +290,7 @@ func sids(records []*projections.Conference) []string {
 	return out
 }
 
-// newestFirst sorts as lists are.
+// newestFirst sorts records in the order of lists.
 func newestFirst(records []*projections.Conference) {
 	slices.SortFunc(records, func(a, b *projections.Conference) int {
 		if a.Created != b.Created {

@@ -44,7 +44,7 @@ func savedIsLoaded(t *testing.T, h Harness) {
 	other.shows(c)
 
 	_, err = p.store.Conference(p.ctx(), keyOf(conference(2, noon)))
-	wantErr(t, "read of a conference that never was", err, projections.ErrNotFound)
+	wantErr(t, "read of a conference that never existed", err, projections.ErrNotFound)
 }
 
 func growsTo250Legs(t *testing.T, h Harness) {
@@ -69,9 +69,9 @@ func staleWriterIsRefused(t *testing.T, h Harness) {
 	p.known[keyOf(c)] = old
 	wantErr(t, "save over a newer version", p.trySave(named(c, "Stale")), projections.ErrConflict)
 	p.known[keyOf(c)] = projections.Stored{}
-	wantErr(t, "save of a record that is there as a new one", p.trySave(named(c, "New")), projections.ErrConflict)
+	wantErr(t, "save of an existing record as a new one", p.trySave(named(c, "New")), projections.ErrConflict)
 	p.known[keyOf(conference(2, noon))] = old
-	wantErr(t, "save over a record that is not there", p.trySave(conference(2, noon)), projections.ErrConflict)
+	wantErr(t, "save over a record that does not exist", p.trySave(conference(2, noon)), projections.ErrConflict)
 	p.shows(started(c))
 }
 
@@ -99,7 +99,7 @@ func twoProcessesTakeTurns(t *testing.T, h Harness) {
 	second.at = first.at
 	second.save(started(c))
 
-	wantErr(t, "save by the one that was replaced", first.trySave(ended(c, noon)), projections.ErrConflict)
+	wantErr(t, "save by the process that was replaced", first.trySave(ended(c, noon)), projections.ErrConflict)
 	first.load(c, d)
 	first.at = second.at
 	first.save(ended(c, noon), started(d))

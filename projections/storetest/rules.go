@@ -8,14 +8,14 @@ import (
 	"gavel/projections"
 )
 
-// judge saves a record as it is, with another rule state and deadline, and must
-// succeed.
+// judge saves a record unchanged, with another rule state and deadline, and
+// fails the test on an error.
 func (p *process) judge(c *projections.Conference, rules string, due int64) {
 	p.t.Helper()
 	p.must(p.tryJudge(c, []byte(rules), due), "save a rule state")
 }
 
-// tryJudge is judge; nil keeps the rule state that is there.
+// tryJudge is judge; nil keeps the stored rule state.
 func (p *process) tryJudge(c *projections.Conference, rules []byte, due int64) error {
 	p.at.Sequence++
 	lane, before := events.Lane(c.ConferenceSid, p.lanes), p.known[keyOf(c)]
@@ -37,8 +37,8 @@ func (p *process) tryJudge(c *projections.Conference, rules []byte, due int64) e
 	return p.store.NoteApplied(p.ctx(), lane, p.at, nil)
 }
 
-// keeps wants the record and what stands beside it to be as the process knows
-// them, for another writer and for readers.
+// keeps checks that another writer and readers get the record, its bookkeeping
+// and its rule state as in known.
 func (p *process) keeps(h Harness, c *projections.Conference) {
 	p.t.Helper()
 	other := open(p.t, h, p.lanes)
@@ -55,7 +55,7 @@ func ruleState(t *testing.T, h Harness) {
 	c := conference(1, noon)
 	p := filled(t, h, 2, c)
 	p.keeps(h, c)
-	for _, rules := range [][]byte{[]byte(`{"stretch":1}`), nil, []byte("\x00\xff"), {}, nil, []byte("anew")} {
+	for _, rules := range [][]byte{[]byte(`{"stretch":1}`), nil, []byte("\x00\xff"), {}, nil, []byte("again")} {
 		p.must(p.tryJudge(c, rules, 0), "save a rule state")
 		p.keeps(h, c)
 	}
@@ -72,14 +72,14 @@ func ruleState(t *testing.T, h Harness) {
 	p.due(1000)
 }
 
-// due wants the deadlines of all lanes to be of those conferences, the earliest
-// first, up to noon and that many milliseconds.
+// due checks that the deadlines of all lanes, up to that many milliseconds past
+// noon, are those of want, the earliest first.
 func (p *process) due(until int64, want ...*projections.Conference) {
 	p.t.Helper()
 	var got []string
 	for lane := range p.lanes {
 		found, err := p.store.Due(p.ctx(), lane, noonAnd(until), 100)
-		p.must(err, "look for deadlines")
+		p.must(err, "read deadlines")
 		for _, d := range found {
 			got = append(got, d.Key.ConferenceSid)
 		}
@@ -112,12 +112,12 @@ func deadlines(t *testing.T, h Harness) {
 	p.due(1000, c, a)
 
 	found, err := p.store.Due(p.ctx(), 0, noonAnd(1000), 1)
-	p.must(err, "look for the earliest deadline")
+	p.must(err, "read the earliest deadline")
 	p.same(found, []projections.Due{{Key: keyOf(c), At: noonAnd(1)}})
 }
 
-// deadlinesLeave with the conferences that are forgotten, and come with those
-// that are put.
+// deadlinesLeave: deadlines are removed with expired conferences, and added
+// with those that a build puts.
 func deadlinesLeave(t *testing.T, h Harness) {
 	c, d := conference(1, noon), conference(2, noon-40*oneDay)
 	p := filled(t, h, 1, c, d)
@@ -163,13 +163,14 @@ func armed(t *testing.T, h Harness) {
 	}
 }
 
-// note notes the position with a state of lane 0, and must succeed.
+// note records the position with a state of lane 0, and fails the test on an
+// error.
 func (p *process) note(at events.Position, state []byte) {
 	p.t.Helper()
 	p.must(p.store.NoteApplied(p.ctx(), 0, at, state), "note")
 }
 
-// laneState wants the state of lane 0 to be that for every writer.
+// laneState checks that every writer reads that state of lane 0.
 func (p *process) laneState(h Harness, want []byte) {
 	p.t.Helper()
 	for _, writer := range []*process{p, open(p.t, h, p.lanes)} {
@@ -196,7 +197,7 @@ func laneState(t *testing.T, h Harness) {
 	p.laneState(h, []byte("\x00three"))
 	p.must(p.store.Check(p.ctx(), 0, at(3).Sequence), "check")
 
-	// Whoever was replaced cannot bring an old one back.
+	// A process that was replaced cannot restore an old state.
 	other := open(t, h, 2)
 	other.check(0)
 	p.note(at(5), []byte("five"))
@@ -220,7 +221,7 @@ func laneStateOfABuild(t *testing.T, h Harness) {
 	p.laneState(h, nil)
 }
 
-// laneStateLost: the state is a part of the picture, and a lost one is noticed.
+// laneStateLost: the state is part of the picture, and its loss is detected.
 func laneStateLost(t *testing.T, h Harness) {
 	for what, lose := range map[string]func(*process){
 		"emptied":     func(*process) { h.Empty(t) },

@@ -1,10 +1,10 @@
-// Package storetest is what a [projections.Store] must do, as tests.
+// Package storetest is the conformance suite of a [projections.Store].
 //
-// Real in here: the store and the Redis under it. There are no doubles; the
-// part of the projector is played by [process], which does what a projector
-// does with a store and nothing else. A test may assert what the seam promises
-// (values, order of lists, the sentinel errors) and nothing of keys, commands or
-// texts of errors.
+// The store and the Redis under it are real; the suite uses no doubles.
+// [process] plays the projector's part: it does what a projector does with a
+// store and nothing else. A test may assert what the interface promises
+// (values, order of lists, the sentinel errors), and nothing about keys,
+// commands or error texts.
 //
 // Reading order: process.go (the projector's part, and fixtures), records.go,
 // lists.go, losing.go, building.go, expiring.go, rules.go.
@@ -16,52 +16,52 @@ import (
 	"gavel/projections"
 )
 
-// Harness is an empty Redis of one test.
+// Harness is the Redis of one test, empty at first.
 type Harness struct {
 	// Open opens a store on it, each as another process would.
 	Open func(t *testing.T, lanes int) projections.Store
-	// Empty makes it forget everything.
+	// Empty removes all of its data.
 	Empty func(t *testing.T)
-	// Snapshot keeps what it holds now; calling the result brings it back, as
-	// a restart from an old snapshot does.
+	// Snapshot copies its data; calling the result restores it, as a restart
+	// from an old snapshot does.
 	Snapshot func(t *testing.T) (rollBack func())
 }
 
-// Run runs the suite. start gives each test a Redis of its own.
+// Run runs the suite. start returns a separate Redis for each test.
 func Run(t *testing.T, start func(t *testing.T) Harness) {
 	for name, test := range map[string]func(*testing.T, Harness){
-		"saved records are loaded as they were":          savedIsLoaded,
-		"a record grows to 250 legs":                     growsTo250Legs,
-		"a stale writer is refused":                      staleWriterIsRefused,
-		"a batch that conflicts can be written again":    conflictingBatchAgain,
-		"two processes take turns":                       twoProcessesTakeTurns,
-		"a lane that was not checked is not written":     uncheckedLane,
-		"every filter finds what it should":              filters,
-		"pages stay where they are":                      pagesStay,
-		"pages of filtered lists are turned both ways":   pagesOfFilters,
-		"conferences of one second are all listed":       oneSecond,
-		"a page token of nobody is refused":              badPage,
-		"accounts are listed":                            accounts,
-		"an empty Redis is lost, not a picture of none":  neverFilled,
-		"an emptied Redis is noticed by every step":      emptied,
-		"a Redis that went back is noticed":              rolledBack,
-		"a Redis that went back is noticed by its floor": rolledBackWhileAway,
-		"a Redis that went back is noticed when idle":    rolledBackIdle,
-		"losing one lane leaves the others":              lanesAreApart,
-		"a build stays unseen until it is committed":     buildBesideLive,
-		"an abandoned build leaves no trace":             abandoned,
-		"a newer build ends the older":                   newerBuild,
-		"a build that lost its ground is not committed":  buildLost,
-		"readers never miss a record during rebuilds":    readersDuringRebuilds,
-		"what is over for long is forgotten":             expire,
-		"every number of lanes shows the same picture":   numbersOfLanes,
-		"rule state is saved beside its record":          ruleState,
-		"deadlines are found, the earliest first":        deadlines,
-		"deadlines leave with their conferences":         deadlinesLeave,
-		"armed deadlines are listed over all lanes":      armed,
-		"a lane's own state goes with its position":      laneState,
-		"a build brings its lane's own state":            laneStateOfABuild,
-		"a lane's own state that was lost is noticed":    laneStateLost,
+		"saved records are loaded as they were":                  savedIsLoaded,
+		"a record grows to 250 legs":                             growsTo250Legs,
+		"a stale writer is refused":                              staleWriterIsRefused,
+		"a batch that conflicts can be written again":            conflictingBatchAgain,
+		"two processes take turns":                               twoProcessesTakeTurns,
+		"a lane is not written before it is checked":             uncheckedLane,
+		"every filter finds its matches":                         filters,
+		"pages do not shift while conferences arrive":            pagesStay,
+		"pages of filtered lists are read both ways":             pagesOfFilters,
+		"conferences of one second are all listed":               oneSecond,
+		"an unknown page token is refused":                       badPage,
+		"accounts are listed":                                    accounts,
+		"an empty Redis counts as lost, not as an empty picture": neverFilled,
+		"every step detects an emptied Redis":                    emptied,
+		"a rolled back Redis is detected":                        rolledBack,
+		"a rolled back Redis is detected by its floor":           rolledBackWhileAway,
+		"a rolled back Redis is detected when idle":              rolledBackIdle,
+		"losing one lane does not affect the others":             lanesAreApart,
+		"a build is not visible until it is committed":           buildBesideLive,
+		"an abandoned build has no effect":                       abandoned,
+		"a newer build ends the older one":                       newerBuild,
+		"a build that lost data is not committed":                buildLost,
+		"readers find every record during rebuilds":              readersDuringRebuilds,
+		"conferences expire after their retention":               expire,
+		"every number of lanes shows the same picture":           numbersOfLanes,
+		"rule state is saved with its record":                    ruleState,
+		"deadlines are found, the earliest first":                deadlines,
+		"deadlines are removed with their conferences":           deadlinesLeave,
+		"armed deadlines are listed over all lanes":              armed,
+		"a lane's own state is stored with its position":         laneState,
+		"a build commits its lane's own state":                   laneStateOfABuild,
+		"a lost lane state is detected":                          laneStateLost,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

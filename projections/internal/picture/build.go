@@ -10,9 +10,9 @@ import (
 	"gavel/projections"
 )
 
-// build is a key space in the making. Each shard's meta counts what was put,
-// and every step compares the count: a Redis that restarts from an old
-// snapshot in the middle is noticed.
+// build is a key space that is being built. Each shard's meta counts the
+// records put, and every step compares the count, so that a Redis that restarts
+// from an old snapshot during the build is noticed.
 type build struct {
 	store   *Store
 	lane    *lane
@@ -22,7 +22,7 @@ type build struct {
 }
 
 // Build implements [projections.Writer]. A lane has one build at a time: a
-// newer one ends the older, whose owner may have died.
+// newer build ends the older one, whose process may have died.
 func (s *Store) Build(ctx context.Context, lane int) (projections.Build, error) {
 	l, err := s.lane(lane)
 	if err != nil {
@@ -45,8 +45,8 @@ func (s *Store) Build(ctx context.Context, lane int) (projections.Build, error) 
 	return b, nil
 }
 
-// switchPointer changes the lane's pointer as it stands, and returns how it
-// stood before. Nothing is changed where decide says no.
+// switchPointer changes the lane's pointer from its current value, and returns
+// that value. If decide returns false, it changes nothing.
 func (b *build) switchPointer(ctx context.Context, decide func(pointer, *Change) bool) (pointer, error) {
 	for {
 		p, err := b.store.pointer(ctx, b.lane.number)
@@ -81,23 +81,23 @@ func (b *build) Put(ctx context.Context, records []projections.Stored) error {
 		return fmt.Errorf("put records: %w", err)
 	}
 	for i, p := range puts {
-		if !p.happened(outcomes[i]) {
-			return b.lane.lost("what was built of shard %d is gone", p.shard)
+		if !p.stored(outcomes[i]) {
+			return b.lane.lost("the build of shard %d is gone", p.shard)
 		}
 	}
 	return nil
 }
 
-// put is a part of a Put: one change to one shard, which then has count
-// records.
+// put is a part of a Put: one change to one shard, after which the shard has
+// count records.
 type put struct {
 	shard, count int
 	change       Change
 }
 
-// happened reports whether the put is in the shard. A client repeats what it
-// sent when a connection breaks, so it may have been before.
-func (p put) happened(out SaveResult) bool {
+// stored reports whether the put is in the shard. A client resends a change
+// when a connection breaks, so the change may have been applied before.
+func (p put) stored(out SaveResult) bool {
 	if out.Failed == Done {
 		return true
 	}
@@ -129,15 +129,15 @@ func (b *build) put(shard int, records []projections.Stored) put {
 	c.when(meta, countField, count(b.counts[shard]))
 	for _, r := range records {
 		c.do(SetFields, s.record(keyOf(r.Conference)), fields(nil, r.Conference, r.Book, r.Rules)...)
-		c.reindex(s, nil, r.Conference)
-		c.redue(s, r.Conference, 0, r.Book.Due)
+		c.updateIndexes(s, nil, r.Conference)
+		c.updateDue(s, r.Conference, 0, r.Book.Due)
 	}
 	b.counts[shard] += len(records)
 	c.do(SetFields, meta, countField, count(b.counts[shard]))
 	return put{shard, b.counts[shard], c}
 }
 
-// count is the stored form of a count; none is no field.
+// count is the stored form of a count; 0 is stored as no field.
 func count(n int) string {
 	if n == 0 {
 		return ""
@@ -145,8 +145,8 @@ func count(n int) string {
 	return strconv.Itoa(n)
 }
 
-// Commit implements [projections.Build]: the shards are sealed, then the
-// pointer is switched, then the old key space made unreadable.
+// Commit implements [projections.Build]: it seals the shards, switches the
+// pointer, and then makes the old key space unreadable.
 func (b *build) Commit(ctx context.Context, applied events.Position, state []byte) error {
 	b.lane.mu.Lock()
 	defer b.lane.mu.Unlock()
@@ -171,7 +171,7 @@ func (b *build) Commit(ctx context.Context, applied events.Position, state []byt
 	return nil
 }
 
-// seal gives every shard its meta, the empty ones too.
+// seal writes the meta of every shard, of empty ones too.
 func (b *build) seal(ctx context.Context, applied events.Position) error {
 	var changes []Change
 	for _, shard := range b.lane.shards {
@@ -187,24 +187,24 @@ func (b *build) seal(ctx context.Context, applied events.Position) error {
 	}
 	for i, out := range outcomes {
 		if out.Failed != Done {
-			return b.lane.lost("what was built of shard %d is gone", b.lane.shards[i])
+			return b.lane.lost("the build of shard %d is gone", b.lane.shards[i])
 		}
 	}
 	return nil
 }
 
-// publish switches the pointer and returns the epoch it showed before.
+// publish switches the pointer and returns the epoch it had before.
 func (b *build) publish(ctx context.Context, applied events.Position, state []byte) (old string, err error) {
 	var gone error
 	p, err := b.switchPointer(ctx, func(p pointer, c *Change) bool {
 		switch {
-		case p.epoch == b.epoch: // a repetition of what was done
+		case p.epoch == b.epoch: // a retry; the first attempt succeeded
 			return false
 		case p.build != b.epoch:
-			gone = b.lane.lost("the build was ended by another, or emptied")
+			gone = b.lane.lost("a newer build ended this one, or Redis was emptied")
 			return false
 		}
-		b.show(p, c, applied)
+		b.switchTo(p, c, applied)
 		if state != nil {
 			c.setState(b.lane.number, b.epoch, applied, state)
 		}
@@ -221,8 +221,8 @@ func (b *build) publish(ctx context.Context, applied events.Position, state []by
 	return p.epoch, nil
 }
 
-// show makes the pointer show the build.
-func (b *build) show(p pointer, c *Change, applied events.Position) {
+// switchTo makes the pointer name the build's epoch.
+func (b *build) switchTo(p pointer, c *Change, applied events.Position) {
 	c.do(SetFields, b.pointer, epochField, b.epoch, appliedField, applied.String())
 	if p.epoch != "" {
 		c.do(SetFields, b.pointer, dropField+p.epoch, "1")
@@ -233,8 +233,8 @@ func (b *build) show(p pointer, c *Change, applied events.Position) {
 	}
 }
 
-// Abandon implements [projections.Build]. A build that was committed, or ended
-// by a newer one, is not its to remove any more.
+// Abandon implements [projections.Build]. It does not remove a build that was
+// committed or that a newer build ended.
 func (b *build) Abandon(ctx context.Context) error {
 	p, err := b.switchPointer(ctx, func(p pointer, c *Change) bool {
 		c.do(RemoveFields, b.pointer, buildField)

@@ -9,12 +9,12 @@ import (
 )
 
 // The parts of a record are stored as numbers and texts in a fixed order:
-// varints, and texts behind their length. JSON of the same is three times as
-// long, and what a script is handed costs Redis by the byte. There are no
-// names, so any change here needs another layout (keys.go).
+// numbers as varints, texts after their length. The same record in JSON is
+// three times as long, and every byte of a script's arguments costs Redis time.
+// The form has no field names, so any change here needs a new layout (keys.go).
 
-// encodeVersion is what a core of that version begins with, and no other does:
-// no varint is the beginning of another.
+// encodeVersion returns the bytes that begin a core of that version and no core
+// of another version: no varint is a prefix of another.
 func encodeVersion(v uint64) string {
 	if v == 0 {
 		return ""
@@ -22,15 +22,14 @@ func encodeVersion(v uint64) string {
 	return string(binary.AppendUvarint(nil, v))
 }
 
-// decodeVersion reads the version that a core begins with, 0 where there is
-// none.
+// decodeVersion reads the version that begins a core, 0 if the core is empty.
 func decodeVersion(core string) uint64 {
 	d := decoder{rest: core}
 	return d.unsigned()
 }
 
-// encodeCore stores the book and a conference without participants, recordings
-// and actions, and without the SIDs, which are in the key.
+// encodeCore encodes the book and the conference without its participants,
+// recordings and actions, and without the SIDs, which are in the key.
 func encodeCore(c *projections.Conference, b projections.Book) string {
 	e := make(encoder, 0, 128+48*len(b.Doubtful))
 	return string(e.book(b).head(c))
@@ -58,7 +57,7 @@ func (d *decoder) book(b *projections.Book) {
 }
 
 func (e encoder) head(c *projections.Conference) encoder {
-	e = e.told(c.FriendlyName)
+	e = e.stated(c.FriendlyName)
 	e = e.instant(c.Created).instant(c.Updated)
 	e = e.flag(c.Start != nil)
 	if c.Start != nil {
@@ -75,7 +74,7 @@ func (e encoder) head(c *projections.Conference) encoder {
 }
 
 func (d *decoder) head(c *projections.Conference) {
-	c.FriendlyName = d.told()
+	c.FriendlyName = d.stated()
 	c.Created, c.Updated = d.instant(), d.instant()
 	if d.flag() {
 		c.Start = new(d.moment())
@@ -95,7 +94,7 @@ func encodeParticipant(p *projections.Participant) string {
 	e := make(encoder, 0, 128)
 	e = e.instant(p.Created).instant(p.Updated)
 	e = e.number(p.Flags.Seq).flags(p.Flags.Value).instant(p.Flags.Healed)
-	e = e.told(p.Label)
+	e = e.stated(p.Label)
 	e = e.turns(p.Present).turns(p.Held).turns(p.Muted).turn(p.Last)
 	e = e.flag(p.Left != nil)
 	if p.Left != nil {
@@ -107,7 +106,7 @@ func encodeParticipant(p *projections.Participant) string {
 func (d *decoder) participant(p *projections.Participant) {
 	p.Created, p.Updated = d.instant(), d.instant()
 	p.Flags = projections.Stated[projections.Flags]{Seq: d.number(), Value: d.flags(), Healed: d.instant()}
-	p.Label = d.told()
+	p.Label = d.stated()
 	p.Present, p.Held, p.Muted = d.turns(), d.turns(), d.turns()
 	p.Last = d.turn()
 	if d.flag() {
@@ -156,7 +155,7 @@ func (d *decoder) action(a *projections.ActionRecord) {
 	}
 }
 
-// encoder is bytes to which values are added.
+// encoder is a buffer to which values are appended.
 type encoder []byte
 
 func (e encoder) number(n int64) encoder { return binary.AppendVarint(e, n) }
@@ -167,7 +166,7 @@ func (e encoder) instant(i projections.Instant) encoder { return e.number(int64(
 
 func (e encoder) text(s string) encoder { return append(e.count(len(s)), s...) }
 
-func (e encoder) told(t projections.Stated[string]) encoder {
+func (e encoder) stated(t projections.Stated[string]) encoder {
 	return e.number(t.Seq).text(t.Value).instant(t.Healed)
 }
 
@@ -211,7 +210,7 @@ func (e encoder) flags(f projections.Flags) encoder {
 		flag(f.EndConferenceOnExit).flag(f.StartConferenceOnEnter)
 }
 
-// decoder takes values off the front. After its first error everything is
+// decoder reads values from the front. After its first error every value is
 // zero.
 type decoder struct {
 	rest string
@@ -220,7 +219,7 @@ type decoder struct {
 
 var errDamaged = errors.New("stored bytes are damaged")
 
-// end returns the first error; bytes left over are one.
+// end returns the first error; bytes left over are an error.
 func (d *decoder) end() error {
 	if d.err == nil && d.rest != "" {
 		d.fail()
@@ -230,7 +229,7 @@ func (d *decoder) end() error {
 
 func (d *decoder) fail() { d.rest, d.err = "", errDamaged }
 
-// unsigned reads a varint (binary.Uvarint, for a string).
+// unsigned reads a varint: binary.Uvarint for a string.
 func (d *decoder) unsigned() uint64 {
 	var x uint64
 	for i := range min(len(d.rest), binary.MaxVarintLen64) {
@@ -250,7 +249,7 @@ func (d *decoder) number() int64 {
 	return int64(u>>1) ^ -int64(u&1)
 }
 
-// count reads how many follow; each has at least one byte.
+// count reads the number of values that follow; each has at least one byte.
 func (d *decoder) count() int {
 	n := d.unsigned()
 	if n > uint64(len(d.rest)) {
@@ -267,7 +266,7 @@ func (d *decoder) text() string {
 	return s
 }
 
-func (d *decoder) told() projections.Stated[string] {
+func (d *decoder) stated() projections.Stated[string] {
 	return projections.Stated[string]{Seq: d.number(), Value: d.text(), Healed: d.instant()}
 }
 
@@ -308,7 +307,7 @@ func (d *decoder) flags() projections.Flags {
 	}
 }
 
-// many reads a count and as many values; none are nil.
+// many reads a count and as many values; it returns nil for a count of 0.
 func many[T any](d *decoder, read func(*decoder) T) []T {
 	n := d.count()
 	if n == 0 {

@@ -11,22 +11,22 @@ import (
 
 // Due implements [projections.Writer].
 func (s *Store) Due(ctx context.Context, lane int, until time.Time, most int) ([]projections.Due, error) {
-	l, err := s.hold(lane)
+	l, err := s.lockLane(lane)
 	if err != nil {
-		return nil, fmt.Errorf("look for deadlines: %w", err)
+		return nil, fmt.Errorf("read deadlines: %w", err)
 	}
 	defer l.mu.Unlock()
-	found, err := newWalk(s.engine, dues(l.spaces(), until.UnixMilli()), false, nil, most).take(ctx, most)
+	found, err := newWalk(s.engine, dues(l.spaces(), until.UnixMilli()), false, nil, most).next(ctx, most)
 	if err != nil {
-		return nil, fmt.Errorf("look for deadlines: %w", err)
+		return nil, fmt.Errorf("read deadlines: %w", err)
 	}
-	// That nothing is due may be believed only where the picture is still there.
+	// An empty result is valid only if the picture still exists.
 	metas, err := s.engine.Hashes(ctx, metaKeys(l.claim.epoch, l.shards))
 	if err != nil {
-		return nil, fmt.Errorf("look for deadlines: %w", err)
+		return nil, fmt.Errorf("read deadlines: %w", err)
 	}
 	for i, shard := range l.shards {
-		if err := l.see(&l.claim, shard, metas[i]); err != nil {
+		if err := l.checkMeta(&l.claim, shard, metas[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -37,7 +37,7 @@ func (s *Store) Due(ctx context.Context, lane int, until time.Time, most int) ([
 	return out, nil
 }
 
-// dues are the deadlines of each key space up to a moment.
+// dues returns the ranges of deadlines of each key space, up to a time.
 func dues(spaces []space, until int64) []Range {
 	ranges := make([]Range, len(spaces))
 	for i, sp := range spaces {
@@ -46,7 +46,7 @@ func dues(spaces []space, until int64) []Range {
 	return ranges
 }
 
-// spaces are those that the writer claimed.
+// spaces returns the key spaces that the writer claimed.
 func (l *lane) spaces() []space {
 	spaces := make([]space, len(l.shards))
 	for i, shard := range l.shards {
@@ -58,7 +58,7 @@ func (l *lane) spaces() []space {
 // Armed implements [projections.Reader].
 func (s *Store) Armed(ctx context.Context, account string, most int) ([]projections.Due, error) {
 	var out []projections.Due
-	err := s.whole(ctx, allShards, func(spaces []space) (bool, error) {
+	err := s.readComplete(ctx, allShards, func(spaces []space) (bool, error) {
 		var err error
 		w := newWalk(s.engine, dues(spaces, Highest), false, nil, most)
 		if out, err = w.armed(ctx, account, most); err != nil {
@@ -72,15 +72,15 @@ func (s *Store) Armed(ctx context.Context, account string, most int) ([]projecti
 	return out, nil
 }
 
-// armed takes what is of the account, or of any where it is empty.
+// armed reads the deadlines of the account; an empty account selects all.
 func (w *walk) armed(ctx context.Context, account string, most int) ([]projections.Due, error) {
 	var out []projections.Due
 	for len(out) < most {
-		met, err := w.take(ctx, most-len(out))
-		if err != nil || len(met) == 0 {
+		refs, err := w.next(ctx, most-len(out))
+		if err != nil || len(refs) == 0 {
 			return out, err
 		}
-		for _, m := range met {
+		for _, m := range refs {
 			if account == "" || strings.HasPrefix(m.Member, account+":") {
 				out = append(out, dueOf(m.Ref))
 			}

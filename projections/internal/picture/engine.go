@@ -5,31 +5,32 @@ import (
 	"math"
 )
 
-// Engine is a Redis as the picture needs it. An error of any method is the
-// engine's own: the network's, or the server's.
+// Engine is a Redis with the commands that the picture needs. An error of any
+// method is the engine's own: a network's or a server's.
 type Engine interface {
-	// Apply carries out each change, whole or not at all, in the order given
-	// where they share a slot. After an error any of them may have happened.
+	// Apply executes each change, completely or not at all, in the order given
+	// where changes share a slot. After an error any of them may have been
+	// executed.
 	Apply(ctx context.Context, changes []Change) ([]SaveResult, error)
-	// Hashes reads whole hashes, in the order given where they share a slot. A
-	// hash that is absent is empty.
+	// Hashes reads whole hashes, in the order given where they share a slot. An
+	// absent hash is returned empty.
 	Hashes(ctx context.Context, keys []string) ([]map[string]string, error)
-	// Ranges reads stretches of sorted sets.
+	// Ranges reads ranges of sorted sets.
 	Ranges(ctx context.Context, ranges []Range) ([][]Ref, error)
-	// Counts counts what Ranges would read, without limits.
+	// Counts returns how many members Ranges would read without limits.
 	Counts(ctx context.Context, ranges []Range) ([]int, error)
 	// Sweep removes every key that begins with prefix.
 	Sweep(ctx context.Context, prefix string) error
-	// Close frees what the engine holds.
+	// Close frees the engine's resources.
 	Close() error
 }
 
-// Change is a guarded change to keys of one slot.
+// Change is a conditional change to keys of one slot.
 type Change struct {
-	// If and the versions of Records are checked first; nothing is done unless
-	// all of it holds.
+	// If and the versions of Records are checked first; if one does not hold,
+	// nothing is changed.
 	If []Condition
-	// Records and Do are carried out in order, the records first.
+	// Records and Do are executed in order, the records first.
 	Records []RecordWrite
 	Do      []Command
 }
@@ -44,27 +45,28 @@ func (c *Change) do(op Op, key string, args ...string) {
 	c.Do = append(c.Do, Command{op, key, args})
 }
 
-// Condition wants a field of a hash to have a value; "" wants it absent.
+// Condition requires a field of a hash to have a value; an empty Want requires
+// it to be absent.
 type Condition struct{ Key, Field, Want string }
 
 // RecordWrite is one record, the bulk of all writes: a condition and a
-// SetFields in one, because what a script is handed costs by the piece.
+// SetFields in one, because every argument of a script costs time.
 type RecordWrite struct {
 	Key string
-	// Expect is what the value of CoreField must begin with; "" wants no
-	// record.
+	// Expect is the required prefix of the value of CoreField; "" requires that
+	// no record exists.
 	Expect string
-	// Fields are names and values in turn; none only compares.
+	// Fields are alternating names and values; an empty list only compares.
 	Fields []string
 }
 
-// CoreField is the field of a record that begins with its version.
+// CoreField is the field of a record whose value begins with the version.
 const CoreField = "c"
 
 // Op names a Redis command.
 type Op string
 
-// The commands a change is made of, and what their arguments are.
+// The commands of a change and their arguments.
 const (
 	SetFields    Op = "HSET"   // field, value, field, value, ...
 	RemoveFields Op = "HDEL"   // field, field, ...
@@ -80,36 +82,36 @@ type Command struct {
 	Args []string
 }
 
-// Done is the Failed of an outcome without a failure.
+// Done is the value of SaveResult.Failed when every condition held.
 const Done = -1
 
-// SaveResult says what became of a change.
+// SaveResult is the result of a change.
 type SaveResult struct {
-	// Failed is the index of the first condition that did not hold, those of
-	// the records counted behind the others, or Done.
+	// Failed is the index of the first condition that did not hold, or Done.
+	// Records are counted after the conditions in If.
 	Failed int
-	// Got is the value found in its place.
+	// Got is the value found instead.
 	Got string
 }
 
-// Ref is a member of an index and what it is sorted by: a time.
+// Ref is a member of an index with its score, a time.
 type Ref struct {
 	Score  int64
 	Member string
 }
 
-// The ends of an open range.
+// The bounds of an open range.
 const (
 	Lowest  = math.MinInt64
 	Highest = math.MaxInt64
 )
 
-// Range is a stretch of a sorted set by score, both ends inclusive.
+// Range is a range of a sorted set by score, both ends inclusive.
 type Range struct {
 	Key      string
 	Min, Max int64
-	// Newest walks from Max down, members of one score in descending order.
+	// Newest reads from Max down, members of equal score in descending order.
 	Newest bool
-	// Limit bounds the members read; 0 reads all.
+	// Limit bounds the members read; 0 means no limit.
 	Limit int
 }

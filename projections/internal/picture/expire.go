@@ -9,11 +9,12 @@ import (
 	"gavel/projections"
 )
 
-// expireAtOnce bounds the records looked at while the lane is held.
+// expireAtOnce bounds the records that one step reads while it locks the lane.
 const expireAtOnce = 256
 
-// Expire implements [projections.Writer]. What Twilio says was created before
-// cutoff is looked at, oldest first; our own clock says whether it goes.
+// Expire implements [projections.Writer]. It reads the conferences created
+// before cutoff on Twilio's clock, oldest first; our own clock decides which of
+// them are removed.
 func (s *Store) Expire(ctx context.Context, lane int, cutoff time.Time) (removed int, err error) {
 	x := &expiry{store: s, number: lane, cutoff: projections.At(cutoff)}
 	for more := true; more && err == nil; {
@@ -25,67 +26,67 @@ func (s *Store) Expire(ctx context.Context, lane int, cutoff time.Time) (removed
 	return x.removed, nil
 }
 
-// expiry is one pass over a lane. It holds the lane only step by step.
+// expiry is one pass over a lane. It locks the lane only during each step.
 type expiry struct {
-	store   *Store
-	number  int
-	lane    *lane
-	cutoff  projections.Instant
-	epoch   string
-	homes   []home
-	walk    *walk
-	removed int
+	store    *Store
+	number   int
+	lane     *lane
+	cutoff   projections.Instant
+	epoch    string
+	accounts []accountShard
+	walk     *walk
+	removed  int
 }
 
-// home is an account in a shard.
-type home struct {
+// accountShard is an account's conferences in one shard.
+type accountShard struct {
 	space   space
 	account string
 }
 
-func (h home) all() Range {
+func (h accountShard) all() Range {
 	return Range{Key: h.space.index(h.account, allIndex), Min: Lowest, Max: Highest}
 }
 
-// step looks at the next oldest conferences and removes those that are due.
+// step reads the next oldest conferences and removes those that are due.
 func (x *expiry) step(ctx context.Context) (more bool, err error) {
-	if x.lane, err = x.store.hold(x.number); err != nil {
+	if x.lane, err = x.store.lockLane(x.number); err != nil {
 		return false, err
 	}
 	defer x.lane.mu.Unlock()
-	if err := x.begin(ctx); err != nil || len(x.homes) == 0 {
+	if err := x.begin(ctx); err != nil || len(x.accounts) == 0 {
 		return false, err
 	}
-	met, err := x.walk.take(ctx, expireAtOnce)
+	refs, err := x.walk.next(ctx, expireAtOnce)
 	if err != nil {
 		return false, err
 	}
-	if err := x.remove(ctx, met); err != nil {
+	if err := x.remove(ctx, refs); err != nil {
 		return false, err
 	}
-	if len(met) > 0 {
+	if len(refs) > 0 {
 		return true, nil
 	}
-	return false, x.forgetAccounts(ctx)
+	return false, x.removeAccounts(ctx)
 }
 
-// begin finds the accounts of the lane, the first time, and later sees to it
-// that the picture is still the same.
+// begin finds the accounts of the lane in the first step, and later checks that
+// the lane still has the same key space.
 func (x *expiry) begin(ctx context.Context) error {
 	c := &x.lane.claim
 	if x.epoch == c.epoch {
 		return nil
 	}
 	if x.epoch != "" {
-		x.homes = nil // rebuilt meanwhile; the next pass sees to it
+		x.accounts = nil // rebuilt meanwhile; the next pass expires it
 		return nil
 	}
 	x.epoch = c.epoch
-	return x.find(ctx)
+	return x.findAccounts(ctx)
 }
 
-// find begins the walk over all accounts of the lane, oldest first.
-func (x *expiry) find(ctx context.Context) error {
+// findAccounts starts the walk over all accounts of the lane, oldest first.
+func (x *expiry) findAccounts(ctx context.Context) error {
 	spaces := x.lane.spaces()
 	accounts, err := x.store.accountsOf(ctx, spaces)
 	if err != nil {
@@ -94,23 +95,23 @@ func (x *expiry) find(ctx context.Context) error {
 	var ranges []Range
 	for i, refs := range accounts {
 		for _, ref := range refs {
-			h := home{spaces[i], ref.Member}
+			h := accountShard{spaces[i], ref.Member}
 			r := h.all()
 			r.Max = int64(x.cutoff) - 1
-			x.homes, ranges = append(x.homes, h), append(ranges, r)
+			x.accounts, ranges = append(x.accounts, h), append(ranges, r)
 		}
 	}
 	x.walk = newWalk(x.store.engine, ranges, false, nil, expireAtOnce)
 	return nil
 }
 
-// remove takes the conferences that are due out of records and indexes, each
-// unless it was written meanwhile.
-func (x *expiry) remove(ctx context.Context, met []found) error {
-	keys := make([]events.Key, len(met))
-	names := make([]string, len(met))
-	for i, m := range met {
-		h := x.homes[m.from]
+// remove removes the due conferences from records and indexes, each unless it
+// was written meanwhile.
+func (x *expiry) remove(ctx context.Context, refs []found) error {
+	keys := make([]events.Key, len(refs))
+	names := make([]string, len(refs))
+	for i, m := range refs {
+		h := x.accounts[m.from]
 		keys[i] = events.Key{AccountSid: h.account, ConferenceSid: m.Member}
 		names[i] = h.space.record(keys[i])
 	}
@@ -125,7 +126,7 @@ func (x *expiry) remove(ctx context.Context, met []found) error {
 			return err
 		}
 		if stored.Conference != nil && x.due(stored) {
-			changes = append(changes, removal(x.homes[met[i].from].space, stored))
+			changes = append(changes, removal(x.accounts[refs[i].from].space, stored))
 		}
 	}
 	outcomes, err := x.store.engine.Apply(ctx, changes)
@@ -141,19 +142,19 @@ func removal(s space, stored projections.Stored) Change {
 	key := s.record(keyOf(stored.Conference))
 	c := Change{Records: []RecordWrite{{Key: key, Expect: encodeVersion(stored.Book.Version)}}}
 	c.do(RemoveKey, key)
-	c.reindex(s, stored.Conference, nil)
-	c.redue(s, stored.Conference, stored.Book.Due, 0)
+	c.updateIndexes(s, stored.Conference, nil)
+	c.updateDue(s, stored.Conference, stored.Book.Due, 0)
 	return c
 }
 
-// forgetAccounts takes accounts whose last conference went off the list, unless
-// the shard was written meanwhile.
-func (x *expiry) forgetAccounts(ctx context.Context) error {
+// removeAccounts removes accounts without conferences from the list, unless the
+// shard was written meanwhile.
+func (x *expiry) removeAccounts(ctx context.Context) error {
 	if x.removed == 0 {
 		return nil
 	}
-	ranges := make([]Range, len(x.homes))
-	for i, h := range x.homes {
+	ranges := make([]Range, len(x.accounts))
+	for i, h := range x.accounts {
 		ranges[i] = h.all()
 	}
 	counts, err := x.store.engine.Counts(ctx, ranges)
@@ -161,7 +162,7 @@ func (x *expiry) forgetAccounts(ctx context.Context) error {
 		return err
 	}
 	var changes []Change
-	for i, h := range x.homes {
+	for i, h := range x.accounts {
 		if counts[i] > 0 {
 			continue
 		}
@@ -174,7 +175,7 @@ func (x *expiry) forgetAccounts(ctx context.Context) error {
 	return err
 }
 
-// due reports whether a conference is to be forgotten.
+// due reports whether a conference's retention has passed.
 func (x *expiry) due(s projections.Stored) bool {
 	return s.Book.LastEventAt != 0 && s.Book.LastEventAt < x.cutoff
 }

@@ -10,7 +10,7 @@ import (
 	"gavel/projections"
 )
 
-// indexNames are the indexes that c belongs in.
+// indexNames returns the names of the indexes that hold c.
 func indexNames(c *projections.Conference) []string {
 	names := make([]string, 0, 4)
 	names = append(names, allIndex, statusIndex(c.Status()), nameIndex(c.FriendlyName.Value))
@@ -20,14 +20,14 @@ func indexNames(c *projections.Conference) []string {
 	return names
 }
 
-// day counts UTC days since 1970.
+// day is the number of UTC days since 1970.
 func day(i projections.Instant) int64 { return int64(i) / secondsPerDay }
 
 const secondsPerDay = 24 * 60 * 60
 
-// reindex adds the commands that bring the indexes from before to after; nil
-// is no record.
-func (c *Change) reindex(s space, before, after *projections.Conference) {
+// updateIndexes adds the commands that change the indexes from before to after;
+// nil is no record.
+func (c *Change) updateIndexes(s space, before, after *projections.Conference) {
 	if before != nil && after != nil && sameIndexes(before, after) {
 		return
 	}
@@ -53,9 +53,9 @@ func (c *Change) reindex(s space, before, after *projections.Conference) {
 	}
 }
 
-// redue adds the command that brings the shard's deadlines from before to
-// after, which are Book.Due.
-func (c *Change) redue(s space, of *projections.Conference, before, after int64) {
+// updateDue adds the command that changes the shard's deadlines from before to
+// after, which are values of Book.Due.
+func (c *Change) updateDue(s space, of *projections.Conference, before, after int64) {
 	switch {
 	case before == after:
 	case after == 0:
@@ -65,10 +65,10 @@ func (c *Change) redue(s space, of *projections.Conference, before, after int64)
 	}
 }
 
-// dueMember names a conference among those of all accounts.
+// dueMember identifies a conference across all accounts.
 func dueMember(c *projections.Conference) string { return c.AccountSid + ":" + c.ConferenceSid }
 
-// dueOf reads a deadline as redue wrote it.
+// dueOf reads a deadline that updateDue wrote.
 func dueOf(r Ref) projections.Due {
 	account, conference, _ := strings.Cut(r.Member, ":")
 	return projections.Due{
@@ -79,8 +79,8 @@ func dueOf(r Ref) projections.Due {
 
 func score(created projections.Instant) string { return strconv.FormatInt(int64(created), 10) }
 
-// sameIndexes spares the common case, an event that changes no index, the
-// building of names.
+// sameIndexes avoids building names in the common case, an event that changes
+// no index.
 func sameIndexes(before, after *projections.Conference) bool {
 	return before.Created == after.Created &&
 		before.FriendlyName.Value == after.FriendlyName.Value &&

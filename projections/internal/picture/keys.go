@@ -10,24 +10,24 @@ import (
 	"gavel/events"
 )
 
-// layout opens every epoch, one character. A picture laid out by another
-// version of this package is a lost one: change it whenever records, indexes or
-// keys change, and they are filled anew.
+// layout is the first character of every epoch. A picture with another layout
+// counts as lost: change it whenever records, indexes or keys change, and the
+// picture is filled again.
 const layout = "4"
 
 const keyPrefix = "gavel:"
 
-// newEpoch names a key space: eight random characters behind the layout.
+// newEpoch names a key space: eight random characters after the layout.
 func newEpoch() string { return layout + strings.ToLower(rand.Text()[:8]) }
 
-// laneKey is the pointer of a lane.
+// laneKey is the key of a lane's pointer.
 func laneKey(lane int) string { return keyPrefix + "lane:" + strconv.Itoa(lane) }
 
-// epochPrefix opens every key of an epoch.
+// epochPrefix is the prefix of every key of an epoch.
 func epochPrefix(epoch string) string { return keyPrefix + epoch + ":" }
 
-// stateKey is the lane's own state in an epoch. Its tag is the pointer's key,
-// which puts it into the pointer's slot: the two change together.
+// stateKey is the key of the lane's own state in an epoch. Its tag is the
+// pointer's key, which places both in one slot: the two change together.
 func stateKey(epoch string, lane int) string {
 	return epochPrefix(epoch) + "{" + laneKey(lane) + "}:state"
 }
@@ -57,16 +57,16 @@ func (s space) index(account, name string) string {
 	return s.prefix + "index:" + account + ":" + name
 }
 
-// maxNameInKey bounds a friendly name in a key, in bytes; a longer one is
-// there by its digest.
+// maxNameInKey bounds a friendly name in a key, in bytes; a longer name is
+// replaced by its digest.
 const maxNameInKey = 128
 
-// The indexes of an account. All are scored by Created.
+// The indexes of an account. All have Created as their score.
 const allIndex = "all"
 
-// crossedIndex holds the conferences that were told of on another UTC day than
-// the one they were created on: the few that a search by Updated would not
-// find where Created says (query.go).
+// crossedIndex holds the conferences whose last event is on another UTC day
+// than their creation: the few that a search by Updated cannot find by Created
+// (query.go).
 const crossedIndex = "crossed"
 
 func statusIndex(status string) string { return "status:" + status }
@@ -79,7 +79,7 @@ func nameIndex(friendlyName string) string {
 	return "digest:" + hex.EncodeToString(sum[:])
 }
 
-// laneShards are the shards of a lane.
+// laneShards returns the shards of a lane.
 func laneShards(lane, lanes int) []int {
 	var out []int
 	for shard := lane; shard < events.Shards; shard += lanes {

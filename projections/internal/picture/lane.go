@@ -13,20 +13,20 @@ import (
 
 // The fields of a lane's pointer.
 const (
-	epochField   = "epoch"   // of the key space that is read; absent: none is
-	appliedField = "applied" // everything up to this position was worked
-	buildField   = "build"   // epoch of the key space in the making
-	shardField   = "shard:"  // with the shard: its position, repeated
-	dropField    = "drop:"   // with an epoch: its keys are to be swept
+	epochField   = "epoch"   // of the key space that is read; absent if none is
+	appliedField = "applied" // everything up to this position was processed
+	buildField   = "build"   // epoch of the key space that is being built
+	shardField   = "shard:"  // followed by the shard: a copy of its position
+	dropField    = "drop:"   // followed by an epoch: its keys are to be swept
 	stateField   = "state"   // the position of the lane's own state (state.go)
 )
 
-// The fields of a shard's meta: appliedField, the newest position written, is
-// there once the key space is whole, and until then countField says how many
-// records were put.
+// The fields of a shard's meta: appliedField, the newest position written,
+// exists once the key space is complete; until then countField counts the
+// records put.
 const countField = "count"
 
-// pointer is what gavel:lane:<n> says.
+// pointer is the content of gavel:lane:<n>.
 type pointer struct {
 	epoch, build string
 	applied      events.Position
@@ -50,24 +50,24 @@ func parsePointer(hash map[string]string) pointer {
 	return p
 }
 
-// lane is one lane of the picture and this process as its writer.
+// lane is one lane of the picture, with this process as its writer.
 type lane struct {
 	number int
 	shards []int
 
-	// mu is held through every step of the writer, so that what is compared
-	// does not change under way.
+	// mu is held through every step of the writer, so that what the step
+	// compares does not change meanwhile.
 	mu    sync.Mutex
 	claim claim
 }
 
-// claim is what the writer last saw of its lane. The zero claim is none.
+// claim is the writer's last known state of its lane. The zero claim is none.
 type claim struct {
 	epoch   string
 	spaces  [events.Shards]space
 	applied events.Position
-	// written is the newest position in each shard's meta, marked the same as
-	// the pointer repeats it.
+	// written is the newest position in each shard's meta, marked the copy of
+	// it in the pointer.
 	written, marked [events.Shards]events.Position
 }
 
@@ -83,14 +83,14 @@ func (l *lane) newClaim(epoch string, applied events.Position) claim {
 	return c
 }
 
-// lost says why the picture cannot be written.
+// lost returns the reason why the picture cannot be written.
 func (l *lane) lost(format string, args ...any) error {
 	return fmt.Errorf("%w: lane %d: %s", projections.ErrLost, l.number, fmt.Sprintf(format, args...))
 }
 
-// see compares a shard's meta with what was last seen of it, and takes over
-// what is newer.
-func (l *lane) see(c *claim, shard int, meta map[string]string) error {
+// checkMeta compares a shard's meta with the position in c, and updates c if
+// the meta is newer.
+func (l *lane) checkMeta(c *claim, shard int, meta map[string]string) error {
 	at, err := l.notBefore(c.written[shard], meta[appliedField], shard)
 	if err == nil {
 		c.written[shard] = at
@@ -98,7 +98,8 @@ func (l *lane) see(c *claim, shard int, meta map[string]string) error {
 	return err
 }
 
-// notBefore reads a shard's position and wants it not to lie before last.
+// notBefore parses a shard's position and returns an error if it is before
+// last.
 func (l *lane) notBefore(last events.Position, found string, shard int) (events.Position, error) {
 	if found == "" {
 		return last, l.lost("shard %d is gone", shard)
@@ -110,8 +111,8 @@ func (l *lane) notBefore(last events.Position, found string, shard int) (events.
 	return at, nil
 }
 
-// Check implements [projections.Writer]. A picture found lost is withdrawn, so
-// that readers do not take what an old snapshot says for the truth.
+// Check implements [projections.Writer]. It withdraws a lost picture, so that
+// readers do not use the data of an old snapshot.
 func (s *Store) Check(ctx context.Context, lane int, floor uint64) error {
 	l, err := s.lane(lane)
 	if err != nil {
@@ -127,7 +128,7 @@ func (s *Store) Check(ctx context.Context, lane int, floor uint64) error {
 		s.sweep(lane, epoch)
 	}
 	if p.epoch == "" {
-		return l.lost("it was never filled, or emptied")
+		return l.lost("it was never filled, or Redis was emptied")
 	}
 	metas, err := s.engine.Hashes(ctx, metaKeys(p.epoch, l.shards))
 	if err != nil {
@@ -158,13 +159,13 @@ func metaKeys(epoch string, shards []int) []string {
 }
 
 // check compares the pointer and the metas with the journal's floor, with each
-// other, and with what this process last saw. It returns them as a claim.
+// other, and with this process's claim. It returns them as a claim.
 func (l *lane) check(p pointer, metas []map[string]string, floor uint64) (claim, error) {
 	if !strings.HasPrefix(p.epoch, layout) {
-		return claim{}, l.lost("it is of another layout")
+		return claim{}, l.lost("it has another layout")
 	}
 	if p.applied.Sequence < floor {
-		return claim{}, l.lost("it stands at %v, the journal was acknowledged up to %d", p.applied, floor)
+		return claim{}, l.lost("it is at %v, but the journal was acknowledged up to %d", p.applied, floor)
 	}
 	same := p.epoch == l.claim.epoch
 	if same && l.claim.applied.After(p.applied) {
@@ -177,7 +178,7 @@ func (l *lane) check(p pointer, metas []map[string]string, floor uint64) (claim,
 		if same {
 			c.written[shard] = later(c.written[shard], l.claim.written[shard])
 		}
-		if err := l.see(&c, shard, metas[i]); err != nil {
+		if err := l.checkMeta(&c, shard, metas[i]); err != nil {
 			return claim{}, err
 		}
 	}
@@ -191,18 +192,18 @@ func later(a, b events.Position) events.Position {
 	return b
 }
 
-// withdraw takes a lost picture from its readers and gives its keys to the
-// sweeper. It returns why.
+// withdraw hides a lost picture from readers and starts the sweep of its keys.
+// It returns why.
 func (s *Store) withdraw(ctx context.Context, l *lane, epoch string, why error) error {
-	forget := []string{epochField, appliedField, stateField}
+	remove := []string{epochField, appliedField, stateField}
 	for _, shard := range l.shards {
-		forget = append(forget, shardField+strconv.Itoa(shard))
+		remove = append(remove, shardField+strconv.Itoa(shard))
 	}
 	var c Change
 	key := laneKey(l.number)
 	c.when(key, epochField, epoch)
 	c.do(SetFields, key, dropField+epoch, "1")
-	c.do(RemoveFields, key, forget...)
+	c.do(RemoveFields, key, remove...)
 	_, err := s.apply(ctx, c)
 	if err == nil {
 		err = s.removeMetas(ctx, epoch, l.shards)
@@ -214,8 +215,8 @@ func (s *Store) withdraw(ctx context.Context, l *lane, epoch string, why error) 
 	return why
 }
 
-// removeMetas makes a key space unreadable and unwritable at once, before the
-// rest of it goes.
+// removeMetas makes a key space unreadable and unwritable at once, before its
+// other keys are removed.
 func (s *Store) removeMetas(ctx context.Context, epoch string, shards []int) error {
 	var changes []Change
 	for _, meta := range metaKeys(epoch, shards) {

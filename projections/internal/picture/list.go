@@ -12,16 +12,15 @@ import (
 const (
 	// maxPage bounds a page, as Twilio does.
 	maxPage = 1000
-	// maxLook bounds the records loaded at once while looking for matches.
-	maxLook = 1024
+	// maxLoad bounds the records loaded at once in search of matches.
+	maxLoad = 1024
 )
 
-// Conferences implements [projections.Reader]. The conferences are whole
-// records.
+// Conferences implements [projections.Reader]. It returns whole records.
 func (s *Store) Conferences(ctx context.Context, account string, q projections.Query) (projections.Page, error) {
 	q.Limit = min(max(q.Limit, 1), maxPage)
 	var l *list
-	err := s.whole(ctx, allShards, func(spaces []space) (bool, error) {
+	err := s.readComplete(ctx, allShards, func(spaces []space) (bool, error) {
 		l = &list{engine: s.engine, spaces: spaces, account: account, query: q}
 		if err := l.read(ctx); err != nil {
 			return false, err
@@ -37,16 +36,16 @@ func (s *Store) Conferences(ctx context.Context, account string, q projections.Q
 	return l.page(), nil
 }
 
-// list is one page in the making.
+// list is one page that is being read.
 type list struct {
 	engine  Engine
 	spaces  []space // by shard
 	account string
 	query   projections.Query
-	// matched are in the order of the walk, one more than the page holds where
-	// there are more.
+	// matched is in the order of the walk, with one more than the page holds if
+	// more exist.
 	matched []*projections.Conference
-	// badStart: the item that the page should follow or precede is not there.
+	// badStart: the item that the page follows or precedes does not exist.
 	badStart bool
 }
 
@@ -59,14 +58,14 @@ func (l *list) read(ctx context.Context) error {
 	if err != nil || l.badStart {
 		return err
 	}
-	way, err := l.shortest(ctx, routes(l.query))
+	best, err := l.shortest(ctx, routes(l.query))
 	if err != nil {
 		return err
 	}
 	if !l.newest() {
-		slices.Reverse(way)
+		slices.Reverse(best)
 	}
-	for _, seg := range way {
+	for _, seg := range best {
 		w := newWalk(l.engine, seg.ranges(l.spaces, l.account), l.newest(), start, l.query.Limit)
 		if err := l.gather(ctx, w); err != nil {
 			return err
@@ -76,7 +75,7 @@ func (l *list) read(ctx context.Context) error {
 }
 
 // start finds the item that the page follows or precedes. Its place is its own
-// Created and SID, so that pages stay where they are while conferences arrive.
+// Created and SID, so that pages do not shift while conferences arrive.
 func (l *list) start(ctx context.Context) (*Ref, error) {
 	sid := l.query.After + l.query.Before // one of them is empty
 	if sid == "" {
@@ -93,28 +92,28 @@ func (l *list) start(ctx context.Context) (*Ref, error) {
 	return &Ref{Score: int64(records[0].Created), Member: sid}, nil
 }
 
-// shortest returns the route with the least to walk.
-func (l *list) shortest(ctx context.Context, ways []route) (route, error) {
-	if len(ways) == 1 {
-		return ways[0], nil
+// shortest returns the route with the fewest references.
+func (l *list) shortest(ctx context.Context, all []route) (route, error) {
+	if len(all) == 1 {
+		return all[0], nil
 	}
 	var best route
 	var least int
-	for _, way := range ways {
-		n, err := l.length(ctx, way)
+	for _, r := range all {
+		n, err := l.length(ctx, r)
 		if err != nil {
 			return nil, err
 		}
 		if best == nil || n < least {
-			best, least = way, n
+			best, least = r, n
 		}
 	}
 	return best, nil
 }
 
-func (l *list) length(ctx context.Context, way route) (int, error) {
+func (l *list) length(ctx context.Context, r route) (int, error) {
 	var ranges []Range
-	for _, seg := range way {
+	for _, seg := range r {
 		ranges = append(ranges, seg.ranges(l.spaces, l.account)...)
 	}
 	counts, err := l.engine.Counts(ctx, ranges)
@@ -128,19 +127,19 @@ func (l *list) length(ctx context.Context, way route) (int, error) {
 	return sum, nil
 }
 
-// gather walks until the page is full or the walk ends. The fewer of what it
-// meets match, the more it loads at once.
+// gather reads until the page is full or the walk ends. While few references
+// match, it loads more at once.
 func (l *list) gather(ctx context.Context, w *walk) error {
-	look := 0
+	size := 0
 	for missing := l.missing(); missing > 0; missing = l.missing() {
-		look = min(max(missing, 2*look), maxLook)
-		met, err := w.take(ctx, look)
-		if err != nil || len(met) == 0 {
+		size = min(max(missing, 2*size), maxLoad)
+		refs, err := w.next(ctx, size)
+		if err != nil || len(refs) == 0 {
 			return err
 		}
-		sids := make([]string, len(met))
-		for i := range met {
-			sids[i] = met[i].Member
+		sids := make([]string, len(refs))
+		for i := range refs {
+			sids[i] = refs[i].Member
 		}
 		records, err := l.load(ctx, sids)
 		if err != nil {
@@ -155,11 +154,11 @@ func (l *list) gather(ctx context.Context, w *walk) error {
 	return nil
 }
 
-// missing is how many matches are still to be found: one more than the page
-// holds, which tells whether there are more.
+// missing is how many matches are still needed: one more than the page holds,
+// which shows whether more exist.
 func (l *list) missing() int { return l.query.Limit + 1 - len(l.matched) }
 
-// load returns the account's records of that SID, nil where there is none.
+// load returns the account's records with these SIDs, nil where none exists.
 func (l *list) load(ctx context.Context, sids []string) ([]*projections.Conference, error) {
 	keys := make([]events.Key, len(sids))
 	names := make([]string, len(sids))
@@ -182,7 +181,7 @@ func (l *list) load(ctx context.Context, sids []string) ([]*projections.Conferen
 	return out, nil
 }
 
-// page cuts what matched to size, newest first.
+// page cuts the matches to the page's size, newest first.
 func (l *list) page() projections.Page {
 	more := len(l.matched) > l.query.Limit
 	found := l.matched[:min(len(l.matched), l.query.Limit)]

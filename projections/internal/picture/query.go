@@ -4,7 +4,7 @@ import (
 	"gavel/projections"
 )
 
-// matches reports whether c is what q asks for.
+// matches reports whether c matches q.
 func matches(c *projections.Conference, q projections.Query) bool {
 	return (q.FriendlyName == nil || c.FriendlyName.Value == *q.FriendlyName) &&
 		(q.Status == "" || c.Status() == q.Status) &&
@@ -12,22 +12,22 @@ func matches(c *projections.Conference, q projections.Query) bool {
 		q.Updated.Contains(c.Updated)
 }
 
-// segment is a stretch of one index of an account.
+// segment is a range of one index of an account.
 type segment struct {
 	index string
 	span  projections.Span // of Created
 }
 
-// route is what must be walked to meet everything that a query asks for,
-// newest first: segments that follow each other in Created.
+// route is what a walk must read to find every match of a query, newest first:
+// segments that follow each other by Created.
 type route []segment
 
-// routes returns the ways to answer q, of which any will do. Each meets all
-// that matches, and more that does not.
+// routes returns the possible routes for q; any one is enough. Each finds every
+// match, among others.
 func routes(q projections.Query) []route {
 	created := q.Created
 	if q.Updated.To != 0 {
-		// Nothing is updated before it is created.
+		// No conference is updated before it is created.
 		created = overlap(created, projections.Span{To: q.Updated.To})
 	}
 	var out []route
@@ -46,8 +46,8 @@ func routes(q projections.Query) []route {
 	return out
 }
 
-// updatedSince splits at the midnight before from. What was created behind it
-// may match; of what was created before it, only what crossed a midnight can.
+// updatedSince splits at the midnight before from. Any conference created after
+// it may match; of those created before it, only one in crossedIndex can.
 func updatedSince(from projections.Instant, created projections.Span) route {
 	midnight := projections.Instant(day(from) * secondsPerDay)
 	return route{
@@ -56,7 +56,7 @@ func updatedSince(from projections.Instant, created projections.Span) route {
 	}
 }
 
-// overlap returns what lies in both spans.
+// overlap returns the intersection of two spans.
 func overlap(a, b projections.Span) projections.Span {
 	out := projections.Span{From: max(a.From, b.From), To: a.To}
 	if out.To == 0 || b.To != 0 && b.To < out.To {
@@ -65,7 +65,7 @@ func overlap(a, b projections.Span) projections.Span {
 	return out
 }
 
-// ranges are the stretches of the shards' indexes that make up the segment.
+// ranges returns the segment's range in each shard's index.
 func (g segment) ranges(spaces []space, account string) []Range {
 	out := make([]Range, len(spaces))
 	for i, sp := range spaces {

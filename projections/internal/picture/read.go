@@ -11,19 +11,19 @@ import (
 	"gavel/projections"
 )
 
-// pointersFor is how long readers trust what they last saw of the pointers. A
-// picture that was replaced is noticed at once all the same, by its metas.
+// pointersFor is how long readers use the pointers they last read. A replaced
+// picture is detected at once all the same, by its metas.
 const pointersFor = time.Second
 
-// snapshot is the pointers of all lanes as they were at a time.
+// snapshot holds the pointers of all lanes at a time.
 type snapshot struct {
 	at    time.Time
 	lanes []pointer
 }
 
-// look returns the pointers, read anew where fresh is wanted or the last look
-// is too old.
-func (s *Store) look(ctx context.Context, fresh bool) (*snapshot, error) {
+// loadPointers returns the pointers; it reads them again if fresh is set or the
+// last snapshot is too old.
+func (s *Store) loadPointers(ctx context.Context, fresh bool) (*snapshot, error) {
 	if seen := s.pointers.Load(); !fresh && time.Since(seen.at) < pointersFor {
 		return seen, nil
 	}
@@ -60,33 +60,33 @@ func (seen *snapshot) spaces(shards []int) ([]space, error) {
 	return out, nil
 }
 
-// whole calls read with the key spaces of shards, until it read from a picture
-// that was still there afterwards: what is absent from it is truly absent. It
-// gives up once the pointers stay as they are.
-func (s *Store) whole(ctx context.Context, shards []int, read func([]space) (whole bool, err error)) error {
-	seen, err := s.look(ctx, false)
+// readComplete calls read with the key spaces of shards until the picture that
+// it read still existed afterwards: only then does a missing record not exist.
+// It fails if the pointers have not changed since the failed read.
+func (s *Store) readComplete(ctx context.Context, shards []int, read func([]space) (complete bool, err error)) error {
+	seen, err := s.loadPointers(ctx, false)
 	if err != nil {
 		return err
 	}
 	for {
-		spaces, verdict := seen.spaces(shards)
-		if verdict == nil {
-			if whole, err := read(spaces); whole || err != nil {
+		spaces, failure := seen.spaces(shards)
+		if failure == nil {
+			if complete, err := read(spaces); complete || err != nil {
 				return err
 			}
-			verdict = projections.ErrLost
+			failure = projections.ErrLost
 		}
 		before := seen
-		if seen, err = s.look(ctx, true); err != nil {
+		if seen, err = s.loadPointers(ctx, true); err != nil {
 			return err
 		}
 		if seen.same(before) {
-			return verdict
+			return failure
 		}
 	}
 }
 
-// same reports whether both show the same key spaces.
+// same reports whether both name the same key spaces.
 func (seen *snapshot) same(other *snapshot) bool {
 	return slices.EqualFunc(seen.lanes, other.lanes, func(a, b pointer) bool {
 		return a.epoch == b.epoch && a.build == b.build
@@ -97,7 +97,7 @@ func (seen *snapshot) same(other *snapshot) bool {
 func (s *Store) Conference(ctx context.Context, key events.Key) (projections.Stored, error) {
 	var stored projections.Stored
 	shards := []int{events.Shard(key.ConferenceSid)}
-	err := s.whole(ctx, shards, func(spaces []space) (whole bool, err error) {
+	err := s.readComplete(ctx, shards, func(spaces []space) (complete bool, err error) {
 		hashes, err := s.engine.Hashes(ctx, []string{spaces[0].record(key), spaces[0].meta()})
 		if err != nil {
 			return false, err
@@ -105,7 +105,7 @@ func (s *Store) Conference(ctx context.Context, key events.Key) (projections.Sto
 		if stored, err = decode(key, hashes[0]); err != nil {
 			return false, err
 		}
-		return isWhole(hashes[1]), nil
+		return isComplete(hashes[1]), nil
 	})
 	if err != nil {
 		return projections.Stored{}, fmt.Errorf("read conference: %w", err)
@@ -116,10 +116,10 @@ func (s *Store) Conference(ctx context.Context, key events.Key) (projections.Sto
 	return stored, nil
 }
 
-// allShards are what a list is merged from.
+// allShards are the shards that a list merges.
 var allShards = laneShards(0, 1)
 
-// intact reports whether the key spaces are all still there.
+// intact reports whether all of the key spaces still exist.
 func (s *Store) intact(ctx context.Context, spaces []space) (bool, error) {
 	keys := make([]string, len(spaces))
 	for i, sp := range spaces {
@@ -129,16 +129,17 @@ func (s *Store) intact(ctx context.Context, spaces []space) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return !slices.ContainsFunc(metas, func(meta map[string]string) bool { return !isWhole(meta) }), nil
+	return !slices.ContainsFunc(metas, func(meta map[string]string) bool { return !isComplete(meta) }), nil
 }
 
-// isWhole reports whether the key space of a meta is there and was committed.
-func isWhole(meta map[string]string) bool { return meta[appliedField] != "" }
+// isComplete reports whether the key space with this meta exists and was
+// committed.
+func isComplete(meta map[string]string) bool { return meta[appliedField] != "" }
 
 // Accounts implements [projections.Reader].
 func (s *Store) Accounts(ctx context.Context) ([]string, error) {
 	var accounts []string
-	err := s.whole(ctx, allShards, func(spaces []space) (bool, error) {
+	err := s.readComplete(ctx, allShards, func(spaces []space) (bool, error) {
 		var err error
 		if accounts, err = s.accounts(ctx, spaces); err != nil {
 			return false, err

@@ -10,19 +10,20 @@ import (
 	"gavel/projections"
 )
 
-// The fields of a record: CoreField, which is the book and the conference
-// itself, one for each participant, recording and action, so that a write
-// touches only what changed and a conference of 250 legs costs no more than one
-// of two, and the rule state where there is one.
+// The fields of a record: CoreField, which holds the book and the conference
+// itself; one field for each participant, recording and action, so that a write
+// contains only what changed and a conference of 250 legs costs no more than
+// one of two; and the rule state, if the record has one.
 const (
-	participantField = "p:" // with the CallSid
-	recordingField   = "r:" // with the RecordingSid, or the URL where there is none
-	actionField      = "a:" // with the ID
+	participantField = "p:" // followed by the CallSid
+	recordingField   = "r:" // followed by the RecordingSid, or by the URL if it has none
+	actionField      = "a:" // followed by the ID
 	rulesField       = "s"
 )
 
-// fields returns what a write has to store, name and value in turn. Before and
-// after share what did not change, so equal pointers are equal parts.
+// fields returns the fields that a write must store, alternating names and
+// values. Before and after share what did not change, so equal pointers are
+// equal parts.
 func fields(before, after *projections.Conference, book projections.Book, rules []byte) []string {
 	if before == nil {
 		before = &projections.Conference{}
@@ -50,8 +51,8 @@ func recordingKey(r *projections.Recording) string { return cmp.Or(r.Sid, r.URL)
 
 func actionKey(a *projections.ActionRecord) string { return a.ID }
 
-// changed returns the parts of after that are not in before. Both are in the
-// same order, and parts are only ever added or replaced.
+// changed returns the parts of after that are not in before. Both have the same
+// order, and parts are only ever added or replaced.
 func changed[T any](before, after []*T, key func(*T) string) []*T {
 	var out []*T
 	i := 0
@@ -68,8 +69,8 @@ func changed[T any](before, after []*T, key func(*T) string) []*T {
 	return out
 }
 
-// decode reads what fields wrote of the conference that key names. An empty
-// hash is no record.
+// decode reads the fields of the conference that key names. An empty hash is no
+// record.
 func decode(key events.Key, hash map[string]string) (projections.Stored, error) {
 	if len(hash) == 0 {
 		return projections.Stored{}, nil
@@ -114,7 +115,7 @@ func decodeField(s *projections.Stored, field, value string) error {
 }
 
 // sortParts restores the order in which Fold keeps participants, recordings and
-// actions; a hash has none.
+// actions; a hash has no order.
 func sortParts(c *projections.Conference) {
 	slices.SortFunc(c.Participants, func(a, b *projections.Participant) int {
 		return strings.Compare(a.CallSid, b.CallSid)

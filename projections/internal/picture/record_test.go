@@ -1,5 +1,5 @@
 // These tests are inside the package: what is stored, and in what bytes, is
-// nobody's business but its own.
+// internal to it.
 package picture
 
 import (
@@ -15,8 +15,8 @@ import (
 	"gavel/projections"
 )
 
-// filler puts something into every field, so that a field which the codec does
-// not know comes back empty.
+// filler puts a value into every field, so that a field that the codec omits
+// comes back empty.
 type filler struct{ next int64 }
 
 func (f *filler) fill(v reflect.Value) {
@@ -46,11 +46,11 @@ func (f *filler) fill(v reflect.Value) {
 	case reflect.Int, reflect.Int64:
 		v.SetInt(f.next)
 	default:
-		panic("the filler knows no " + v.Kind().String())
+		panic("the filler does not support " + v.Kind().String())
 	}
 }
 
-// full is a record with something in every field.
+// full returns a record with a value in every field.
 func full() projections.Stored {
 	s := projections.Stored{Conference: new(projections.Conference)}
 	f := &filler{}
@@ -134,8 +134,8 @@ func TestNoVersionIsTheBeginningOfAnother(t *testing.T) {
 	}
 }
 
-// FuzzDecode feeds damaged records: they may be refused, but what is taken must
-// stay the same when it is stored again.
+// FuzzDecode reads damaged records: they may be refused, but what is accepted
+// must stay the same when it is stored again.
 func FuzzDecode(f *testing.F) {
 	record := full()
 	seed := hash(fields(nil, record.Conference, record.Book, nil))
@@ -151,7 +151,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, err := decode(key, hash(fields(nil, first.Conference, first.Book, first.Rules)))
 		if err != nil {
-			t.Fatalf("what was taken is refused when it is stored again: %v", err)
+			t.Fatalf("an accepted record is refused when it is stored again: %v", err)
 		}
 		if diff := cmp.Diff(first, again); diff != "" {
 			t.Errorf("stored again it is different (-first +again):\n%s", diff)

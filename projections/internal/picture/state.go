@@ -9,11 +9,12 @@ import (
 )
 
 // bytesField of the hash at stateKey is the lane's own state; appliedField is
-// the position that it is of, and the pointer's stateField repeats that. The
-// state is not in the pointer itself, which every reader asks for once a second.
+// the state's position, which the pointer's stateField repeats. The state is
+// not in the pointer itself, because every reader reads the pointer once a
+// second.
 const bytesField = "bytes"
 
-// setState adds the commands that write a lane's own state and mark it.
+// setState adds the commands that write a lane's own state and its position.
 func (c *Change) setState(lane int, epoch string, at events.Position, state []byte) {
 	c.do(SetFields, stateKey(epoch, lane), appliedField, at.String(), bytesField, string(state))
 	c.do(SetFields, laneKey(lane), stateField, at.String())
@@ -21,7 +22,7 @@ func (c *Change) setState(lane int, epoch string, at events.Position, state []by
 
 // LaneState implements [projections.Writer].
 func (s *Store) LaneState(ctx context.Context, lane int) ([]byte, error) {
-	l, err := s.hold(lane)
+	l, err := s.lockLane(lane)
 	if err != nil {
 		return nil, fmt.Errorf("read the lane's state: %w", err)
 	}
@@ -35,9 +36,9 @@ func (s *Store) LaneState(ctx context.Context, lane int) ([]byte, error) {
 	case p.epoch != l.claim.epoch || l.claim.applied.After(p.applied):
 		return nil, l.lost("its pointer is gone or went back")
 	case state[appliedField] != p.state && p.applied != l.claim.applied:
-		return nil, fmt.Errorf("%w: lane %d is worked by another", projections.ErrConflict, lane)
+		return nil, fmt.Errorf("%w: lane %d is written by another process", projections.ErrConflict, lane)
 	case state[appliedField] != p.state:
-		return nil, l.lost("its state is of %q, not of %q", state[appliedField], p.state)
+		return nil, l.lost("its state is at %q, not at %q", state[appliedField], p.state)
 	case p.state == "":
 		return nil, nil
 	}

@@ -6,9 +6,8 @@ import (
 	"sync"
 )
 
-// sweeper removes key spaces that nobody reads any more, in the background.
-// What it could not finish stands in the lane's pointer and is taken up by the
-// next Check.
+// sweeper removes key spaces that are no longer read, in the background. The
+// lane's pointer lists what it has not finished; the next Check continues it.
 type sweeper struct {
 	engine Engine
 	log    *slog.Logger
@@ -32,7 +31,7 @@ func newSweeper(engine Engine, log *slog.Logger) *sweeper {
 	}
 }
 
-// sweep removes the keys of an epoch and then its name from the lane's
+// sweep removes the keys of an epoch, then removes the epoch from the lane's
 // pointer.
 func (s *Store) sweep(lane int, epoch string) {
 	if epoch == "" {
@@ -49,7 +48,7 @@ func (s *Store) sweep(lane int, epoch string) {
 	})
 }
 
-// start runs work for an epoch, unless it is under way.
+// start runs work for an epoch, unless it is already running.
 func (s *sweeper) start(epoch string, work func(context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +58,7 @@ func (s *sweeper) start(epoch string, work func(context.Context) error) {
 	s.busy[epoch] = true
 	s.wg.Go(func() {
 		if err := work(s.ctx); err != nil && s.ctx.Err() == nil {
-			s.log.Warn("old picture is not swept yet", "epoch", epoch, "err", err)
+			s.log.Warn("old picture not swept, the next check retries", "epoch", epoch, "error", err)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -67,7 +66,7 @@ func (s *sweeper) start(epoch string, work func(context.Context) error) {
 	})
 }
 
-// stop ends all work and waits for it.
+// stop cancels all work and waits for it.
 func (s *sweeper) stop() {
 	s.mu.Lock()
 	s.stopped = true

@@ -14,11 +14,11 @@ type walk struct {
 	streams []*stream
 }
 
-// stream is one of the ranges.
+// stream is the read position in one of the ranges.
 type stream struct {
 	rng Range
-	// last is where the stream stands; what is read goes on behind it, nil
-	// before the first.
+	// last is the last reference read; reading continues after it. Nil before
+	// the first.
 	last  *Ref
 	ahead []Ref
 	done  bool
@@ -27,13 +27,13 @@ type stream struct {
 // minAhead is the least number of references read of one stream at once.
 const minAhead = 8
 
-// newWalk walks ranges from behind start, or from their ends where start is
-// nil. It is made for about want references in all.
+// newWalk returns a walk over ranges from behind start, or from their ends if
+// start is nil. It is sized for about want references in all.
 func newWalk(engine Engine, ranges []Range, newest bool, start *Ref, want int) *walk {
 	w := &walk{engine: engine, newest: newest}
 	for _, r := range ranges {
 		r.Newest = newest
-		// Twice the even share: conferences are spread by a hash.
+		// Twice the even share: a hash distributes the conferences.
 		r.Limit = minAhead + 2*want/len(ranges)
 		s := &stream{rng: r, last: start}
 		s.narrow(newest)
@@ -50,20 +50,20 @@ func compare(a, b Ref, newest bool) int {
 	return cmp.Or(cmp.Compare(a.Score, b.Score), cmp.Compare(a.Member, b.Member))
 }
 
-// found is a reference and which of the ranges it is from.
+// found is a reference and the index of its range.
 type found struct {
 	Ref
 	from int
 }
 
-// take returns the next n references, fewer at the end.
-func (w *walk) take(ctx context.Context, n int) ([]found, error) {
+// next returns the next n references, fewer at the end.
+func (w *walk) next(ctx context.Context, n int) ([]found, error) {
 	var out []found
 	for len(out) < n {
 		if err := w.refill(ctx); err != nil {
 			return nil, err
 		}
-		i := w.next()
+		i := w.nextStream()
 		if i < 0 {
 			break
 		}
@@ -74,8 +74,8 @@ func (w *walk) take(ctx context.Context, n int) ([]found, error) {
 	return out, nil
 }
 
-// next returns the stream whose turn it is, or -1.
-func (w *walk) next() int {
+// nextStream returns the index of the stream with the next reference, or -1.
+func (w *walk) nextStream() int {
 	best := -1
 	for i, s := range w.streams {
 		if len(s.ahead) > 0 && (best < 0 || compare(s.ahead[0], w.streams[best].ahead[0], w.newest) < 0) {
@@ -85,31 +85,32 @@ func (w *walk) next() int {
 	return best
 }
 
-// refill reads on wherever nothing is left, all in one round trip.
+// refill reads more of every empty stream, all in one round trip.
 func (w *walk) refill(ctx context.Context) error {
 	for {
-		var dry []*stream
+		var empty []*stream
 		var ranges []Range
 		for _, s := range w.streams {
 			if len(s.ahead) == 0 && !s.done {
-				dry, ranges = append(dry, s), append(ranges, s.rng)
+				empty, ranges = append(empty, s), append(ranges, s.rng)
 			}
 		}
-		if len(dry) == 0 {
+		if len(empty) == 0 {
 			return nil
 		}
 		read, err := w.engine.Ranges(ctx, ranges)
 		if err != nil {
 			return err
 		}
-		for i, s := range dry {
+		for i, s := range empty {
 			s.fill(read[i], w.newest)
 		}
 	}
 }
 
-// fill takes in what was read. A range begins at a second, so it may repeat
-// what was met before; where it holds nothing else, more is read at once.
+// fill adds references that were read. A range begins at a whole second, so it
+// may repeat references read before; if it holds nothing else, refill reads
+// more at once.
 func (s *stream) fill(read []Ref, newest bool) {
 	s.done = len(read) < s.rng.Limit
 	if s.last != nil {
@@ -127,7 +128,7 @@ func (s *stream) fill(read []Ref, newest bool) {
 	s.narrow(newest)
 }
 
-// narrow makes the range begin where the stream stands.
+// narrow makes the range begin at the last reference.
 func (s *stream) narrow(newest bool) {
 	switch {
 	case s.last == nil:

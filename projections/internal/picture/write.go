@@ -11,12 +11,12 @@ import (
 	"gavel/projections"
 )
 
-// maxChangeRecords bounds the records of one change, so that the script that
-// carries it out keeps other clients of Redis waiting for less than 1 ms.
+// maxChangeRecords bounds the records of one change, so that its script blocks
+// other clients of Redis for less than 1 ms.
 const maxChangeRecords = 128
 
-// hold locks a lane that this process has claimed. The caller unlocks it.
-func (s *Store) hold(n int) (*lane, error) {
+// lockLane locks a lane that this process has claimed. The caller unlocks it.
+func (s *Store) lockLane(n int) (*lane, error) {
 	l, err := s.lane(n)
 	if err != nil {
 		return nil, err
@@ -24,25 +24,25 @@ func (s *Store) hold(n int) (*lane, error) {
 	l.mu.Lock()
 	if l.claim.epoch == "" {
 		l.mu.Unlock()
-		return nil, l.lost("it was not checked")
+		return nil, l.lost("Check was not called")
 	}
 	return l, nil
 }
 
 // Load implements [projections.Writer].
 func (s *Store) Load(ctx context.Context, lane int, keys []events.Key) ([]projections.Stored, error) {
-	l, err := s.hold(lane)
+	l, err := s.lockLane(lane)
 	if err != nil {
 		return nil, fmt.Errorf("load records: %w", err)
 	}
 	defer l.mu.Unlock()
-	names, shards := l.toLoad(keys)
+	names, shards := l.keysToLoad(keys)
 	hashes, err := s.engine.Hashes(ctx, names)
 	if err != nil {
 		return nil, fmt.Errorf("load records: %w", err)
 	}
 	for i, shard := range shards {
-		if err := l.see(&l.claim, shard, hashes[len(keys)+i]); err != nil {
+		if err := l.checkMeta(&l.claim, shard, hashes[len(keys)+i]); err != nil {
 			return nil, err
 		}
 	}
@@ -55,9 +55,10 @@ func (s *Store) Load(ctx context.Context, lane int, keys []events.Key) ([]projec
 	return out, nil
 }
 
-// toLoad names the records, and behind them the metas of their shards: a
-// record may be called absent only where the meta is there afterwards.
-func (l *lane) toLoad(keys []events.Key) (names []string, shards []int) {
+// keysToLoad returns the keys of the records, and after them the metas of their
+// shards: a missing record does not exist only if its shard's meta still exists
+// afterwards.
+func (l *lane) keysToLoad(keys []events.Key) (names []string, shards []int) {
 	var wanted [events.Shards]bool
 	for _, key := range keys {
 		shard := events.Shard(key.ConferenceSid)
@@ -73,9 +74,10 @@ func (l *lane) toLoad(keys []events.Key) (names []string, shards []int) {
 	return names, shards
 }
 
-// Save implements [projections.Writer]. A conference may be in a batch once.
+// Save implements [projections.Writer]. A conference may be in a batch only
+// once.
 func (s *Store) Save(ctx context.Context, lane int, writes []projections.Write) error {
-	l, err := s.hold(lane)
+	l, err := s.lockLane(lane)
 	if err != nil {
 		return fmt.Errorf("save records: %w", err)
 	}
@@ -85,11 +87,11 @@ func (s *Store) Save(ctx context.Context, lane int, writes []projections.Write) 
 	if err != nil {
 		return fmt.Errorf("save records: %w", err)
 	}
-	return l.saved(batches, outcomes)
+	return l.noteResults(batches, outcomes)
 }
 
-// partRecords is how many records make it worth while to encode one part of a
-// Save while Redis works on the part before; saveParts is the most parts.
+// partRecords is how many records justify encoding one part of a Save while
+// Redis executes the part before; saveParts is the most parts.
 const (
 	partRecords = 64
 	saveParts   = 4
@@ -97,9 +99,9 @@ const (
 
 func parts(records int) int { return max(1, min(saveParts, records/partRecords)) }
 
-// applyInParts carries out the changes of the batches, encoding one part while
-// those before it are on their way. All batches of a shard are in one part, for
-// each compares what the one before it wrote.
+// applyInParts executes the changes of the batches, encoding one part while
+// those before it are in flight. All batches of a shard are in one part,
+// because each compares what the one before it wrote.
 func (s *Store) applyInParts(ctx context.Context, batches []*batch, parts int) ([]SaveResult, error) {
 	outcomes := make([]SaveResult, len(batches))
 	g, ctx := errgroup.WithContext(ctx)
@@ -122,7 +124,7 @@ func (s *Store) applyInParts(ctx context.Context, batches []*batch, parts int) (
 	return outcomes, g.Wait()
 }
 
-// batch is the part of a Save that one change carries out.
+// batch is the part of a Save that one change executes.
 type batch struct {
 	space    space
 	from, to events.Position // of the shard, before and after
@@ -150,8 +152,8 @@ func (l *lane) batches(writes []projections.Write) []*batch {
 	return out
 }
 
-// change compares the shard's position, then every version; its records are
-// those of writes, in their order.
+// change compares the shard's position, then every version; its records are in
+// the order of writes.
 func (b *batch) change() Change {
 	c := Change{Records: make([]RecordWrite, 0, len(b.writes))}
 	meta := b.space.meta()
@@ -162,15 +164,16 @@ func (b *batch) change() Change {
 			Expect: encodeVersion(w.Expect),
 			Fields: fields(w.Before, w.After, w.Book, w.Rules),
 		})
-		c.reindex(b.space, w.Before, w.After)
-		c.redue(b.space, w.After, w.DueBefore, w.Book.Due)
+		c.updateIndexes(b.space, w.Before, w.After)
+		c.updateDue(b.space, w.After, w.DueBefore, w.Book.Due)
 	}
 	c.do(SetFields, meta, appliedField, b.to.String())
 	return c
 }
 
-// saved takes in what became of the batches. A lost shard outweighs a conflict.
-func (l *lane) saved(batches []*batch, outcomes []SaveResult) error {
+// noteResults updates the claim with the results of the batches. A lost shard
+// outweighs a conflict.
+func (l *lane) noteResults(batches []*batch, outcomes []SaveResult) error {
 	var conflict error
 	for i, b := range batches {
 		switch out := outcomes[i]; out.Failed {
@@ -181,7 +184,7 @@ func (l *lane) saved(batches []*batch, outcomes []SaveResult) error {
 			if err != nil {
 				return err
 			}
-			conflict = fmt.Errorf("%w: shard %d stands at %v, not %v",
+			conflict = fmt.Errorf("%w: shard %d is at %v, not %v",
 				projections.ErrConflict, b.space.shard, at, b.from)
 		default:
 			w := b.writes[out.Failed-1]
@@ -194,26 +197,26 @@ func (l *lane) saved(batches []*batch, outcomes []SaveResult) error {
 
 // NoteApplied implements [projections.Writer].
 func (s *Store) NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte) error {
-	l, err := s.hold(lane)
+	l, err := s.lockLane(lane)
 	if err != nil {
-		return fmt.Errorf("note position: %w", err)
+		return fmt.Errorf("record the position: %w", err)
 	}
 	defer l.mu.Unlock()
 	for {
-		out, err := s.apply(ctx, l.noting(applied, state))
+		out, err := s.apply(ctx, l.positionChange(applied, state))
 		if err != nil {
-			return fmt.Errorf("note position: %w", err)
+			return fmt.Errorf("record the position: %w", err)
 		}
-		if again, err := l.noted(applied, out); !again {
+		if again, err := l.notePosition(applied, out); !again {
 			return err
 		}
 	}
 }
 
-// noting is the change that raises the lane's position to applied and repeats
-// the positions of the shards. A state of an earlier position than the one that
-// is there is old.
-func (l *lane) noting(applied events.Position, state []byte) Change {
+// positionChange is the change that raises the lane's position to applied and
+// copies the positions of the shards. It does not write a state that is older
+// than the stored one.
+func (l *lane) positionChange(applied events.Position, state []byte) Change {
 	last := &l.claim
 	set := []string{appliedField, later(applied, last.applied).String()}
 	for _, shard := range l.shards {
@@ -232,9 +235,9 @@ func (l *lane) noting(applied events.Position, state []byte) Change {
 	return c
 }
 
-// noted takes in what became of it; again is whether another had raised the
-// position meanwhile.
-func (l *lane) noted(applied events.Position, out SaveResult) (again bool, err error) {
+// notePosition updates the claim with the result; again is whether another
+// process raised the position meanwhile.
+func (l *lane) notePosition(applied events.Position, out SaveResult) (again bool, err error) {
 	c := &l.claim
 	switch out.Failed {
 	case Done:
