@@ -51,7 +51,7 @@ func NewSubscriber(conn *nats.Conn, stream, group string, log *slog.Logger) *Sub
 // closed. The topic may hold wildcards.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	w, out := s.workers, make(chan *message.Message)
-	w.Consumer, w.Subjects = consumerName(s.group, topic), []string{topic}
+	w.Consumer, w.Subject = consumerName(s.group, topic), topic
 	both, end := context.WithCancel(ctx)
 	unhook := context.AfterFunc(s.open, end)
 	loop, err := w.begin(both, func(ctx context.Context, m []jetstream.Msg) error { return deliver(ctx, m[0], out) })

@@ -37,7 +37,10 @@ type Workers struct {
 	Stream   string
 	Consumer string
 	Subjects []string
-	Log      *slog.Logger
+	// Subject takes the place of Subjects where the consumer is one of a single
+	// subject: the two are different settings, and neither can become the other.
+	Subject string
+	Log     *slog.Logger
 	// Most is how many calls are under way at a time.
 	Most int
 	// Batch is how many messages one call gets at the most; 0: one.
@@ -98,6 +101,7 @@ func (w Workers) begin(ctx context.Context, fn func(context.Context, []jetstream
 func (l *loop) open(ctx context.Context) error {
 	consumer, err := l.js.CreateOrUpdateConsumer(ctx, l.Stream, jetstream.ConsumerConfig{
 		Durable:        l.Consumer,
+		FilterSubject:  l.Subject,
 		FilterSubjects: l.Subjects,
 		AckPolicy:      jetstream.AckExplicitPolicy,
 		AckWait:        l.Patience,
