@@ -11,38 +11,39 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// Fault is what is wrong with an expression. Line counts from 1 within the
-// text, Column from 0 within the line, in characters.
+// Fault is one mistake in an expression. Line counts from 1 within the text,
+// Column from 0 within the line, in characters.
 type Fault struct {
 	Line, Column int
 	Message      string
 }
 
-// ErrNoValue is what every failed evaluation wraps: an expression can be right
-// and have no value, such as a text that is turned into a number and is none.
-// What CEL says of it may quote the text, so it is not part of the error.
+// ErrNoValue is wrapped by every error of an evaluation: a correct expression
+// can have no value, such as a text that is converted to a number and does not
+// contain one. CEL's message may quote the text, so it is not part of the
+// error.
 var ErrNoValue = errors.New("the expression has no value here")
 
 // Condition is a compiled CEL expression that is true or false. It is safe for
-// many goroutines.
+// concurrent use.
 type Condition struct {
 	text    string
 	program cel.Program
 	findings
-	// past are the parts that an event and the record before it decide, by their
-	// text, and rest is the program without them.
+	// past are the parts that depend only on an event and the record before it,
+	// by their text. rest is the program without them.
 	past map[string]*past
 	rest cel.Program
 }
 
-// Compile compiles a condition, and says all that is wrong with it.
+// Compile compiles a condition, or returns all mistakes in it.
 func Compile(text string) (*Condition, []Fault) {
 	ast, faults := check(text)
 	if faults != nil {
 		return nil, faults
 	}
 	if out := ast.OutputType(); !out.IsExactType(cel.BoolType) {
-		return nil, []Fault{{1, 0, fmt.Sprintf("a condition has to be true or false; this is of type %s", cel.FormatCELType(out))}}
+		return nil, []Fault{{1, 0, fmt.Sprintf("a condition must be true or false; this is of type %s", cel.FormatCELType(out))}}
 	}
 	c := &Condition{text: text}
 	if c.findings, faults = examine(ast, true); faults != nil {
@@ -65,11 +66,11 @@ func Compile(text string) (*Condition, []Fault) {
 func (c *Condition) String() string { return c.text }
 
 // UsesEvent reports whether the condition reads event: it is about one event
-// and says nothing between two of them.
+// and has no meaning between two events.
 func (c *Condition) UsesEvent() bool { return c.reads["event"] }
 
-// UsesBefore reports whether the condition reads before, which is about one
-// event as well.
+// UsesBefore reports whether the condition reads before: such a condition is
+// about one event as well.
 func (c *Condition) UsesBefore() bool { return c.reads["before"] }
 
 // UsesConference reports whether the condition reads conference.
@@ -82,15 +83,15 @@ func (c *Condition) UsesParticipant() bool { return c.reads["participant"] }
 // holds.
 func (c *Condition) ChangedBy() Kinds { return c.changedBy }
 
-// Parts returns what of the record the condition reads.
+// Parts returns the parts of the record that the condition reads.
 func (c *Condition) Parts() Parts { return c.parts }
 
-// HoldsAt returns the kinds of events at which the condition can hold: all, but
-// where it compares event.kind with constants.
+// HoldsAt returns the kinds of events at which the condition can hold: all,
+// unless it compares event.kind with constants.
 func (c *Condition) HoldsAt() Kinds { return c.holdsAt }
 
-// Holds evaluates the condition. An error wraps ErrNoValue: in `when` it means
-// that it does not hold, in `unless` that it is exempt.
+// Holds evaluates the condition. An error wraps ErrNoValue: a `when` with an
+// error does not hold, and an `unless` with an error exempts.
 func (c *Condition) Holds(v Vars) (bool, error) {
 	return c.evaluate(Read(v))
 }
@@ -110,31 +111,31 @@ func (c *Condition) evaluate(r *Reading) (bool, error) {
 	return out == types.True, nil
 }
 
-// HoldsUntil evaluates the condition, and tells the first moment after v.Now at
-// which time alone may turn it; zero is never.
+// HoldsUntil evaluates the condition, and returns the first moment after v.Now
+// when time alone may change it; zero means never.
 //
-// That is a moment at which a comparison of an elapsed-time function flips. Only
+// That is a moment when a comparison of an elapsed-time function flips. Only
 // comparisons that were reached count, and these are enough: what was reached
-// decided whether the condition holds, and stays as it is until the first of
-// these moments. So the next change without an event is then or later, or never;
-// whoever asks again then misses none. What was reached before an error counts
-// too.
+// decided whether the condition holds, and does not change until the first of
+// these moments. So the next change without an event is at that moment or
+// later, or never; a caller that evaluates again at that moment misses no
+// change. Comparisons that were reached before an error count too.
 func (c *Condition) HoldsUntil(v Vars) (holds bool, flip time.Time, err error) {
 	return Read(v).HoldsUntil(c, v.Participant)
 }
 
-// Elapses reports whether time alone can turn the condition.
+// Elapses reports whether time alone can change the condition.
 func (c *Condition) Elapses() bool { return len(c.thresholds) > 0 }
 
 // threshold is a constant that an elapsed-time function is compared with.
 type threshold struct {
 	length time.Duration
-	// beyond is set where the comparison flips just after the length, not at
-	// it: > and <=.
+	// beyond is set if the comparison flips just after the length, not at it: >
+	// and <=.
 	beyond bool
 }
 
-// after is the first moment at which the comparison has flipped.
+// after returns the first moment at which the comparison has flipped.
 func (t threshold) after(from time.Time) time.Time {
 	at := from.Add(t.length)
 	if t.beyond {
@@ -143,12 +144,12 @@ func (t threshold) after(from time.Time) time.Time {
 	return at
 }
 
-// checking is held while an expression is checked: at the first name that it does
-// not know, cel-go's checker writes into the environment that all share
+// checking is locked while an expression is checked: at the first unknown name,
+// cel-go's checker writes into the environment that all expressions share
 // (checker/env.go, Catalog, in 0.33.2).
 var checking sync.Mutex
 
-// check parses and type-checks.
+// check parses and type-checks an expression.
 func check(text string) (*cel.Ast, []Fault) {
 	checking.Lock()
 	defer checking.Unlock()
@@ -166,14 +167,14 @@ func check(text string) (*cel.Ast, []Fault) {
 	return nil, faults
 }
 
-// program makes what was checked ready to run. The cost has a bound at load, so
-// that nothing has to be counted later: counting triples the cost of an
-// evaluation. Where CEL finds no bound, its estimate is the greatest number.
+// program plans a checked expression. Its cost is bounded at load, so that
+// evaluations need not count it: counting triples the cost of an evaluation. If
+// CEL finds no bound, its estimate is the greatest number.
 func program(ast *cel.Ast) (cel.Program, []Fault) {
 	env := environment()
 	estimate, err := env.EstimateCost(ast, sizes{})
 	if err != nil {
-		return nil, []Fault{{1, 0, "what it costs cannot be told: " + plainly(err.Error())}}
+		return nil, []Fault{{1, 0, "cannot estimate its cost: " + plainly(err.Error())}}
 	}
 	if estimate.Max > maxCost {
 		return nil, []Fault{{1, 0, fmt.Sprintf(

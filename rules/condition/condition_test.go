@@ -30,9 +30,9 @@ func TestConditionsReadTheRecord(t *testing.T) {
 	}
 }
 
-// What is not there is empty and never an error: a rule must not fail because
-// a label was not set.
-func TestWhatIsNotThereIsEmpty(t *testing.T) {
+// A missing field is empty and never an error: a rule must not fail because a
+// label was not set.
+func TestMissingFieldsAreEmpty(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		`conference.friendly_name == "" && !has(conference.friendly_name)`,
@@ -50,9 +50,9 @@ func TestWhatIsNotThereIsEmpty(t *testing.T) {
 	}
 }
 
-// Twenty-nine seconds into being alone: at the thirtieth the comparison flips,
-// and the one with > a nanosecond later.
-func TestAConditionKnowsWhenItFlips(t *testing.T) {
+// The participant has been alone for 29 s: the comparison flips at 30 s, and
+// the one with > a nanosecond later.
+func TestHoldsUntilReturnsTheNextFlip(t *testing.T) {
 	t.Parallel()
 	var never time.Time
 	vars := sample(t)
@@ -81,7 +81,8 @@ func TestAConditionKnowsWhenItFlips(t *testing.T) {
 	}
 }
 
-// What one condition read does not colour what the next one says, of whomever.
+// What one condition read does not affect the next one, whatever its
+// participant.
 func TestOneReadingServesManyConditions(t *testing.T) {
 	t.Parallel()
 	vars := sample(t)
@@ -98,14 +99,14 @@ func TestOneReadingServesManyConditions(t *testing.T) {
 			alone.Participant = p
 			want, wantFlip, _ := c.HoldsUntil(alone)
 			if got, flip, err := shared.HoldsUntil(c, p); err != nil || got != want || !flip.Equal(wantFlip) {
-				t.Errorf("%s says of %s %v until %v, and asked alone %v until %v; %v", text, p.CallSid, got, flip, want, wantFlip, err)
+				t.Errorf("%s for %s is %v until %v, and in a reading of its own %v until %v; %v", text, p.CallSid, got, flip, want, wantFlip, err)
 			}
 		}
 	}
 }
 
-// Whoever asks again at the first flip, and only then, misses no change: the
-// condition is asked every second beside it.
+// A caller that evaluates again at the first flip, and only then, misses no
+// change: the test compares with an evaluation every second.
 func TestTheFirstFlipIsNeverTooLate(t *testing.T) {
 	t.Parallel()
 	c := compile(t, `(alone_for(conference) >= duration("40s") && held_for(participant) < duration("3m"))
@@ -121,26 +122,26 @@ func TestTheFirstFlipIsNeverTooLate(t *testing.T) {
 		if now != holds {
 			changes++
 			if next.IsZero() || next.After(vars.Now) {
-				t.Errorf("changed to %v at %s, which was said to be at %s", now, vars.Now, next)
+				t.Errorf("changed to %v at %s, expected at %s", now, vars.Now, next)
 			}
 		}
 		holds = now
 		_, next, _ = c.HoldsUntil(vars)
 	}
 	if changes != 3 {
-		t.Errorf("%d changes; the test means to see 3", changes)
+		t.Errorf("%d changes, want 3", changes)
 	}
 }
 
-// The customer left at 10:02:40 and is heard of again at 10:02:50: that she
-// joined was lost on the way. Nobody knows since when she has been back, so
-// she is not said to have been alone before that.
-func TestALostJoinMakesNobodyAloneTooEarly(t *testing.T) {
+// The customer left at 10:02:40, and the next event of that leg is at 10:02:50:
+// its join event was lost. Since when the customer has been back is unknown, so
+// the time alone must not begin earlier.
+func TestALostJoinDoesNotLengthenTheTimeAlone(t *testing.T) {
 	t.Parallel()
 	vars := sample(t)
 	c := &call{t: t, record: vars.Conference, number: 6}
-	c.tell("10:02:40", events.ParticipantLeave, customer, "ParticipantLabel", "customer")
-	c.tell("10:02:50", events.ParticipantMute, customer, "ParticipantLabel", "customer")
+	c.event("10:02:40", events.ParticipantLeave, customer, "ParticipantLabel", "customer")
+	c.event("10:02:50", events.ParticipantMute, customer, "ParticipantLabel", "customer")
 	vars.Conference = c.record
 	if holds, err := compile(t, `alone_for(conference) <= duration("10s")`).Holds(vars); err != nil || !holds {
 		t.Errorf("alone for too long: %v", err)
@@ -150,11 +151,11 @@ func TestALostJoinMakesNobodyAloneTooEarly(t *testing.T) {
 	}
 }
 
-func TestAnEndedConferenceWaitsForNothing(t *testing.T) {
+func TestAnEndedConferenceHasNoFlip(t *testing.T) {
 	t.Parallel()
 	vars := sample(t)
 	c := &call{t: t, record: vars.Conference, number: 6}
-	c.tell("10:02:40", events.ConferenceEnd, "", "ReasonConferenceEnded", "last-participant-left")
+	c.event("10:02:40", events.ConferenceEnd, "", "ReasonConferenceEnded", "last-participant-left")
 	vars.Conference, vars.Now = c.record, at(t, "11:00:00")
 	for _, text := range []string{
 		`duration(conference) <= duration("160s") && duration(conference) >= duration("160s")`,
@@ -168,20 +169,20 @@ func TestAnEndedConferenceWaitsForNothing(t *testing.T) {
 	}
 }
 
-func TestFaultsSayWhatAndWhere(t *testing.T) {
+func TestFaultsHaveAMessageAndAPlace(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]condition.Fault{
 		`conference.stat == "init"`:                                {1, 10, "undefined field 'stat'"},
 		`confernce.live == 1`:                                      {1, 0, "undeclared reference to 'confernce' (did you mean 'conference'?)"},
-		`size(conference.live)`:                                    {1, 0, "a condition has to be true or false; this is of type int"},
+		`size(conference.live)`:                                    {1, 0, "a condition must be true or false; this is of type int"},
 		`size(conference.live) == "one"`:                           {1, 22, "found no matching overload for '==' applied to '(int, string)'"},
-		`now > conference.created`:                                 {1, 0, "now has no place in a condition, for nobody knows when to look again; write `for`, or compare one of alone_for, held_for, waiting_for_moderator, duration with a constant"},
-		"true &&\n  alone_for(conference) > held_for(participant)": {2, 11, `alone_for has to be compared with a constant by <, <=, > or >=, as in alone_for(conference) > duration("2m")`},
-		`alone_for(conference) == duration("2m")`:                  {1, 9, `alone_for has to be compared with a constant by <, <=, > or >=, as in alone_for(conference) > duration("2m")`},
+		`now > conference.created`:                                 {1, 0, "now is not allowed in a condition, because the moment of its next evaluation is unknown; write `for`, or compare one of alone_for, held_for, waiting_for_moderator, duration with a constant"},
+		"true &&\n  alone_for(conference) > held_for(participant)": {2, 11, `alone_for must be compared with a constant by <, <=, > or >=, as in alone_for(conference) > duration("2m")`},
+		`alone_for(conference) == duration("2m")`:                  {1, 9, `alone_for must be compared with a constant by <, <=, > or >=, as in alone_for(conference) > duration("2m")`},
 		`duration("two minutes") > duration("1m")`:                 {1, 9, "invalid duration argument"},
 		`conference.friendly_name.matches("[")`:                    {1, 33, "invalid matches argument"},
-		`dyn(conference).live == 1`:                                {1, 3, "dyn would hide what the condition reads"},
-		`Conference{sid: "CF"} == conference`:                      {1, 10, "conferences and participants are given, not made"},
+		`dyn(conference).live == 1`:                                {1, 3, "dyn is not allowed, because it hides what the condition reads"},
+		`Conference{sid: "CF"} == conference`:                      {1, 10, "conferences and participants cannot be constructed"},
 		`true &&`:                                                  {1, 7, "Syntax error: mismatched input '<EOF>'"},
 	} {
 		_, faults := condition.Compile(text)
@@ -195,9 +196,9 @@ func TestFaultsSayWhatAndWhere(t *testing.T) {
 	}
 }
 
-// Two loops over all participants of a large conference are allowed, three
-// would hold up everybody else.
-func TestWhatCostsTooMuchIsRefusedAtLoad(t *testing.T) {
+// Two nested loops over all participants of a large conference are allowed.
+// Three would delay all other conferences.
+func TestATooExpensiveConditionIsRefusedAtLoad(t *testing.T) {
 	t.Parallel()
 	compile(t, `conference.live.exists(a, conference.live.exists(b, a.hold && b.muted))`)
 	compile(t, `conference.live.exists(a, conference.live.exists(b, a.call_sid != b.call_sid))`)
@@ -212,7 +213,7 @@ func TestWhatCostsTooMuchIsRefusedAtLoad(t *testing.T) {
 	}
 }
 
-func TestAnErrorNeverQuotesWhatItReads(t *testing.T) {
+func TestAnErrorNeverQuotesTheRecord(t *testing.T) {
 	t.Parallel()
 	vars := sample(t)
 	_, err := compile(t, `int(conference.friendly_name) > 0`).Holds(vars)
@@ -228,7 +229,7 @@ func TestAnErrorNeverQuotesWhatItReads(t *testing.T) {
 	}
 }
 
-func TestConditionsSayWhatTheyRead(t *testing.T) {
+func TestUsesReportsTheVariablesOfACondition(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][3]bool{ // event, before, participant
 		`conference.live.exists(p, p.hold)`:         {},
@@ -243,7 +244,7 @@ func TestConditionsSayWhatTheyRead(t *testing.T) {
 	}
 }
 
-func TestComparisonsOfTheKindNarrowTheEvents(t *testing.T) {
+func TestComparisonsWithEventKindLimitTheEvents(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]condition.Kinds{
 		`event.kind == "participant-leave" && participant.hold`:                                    condition.KindsOf(events.ParticipantLeave),
@@ -261,7 +262,7 @@ func TestComparisonsOfTheKindNarrowTheEvents(t *testing.T) {
 	}
 }
 
-func TestPatternsHaveStars(t *testing.T) {
+func TestLikeMatchesStars(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		pattern, text string

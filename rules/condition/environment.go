@@ -14,13 +14,13 @@ import (
 	"gavel/projections"
 )
 
-// variable is one name that conditions can read.
+// variable is one variable that conditions can read.
 type variable struct {
 	name, doc, example string
 	typ                *cel.Type
 }
 
-// variables are in the order of the page of reference.
+// variables are in the order of the reference page.
 var variables = []variable{
 	{
 		name: "conference", typ: conferenceType,
@@ -28,15 +28,15 @@ var variables = []variable{
 		example: `conference.live.all(p, p.hold)`,
 	}, {
 		name: "participant", typ: participantType,
-		doc:     "The participant that a rule with `each: participant` looks at, or a `target` tries. In other rules the one that the event names, so that it counts as a use of `event`.",
+		doc:     "The participant that a rule with `each: participant` is judged for, or that a `target` is tested on. In other rules the participant that the event names; reading it counts as reading `event`.",
 		example: `participant.label == "customer" && participant.hold`,
 	}, {
 		name: "event", typ: eventType,
-		doc:     "The event that is judged. A rule that uses it has one occasion for each event, and can neither have `for` nor wait.",
+		doc:     "The event that is judged. A rule that reads it has one occasion for each event, and cannot have `for` or `wait`.",
 		example: `event.kind == "participant-leave"`,
 	}, {
 		name: "before", typ: conferenceType,
-		doc:     "The conference as it was before the event; counts as a use of `event`.",
+		doc:     "The conference as it was before the event; reading it counts as reading `event`.",
 		example: `size(before.live) == 2 && size(conference.live) == 1`,
 	}, {
 		name: "account", typ: text,
@@ -44,14 +44,14 @@ var variables = []variable{
 		example: `account.startsWith("AC")`,
 	}, {
 		name: "now", typ: when,
-		doc:     "The conference's own time. In parameters only: in `when` and `unless` an elapsed-time function or `for` says it, for these know when to be asked again.",
+		doc:     "The conference's own time. In parameters only: in `when` and `unless`, use an elapsed-time function or `for` instead; Gavel can compute when these change.",
 		example: `now - conference.created == duration("180s")`,
 	},
 }
 
 // Bounds of one expression.
 const (
-	// maxLength is in characters. Nobody can read a longer one.
+	// maxLength is in characters. A longer expression is unreadable.
 	maxLength = 4096
 	// maxCost bounds one evaluation, in CEL's units of about 50 ns: a loop over
 	// all participants inside another still fits, three do not.
@@ -60,7 +60,7 @@ const (
 	maxPattern = 1000
 )
 
-// environment is what expressions are compiled in. It is the same for all.
+// environment is the CEL environment that all expressions are compiled in.
 var environment = sync.OnceValue(func() *cel.Env {
 	registry, err := types.NewRegistry()
 	if err != nil {
@@ -93,7 +93,7 @@ var environment = sync.OnceValue(func() *cel.Env {
 	return env
 })
 
-// option declares the function to CEL.
+// option declares the function for CEL.
 func (f *function) option() cel.EnvOption {
 	bound := cel.FunctionBinding(func(args ...ref.Val) ref.Val {
 		if o, ok := args[0].(*object); ok && o.of.fields != nil {
@@ -114,18 +114,18 @@ func (f *function) overload() string {
 	return fmt.Sprintf("gavel_%s_%d", f.name, len(f.args))
 }
 
-// elapsed is the length of the stretch, which the reading hears of where it
-// grows: those are what flips by itself.
+// elapsed returns the length of the stretch. It reports a running stretch to
+// the reading, because only the length of a running stretch changes with time.
 func (f *function) elapsed(args ...ref.Val) ref.Val {
 	o := args[0].(*object)
 	s := f.since(o, args[1:]...)
 	if s.running() {
-		o.of.grows(f.name, s.From)
+		o.of.addFlip(f.name, s.From)
 	}
 	return types.Duration{Duration: s.length(o.of.vars.Now)}
 }
 
-// provider tells CEL the fields of our types, and leaves the rest to CEL's own.
+// provider adds the fields of our types to CEL's own provider.
 type provider struct{ *types.Registry }
 
 // FindStructType is part of types.Provider.
@@ -175,8 +175,8 @@ func findField(typeName, name string) *field {
 	return nil
 }
 
-// sizes tells CEL how large things can be, so that what an evaluation can cost
-// is known at load.
+// sizes returns the maximum size of things to CEL, so that the cost of an
+// evaluation can be bounded at load.
 type sizes struct{}
 
 // EstimateSize is part of cost.Estimator.
@@ -193,8 +193,9 @@ func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 	return nil
 }
 
-// atMost is how long the field at the end of a path can be; otherwise where
-// the path leads to no field of ours or to one that has no bound of its own.
+// atMost returns the maximum size of the field at the end of a path, or
+// otherwise if the path leads to no field of ours, or to one without a bound of
+// its own.
 func atMost(path []string, otherwise uint64) uint64 {
 	var longest uint64
 	for typeName := range fields {

@@ -13,7 +13,7 @@ import (
 	"gavel/events"
 )
 
-// findings are what a look at a checked expression tells without running it.
+// findings are what examine finds in a checked expression without running it.
 type findings struct {
 	reads      map[string]bool // variables
 	changedBy  Kinds
@@ -22,51 +22,51 @@ type findings struct {
 	thresholds map[string][]threshold // by elapsed-time function
 }
 
-// examination walks over one expression.
+// examination walks through one expression.
 type examination struct {
 	findings
 	ast       *ast.AST
-	condition bool // it is a condition, not a parameter
+	condition bool // a condition, not a parameter
 	faults    []Fault
 }
 
-// examine looks at all parts of an expression. In a condition time may only
-// come in where it is known when to look again.
+// examine checks all parts of an expression. A condition may only depend on
+// time where the moment of the next change can be computed.
 func examine(checked *cel.Ast, condition bool) (findings, []Fault) {
 	native := checked.NativeRep()
 	x := &examination{ast: native, condition: condition}
 	x.reads, x.thresholds = map[string]bool{}, map[string][]threshold{}
-	x.look(ast.NavigateAST(native))
+	x.walk(ast.NavigateAST(native))
 	x.holdsAt = holdsAt(native.Expr())
 	return x.findings, x.faults
 }
 
-func (x *examination) look(e ast.NavigableExpr) {
+func (x *examination) walk(e ast.NavigableExpr) {
 	switch e.Kind() {
 	case ast.IdentKind:
-		x.lookAtVariable(e)
+		x.checkVariable(e)
 	case ast.SelectKind:
-		x.lookAtField(e)
+		x.addField(e)
 	case ast.CallKind:
-		x.lookAtCall(e)
+		x.checkCall(e)
 	case ast.StructKind:
-		x.fault(e, "conferences and participants are given, not made")
+		x.fault(e, "conferences and participants cannot be constructed")
 	}
 	for _, child := range e.Children() {
-		x.look(child)
+		x.walk(child)
 	}
 }
 
-func (x *examination) lookAtVariable(e ast.NavigableExpr) {
+func (x *examination) checkVariable(e ast.NavigableExpr) {
 	name := e.AsIdent()
 	x.reads[name] = true
 	if name == "now" && x.condition {
-		x.fault(e, "now has no place in a condition, for nobody knows when to look again; "+
+		x.fault(e, "now is not allowed in a condition, because the moment of its next evaluation is unknown; "+
 			"write `for`, or compare one of alone_for, held_for, waiting_for_moderator, duration with a constant")
 	}
 }
 
-func (x *examination) lookAtField(e ast.NavigableExpr) {
+func (x *examination) addField(e ast.NavigableExpr) {
 	s := e.AsSelect()
 	operand := x.ast.GetType(s.Operand().ID())
 	if f := findField(operand.TypeName(), s.FieldName()); f != nil {
@@ -75,10 +75,10 @@ func (x *examination) lookAtField(e ast.NavigableExpr) {
 	}
 }
 
-func (x *examination) lookAtCall(e ast.NavigableExpr) {
+func (x *examination) checkCall(e ast.NavigableExpr) {
 	call := e.AsCall()
 	if call.FunctionName() == "dyn" {
-		x.fault(e, "dyn would hide what the condition reads")
+		x.fault(e, "dyn is not allowed, because it hides what the condition reads")
 		return
 	}
 	f := x.called(e)
@@ -92,14 +92,14 @@ func (x *examination) lookAtCall(e ast.NavigableExpr) {
 	}
 	t, ok := comparison(e)
 	if !ok {
-		x.fault(e, f.name+" has to be compared with a constant by <, <=, > or >=, as in "+f.usage+` > duration("2m")`)
+		x.fault(e, f.name+" must be compared with a constant by <, <=, > or >=, as in "+f.usage+` > duration("2m")`)
 		return
 	}
 	x.thresholds[f.name] = append(x.thresholds[f.name], t)
 }
 
-// called returns the function of ours that is called, or nil. CEL has a
-// duration of its own, so the name is not enough.
+// called returns the function of our table that the expression calls, or nil.
+// CEL has a duration function too, so the name is not enough.
 func (x *examination) called(e ast.NavigableExpr) *function {
 	for _, overload := range x.ast.GetOverloadIDs(e.ID()) {
 		for i := range functions {
@@ -138,7 +138,7 @@ func comparison(e ast.NavigableExpr) (threshold, bool) {
 	return threshold{}, false
 }
 
-// constantDuration reads duration("2m").
+// constantDuration returns the value of a constant such as duration("2m").
 func constantDuration(e ast.Expr) (time.Duration, bool) {
 	if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != "duration" || len(e.AsCall().Args()) != 1 {
 		return 0, false
@@ -160,7 +160,7 @@ func constantText(e ast.Expr) (string, bool) {
 }
 
 // holdsAt returns the kinds of events at which e can be true, as far as
-// comparisons of event.kind tell.
+// comparisons of event.kind decide that.
 func holdsAt(e ast.Expr) Kinds {
 	if e.Kind() != ast.CallKind || len(e.AsCall().Args()) != 2 {
 		return Known
@@ -184,8 +184,8 @@ func holdsAt(e ast.Expr) Kinds {
 	return Known
 }
 
-// kindsAmong are the constants that subject, if it is event.kind, is compared
-// with.
+// kindsAmong returns the constants that subject is compared with, if it is
+// event.kind.
 func kindsAmong(subject ast.Expr, constants []ast.Expr) Kinds {
 	if !isEventKind(subject) {
 		return Known
@@ -213,12 +213,12 @@ func isEventKind(e ast.Expr) bool {
 	return operand.Kind() == ast.IdentKind && operand.AsIdent() == "event"
 }
 
-// operatorNames are how CEL calls its operators inside.
+// operatorNames are CEL's internal names of its operators.
 var operatorNames = regexp.MustCompile(`'[@!_]?_?(==|!=|<=|>=|<|>|&&|\|\||\+|-|\*|/|%|in|!)_?'`)
 
-// plainly takes out of CEL's message what only CEL's authors need.
+// plainly removes from CEL's message what only the authors of CEL need.
 func plainly(message string) string {
 	message = strings.ReplaceAll(message, " (in container '')", "")
-	message, _, _ = strings.Cut(message, " expecting {") // all that could stand there
+	message, _, _ = strings.Cut(message, " expecting {") // all tokens that could follow
 	return operatorNames.ReplaceAllString(message, "'$1'")
 }

@@ -7,10 +7,11 @@ import (
 	"cel.dev/cel-go/cel"
 )
 
-// What the page of reference says is made of the tables here, where both they
-// and the tests can be seen.
+// The reference page is generated from the tables here, because both they and
+// the tests are visible here.
 
-// Truths are all examples of the page. What they are true of, sample says.
+// Truths returns all examples of the page. They are true for the call that
+// sample returns.
 func Truths() map[string]string {
 	all := map[string]string{}
 	for _, v := range variables {
@@ -27,7 +28,7 @@ func Truths() map[string]string {
 	return all
 }
 
-// Reference is the part of docs/rules.md about conditions, in Markdown.
+// Reference returns the part of docs/rules.md about conditions, in Markdown.
 func Reference() string {
 	var b strings.Builder
 	b.WriteString("\n### Variables\n\n| variable | type | what it is | example |\n|---|---|---|---|\n")
@@ -52,7 +53,7 @@ func row(b *strings.Builder, cells ...string) {
 	b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 }
 
-// typeName is CEL's own word for a type.
+// typeName returns CEL's own name of a type.
 func typeName(t *cel.Type) string { return cel.FormatCELType(t) }
 
 func code(text string) string { return "`" + strings.ReplaceAll(text, "|", `\|`) + "`" }

@@ -9,22 +9,22 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// Expression is a text with CEL in ${...}, compiled. $${ stands for ${ itself.
-// It is safe for many goroutines.
+// Expression is a compiled text with CEL in ${...}; $${ stands for ${ itself.
+// It is safe for concurrent use.
 type Expression struct {
 	text  string
 	parts []part
 }
 
-// part is a piece of text, or an expression whose value stands in its place.
+// part is a piece of text, or an expression that is replaced with its value.
 type part struct {
 	text    string
 	program cel.Program
 	reads   map[string]bool
 }
 
-// CompileText compiles a text with expressions in it, and says all that is
-// wrong with them.
+// CompileText compiles a text that contains expressions, or returns all
+// mistakes in them.
 func CompileText(text string) (*Expression, []Fault) {
 	x := &Expression{text: text}
 	var faults []Fault
@@ -50,8 +50,8 @@ func CompileText(text string) (*Expression, []Fault) {
 	return x, nil
 }
 
-// CompileValue compiles CEL alone, without ${ }: its value as a text is the
-// expression's.
+// CompileValue compiles CEL alone, without ${ }: the result is its value as a
+// text.
 func CompileValue(code string) (*Expression, []Fault) {
 	p, faults := compilePart(code)
 	if faults != nil {
@@ -60,12 +60,12 @@ func CompileValue(code string) (*Expression, []Fault) {
 	return &Expression{text: code, parts: []part{p}}, nil
 }
 
-// cut is what was cut from the front of a text: what comes before the next ${,
-// and the code in it.
+// cut is the front of a text: what comes before the next ${, and the code in
+// it.
 type cut struct {
 	literal, code  string
 	codeAt, length int
-	open           bool // there is no } to it
+	open           bool // the closing } is missing
 }
 
 func cutPart(text string) cut {
@@ -81,7 +81,7 @@ func cutPart(text string) cut {
 			c.open = c.codeAt+end == len(text)
 			c.code = text[c.codeAt : c.codeAt+end]
 			if c.code == "" {
-				c.code = " " // nothing at all is a fault for CEL to tell
+				c.code = " " // CEL reports empty code as a fault
 			}
 			c.length = min(len(text), c.codeAt+end+len("}"))
 			return c
@@ -92,8 +92,8 @@ func cutPart(text string) cut {
 	return cut{literal: literal.String(), length: len(text)}
 }
 
-// closing finds the } that closes code: one in no quotes and no braces of its
-// own. It is the length of code where there is none.
+// closing returns the place of the } that closes code: the first one outside
+// quotes and inner braces. It returns the length of code if there is none.
 func closing(code string) int {
 	depth, quote := 0, byte(0)
 	for i := 0; i < len(code); i++ {
@@ -118,7 +118,7 @@ func closing(code string) int {
 	return len(code)
 }
 
-// moved is a fault of code that comes after the text before.
+// moved moves a fault of code to its place in the whole text, behind before.
 func moved(before string, f Fault) Fault {
 	if f.Line == 1 {
 		f.Column += utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
@@ -135,7 +135,7 @@ func compilePart(code string) (part, []Fault) {
 	switch out := ast.OutputType(); out.Kind() {
 	case types.StringKind, types.BoolKind, types.IntKind, types.UintKind, types.DoubleKind, types.DurationKind, types.TimestampKind:
 	default:
-		return part{}, []Fault{{1, 0, fmt.Sprintf("a %s is no text", cel.FormatCELType(out))}}
+		return part{}, []Fault{{1, 0, fmt.Sprintf("a %s is not a text", cel.FormatCELType(out))}}
 	}
 	found, faults := examine(ast, false)
 	if faults != nil {
@@ -148,7 +148,7 @@ func compilePart(code string) (part, []Fault) {
 // String returns the expression as it was written.
 func (x *Expression) String() string { return x.text }
 
-// Constant returns the text where it does not depend on anything.
+// Constant returns the text if it contains no expression.
 func (x *Expression) Constant() (text string, constant bool) {
 	for _, p := range x.parts {
 		if p.program != nil {

@@ -8,7 +8,7 @@ import (
 	"gavel/rules/condition"
 )
 
-func TestTextsHoldExpressions(t *testing.T) {
+func TestExpressionsInATextAreReplaced(t *testing.T) {
 	t.Parallel()
 	vars := sample(t)
 	for text, want := range map[string]string{
@@ -47,13 +47,13 @@ func TestATextWithoutExpressionsIsConstant(t *testing.T) {
 	}
 }
 
-func TestFaultsInTextsAreFoundWhereTheyStand(t *testing.T) {
+func TestFaultsInATextHaveTheirPlaceInTheWholeText(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]condition.Fault{
 		`Hello ${conferenc.sid} and ${acount}`: {
 			{1, 8, "undeclared reference to 'conferenc' (did you mean 'conference'?)"}, {1, 29, "undeclared reference to 'acount' (did you mean 'account'?)"},
 		},
-		"Guten Tag, Frau Müller,\n${conference.live}": {{2, 2, "a list(Participant) is no text"}},
+		"Guten Tag, Frau Müller,\n${conference.live}": {{2, 2, "a list(Participant) is not a text"}},
 		`Hello ${account`: {{1, 6, "${ is never closed; write $${ for the characters themselves"}},
 		`${}`:             {{1, 3, "Syntax error: mismatched input '<EOF>'"}},
 	} {
@@ -64,8 +64,8 @@ func TestFaultsInTextsAreFoundWhereTheyStand(t *testing.T) {
 	}
 }
 
-// FuzzCompileText looks for texts that stop the compiler, for faults without a
-// place, and for what cannot be evaluated though it compiled and is constant.
+// FuzzCompileText searches for texts that make the compiler panic, for faults
+// without a place, and for constant texts that compile but cannot be evaluated.
 func FuzzCompileText(f *testing.F) {
 	f.Add("Room ${conference.friendly_name} has $${ ${size(conference.live)} }")
 	f.Add("${{'a': '}'}['a']}")
@@ -84,8 +84,8 @@ func FuzzCompileText(f *testing.F) {
 			return
 		}
 		constant, ok := x.Constant()
-		if said, err := x.Text(condition.Vars{}); ok && (err != nil || said != constant) {
-			t.Errorf("%q is constant and says %q, %v", constant, said, err)
+		if got, err := x.Text(condition.Vars{}); ok && (err != nil || got != constant) {
+			t.Errorf("the constant %q evaluates to %q, %v", constant, got, err)
 		}
 	})
 }

@@ -9,26 +9,28 @@ import (
 	"gavel/projections"
 )
 
-// field is one thing that can be read of an object.
+// field is one field of an object.
 type field struct {
 	name string
 	typ  *cel.Type
 	doc  string
-	// example is a condition that is true of the call that docs/rules.md tells.
+	// example is a condition that is true for the call described in
+	// docs/rules.md.
 	example string
-	// changedBy are the kinds of events that can change the field, as Fold
-	// folds them: a condition that reads nothing else need not be asked again
-	// after others.
+	// changedBy are the kinds of events that can change the field when Fold
+	// applies them: a condition that reads nothing else need not be evaluated
+	// after other events.
 	changedBy Kinds
-	// atMost is how many items a list has, or bytes a text, for the bound of what
-	// an evaluation costs; 0 is as many as anything of its type.
+	// atMost is the maximum number of items of a list, or of bytes of a text,
+	// for the bound on the cost of an evaluation; 0 means the maximum of its
+	// type.
 	atMost uint64
 	get    func(o *object) ref.Val
 }
 
-// Which events change what. Every numbered event can name a leg not heard of
-// before, or one thought gone: so says Fold, and so does the test that compares
-// this table with it.
+// Which events change what. Every numbered event can name a leg that was not
+// seen before, or that the record has as gone: Fold then adds it, and a test
+// compares this table with Fold.
 var (
 	recordings = KindsOf(events.ConferenceRecordEnd,
 		"recording-in-progress", "recording-completed", "recording-absent", "recording-failed")
@@ -42,19 +44,19 @@ var (
 	started    = KindsOf(events.ConferenceStart)
 	ended      = KindsOf(events.ConferenceEnd)
 	over       = ended.With(healed)
-	// left: a join that was told late can part an earlier leave from a healed one.
+	// left: a late join can separate an earlier leave from a healed one.
 	left = KindsOf(events.ParticipantJoin, events.ParticipantLeave).With(healed)
 )
 
-// ChangesParticipants are the kinds of events after which a participant may be
-// there that was not, or not any more.
+// ChangesParticipants are the kinds of events that can add a live participant
+// or end one's presence.
 var ChangesParticipants = present
 
 // mostParticipants is how many legs Twilio allows in a conference at a time
 // (Twilio, TwiML Voice: <Conference>, maxParticipants).
 const mostParticipants = 250
 
-// sidLength is the length of every SID of Twilio's.
+// sidLength is the length of every Twilio SID.
 const sidLength = 34
 
 var (
@@ -63,7 +65,7 @@ var (
 	when = cel.TimestampType
 )
 
-// fields are what each type has, in the order of the page of reference.
+// fields are the fields of each type, in the order of the reference page.
 var fields = map[string][]field{
 	"Conference": {
 		{
@@ -78,12 +80,12 @@ var fields = map[string][]field{
 			get:     func(o *object) ref.Val { return types.String(o.conference.FriendlyName.Value) },
 		}, {
 			name: "status", typ: text, changedBy: anything,
-			doc:     "`init` until mixing began, then `in-progress`, then `completed`.",
+			doc:     "`init` until mixing begins, then `in-progress`, then `completed`.",
 			example: `conference.status == "in-progress"`,
 			get:     status,
 		}, {
 			name: "live", typ: cel.ListType(participantType), changedBy: present, atMost: mostParticipants,
-			doc:     "The participants that are in it now; none once it ended.",
+			doc:     "The participants that are in it now; empty after its end.",
 			example: `size(conference.live) == 1`,
 			get:     func(o *object) ref.Val { return o.of.liveIn(o) },
 		}, {
@@ -98,12 +100,12 @@ var fields = map[string][]field{
 			get:     func(o *object) ref.Val { return o.recordings() },
 		}, {
 			name: "created", typ: when, changedBy: stamped,
-			doc:     "The earliest time that any event tells, by Twilio's clock.",
+			doc:     "The earliest time of any of its events, by Twilio's clock.",
 			example: `conference.created == timestamp("2026-11-02T10:00:00Z")`,
 			get:     func(o *object) ref.Val { return moment(o.conference.Created) },
 		}, {
 			name: "started", typ: when, changedBy: started,
-			doc:     "When mixing began, where conference-start was told.",
+			doc:     "When mixing began, if conference-start was received.",
 			example: `conference.started - conference.created == duration("30s")`,
 			get:     func(o *object) ref.Val { return startOf(o.conference) },
 		}, {
@@ -113,12 +115,12 @@ var fields = map[string][]field{
 			get:     func(o *object) ref.Val { return moment(endOf(o).At) },
 		}, {
 			name: "reason_conference_ended", typ: text, changedBy: ended,
-			doc:     "Why it ended: `conference-ended-via-api`, `participant-with-end-conference-on-exit-left`, and so on, as Twilio says it.",
+			doc:     "Why it ended: `conference-ended-via-api`, `participant-with-end-conference-on-exit-left`, and so on, as Twilio reports it.",
 			example: `conference.reason_conference_ended == ""`,
 			get:     func(o *object) ref.Val { return types.String(endOf(o).Reason) },
 		}, {
 			name: "call_sid_ending_conference", typ: text, atMost: sidLength, changedBy: ended,
-			doc:     "The participant that ended it, where Twilio names one.",
+			doc:     "The participant that ended it, if Twilio names one.",
 			example: `!has(conference.call_sid_ending_conference)`,
 			get:     func(o *object) ref.Val { return types.String(endOf(o).CallSid) },
 		}, {
@@ -136,7 +138,7 @@ var fields = map[string][]field{
 			get:     func(o *object) ref.Val { return types.String(o.participant.CallSid) },
 		}, {
 			name: "label", typ: text, changedBy: numbered,
-			doc:     "The label that it was given, if any.",
+			doc:     "Its label, if it has one.",
 			example: `participant.label == "customer"`,
 			get:     func(o *object) ref.Val { return types.String(o.participant.Label.Value) },
 		}, {
@@ -166,22 +168,22 @@ var fields = map[string][]field{
 			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.EndConferenceOnExit) },
 		}, {
 			name: "start_conference_on_enter", typ: flag, changedBy: present,
-			doc:     "Whether the conference may start when it is there.",
+			doc:     "Whether the conference may start when it has joined.",
 			example: `conference.participants.exists(p, p.start_conference_on_enter)`,
 			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.StartConferenceOnEnter) },
 		}, {
 			name: "joined", typ: when, changedBy: present,
-			doc:     "When it came in, the last time.",
+			doc:     "When it joined, the last time.",
 			example: `participant.joined == conference.created`,
 			get:     func(o *object) ref.Val { return types.Timestamp{Time: o.joined()} },
 		}, {
 			name: "left", typ: when, changedBy: left,
-			doc:     "When it left, the last time; a participant that came back keeps it.",
+			doc:     "When it left, the last time; it stays set if the participant comes back.",
 			example: `conference.participants.exists(p, has(p.left) && !p.live)`,
 			get:     func(o *object) ref.Val { return moment(leavingOf(o).At) },
 		}, {
 			name: "reason_participant_left", typ: text, changedBy: left,
-			doc:     "Why it left: `participant_hung_up`, `participant_updated_via_api`, and so on, as Twilio says it.",
+			doc:     "Why it left: `participant_hung_up`, `participant_updated_via_api`, and so on, as Twilio reports it.",
 			example: `conference.participants.exists(p, p.reason_participant_left == "participant_hung_up")`,
 			get:     func(o *object) ref.Val { return types.String(leavingOf(o).Reason) },
 		}, {
@@ -199,12 +201,12 @@ var fields = map[string][]field{
 			get:     func(o *object) ref.Val { return types.String(o.recording.Sid) },
 		}, {
 			name: "status", typ: text, changedBy: recordings,
-			doc:     "How far it is: `in-progress`, `completed`, `absent`, `failed`.",
+			doc:     "Its progress: `in-progress`, `completed`, `absent`, `failed`.",
 			example: `!conference.recordings.exists(r, r.status == "failed")`,
 			get:     func(o *object) ref.Val { return types.String(o.recording.Status()) },
 		}, {
 			name: "duration", typ: cel.IntType, changedBy: recordings,
-			doc:     "Its length in seconds; -1 until told.",
+			doc:     "Its length in seconds; -1 until Twilio reports it.",
 			example: `conference.recordings.exists(r, r.duration == -1)`,
 			get:     func(o *object) ref.Val { return types.Int(o.recording.Duration) },
 		}, {
@@ -232,7 +234,7 @@ var fields = map[string][]field{
 			get:     func(o *object) ref.Val { return types.String(o.event.RecordingSid) },
 		}, {
 			name: "sequence_number", typ: cel.IntType, changedBy: anything,
-			doc:     "Twilio's SequenceNumber; -1 where there is none.",
+			doc:     "Twilio's SequenceNumber; -1 if the event has none.",
 			example: `event.sequence_number == 5`,
 			get:     func(o *object) ref.Val { return types.Int(o.event.SequenceNumber) },
 		}, {
@@ -294,7 +296,8 @@ func leavingOf(o *object) projections.Leaving {
 	return projections.Leaving{}
 }
 
-// of reads the field; of a participant as it was before the event, what was kept.
+// of returns the field's value. For a participant as it was before the event,
+// it returns what was kept.
 func (f *field) of(o *object) ref.Val {
 	if o.of.fields == nil {
 		return f.get(o)
@@ -305,8 +308,8 @@ func (f *field) of(o *object) ref.Val {
 	return unknown
 }
 
-// has reports whether a field says anything: a text that is not empty, a time
-// that was told. All else is always there.
+// has reports whether a text is not empty, or a time is set. All other fields
+// are always present.
 func (f *field) has(o *object) bool {
 	switch v := f.of(o).(type) {
 	case types.String:

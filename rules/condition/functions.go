@@ -11,7 +11,7 @@ import (
 	"gavel/projections"
 )
 
-// function is one function that CEL does not have by itself.
+// function is one function that we add to CEL.
 type function struct {
 	name    string
 	args    []*cel.Type
@@ -19,15 +19,15 @@ type function struct {
 	member  bool // called as x.name(...)
 	usage   string
 	doc     string
-	example string // as of a field
-	// changedBy are the kinds of events that can change what it says, as of a
-	// field; nil where it only works on what it is given.
+	example string // like the example of a field
+	// changedBy are the kinds of events that can change the result, as for a
+	// field; nil if the result depends on the arguments only.
 	changedBy Kinds
-	// cost of one call, in CEL's units, of which comparing ten characters is
-	// one; 0 leaves it to CEL.
+	// cost of one call, in CEL's units; comparing ten characters costs one
+	// unit. 0 leaves the estimate to CEL.
 	cost uint64
-	// An elapsed-time function has since, the stretch that it is the length of;
-	// all others have call.
+	// An elapsed-time function has since, which returns the stretch whose
+	// length is the result; all other functions have call.
 	call  func(args ...ref.Val) ref.Val
 	since func(o *object, args ...ref.Val) stretch
 }
@@ -39,7 +39,8 @@ type stretch struct{ From, Until time.Time }
 // running reports whether the stretch grows with the clock.
 func (s stretch) running() bool { return !s.From.IsZero() && s.Until.IsZero() }
 
-// length is how long it has lasted. Twilio's clock may be ahead of ours.
+// length returns how long it has lasted, at least 0: Twilio's clock may be
+// ahead of ours.
 func (s stretch) length(now time.Time) time.Duration {
 	switch {
 	case s.From.IsZero():
@@ -52,54 +53,53 @@ func (s stretch) length(now time.Time) time.Duration {
 
 var one = []*cel.Type{conferenceType}
 
-// functions are what call centres ask for, in the order of the page of
-// reference.
+// functions are in the order of the reference page. Call centres need them.
 var functions = []function{
 	{
 		name: "alone_for", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: present,
 		usage: "alone_for(conference)", since: aloneSince,
-		doc:     "How long the only live participant has been alone in the conference; 0s where there is none, or company.",
+		doc:     "How long the only live participant has been alone in the conference; 0s if there is none, or more than one.",
 		example: `alone_for(conference) >= duration("30s")`,
 	}, {
 		name: "held_for", args: []*cel.Type{participantType}, result: cel.DurationType, cost: projections.MaxTurns, changedBy: present,
 		usage: "held_for(participant)", since: heldSince,
-		doc:     "How long the participant has been on hold without a break; 0s where it is not.",
+		doc:     "How long the participant has been on hold without a break; 0s if it is not on hold.",
 		example: `held_for(participant) > duration("45s")`,
 	}, {
 		name: "waiting_for_moderator", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: present,
 		usage: "waiting_for_moderator(conference)", since: waitingSince,
-		doc:     "How long somebody has been there before the conference started, with nobody whose start_conference_on_enter could start it; 0s where that is not so.",
+		doc:     "How long participants have been waiting before the conference started, without one whose start_conference_on_enter could start it; 0s otherwise.",
 		example: `waiting_for_moderator(conference) < duration("60s")`,
 	}, {
 		name: "waiting_for_moderator", args: []*cel.Type{conferenceType, text}, result: cel.DurationType, cost: 10 * mostParticipants, changedBy: present,
 		usage: `waiting_for_moderator(conference, "agent-*")`, since: waitingSince,
-		doc:     "How long somebody has been there, started or not, with nobody whose label is like the pattern; 0s where that is not so.",
+		doc:     "How long participants have been there, started or not, without one whose label matches the pattern; 0s otherwise.",
 		example: `waiting_for_moderator(conference, "agent-*") >= duration("30s")`,
 	}, {
 		name: "duration", args: one, result: cel.DurationType, changedBy: going,
 		usage: "duration(conference)", since: goingSince,
-		doc:     "How long the conference has been going on since its first sign, or did until it ended.",
+		doc:     "How long the conference has lasted since its first event, or how long it lasted until it ended.",
 		example: `duration(conference) < duration("4h")`,
 	}, {
 		name: "live", args: []*cel.Type{conferenceType, text}, result: cel.ListType(participantType), cost: 10 * mostParticipants, changedBy: present,
 		usage: `live(conference, "agent-*")`, call: liveLike,
-		doc:     "The live participants whose label is like the pattern.",
+		doc:     "The live participants whose label matches the pattern.",
 		example: `size(live(conference, "agent-*")) == 0`,
 	}, {
 		name: "like", member: true, args: []*cel.Type{text, text}, result: flag, cost: projections.MaxText / 10,
 		usage: `participant.label.like("agent-*")`, call: like,
-		doc:     "Whether a text is like a pattern, in which `*` stands for any characters. The whole text has to match, and letter case counts.",
+		doc:     "Whether a text matches a pattern; `*` in it matches any characters. The whole text has to match, and case matters.",
 		example: `conference.friendly_name.like("support-*")`,
 	}, {
 		name: "param", member: true, args: []*cel.Type{eventType, text}, result: text, changedBy: anything,
 		usage: `event.param("ReasonParticipantLeft")`, call: param,
-		doc:     "A parameter of the callback as Twilio sent it; '' where it is not there.",
+		doc:     "A parameter of the callback as Twilio sent it; '' if it has none of that name.",
 		example: `event.param("ReasonParticipantLeft") == "participant_hung_up"`,
 	},
 }
 
-// aloneSince runs while one leg is live: from its coming, or from the going of
-// the last of the others.
+// aloneSince runs while exactly one leg is live: from its join, or from the
+// leave of the last of the others.
 func aloneSince(o *object, _ ...ref.Val) stretch {
 	live := o.conference.Live()
 	if len(live) != 1 {
@@ -126,8 +126,8 @@ func heldSince(o *object, _ ...ref.Val) stretch {
 	return stretch{From: from}
 }
 
-// waitingSince runs while somebody is live and no moderator is. Who is one, the
-// pattern of labels says, or else start_conference_on_enter.
+// waitingSince runs while legs are live and none of them is a moderator. The
+// pattern of labels selects moderators, or else start_conference_on_enter.
 func waitingSince(o *object, args ...ref.Val) stretch {
 	moderates := func(p *projections.Participant) bool { return p.Flags.Value.StartConferenceOnEnter }
 	if len(args) > 0 {
@@ -148,8 +148,9 @@ func waitingSince(o *object, args ...ref.Val) stretch {
 	return o.lackingSince(live, moderates)
 }
 
-// lackingSince is since when the live legs have been without any of the others
-// that are meant: the first of them came, and the last of the others went.
+// lackingSince returns since when the live legs have been without any leg that
+// meant selects: the later of the first join of a live leg and the last leave
+// of a selected one.
 func (o *object) lackingSince(live []*projections.Participant, meant func(*projections.Participant) bool) stretch {
 	var came, went projections.Instant
 	for _, p := range live {
@@ -165,9 +166,9 @@ func (o *object) lackingSince(live []*projections.Participant, meant func(*proje
 	return stretch{From: max(came, went).Time()}
 }
 
-// lastStay is the leg's running stay, or its last one. Of a leg that came back
-// without its joining being told, the latest sign of it is all that is known:
-// so time never counts that may have been spent elsewhere.
+// lastStay is the leg's running stay, or its last one. If a leg came back and
+// its join event was lost, the stay begins at the latest event of the leg, so
+// that time the leg may have spent elsewhere never counts.
 func (o *object) lastStay(p *projections.Participant) projections.Interval {
 	stays := o.conference.Intervals(p)
 	if len(stays) == 0 {
@@ -203,8 +204,8 @@ func param(args ...ref.Val) ref.Val {
 	return types.String(args[0].(*object).event.Params.Get(string(args[1].(types.String))))
 }
 
-// Like reports whether the whole text is like the pattern, in which * stands
-// for any characters, none among them. The text is walked through once.
+// Like reports whether the whole text matches the pattern, where * matches any
+// characters, or none. It scans the text once.
 func Like(pattern, text string) bool {
 	parts := strings.Split(pattern, "*")
 	if len(parts) == 1 {

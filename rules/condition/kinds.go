@@ -7,12 +7,12 @@ import (
 	"gavel/events"
 )
 
-// Unknown stands in Kinds for every kind that Gavel does not know by name:
+// Unknown stands in Kinds for every kind that Gavel does not have by name:
 // Twilio adds events without notice.
 const Unknown events.Kind = "unknown"
 
-// Known are the kinds that Gavel knows by name and that can change what is
-// known of a conference, Unknown among them.
+// Known are the kinds that Gavel has by name and that can change the record of
+// a conference, and Unknown.
 var Known = Kinds{
 	events.ConferenceStart: {}, events.ConferenceEnd: {},
 	events.ParticipantJoin: {}, events.ParticipantLeave: {},
@@ -31,7 +31,7 @@ var Known = Kinds{
 // Kinds is a set of kinds of events.
 type Kinds map[events.Kind]struct{}
 
-// KindsOf makes a set.
+// KindsOf returns a set of the given kinds.
 func KindsOf(kinds ...events.Kind) Kinds {
 	set := Kinds{}
 	for _, k := range kinds {
@@ -40,8 +40,8 @@ func KindsOf(kinds ...events.Kind) Kinds {
 	return set
 }
 
-// Has reports whether the set has a kind as it came: one that is not Known is
-// there where Unknown is.
+// Has reports whether the set has a kind as Twilio spells it; Unknown stands
+// for every kind that is not Known.
 func (s Kinds) Has(kind events.Kind) bool {
 	if _, known := Known[kind]; !known {
 		kind = Unknown
@@ -50,10 +50,10 @@ func (s Kinds) Has(kind events.Kind) bool {
 	return has
 }
 
-// Sorted returns the kinds by name.
+// Sorted returns the kinds, sorted by name.
 func (s Kinds) Sorted() []events.Kind { return slices.Sorted(maps.Keys(s)) }
 
-// With returns what is in either set.
+// With returns the kinds that are in either set.
 func (s Kinds) With(other Kinds) Kinds {
 	all := maps.Clone(s)
 	if all == nil {
@@ -63,7 +63,7 @@ func (s Kinds) With(other Kinds) Kinds {
 	return all
 }
 
-// and returns what is in both sets.
+// and returns the kinds that are in both sets.
 func (s Kinds) and(other Kinds) Kinds {
 	both := maps.Clone(s)
 	maps.DeleteFunc(both, func(k events.Kind, _ struct{}) bool { _, in := other[k]; return !in })

@@ -22,9 +22,9 @@ var (
 	eventType       = cel.ObjectType("Event")
 )
 
-// object is a value of one of these types: a view of the record, which is not
-// copied. Besides the one that its type names, conference is the one that it
-// belongs to.
+// object is a value of one of these types: a view of the record, without a
+// copy. Besides the value that its type names, it has the conference that the
+// value belongs to.
 type object struct {
 	of          *Reading
 	typ         *cel.Type
@@ -34,7 +34,7 @@ type object struct {
 	event       *events.Event
 }
 
-// What is not there is empty.
+// Missing objects are empty.
 var (
 	noConference  = &projections.Conference{}
 	noParticipant = &projections.Participant{}
@@ -66,7 +66,7 @@ func (r *Reading) event() *object {
 	return o
 }
 
-// participants is a list of legs of the object's conference.
+// participants returns a list of legs of the object's conference.
 func (o *object) participants(legs []*projections.Participant) ref.Val {
 	all := make([]ref.Val, len(legs))
 	for i, p := range legs {
@@ -86,8 +86,8 @@ func (o *object) recordings() ref.Val {
 // live reports whether a leg is in the conference now.
 func (o *object) live() bool { return o.conference.End == nil && o.participant.Live() }
 
-// joined is when the leg's running stay began, or its last one; zero where it
-// was never there.
+// joined is when the leg's running stay began, or its last one; zero if it has
+// none.
 func (o *object) joined() time.Time {
 	stays := o.conference.Intervals(o.participant)
 	if len(stays) == 0 {
@@ -96,10 +96,10 @@ func (o *object) joined() time.Time {
 	return stays[len(stays)-1].From.Time()
 }
 
-// ConvertToNative is part of ref.Val. Nothing needs it: fields are read as they
-// are.
+// ConvertToNative is part of ref.Val. It always fails: nothing needs it,
+// because fields are read directly.
 func (o *object) ConvertToNative(to reflect.Type) (any, error) {
-	return nil, fmt.Errorf("a %s is no %v", o.typ.TypeName(), to)
+	return nil, fmt.Errorf("cannot convert a %s to %v", o.typ.TypeName(), to)
 }
 
 // ConvertToType is part of ref.Val: an object is of its own type only.
@@ -107,7 +107,7 @@ func (o *object) ConvertToType(to ref.Type) ref.Val {
 	if to.TypeName() == types.TypeType.TypeName() {
 		return o.typ
 	}
-	return types.NewErr("a %s is no %s", o.typ.TypeName(), to.TypeName())
+	return types.NewErr("cannot convert a %s to %s", o.typ.TypeName(), to.TypeName())
 }
 
 // Equal is part of ref.Val: two views of the same thing are equal.
@@ -116,7 +116,7 @@ func (o *object) Equal(other ref.Val) ref.Val {
 	return types.Bool(ok && o.typ == b.typ && o.key() == b.key())
 }
 
-// key tells two things of one type and conference apart.
+// key identifies a thing among those of its type in a conference.
 func (o *object) key() string {
 	switch o.typ {
 	case participantType:
@@ -132,11 +132,11 @@ func (o *object) key() string {
 // Type is part of ref.Val.
 func (o *object) Type() ref.Type { return o.typ }
 
-// Value is part of ref.Val; it is what the table of fields reads from.
+// Value is part of ref.Val; the table of fields reads from it.
 func (o *object) Value() any { return o }
 
-// since is when the running stretch of a state began, told by moments at which
-// it went on and off; ok is false where it does not run.
+// since returns when the running stretch of a state began, from the moments
+// when the state was switched on and off; ok is false if it is off now.
 func since(moments []projections.Turn) (from time.Time, ok bool) {
 	slices.SortFunc(moments, projections.CompareTurns)
 	for _, t := range moments {

@@ -6,12 +6,12 @@ import (
 	"gavel/projections"
 )
 
-// Parts are what of a record a condition reads, or an event changed. Where the
-// two have nothing in common the condition says what it said before, and need
-// not be asked: most events of a conference are of that kind.
+// Parts are the parts of a record that a condition reads, or that an event
+// changed. If the two have nothing in common, the condition still has the same
+// value and need not be evaluated: that is so for most events of a conference.
 type Parts uint8
 
-// All parts there are.
+// All parts.
 const (
 	Life       Parts = 1 << iota // beginning and end
 	Name                         // the room's
@@ -24,8 +24,9 @@ const (
 	AllParts Parts = 1<<iota - 1
 )
 
-// partsOf says which parts decide a field or an elapsed-time function. What is
-// not here is decided by all; a test holds the table against Fold.
+// partsOf are the parts that decide a field or an elapsed-time function. A
+// field that is missing here depends on all parts; a test checks the table
+// against Fold.
 var partsOf = map[string]Parts{
 	"Conference.sid":                        Life,
 	"Conference.friendly_name":              Name,
@@ -58,10 +59,11 @@ var partsOf = map[string]Parts{
 	"waiting_for_moderator": Life | Presence | Labels | OtherFlags,
 	"duration":              Life,
 	"live":                  Life | Presence | Labels,
-	"like":                  0, // its text says what it is of
+	"like":                  0, // depends on the field that its text comes from
 }
 
-// partsFor returns what decides a field or function, by its name in the table.
+// partsFor returns the parts that decide a field or function, by its name in
+// the table.
 func partsFor(name string) Parts {
 	if parts, there := partsOf[name]; there {
 		return parts
@@ -111,8 +113,8 @@ func changedLeg(was, is *projections.Participant) (parts Parts) {
 	return parts
 }
 
-// lastCounts reports whether the latest sign of a leg says when it came: no
-// joining does.
+// lastCounts reports whether the latest event of a leg decides when it joined,
+// because its join event is missing.
 func lastCounts(p *projections.Participant) bool {
 	return p.Live() && (len(p.Present) == 0 || !p.Present[len(p.Present)-1].On)
 }

@@ -9,23 +9,23 @@ import (
 	"gavel/projections"
 )
 
-// White box, like the test of the tables beside: whatever a field or function
-// says otherwise after an event is in a part that the event changed.
-func TestWhatChangesIsInAChangedPart(t *testing.T) {
+// White box, like the test of the tables: every field or function whose value
+// changes with an event depends on a part that the event changed.
+func TestAChangedValueDependsOnAChangedPart(t *testing.T) {
 	t.Parallel()
 	seen := Parts(0)
 	rapid.Check(t, func(t *rapid.T) {
 		var record *projections.Conference
 		for i := range rapid.IntRange(1, 60).Draw(t, "events") {
-			e := wildEvent(t, i)
+			e := randomEvent(t, i)
 			after, _, err := projections.Fold(record, e)
 			if err != nil {
 				t.Fatal(err)
 			}
-			changed, before := Changed(record, after), says(record)
-			for name, says := range says(after) {
-				if before[name] != says && changed&partsFor(partName(name)) == 0 {
-					t.Fatalf("%s changed with %s, and of the parts only %b did:\n%s\n%s", name, e.Kind, changed, before[name], says)
+			changed, before := Changed(record, after), values(record)
+			for name, value := range values(after) {
+				if before[name] != value && changed&partsFor(partName(name)) == 0 {
+					t.Fatalf("%s changed with %s, but only the parts %b changed:\n%s\n%s", name, e.Kind, changed, before[name], value)
 				}
 			}
 			if changed != AllParts {
@@ -35,11 +35,12 @@ func TestWhatChangesIsInAChangedPart(t *testing.T) {
 		}
 	})
 	if seen != AllParts {
-		t.Errorf("only the parts %b ever changed apart from others", seen)
+		t.Errorf("only the parts %b changed on their own", seen)
 	}
 }
 
-// partName is how the table of parts calls what says calls by its overload.
+// partName returns the name in the table of parts of a function that values
+// lists by its overload.
 func partName(name string) string {
 	for _, f := range functions {
 		if f.overload() == name {
@@ -49,7 +50,7 @@ func partName(name string) string {
 	return name
 }
 
-func TestTheTableOfPartsKnowsEverything(t *testing.T) {
+func TestTheTableOfPartsIsComplete(t *testing.T) {
 	t.Parallel()
 	for typeName, all := range fields {
 		for _, f := range all {

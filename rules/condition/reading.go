@@ -10,43 +10,46 @@ import (
 	"gavel/projections"
 )
 
-// Reading is a record laid open for many conditions, one after the other: what
-// several of them read is made once. It is for one goroutine.
+// Reading is a record prepared for many conditions, one after the other: a
+// value that several of them read is made once. It is not safe for concurrent
+// use.
 type Reading struct {
 	vars Vars
-	// asked is the condition whose flip is looked for, or nil.
-	asked *Condition
+	// timed is the condition whose next flip is computed, or nil.
+	timed *Condition
 	flip  time.Time
-	// open and live are the record, and the legs in it now, as CEL sees them;
-	// nil until something reads them.
+	// open and live are the record, and its live legs, as CEL values; nil until
+	// a condition reads them.
 	open *object
 	live ref.Val
-	// recalls: the event is gone, and kept is what is left of it (Recall).
+	// recalls: the event is no longer available, and kept is what was stored of
+	// it (Recall).
 	recalls bool
 	kept    Kept
-	// fields are what is left of a participant as it was before the event; such a
-	// participant has a reading of its own. Nil for all others.
+	// fields are the fields that were kept of a participant as it was before
+	// the event; each such participant has a reading of its own. Nil for all
+	// others.
 	fields map[string]ref.Val
 }
 
-// Read lays open what conditions can read.
+// Read prepares a record for conditions.
 func Read(v Vars) *Reading { return &Reading{vars: v} }
 
-// HoldsUntil is [Condition.HoldsUntil] about a participant, nil for the
-// conference as a whole.
+// HoldsUntil is [Condition.HoldsUntil] for a participant, or for the conference
+// as a whole if p is nil.
 func (r *Reading) HoldsUntil(c *Condition, p *projections.Participant) (holds bool, flip time.Time, err error) {
-	r.vars.Participant, r.asked, r.flip = p, c, time.Time{}
+	r.vars.Participant, r.timed, r.flip = p, c, time.Time{}
 	holds, err = c.evaluate(r)
 	return holds, r.flip, err
 }
 
-// grows hears that the condition asked reached a stretch that grows with the
-// clock, and notes when the first comparison of one flips.
-func (r *Reading) grows(function string, from time.Time) {
-	if r.asked == nil {
+// addFlip records when a comparison of a running stretch first flips, if the
+// flip of a condition is being computed.
+func (r *Reading) addFlip(function string, from time.Time) {
+	if r.timed == nil {
 		return
 	}
-	for _, t := range r.asked.thresholds[function] {
+	for _, t := range r.timed.thresholds[function] {
 		if at := t.after(from); at.After(r.vars.Now) && (r.flip.IsZero() || at.Before(r.flip)) {
 			r.flip = at
 		}
@@ -78,7 +81,7 @@ func (r *Reading) ResolveName(name string) (any, bool) {
 // Parent is part of cel.Activation.
 func (r *Reading) Parent() cel.Activation { return nil }
 
-// liveIn is the list of the legs that are in the object's conference now.
+// liveIn returns the list of the legs that are in the object's conference now.
 func (r *Reading) liveIn(o *object) ref.Val {
 	if o != r.open {
 		return o.participants(o.conference.Live())

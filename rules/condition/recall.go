@@ -19,18 +19,19 @@ import (
 )
 
 // Kept is what a rule read of an event, and of the record before it, when a
-// decision was taken: enough to evaluate the rule's conditions again when the
-// event is gone. A key is the text of a part of a condition that reads nothing
-// else, such as `size(before.live) == 2`; its value is in JSON, null where the
-// part had none.
+// decision was made: enough to evaluate the rule's conditions again when the
+// event is no longer available. A key is the text of a part of a condition that
+// reads nothing else, such as `size(before.live) == 2`; its value is in JSON,
+// null if the part had no value.
 type Kept map[string]json.RawMessage
 
-// ErrNotKept is returned where a condition depends on something of the event that
-// was not kept: it was too large, or the decision is older than Kept.
+// ErrNotKept is the error of a condition that depends on something of the event
+// that was not kept, because it was too large, or because the decision is older
+// than Kept.
 var ErrNotKept = errors.New("what the condition read of the event was not kept")
 
-// maxKept bounds one value. Only lists of participants reach it, of about
-// eighty: each decision carries its own copy.
+// maxKept bounds one value, in bytes. Only lists of about eighty participants
+// reach it. The bound exists because each decision has its own copy.
 const maxKept = 4096
 
 // Two values that every Kept has.
@@ -39,8 +40,8 @@ const (
 	eventCallSid = "event.call_sid"
 )
 
-// Keep evaluates what the conditions read of the event and of the record before
-// it. A condition may be nil.
+// Keep evaluates the parts of conditions that depend on the event and on the
+// record before it. A condition may be nil.
 func Keep(v Vars, conditions ...*Condition) Kept {
 	kept := Kept{}
 	for _, c := range conditions {
@@ -58,7 +59,7 @@ func Keep(v Vars, conditions ...*Condition) Kept {
 	return kept
 }
 
-// Event returns the kind and the leg of the event that was kept, nil where none
+// Event returns the kind and the leg of the event that was kept, nil if none
 // was.
 func (k Kept) Event() *events.Event {
 	var kind, callSid string
@@ -68,11 +69,12 @@ func (k Kept) Event() *events.Event {
 	return &events.Event{Kind: events.Kind(kind), CallSid: callSid}
 }
 
-// Recall is Read at a later time than the event's: conditions read the event and
-// the record before it from what was kept, and all else from v.
+// Recall is Read at a later time than the event's: conditions read the event
+// and the record before it from kept, and everything else from v.
 func Recall(v Vars, kept Kept) *Reading { return &Reading{vars: v, recalls: true, kept: kept} }
 
-// recollection is what a condition reads at a later time than the event's.
+// recollection are the variables of a condition at a later time than the
+// event's.
 type recollection struct {
 	*Reading
 	of *Condition
@@ -90,16 +92,16 @@ func (r recollection) ResolveName(name string) (any, bool) {
 	return r.Reading.ResolveName(name)
 }
 
-// unknown stands for a value that was not kept. What depends on it, and only
-// that, is unknown to CEL as well.
+// unknown stands for a value that was not kept. CEL then treats what depends on
+// it, and only that, as unknown.
 var unknown = types.NewUnknown(0, nil)
 
-// pastMark begins the names that stand for parts in the rest of a condition. CEL
-// cannot parse a name with these characters, so no rule file has one.
+// pastMark begins the names that replace parts in the rest of a condition. CEL
+// cannot parse a name with these characters, so no rule file contains one.
 const pastMark = "@past "
 
-// past is a part of a condition that only the event and the record before it
-// decide.
+// past is a part of a condition that depends only on the event and the record
+// before it.
 type past struct {
 	program cel.Program
 	typ     *cel.Type
@@ -107,17 +109,17 @@ type past struct {
 	fields []string
 }
 
-// splitter takes these parts out of one condition.
+// splitter extracts these parts from one condition.
 type splitter struct {
 	ast    *ast.AST
 	parts  map[string]*past
-	names  map[int64]string // of the nodes that are taken out, by id
+	names  map[int64]string // of the extracted nodes, by id
 	fields []string
 }
 
-// split returns the largest parts of a checked condition that the event and the
-// record before it decide, by their text, and the condition with names in their
-// place.
+// split returns the largest parts of a checked condition that depend only on
+// the event and the record before it, by their text, and the condition with
+// names in their place.
 func split(checked *cel.Ast) (parts map[string]*past, rest cel.Program, err error) {
 	s := &splitter{checked.NativeRep(), map[string]*past{}, map[int64]string{}, []string{"call_sid"}}
 	root := ast.NavigateAST(s.ast)
@@ -126,7 +128,7 @@ func split(checked *cel.Ast) (parts map[string]*past, rest cel.Program, err erro
 			s.fields = append(s.fields, e.AsSelect().FieldName())
 		}
 	}
-	if err := s.take(root); err != nil {
+	if err := s.extract(root); err != nil {
 		return nil, nil, err
 	}
 	factory, refs := ast.NewExprFactory(), maps.Clone(s.ast.ReferenceMap())
@@ -148,15 +150,15 @@ func (s *splitter) plan(e ast.Expr, refs map[int64]*ast.ReferenceInfo) (cel.Prog
 	)
 }
 
-// take takes out what it can of an expression.
-func (s *splitter) take(e ast.NavigableExpr) error {
+// extract extracts such parts from an expression.
+func (s *splitter) extract(e ast.NavigableExpr) error {
 	ofPast, ofElse := reads(e)
 	switch keeps := keepable(e.Type()); {
 	case !ofPast:
 		return nil
 	case ofElse, !keeps && e.Kind() != ast.IdentKind:
 		for _, child := range e.Children() {
-			if err := s.take(child); err != nil {
+			if err := s.extract(child); err != nil {
 				return err
 			}
 		}
@@ -167,7 +169,7 @@ func (s *splitter) take(e ast.NavigableExpr) error {
 	}
 	text, err := parser.Unparse(e, s.ast.SourceInfo())
 	if err != nil {
-		return fmt.Errorf("write a part of the condition: %w", err)
+		return fmt.Errorf("format a part of the condition: %w", err)
 	}
 	program, err := s.plan(e, s.ast.ReferenceMap())
 	if err != nil {
@@ -178,8 +180,8 @@ func (s *splitter) take(e ast.NavigableExpr) error {
 }
 
 // reads reports whether an expression reads the event or the record before it,
-// and whether it reads anything else: what may differ later, or the variable of
-// a loop around it.
+// and whether it reads anything else: what may be different later, or the
+// variable of a loop around it.
 func reads(e ast.NavigableExpr) (ofPast, ofElse bool) {
 	for _, ident := range ast.MatchDescendants(e, ast.KindMatcher(ast.IdentKind)) {
 		loop, local := loopOf(ident)
@@ -196,7 +198,7 @@ func reads(e ast.NavigableExpr) (ofPast, ofElse bool) {
 	return ofPast, ofElse
 }
 
-// loopOf returns the loop whose variable an identifier names.
+// loopOf returns the loop that an identifier is the variable of.
 func loopOf(ident ast.NavigableExpr) (loop ast.NavigableExpr, local bool) {
 	name := ident.AsIdent()
 	for child := ident; ; {
@@ -227,75 +229,75 @@ func keepable(t *cel.Type) bool {
 	return t.IsExactType(participantType)
 }
 
-// keep evaluates the part and writes its value.
+// keep evaluates the part and encodes its value.
 func (p *past) keep(r *Reading) json.RawMessage {
 	out, _, err := p.program.Eval(r)
 	if err != nil {
 		return json.RawMessage("null")
 	}
-	raw, err := json.Marshal(p.words(out))
+	raw, err := json.Marshal(p.plain(out))
 	if err != nil {
 		return json.RawMessage("null")
 	}
 	return raw
 }
 
-// words are a value in texts, lists and maps.
-func (p *past) words(v ref.Val) any {
+// plain converts a value to texts, lists and maps.
+func (p *past) plain(v ref.Val) any {
 	switch v := v.(type) {
 	case *object:
-		said := map[string]any{}
+		values := map[string]any{}
 		for _, name := range p.fields {
-			said[name] = p.words(findField(v.typ.TypeName(), name).get(v))
+			values[name] = p.plain(findField(v.typ.TypeName(), name).get(v))
 		}
-		return said
+		return values
 	case traits.Lister:
 		all := []any{}
 		for i := types.Int(0); i < v.Size().(types.Int); i++ {
-			all = append(all, p.words(v.Get(i)))
+			all = append(all, p.plain(v.Get(i)))
 		}
 		return all
 	}
 	return v.ConvertToType(types.StringType).Value()
 }
 
-// recall reads the value that was kept.
+// recall decodes the value that was kept.
 func (p *past) recall(r *Reading, raw json.RawMessage) ref.Val {
 	if raw == nil {
 		return unknown
 	}
-	var said any
-	if json.Unmarshal(raw, &said) != nil {
+	var values any
+	if json.Unmarshal(raw, &values) != nil {
 		return unknown
 	}
-	return r.recall(said, p.typ)
+	return r.recall(values, p.typ)
 }
 
-// recall makes a value of the words that were kept of it.
-func (r *Reading) recall(said any, t *cel.Type) ref.Val {
-	switch said := said.(type) {
+// recall makes a CEL value from a decoded one.
+func (r *Reading) recall(values any, t *cel.Type) ref.Val {
+	switch values := values.(type) {
 	case string:
-		return types.String(said).ConvertToType(t)
+		return types.String(values).ConvertToType(t)
 	case []any:
-		all := make([]ref.Val, len(said))
-		for i := range said {
-			all[i] = r.recall(said[i], t.Parameters()[0])
+		all := make([]ref.Val, len(values))
+		for i := range values {
+			all[i] = r.recall(values[i], t.Parameters()[0])
 		}
 		return types.NewRefValList(types.DefaultTypeAdapter, all)
 	case map[string]any:
 		leg := &Reading{vars: r.vars, fields: map[string]ref.Val{}}
-		for name, value := range said {
+		for name, value := range values {
 			if f := findField(t.TypeName(), name); f != nil {
 				leg.fields[name] = r.recall(value, f.typ)
 			}
 		}
-		callSid, _ := said["call_sid"].(string)
+		callSid, _ := values["call_sid"].(string)
 		return leg.participant(nil, &projections.Participant{CallSid: callSid})
 	}
-	return types.NewErr("it had no value")
+	return types.NewErr("the value was not evaluated")
 }
 
 func jsonText(s string) json.RawMessage {
-	raw, _ := json.Marshal(s) // a text can always be written
+	raw, _ := json.Marshal(s) // a text can always be encoded
 	return raw
 }

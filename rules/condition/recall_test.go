@@ -9,13 +9,14 @@ import (
 	"gavel/rules/condition"
 )
 
-// later is the call of the page of reference half a minute on: a supervisor
-// joined meanwhile, and the event and what was before it are gone.
+// later is the call of the reference page half a minute later: a supervisor
+// joined meanwhile, and the event and the record before it are no longer
+// available.
 func later(t *testing.T) condition.Vars {
 	t.Helper()
 	v := sample(t)
 	c := &call{t: t, record: v.Conference, number: 90}
-	c.tell("10:03:20", events.ParticipantJoin, "CA00000000000000000000000000000003", "ParticipantLabel", "supervisor")
+	c.event("10:03:20", events.ParticipantJoin, "CA00000000000000000000000000000003", "ParticipantLabel", "supervisor")
 	return condition.Vars{
 		Conference: c.record, Participant: c.record.Participant(customer),
 		Now: at(t, "10:03:30"), Account: account,
@@ -23,7 +24,7 @@ func later(t *testing.T) condition.Vars {
 }
 
 // recalled evaluates a condition half a minute later, with what was kept of the
-// event, which has been through JSON.
+// event, encoded and decoded as JSON.
 func recalled(t *testing.T, text string) (bool, error) {
 	t.Helper()
 	c := compile(t, text)
@@ -41,7 +42,7 @@ func recalled(t *testing.T, text string) (bool, error) {
 	return holds, err
 }
 
-func TestTheEventStaysAsItWasAndAllElseIsReadAgain(t *testing.T) {
+func TestRecallKeepsTheEventAndReadsEverythingElseAgain(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
 		`event.kind == "participant-leave"`:                                                            true,
@@ -74,21 +75,22 @@ func TestTheEventStaysAsItWasAndAllElseIsReadAgain(t *testing.T) {
 	}
 }
 
-// What had no value for the event has none later, and decides as little as it
-// did then.
-func TestWhatHadNoValueHasNoneLater(t *testing.T) {
+// A part that had no value at the event has none later, and the rest decides as
+// it did then.
+func TestAPartWithoutAValueHasNoneLater(t *testing.T) {
 	t.Parallel()
 	const none = `int(event.query) == size(conference.live)`
 	if _, err := recalled(t, none); !errors.Is(err, condition.ErrNoValue) {
 		t.Errorf("%s: %v", none, err)
 	}
 	if holds, err := recalled(t, none+` || size(conference.live) == 2`); err != nil || !holds {
-		t.Errorf("what does not need it: %v, %v", holds, err)
+		t.Errorf("a condition that does not depend on it: %v, %v", holds, err)
 	}
 }
 
-// A decision of a Gavel that kept nothing is judged by what else there is.
-func TestWhatWasNotKeptIsLeftOpen(t *testing.T) {
+// A decision of an older version has no Kept; the condition is decided by
+// everything else.
+func TestWhatWasNotKeptIsUnknown(t *testing.T) {
 	t.Parallel()
 	v := later(t)
 	leg := v.Participant
@@ -107,12 +109,13 @@ func TestWhatWasNotKeptIsLeftOpen(t *testing.T) {
 		}
 	}
 	if holds, _, err := condition.Recall(v, nil).HoldsUntil(compile(t, `participant.label == "customer"`), leg); err != nil || !holds {
-		t.Errorf("of a participant that is known: %v, %v", holds, err)
+		t.Errorf("with a participant: %v, %v", holds, err)
 	}
 }
 
-// Of a participant as it was before the event, fields were kept and no functions.
-func TestFunctionsInALoopAreLeftOpen(t *testing.T) {
+// Of a participant as it was before the event, fields are kept but not
+// functions.
+func TestAFunctionOfAnEarlierParticipantIsUnknown(t *testing.T) {
 	t.Parallel()
 	const text = `before.live.exists(p, p.call_sid == participant.call_sid && held_for(p) > duration("1s"))`
 	if _, err := recalled(t, text); !errors.Is(err, condition.ErrNotKept) {
@@ -120,7 +123,7 @@ func TestFunctionsInALoopAreLeftOpen(t *testing.T) {
 	}
 }
 
-// A large room is not written into every decision about it.
+// The participants of a large room are not copied into every decision about it.
 func TestALongListIsNotKept(t *testing.T) {
 	t.Parallel()
 	c := compile(t, `participant in before.live && size(before.live) > 200`)

@@ -11,7 +11,7 @@ import (
 	"gavel/rules/condition"
 )
 
-var update = flag.Bool("update", false, "write the reference in docs/rules.md anew")
+var update = flag.Bool("update", false, "rewrite the reference in docs/rules.md")
 
 const (
 	page  = "../../docs/rules.md"
@@ -19,7 +19,7 @@ const (
 	end   = "<!-- end of the reference of conditions -->\n"
 )
 
-func TestThePageOfReferenceSaysWhatTheTablesSay(t *testing.T) {
+func TestTheReferencePageMatchesTheTables(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile(page)
 	if err != nil {
@@ -42,8 +42,8 @@ func TestThePageOfReferenceSaysWhatTheTablesSay(t *testing.T) {
 }
 
 // Every example on the page is a condition that holds for the call that the
-// page tells; those about now are parameters, and say true.
-func TestExamplesOnThePageAreTrue(t *testing.T) {
+// page describes; the examples of now are parameters whose text is true.
+func TestExamplesOnTheReferencePageAreTrue(t *testing.T) {
 	t.Parallel()
 	vars := sample(t)
 	for name, text := range condition.Truths() {
@@ -52,15 +52,14 @@ func TestExamplesOnThePageAreTrue(t *testing.T) {
 			t.Errorf("%s: %s: %v", name, text, faults)
 			continue
 		}
-		if said, err := x.Text(vars); err != nil || said != "true" {
-			t.Errorf("%s: %s: %q, %v", name, text, said, err)
+		if got, err := x.Text(vars); err != nil || got != "true" {
+			t.Errorf("%s: %s: %q, %v", name, text, got, err)
 		}
 	}
 }
 
-// An example of an elapsed-time function has to be one that a condition may
-// use.
-func TestExamplesOnThePageAreConditions(t *testing.T) {
+// The example of an elapsed-time function must be allowed in a condition.
+func TestExamplesOnTheReferencePageAreConditions(t *testing.T) {
 	t.Parallel()
 	for name, text := range condition.Truths() {
 		if name == "now" {

@@ -9,10 +9,10 @@ import (
 	"gavel/rules/condition"
 )
 
-// The call on the page of reference, told to the real Fold: a customer comes,
-// Ana starts the conference half a minute later, puts the customer on hold at
-// 10:02:00 and hangs up at 10:02:30. The event is her leaving, the participant
-// the customer, and it is 10:03:00 now.
+// The call on the reference page, folded by the real Fold: a customer joins,
+// Ana joins half a minute later and the conference starts, she puts the
+// customer on hold at 10:02:00 and hangs up at 10:02:30. The event is her
+// leaving, the participant is the customer, and the time is 10:03:00.
 
 const (
 	account  = "AC00000000000000000000000000000001"
@@ -24,13 +24,13 @@ const (
 func sample(t *testing.T) condition.Vars {
 	t.Helper()
 	c := &call{t: t}
-	c.tell("10:00:00", events.ParticipantJoin, customer, "ParticipantLabel", "customer", "EndConferenceOnExit", "true")
-	c.tell("10:00:30", events.ParticipantJoin, ana, "ParticipantLabel", "agent-ana", "StartConferenceOnEnter", "true")
-	c.tell("10:00:30", events.ConferenceStart, "")
+	c.event("10:00:00", events.ParticipantJoin, customer, "ParticipantLabel", "customer", "EndConferenceOnExit", "true")
+	c.event("10:00:30", events.ParticipantJoin, ana, "ParticipantLabel", "agent-ana", "StartConferenceOnEnter", "true")
+	c.event("10:00:30", events.ConferenceStart, "")
 	c.recording("10:00:31", "in-progress")
-	c.tell("10:02:00", events.ParticipantHold, customer, "ParticipantLabel", "customer", "EndConferenceOnExit", "true", "Hold", "true")
+	c.event("10:02:00", events.ParticipantHold, customer, "ParticipantLabel", "customer", "EndConferenceOnExit", "true", "Hold", "true")
 	before := c.record
-	left := c.tell("10:02:30", events.ParticipantLeave, ana, "ParticipantLabel", "agent-ana", "StartConferenceOnEnter", "true",
+	left := c.event("10:02:30", events.ParticipantLeave, ana, "ParticipantLabel", "agent-ana", "StartConferenceOnEnter", "true",
 		"ReasonParticipantLeft", "participant_hung_up", "ParticipantCallStatus", "completed")
 	return condition.Vars{
 		Conference:  c.record,
@@ -42,14 +42,14 @@ func sample(t *testing.T) condition.Vars {
 	}
 }
 
-// call is a conference that is told event by event.
+// call is a conference whose events are folded one after the other.
 type call struct {
 	t      *testing.T
 	record *projections.Conference
 	number int64
 }
 
-func (c *call) tell(clock string, kind events.Kind, callSid string, params ...string) *events.Event {
+func (c *call) event(clock string, kind events.Kind, callSid string, params ...string) *events.Event {
 	c.t.Helper()
 	c.number++
 	e := &events.Event{

@@ -14,11 +14,11 @@ import (
 	"gavel/projections"
 )
 
-// White box: the tables of fields and functions are held against Fold, which
-// decides what they say. Only the tables are under test; the conferences are
-// wild, as in the property test of Fold itself. Both ways: what changes is in
-// the table, and what is in the table was seen to change.
-func TestEventsChangeOnlyWhatTheTablesSay(t *testing.T) {
+// White box: the tables of fields and functions are compared with Fold, which
+// decides the values. Only the tables are tested; the conferences are random,
+// as in the property test of Fold. The test works both ways: each change is in
+// the table, and each change in the table was observed.
+func TestEventsChangeExactlyWhatTheTablesList(t *testing.T) {
 	t.Parallel()
 	table, changed := tableOfChanges(), map[string]Kinds{}
 	for _, story := range rareStories(t) {
@@ -28,7 +28,7 @@ func TestEventsChangeOnlyWhatTheTablesSay(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			story := make([]*events.Event, rapid.IntRange(1, 40).Draw(t, "events"))
 			for i := range story {
-				story[i] = wildEvent(t, i)
+				story[i] = randomEvent(t, i)
 			}
 			noteStory(t, changed, story)
 		})
@@ -37,30 +37,30 @@ func TestEventsChangeOnlyWhatTheTablesSay(t *testing.T) {
 		}
 	}
 	for _, m := range missing(table, changed) {
-		t.Errorf("%s, which the table does not say", m)
+		t.Errorf("%s, which the table does not have", m)
 	}
 	for _, m := range missing(changed, table) {
-		t.Errorf("%s: the table says so, and it never happened", m)
+		t.Errorf("%s in the table, but not once in the test", m)
 	}
 }
 
-// mostRounds of 100 conferences each; two or three show everything, but for what
-// rareStories tell.
+// mostRounds of 100 conferences each; two or three rounds produce everything
+// except rareStories.
 const mostRounds = 30
 
-// rareStories are those that chance tells too seldom to wait for.
+// rareStories are stories that are too rare to wait for in random conferences.
 func rareStories(t fatal) [][]*events.Event {
 	leaving := func(reason string) events.Params {
 		return events.Params{{Name: "ReasonParticipantLeft", Value: reason}, {Name: "ParticipantCallStatus", Value: reason}}
 	}
 	held := func(hold string) events.Params { return events.Params{{Name: "Hold", Value: hold}} }
-	// A join that is told late parts the leave before it from a healed one.
+	// A late join separates the leave before it from a healed one.
 	stories := [][]*events.Event{{
 		legEvent(events.ParticipantLeave, 3, leaving("a")),
-		healedEvent(t, events.Healed{Fact: events.ParticipantLeave, CallSid: wildCalls[0], Behind: 6, At: clock.Add(time.Minute)}),
+		healedEvent(t, events.Healed{Fact: events.ParticipantLeave, CallSid: testCalls[0], Behind: 6, At: clock.Add(time.Minute)}),
 		legEvent(events.ParticipantJoin, 5, nil),
 	}}
-	// A hold counts from when it was told, whatever event says that it lasts.
+	// A hold counts from its first event, whichever later event confirms it.
 	for kind := range numbered {
 		stories = append(stories, []*events.Event{
 			legEvent(events.ParticipantHold, 1, held("true")),
@@ -71,18 +71,18 @@ func rareStories(t fatal) [][]*events.Event {
 	return stories
 }
 
-// clock is when wild conferences begin.
+// clock is when the random conferences begin.
 var clock = time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
 
-// legEvent is one of the first of the wild legs.
+// legEvent is an event of the first leg.
 func legEvent(kind events.Kind, number int64, params events.Params) *events.Event {
 	return &events.Event{
-		ID: fmt.Sprint(number), Kind: kind, AccountSid: "AC1", ConferenceSid: "CF1", CallSid: wildCalls[0],
+		ID: fmt.Sprint(number), Kind: kind, AccountSid: "AC1", ConferenceSid: "CF1", CallSid: testCalls[0],
 		SequenceNumber: number, OccurredAt: clock.Add(time.Duration(number) * time.Second), Params: params,
 	}
 }
 
-// noteStory folds a story and notes what each event changed.
+// noteStory folds a story and records what each event changed.
 func noteStory(t fatal, changed map[string]Kinds, story []*events.Event) {
 	var record *projections.Conference
 	for _, e := range story {
@@ -90,7 +90,7 @@ func noteStory(t fatal, changed map[string]Kinds, story []*events.Event) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		noteChanges(changed, says(record), says(after), e.Kind)
+		noteChanges(changed, values(record), values(after), e.Kind)
 		record = after
 	}
 }
@@ -112,7 +112,8 @@ func missing(have, want map[string]Kinds) []string {
 	return all
 }
 
-// tableOfChanges is what the tables say of everything that the record decides.
+// tableOfChanges returns the kinds that the tables list for everything that
+// depends on the record.
 func tableOfChanges() map[string]Kinds {
 	table := map[string]Kinds{}
 	for typeName, all := range fields {
@@ -130,13 +131,13 @@ func tableOfChanges() map[string]Kinds {
 	return table
 }
 
-// says is what all fields say of a record, and since when the elapsed-time
-// functions have been running, for two participants and one recording.
-func says(record *projections.Conference) map[string]string {
+// values returns the values of all fields of a record, and the stretches of the
+// elapsed-time functions, for two participants and one recording.
+func values(record *projections.Conference) map[string]string {
 	e := Read(Vars{Conference: record})
 	conference := e.conference(record)
 	objects := map[string][]*object{"Conference": {conference}}
-	for _, sid := range wildCalls {
+	for _, sid := range testCalls {
 		var p *projections.Participant
 		if record != nil {
 			p = record.Participant(sid)
@@ -148,23 +149,23 @@ func says(record *projections.Conference) map[string]string {
 		r = record.Recordings[0]
 	}
 	objects["Recording"] = []*object{{of: e, typ: recordingType, conference: conference.conference, recording: r}}
-	said := map[string]string{}
+	texts := map[string]string{}
 	for typeName, all := range objects {
 		for _, o := range all {
 			for _, f := range fields[typeName] {
-				said[typeName+"."+f.name] += written(f.get(o).Value()) + "; "
+				texts[typeName+"."+f.name] += written(f.get(o).Value()) + "; "
 			}
 			for _, f := range functions {
 				if f.since != nil && len(f.args) == 1 && f.args[0].TypeName() == typeName {
-					said[f.overload()] += fmt.Sprint(f.since(o)) + "; "
+					texts[f.overload()] += fmt.Sprint(f.since(o)) + "; "
 				}
 			}
 		}
 	}
-	return said
+	return texts
 }
 
-// written tells a value; of a list it tells all that its items say.
+// written formats a value; a list is formatted as the keys of its items.
 func written(v any) string {
 	items, ok := v.([]ref.Val)
 	if !ok {
@@ -189,12 +190,12 @@ func noteChanges(changed map[string]Kinds, before, after map[string]string, kind
 	}
 }
 
-var wildCalls = []string{"CA" + strings.Repeat("0", 31) + "1", "CA" + strings.Repeat("0", 31) + "2"}
+var testCalls = []string{"CA" + strings.Repeat("0", 31) + "1", "CA" + strings.Repeat("0", 31) + "2"}
 
-// rarely are the kinds that have to meet in one order to show all that they do.
+// rarely are the kinds that must come in one order to show all their effects.
 var rarely = []events.Kind{events.ParticipantJoin, events.ParticipantLeave, events.HealedFact, events.HealedFact, events.HealedFact}
 
-func wildEvent(t *rapid.T, i int) *events.Event {
+func randomEvent(t *rapid.T, i int) *events.Event {
 	kind := rapid.SampledFrom(append(Known.Sorted(), rarely...)).Draw(t, "kind")
 	if kind == Unknown {
 		kind = "participant-wave"
@@ -208,9 +209,9 @@ func wildEvent(t *rapid.T, i int) *events.Event {
 	add := func(name, value string) { e.Params = append(e.Params, events.Param{Name: name, Value: value}) }
 	switch {
 	case kind == events.ActionIntent || kind == events.ActionOutcome:
-		return wildAction(t, e)
+		return randomAction(t, e)
 	case kind == events.HealedFact:
-		return wildHealed(t, i, at)
+		return randomHealed(t, i, at)
 	case kind == events.ConferenceRecordEnd:
 		add("RecordingUrl", "https://example.com/1")
 		add("Duration", fmt.Sprint(rapid.IntRange(1, 3).Draw(t, "duration")))
@@ -224,7 +225,7 @@ func wildEvent(t *rapid.T, i int) *events.Event {
 		return e
 	}
 	e.SequenceNumber = int64(2*i + rapid.IntRange(-6, 6).Draw(t, "number") + 6)
-	e.CallSid = rapid.SampledFrom(wildCalls).Draw(t, "call")
+	e.CallSid = rapid.SampledFrom(testCalls).Draw(t, "call")
 	add("FriendlyName", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 	add("ParticipantLabel", rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "label"))
 	for _, name := range []string{"Muted", "Hold", "Coaching", "EndConferenceOnExit", "StartConferenceOnEnter"} {
@@ -238,7 +239,7 @@ func wildEvent(t *rapid.T, i int) *events.Event {
 	return e
 }
 
-func wildHealed(t *rapid.T, i int, at time.Time) *events.Event {
+func randomHealed(t *rapid.T, i int, at time.Time) *events.Event {
 	h := events.Healed{
 		Fact:   rapid.SampledFrom([]events.Kind{events.ConferenceEnd, events.ParticipantJoin, events.ParticipantLeave, events.ParticipantModify}).Draw(t, "fact"),
 		Behind: int64(2*i + rapid.IntRange(-6, 6).Draw(t, "behind") + 6),
@@ -246,12 +247,12 @@ func wildHealed(t *rapid.T, i int, at time.Time) *events.Event {
 		At:     at,
 	}
 	if h.Fact != events.ConferenceEnd {
-		h.CallSid = rapid.SampledFrom(wildCalls).Draw(t, "call")
+		h.CallSid = rapid.SampledFrom(testCalls).Draw(t, "call")
 	}
 	return healedEvent(t, h)
 }
 
-// healedEvent is a healed fact as the journal has it.
+// healedEvent is a healed fact as the journal contains it.
 func healedEvent(t fatal, h events.Healed) *events.Event {
 	h.ID = events.NewULID()
 	h.Key = events.Key{AccountSid: "AC" + strings.Repeat("0", 32), ConferenceSid: "CF" + strings.Repeat("0", 32)}
@@ -262,7 +263,7 @@ func healedEvent(t fatal, h events.Healed) *events.Event {
 	return &own
 }
 
-func wildAction(t *rapid.T, e *events.Event) *events.Event {
+func randomAction(t *rapid.T, e *events.Event) *events.Event {
 	a := events.Action{
 		ID: events.NewULID(), Do: events.DoEnd, At: e.OccurredAt,
 		AccountSid: "AC" + strings.Repeat("0", 32), ConferenceSid: "CF" + strings.Repeat("0", 32),
