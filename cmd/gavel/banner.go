@@ -5,41 +5,42 @@ import (
 	"io"
 	"strings"
 
+	"gavel/app"
 	"gavel/handlers/callback"
+	"gavel/internal/bus"
+	"gavel/internal/rulebook"
 )
 
-// banner says where things are, and what to tell Twilio.
-func (a *app) banner(w io.Writer) {
-	info := a.bus.Info()
-	admin := "http://" + reachable(a.admin.Addr())
-	rows := [][2]string{{"roles", a.Roles.String()}}
-	if a.door != nil {
-		rows = append(rows, [2]string{"door", a.PublicURL + callback.ConferencePath + "  on " + reachable(a.public.Addr())})
+// banner prints where things are, and what to configure at Twilio.
+func banner(w io.Writer, o app.Options, at app.Info) {
+	admin := "http://" + at.Admin
+	rows := [][2]string{{"roles", o.Roles.String()}}
+	if o.Roles.Has(app.Door) {
+		rows = append(rows, [2]string{"door", at.PublicURL + callback.ConferencePath + "  on " + at.Public})
 	}
-	if a.rest != nil {
+	if o.Roles.Has(app.Serve) {
 		rows = append(rows,
 			[2]string{"REST", admin + "/2010-04-01/Accounts/{AccountSid}/Conferences.json"},
 			[2]string{"API", admin + "/v1/openapi.json"},
-			[2]string{"API key", a.keyFile()})
+			[2]string{"API key", at.KeyFile})
 	}
 	rows = append(rows,
 		[2]string{"health", admin + "/readyz  /metrics"},
-		[2]string{"data", a.DataDir},
-		[2]string{"NATS", a.natsPlace()},
-		[2]string{"sync", syncMeaning(a.NATS.embedded(), string(info.Sync))},
-		[2]string{"Redis", a.redisPlace()},
-		[2]string{"rules", a.rulesPlace()})
+		[2]string{"data", o.DataDir},
+		[2]string{"NATS", natsPlace(at.NATS)},
+		[2]string{"sync", syncMeaning(at.NATS.Embedded, at.NATS.Sync)},
+		[2]string{"Redis", redisPlace(o)},
+		[2]string{"rules", rulesPlace(o, at.Rules)})
 	fmt.Fprintln(w, "Gavel "+versions().Gavel)
 	for _, row := range rows {
 		fmt.Fprintf(w, "  %-8s %s\n", row[0], row[1])
 	}
-	if a.door != nil {
-		fmt.Fprintf(w, "\nTell Twilio:\n%s\n\n", twiml(a.PublicURL))
+	if o.Roles.Has(app.Door) {
+		fmt.Fprintf(w, "\nTell Twilio:\n%s\n\n", twiml(at.PublicURL))
 	}
 }
 
-func (a *app) natsPlace() string {
-	info := a.bus.Info()
+func natsPlace(info bus.Info) string {
 	switch {
 	case !info.Embedded:
 		return fmt.Sprintf("%s, server %s, %d lanes, %d replicas", info.URL, info.Version, info.Lanes, info.Replicas)
@@ -49,36 +50,35 @@ func (a *app) natsPlace() string {
 	return fmt.Sprintf("embedded, %s, token in %s", info.URL, info.TokenFile)
 }
 
-func (a *app) redisPlace() string {
+func redisPlace(o app.Options) string {
 	switch {
-	case a.store == nil:
+	case !o.Roles.Has(app.Project) && !o.Roles.Has(app.Serve) && !o.Roles.Has(app.Act):
 		return "not needed by these roles"
-	case a.Redis.embedded():
+	case o.Redis.Embedded():
 		return "embedded, filled from the journal at every start"
 	}
 	return "external"
 }
 
-// rulesPlace says which rules are in force, and whose they are.
-func (a *app) rulesPlace() string {
-	status := a.rules.Status()
+// rulesPlace is which rules are in force, and their origin.
+func rulesPlace(o app.Options, status rulebook.Status) string {
 	switch {
 	case status.InForce == nil:
 		return "none; start with --rules PATH"
-	case a.Presets != nil:
+	case o.Presets != nil:
 		return fmt.Sprintf("the presets of examples/rules, live, with all times divided by %d", demoHaste)
 	case status.Own != "":
-		return fmt.Sprintf("version %s of %s, and not those of %s", status.InForce.Version, status.InForce.Origin, a.config.Rules)
+		return fmt.Sprintf("version %s of %s, and not those of %s", status.InForce.Version, status.InForce.Origin, o.Rules)
 	}
 	return fmt.Sprintf("version %s of %s", status.InForce.Version, status.InForce.Origin)
 }
 
 // syncMeaning says what an acknowledged callback survives.
-func syncMeaning(embedded bool, sync string) string {
+func syncMeaning(embedded bool, sync bus.Sync) string {
 	switch {
-	case sync == "always" && embedded:
+	case sync == bus.SyncAlways && embedded:
 		return "always: an accepted callback survives kill -9 and a power cut"
-	case sync == "always":
+	case sync == bus.SyncAlways:
 		return "always, as declared: an accepted callback survives kill -9 and a power cut if the NATS servers run with sync_interval: always"
 	case embedded:
 		return "interval: an accepted callback survives kill -9; a power cut may lose the last two minutes"

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"gavel/app"
 	"gavel/internal/keys"
 )
 
@@ -25,9 +26,6 @@ type clientFlags struct {
 }
 
 func (f clientFlags) json() bool { return f.Output == "json" }
-
-// keyFileName is the file under the data directory that holds the first key.
-const keyFileName = "api-key"
 
 // client asks /v1 of a running Gavel.
 type client struct {
@@ -53,7 +51,7 @@ func (f clientFlags) client() (*client, error) {
 		return c, nil
 	}
 	var err error
-	c.sid, c.secret, err = keys.ReadFile(filepath.Join(f.DataDir, keyFileName))
+	c.sid, c.secret, err = keys.ReadFile(filepath.Join(f.DataDir, app.KeyFile))
 	if err != nil {
 		return nil, fmt.Errorf("%w; name a key with --api-key or GAVEL_API_KEY, or the data directory of the running Gavel with --data-dir", err)
 	}

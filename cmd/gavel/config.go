@@ -7,11 +7,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
+	"gavel/app"
+	"gavel/internal/bus"
 	"gavel/internal/twilio"
-	"gavel/internal/webhook"
-	"gavel/rules"
 )
 
 // serverFlags are the settings of serve and doctor that are flags. Each is an
@@ -35,116 +34,73 @@ type serverFlags struct {
 // key.
 const defaultDataDir = "./gavel-data"
 
-// embedded is the value of --nats and --redis that needs no server.
-const embedded = "embedded"
-
-// config is what a process is made from, checked.
-type config struct {
-	Listen      string
-	AdminListen string // empty: all on Listen
-	PublicURL   string // empty: made of the address that Listen became
-	DataDir     string
-	NATS        natsConfig
-	Redis       redisConfig
-	Keep        time.Duration
-	Roles       roles
-	TwilioAPI   string
-	Rules       string       // empty: this process proposes none
-	Presets     []rules.File // the demo's, in the place of Rules
-	Accounts    []twilio.Account
-	Speech      speech
-	Webhooks    webhook.Settings
-}
-
-type natsConfig struct {
-	URL             string
-	Listen          string
-	Sync            string
-	Credentials     string
-	TLS             tlsFiles
-	Replicas        int
-	Lanes           int
-	JournalMaxBytes int64
-}
-
-func (n natsConfig) embedded() bool { return n.URL == embedded }
-
-type redisConfig struct {
-	URL      string
-	TLS      tlsFiles
-	Username string
-	Password twilio.Secret
-}
-
-func (r redisConfig) embedded() bool { return r.URL == embedded }
-
 // config puts flags and file together. Its error joins everything that is
 // wrong, so that a person mends it in one go.
-func (f serverFlags) config(file *settingsFile, lookup func(string) (string, bool)) (config, error) {
+func (f serverFlags) config(file *settingsFile, lookup func(string) (string, bool)) (app.Options, error) {
 	s := &secrets{lookup: lookup}
-	c := config{
+	o := app.Options{
 		Listen:      f.Listen,
 		AdminListen: f.AdminListen,
 		PublicURL:   strings.TrimRight(f.PublicURL, "/"),
 		DataDir:     firstOf(f.DataDir, defaultDataDir),
 		TwilioAPI:   f.TwilioAPI,
 		Rules:       f.Rules,
-		NATS: natsConfig{
+		NATS: bus.Config{
 			URL:             f.NATS,
 			Listen:          f.NATSListen,
-			Sync:            f.Sync,
+			Sync:            bus.Sync(f.Sync),
 			Credentials:     file.NATS.Credentials,
-			TLS:             file.NATS.TLS,
+			TLS:             bus.TLS(file.NATS.TLS),
 			Replicas:        file.NATS.Replicas,
 			Lanes:           file.NATS.Lanes,
 			JournalMaxBytes: file.NATS.JournalMaxBytes,
 		},
-		Redis: redisConfig{
+		Redis: app.Redis{
 			URL:      f.Redis,
-			TLS:      file.Redis.TLS,
+			TLS:      app.TLS(file.Redis.TLS),
 			Username: file.Redis.Username,
 			Password: s.read(file.path+": redis.password", file.Redis.Password, file.Redis.PasswordFile),
 		},
-		Speech:   file.Door.Speech,
+		Speech:   file.Door.Speech.SpeechPolicy,
 		Accounts: accounts(file, s),
 		Webhooks: file.webhooks(s),
 	}
 	var keepFault, rolesFault error
-	c.Keep, keepFault = parseAge(either(f.Keep != "", f.Keep, either(c.Redis.embedded(), "30d", "13 months")))
-	if c.Roles, rolesFault = parseRoles(f.Roles); rolesFault != nil {
-		c.Roles = allRoles // so that one mistake is not told as three
+	o.Keep, keepFault = parseAge(either(f.Keep != "", f.Keep, either(o.Redis.Embedded(), "30d", "13 months")))
+	if o.Roles, rolesFault = app.ParseRoles(f.Roles); rolesFault != nil {
+		o.Roles = app.AllRoles // so that one mistake is not told as three
 	}
-	if len(c.Accounts) == 0 && len(s.faults) == 0 && c.Roles.has(roleDoor) {
+	if len(o.Accounts) == 0 && len(s.faults) == 0 && o.Roles.Has(app.Door) {
 		s.faults = append(s.faults, errNoAccount)
 	}
 	faults := append(s.faults, flagFault("--keep", keepFault), flagFault("--roles", rolesFault))
-	if err := errors.Join(append(faults, c.Validate())...); err != nil {
-		return config{}, usageError{fmt.Errorf("settings:\n%w", err)}
+	if err := errors.Join(append(faults, checkOptions(o))...); err != nil {
+		return app.Options{}, usageError{fmt.Errorf("settings:\n%w", err)}
 	}
-	return c, nil
+	return o, nil
 }
 
 var errNoAccount = errors.New("accounts: there is none; set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or name accounts in gavel.yaml (`gavel demo` needs none)")
 
-// Validate returns everything that is wrong with c, joined.
-func (c config) Validate() error {
+// checkOptions returns everything that is wrong with the options, joined.
+func checkOptions(o app.Options) error {
 	return errors.Join(slices.Concat(
-		c.addressFaults(), c.natsFaults(), c.redisFaults(), c.roleFaults(), c.accountFaults(), []error{c.Webhooks.Check()},
+		addressFaults(o), natsFaults(o.NATS), redisFaults(o.Redis), roleFaults(o), accountFaults(o.Accounts), []error{o.Webhooks.Check()},
 	)...)
 }
 
-func (c config) addressFaults() (faults []error) {
-	faults = append(faults, flagFault("--listen", checkAddress(c.Listen)))
-	if c.AdminListen != "" {
-		faults = append(faults, flagFault("--admin-listen", checkAddress(c.AdminListen)))
+func addressFaults(o app.Options) (faults []error) {
+	faults = append(faults, flagFault("--listen", checkAddress(o.Listen)))
+	if o.AdminListen != "" {
+		faults = append(faults, flagFault("--admin-listen", checkAddress(o.AdminListen)))
 	}
-	if c.AdminListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
+	if o.AdminListen == o.Listen && !strings.HasSuffix(o.Listen, ":0") {
 		faults = append(faults, errors.New("--admin-listen: is the same address as --listen"))
 	}
-	if c.PublicURL != "" {
-		faults = append(faults, flagFault("--public-url", checkBaseURL(c.PublicURL)))
+	if o.PublicURL != "" {
+		faults = append(faults, flagFault("--public-url", checkBaseURL(o.PublicURL)))
 	}
-	return append(faults, flagFault("--twilio-api", checkBaseURL(c.TwilioAPI)))
+	return append(faults, flagFault("--twilio-api", checkBaseURL(o.TwilioAPI)))
 }
 
 // Bounds of numbers in gavel.yaml, as NATS has them or the lanes' shards do.
@@ -156,19 +112,18 @@ const (
 	minJournal = 64 << 20
 )
 
-func (c config) natsFaults() (faults []error) {
-	n := c.NATS
-	if n.embedded() {
-		if n.Listen != "off" {
+func natsFaults(n bus.Config) (faults []error) {
+	if n.URL == app.Embedded {
+		if n.Listen != bus.ListenOff {
 			faults = append(faults, flagFault("--nats-listen", checkAddress(n.Listen)))
 		}
-		if n.Credentials != "" || n.TLS != (tlsFiles{}) || n.Replicas > 1 {
+		if n.Credentials != "" || n.TLS != (bus.TLS{}) || n.Replicas > 1 {
 			faults = append(faults, errors.New("nats: credentials, tls and replicas are for an external server; set --nats"))
 		}
 	} else {
 		faults = append(faults, flagFault("--nats", checkServers(n.URL, "nats", "tls", "ws", "wss")))
 	}
-	if n.Sync != "" && n.Sync != "always" && n.Sync != "interval" {
+	if n.Sync != "" && n.Sync != bus.SyncAlways && n.Sync != bus.SyncInterval {
 		faults = append(faults, errors.New("--sync: is neither always nor interval"))
 	}
 	if n.Replicas < 0 || n.Replicas > maxReplicas {
@@ -180,42 +135,41 @@ func (c config) natsFaults() (faults []error) {
 	if n.JournalMaxBytes != 0 && n.JournalMaxBytes < minJournal {
 		faults = append(faults, fmt.Errorf("nats.journal_max_bytes: %d is less than %d", n.JournalMaxBytes, minJournal))
 	}
-	return append(faults, flagFault("nats.tls", n.TLS.check()))
+	return append(faults, flagFault("nats.tls", tlsFiles(n.TLS).check()))
 }
 
-func (c config) redisFaults() (faults []error) {
-	r := c.Redis
-	if r.embedded() {
-		if r.Username != "" || r.Password != "" || r.TLS != (tlsFiles{}) {
+func redisFaults(r app.Redis) (faults []error) {
+	if r.Embedded() {
+		if r.Username != "" || r.Password != "" || r.TLS != (app.TLS{}) {
 			faults = append(faults, errors.New("redis: username, password and tls are for an external server; set --redis"))
 		}
 		return faults
 	}
 	schemes := []string{"redis", "rediss", "unix", "redis+sentinel", "redis+cluster", "rediss+sentinel", "rediss+cluster"}
 	faults = append(faults, flagFault("--redis", checkServers(r.URL, schemes...)))
-	return append(faults, flagFault("redis.tls", r.TLS.check()))
+	return append(faults, flagFault("redis.tls", tlsFiles(r.TLS).check()))
 }
 
 // roleFaults refuses roles that would wait for each other in vain: an embedded
 // part is reached from this process alone.
-func (c config) roleFaults() (faults []error) {
-	if c.NATS.embedded() && !c.Roles.has(roleDoor) {
+func roleFaults(o app.Options) (faults []error) {
+	if o.NATS.URL == app.Embedded && !o.Roles.Has(app.Door) {
 		faults = append(faults, errors.New("--roles: the embedded NATS gets its events from this process's door; add door, or set --nats"))
 	}
-	if c.Redis.embedded() && c.Roles.has(roleProject) != c.Roles.has(roleServe) {
+	if o.Redis.Embedded() && o.Roles.Has(app.Project) != o.Roles.Has(app.Serve) {
 		faults = append(faults, errors.New("--roles: the embedded Redis is filled by project and read by serve in one process; name both or neither, or set --redis"))
 	}
-	if c.Redis.embedded() && c.Roles.has(roleAct) && !c.Roles.has(roleProject) {
+	if o.Redis.Embedded() && o.Roles.Has(app.Act) && !o.Roles.Has(app.Project) {
 		faults = append(faults, errors.New("--roles: act reads the picture, and the embedded Redis is filled by project in one process; name project too, or set --redis"))
 	}
 	return faults
 }
 
-func (c config) accountFaults() []error {
-	if len(c.Accounts) == 0 {
+func accountFaults(accounts []twilio.Account) []error {
+	if len(accounts) == 0 {
 		return nil
 	}
-	_, err := twilio.NewAccounts(c.Accounts)
+	_, err := twilio.NewAccounts(accounts)
 	return []error{err}
 }
 
@@ -272,7 +226,7 @@ func checkBaseURL(base string) error {
 func checkServers(urls string, schemes ...string) error {
 	scheme, rest, ok := strings.Cut(urls, "://")
 	if !ok || rest == "" || !slices.Contains(schemes, scheme) {
-		return fmt.Errorf("is neither %s nor a URL that begins with %s://", embedded, strings.Join(schemes, "://, "))
+		return fmt.Errorf("is neither %s nor a URL that begins with %s://", app.Embedded, strings.Join(schemes, "://, "))
 	}
 	return nil
 }

@@ -12,6 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gavel/app"
+	"gavel/handlers/callback"
+	"gavel/internal/bus"
 	"gavel/internal/twilio"
 	"gavel/internal/webhook"
 )
@@ -31,7 +34,7 @@ func environment(variables map[string]string) func(string) (string, bool) {
 }
 
 // settle reads the settings that `gavel serve ARGS` would start with.
-func settle(t *testing.T, args []string, variables map[string]string) (config, error) {
+func settle(t *testing.T, args []string, variables map[string]string) (app.Options, error) {
 	t.Helper()
 	root := &cli{terminal: terminal{
 		in: strings.NewReader(""), out: t.Output(), err: t.Output(), lookup: environment(variables),
@@ -41,7 +44,7 @@ func settle(t *testing.T, args []string, variables map[string]string) (config, e
 		t.Fatal(err)
 	}
 	if _, err := parser.Parse(append([]string{"serve"}, args...)); err != nil {
-		return config{}, err
+		return app.Options{}, err
 	}
 	return root.Serve.config(root.file, root.terminal.lookup)
 }
@@ -60,17 +63,17 @@ func TestAnAccountInTheEnvironmentIsEnough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config{
+	want := app.Options{
 		Listen:    "127.0.0.1:8080",
 		DataDir:   "./gavel-data",
-		NATS:      natsConfig{URL: embedded, Listen: "127.0.0.1:4222"},
-		Redis:     redisConfig{URL: embedded},
+		NATS:      bus.Config{URL: app.Embedded, Listen: "127.0.0.1:4222"},
+		Redis:     app.Redis{URL: app.Embedded},
 		Keep:      30 * day,
-		Roles:     allRoles,
+		Roles:     app.AllRoles,
 		TwilioAPI: "https://api.twilio.com",
 		Accounts:  []twilio.Account{{Sid: testAccount, Tokens: twilio.KeyRing{Current: testToken}}},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(speech{}), cmp.Comparer(sameAccount)); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(callback.SpeechPolicy{}), cmp.Comparer(sameAccount)); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 }
@@ -86,32 +89,32 @@ func TestAFileSaysEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config{
+	want := app.Options{
 		Listen:      "127.0.0.1:8081",
 		AdminListen: "127.0.0.1:8082",
 		PublicURL:   "https://gavel.example.com",
 		DataDir:     "/var/lib/gavel",
-		NATS: natsConfig{
+		NATS: bus.Config{
 			URL:             "nats://one:4222,nats://two:4222",
 			Listen:          "127.0.0.1:4222",
 			Sync:            "always",
 			Credentials:     "/etc/gavel/nats.creds",
-			TLS:             tlsFiles{CA: "ca.pem", Cert: "cert.pem", Key: "key.pem"},
+			TLS:             bus.TLS{CA: "ca.pem", Cert: "cert.pem", Key: "key.pem"},
 			Replicas:        3,
 			Lanes:           8,
 			JournalMaxBytes: 1 << 30,
 		},
-		Redis: redisConfig{
+		Redis: app.Redis{
 			URL:      "redis+cluster://one:6379,two:6379",
-			TLS:      tlsFiles{CA: "redis-ca.pem"},
+			TLS:      app.TLS{CA: "redis-ca.pem"},
 			Username: "gavel",
 			Password: "from-a-file",
 		},
 		Keep:      90 * day,
-		Roles:     roles{roleDoor, roleProject, roleServe},
+		Roles:     app.Roles{app.Door, app.Project, app.Serve},
 		Rules:     "/etc/gavel/rules",
 		TwilioAPI: "http://127.0.0.1:9999",
-		Speech:    speech{sample: 10},
+		Speech:    callback.SampleSpeech(10),
 		Accounts: []twilio.Account{{
 			Sid:             testAccount,
 			Tokens:          twilio.KeyRing{Current: testToken, Next: "00123456789012345678901234567890"},
@@ -124,7 +127,7 @@ func TestAFileSaysEverything(t *testing.T) {
 			HTTP:    true,
 		},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(speech{}), cmp.Comparer(sameAccount)); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(callback.SpeechPolicy{}), cmp.Comparer(sameAccount)); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"gavel/app"
+	"gavel/internal/bus"
 	"gavel/internal/keys"
 	"gavel/internal/twilio"
 	"gavel/internal/twilio/twiliofake"
@@ -84,52 +86,59 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 		c.DataDir = folder
 	}
-	if err := claimForDemo(c.DataDir); err != nil {
-		return err
-	}
 	c.Listen = freeAddress(ctx, c.Listen, t.out)
-	standIn, err := startFront(ctx, "127.0.0.1:0")
+	standIn, err := app.Listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, standIn.stop(context.WithoutCancel(ctx))) }()
-	settings, err := c.settings("http://" + standIn.Addr().String())
+	defer func() { err = errors.Join(err, standIn.Stop(context.WithoutCancel(ctx))) }()
+	options, err := c.options("http://" + standIn.Address())
 	if err != nil {
 		return err
 	}
 	tuneGC(t.lookup)
-	a, err := start(ctx, settings, logFlags{c.LogLevel, c.LogFormat}.logger(t.err))
+	options.Log, options.Version = logFlags{c.LogLevel, c.LogFormat}.logger(t.err), versions()
+	a, err := app.New(ctx, options)
 	if err != nil {
 		return err
 	}
-	a.banner(t.out)
+	banner(t.out, options, a.Info())
 	show := &show{demoCommand: c, app: a, rest: standIn, out: t.out, palette: paletteFor(t.out, t.lookup)}
-	return show.whole(ctx)
+	playing, end := context.WithCancel(ctx)
+	defer end()
+	a.Go("demo", func(ctx context.Context) error {
+		if err := show.play(ctx); err != nil {
+			return err
+		}
+		end() // the end of the show is the end of the demo
+		return nil
+	})
+	return a.Run(playing)
 }
 
-// settings are those of a process that reaches nothing but itself and the
+// options are those of a process that reaches nothing but itself and the
 // stand-in.
-func (c *demoCommand) settings(standIn string) (config, error) {
+func (c *demoCommand) options(standIn string) (app.Options, error) {
 	presets, err := demoRules()
 	if err != nil {
-		return config{}, err
+		return app.Options{}, err
 	}
 	account := twilio.Account{Sid: demoAccountSid, Tokens: twilio.KeyRing{Current: demoAuthToken}}
-	settings := config{
+	options := app.Options{
 		Listen:    c.Listen,
 		DataDir:   c.DataDir,
-		NATS:      natsConfig{URL: embedded, Listen: c.NATSListen},
-		Redis:     redisConfig{URL: embedded},
+		NATS:      bus.Config{URL: app.Embedded, Listen: c.NATSListen},
+		Redis:     app.Redis{URL: app.Embedded},
 		Keep:      30 * day,
-		Roles:     allRoles,
+		Roles:     app.AllRoles,
 		TwilioAPI: standIn,
 		Presets:   presets,
 		Accounts:  []twilio.Account{account},
 	}
-	if err := settings.Validate(); err != nil {
-		return config{}, usageError{err}
+	if err := checkOptions(options); err != nil {
+		return app.Options{}, usageError{err}
 	}
-	return settings, nil
+	return options, nil
 }
 
 func (c *demoCommand) check() error {
@@ -161,8 +170,8 @@ func freeAddress(ctx context.Context, address string, w io.Writer) string {
 // Gavel sees of it through /v1.
 type show struct {
 	*demoCommand
-	app     *app
-	rest    *front // of the stand-in
+	app     *app.App
+	rest    *app.Listener // of the stand-in
 	out     io.Writer
 	palette palette
 	client  *client
@@ -172,37 +181,19 @@ type show struct {
 // readyWithin is how long the demo's own stores may take to get ready.
 const readyWithin = time.Minute
 
-// whole plays the show while the process serves, and stops the process at the
-// end of the show. If a part of the process fails, that ends the show.
-func (s *show) whole(ctx context.Context) error {
-	playing, stop := context.WithCancel(ctx)
-	defer stop()
-	serving, end := context.WithCancel(context.WithoutCancel(ctx))
-	played := make(chan error, 1)
-	go func() {
-		defer end()
-		played <- s.play(playing)
-	}()
-	err := s.app.until(serving)
-	stop()
-	if failure := <-played; err == nil {
-		err = failure
-	}
-	return err
-}
-
 // play runs the floor and shows the events, and the conferences at the end.
 func (s *show) play(ctx context.Context) error {
 	starting, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("not ready within %s", readyWithin))
 	defer cancel()
-	if err := s.app.ready.whenReady(starting); err != nil {
+	if err := s.app.AwaitReady(starting); err != nil {
 		if ctx.Err() != nil {
 			return nil // stopped before it began
 		}
 		return fmt.Errorf("demo: %w", err)
 	}
-	io.WriteString(s.out, s.app.readyLine())
-	if err := s.connect(); err != nil {
+	at := s.app.Info()
+	io.WriteString(s.out, readyLine(at))
+	if err := s.connect(at); err != nil {
 		return err
 	}
 	tailing, stopTail := context.WithCancel(context.WithoutCancel(ctx))
@@ -214,7 +205,7 @@ func (s *show) play(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	floor := s.floor()
+	floor := s.floor(at.PublicURL)
 	if err := s.run(ctx, floor); err != nil {
 		return err
 	}
@@ -227,9 +218,9 @@ func (s *show) play(ctx context.Context) error {
 }
 
 // connect makes the client that any user of this machine would have.
-func (s *show) connect() (err error) {
-	s.client = &client{server: "http://" + reachable(s.app.admin.Addr()), http: http.DefaultClient}
-	s.client.sid, s.client.secret, err = keys.ReadFile(s.app.keyFile())
+func (s *show) connect(at app.Info) (err error) {
+	s.client = &client{server: "http://" + at.Admin, http: http.DefaultClient}
+	s.client.sid, s.client.secret, err = keys.ReadFile(at.KeyFile)
 	if err != nil {
 		return err
 	}
@@ -263,14 +254,13 @@ func (s *show) startTail(ctx context.Context) tail {
 
 // floor is the stand-in, pointed at the door; its REST API is where Gavel's
 // writes go.
-func (s *show) floor() *twiliofake.Twilio {
-	account := s.app.config.Accounts[0]
-	config := s.calling(s.app.PublicURL)
-	config.AccountSid, config.AuthToken = account.Sid, account.Tokens.Current.Reveal()
+func (s *show) floor(door string) *twiliofake.Twilio {
+	config := s.calling(door)
+	config.AccountSid, config.AuthToken = demoAccountSid, demoAuthToken
 	config.FetchAnnouncements = true
-	config.Logger = s.app.log.With("component", "twiliofake")
+	config.Logger = s.app.Log.With("component", "twiliofake")
 	floor := twiliofake.New(config)
-	s.rest.show(floor.Handler())
+	s.rest.Show(floor.Handler())
 	return floor
 }
 
@@ -290,7 +280,7 @@ const newsTime = 2 * time.Second
 func (s *show) awaitNews(accepted int64) {
 	late := time.NewTimer(newsTime)
 	defer late.Stop()
-	tick := time.NewTicker(readyEvery)
+	tick := time.NewTicker(newsTime / 100)
 	defer tick.Stop()
 	for s.shown.Load() < accepted {
 		select {

@@ -1,11 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -62,30 +57,4 @@ func goLive(text string) string {
 	return names.ReplaceAllStringFunc(text, func(line string) string {
 		return line + "\n" + strings.Repeat(" ", len("  - ")) + "mode: live"
 	})
-}
-
-// demoMark is the file that says that a data directory is a demo's.
-const demoMark = "demo"
-
-// claimForDemo makes a folder a demo's. It refuses a folder that has anything in
-// it and is not a demo's: the journal there may be a real one.
-func claimForDemo(dir string) error {
-	mark := filepath.Join(dir, demoMark)
-	if exists(mark) {
-		return nil
-	}
-	found, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("--data-dir: %w", err)
-	}
-	if len(found) > 0 {
-		return fmt.Errorf("--data-dir: %s holds files that are not a demo's, and the demo's rules are live; name an empty folder, or leave --data-dir out", dir)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("--data-dir: %w", err)
-	}
-	if err := os.WriteFile(mark, nil, 0o600); err != nil {
-		return fmt.Errorf("--data-dir: %w", err)
-	}
-	return nil
 }

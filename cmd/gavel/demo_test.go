@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"gavel/app"
 	"gavel/internal/redistest"
 )
 
@@ -153,7 +154,7 @@ func TestADemosFolderIsTheDemosAlone(t *testing.T) {
 	if got := gavelSays(t, oneAccount, serveArgs(folder, nil)...); got.code != exitFailure || !strings.Contains(got.err, "is a demo's") {
 		t.Errorf("serve: %+v", got)
 	}
-	if err := os.WriteFile(filepath.Join(folder, keyFileName), []byte("no key"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, app.KeyFile), []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := demo(); got.code != exitFailure || !strings.Contains(got.err, "read key: ") {

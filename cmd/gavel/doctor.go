@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gavel/app"
 	"gavel/internal/doctor"
 )
 
@@ -51,7 +52,7 @@ func (c *doctorCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 // examination gathers facts about one installation, in the order of its
 // checks; later ones need what earlier ones found.
 type examination struct {
-	config
+	app.Options
 	file   *settingsFile
 	server string // the running Gavel's address
 	asker  func() (*client, error)
@@ -64,7 +65,7 @@ func (c *doctorCommand) examine(ctx context.Context, root *cli, t *terminal) []d
 	if err != nil {
 		return afterFaults(err)
 	}
-	x := &examination{config: config, file: root.file, server: firstOf(c.Server, "http://"+ownAddress(firstOf(c.AdminListen, c.Listen)))}
+	x := &examination{Options: config, file: root.file, server: firstOf(c.Server, "http://"+ownAddress(firstOf(c.AdminListen, c.Listen)))}
 	x.asker = clientFlags{Server: x.server, APIKey: c.APIKey, DataDir: config.DataDir}.client
 	x.absent = knockAtHealth(ctx, x.server)
 	x.PublicURL = firstOf(config.PublicURL, "http://"+ownAddress(c.Listen))

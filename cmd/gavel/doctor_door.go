@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gavel/app"
 	"gavel/handlers/callback"
 	"gavel/internal/doctor"
 	"gavel/internal/twilio"
@@ -40,7 +41,7 @@ func knockAtHealth(ctx context.Context, server string) string {
 // publicURL goes the way of a callback, from outside the process.
 func (x *examination) publicURL(ctx context.Context) []doctor.Finding {
 	switch {
-	case !x.Roles.has(roleDoor):
+	case !x.Roles.Has(app.Door):
 		return []doctor.Finding{doctor.Skipped(doctor.CheckPublicURL, "the settings have no role door")}
 	case x.absent != "":
 		return []doctor.Finding{doctor.Skipped(doctor.CheckPublicURL, x.absent)}

@@ -8,15 +8,16 @@ import (
 	"slices"
 	"strings"
 
+	"gavel/app"
 	"gavel/internal/doctor"
 )
 
 func (x *examination) settings() []doctor.Finding {
 	s := doctor.Settings{
-		Door:         x.Roles.has(roleDoor),
+		Door:         x.Roles.Has(app.Door),
 		PublicURL:    x.PublicURL,
-		EmbeddedNATS: x.NATS.embedded(),
-		Sync:         x.NATS.Sync,
+		EmbeddedNATS: x.NATS.URL == app.Embedded,
+		Sync:         string(x.NATS.Sync),
 	}
 	for _, a := range x.Accounts {
 		s.Accounts = append(s.Accounts, doctor.Account{Sid: a.Sid, Next: a.Tokens.Next != "", Previous: a.Tokens.Previous != ""})
@@ -26,7 +27,7 @@ func (x *examination) settings() []doctor.Finding {
 
 func (x *examination) files() doctor.Files {
 	f := doctor.Files{DataDir: lookAtDir(x.DataDir)}
-	f.DataDir.Journal = x.NATS.embedded()
+	f.DataDir.Journal = x.NATS.URL == app.Embedded
 	for _, path := range x.secretFiles() {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -73,7 +74,7 @@ func (x *examination) secretFiles() (paths []string) {
 	if x.file.holdsSecrets() {
 		paths = append(paths, x.file.path)
 	}
-	for _, made := range []string{keyFileName, natsTokenName} {
+	for _, made := range []string{app.KeyFile, natsTokenName} {
 		if path := filepath.Join(x.DataDir, made); exists(path) {
 			paths = append(paths, path)
 		}

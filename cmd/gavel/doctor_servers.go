@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gavel/app"
 	"gavel/internal/bus"
 	"gavel/internal/doctor"
 	"gavel/internal/twilio"
@@ -21,14 +22,8 @@ import (
 // nats looks at the external NATS, or at the embedded one of a Gavel that runs
 // here and lets others in.
 func (x *examination) nats(ctx context.Context) []doctor.Finding {
-	c := bus.Config{
-		URL:         x.NATS.URL,
-		Lanes:       x.NATS.Lanes,
-		Replicas:    x.NATS.Replicas,
-		Credentials: x.NATS.Credentials,
-		TLS:         bus.TLS(x.NATS.TLS),
-	}
-	if x.NATS.embedded() {
+	c, inProcess := x.NATS, x.NATS.URL == app.Embedded
+	if inProcess {
 		address, why := x.embeddedNATS()
 		if why != "" {
 			return []doctor.Finding{doctor.Skipped(doctor.CheckNATS, why)}
@@ -36,14 +31,14 @@ func (x *examination) nats(ctx context.Context) []doctor.Finding {
 		c.URL, c.Replicas = address, 1
 	}
 	found, err := bus.Examine(ctx, c)
-	if err != nil && x.NATS.embedded() {
+	if err != nil && inProcess {
 		// Another NATS may have the address; then Gavel keeps its own to itself.
 		return []doctor.Finding{doctor.Skipped(doctor.CheckNATS, fmt.Sprintf("the embedded server is not at %s: %v", x.NATS.Listen, err))}
 	}
 	if err == nil {
 		x.clocks = append(x.clocks, doctor.Clock{Whose: "NATS", Ahead: found.Ahead, Within: found.Within})
 	}
-	return doctor.NATS{Examination: found, Embedded: x.NATS.embedded(), Declared: x.NATS.Sync == "always", Fault: err}.Findings()
+	return doctor.NATS{Examination: found, Embedded: inProcess, Declared: x.NATS.Sync == bus.SyncAlways, Fault: err}.Findings()
 }
 
 // embeddedNATS is where the embedded server lets others in, or why it does not.
@@ -62,16 +57,14 @@ func (x *examination) embeddedNATS() (address, why string) {
 }
 
 func (x *examination) redis(ctx context.Context) []doctor.Finding {
-	if x.Redis.embedded() {
+	if x.Redis.Embedded() {
 		return []doctor.Finding{doctor.Skipped(doctor.CheckRedis, "the embedded one is part of Gavel, and filled from the journal at every start")}
 	}
-	secured, err := x.Redis.TLS.config()
+	options, err := x.Redis.Options()
 	if err != nil {
-		return doctor.Redis{Fault: fmt.Errorf("redis.tls: %w", err)}.Findings()
+		return doctor.Redis{Fault: err}.Findings()
 	}
-	servers, err := redisstore.Examine(ctx, redisstore.Options{
-		URL: x.Redis.URL, Username: x.Redis.Username, Password: x.Redis.Password.Reveal(), TLS: secured,
-	})
+	servers, err := redisstore.Examine(ctx, options)
 	for _, s := range servers {
 		x.clocks = append(x.clocks, doctor.Clock{Whose: "Redis", Ahead: s.Ahead, Within: s.Within})
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gavel/app"
 	"gavel/handlers/api"
 	"gavel/internal/redistest"
 	"gavel/internal/twilio/twiliofake"
@@ -220,7 +221,7 @@ func TestAnOpenTailDoesNotHoldUpTheStop(t *testing.T) {
 	if code := h.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	if took := time.Since(began); took >= answerTime {
+	if took := time.Since(began); took >= app.AnswerTime {
 		t.Errorf("the stop took %s: it waited for a stream that never ends", took)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+
+	"gavel/app"
 )
 
 // serveCommand receives callbacks and answers questions.
@@ -24,21 +26,35 @@ Example:
 
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, root *cli, t *terminal) error {
-	config, err := c.config(root.file, t.lookup)
+	options, err := c.config(root.file, t.lookup)
 	if err != nil {
 		return err
 	}
 	tuneGC(t.lookup)
 	signals, stop := hangups()
 	defer stop()
-	a, err := start(ctx, config, c.logger(t.err))
+	options.Log, options.Version = c.logger(t.err), versions()
+	options.Reload, options.ReadAccounts = signals, root.rereadAccounts
+	a, err := app.New(ctx, options)
 	if err != nil {
 		return err
 	}
-	a.rereadOn(signals, root.rereadAccounts)
-	a.banner(t.out)
-	a.announceReady(t.out)
-	return a.until(ctx)
+	banner(t.out, options, a.Info())
+	// The process serves already; what may be missing until the ready line is
+	// the picture.
+	a.Go("ready line", func(ctx context.Context) error {
+		if a.AwaitReady(ctx) != nil {
+			return nil // stopped before it was
+		}
+		_, err := io.WriteString(t.out, readyLine(a.Info()))
+		return err
+	})
+	return a.Run(ctx)
+}
+
+// readyLine is for what waits for the start: a person, a test, a script.
+func readyLine(at app.Info) string {
+	return fmt.Sprintf("gavel: ready http=%s admin=%s\n", at.Public, at.Admin)
 }
 
 // gcPercent lets the heap grow to five times what is in use before it is
@@ -64,21 +80,4 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
-}
-
-// readyLine is for whoever waits for the start: a person, a test, a script.
-func (a *app) readyLine() string {
-	return fmt.Sprintf("gavel: ready http=%s admin=%s\n", reachable(a.public.Addr()), reachable(a.admin.Addr()))
-}
-
-// announceReady writes the ready line. The process serves already; what may be
-// missing until then is the picture.
-func (a *app) announceReady(w io.Writer) {
-	a.work("ready line", func(ctx context.Context) error {
-		if a.ready.whenReady(ctx) != nil {
-			return nil // stopped before it was
-		}
-		_, err := io.WriteString(w, a.readyLine())
-		return err
-	})
 }

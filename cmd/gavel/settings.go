@@ -3,57 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"gavel/handlers/callback"
 )
-
-// role is one of the jobs that a process can have.
-type role string
-
-// The roles. Delivering has nothing to do yet; it is accepted so that a
-// deployment can name it from the start.
-const (
-	roleDoor    role = "door"
-	roleProject role = "project"
-	roleAct     role = "act"
-	roleServe   role = "serve"
-	roleDeliver role = "deliver"
-)
-
-var allRoles = roles{roleDoor, roleProject, roleAct, roleServe, roleDeliver}
-
-type roles []role
-
-func (r roles) has(one role) bool { return slices.Contains(r, one) }
-
-// String writes the roles as --roles reads them.
-func (r roles) String() string {
-	names := make([]string, len(r))
-	for i := range r {
-		names[i] = string(r[i])
-	}
-	return strings.Join(names, ",")
-}
-
-// parseRoles reads names separated by commas, or "all".
-func parseRoles(text string) (roles, error) {
-	if text == "all" {
-		return allRoles, nil
-	}
-	var chosen roles
-	for name := range strings.SplitSeq(text, ",") {
-		one := role(strings.TrimSpace(name))
-		if !allRoles.has(one) {
-			return nil, fmt.Errorf("%q is none of %s", one, allRoles)
-		}
-		if !chosen.has(one) {
-			chosen = append(chosen, one)
-		}
-	}
-	return chosen, nil
-}
 
 // day and month are what --keep counts in. A month has 31 days, so that what is
 // to be kept for months is never removed early.
@@ -89,13 +44,8 @@ func cutNumber(text string) (number, unit string) {
 	return text[:digits], strings.TrimSpace(text[digits:])
 }
 
-// speech is what the door does with the speech events, which flood: keep all,
-// keep one of so many, or drop all.
-type speech struct {
-	drop bool
-	// sample is how many become one; 0 and 1 keep all.
-	sample int
-}
+// speech is what the door does with the speech events, which flood.
+type speech struct{ callback.SpeechPolicy }
 
 // UnmarshalYAML reads "keep", "drop" or {sample: 10}.
 func (s *speech) UnmarshalYAML(unmarshal func(any) error) error {
@@ -103,9 +53,9 @@ func (s *speech) UnmarshalYAML(unmarshal func(any) error) error {
 	if unmarshal(&word) == nil {
 		switch word {
 		case "keep":
-			*s = speech{}
+			s.SpeechPolicy = callback.KeepSpeech
 		case "drop":
-			*s = speech{drop: true}
+			s.SpeechPolicy = callback.DropSpeech
 		default:
 			return valueError("door.speech is none of keep, drop, {sample: N}")
 		}
@@ -120,6 +70,6 @@ func (s *speech) UnmarshalYAML(unmarshal func(any) error) error {
 	if sampled.Sample < 1 {
 		return valueError("door.speech.sample has to be 1 or more")
 	}
-	*s = speech{sample: sampled.Sample}
+	s.SpeechPolicy = callback.SampleSpeech(sampled.Sample)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gavel/app"
 	"gavel/handlers/callback"
 	"gavel/internal/twilio/twiliofake"
 )
@@ -44,21 +45,21 @@ func (c *twilioCommand) Run(ctx context.Context, t *terminal) error {
 	if err := c.check(); err != nil {
 		return usageError{err}
 	}
-	f, err := startFront(ctx, c.Listen)
+	l, err := app.Listen(ctx, c.Listen)
 	if err != nil {
 		return err
 	}
 	standIn := twiliofake.New(c.standIn(t.err))
-	f.show(standIn.Handler())
-	c.banner(t.out, "http://"+reachable(f.Addr()))
+	l.Show(standIn.Handler())
+	c.banner(t.out, "http://"+l.Address())
 	playing, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() { cancel(<-f.ended) }() // ends with the server, which stop below waits for
+	go func() { cancel(<-l.Ended()) }() // ends with the server, which stop below waits for
 	err = standIn.Run(playing)
 	if failure := context.Cause(playing); ctx.Err() == nil && failure != nil {
 		err = errors.Join(err, failure)
 	}
-	return errors.Join(err, f.stop(context.WithoutCancel(ctx)))
+	return errors.Join(err, l.Stop(context.WithoutCancel(ctx)))
 }
 
 func (c *twilioCommand) check() error {

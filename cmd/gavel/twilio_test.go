@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gavel/app"
 	"gavel/handlers/api"
 	"gavel/internal/keys"
 )
@@ -135,7 +136,7 @@ func TestTheStandInStopsWhileRequestsHang(t *testing.T) {
 		return s.lacksASecondRequest()
 	})
 	began := time.Now()
-	if code := s.stop(); code != exitOK || time.Since(began) > answerTime {
+	if code := s.stop(); code != exitOK || time.Since(began) > app.AnswerTime {
 		t.Errorf("exit code %d after %v", code, time.Since(began))
 	}
 	if err := <-hung; err == nil {

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"net/http"
@@ -56,9 +56,9 @@ func TestAProjectorIsAsGoodAsItsWorstLane(t *testing.T) {
 func TestWhoFollowsReadinessIsLeftTimeToHear(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		door := &front{}
-		door.show(http.HandlerFunc(alive))
-		r := newReadiness(&app{public: door, admin: door})
+		door := &Listener{}
+		door.Show(http.HandlerFunc(alive))
+		r := &readiness{App: &App{public: door, admin: door}}
 		stopping := func() time.Duration {
 			began := time.Now()
 			if err := r.stop(t.Context()); err != nil {

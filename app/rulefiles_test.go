@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -117,17 +117,17 @@ func (s *ruleShelf) follows() (hangup func()) {
 	if err := s.start(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
-	hangups := make(chan os.Signal)
+	reloads := make(chan struct{})
 	ctx, stop := context.WithCancel(s.t.Context())
 	ended := make(chan error)
-	go func() { ended <- s.run(ctx, hangups) }()
+	go func() { ended <- s.run(ctx, reloads) }()
 	s.t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
 			s.t.Error(err)
 		}
 	})
-	return func() { hangups <- os.Interrupt; synctest.Wait() }
+	return func() { reloads <- struct{}{}; synctest.Wait() }
 }
 
 func pass(d time.Duration) {

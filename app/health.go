@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -16,31 +16,29 @@ import (
 
 const (
 	// fullWarning and fullLimit are parts of the journal's room. At the limit
-	// the process stops being ready, so that somebody hears of it while there
-	// is still time to give the journal more.
+	// the process stops being ready, so that an operator notices while there is
+	// still time to give the journal more.
 	fullWarning = 0.7
 	fullLimit   = 0.9
 	// lagLimit is how far the picture may be behind before an answer from it is
-	// no longer worth having.
+	// of no more use.
 	lagLimit = 10 * time.Second
-	// checkTime bounds one look at the dependencies.
+	// checkTime bounds one check of all dependencies.
 	checkTime = 2 * time.Second
-	// followedFor is how long ago somebody may have asked and still be one who
-	// follows: Kubernetes asks every 10 s by itself.
+	// followedFor is how long after a question a load balancer counts as
+	// following readiness: Kubernetes asks every 10 s by default.
 	followedFor = 15 * time.Second
-	// noticeTime is what who follows has to hear that the process is stopping:
-	// load balancers that are set up for it ask every second.
+	// noticeTime is how long a load balancer has to notice that the process is
+	// stopping: those set up for it ask every second.
 	noticeTime = 2 * time.Second
 )
 
-// readiness knows what the process depends on.
+// readiness answers whether the process can work.
 type readiness struct {
-	*app
+	*App
 	stopping atomic.Bool
-	asked    atomic.Int64 // when somebody last did, Unix time in ns
+	asked    atomic.Int64 // when the last question came, Unix time in ns
 }
-
-func newReadiness(a *app) *readiness { return &readiness{app: a} }
 
 // health is the answer of /readyz.
 type health struct {
@@ -71,20 +69,20 @@ func failing(why string) check { return check{Error: why} }
 // all answers for everything that the roles need.
 func (r *readiness) all(w http.ResponseWriter, request *http.Request) {
 	r.asked.Store(time.Now().UnixNano())
-	writeHealth(w, r.look(request.Context(), true))
+	writeHealth(w, r.check(request.Context(), true))
 }
 
 // door answers for the door alone, which stays open while the picture is being
-// filled: a load balancer that asked /readyz would lose callbacks meanwhile.
+// filled: a load balancer that used /readyz would lose callbacks meanwhile.
 func (r *readiness) door(w http.ResponseWriter, request *http.Request) {
 	r.asked.Store(time.Now().UnixNano())
-	writeHealth(w, r.look(request.Context(), false))
+	writeHealth(w, r.check(request.Context(), false))
 }
 
-// stop says that the process is stopping, and lets who follows hear of it while
-// everything is still answered: what they send to a port that is closed, or on
-// a connection that is just being closed, is lost, for Twilio tries again only
-// where it could not connect.
+// stop turns readiness off, and leaves a load balancer that follows it time to
+// notice while every request is still answered: a callback that is sent to a
+// closed port, or on a connection that is just being closed, is lost, because
+// Twilio tries again only where it could not connect.
 func (r *readiness) stop(ctx context.Context) error {
 	r.stopping.Store(true)
 	if time.Since(time.Unix(0, r.asked.Load())) > followedFor {
@@ -102,13 +100,16 @@ func (r *readiness) stop(ctx context.Context) error {
 	}
 }
 
-func (r *readiness) look(ctx context.Context, picture bool) health {
+func (r *readiness) check(ctx context.Context, picture bool) health {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	h := health{Ready: true, Checks: map[string]check{
-		"process": either(r.stopping.Load(), failing("is stopping"), check{OK: true}),
+		"process": {OK: true},
 		"journal": r.journal(ctx),
 	}}
+	if r.stopping.Load() {
+		h.Checks["process"] = failing("is stopping")
+	}
 	if picture && r.store != nil {
 		h.Checks["picture"] = r.picture(ctx)
 	}
@@ -132,7 +133,7 @@ func (r *readiness) journal(ctx context.Context) check {
 	return fullness(usage.Full())
 }
 
-// fullness judges which part of the journal's room is taken.
+// fullness is the check of the journal, of which that part is taken.
 func fullness(full float64) check {
 	said := fmt.Sprintf("is %.0f %% full", full*100)
 	switch {
@@ -144,7 +145,7 @@ func fullness(full float64) check {
 	return check{OK: true}
 }
 
-// picture asks the store what any reader would ask.
+// picture makes a query that any reader could make.
 func (r *readiness) picture(ctx context.Context) check {
 	if _, err := r.store.Accounts(ctx); err != nil {
 		return failing(err.Error())
@@ -152,7 +153,7 @@ func (r *readiness) picture(ctx context.Context) check {
 	return check{OK: true}
 }
 
-// projectorCheck judges the lanes: the first that does not do counts.
+// projectorCheck checks the lanes: the first fault counts.
 func projectorCheck(lanes []project.State) check {
 	for _, s := range lanes {
 		switch {
@@ -177,19 +178,20 @@ func writeHealth(w http.ResponseWriter, h health) {
 	if !h.Ready {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	// A client that went away is told nothing.
+	// A client that has gone gets no answer.
 	_ = json.NewEncoder(w).Encode(h)
 }
 
-// readyEvery is how often a start looks whether it is complete.
+// readyEvery is how often AwaitReady checks.
 const readyEvery = 20 * time.Millisecond
 
-// whenReady waits until everything is ready, or ctx ends.
-func (r *readiness) whenReady(ctx context.Context) error {
+// AwaitReady waits until every part is ready. If ctx ends before, the error names
+// the parts that are not.
+func (a *App) AwaitReady(ctx context.Context) error {
 	tick := time.NewTicker(readyEvery)
 	defer tick.Stop()
 	for {
-		now := r.look(ctx, true)
+		now := a.ready.check(ctx, true)
 		if now.Ready {
 			return nil
 		}

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// rulesEvery is how often the rule files are looked at.
+	// rulesEvery is how often the rule files are read.
 	rulesEvery = 5 * time.Second
 	// rulesSettle is for how long a changed file has to stay the same before it
 	// counts: an editor may have written half of it.
@@ -26,27 +26,27 @@ const (
 	maxFaultsLogged = 20
 )
 
-// proposer knows which rules are in force, and may put others there: the
-// rulebook.
+// proposer holds the rules in force and takes proposals: the rulebook.
 type proposer interface {
 	Active() (events.Load, bool)
 	Propose(ctx context.Context, set *rules.Set, origin string, how rulebook.How) (rulebook.Proposal, error)
 }
 
 // ruleFiles are this process's own rule files. They are proposed at the start,
-// when they change, and on SIGHUP; whether they come into force, the book says.
+// when they change, and at a reload; the book decides whether they come into
+// force.
 type ruleFiles struct {
 	path   string
 	origin string
 	book   proposer
-	check  func(*rules.Set) error // what only the settings tell
+	check  func(*rules.Set) error // finds what the settings do not allow
 	log    *slog.Logger
 
-	seen ruleReading  // the last that was judged
-	owed rulebook.How // how to propose it still, after no answer
+	last  ruleReading  // the last that was proposed or found wrong
+	retry rulebook.How // how to propose it again; empty: it is settled
 }
 
-// ruleReading is what was found at the path.
+// ruleReading is the content of the files, or why it cannot be read.
 type ruleReading struct {
 	files []rules.File
 	err   error
@@ -64,12 +64,12 @@ func newRuleFiles(path string, book proposer, check func(*rules.Set) error, log 
 	return &ruleFiles{path: path, origin: host + ":" + whole, book: book, check: check, log: log}, nil
 }
 
-// start proposes the files as they are. Files that are not right end the start
-// only where no rules are in force yet: later on, a process that begins again
-// by itself must not leave Twilio without a door for them.
+// start proposes the files as they are. Wrong files end the start only where no
+// rules are in force yet: later, a process that a supervisor restarts must still
+// open its door.
 func (r *ruleFiles) start(ctx context.Context) error {
-	r.seen = readRuleFiles(r.path)
-	set, err := r.set(r.seen)
+	r.last = readRuleFiles(r.path)
+	set, err := r.set(r.last)
 	if err == nil {
 		_, err = r.book.Propose(ctx, set, r.origin, rulebook.Start)
 		return err
@@ -77,32 +77,32 @@ func (r *ruleFiles) start(ctx context.Context) error {
 	if _, some := r.book.Active(); !some {
 		return fmt.Errorf("--rules %s: %w; `gavel rules check` says more", r.path, err)
 	}
-	r.tell(err)
+	r.logFaults(err)
 	return nil
 }
 
 // run follows the files until ctx ends.
-func (r *ruleFiles) run(ctx context.Context, hangups <-chan os.Signal) error {
+func (r *ruleFiles) run(ctx context.Context, reloads <-chan struct{}) error {
 	tick := time.NewTicker(rulesEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			r.look(ctx)
-		case <-hangups:
-			r.judge(ctx, readRuleFiles(r.path), rulebook.Change)
+			r.poll(ctx)
+		case <-reloads:
+			r.propose(ctx, readRuleFiles(r.path), rulebook.Change)
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// look proposes the files if they changed, or owe an answer.
-func (r *ruleFiles) look(ctx context.Context) {
+// poll proposes the files if they changed, or if the last proposal failed.
+func (r *ruleFiles) poll(ctx context.Context) {
 	now := readRuleFiles(r.path)
-	if now.equal(r.seen) {
-		if r.owed != "" {
-			r.judge(ctx, now, r.owed)
+	if now.equal(r.last) {
+		if r.retry != "" {
+			r.propose(ctx, now, r.retry)
 		}
 		return
 	}
@@ -112,28 +112,28 @@ func (r *ruleFiles) look(ctx context.Context) {
 		return
 	}
 	if again := readRuleFiles(r.path); again.equal(now) {
-		r.judge(ctx, again, rulebook.Change)
+		r.propose(ctx, again, rulebook.Change)
 	}
 }
 
-// judge proposes what was read, or says what is wrong with it. That is said
-// once: the same again is not judged again, unless a person asks.
-func (r *ruleFiles) judge(ctx context.Context, now ruleReading, how rulebook.How) {
-	r.seen, r.owed = now, ""
+// propose proposes what was read, or logs what is wrong with it. It does so once:
+// files that stay the same are not proposed again before a reload.
+func (r *ruleFiles) propose(ctx context.Context, now ruleReading, how rulebook.How) {
+	r.last, r.retry = now, ""
 	set, err := r.set(now)
 	if err != nil {
-		r.tell(err)
+		r.logFaults(err)
 		return
 	}
 	if _, err := r.book.Propose(ctx, set, r.origin, how); err != nil && ctx.Err() == nil {
 		r.log.Error("rules could not be proposed, trying again", "path", r.path, "version", set.Version, "error", err)
 		if !errors.Is(err, rulebook.ErrCannotKeep) {
-			r.owed = how
+			r.retry = how
 		}
 	}
 }
 
-// set makes rules of what was read, or says why they are none.
+// set makes rules of what was read.
 func (r *ruleFiles) set(now ruleReading) (*rules.Set, error) {
 	if now.err != nil {
 		return nil, now.err
@@ -148,8 +148,8 @@ func (r *ruleFiles) set(now ruleReading) (*rules.Set, error) {
 	return set, r.check(set)
 }
 
-// tell says all that is wrong, each fault in its own line.
-func (r *ruleFiles) tell(err error) {
+// logFaults logs all that is wrong, each fault in a line of its own.
+func (r *ruleFiles) logFaults(err error) {
 	active, _ := r.book.Active()
 	var faults schema.Faults
 	if !errors.As(err, &faults) {

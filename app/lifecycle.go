@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// drainTime bounds the whole stop, all steps together. Kubernetes kills 30 s
-// after its SIGTERM; half of that leaves room for a slow disk.
+// drainTime bounds the whole stop, all steps together. Kubernetes kills a
+// process 30 s after its SIGTERM; half of that leaves room for a slow disk.
 const drainTime = 15 * time.Second
 
-// lifecycle is what has to be stopped, each by name, the last started first.
+// lifecycle is a list of what must be stopped, the last started first.
 type lifecycle struct {
 	log   *slog.Logger
 	stops []namedStop

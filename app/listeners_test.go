@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -11,13 +11,13 @@ import (
 // A callback that comes while the process still waits for NATS is answered at
 // once, so that Twilio tries again; once wired, the same connection gets the
 // real answer.
-func TestAFrontAnswersFromTheFirstMoment(t *testing.T) {
+func TestAListenerAnswersFromTheFirstMoment(t *testing.T) {
 	t.Parallel()
-	f, err := startFront(t.Context(), "127.0.0.1:0")
+	l, err := Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := "http://" + f.Addr().String()
+	url := "http://" + l.Address()
 	for path, want := range map[string]int{"/twilio/conference": http.StatusServiceUnavailable, "/readyz": http.StatusServiceUnavailable, "/healthz": http.StatusOK} {
 		r := fetch(t, url+path)
 		if r.StatusCode != want {
@@ -27,14 +27,14 @@ func TestAFrontAnswersFromTheFirstMoment(t *testing.T) {
 			t.Errorf("%s says Retry-After %q", path, again)
 		}
 	}
-	f.show(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	l.Show(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	if r := fetch(t, url+"/twilio/conference"); r.StatusCode != http.StatusNoContent {
 		t.Errorf("answers %d once wired", r.StatusCode)
 	}
-	if err := f.stop(context.Background()); err != nil {
+	if err := l.Stop(context.Background()); err != nil {
 		t.Errorf("stop: %v", err)
 	}
-	if err := <-f.ended; !errors.Is(err, http.ErrServerClosed) {
+	if err := <-l.Ended(); !errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("server ended with %v", err)
 	}
 }

@@ -1,0 +1,187 @@
+// Package app is the process: which parts it has, in which order they start,
+// and how they stop. It has no flags, no settings file and no terminal, so that
+// a test or another program can run one.
+//
+// Reading order: options.go, app.go (New, Run, Stop), lifecycle.go,
+// listeners.go, then one file for each part: bus.go, store.go, accounts.go,
+// rules.go and rulefiles.go, projector.go, door.go, performer.go, readers.go,
+// health.go, reload.go.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"gavel/handlers/act"
+	"gavel/handlers/announce"
+	"gavel/handlers/api"
+	"gavel/handlers/callback"
+	"gavel/handlers/project"
+	"gavel/handlers/rest"
+	"gavel/internal/brakes"
+	"gavel/internal/bus"
+	"gavel/internal/keys"
+	"gavel/internal/rulebook"
+	"gavel/internal/twilio"
+	"gavel/projections"
+)
+
+// App is one running process. Its parts are made in the order of the fields and
+// stopped in the opposite one; a part that the roles do not need is nil.
+type App struct {
+	Options
+	log      *slog.Logger
+	metrics  *prometheus.Registry
+	life     lifecycle
+	failed   chan error // a part that ended by itself; the first one counts
+	public   *Listener
+	admin    *Listener // the same as public unless there is an AdminListen
+	accounts *twilio.Accounts
+	twilio   *twilio.Client
+	bus      *bus.Bus
+	store    projections.Store
+	keys     *keys.Keys
+	rules    *rulebook.Book
+	brakes   *brakes.Brakes
+	project  *project.Projector
+	door     *callback.Door
+	// announcements are what Twilio plays because a rule said so.
+	announcements *announce.Handler
+	performer     *act.Performer
+	rest          *rest.Handler
+	api           *api.API
+	ready         *readiness
+	reload        chan struct{} // the rule files are to be read again
+}
+
+// New makes all parts and begins to serve. If a part cannot be made, New stops
+// those it made before and returns the error. ctx bounds the start only.
+func New(ctx context.Context, o Options) (*App, error) {
+	a := &App{
+		Options:  o,
+		log:      o.Log,
+		life:     lifecycle{log: o.Log},
+		failed:   make(chan error, 1),
+		accounts: new(twilio.Accounts),
+		reload:   make(chan struct{}, 1),
+	}
+	if err := a.start(ctx); err != nil {
+		return nil, errors.Join(err, a.life.stop(ctx))
+	}
+	return a, nil
+}
+
+// start is the composition root. Its order is the order of start: listeners
+// first, so that a port that is taken is noticed before anything else is
+// touched; the door and the readers last, because they need all the others.
+func (a *App) start(ctx context.Context) error {
+	a.metrics = prometheus.NewRegistry()
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, step := range []func(context.Context) error{
+		a.listen,
+		a.openDataDir,
+		a.openBus,
+		a.openStore,
+		a.openKeys,
+		a.openRules,
+		a.openProjector,
+		a.openAlarms,
+		a.openDoor,
+		a.openAnnouncements,
+		a.openTwilio,
+		a.openPerformer,
+		a.openReaders,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	a.ready = &readiness{App: a}
+	a.serve()
+	// The last one started is the first one stopped: a load balancer that
+	// follows /readyz sends nothing more while the process still answers.
+	a.life.onStop("readiness", a.ready.stop)
+	a.followReloads()
+	return nil
+}
+
+// Run waits until ctx ends or a part fails, then stops the process. It returns
+// the part's error, joined with those of Stop.
+func (a *App) Run(ctx context.Context) error {
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-a.failed:
+		a.log.Error("a part failed, the process ends", "error", failure)
+	}
+	return errors.Join(failure, a.Stop(ctx))
+}
+
+// Stop stops all parts, the last started first, within 15 s. It does so although
+// ctx may have ended. The order is: readiness goes off, so that load balancers
+// send no more; the HTTP servers accept no new request and finish those under
+// way, whose events are then in the journal; the door publishes the numbers of
+// speech events it dropped; the projector ends with its current batch, and what
+// it did not acknowledge comes again at the next start; the store; NATS last,
+// because all the others need it.
+func (a *App) Stop(ctx context.Context) error { return a.life.stop(ctx) }
+
+// Go runs a part until the process stops. If the part returns an error before
+// that, the process ends: to restart is better than to go on without it.
+func (a *App) Go(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			a.fail(fmt.Errorf("%s: %w", name, err))
+		}
+	}()
+	a.life.onStop(name, func(stopping context.Context) error {
+		cancel()
+		select {
+		case <-ended:
+			return nil
+		case <-stopping.Done():
+		}
+		select {
+		case <-ended: // also in time: another part used up the time
+			return nil
+		default:
+			return context.Cause(stopping)
+		}
+	})
+}
+
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default: // one reason to end is enough
+	}
+}
+
+// Info says where a process is reached and what it runs on.
+type Info struct {
+	Public, Admin string // addresses as HOST:PORT that this machine can reach
+	PublicURL     string // what Twilio calls and signs
+	KeyFile       string // holds the first API key
+	NATS          bus.Info
+	Rules         rulebook.Status
+}
+
+// Info returns the present state.
+func (a *App) Info() Info {
+	return Info{
+		Public:    a.public.Address(),
+		Admin:     a.admin.Address(),
+		PublicURL: a.PublicURL,
+		KeyFile:   a.keyFile(),
+		NATS:      a.bus.Info(),
+		Rules:     a.rules.Status(),
+	}
+}

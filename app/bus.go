@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/events"
+	"gavel/handlers/callback"
+	"gavel/internal/bus"
+)
+
+func (a *App) openBus(ctx context.Context) (err error) {
+	config := a.NATS
+	config.DataDir, config.AppendBudget, config.Metrics = a.DataDir, callback.AppendBudget, bus.NewMetrics(a.metrics)
+	if a.bus, err = bus.Open(ctx, config, a.log); err != nil {
+		return hintReplicas(err)
+	}
+	a.life.onStop("bus", a.bus.Close)
+	// A frozen embedded NATS recovers in a new process only, so this one ends.
+	a.Go("bus watchdog", func(ctx context.Context) error {
+		select {
+		case err := <-a.bus.Dead():
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	a.watchDeadLetters()
+	return nil
+}
+
+// hintReplicas adds the remedy to an error that everyone meets who tries a
+// single NATS server: streams have three replicas unless the settings say
+// otherwise.
+func hintReplicas(err error) error {
+	const notClustered = "err_code=10074" // NATS: replicas > 1 not supported in non-clustered mode
+	if strings.Contains(err.Error(), notClustered) {
+		return fmt.Errorf("%w; for a single server set nats.replicas: 1 in gavel.yaml", err)
+	}
+	return err
+}
+
+// watchDeadLetters logs and counts each dead letter once.
+func (a *App) watchDeadLetters() {
+	letters := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gavel_dead_letters_total", Help: "Dead letters seen, by kind.",
+	}, []string{"kind"})
+	a.metrics.MustRegister(letters)
+	seen := func(letter events.DeadLetter) error {
+		letters.WithLabelValues(letter.Kind).Inc()
+		a.log.Warn("dead letter", "kind", letter.Kind, "account_sid", letter.AccountSid,
+			"field", letter.Field, "reason", letter.Reason, "position", letter.Position)
+		return nil
+	}
+	a.Go("dead letters", func(ctx context.Context) error { return a.bus.DeadLetters().Watch(ctx, seen) })
+}

@@ -1,0 +1,211 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"gavel/handlers/announce"
+	"gavel/handlers/api"
+	"gavel/handlers/callback"
+	"gavel/handlers/rest"
+)
+
+const (
+	// AnswerTime is how long a request under way may still take when the
+	// process stops: the door's own budget, and enough for a write to Twilio
+	// (the next line does not compile otherwise). The rest of the time to stop is
+	// for the parts that stop after it.
+	AnswerTime = callback.AppendBudget
+	_          = uint64(AnswerTime - rest.WriteTime)
+	// writeTimeout bounds the writing of an answer; a stream counts each of its
+	// writes by itself.
+	writeTimeout = 30 * time.Second
+)
+
+// Listener is a port and its HTTP server. It answers from the moment the port is
+// bound: while the process still waits for NATS or Redis it answers 503, so that
+// Twilio tries again instead of waiting for its whole 15 seconds.
+type Listener struct {
+	listener net.Listener
+	server   *http.Server
+	handler  atomic.Pointer[http.Handler]
+	leaving  atomic.Bool
+	ended    chan error
+}
+
+// Listen binds an address and answers "not yet" on it.
+func Listen(ctx context.Context, address string) (*Listener, error) {
+	var config net.ListenConfig
+	port, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w; --listen names another address", address, err)
+	}
+	l := &Listener{listener: port, ended: make(chan error, 1)}
+	l.Show(notYet())
+	l.server = &http.Server{
+		Handler:        l,
+		ReadTimeout:    callback.ReadTimeout,
+		WriteTimeout:   writeTimeout,
+		IdleTimeout:    callback.IdleTimeout,
+		MaxHeaderBytes: callback.MaxHeaderBytes,
+	}
+	go func() { l.ended <- l.server.Serve(port) }()
+	return l, nil
+}
+
+// notYet answers while the process starts.
+func notYet() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", alive)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "gavel is starting", http.StatusServiceUnavailable)
+	})
+	return mux
+}
+
+// Address returns HOST:PORT by which this machine reaches the listener, also
+// where it listens on all addresses.
+func (l *Listener) Address() string {
+	tcp, ok := l.listener.Addr().(*net.TCPAddr)
+	if ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+	}
+	return l.listener.Addr().String()
+}
+
+// Show replaces the handler.
+func (l *Listener) Show(h http.Handler) { l.handler.Store(&h) }
+
+// Ended delivers why the server ended: http.ErrServerClosed after a Stop.
+func (l *Listener) Ended() <-chan error { return l.ended }
+
+// ServeHTTP answers a request with the present handler.
+func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if l.leaving.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	(*l.handler.Load()).ServeHTTP(w, r)
+}
+
+// leave goes on answering, and makes clients use another connection next time.
+func (l *Listener) leave() { l.leaving.Store(true) }
+
+// Stop accepts no new request and waits up to AnswerTime for those under way.
+// Stopping twice is harmless.
+func (l *Listener) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, AnswerTime)
+	defer cancel()
+	err := l.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("requests were still under way: %w", err), l.server.Close())
+	}
+	return err
+}
+
+// listen binds the ports. Only then is the public URL known, if it is made of
+// one.
+func (a *App) listen(ctx context.Context) (err error) {
+	if a.public, err = a.bind(ctx, a.Listen); err != nil {
+		return err
+	}
+	a.admin = a.public
+	if a.AdminListen != "" {
+		if a.admin, err = a.bind(ctx, a.AdminListen); err != nil {
+			return err
+		}
+	}
+	if a.PublicURL == "" {
+		a.PublicURL = "http://" + a.public.Address()
+	}
+	return nil
+}
+
+func (a *App) bind(ctx context.Context, address string) (*Listener, error) {
+	l, err := Listen(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	a.life.onStop("listener "+address, l.Stop)
+	return l, nil
+}
+
+// serve replaces "not yet" by the parts.
+func (a *App) serve() {
+	admin := http.NewServeMux()
+	a.adminRoutes(admin)
+	if a.admin == a.public {
+		a.showOn(a.public, a.doorOr(admin))
+		return
+	}
+	a.showOn(a.admin, admin)
+	a.showOn(a.public, a.doorOr(http.NotFoundHandler()))
+}
+
+// showOn answers on one listener until the process stops. Its stop is registered
+// here and not when the port was bound: requests must end before the parts
+// that they need.
+func (a *App) showOn(l *Listener, handler http.Handler) {
+	if a.api != nil {
+		l.server.RegisterOnShutdown(a.api.Stop)
+	}
+	l.Show(handler)
+	a.Go("HTTP server", func(ctx context.Context) error {
+		select {
+		case err := <-l.ended:
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	a.life.onStop("http "+l.listener.Addr().String(), l.Stop)
+}
+
+// doorOr routes Twilio's requests to the door and all others to the other
+// handler. It stands before the mux, which would redirect a path that is not in
+// its canonical form: a redirected callback arrives without its parameters.
+func (a *App) doorOr(others http.Handler) http.Handler {
+	if a.door == nil {
+		return others
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, announce.Path):
+			a.announcements.ServeHTTP(w, r)
+			return
+		case strings.HasPrefix(r.URL.Path, "/twilio/"):
+			a.door.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
+}
+
+// adminRoutes are for everyone but Twilio.
+func (a *App) adminRoutes(mux *http.ServeMux) {
+	if a.rest != nil {
+		mux.Handle(rest.Prefix, a.rest)
+		mux.Handle(api.Prefix, a.api)
+	}
+	mux.HandleFunc("GET /healthz", alive)
+	mux.HandleFunc("GET /readyz", a.ready.all)
+	mux.HandleFunc("GET /readyz/door", a.ready.door)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+}
+
+// alive answers that the process runs. Whether it can work, /readyz answers.
+func alive(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintln(w, "ok")
+}

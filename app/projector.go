@@ -1,0 +1,45 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"gavel/handlers/project"
+)
+
+func (a *App) openProjector(context.Context) error {
+	if !a.Roles.Has(Project) {
+		return nil
+	}
+	lanes := make([]project.Lane, 0, a.bus.Info().Lanes)
+	for _, lane := range a.bus.Lanes() {
+		lanes = append(lanes, lane)
+	}
+	a.project = project.New(project.Config{
+		Lanes:       lanes,
+		Journal:     a.bus.Journal(),
+		Store:       a.store,
+		News:        a.bus.News(),
+		DeadLetters: a.bus.DeadLetters(),
+		RuleBook:    a.rules,
+		Actions:     a.bus.Actions(),
+		Timers:      a.bus.Timers(),
+		Listing:     a.store,
+		Keep:        a.Keep,
+		Log:         a.log,
+		Metrics:     project.NewMetrics(a.metrics),
+		Now:         time.Now,
+	})
+	a.Go("projector", a.project.Run)
+	return nil
+}
+
+// openAlarms lets due alarms wake the lanes, whichever process receives them.
+func (a *App) openAlarms(context.Context) error {
+	if !a.Roles.Has(Project) {
+		return nil
+	}
+	wakes := project.Wakes{Timers: a.bus.Timers(), Journal: a.bus.Journal(), Now: time.Now}
+	a.Go("alarms", wakes.Run)
+	return nil
+}

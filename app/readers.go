@@ -1,0 +1,109 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gavel/events"
+	"gavel/handlers/act"
+	"gavel/handlers/api"
+	"gavel/handlers/project"
+	"gavel/handlers/rest"
+	"gavel/internal/bus"
+)
+
+// openReaders makes what answers queries and forwards writes to Twilio.
+func (a *App) openReaders(context.Context) error {
+	if !a.Roles.Has(Serve) {
+		return nil
+	}
+	a.rest = rest.New(rest.Config{
+		Reader:  a.store,
+		Auth:    a.keys,
+		Journal: a.bus.Journal(),
+		Twilio:  a.twilio,
+		Now:     time.Now,
+		Log:     a.log.With("component", "rest"),
+		Metrics: rest.NewMetrics(a.metrics),
+	})
+	version := a.Version
+	version.NATS = a.bus.Info().Version
+	a.api = api.New(api.Config{
+		Reader:      a.store,
+		Auth:        a.keys,
+		Keys:        a.keys,
+		Timeline:    a.bus.News(),
+		Tail:        a.bus.News(),
+		Accounts:    a.accounts,
+		Journal:     a.bus.Journal(),
+		Rules:       a.rules,
+		Brakes:      a.brakes,
+		Switch:      a.brakes,
+		Lanes:       a.bus,
+		Decisions:   a.bus.Actions(),
+		DeadLetters: letters{a.bus.DeadLetters()},
+		Redrive:     redriverOf(a.performer),
+		Rebuild:     rebuilderOf(a.project),
+		Version:     version,
+		Now:         time.Now,
+		Log:         a.log.With("component", "api"),
+		Metrics:     api.NewMetrics(a.metrics),
+	})
+	return nil
+}
+
+// rebuilderOf returns nil, not an interface that holds nil, in a process that
+// does not project.
+func rebuilderOf(p *project.Projector) api.Rebuilder {
+	if p == nil {
+		return nil
+	}
+	return p
+}
+
+// redriverOf does the same in a process that does not act.
+func redriverOf(p *act.Performer) api.Redriver {
+	if p == nil {
+		return nil
+	}
+	return redriver{p}
+}
+
+// letters are the bus's dead letters as the API needs them.
+type letters struct{ *bus.DeadLetters }
+
+// List returns the newest first.
+func (l letters) List(ctx context.Context, most int) ([]api.Letter, error) {
+	found, err := l.DeadLetters.List(ctx, most)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]api.Letter, len(found))
+	for i, one := range found {
+		all[i] = api.Letter(one)
+	}
+	return all, nil
+}
+
+// Get returns one, or api.ErrNoLetter.
+func (l letters) Get(ctx context.Context, id uint64) (api.Letter, error) {
+	one, err := l.DeadLetters.Get(ctx, id)
+	if errors.Is(err, bus.ErrNoLetter) {
+		err = api.ErrNoLetter
+	}
+	return api.Letter(one), err
+}
+
+// redriver is the performer as the API needs it.
+type redriver struct{ *act.Performer }
+
+// Redrive returns the new decision's id, or api.ErrNotRedrivable.
+func (r redriver) Redrive(ctx context.Context, letter events.DeadLetter, by events.Actor) (string, error) {
+	id, err := r.Performer.Redrive(ctx, letter, by)
+	if errors.Is(err, act.ErrNotRedrivable) || errors.Is(err, bus.ErrNoDecision) {
+		err = fmt.Errorf("%w: %w", api.ErrNotRedrivable, err)
+	}
+	return id, err
+}

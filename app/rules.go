@@ -1,0 +1,76 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gavel/handlers/act"
+	"gavel/handlers/announce"
+	"gavel/internal/brakes"
+	"gavel/internal/rulebook"
+	"gavel/rules"
+)
+
+// openRules makes what every process needs of rules: which are in force, and the
+// brakes. A process with rule files of its own proposes them.
+func (a *App) openRules(ctx context.Context) (err error) {
+	log := a.log.With("component", "rules")
+	if a.rules, err = rulebook.Open(ctx, a.bus.Rules(), log); err != nil {
+		return err
+	}
+	a.brakes = brakes.New(a.bus.Brakes(), time.Now,
+		brakes.WithStopFile(a.DataDir), brakes.WithLog(log), brakes.WithMetrics(brakes.NewMetrics(a.metrics)))
+	a.Go("rules in force", func(ctx context.Context) error { a.rules.Run(ctx); return nil })
+	a.Go("brakes", func(ctx context.Context) error { a.brakes.Run(ctx); return nil })
+	return a.proposeRules(ctx)
+}
+
+// proposeRules proposes the rule files of this process and then follows their
+// changes. A demo has presets instead of files.
+func (a *App) proposeRules(ctx context.Context) error {
+	if a.Presets != nil {
+		return a.proposePresets(ctx)
+	}
+	if a.Rules == "" {
+		return nil
+	}
+	files, err := newRuleFiles(a.Rules, a.rules, a.checkRules, a.log.With("component", "rules"))
+	if err != nil {
+		return err
+	}
+	if err := files.start(ctx); err != nil {
+		return err
+	}
+	a.Go("rule files", func(ctx context.Context) error { return files.run(ctx, a.reload) })
+	return nil
+}
+
+// presetsOrigin is the origin of the demo's rules.
+const presetsOrigin = "gavel demo"
+
+// proposePresets puts the demo's rules in force in the demo's own NATS, never in
+// one that other processes may use.
+func (a *App) proposePresets(ctx context.Context) error {
+	if a.NATS.URL != Embedded {
+		return errors.New("the demo's rules are for the embedded NATS only")
+	}
+	set, err := rules.Parse(a.Presets...)
+	if err == nil {
+		err = a.checkRules(set)
+	}
+	if err != nil {
+		return fmt.Errorf("read the demo's rules: %w", err)
+	}
+	_, err = a.rules.Propose(ctx, set, presetsOrigin, rulebook.Change)
+	return err
+}
+
+// checkRules returns what of a set this process could never perform.
+func (a *App) checkRules(set *rules.Set) error {
+	if err := announce.CheckReachable(set, a.PublicURL, a.TwilioAPI); err != nil {
+		return err
+	}
+	return act.CheckWebhooks(set, a.Webhooks)
+}
