@@ -39,6 +39,10 @@ failover: redis-server ## two of everything, one of it killed again and again; t
 crash: redis-server ## a process dies at each of 19 points of a decision's life, 20 times; takes about fifteen minutes
 	$(GO) test -tags crash -timeout 40m -run TestADecisionOutlivesACrash -v ./failover | grep -vE '^ +--- PASS|=== '
 
+.PHONY: upgrade
+upgrade: redis-server ## data that an older build wrote is opened by this one; needs the history of the repository; takes about 90 seconds
+	$(GO) test -tags upgrade -timeout 5m -count 1 -run TestUpgrade ./failover
+
 .PHONY: compat
 compat: build ## the official npm client against the running binary and a stand-in Twilio (Node 20 or newer)
 	cd compat && npm ci --silent && node run.mjs ../gavel

@@ -14,6 +14,9 @@
 // What takes longer than a minute carries the build tag failover and runs in
 // `make failover`; the rest runs in `make test` too.
 //
+// `make upgrade` (build tag upgrade) starts this build on what an older build left
+// undone: upgrade_test.go. The older build comes from the repository's history.
+//
 // Reading order: process_test.go, nats_test.go (what is started),
 // load_test.go (what is sent), world_test.go (what is checked), then the
 // stories: roles, takeover, share, stall, rolling, redis, leader, lanes. Rules

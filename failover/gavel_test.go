@@ -28,11 +28,19 @@ type gavel struct {
 // has to be the same for all processes is the world's.
 func (w *world) command(roles string, more ...string) *exec.Cmd {
 	w.t.Helper()
+	nats, redis := urls(w.nats), w.redis
+	if w.embedded {
+		nats, redis = "embedded", "embedded"
+	}
+	dir := w.dataDir
+	if dir == "" {
+		dir = w.t.TempDir()
+	}
 	args := append([]string{
-		"serve", "--roles", roles, "--listen", "127.0.0.1:0", "--nats", urls(w.nats), "--redis", w.redis,
-		"--config", w.settings, "--data-dir", w.t.TempDir(), "--log-level", "info",
+		"serve", "--roles", roles, "--listen", "127.0.0.1:0", "--nats", nats, "--nats-listen", "off", "--redis", redis,
+		"--config", w.settings, "--data-dir", dir, "--log-level", "info",
 	}, more...)
-	command := exec.Command(gavelBinary(w.t), args...)
+	command := exec.Command(w.binary(w.t), args...)
 	command.Env = []string{"TWILIO_ACCOUNT_SID=" + account, "TWILIO_AUTH_TOKEN=" + token}
 	return command
 }

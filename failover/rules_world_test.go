@@ -40,7 +40,14 @@ type ruled struct {
 
 func newRuled(t *testing.T) *ruled {
 	t.Helper()
-	r := &ruled{world: newWorld(t, shape{lanes: 2}), board: newSwitchboard(t)}
+	return ruledIn(newWorld(t, shape{lanes: 2}))
+}
+
+// ruledIn puts Twilio beside a world.
+func ruledIn(w *world) *ruled {
+	t := w.t
+	t.Helper()
+	r := &ruled{world: w, board: newSwitchboard(t)}
 	r.twilio = twiliofake.New(twiliofake.Config{
 		AccountSid: account, AuthToken: token, FetchAnnouncements: true,
 		Status: twiliofake.Subscription{URL: r.board.url + "/twilio/conference#rc=5&rp=all"},
@@ -125,7 +132,7 @@ func (r *ruled) cli(g *gavel, args ...string) string {
 
 func (r *ruled) command(args ...string) string {
 	r.t.Helper()
-	command := exec.CommandContext(r.t.Context(), gavelBinary(r.t), args...)
+	command := exec.CommandContext(r.t.Context(), r.binary(r.t), args...)
 	command.Env = []string{}
 	out, err := command.CombinedOutput()
 	if err != nil {

@@ -26,6 +26,9 @@ type world struct {
 	t        *testing.T
 	nats     []*natsServer
 	redis    string
+	embedded bool // NATS and Redis run inside the process
+	binary   func(t *testing.T) string
+	dataDir  string // of every process; empty: each has its own
 	settings string // path of gavel.yaml
 	lanes    int
 	rooms    []string
@@ -45,7 +48,7 @@ type shape struct {
 func newWorld(t *testing.T, s shape) *world {
 	t.Helper()
 	s.servers, s.lanes = cmp.Or(s.servers, 1), cmp.Or(s.lanes, 8)
-	w := &world{t: t, lanes: s.lanes, redis: s.redis, rooms: roomsOf(s.lanes, t.Name())}
+	w := &world{t: t, binary: gavelBinary, lanes: s.lanes, redis: s.redis, rooms: roomsOf(s.lanes, t.Name())}
 	if w.redis == "" {
 		w.redis = redistest.Start(t).URL()
 	}
@@ -63,9 +66,11 @@ func newWorld(t *testing.T, s shape) *world {
 // any process comes.
 func (w *world) openBus(s shape) {
 	w.t.Helper()
-	b, err := bus.Open(w.t.Context(), bus.Config{
-		URL: urls(w.nats), Sync: bus.SyncAlways, Lanes: s.lanes, Replicas: s.servers,
-	}, slog.New(slog.DiscardHandler))
+	config := bus.Config{URL: urls(w.nats), Sync: bus.SyncAlways, Lanes: s.lanes, Replicas: s.servers}
+	if w.embedded {
+		config.DataDir = w.dataDir
+	}
+	b, err := bus.Open(w.t.Context(), config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,0 +1,327 @@
+//go:build upgrade
+
+package failover_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gavel/internal/redistest"
+	"gavel/internal/twilio/twiliofake"
+	"gavel/rules"
+)
+
+// writtenBy is the build that wrote the data: format 1, before there was a number.
+const writtenBy = "7921494855b586f9153020ccabb9e76bf04be642"
+
+// oldBinary builds Gavel as it was at writtenBy, from the history of this
+// repository.
+var oldBinary = sync.OnceValues(func() (string, error) {
+	if err := exec.Command("git", "cat-file", "-e", writtenBy+"^{commit}").Run(); err != nil {
+		return "", fmt.Errorf("the history of this repository does not hold commit %s; fetch it with git fetch --unshallow", writtenBy)
+	}
+	source, archive, path := filepath.Join(workshop, "old"), filepath.Join(workshop, "old.tar"), filepath.Join(workshop, "gavel-old")
+	if err := os.Mkdir(source, 0o700); err != nil {
+		return "", err
+	}
+	for _, command := range []*exec.Cmd{
+		exec.Command("git", "-C", "..", "archive", "-o", archive, writtenBy),
+		exec.Command("tar", "-xf", archive, "-C", source),
+		exec.Command("go", "build", "-C", source, "-o", path, "./cmd/gavel"),
+	} {
+		if out, err := command.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build the old Gavel: %s: %w\n%s", command, err, out)
+		}
+	}
+	return path, nil
+})
+
+func gavelBefore(t *testing.T) string {
+	t.Helper()
+	path, err := oldBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// upgradeRules leave work undone when the old process stops: ladders between two
+// steps, deadlines, decisions that the stop holds back, and a rule that is about to
+// trip.
+const upgradeRules = `
+rules:
+  - name: ladder
+    when: conference.friendly_name.startsWith("ladder") && conference.status == "in-progress" && size(conference.live) == 1
+    for: 1s
+    do: [{announce: {say: "Are you still there?"}}, {wait: 30s}, {end: {}}]
+    mode: live
+  - name: deadline
+    when: conference.friendly_name.startsWith("deadline") && conference.status == "in-progress" && size(conference.live) == 1
+    for: 30s
+    do: [{end: {}}]
+    mode: live
+  - name: flight
+    when: conference.friendly_name.startsWith("flight") && conference.status == "in-progress" && size(conference.live) == 1
+    for: 1s
+    do: [{end: {}}]
+    mode: live
+  - name: braked
+    when: conference.friendly_name.startsWith("braked") && conference.status == "in-progress" && size(conference.live) == 1
+    for: 1s
+    do: [{end: {}}]
+    limits: {per_minute: 1000, trip_after: 2}
+    mode: live
+`
+
+// comparesWithin is how soon after its start the new process must answer as the old
+// one did. No deadline is reached by then.
+const comparesWithin = 15 * time.Second
+
+// How many calls each rule is about.
+const (
+	ladders   = 3
+	deadlines = 4
+	flights   = 3
+	braked    = 2 // as many as trip their rule
+)
+
+// The whole of Gavel in one process is replaced: its NATS lies in the data
+// directory, and its picture is filled at every start.
+func TestUpgradeEmbedded(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t, binary: gavelBefore, embedded: true, dataDir: t.TempDir(), lanes: 2}
+	w.configure("nats: {lanes: 2, sync: always}\n")
+	if code := upgraded(t, ruledIn(w)).stop(); code != 0 {
+		t.Errorf("the new process ended with %d", code)
+	}
+	w.openBus(shape{lanes: 2})
+	for key, ids := range w.journaled().ids {
+		w.wasTold(key, ids)
+	}
+}
+
+// Gavel is replaced on a NATS server and a Redis of the operator's, which go on.
+// The new one takes the picture as it is: no lane is filled.
+func TestUpgradeExternal(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t, binary: gavelBefore, dataDir: t.TempDir(), lanes: 2}
+	w.redis, w.nats = redistest.Start(t).URL(), startNATS(t, 1)
+	w.configure("nats: {replicas: 1, lanes: 2, sync: always}\n")
+	r := ruledIn(w)
+	g := upgraded(t, r)
+	if fills := g.counted("gavel_fills_total"); fills != 0 || strings.Contains(g.log.String(), "filling the picture") {
+		t.Errorf("%v lanes were filled", fills)
+	}
+	w.openBus(shape{servers: 1, lanes: 2})
+	w.converges()
+}
+
+// configure writes gavel.yaml.
+func (w *world) configure(text string) {
+	w.t.Helper()
+	w.settings = filepath.Join(w.t.TempDir(), "gavel.yaml")
+	rewrite(w.t, w.settings, text)
+}
+
+// upgraded leaves work undone under the old binary, starts the new one on the
+// same data, and expects to find everything as it was and the work to be done once.
+func upgraded(t *testing.T, r *ruled) *gavel {
+	t.Helper()
+	gavelBefore(t)
+	gavelBinary(t)
+	began := time.Now() // building does not count
+	defer func() { t.Logf("it took %s", time.Since(began).Round(time.Second)) }()
+	file := r.ruleFile(upgradeRules)
+	old := r.gavel("all", file)
+	rooms := r.leavesWorkUndone(old)
+	before := old.shows(rooms)
+	asked := r.desk.list()
+	if code := old.stop(); code != 0 {
+		t.Fatalf("the old process ended with %d", code)
+	}
+	r.binary = gavelBinary
+	g := r.gavel("all", file)
+	within(t, comparesWithin, func() string { return changed(before, g.shows(rooms)) })
+	if now := r.desk.list(); len(now) != len(asked) {
+		t.Errorf("Twilio was asked for %v before rules were resumed", now[len(asked):])
+	}
+
+	r.cli(g, "resume", "--reason", "the new version is good")
+	s := r.twilio.NewStory()
+	leavesAlone(s, "braked-more") // the brakes remember the old process's actions
+	r.plays(s)
+	r.ended(g, map[string]int{
+		"ladder announce done": ladders, "ladder end done": ladders, "deadline end done": deadlines,
+		"flight end done": flights, "braked end done": braked, "braked end tripped": 1,
+	})
+	r.eachOnce(g.decisions())
+	return g
+}
+
+// leavesWorkUndone returns the rooms of all conferences.
+func (r *ruled) leavesWorkUndone(g *gavel) (rooms []string) {
+	r.t.Helper()
+	s := r.twilio.NewStory()
+	acted := append(roomNames("ladder", ladders), roomNames("braked", braked)...)
+	leavesAlone(s, acted...)
+	r.plays(s)
+	r.ended(g, map[string]int{"ladder announce done": ladders, "braked end done": braked})
+	r.stops(g)
+
+	waiting := append(roomNames("deadline", deadlines), roomNames("flight", flights)...)
+	leavesAlone(s, waiting...)
+	customer, agent := s.Customer("customer").Calls("talks"), s.Agent("ana").Answers("talks")
+	agent.Holds(customer)
+	agent.TakesBack(customer)
+	customer.Mutes()
+	s.Customer("customer").Calls("over")
+	s.Agent("ana").Answers("over")
+	s.Ends("over")
+	r.plays(s)
+	r.ended(g, map[string]int{
+		"ladder announce done": ladders, "braked end done": braked, "flight end ": flights,
+	})
+	eventually(r.t, func() string {
+		var armed struct{ Deadlines []struct{ Rule string } }
+		if err := g.read("/v1/armed", &armed); err != nil || len(armed.Deadlines) != ladders+deadlines {
+			return fmt.Sprintf("%d deadlines are armed (%v), want %d", len(armed.Deadlines), err, ladders+deadlines)
+		}
+		if waits := r.waits("stopped"); waits < flights {
+			return fmt.Sprintf("%d decisions wait for the stop to end, want %d", waits, flights)
+		}
+		return ""
+	})
+	return slices.Concat(acted, waiting, []string{"talks", "over"})
+}
+
+// decision is one of /v1/decisions.
+type decision struct {
+	ID     string
+	Rule   string
+	Do     rules.StepKind
+	Answer *struct{ Result string }
+
+	ConferenceSid string `json:"conference_sid"`
+}
+
+func (g *gavel) decisions() []decision {
+	g.t.Helper()
+	var list struct{ Decisions []decision }
+	if err := g.read("/v1/decisions?limit=200", &list); err != nil {
+		g.t.Fatal(err)
+	}
+	return list.Decisions
+}
+
+// ended waits until so many decisions of each rule and step have ended in each way.
+func (r *ruled) ended(g *gavel, want map[string]int) {
+	r.t.Helper()
+	within(r.t, 2*patience, func() string {
+		got := map[string]int{}
+		for _, d := range g.decisions() {
+			how := ""
+			if d.Answer != nil {
+				how = d.Answer.Result
+			}
+			got[d.Rule+" "+string(d.Do)+" "+how]++
+		}
+		if !maps.Equal(got, want) {
+			return fmt.Sprintf("decisions ended in these ways: %v, want %v", got, want)
+		}
+		return ""
+	})
+}
+
+// eachOnce expects one decision for each step of each call, and that Twilio was
+// asked once for each of them.
+func (r *ruled) eachOnce(all []decision) {
+	r.t.Helper()
+	taken := map[string]int{}
+	for _, d := range all {
+		taken[d.Rule+" "+string(d.Do)+" "+d.ConferenceSid]++
+	}
+	for what, times := range taken {
+		if times != 1 {
+			r.t.Errorf("%s was decided %d times", what, times)
+		}
+	}
+	const ends = ladders + deadlines + flights + braked
+	if n := r.twilio.Tally(twiliofake.EndConference); n.Asked != ends || n.Done != ends {
+		r.t.Errorf("Twilio was asked to end %d calls and ended %d, want %d", n.Asked, n.Done, ends)
+	}
+	heard := r.twilio.Heard()
+	for announcement, times := range heard {
+		if times != 1 {
+			r.t.Errorf("%s was heard %d times", announcement, times)
+		}
+	}
+	if len(heard) != ladders {
+		r.t.Errorf("%d announcements were heard, want %d", len(heard), ladders)
+	}
+}
+
+// shows is all that a process answers about conferences, by path.
+func (g *gavel) shows(rooms []string) map[string]any {
+	g.t.Helper()
+	paths := []string{"/v1/conferences?limit=200", "/v1/decisions?limit=200", "/v1/armed", "/v1/stop", "/v1/deadletters"}
+	for _, room := range rooms {
+		paths = append(paths, "/v1/conferences/"+room, "/v1/conferences/"+room+"/timeline")
+	}
+	all := map[string]any{}
+	for _, path := range paths {
+		status, body, err := g.get(path)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		var value any
+		if err := json.Unmarshal(body, &value); err != nil || status != http.StatusOK {
+			value = fmt.Sprintf("%d: %s", status, body)
+		}
+		withoutClock(value)
+		all[path] = value
+	}
+	return all
+}
+
+// changed is the first difference between two answers to the same questions.
+func changed(before, after map[string]any) string {
+	for _, path := range slices.Sorted(maps.Keys(before)) {
+		if diff := cmp.Diff(before[path], after[path]); diff != "" {
+			return path + " has changed (-old +new):\n" + diff
+		}
+	}
+	return ""
+}
+
+// withoutClock removes what the time of the question decides: lengths of what still
+// lasts.
+func withoutClock(value any) {
+	switch v := value.(type) {
+	case []any:
+		for _, item := range v {
+			withoutClock(item)
+		}
+	case map[string]any:
+		delete(v, "in_seconds")
+		if v["connected"] == true {
+			for _, still := range []string{"present_seconds", "held_seconds", "muted_seconds"} {
+				delete(v, still)
+			}
+		}
+		for _, item := range v {
+			withoutClock(item)
+		}
+	}
+}
