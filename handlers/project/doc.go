@@ -1,40 +1,50 @@
-// Package project is the consumer that keeps the picture: it takes the journal
-// lane by lane, folds what came, holds it against the rules, saves it, and tells
-// the news.
+// Package project is the consumer that keeps the picture: it fetches the journal
+// lane by lane, folds what came, evaluates the rules, saves the picture and
+// publishes the news. What an entry leads to is decided by package lanes; this
+// package does what the caller of its state machine must do.
 //
-// One batch goes through these steps, in this order, while the batches before and
-// behind it are at another stage (lane.go):
+// # The pipeline
 //
-//  1. parse the entries of the groups that wait; what can never be folded goes
-//     to the dead letters,
-//  2. load the records they are about (or take them from the lane's cache),
-//  3. fold, and judge each entry right after its fold,
-//  4. pronounce what was judged: matches, decisions, alarms,
-//  5. save records and rule states by compare-and-set, then note the position
-//     and with it what the lane itself knows of rules,
-//  6. tell the news, and wait until it is acknowledged,
-//  7. acknowledge the groups.
+// A batch of journal messages passes through four stages, each a goroutine of its
+// own, with a type that holds all that this goroutine owns:
 //
-// A crash between any two steps repeats work and never repeats an effect.
-// Three things see to that. The record remembers the last journal position
-// worked into it, so that an entry at or before that position is known to be
-// worked again. Beside the record stand the facts that may not have been told
-// yet, each with the position that first folded it: worked again at that
-// position a fact is told again, at any other it is a double and stays silent.
-// And whoever takes a lane over asks the stream of news, once for each
-// conference in doubt, how far it was told.
+//	receiver    fetch, parse
+//	folder      load the conferences, step the state machine
+//	saver       publish matches and decisions, set alarms, save, note the position
+//	publisher   publish the news, put dead letters, acknowledge
 //
-// The picture can be thrown away. When the store finds it lost, the lane fills
-// it from the journal up to the consumer's ack floor, in memory, and writes
-// each conference once; what lies above the floor goes the way above, so that
-// nothing is folded without being told.
+// The stages work on different batches at the same time, and each meets the
+// batches in journal order. So folding overlaps with saving: while one batch is
+// written to the store, the folder already evaluates the next. It cannot wait to
+// read what the save wrote, so it folds onto what it left in its cache, assuming
+// that the save will succeed. This is safe for two reasons. A conference in the
+// cache is exactly what the save under way will store; the lane has one owner, and
+// a save by a former owner fails the comparison of versions. And nothing leaves
+// the process on the strength of the assumption: what a batch decided is published
+// by the saver, after the batch before it was saved, and its news only after its
+// own save. If a save fails, the session ends with everything in memory, and the
+// next one begins again behind the last acknowledgement.
 //
-// What an entry leads to, the state machine of package lanes says; the steps
-// above are its caller's duties. Alarms only bring wake-ups into the journal
-// (wakes.go).
+// Each record's news must come after the save that shows it, and the messages'
+// acknowledgement after both. The order of the stages is that order.
 //
-// Reading order: project.go (what it needs), lane.go (taking a lane over and
-// keeping it), batch.go (the steps), judge.go (what a batch is told by rules);
-// loads.go, rearm.go and wakes.go (what goes on beside the batches); fill.go
-// (from the journal), rebuild.go (by hand, beside the living picture).
+// # Crashes
+//
+// A crash between any two steps repeats work and never repeats an effect. Package
+// lanes says why for one entry. Two things are added here: whoever takes a lane
+// over reads the position of the last news of each conference that may have been
+// worked before, and sets all alarms of the lane again.
+//
+// # The picture
+//
+// The picture can be thrown away. When the store finds it lost, the lane fills it
+// from the journal up to the consumer's ack floor, in memory, and writes each
+// conference once. What lies above the floor passes through the pipeline, so that
+// nothing is folded without being published.
+//
+// Reading order: project.go (what a projector needs), keeper.go (taking a lane
+// over), session.go (how the stages are connected), batch.go; receive.go, fold.go,
+// save.go and publish.go (the stages); loads.go, rearm.go and wakes.go (what goes
+// on beside the batches); fill.go (from the journal), rebuild.go (by hand, beside
+// the picture that is read).
 package project

@@ -11,91 +11,104 @@ import (
 	"gavel/projections"
 )
 
-const (
-	// putRecords is how many records are handed to the store at once.
-	putRecords = 500
-	// progressEvery is how often a long fill says how far it is.
-	progressEvery = time.Second
-)
+// putRecords is how many records are handed to the store at once.
+const putRecords = 500
 
-// fold is a picture in memory: what a stretch of the journal says, and what the
-// rules made of it. Their decisions were taken, and their alarms set, when it
-// was first worked.
-type fold struct {
-	machine *lanes.Machine
-	records map[events.Key]*lanes.Conference
-	entries []lanes.Entry
-	skipped int
+// reader reads a lane's journal from one stream sequence to another, both
+// included.
+type reader interface {
+	Read(ctx context.Context, lane int, from, to uint64, fn func(events.Group) error) error
 }
 
-func (k *keeper) newFold() (*fold, error) {
-	machine, err := lanes.New(k.RuleBook, nil)
-	return &fold{records: make(map[events.Key]*lanes.Conference), machine: machine}, err
+// builds begins new pictures.
+type builds interface {
+	Build(ctx context.Context, lane int) (projections.Build, error)
+}
+
+// filler makes a lane's picture from its journal. It keeps nothing, so the keeper
+// and a rebuild may use it at the same time.
+type filler struct {
+	lane       int
+	journal    reader
+	store      builds
+	keep       time.Duration
+	now        func() time.Time
+	newMachine func() (*lanes.Machine, error)
+}
+
+// picture is a lane in memory: what a stretch of its journal adds up to. What the
+// rules decided was published, and their alarms set, when it was first worked.
+type picture struct {
+	machine     *lanes.Machine
+	conferences map[events.Key]*lanes.Conference
+	entries     []lanes.Entry // of one group
+	skipped     int
+}
+
+func (f *filler) newPicture() (*picture, error) {
+	machine, err := f.newMachine()
+	return &picture{conferences: make(map[events.Key]*lanes.Conference), machine: machine}, err
 }
 
 // add applies one group, whose news is acknowledged. What cannot be folded is
 // skipped: it went to the dead letters when it was first worked.
-func (f *fold) add(ctx context.Context, g events.Group) error {
-	f.machine.Announced(g.Sequence)
-	entries, letters := lanes.Read(f.entries[:0], g, f.machine.Evaluates())
-	f.entries, f.skipped = entries, f.skipped+len(letters)
+func (p *picture) add(ctx context.Context, g events.Group) error {
+	p.machine.Announced(g.Sequence)
+	entries, letters := lanes.Read(p.entries[:0], g, p.machine.Evaluates())
+	p.entries, p.skipped = entries, p.skipped+len(letters)
 	for i := range entries {
 		e := &entries[i]
-		r, err := f.machine.Step(ctx, e, f.conference(&e.Event))
+		r, err := p.machine.Step(ctx, e, p.conference(&e.Event))
 		if err != nil {
 			return err
 		}
 		if r.Letter != nil {
-			f.skipped++
+			p.skipped++
 		}
 	}
 	return nil
 }
 
 // conference is the one that an event is about, nil where it is about none.
-func (f *fold) conference(e *events.Event) *lanes.Conference {
+func (p *picture) conference(e *events.Event) *lanes.Conference {
 	if e.ConferenceSid == "" {
 		return nil
 	}
-	c := f.records[e.Key()]
+	c := p.conferences[e.Key()]
 	if c == nil {
 		c = &lanes.Conference{}
-		f.records[lanes.Key(e)] = c
+		p.conferences[lanes.Key(e)] = c
 	}
 	return c
 }
 
-// fill builds the lane's picture up to the ack floor and puts it in place.
-func (k *keeper) fill(ctx context.Context, floor uint64) (err error) {
-	k.Metrics.fills.Inc()
-	started := k.Now()
-	f, err := k.newFold()
+// fill makes the lane's picture up to the ack floor and puts it in place.
+func (f *filler) fill(ctx context.Context, floor uint64, progress func(done uint64)) (*picture, error) {
+	p, err := f.newPicture()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := k.read(ctx, f, 1, floor, k.progress(floor)); err != nil {
-		return err
+	if err := f.read(ctx, p, 1, floor, progress); err != nil {
+		return nil, err
 	}
-	build, err := k.Store.Build(ctx, k.lane.Number())
+	build, err := f.store.Build(ctx, f.lane)
 	if err != nil {
-		return fmt.Errorf("begin a new picture: %w", err)
+		return nil, fmt.Errorf("begin a new picture: %w", err)
 	}
-	if err := k.put(ctx, build, f, floor); err != nil {
-		return errors.Join(err, build.Abandon(context.WithoutCancel(ctx)))
+	if err := f.put(ctx, build, p, floor); err != nil {
+		return nil, errors.Join(err, build.Abandon(context.WithoutCancel(ctx)))
 	}
-	k.log.Log(ctx, levelOf(floor), "picture is filled", "conferences", len(f.records), "passed_over", f.skipped,
-		"took", k.Now().Sub(started).Round(time.Millisecond))
-	return nil
+	return p, nil
 }
 
-// read folds the journal from one sequence to another into f.
-func (k *keeper) read(ctx context.Context, f *fold, from, to uint64, progress func(done uint64)) error {
+// read applies the journal from one sequence to another to p.
+func (f *filler) read(ctx context.Context, p *picture, from, to uint64, progress func(done uint64)) error {
 	if from > to {
 		return nil
 	}
-	err := k.Journal.Read(ctx, k.lane.Number(), from, to, func(g events.Group) error {
+	err := f.journal.Read(ctx, f.lane, from, to, func(g events.Group) error {
 		progress(g.Sequence)
-		return f.add(ctx, g)
+		return p.add(ctx, g)
 	})
 	if err != nil {
 		return fmt.Errorf("read the journal from %d to %d: %w", from, to, err)
@@ -103,29 +116,12 @@ func (k *keeper) read(ctx context.Context, f *fold, from, to uint64, progress fu
 	return nil
 }
 
-// progress keeps the state that /readyz shows and, once a second, the log.
-func (k *keeper) progress(total uint64) func(done uint64) {
-	said := k.Now()
-	var calls int
-	k.state.Store(&State{Lane: k.lane.Number(), Filling: true, Total: total})
-	return func(done uint64) {
-		if calls++; calls%256 != 0 {
-			return
-		}
-		k.state.Store(&State{Lane: k.lane.Number(), Filling: true, Done: done, Total: total})
-		if now := k.Now(); now.Sub(said) >= progressEvery {
-			said = now
-			k.log.Info("filling the picture", "read", done, "of", total)
-		}
-	}
-}
-
-// put writes what f holds and makes it the lane's picture. Conferences of which
-// nothing was heard for longer than they are kept stay out.
-func (k *keeper) put(ctx context.Context, build projections.Build, f *fold, upTo uint64) error {
+// put writes p and makes it the lane's picture. Conferences of which nothing came
+// for longer than they are kept stay out.
+func (f *filler) put(ctx context.Context, build projections.Build, p *picture, upTo uint64) error {
 	cutoff := projections.Instant(0)
-	if k.Keep > 0 {
-		cutoff = projections.At(k.Now().Add(-k.Keep))
+	if f.keep > 0 {
+		cutoff = projections.At(f.now().Add(-f.keep))
 	}
 	records := make([]projections.Stored, 0, putRecords)
 	flush := func() error {
@@ -135,15 +131,15 @@ func (k *keeper) put(ctx context.Context, build projections.Build, f *fold, upTo
 		records = records[:0]
 		return nil
 	}
-	for _, r := range f.records {
-		if r.Record == nil || r.Book.LastEventAt < cutoff {
+	for _, c := range p.conferences {
+		if c.Record == nil || c.Book.LastEventAt < cutoff {
 			continue
 		}
-		kept, err := r.Stored()
+		stored, err := c.Stored()
 		if err != nil {
 			return err
 		}
-		if records = append(records, kept); len(records) == putRecords {
+		if records = append(records, stored); len(records) == putRecords {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -152,7 +148,7 @@ func (k *keeper) put(ctx context.Context, build projections.Build, f *fold, upTo
 	if err := flush(); err != nil {
 		return err
 	}
-	state, err := f.machine.MarshalState()
+	state, err := p.machine.MarshalState()
 	if err != nil {
 		return err
 	}

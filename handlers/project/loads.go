@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"gavel/events"
@@ -42,22 +44,53 @@ const (
 	wakePause  = 100 * time.Millisecond
 )
 
-// followRules brings the rules that are to be in force into force in this lane,
+// loads are the ids of the rule sets that came into force in the lane. They are
+// safe for concurrent use: the folder sets them, the follower reads them.
+type loads struct{ ids atomic.Pointer[[]string] }
+
+func newLoads(m *lanes.Machine) *loads {
+	l := new(loads)
+	l.set(m)
+	return l
+}
+
+func (l *loads) set(m *lanes.Machine) {
+	ids := m.Loads()
+	l.ids.Store(&ids)
+}
+
+func (l *loads) has(id string) bool { return slices.Contains(*l.ids.Load(), id) }
+
+// laneAppender adds an entry to a lane by its number.
+type laneAppender interface {
+	AppendLane(ctx context.Context, lane int, e events.Entry) error
+}
+
+// ruleFollower brings the rules that are to be in force into force in this lane,
 // at one place of its journal. Rules that cannot be compiled here stop the lane:
 // it must not go on by others.
-func (s *session) followRules(ctx context.Context) error {
+type ruleFollower struct {
+	lane    int
+	book    RuleBook
+	journal laneAppender
+	loads   *loads
+	now     func() time.Time
+	log     *slog.Logger
+}
+
+func (f *ruleFollower) run(ctx context.Context) error {
 	tick := time.NewTicker(loadEvery)
 	defer tick.Stop()
 	var appended string
 	for {
-		l, some := s.RuleBook.Active()
-		if some && l.ID != appended && !slices.Contains(*s.loaded.Load(), l.ID) {
-			if _, err := s.RuleBook.Set(ctx, l.Version); err != nil {
+		l, some := f.book.Active()
+		if some && l.ID != appended && !f.loads.has(l.ID) {
+			if _, err := f.book.Set(ctx, l.Version); err != nil {
 				return fmt.Errorf("bring rules of version %s into force: %w", l.Version, err)
 			}
-			l.At = s.Now()
-			if err := s.Journal.AppendLane(ctx, s.lane.Number(), events.NewRulesLoaded(l)); err != nil {
-				s.log.Warn("rules wait for the journal", "version", l.Version, "err", err)
+			l.At = f.now()
+			if err := f.journal.AppendLane(ctx, f.lane, events.NewRulesLoaded(l)); err != nil {
+				f.log.Warn("rules wait for the journal", "version", l.Version, "err", err)
 			} else {
 				appended = l.ID
 			}
@@ -70,27 +103,22 @@ func (s *session) followRules(ctx context.Context) error {
 	}
 }
 
-// publishLoads makes the lane's loads known to other goroutines.
-func (s *session) publishLoads() {
-	ids := s.machine.Loads()
-	s.loaded.Store(&ids)
+// waker wakes every conference that has not ended after each load, so that none
+// has to wait for its next event to be evaluated by the new rules.
+type waker struct {
+	lane, lanes int
+	listing     Listing
+	journal     Appender
+	asked       signal
+	now         func() time.Time
+	log         *slog.Logger
 }
 
-// wakeAll asks for the lane's conferences to be woken; it does not wait.
-func (s *session) wakeAll() {
-	select {
-	case s.loadedNow <- struct{}{}:
-	default: // it was asked for, and has not begun
-	}
-}
-
-// wakeAfterLoads wakes every conference that has not ended after each load, so
-// that none has to wait for its next event to be judged by the new rules.
-func (s *session) wakeAfterLoads(ctx context.Context) error {
+func (w *waker) run(ctx context.Context) error {
 	for {
 		select {
-		case <-s.loadedNow:
-			if err := s.wakeUnended(ctx); err != nil {
+		case <-w.asked:
+			if err := w.wakeUnended(ctx); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -101,31 +129,31 @@ func (s *session) wakeAfterLoads(ctx context.Context) error {
 
 // wakeUnended wakes them all. Where the picture or the journal is away it begins
 // again: to be woken twice does no harm.
-func (s *session) wakeUnended(ctx context.Context) error {
+func (w *waker) wakeUnended(ctx context.Context) error {
 	for {
-		woken, err := s.tryWakeUnended(ctx)
+		woken, err := w.tryWakeUnended(ctx)
 		if err == nil {
-			s.log.Info("conferences are judged by the new rules", "woken", woken)
+			w.log.Info("conferences are judged by the new rules", "woken", woken)
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.log.Warn("conferences cannot be woken for the new rules yet", "err", err)
+		w.log.Warn("conferences cannot be woken for the new rules yet", "err", err)
 		if err := wait(ctx, retryAtMost); err != nil {
 			return err
 		}
 	}
 }
 
-func (s *session) tryWakeUnended(ctx context.Context) (woken int, err error) {
-	accounts, err := s.Listing.Accounts(ctx)
+func (w *waker) tryWakeUnended(ctx context.Context) (woken int, err error) {
+	accounts, err := w.listing.Accounts(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("list accounts: %w", err)
 	}
 	for _, account := range accounts {
 		for _, status := range []string{projections.StatusInit, projections.StatusInProgress} {
-			n, err := s.wakeStatus(ctx, account, status)
+			n, err := w.wakeStatus(ctx, account, status)
 			woken += n
 			if err != nil {
 				return woken, err
@@ -135,18 +163,18 @@ func (s *session) tryWakeUnended(ctx context.Context) (woken int, err error) {
 	return woken, nil
 }
 
-func (s *session) wakeStatus(ctx context.Context, account, status string) (woken int, err error) {
+func (w *waker) wakeStatus(ctx context.Context, account, status string) (woken int, err error) {
 	q := projections.Query{Status: status, Limit: wakeAtOnce}
 	for {
-		page, err := s.Listing.Conferences(ctx, account, q)
+		page, err := w.listing.Conferences(ctx, account, q)
 		if errors.Is(err, projections.ErrBadPage) {
 			return woken, nil // what was to be followed ended, and is kept no more
 		}
 		if err != nil {
 			return woken, fmt.Errorf("list conferences: %w", err)
 		}
-		keys := s.ofThisLane(account, page.Conferences)
-		if err := wake(ctx, s.Journal, keys, s.Now()); err != nil {
+		keys := w.ofThisLane(account, page.Conferences)
+		if err := wake(ctx, w.journal, keys, w.now()); err != nil {
 			return woken, err
 		}
 		woken += len(keys)
@@ -161,10 +189,10 @@ func (s *session) wakeStatus(ctx context.Context, account, status string) (woken
 }
 
 // ofThisLane are the conferences that this lane judges.
-func (s *session) ofThisLane(account string, all []*projections.Conference) []events.Key {
+func (w *waker) ofThisLane(account string, all []*projections.Conference) []events.Key {
 	keys := make([]events.Key, 0, len(all))
 	for _, c := range all {
-		if events.Lane(c.ConferenceSid, len(s.Lanes)) == s.lane.Number() {
+		if events.Lane(c.ConferenceSid, w.lanes) == w.lane {
 			keys = append(keys, events.Key{AccountSid: account, ConferenceSid: c.ConferenceSid})
 		}
 	}

@@ -2,6 +2,7 @@ package project
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -87,50 +88,29 @@ func (m *Metrics) disown(lane int) {
 	m.lag.DeleteLabelValues(laneLabel(lane))
 }
 
+// setLag notes how long the newest entry worked had waited.
+func (m *Metrics) setLag(lane int, lag time.Duration) {
+	m.lag.WithLabelValues(laneLabel(lane)).Set(lag.Seconds())
+}
+
 // count counts what one step led to.
-func (b *batch) count(r *lanes.Ready) {
+func (m *Metrics) count(r *lanes.Ready) {
 	switch {
 	case r.Fresh:
-		b.Metrics.folded.Inc()
+		m.folded.Inc()
 	case r.Double:
-		b.Metrics.duplicates.Inc()
+		m.duplicates.Inc()
 	}
 	if r.Late {
-		b.Metrics.late.Inc()
+		m.late.Inc()
 	}
 	if r.Jumped > 0 {
-		b.Metrics.missing.Add(float64(r.Jumped))
+		m.missing.Add(float64(r.Jumped))
 	}
 	if r.Loaded {
-		b.Metrics.loads.Inc()
+		m.loads.Inc()
 	}
 	if r.Overdue > 0 {
-		b.Metrics.overslept.Observe(r.Overdue.Seconds())
+		m.overslept.Observe(r.Overdue.Seconds())
 	}
-	for _, f := range r.Faults {
-		b.fault(f)
-	}
-}
-
-// observeVisible notes how long the batch's entries took to be readable.
-func (b *batch) observeVisible() {
-	b.Metrics.batchEntries.Observe(float64(len(b.entries)))
-	if len(b.entries) == 0 {
-		return
-	}
-	now := b.Now()
-	for i := range b.entries {
-		b.Metrics.visible.Observe(now.Sub(b.entries[i].Event.ReceivedAt).Seconds())
-	}
-	lag := max(0, now.Sub(b.entries[len(b.entries)-1].Event.ReceivedAt))
-	b.Metrics.lag.WithLabelValues(laneLabel(b.lane.Number())).Set(lag.Seconds())
-	if lag > checkEvery {
-		b.state.Store(&State{Lane: b.lane.Number(), Ready: true, Lag: lag})
-	}
-}
-
-// noLag says that nothing has waited for a while.
-func (s *session) noLag() {
-	s.Metrics.lag.WithLabelValues(laneLabel(s.lane.Number())).Set(0)
-	s.state.Store(&State{Lane: s.lane.Number(), Ready: true})
 }

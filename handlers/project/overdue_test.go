@@ -49,18 +49,19 @@ func TestWhatNoAlarmWokeIsWokenAndCounted(t *testing.T) {
 	}
 	registry := prometheus.NewRegistry()
 	journal := noted{to: make(chan string, 10)}
-	k := newKeeper(&Projector{Config: Config{
-		Store: dueStore{due: []projections.Due{due("CFlost", time.Minute), due("CFrings", time.Second)}}, Journal: journal,
-		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(registry), Now: func() time.Time { return nine },
-	}}, numbered{})
-	s := &session{keeper: k}
+	metrics := NewMetrics(registry)
+	status := newStatus(numbered{}, metrics)
+	a := &alarmKeeper{
+		store: dueStore{due: []projections.Due{due("CFlost", time.Minute), due("CFrings", time.Second)}}, journal: journal,
+		status: status, log: slog.New(slog.DiscardHandler), metrics: metrics, now: func() time.Time { return nine },
+	}
 
-	k.state.Store(&State{Ready: true, Lag: time.Minute})
-	if err := s.wakeOverdue(t.Context()); err != nil || len(journal.to) != 0 {
+	status.set(State{Ready: true, Lag: time.Minute})
+	if err := a.wakeOverdue(t.Context()); err != nil || len(journal.to) != 0 {
 		t.Errorf("while the lane is behind, %d are woken; %v", len(journal.to), err)
 	}
-	k.state.Store(&State{Ready: true})
-	if err := s.wakeOverdue(t.Context()); err != nil || len(journal.to) != 1 || <-journal.to != "CFlost" {
+	status.set(State{Ready: true})
+	if err := a.wakeOverdue(t.Context()); err != nil || len(journal.to) != 1 || <-journal.to != "CFlost" {
 		t.Errorf("not the one that was lost is woken; %v", err)
 	}
 	if got := valueOf(t, registry, "gavel_rule_deadlines_overdue_total"); got != 1 {

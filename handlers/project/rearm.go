@@ -3,6 +3,7 @@ package project
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"gavel/events"
@@ -27,11 +28,27 @@ const (
 	overdueAtMost = 10_000
 )
 
-// keepAlarms sets all alarms of the lane anew, for nobody knows what became of
-// those that the owner before set, and then looks once a minute whether any was
-// lost.
-func (s *session) keepAlarms(ctx context.Context) error {
-	if err := s.rearm(ctx); err != nil {
+// deadlines lists the conferences that are due.
+type deadlines interface {
+	Due(ctx context.Context, lane int, until time.Time, most int) ([]projections.Due, error)
+}
+
+// alarmKeeper sets all alarms of the lane again, because those that the owner
+// before set may be lost, and then checks once a minute whether any was lost.
+type alarmKeeper struct {
+	lane    int
+	store   deadlines
+	timers  Timers
+	journal Appender
+	writing *writeLock
+	status  *status
+	now     func() time.Time
+	log     *slog.Logger
+	metrics *Metrics
+}
+
+func (a *alarmKeeper) run(ctx context.Context) error {
+	if err := a.rearm(ctx); err != nil {
 		return fmt.Errorf("set all alarms anew: %w", err)
 	}
 	tick := time.NewTicker(overdueEvery)
@@ -39,7 +56,7 @@ func (s *session) keepAlarms(ctx context.Context) error {
 	for {
 		select {
 		case <-tick.C:
-			if err := s.wakeOverdue(ctx); err != nil {
+			if err := a.wakeOverdue(ctx); err != nil {
 				return fmt.Errorf("wake what is overdue: %w", err)
 			}
 		case <-ctx.Done():
@@ -48,73 +65,73 @@ func (s *session) keepAlarms(ctx context.Context) error {
 	}
 }
 
-func (s *session) rearm(ctx context.Context) error {
-	all, err := s.beginRearming(ctx)
+func (a *alarmKeeper) rearm(ctx context.Context) error {
+	all, err := a.beginRearming(ctx)
 	for err == nil && len(all) > 0 {
 		n := min(rearmAtOnce, len(all))
-		if err = s.setAnew(ctx, all[:n]); err == nil {
+		if err = a.setAnew(ctx, all[:n]); err == nil {
 			err = wait(ctx, rearmPause)
 		}
 		all = all[n:]
 	}
-	s.endRearming()
+	a.endRearming()
 	return err
 }
 
 // beginRearming lists what is due. From here on every save notes when its
 // conferences are due, so that no alarm is set back to what was listed.
-func (s *session) beginRearming(ctx context.Context) ([]projections.Due, error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	s.dues = map[events.Key]int64{}
-	return s.Store.Due(ctx, s.lane.Number(), farFuture, rearmAtMost)
+func (a *alarmKeeper) beginRearming(ctx context.Context) ([]projections.Due, error) {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	a.writing.dues = map[events.Key]int64{}
+	return a.store.Due(ctx, a.lane, farFuture, rearmAtMost)
 }
 
-func (s *session) endRearming() {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	s.dues = nil
+func (a *alarmKeeper) endRearming() {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	a.writing.dues = nil
 }
 
 // farFuture is behind every deadline.
 var farFuture = time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // setAnew sets some alarms while nothing is saved.
-func (s *session) setAnew(ctx context.Context, some []projections.Due) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+func (a *alarmKeeper) setAnew(ctx context.Context, some []projections.Due) error {
+	a.writing.Lock()
+	defer a.writing.Unlock()
 	alarms := make([]events.Alarm, 0, len(some))
 	for _, d := range some {
-		now, changed := s.dues[d.Key]
+		now, changed := a.writing.dues[d.Key]
 		switch {
 		case !changed:
 			alarms = append(alarms, events.Alarm(d))
 		case now > 0:
-			alarms = append(alarms, events.Alarm{Key: d.Key, At: at(now)})
+			alarms = append(alarms, events.Alarm{Key: d.Key, At: time.UnixMilli(now).UTC()})
 		}
 	}
 	if len(alarms) == 0 {
 		return nil
 	}
-	return s.Timers.Set(ctx, s.lane.Number(), alarms)
+	return a.timers.Set(ctx, a.lane, alarms)
 }
 
 // wakeOverdue wakes what no alarm woke. While the lane is behind, what rang waits
 // in its journal, and there is nothing to be wondered at.
-func (s *session) wakeOverdue(ctx context.Context) error {
-	if s.state.Load().Lag > overdueAfter {
+func (a *alarmKeeper) wakeOverdue(ctx context.Context) error {
+	if a.status.lag() > overdueAfter {
 		return nil
 	}
-	now := s.Now()
-	late, err := s.Store.Due(ctx, s.lane.Number(), now.Add(-overdueAfter), overdueAtMost)
+	now := a.now()
+	late, err := a.store.Due(ctx, a.lane, now.Add(-overdueAfter), overdueAtMost)
 	if err != nil || len(late) == 0 {
 		return err
 	}
-	s.Metrics.overdue.Add(float64(len(late)))
-	s.log.Warn("alarms did not ring", "conferences", len(late), "due", late[0].At)
+	a.metrics.overdue.Add(float64(len(late)))
+	a.log.Warn("alarms did not ring", "conferences", len(late), "due", late[0].At)
 	keys := make([]events.Key, len(late))
 	for i, d := range late {
 		keys[i] = d.Key
 	}
-	return wake(ctx, s.Journal, keys, now)
+	return wake(ctx, a.journal, keys, now)
 }

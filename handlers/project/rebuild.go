@@ -58,19 +58,19 @@ func (p *Projector) here() (here []*keeper) {
 }
 
 func (k *keeper) rebuild(ctx context.Context, progress func(done, total uint64)) error {
-	upTo := k.worked.Load()
-	f, err := k.newFold()
+	upTo := k.status.worked.Load()
+	p, err := k.filler.newPicture()
 	if err != nil {
 		return err
 	}
-	if err := k.read(ctx, f, 1, upTo, func(done uint64) { progress(done, upTo) }); err != nil {
+	if err := k.filler.read(ctx, p, 1, upTo, func(done uint64) { progress(done, upTo) }); err != nil {
 		return err
 	}
-	build, err := k.Store.Build(ctx, k.lane.Number())
+	build, err := k.filler.store.Build(ctx, k.filler.lane)
 	if err != nil {
 		return fmt.Errorf("begin a new picture: %w", err)
 	}
-	w := switchover{keeper: k, fold: f, readTo: upTo, build: build, done: make(chan error, 1)}
+	w := &switchover{filler: k.filler, picture: p, readTo: upTo, build: build, done: make(chan error, 1)}
 	if err := k.switchTo(ctx, w); err != nil {
 		return errors.Join(err, build.Abandon(context.WithoutCancel(ctx)))
 	}
@@ -82,7 +82,7 @@ func (k *keeper) rebuild(ctx context.Context, progress func(done, total uint64))
 }
 
 // switchTo waits until the lane takes the new picture, for as long as it is ours.
-func (k *keeper) switchTo(ctx context.Context, w switchover) error {
+func (k *keeper) switchTo(ctx context.Context, w *switchover) error {
 	look := time.NewTicker(checkEvery)
 	defer look.Stop()
 	for {
@@ -99,22 +99,22 @@ func (k *keeper) switchTo(ctx context.Context, w switchover) error {
 	}
 }
 
-// switchover is a rebuilt picture on its way to the lane that shall use it.
+// switchover is a rebuilt picture on its way to the session that shall use it.
 type switchover struct {
-	*keeper
-	fold   *fold
-	readTo uint64
-	build  projections.Build
-	done   chan error
+	filler  *filler
+	picture *picture
+	readTo  uint64
+	build   projections.Build
+	done    chan error
 }
 
-// take runs between two batches of the lane: it folds what was worked since
-// the rebuild read the journal, and puts the new picture in place. It ends the
+// take runs between two batches of the lane: it adds what was worked since the
+// rebuild read the journal, and puts the new picture in place. It ends the
 // session either way, so that nothing of the old picture stays in its cache.
-func (w switchover) take(ctx context.Context, worked uint64) error {
-	err := w.read(ctx, w.fold, w.readTo+1, worked, func(uint64) {})
+func (w *switchover) take(ctx context.Context, worked uint64) error {
+	err := w.filler.read(ctx, w.picture, w.readTo+1, worked, func(uint64) {})
 	if err == nil {
-		err = w.put(ctx, w.build, w.fold, worked)
+		err = w.filler.put(ctx, w.build, w.picture, worked)
 	}
 	if err != nil {
 		err = errors.Join(err, w.build.Abandon(context.WithoutCancel(ctx)))

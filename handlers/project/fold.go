@@ -1,0 +1,256 @@
+package project
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"gavel/events"
+	"gavel/lanes"
+	"gavel/projections"
+	"gavel/rules"
+)
+
+// cacheRecords bounds the conferences that a lane keeps in memory between
+// batches; at about 2 KB each that is 64 MB at the most.
+const cacheRecords = 32 << 10
+
+// records loads conferences as they are stored.
+type records interface {
+	Load(ctx context.Context, lane int, keys []events.Key) ([]projections.Stored, error)
+}
+
+// lastNews returns the position of the last news of each conference that has any.
+type lastNews interface {
+	Told(ctx context.Context, keys []events.Key) (map[events.Key]events.Position, error)
+}
+
+// faults counts expressions of rules that have no value.
+type faults interface {
+	Fault(rule, in string)
+}
+
+// folder is the second stage: it loads the conferences of a batch and steps the
+// lane's state machine. It does not wait for the saver: it folds onto what it
+// left in its cache, whose save may still be under way. If that save fails the
+// session ends, and nothing of the batch was published.
+type folder struct {
+	lane    int
+	machine *lanes.Machine
+	store   records
+	news    lastNews // nil where no news is published
+	// resumedAt is the lane's newest sequence when it was taken over. Entries up
+	// to it may have been worked before, here or elsewhere.
+	resumedAt uint64
+	// announced is the sequence up to which this session has published all news;
+	// the publisher sets it.
+	announced *atomic.Uint64
+	// loads is where other goroutines see the lane's loads.
+	loads *loads
+	// cache holds many more conferences than all batches under way can touch, so
+	// none leaves it before it is saved.
+	cache *simplelru.LRU[events.Key, *cached]
+	// of are the conferences of the batch's entries, nil where an entry is about
+	// none; opened are the same, each once, as they stand in batch.changes.
+	of, opened []*cached
+	faults     faults
+	log        *slog.Logger
+	metrics    *Metrics
+}
+
+// cached is a conference between two batches.
+type cached struct {
+	lanes.Conference
+	// change is the place in batch.changes, and is valid if open is set: the batch
+	// being folded is about it.
+	change int
+	open   bool
+}
+
+func newFolder(k *keeper, machine *lanes.Machine, resumedAt uint64) (*folder, error) {
+	cache, err := simplelru.NewLRU[events.Key, *cached](cacheRecords, nil)
+	if err != nil {
+		return nil, fmt.Errorf("make the lane's cache: %w", err)
+	}
+	f := &folder{
+		lane: k.lane.Number(), machine: machine, store: k.config.Store, resumedAt: resumedAt, cache: cache,
+		faults: k.config.RuleBook, log: k.log, metrics: k.config.Metrics,
+	}
+	if k.config.News != nil {
+		f.news = k.config.News
+	}
+	return f, nil
+}
+
+func (f *folder) run(ctx context.Context, received <-chan *batch, folded chan<- *batch) error {
+	for {
+		select {
+		case b := <-received:
+			if err := f.fold(ctx, b); err != nil {
+				return err
+			}
+			if err := pass(ctx, folded, b); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// fold steps through the entries of a batch.
+func (f *folder) fold(ctx context.Context, b *batch) error {
+	if err := f.load(ctx, b); err != nil {
+		return err
+	}
+	laneChanged := false
+	for i := range b.entries {
+		e, c := &b.entries[i], f.of[i]
+		var conference *lanes.Conference
+		if c != nil {
+			conference = &c.Conference
+		}
+		f.machine.Announced(f.announced.Load())
+		r, err := f.machine.Step(ctx, e, conference)
+		if err != nil {
+			return err
+		}
+		laneChanged = laneChanged || r.LaneChanged
+		if c != nil {
+			b.changes[c.change].add(&r)
+		}
+		if err := f.add(b, e, &r); err != nil {
+			return err
+		}
+	}
+	return f.close(b, laneChanged)
+}
+
+// close ends the folding of a batch.
+func (f *folder) close(b *batch, laneChanged bool) (err error) {
+	for i, c := range f.opened {
+		b.changes[i].after, c.open = c.Conference, false
+	}
+	if laneChanged {
+		b.laneState, err = f.machine.MarshalState()
+	}
+	if b.loaded {
+		f.loads.set(f.machine)
+	}
+	return err
+}
+
+// add adds what one step led to, but for what is in batch.changes.
+func (f *folder) add(b *batch, e *lanes.Entry, r *lanes.Ready) error {
+	for _, d := range r.Matches {
+		key, entry, err := lanes.MatchEntry(d, e.Event.ReceivedAt)
+		if err != nil {
+			return err
+		}
+		b.matches = append(b.matches, match{key, entry})
+	}
+	for _, d := range r.Decisions {
+		decided, err := lanes.Decided(d, f.lane, e.At)
+		if err != nil {
+			return err
+		}
+		b.decisions = append(b.decisions, decided)
+		b.verdicts = append(b.verdicts, verdict{d.Rule, string(d.Verdict)})
+	}
+	b.loaded = b.loaded || r.Loaded
+	if r.News.Entry != nil {
+		b.news = append(b.news, r.News)
+	}
+	if r.Letter != nil {
+		b.letters = append(b.letters, *r.Letter)
+	}
+	f.metrics.count(r)
+	for _, x := range r.Faults {
+		f.fault(x)
+	}
+	return nil
+}
+
+// fault counts an expression that has no value. Its error may quote what people
+// are called, so the log says where it is, and not what it says.
+func (f *folder) fault(x rules.ExpressionFault) {
+	f.metrics.faults.WithLabelValues(x.Rule).Inc()
+	f.faults.Fault(x.Rule, x.In)
+	f.log.Debug("an expression of a rule has no value", "rule", x.Rule, "in", x.In)
+}
+
+// load finds the conferences of the batch, in the cache or in the store.
+func (f *folder) load(ctx context.Context, b *batch) error {
+	clear(f.of)
+	clear(f.opened)
+	f.of, f.opened = f.of[:0], f.opened[:0]
+	var missing []*cached
+	for i := range b.entries {
+		e := &b.entries[i].Event
+		if e.ConferenceSid == "" {
+			f.of = append(f.of, nil)
+			continue
+		}
+		key := e.Key()
+		c, known := f.cache.Get(key)
+		if !known {
+			key, c = lanes.Key(e), new(cached)
+			f.cache.Add(key, c)
+			missing = append(missing, c)
+		}
+		if !c.open {
+			c.change, c.open = len(b.changes), true
+			b.changes = append(b.changes, change{key: key})
+			f.opened = append(f.opened, c)
+		}
+		f.of = append(f.of, c)
+	}
+	if err := f.loadMissing(ctx, b, missing); err != nil {
+		return err
+	}
+	for i, c := range f.opened {
+		b.changes[i].before = c.Conference
+	}
+	return nil
+}
+
+func (f *folder) loadMissing(ctx context.Context, b *batch, missing []*cached) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	keys := make([]events.Key, len(missing))
+	for i, c := range missing {
+		keys[i] = b.changes[c.change].key
+	}
+	stored, err := f.store.Load(ctx, f.lane, keys)
+	if err != nil {
+		return fmt.Errorf("load %d records: %w", len(keys), err)
+	}
+	told, err := f.told(ctx, b, keys)
+	if err != nil {
+		return err
+	}
+	for i, c := range missing {
+		if c.Conference, err = lanes.Open(stored[i]); err != nil {
+			return fmt.Errorf("read %s: %w", keys[i].ConferenceSid, err)
+		}
+		c.Told = told[keys[i]]
+	}
+	return nil
+}
+
+// told reads the position of the conferences' last news where entries of the
+// batch may have been worked before.
+func (f *folder) told(ctx context.Context, b *batch, keys []events.Key) (map[events.Key]events.Position, error) {
+	if f.news == nil || b.entries[0].At.Sequence > f.resumedAt {
+		return nil, nil
+	}
+	told, err := f.news.Told(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("ask how far %d conferences were told: %w", len(keys), err)
+	}
+	return told, nil
+}

@@ -1,0 +1,185 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"gavel/events"
+	"gavel/lanes"
+	"gavel/projections"
+)
+
+const (
+	// retryAtMost bounds the pause after a lane failed.
+	retryAtMost = 5 * time.Second
+	// movedPause keeps two projectors that contend for a lane from spinning. It is
+	// short, because a projector that gives a lane away releases it only when it
+	// resumes.
+	movedPause = 100 * time.Millisecond
+)
+
+// keeper keeps one lane: it takes the lane over again whenever it was lost. One
+// goroutine runs it; each take-over starts a session of its own.
+type keeper struct {
+	config Config
+	lane   Lane
+	status *status
+	filler *filler
+	log    *slog.Logger
+	// switchover carries a rebuilt picture to the session, which takes it between
+	// two batches.
+	switchover chan *switchover
+}
+
+func newKeeper(c Config, lane Lane) *keeper {
+	log := c.Log.With("component", "project", "lane", lane.Number())
+	status := newStatus(lane, c.Metrics)
+	return &keeper{
+		config: c, lane: lane, status: status, log: log, switchover: make(chan *switchover),
+		filler: &filler{
+			lane: lane.Number(), journal: c.Journal, store: c.Store, keep: c.Keep, now: c.Now,
+			newMachine: func() (*lanes.Machine, error) { return lanes.New(c.RuleBook, nil) },
+		},
+	}
+}
+
+// keep takes the lane over and works it, again and again until ctx ends.
+func (k *keeper) keep(ctx context.Context) error {
+	pause := backoff.NewExponentialBackOff(backoff.WithMaxInterval(retryAtMost), backoff.WithMaxElapsedTime(0))
+	for {
+		err := k.takeOver(ctx, pause.Reset)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var delay time.Duration
+		switch {
+		case errors.Is(err, errSwitched):
+			continue
+		case errors.Is(err, events.ErrLaneMoved):
+			k.moved(err)
+			delay = movedPause
+		default:
+			k.failed(err)
+			delay = pause.NextBackOff()
+		}
+		if err := wait(ctx, delay); err != nil {
+			return err
+		}
+	}
+}
+
+// moved notes that another projector has the lane, which is no error.
+func (k *keeper) moved(why error) {
+	k.log.Info("lane goes to another projector", "why", why)
+	k.status.set(State{Elsewhere: true})
+}
+
+// failed notes why the lane stopped.
+func (k *keeper) failed(err error) {
+	k.config.Metrics.restarts.Inc()
+	k.log.Warn("lane is taken over again", "err", err)
+	k.status.set(State{Err: err.Error()})
+}
+
+// takeOver resumes the lane, makes the picture complete, and works the lane until
+// something fails. It calls settled once it got so far that the next failure is a
+// new one.
+func (k *keeper) takeOver(ctx context.Context, settled func()) error {
+	floor, last, err := k.lane.Resume(ctx)
+	if err != nil {
+		return fmt.Errorf("resume lane: %w", err)
+	}
+	if err := k.complete(ctx, floor); err != nil {
+		return err
+	}
+	machine, err := k.openMachine(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := newSession(k, machine, last)
+	if err != nil {
+		return err
+	}
+	k.status.worked.Store(floor)
+	settled()
+	k.log.Debug("lane is being worked", "floor", floor, "waiting_up_to", last)
+	k.status.set(State{Ready: true})
+	k.config.Metrics.own(k.lane.Number())
+	defer k.config.Metrics.disown(k.lane.Number())
+	return s.run(ctx)
+}
+
+// openMachine returns the lane's state machine as it was saved.
+func (k *keeper) openMachine(ctx context.Context) (*lanes.Machine, error) {
+	if k.config.RuleBook == nil {
+		return lanes.New(nil, nil)
+	}
+	saved, err := k.config.Store.LaneState(ctx, k.lane.Number())
+	if err != nil {
+		return nil, err
+	}
+	return lanes.New(k.config.RuleBook, saved)
+}
+
+// complete compares the picture with the journal and fills it if it is lost.
+func (k *keeper) complete(ctx context.Context, floor uint64) error {
+	err := k.config.Store.Check(ctx, k.lane.Number(), floor)
+	if !errors.Is(err, projections.ErrLost) {
+		return err
+	}
+	k.log.Log(ctx, levelOf(floor), "picture is filled from the journal", "why", err, "up_to", floor)
+	k.config.Metrics.fills.Inc()
+	started := k.config.Now()
+	p, err := k.filler.fill(ctx, floor, k.progress(floor))
+	if err != nil {
+		return err
+	}
+	k.log.Log(ctx, levelOf(floor), "picture is filled", "conferences", len(p.conferences), "passed_over", p.skipped,
+		"took", k.config.Now().Sub(started).Round(time.Millisecond))
+	return k.config.Store.Check(ctx, k.lane.Number(), floor)
+}
+
+// levelOf is the level at which a fill is logged: the first start has nothing to
+// fill.
+func levelOf(floor uint64) slog.Level {
+	if floor == 0 {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
+
+// progressEvery is how often a long fill is logged.
+const progressEvery = time.Second
+
+// progress keeps the state that /readyz shows and, once a second, the log.
+func (k *keeper) progress(total uint64) func(done uint64) {
+	said := k.config.Now()
+	var calls int
+	k.status.set(State{Filling: true, Total: total})
+	return func(done uint64) {
+		if calls++; calls%256 != 0 {
+			return
+		}
+		k.status.set(State{Filling: true, Done: done, Total: total})
+		if now := k.config.Now(); now.Sub(said) >= progressEvery {
+			said = now
+			k.log.Info("filling the picture", "read", done, "of", total)
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,50 @@
+package project
+
+import (
+	"context"
+	"fmt"
+
+	"gavel/events"
+	"gavel/lanes"
+)
+
+// batchGroups bounds the journal messages of one batch; at about ten entries
+// each it is the 500 records at which a pipelined Redis stops gaining.
+const batchGroups = 128
+
+// receiver is the first stage: it fetches journal messages and parses them.
+type receiver struct {
+	lane      Lane
+	evaluates bool // rules are evaluated
+	// spare are batches to be used again.
+	spare <-chan *batch
+}
+
+func (r *receiver) run(ctx context.Context, received chan<- *batch) error {
+	for {
+		groups, err := r.lane.Next(ctx, batchGroups)
+		if err != nil {
+			return fmt.Errorf("take groups from the lane: %w", err)
+		}
+		if err := pass(ctx, received, r.parse(groups)); err != nil {
+			return err
+		}
+	}
+}
+
+// parse returns the groups as a batch.
+func (r *receiver) parse(groups []events.Group) *batch {
+	var b *batch
+	select {
+	case b = <-r.spare:
+	default:
+		b = new(batch)
+	}
+	b.groups = groups
+	for _, g := range groups {
+		var letters []events.DeadLetter
+		b.entries, letters = lanes.Read(b.entries, g, r.evaluates)
+		b.letters = append(b.letters, letters...)
+	}
+	return b
+}

@@ -1,0 +1,71 @@
+package project
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// State is the state of one lane.
+type State struct {
+	Lane int
+	// Ready: the picture is complete and the lane is being worked.
+	Ready bool
+	// Elsewhere: another process works the lane, and this one stands by.
+	Elsewhere bool
+	// Filling: Done of Total stream sequences are read.
+	Filling     bool
+	Done, Total uint64
+	// Lag is how long the newest entry worked had waited, zero when nothing
+	// waits.
+	Lag time.Duration
+	// Err is why the lane does not go on, as text for people.
+	Err string
+}
+
+// status is what is known of a lane outside the goroutine that works it. It is
+// safe for concurrent use.
+type status struct {
+	lane    Lane
+	metrics *Metrics
+	state   atomic.Pointer[State]
+	// worked is the last stream sequence that was acknowledged.
+	worked atomic.Uint64
+}
+
+func newStatus(lane Lane, metrics *Metrics) *status {
+	s := &status{lane: lane, metrics: metrics}
+	s.set(State{})
+	return s
+}
+
+// get returns the lane's state. A standby reports no error, even if an error
+// cost it the lane.
+func (s *status) get() State {
+	if s.lane.Elsewhere() {
+		return State{Lane: s.lane.Number(), Elsewhere: true}
+	}
+	return *s.state.Load()
+}
+
+func (s *status) set(state State) {
+	state.Lane = s.lane.Number()
+	s.state.Store(&state)
+}
+
+// lag is how far behind the lane was when it was last looked at.
+func (s *status) lag() time.Duration { return s.state.Load().Lag }
+
+// setLag notes how long the newest entry of a batch had waited. The state shows
+// what an operator would notice.
+func (s *status) setLag(lag time.Duration) {
+	s.metrics.setLag(s.lane.Number(), lag)
+	if lag > checkEvery {
+		s.set(State{Ready: true, Lag: lag})
+	}
+}
+
+// idle notes that nothing has waited for a while.
+func (s *status) idle() {
+	s.metrics.setLag(s.lane.Number(), 0)
+	s.set(State{Ready: true})
+}
