@@ -2,5 +2,5 @@
 
 package crashpoint
 
-// Pass goes by a point.
+// Pass does nothing.
 func Pass(Point) {}

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Variable names the point and the pass at which the process dies: "decided:3"
-// is at the third.
+// Variable names the point and the pass where the process dies: "decided:3" is
+// the third pass of the point "decided".
 const Variable = "GAVEL_CRASH"
 
 var (
@@ -20,7 +20,7 @@ var (
 	fatal, _        = strconv.ParseInt(count, 10, 64)
 )
 
-// Pass goes by a point, or ends the process there as kill -9 does.
+// Pass passes a point, or ends the process there as kill -9 does.
 func Pass(p Point) {
 	if string(p) != point || passes.Add(1) != fatal {
 		return

@@ -9,10 +9,10 @@ import (
 	"sync"
 )
 
-// shelf is a bucket in memory that several Gavels can share: a stand-in for
-// JetStream's, with the promise keys.Bucket asks for. Its watches can be broken
-// and its store taken away.
-type shelf struct {
+// fakeBucket is a bucket in memory that several Gavels can share: a fake of
+// JetStream's that keeps the contract of keys.Bucket. Its watches can be broken
+// and its store made unreachable.
+type fakeBucket struct {
 	mu       sync.Mutex
 	values   map[string][]byte
 	deleted  []string
@@ -29,8 +29,8 @@ type change struct {
 
 var errDown = errors.New("bucket is down")
 
-func newShelf() *shelf {
-	return &shelf{
+func newFakeBucket() *fakeBucket {
+	return &fakeBucket{
 		values:   map[string][]byte{},
 		watchers: map[chan change]struct{}{},
 		broken:   make(chan struct{}),
@@ -38,7 +38,7 @@ func newShelf() *shelf {
 	}
 }
 
-func (s *shelf) List(context.Context) (map[string][]byte, error) {
+func (s *fakeBucket) List(context.Context) (map[string][]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down {
@@ -47,15 +47,15 @@ func (s *shelf) List(context.Context) (map[string][]byte, error) {
 	return maps.Clone(s.values), nil
 }
 
-func (s *shelf) Put(_ context.Context, key string, value []byte) error {
+func (s *fakeBucket) Put(_ context.Context, key string, value []byte) error {
 	return s.change(key, value)
 }
 
-func (s *shelf) Delete(_ context.Context, key string) error {
+func (s *fakeBucket) Delete(_ context.Context, key string) error {
 	return s.change(key, nil)
 }
 
-func (s *shelf) change(key string, value []byte) error {
+func (s *fakeBucket) change(key string, value []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down {
@@ -73,7 +73,7 @@ func (s *shelf) change(key string, value []byte) error {
 	return nil
 }
 
-func (s *shelf) Watch(ctx context.Context, fn func(string, []byte)) error {
+func (s *fakeBucket) Watch(ctx context.Context, fn func(string, []byte)) error {
 	s.mu.Lock()
 	changes := make(chan change, 1000)
 	for _, key := range slices.Sorted(maps.Keys(s.values)) {
@@ -100,8 +100,8 @@ func (s *shelf) Watch(ctx context.Context, fn func(string, []byte)) error {
 	}
 }
 
-// fail breaks all watches and takes the store away; mend brings it back.
-func (s *shelf) fail() {
+// fail breaks all watches and makes the store unreachable; mend restores it.
+func (s *fakeBucket) fail() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down = true
@@ -109,14 +109,14 @@ func (s *shelf) fail() {
 	s.broken = make(chan struct{})
 }
 
-func (s *shelf) mend() {
+func (s *fakeBucket) mend() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down = false
 }
 
-// drop deletes without telling anybody, as happens while a watch is broken.
-func (s *shelf) drop(key string) {
+// drop deletes without notifying watchers, as happens while a watch is broken.
+func (s *fakeBucket) drop(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.values, key)

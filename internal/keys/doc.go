@@ -1,11 +1,13 @@
-// Package keys decides who may do what: Gavel's own API keys and the accounts'
-// auth tokens, both as a user name and a password of HTTP Basic.
+// Package keys decides what a client may do. A client authenticates with one of
+// Gavel's own API keys or with an account's auth token, as user name and
+// password of HTTP Basic.
 //
-// A key is made once, its secret is shown once, and only a hash of it is kept,
-// in a bucket that all Gavels of one NATS share. Each holds the bucket in
-// memory and watches it, so that authenticating a request asks nobody.
+// The secret of a key is shown once, when the key is created. Only its hash is
+// stored, in a bucket that all Gavels of one NATS share. Each Gavel holds the
+// bucket in memory and watches it, so that authenticating a request needs no
+// I/O.
 //
-// Reading order: identity.go (who it is), role.go (what that one may do),
-// key.go (what is kept), keys.go (create, authenticate, revoke), first.go (the
-// key of the first start).
+// Reading order: identity.go (the client), role.go (what it may do), key.go
+// (what is stored), keys.go (create, authenticate, revoke), first.go (the key
+// of the first start).
 package keys

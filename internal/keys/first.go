@@ -16,12 +16,13 @@ const firstName = "made at first start"
 // ErrFile is returned for a key file that does not hold "SID:secret".
 var ErrFile = errors.New("key file does not hold SID:secret")
 
-// EnsureFirst makes an admin's key when there is no key at all, and writes
-// "SID:secret" to a file at path that only its owner may read: whoever can read
-// Gavel's data may ask Gavel. It reports whether it made one.
+// EnsureFirst creates an admin's key if no key exists, and writes "SID:secret"
+// to a file at path that only its owner may read: an operator who can read
+// Gavel's data may use its API. It reports whether it created a key.
 //
-// The file comes first: a crash in between leaves a file that opens nothing,
-// which the next start replaces, and not a key whose secret nobody has.
+// The file is written first: a crash before the key is stored leaves a file
+// without a key, which the next start replaces, and not a key whose secret is
+// lost.
 func (k *Keys) EnsureFirst(ctx context.Context, path string) (made bool, err error) {
 	if len(k.List()) > 0 {
 		return false, k.raiseFirst(ctx, path)
@@ -39,13 +40,13 @@ func (k *Keys) EnsureFirst(ctx context.Context, path string) (made bool, err err
 	return true, nil
 }
 
-// raiseFirst makes an admin of a first key from before there were roles, which
-// is a viewer now. It has to be the one in the file: that proves that whoever
-// starts this process has it.
+// raiseFirst makes the first key of a version without roles, which counts as a
+// viewer, an admin. The key must be the one in the file: that proves that the
+// operator who starts this process has it.
 func (k *Keys) raiseFirst(ctx context.Context, path string) error {
 	sid, secret, err := ReadFile(path)
 	if err != nil {
-		return nil // there need not be a file, nor a key in it
+		return nil // the file and the key in it are optional
 	}
 	s, ok := k.stored(sid)
 	if !ok || !s.opens(secret) || s.Name != firstName || s.Role != Viewer || len(s.Accounts) > 0 {
@@ -55,8 +56,8 @@ func (k *Keys) raiseFirst(ctx context.Context, path string) error {
 	return k.put(ctx, s)
 }
 
-// writeFile replaces the file in one step, so that nobody reads half a key.
-// os.CreateTemp makes it 0600.
+// writeFile replaces the file in one step, so that a reader never gets half a
+// key. os.CreateTemp creates it with mode 0600.
 func writeFile(path, text string) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".key-*")
 	if err != nil {
@@ -74,7 +75,7 @@ func writeFile(path, text string) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// ReadFile reads what EnsureFirst wrote.
+// ReadFile reads a file that EnsureFirst wrote.
 func ReadFile(path string) (sid, secret string, err error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -2,28 +2,27 @@ package keys
 
 import "slices"
 
-// Identity is who a request comes from.
+// Identity is the client of a request.
 type Identity struct {
-	// KeySid is the API key's SID, or the AccountSid of an account that came
-	// with its own auth token.
+	// KeySid is the API key's SID, or the AccountSid of an account that
+	// authenticated with its own auth token.
 	KeySid string
-	// Name is what the key was called when it was made. It may hold names of
-	// people: it is not for logs.
+	// Name is the key's name. It may hold names of people: do not log it.
 	Name string
-	// Role is what it may do.
+	// Role is what the client may do.
 	Role Role
-	// Accounts are the AccountSids it may do it with; empty means all.
+	// Accounts are the AccountSids it may access; empty means all.
 	Accounts []string
 }
 
-// May reports whether the identity may see the account, given in canonical
+// May reports whether the identity may access the account, given in canonical
 // letter case.
 func (i Identity) May(account string) bool {
 	return i.All() || slices.Contains(i.Accounts, account)
 }
 
-// All reports whether the identity may see every account.
+// All reports whether the identity may access every account.
 func (i Identity) All() bool { return len(i.Accounts) == 0 }
 
-// Is reports whether the identity may do what that role may.
+// Is reports whether the identity has all rights of that role.
 func (i Identity) Is(role Role) bool { return i.Role.includes(role) }

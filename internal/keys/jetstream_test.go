@@ -9,8 +9,8 @@ import (
 	"gavel/internal/bus"
 )
 
-// The same with the bucket that production has: NATS is real here.
-func TestKeysLiveInJetStream(t *testing.T) {
+// Keys work with the bucket of production: NATS is real here.
+func TestKeysAreStoredInJetStream(t *testing.T) {
 	t.Parallel()
 	b, err := bus.Open(t.Context(), bus.Config{DataDir: t.TempDir(), Sync: bus.SyncInterval}, slog.New(slog.DiscardHandler))
 	if err != nil {

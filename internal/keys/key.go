@@ -17,11 +17,11 @@ import (
 
 // Limits of a key.
 const (
-	// MaxName bounds what a key is called, in characters: enough for a phrase,
+	// MaxName bounds a key's name, in characters: long enough for a phrase,
 	// short enough for a table.
 	MaxName = 64
-	// MaxAccounts bounds the accounts one key names; a key for more is a key
-	// for all.
+	// MaxAccounts bounds the accounts of one key; a key for more must be for
+	// all.
 	MaxAccounts = 1000
 )
 
@@ -33,25 +33,25 @@ const (
 	secretAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 )
 
-// ErrInvalid is wrapped by every error about what a key should be.
+// ErrInvalid is wrapped by every error about the properties of a new key.
 var ErrInvalid = errors.New("invalid key")
 
 // Key is an API key without its secret.
 type Key struct {
-	// Sid is SK and 32 hex digits, as Twilio's are: their clients check it.
+	// Sid is SK and 32 hex digits, as Twilio's are: Twilio's clients check
+	// that.
 	Sid  string `json:"sid"`
 	Name string `json:"name"`
-	// Role is what it may do. Keys of a time before there were roles are
-	// viewers.
+	// Role is what the key may do. Keys of versions without roles are viewers.
 	Role Role `json:"role"`
-	// Accounts are the AccountSids it may do it with; empty means all.
+	// Accounts are the AccountSids it may access; empty means all.
 	Accounts []string  `json:"accounts"`
 	Created  time.Time `json:"created"`
 }
 
 // stored is a key as the bucket holds it. The hash is a plain SHA-256: a slow
-// one protects guessable passwords, and nobody guesses 190 random bits; it
-// would only make each request slow.
+// hash protects guessable passwords, but 190 random bits cannot be guessed, and
+// a slow hash would only slow down each request.
 type stored struct {
 	Key
 	SHA256 string `json:"sha256"`
@@ -59,10 +59,10 @@ type stored struct {
 	hash [sha256.Size]byte
 }
 
-// newKey makes a key and its secret.
+// newKey creates a key and its secret.
 func newKey(name string, role Role, accounts []string, now time.Time) (stored, string, error) {
 	if n := utf8.RuneCountInString(name); n == 0 || n > MaxName || !utf8.ValidString(name) {
-		return stored{}, "", fmt.Errorf("%w: a name has 1 to %d characters", ErrInvalid, MaxName)
+		return stored{}, "", fmt.Errorf("%w: a name must have 1 to %d characters", ErrInvalid, MaxName)
 	}
 	accounts, err := canonicalAccounts(accounts)
 	if err == nil {
@@ -87,7 +87,7 @@ func canonicalAccounts(accounts []string) ([]string, error) {
 	out := make([]string, 0, len(accounts))
 	for _, sid := range accounts {
 		if !events.IsSid("AC", sid) {
-			return nil, fmt.Errorf("%w: an account is AC and 32 hex digits", ErrInvalid)
+			return nil, fmt.Errorf("%w: an account must be AC and 32 hex digits", ErrInvalid)
 		}
 		out = append(out, events.CanonicalSid(sid))
 	}
@@ -95,7 +95,7 @@ func canonicalAccounts(accounts []string) ([]string, error) {
 	return slices.Compact(out), nil
 }
 
-// parseStored reads what the bucket holds.
+// parseStored parses a value of the bucket.
 func parseStored(value []byte) (stored, error) {
 	var s stored
 	if err := json.Unmarshal(value, &s); err != nil {
@@ -127,7 +127,7 @@ func newSid() string {
 	return sidPrefix + hex.EncodeToString(b[:])
 }
 
-// newSecret throws away the bytes that would make some characters likelier.
+// newSecret discards the bytes that would make some characters more likely.
 func newSecret() string {
 	const fair = 256 - 256%len(secretAlphabet)
 	secret := make([]byte, 0, secretLength)

@@ -16,28 +16,30 @@ import (
 	"gavel/events"
 )
 
-// ErrUnknown is returned for a key that is not there, or not any more.
+// ErrUnknown is returned for a key that does not exist, or no longer exists.
 var ErrUnknown = errors.New("no such key")
 
-// rewatch is how long Run waits before it watches a bucket again whose watch
-// ended: short, for meanwhile a key revoked elsewhere still opens here.
+// rewatch is how long Run waits before it watches the bucket again after a
+// watch ended: short, because meanwhile a key revoked on another Gavel still
+// works here.
 const rewatch = time.Second
 
-// Bucket is where keys are kept, by SID.
+// Bucket stores the keys, by SID.
 type Bucket interface {
 	List(ctx context.Context) (map[string][]byte, error)
 	Put(ctx context.Context, key string, value []byte) error
 	Delete(ctx context.Context, key string) error
-	// Watch calls fn for each key as it stands and then for each change, in
-	// order, until ctx ends or the watch breaks. A nil value is a key deleted.
+	// Watch calls fn for each existing key and then for each change, in order,
+	// until ctx ends or the watch breaks. A nil value means that the key was
+	// deleted.
 	Watch(ctx context.Context, fn func(key string, value []byte)) error
 }
 
 // TokensOf returns the auth tokens of an account, given by its canonical SID;
-// none for an account that Gavel does not know.
+// none for an account that is not configured.
 type TokensOf func(accountSid string) []string
 
-// Keys are all API keys. Its methods may be called from many goroutines.
+// Keys holds all API keys. Its methods may be called from many goroutines.
 type Keys struct {
 	bucket Bucket
 	tokens TokensOf
@@ -48,7 +50,7 @@ type Keys struct {
 	bySid map[string]stored
 }
 
-// Open reads the bucket. Run keeps what was read up to date.
+// Open reads the bucket. Run keeps the keys up to date.
 func Open(ctx context.Context, bucket Bucket, tokens TokensOf, log *slog.Logger) (*Keys, error) {
 	k := &Keys{bucket: bucket, tokens: tokens, log: log, now: time.Now}
 	if err := k.load(ctx); err != nil {
@@ -57,7 +59,7 @@ func Open(ctx context.Context, bucket Bucket, tokens TokensOf, log *slog.Logger)
 	return k, nil
 }
 
-// load replaces what is known by what the bucket holds.
+// load replaces the keys in memory with those of the bucket.
 func (k *Keys) load(ctx context.Context) error {
 	values, err := k.bucket.List(ctx)
 	if err != nil {
@@ -75,7 +77,8 @@ func (k *Keys) load(ctx context.Context) error {
 	return nil
 }
 
-// read takes one value of the bucket. One that cannot be read opens nothing.
+// read parses one value of the bucket. A value that cannot be parsed is not a
+// key.
 func (k *Keys) read(sid string, value []byte) (stored, bool) {
 	s, err := parseStored(value)
 	if err != nil {
@@ -85,7 +88,7 @@ func (k *Keys) read(sid string, value []byte) (stored, bool) {
 	return s, true
 }
 
-// apply takes over one change of the bucket.
+// apply applies one change of the bucket.
 func (k *Keys) apply(sid string, value []byte) {
 	var s stored
 	ok := false
@@ -101,8 +104,8 @@ func (k *Keys) apply(sid string, value []byte) {
 	k.bySid[sid] = s
 }
 
-// Run keeps the keys as the bucket has them until ctx ends. While the bucket
-// cannot be reached, the keys known last go on opening.
+// Run follows the bucket until ctx ends. While the bucket is unreachable, the
+// keys in memory stay valid.
 func (k *Keys) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := k.bucket.Watch(ctx, k.apply)
@@ -114,8 +117,8 @@ func (k *Keys) Run(ctx context.Context) {
 	}
 }
 
-// reload loads until it works: what was deleted while nobody watched is noticed
-// only here.
+// reload calls load until it succeeds: only load detects keys that were deleted
+// while the watch was broken.
 func (k *Keys) reload(ctx context.Context) {
 	tick := time.NewTicker(rewatch)
 	defer tick.Stop()
@@ -131,8 +134,8 @@ func (k *Keys) reload(ctx context.Context) {
 	}
 }
 
-// Create makes a key of that role for the accounts, or for all when there are
-// none. The secret is returned here and never again. Errors about the arguments
+// Create creates a key of that role for the accounts, or for all accounts if
+// none are given. The secret is returned only here. Errors about the arguments
 // wrap ErrInvalid.
 func (k *Keys) Create(ctx context.Context, name string, role Role, accounts []string) (key Key, secret string, err error) {
 	s, secret, err := newKey(name, role, accounts, k.now())
@@ -157,9 +160,9 @@ func (k *Keys) put(ctx context.Context, s stored) error {
 	return nil
 }
 
-// Authenticate returns who comes with these credentials: an API key's SID and
-// secret, or an AccountSid and one of the account's auth tokens. SIDs are taken
-// in either letter case.
+// Authenticate returns the client with these credentials: an API key's SID and
+// secret, or an AccountSid and one of the account's auth tokens. SIDs are
+// accepted in either letter case.
 func (k *Keys) Authenticate(_ context.Context, user, password string) (Identity, bool) {
 	switch {
 	case password == "":
@@ -174,8 +177,8 @@ func (k *Keys) Authenticate(_ context.Context, user, password string) (Identity,
 
 func (k *Keys) byKey(sid, secret string) (Identity, bool) {
 	s, ok := k.stored(sid)
-	// A key that is not there has the zero hash, which nothing opens: known and
-	// unknown SIDs take the same time.
+	// A key that does not exist has the zero hash, which no secret has:
+	// existing and missing SIDs take the same time.
 	if !s.opens(secret) || !ok {
 		return Identity{}, false
 	}
@@ -190,9 +193,10 @@ func (k *Keys) stored(sid string) (stored, bool) {
 	return s, ok
 }
 
-// byToken compares with every token, so that time does not tell which it was. A
-// ring may hold empty ones; no empty password comes so far. Who has the token
-// could ask Twilio for whatever an operator may ask for.
+// byToken compares with every token, so that the time does not reveal which one
+// matched. The ring may hold empty tokens, but Authenticate refuses an empty
+// password. A client with the token is an operator, because it could call
+// Twilio itself.
 func (k *Keys) byToken(account, token string) (Identity, bool) {
 	given := sha256.Sum256([]byte(token))
 	matched := 0
@@ -223,8 +227,8 @@ func (k *Keys) List() []Key {
 	return out
 }
 
-// Revoke ends a key: here at once, elsewhere as soon as the bucket tells. It
-// returns ErrUnknown for a key that is not there.
+// Revoke revokes a key: here at once, on other Gavels as soon as the bucket
+// notifies them. It returns ErrUnknown for a key that does not exist.
 func (k *Keys) Revoke(ctx context.Context, sid string) error {
 	if !events.IsSid(sidPrefix, sid) {
 		return ErrUnknown

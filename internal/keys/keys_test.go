@@ -18,15 +18,15 @@ import (
 	"gavel/internal/keys"
 )
 
-// Keys are real; the bucket is a shelf in memory (its conformance to JetStream
-// is tested where that is), and time is virtual where it matters.
+// The keys are real; the bucket is a fake in memory (jetstream_test.go uses
+// JetStream's), and time is virtual where it matters.
 
 const (
 	account = "AC0123456789abcdef0123456789abcdef"
 	foreign = "ACffffffffffffffffffffffffffffffff"
 )
 
-// tokens is an account in the middle of a rotation.
+// tokens returns the tokens of an account that is rotating them.
 func tokens(accountSid string) []string {
 	if accountSid != account {
 		return nil
@@ -59,7 +59,7 @@ func opens(k *keys.Keys, user, password string) bool {
 
 func TestAKeyOpensWithItsSecretOnly(t *testing.T) {
 	t.Parallel()
-	k := open(t, newShelf())
+	k := open(t, newFakeBucket())
 	sid, secret := create(t, k, "board", account)
 	otherSid, otherSecret := create(t, k, "board", account)
 
@@ -78,7 +78,7 @@ func TestAKeyOpensWithItsSecretOnly(t *testing.T) {
 	}
 	for _, password := range []string{"", otherSecret, secret[:31], secret + "0", strings.ToLower(secret)} {
 		if opens(k, sid, password) {
-			t.Error("opened with something else than its secret")
+			t.Error("opened with another secret")
 		}
 	}
 	if opens(k, otherSid[:33], otherSecret) || opens(k, "SK"+strings.Repeat("0", 32), secret) || opens(k, "", "") {
@@ -88,7 +88,7 @@ func TestAKeyOpensWithItsSecretOnly(t *testing.T) {
 
 func TestAnAccountOpensWithEachOfItsTokens(t *testing.T) {
 	t.Parallel()
-	k := open(t, newShelf())
+	k := open(t, newFakeBucket())
 	for _, token := range []string{"token1now", "token2next"} {
 		who, ok := k.Authenticate(t.Context(), strings.ToLower(account), token)
 		if !ok || !who.May(account) || who.May(foreign) || who.All() || !who.Is(keys.Operator) || who.Is(keys.Admin) {
@@ -101,13 +101,13 @@ func TestAnAccountOpensWithEachOfItsTokens(t *testing.T) {
 		}
 	}
 	if opens(k, foreign, "token1now") || opens(k, foreign, "") {
-		t.Error("an account that Gavel does not know was let in")
+		t.Error("an account that is not configured was accepted")
 	}
 }
 
-func TestAKeyWithoutAccountsSeesAll(t *testing.T) {
+func TestAKeyWithoutAccountsAccessesAll(t *testing.T) {
 	t.Parallel()
-	k := open(t, newShelf())
+	k := open(t, newFakeBucket())
 	sid, secret := create(t, k, "ops")
 	who, _ := k.Authenticate(t.Context(), sid, secret)
 	if !who.All() || !who.May(account) || !who.May(foreign) {
@@ -117,16 +117,16 @@ func TestAKeyWithoutAccountsSeesAll(t *testing.T) {
 
 func TestTheBucketHoldsNoSecret(t *testing.T) {
 	t.Parallel()
-	bucket := newShelf()
+	bucket := newFakeBucket()
 	sid, secret := create(t, open(t, bucket), "board")
 	if value := bucket.values[sid]; len(value) == 0 || bytes.Contains(value, []byte(secret)) {
 		t.Errorf("the bucket holds %s", value)
 	}
 }
 
-func TestKeysThatMakeNoSenseAreRefused(t *testing.T) {
+func TestInvalidKeysAreRefused(t *testing.T) {
 	t.Parallel()
-	k := open(t, newShelf())
+	k := open(t, newFakeBucket())
 	for name, c := range map[string]struct {
 		name     string
 		role     keys.Role
@@ -134,8 +134,8 @@ func TestKeysThatMakeNoSenseAreRefused(t *testing.T) {
 	}{
 		"no name":           {"", keys.Viewer, nil},
 		"name is too long":  {strings.Repeat("é", 65), keys.Viewer, nil},
-		"name is no text":   {"\xff", keys.Viewer, nil},
-		"no account":        {"x", keys.Viewer, []string{"CF0123456789abcdef0123456789abcdef"}},
+		"name is not UTF-8": {"\xff", keys.Viewer, nil},
+		"not an account":    {"x", keys.Viewer, []string{"CF0123456789abcdef0123456789abcdef"}},
 		"too many":          {"x", keys.Viewer, make([]string, 1001)},
 		"no role":           {"x", "", nil},
 		"no such role":      {"x", "owner", nil},
@@ -148,16 +148,16 @@ func TestKeysThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 	}
 	if all := k.List(); len(all) != 0 {
-		t.Errorf("there are %d keys", len(all))
+		t.Errorf("%d keys exist", len(all))
 	}
 }
 
-func TestListIsTheOldestFirstWithoutDoubles(t *testing.T) {
+func TestListIsOldestFirstWithoutDuplicateAccounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		k := open(t, newShelf())
+		k := open(t, newFakeBucket())
 		first, _ := create(t, k, "first", account, strings.ToUpper(account))
-		<-time.After(time.Second) // virtual: keys know when they were made to the second
+		<-time.After(time.Second) // virtual: keys have their creation time in whole seconds
 		second, _ := create(t, k, "second")
 		want := []keys.Key{
 			{Sid: first, Name: "first", Role: keys.Viewer, Accounts: []string{account}, Created: time.Now().Add(-time.Second).UTC()},
@@ -169,9 +169,9 @@ func TestListIsTheOldestFirstWithoutDoubles(t *testing.T) {
 	})
 }
 
-func TestARevokedKeyOpensNoMore(t *testing.T) {
+func TestARevokedKeyDoesNotOpen(t *testing.T) {
 	t.Parallel()
-	k := open(t, newShelf())
+	k := open(t, newFakeBucket())
 	sid, secret := create(t, k, "lost laptop")
 	if err := k.Revoke(t.Context(), strings.ToUpper(sid)); err != nil {
 		t.Fatal(err)
@@ -186,11 +186,11 @@ func TestARevokedKeyOpensNoMore(t *testing.T) {
 	}
 }
 
-// Two Gavels share a bucket; one of them loses sight of it for a while.
+// Two Gavels share a bucket, which one of them cannot reach for a while.
 func TestAnotherGavelFollowsTheBucket(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		bucket := newShelf()
+		bucket := newFakeBucket()
 		here, there := open(t, bucket), open(t, bucket)
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -206,14 +206,14 @@ func TestAnotherGavelFollowsTheBucket(t *testing.T) {
 		bucket.fail()
 		synctest.Wait()
 		if !opens(there, sid, secret) || !opens(there, kept, keptSecret) {
-			t.Error("keys known do not open while the bucket is away")
+			t.Error("keys in memory do not open while the bucket is down")
 		}
 		<-time.After(10 * time.Second) // virtual
 		bucket.mend()
 		bucket.drop(sid)
 		<-bucket.watched
 		if opens(there, sid, secret) || !opens(there, kept, keptSecret) {
-			t.Error("a key that vanished while nobody watched still opens, or one that did not does not")
+			t.Error("a key deleted during the outage still opens, or a kept key does not")
 		}
 		if err := here.Revoke(t.Context(), kept); err != nil {
 			t.Fatal(err)
@@ -227,9 +227,9 @@ func TestAnotherGavelFollowsTheBucket(t *testing.T) {
 	})
 }
 
-func TestAValueThatCannotBeReadOpensNothing(t *testing.T) {
+func TestAnInvalidValueOpensNothing(t *testing.T) {
 	t.Parallel()
-	bucket := newShelf()
+	bucket := newFakeBucket()
 	sid, secret := create(t, open(t, bucket), "board")
 	for _, value := range []string{
 		"", "{", `{"sid":"` + sid + `","sha256":"00"}`, `{"sid":"` + sid + `","sha256":"zz"}`, strings.Replace(string(bucket.values[sid]), "viewer", "owner", 1),
@@ -243,7 +243,7 @@ func TestAValueThatCannotBeReadOpensNothing(t *testing.T) {
 
 func TestOpeningNeedsTheBucket(t *testing.T) {
 	t.Parallel()
-	bucket := newShelf()
+	bucket := newFakeBucket()
 	bucket.fail()
 	_, err := keys.Open(t.Context(), bucket, tokens, slog.New(slog.DiscardHandler))
 	if !errors.Is(err, errDown) {
@@ -251,9 +251,9 @@ func TestOpeningNeedsTheBucket(t *testing.T) {
 	}
 }
 
-func TestTheFirstStartMakesAKeyAndNoOtherDoes(t *testing.T) {
+func TestOnlyTheFirstStartCreatesAKey(t *testing.T) {
 	t.Parallel()
-	bucket, path := newShelf(), filepath.Join(t.TempDir(), "api-key")
+	bucket, path := newFakeBucket(), filepath.Join(t.TempDir(), "api-key")
 	made, err := open(t, bucket).EnsureFirst(t.Context(), path)
 	if err != nil || !made {
 		t.Fatalf("made %v: %v", made, err)
@@ -271,17 +271,18 @@ func TestTheFirstStartMakesAKeyAndNoOtherDoes(t *testing.T) {
 		t.Errorf("a second start made %v: %v", made, err)
 	}
 	if who, ok := again.Authenticate(t.Context(), sid, secret); !ok || !who.All() || !who.Is(keys.Admin) {
-		t.Errorf("the first key gives %v, %+v", ok, who)
+		t.Errorf("the first key authenticates %v, %+v", ok, who)
 	}
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
-// A crash between the file and the bucket leaves a file that opens nothing.
-func TestAFirstKeyThatNeverCameToBeIsReplaced(t *testing.T) {
+// A crash between writing the file and storing the key leaves a file without a
+// key.
+func TestAFileWithoutAStoredKeyIsReplaced(t *testing.T) {
 	t.Parallel()
-	bucket, path := newShelf(), filepath.Join(t.TempDir(), "api-key")
+	bucket, path := newFakeBucket(), filepath.Join(t.TempDir(), "api-key")
 	k := open(t, bucket)
 	bucket.fail()
 	if made, err := k.EnsureFirst(t.Context(), path); made || !errors.Is(err, errDown) {
@@ -296,38 +297,38 @@ func TestAFirstKeyThatNeverCameToBeIsReplaced(t *testing.T) {
 	}
 }
 
-func TestEachRoleMayDoWhatTheOneBeforeItMay(t *testing.T) {
+func TestEachRoleHasTheRightsOfTheOneBeforeIt(t *testing.T) {
 	t.Parallel()
-	k := open(t, newShelf())
+	k := open(t, newFakeBucket())
 	all := []keys.Role{keys.Viewer, keys.Operator, keys.Admin}
 	for i, role := range all {
 		key, secret, err := k.Create(t.Context(), "x", role, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		who, _ := k.Authenticate(t.Context(), key.Sid, secret)
+		identity, _ := k.Authenticate(t.Context(), key.Sid, secret)
 		for j, other := range all {
-			if who.Is(other) != (i >= j) {
-				t.Errorf("that the %s may do what the %s may is %v", role, other, who.Is(other))
+			if identity.Is(other) != (i >= j) {
+				t.Errorf("a %s has the rights of a %s: %v", role, other, identity.Is(other))
 			}
 		}
 	}
 	if (keys.Identity{}).Is(keys.Viewer) {
-		t.Error("nobody may read")
+		t.Error("an empty identity may read")
 	}
 }
 
-// stripped is the bucket as a Gavel without roles left it.
-func stripped(bucket *shelf) *shelf {
+// stripped removes the roles, as in a bucket written by a version without them.
+func stripped(bucket *fakeBucket) *fakeBucket {
 	for sid, value := range bucket.values {
 		bucket.values[sid] = regexp.MustCompile(`"role":"[a-z]+",`).ReplaceAll(value, nil)
 	}
 	return bucket
 }
 
-func TestKeysFromBeforeThereWereRolesAreViewers(t *testing.T) {
+func TestKeysWithoutARoleAreViewers(t *testing.T) {
 	t.Parallel()
-	bucket := newShelf()
+	bucket := newFakeBucket()
 	made := open(t, bucket)
 	sid, secret := create(t, made, "ops")
 	k := open(t, stripped(bucket))
@@ -336,9 +337,9 @@ func TestKeysFromBeforeThereWereRolesAreViewers(t *testing.T) {
 	}
 }
 
-func TestTheFirstKeyFromBeforeThereWereRolesIsRaised(t *testing.T) {
+func TestAFirstKeyWithoutARoleBecomesAnAdmin(t *testing.T) {
 	t.Parallel()
-	bucket, path := newShelf(), filepath.Join(t.TempDir(), "api-key")
+	bucket, path := newFakeBucket(), filepath.Join(t.TempDir(), "api-key")
 	made := open(t, bucket)
 	if _, err := made.EnsureFirst(t.Context(), path); err != nil {
 		t.Fatal(err)
@@ -355,7 +356,7 @@ func TestTheFirstKeyFromBeforeThereWereRolesIsRaised(t *testing.T) {
 	if who, _ := open(t, bucket).Authenticate(t.Context(), sid, secret); who.Role != keys.Admin {
 		t.Errorf("the first key is %+v", who)
 	}
-	// Only that one, whatever somebody puts into the file.
+	// No other key is raised, even if its secret is put into the file.
 	if err := os.WriteFile(path, []byte(other+":"+otherSecret), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -383,13 +384,13 @@ func TestAKeyFileMustHoldAKey(t *testing.T) {
 	}
 }
 
-// Whatever a bucket holds, it opens nothing by itself.
+// A value in the bucket never opens by itself, whatever it holds.
 func FuzzBucketValue(f *testing.F) {
 	f.Add([]byte(`{"sid":"SK0","sha256":"00"}`))
 	f.Add([]byte(`{"sha256":"0000000000000000000000000000000000000000000000000000000000000000","accounts":null}`))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		const sid = "SK00000000000000000000000000000000"
-		bucket := newShelf()
+		bucket := newFakeBucket()
 		bucket.values[sid] = value
 		k := open(t, bucket)
 		for _, secret := range []string{"", "0", sid} {

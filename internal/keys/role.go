@@ -8,16 +8,17 @@ import (
 // Role is what a key may do.
 type Role string
 
-// The roles. Each may do what the one before it may.
+// The roles. Each has all rights of the one before it.
 const (
 	// Viewer reads.
 	Viewer Role = "viewer"
 	// Operator also writes to Twilio: it ends conferences, adds, changes and
-	// removes participants, and changes recordings. It says what rules may do:
-	// it exempts, resets, stops and resumes, and redrives dead letters.
+	// removes participants, and changes recordings. It also controls rules: it
+	// exempts, resets, stops and resumes, and redrives dead letters.
 	Operator Role = "operator"
 	// Admin also manages keys and rebuilds the picture. It is always for all
-	// accounts: who makes keys could make one for the others.
+	// accounts: with the right to create keys it could create one for the
+	// others.
 	Admin Role = "admin"
 )
 
@@ -27,14 +28,14 @@ var ranks = []Role{Viewer, Operator, Admin}
 func (r Role) check(accounts []string) error {
 	switch {
 	case !slices.Contains(ranks, r):
-		return fmt.Errorf("%w: a role is one of %v", ErrInvalid, ranks)
+		return fmt.Errorf("%w: a role must be one of %v", ErrInvalid, ranks)
 	case r == Admin && len(accounts) > 0:
-		return fmt.Errorf("%w: an admin is for all accounts", ErrInvalid)
+		return fmt.Errorf("%w: an admin must be for all accounts", ErrInvalid)
 	}
 	return nil
 }
 
-// includes reports whether r may do what other may. No role may do nothing.
+// includes reports whether r has all rights of other. The zero Role has none.
 func (r Role) includes(other Role) bool {
 	return slices.Contains(ranks, r) && slices.Index(ranks, r) >= slices.Index(ranks, other)
 }

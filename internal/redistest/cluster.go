@@ -13,20 +13,21 @@ const (
 	clusterMasters = 3
 	clusterSlots   = 16384
 	// calmTimeout, in milliseconds, is long: a machine that runs tests pauses,
-	// and nodes must not take each other for dead.
+	// and nodes must not report each other as failed.
 	calmTimeout = "60000"
-	// failoverTimeout is short: a master that is killed shall be replaced while
-	// a test waits.
+	// failoverTimeout, in milliseconds, is short: a killed master must be
+	// replaced while a test waits.
 	failoverTimeout = "4000"
-	// meetAgainEvery is how long an introduction may take.
+	// meetAgainEvery is how often MEET is repeated until the nodes know each
+	// other.
 	meetAgainEvery = 3 * time.Second
 )
 
-// Cluster is a Redis Cluster: three masters, and behind them a replica of each
-// where there are any.
+// Cluster is a Redis Cluster: three masters, each with a replica if started by
+// StartReplicatedCluster.
 type Cluster struct {
 	Nodes []*Server
-	buses []int // the ports by which nodes talk to each other
+	buses []int // the ports that nodes use among each other
 }
 
 // StartCluster starts three masters without replicas and waits until they
@@ -39,14 +40,14 @@ func StartCluster(tb testing.TB) *Cluster {
 }
 
 // StartReplicatedCluster starts three masters with a replica each, which takes
-// over a few seconds after its master was killed: node 3 that of node 0, and so
-// on.
+// over a few seconds after its master was killed: node 3 replicates node 0, and
+// so on.
 func StartReplicatedCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := &Cluster{}
 	c.startMasters(tb, failoverTimeout)
 	for range clusterMasters {
-		// However long it was without its master, it may replace it.
+		// A replica may take over however long it was without its master.
 		c.startNode(tb, failoverTimeout, "--cluster-replica-validity-factor", "0")
 	}
 	c.meet()
@@ -79,8 +80,8 @@ func (c *Cluster) startNode(tb testing.TB, timeout string, more ...string) *Serv
 	return n
 }
 
-// replicate makes one node a replica of another and waits until it has what the
-// other has.
+// replicate makes one node a replica of another and waits until it has the
+// other's data.
 func (c *Cluster) replicate(tb testing.TB, replica, master *Server) {
 	tb.Helper()
 	id, err := master.bulk("CLUSTER", "MYID")
@@ -94,14 +95,14 @@ func (c *Cluster) replicate(tb testing.TB, replica, master *Server) {
 	})
 }
 
-// meet introduces the nodes to each other. An introduction can get lost.
+// meet introduces the nodes to each other. A MEET can get lost.
 func (c *Cluster) meet() {
 	for i := 1; i < len(c.Nodes); i++ {
 		c.Nodes[0].Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(c.Nodes[i].port), strconv.Itoa(c.buses[i]))
 	}
 }
 
-// URL is the cluster as a setting names it.
+// URL is the cluster's address as a setting.
 func (c *Cluster) URL() string {
 	addrs := make([]string, len(c.Nodes))
 	for i, n := range c.Nodes {
@@ -117,12 +118,12 @@ func (c *Cluster) FlushAll() {
 	}
 }
 
-// KeepSnapshot keeps what all nodes hold; the result brings it back.
+// KeepSnapshot copies the data of all nodes; calling the result restores it.
 func (c *Cluster) KeepSnapshot(tb testing.TB) (rollBack func()) {
 	return c.KeepSnapshotOf(tb, 0, 1, 2)
 }
 
-// KeepSnapshotOf does so with some of the nodes.
+// KeepSnapshotOf is KeepSnapshot for some of the nodes.
 func (c *Cluster) KeepSnapshotOf(tb testing.TB, nodes ...int) (rollBack func()) {
 	var all []func()
 	for _, i := range nodes {
@@ -137,12 +138,12 @@ func (c *Cluster) KeepSnapshotOf(tb testing.TB, nodes ...int) (rollBack func()) 
 	}
 }
 
-// await waits until every node knows all others and serves.
+// await waits until every node has met all others and serves.
 func (c *Cluster) await(tb testing.TB) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
-	tick, again := time.NewTicker(lookEvery), time.NewTicker(meetAgainEvery)
+	tick, again := time.NewTicker(pollEvery), time.NewTicker(meetAgainEvery)
 	defer tick.Stop()
 	defer again.Stop()
 	for _, n := range c.Nodes {

@@ -1,6 +1,6 @@
-// Package redistest starts real redis-server processes for tests: each with a
-// directory of its own, reachable by a unix socket and by a random port of the
-// loopback interface, killed when the test is over.
+// Package redistest starts real redis-server processes for tests: each with its
+// own directory, a unix socket and a random port of the loopback interface,
+// killed when the test ends.
 package redistest
 
 import (
@@ -22,15 +22,15 @@ import (
 const (
 	// startWithin bounds the wait for a server to answer PING.
 	startWithin = 20 * time.Second
-	// lookEvery is how often it is asked meanwhile.
-	lookEvery = 5 * time.Millisecond
+	// pollEvery is the interval between two polls.
+	pollEvery = 5 * time.Millisecond
 	// portTries is how many ports are tried before giving up: another process
-	// may take a free one first.
+	// may bind a free port first.
 	portTries = 5
 )
 
-// TLSPort stands for a free port in the arguments of Start, as in "--tls-port",
-// TLSPort.
+// TLSPort is a placeholder for a free port in the arguments of Start, as in
+// "--tls-port", TLSPort.
 const TLSPort = "{tls-port}"
 
 // Server is one redis-server process and its directory.
@@ -41,20 +41,19 @@ type Server struct {
 	port    int
 	tlsPort int
 	before  []string
-	behind  []string
+	after   []string
 	run     *running
 }
 
-// running is one life of the process.
+// running is one run of the process.
 type running struct {
-	cmd  *exec.Cmd
-	log  *bytes.Buffer
-	gone chan struct{} // closed when the process ended
+	cmd   *exec.Cmd
+	log   *bytes.Buffer
+	ended chan struct{} // closed when the process has ended
 }
 
 // Start starts a server and waits until it answers. args are further settings
-// ("--appendonly", "yes"); without any, nothing is written to disk unless the
-// test asks for it.
+// ("--appendonly", "yes"). Without any, the server writes to disk only on SAVE.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
 	return start(tb, nil, append([]string{
@@ -62,14 +61,14 @@ func Start(tb testing.TB, args ...string) *Server {
 	}, args...))
 }
 
-// start starts a process with arguments before and behind its addresses.
-func start(tb testing.TB, before, behind []string) *Server {
+// start starts a process with arguments before and after its addresses.
+func start(tb testing.TB, before, after []string) *Server {
 	tb.Helper()
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
 		tb.Fatal("redis-server is missing; install it: apt-get install redis-server")
 	}
-	s := &Server{tb: tb, binary: binary, dir: shortTempDir(tb), before: before, behind: behind}
+	s := &Server{tb: tb, binary: binary, dir: shortTempDir(tb), before: before, after: after}
 	tb.Cleanup(func() {
 		if s.run != nil {
 			s.Kill()
@@ -85,13 +84,13 @@ func start(tb testing.TB, before, behind []string) *Server {
 	return nil
 }
 
-// memoryDir is where Linux keeps files in memory. Redis waits for its disk with
-// everything else standing still (a snapshot, a cluster's nodes.conf), and the
-// disk of a machine that runs tests is busy.
+// memoryDir is where Linux keeps files in memory. Redis stops serving while it
+// waits for its disk (a snapshot, a cluster's nodes.conf), and the disk of a
+// machine that runs tests is busy.
 const memoryDir = "/dev/shm"
 
-// shortTempDir is like tb.TempDir, with a name that leaves room for a socket,
-// whose address has 107 bytes.
+// shortTempDir is like tb.TempDir, with a name short enough for a socket, whose
+// address has at most 107 bytes.
 func shortTempDir(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp(memoryDir, "redis")
@@ -125,15 +124,15 @@ func (s *Server) Socket() string { return filepath.Join(s.dir, "redis.sock") }
 // Addr is host and port.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
-// URL is the server as a setting names it, by its port.
+// URL is the server's address as a setting, by its port.
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
-// TLSURL is the same by its TLS port.
+// TLSURL is the server's address by its TLS port.
 func (s *Server) TLSURL() string {
 	return "rediss://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.tlsPort))
 }
 
-// UnixURL is the same by its socket.
+// UnixURL is the server's address by its socket.
 func (s *Server) UnixURL() string { return "unix://" + s.Socket() }
 
 // Snapshot is the path of the file that SAVE writes and a start reads.
@@ -160,13 +159,13 @@ func (s *Server) CPU() time.Duration {
 	return time.Duration(sum * float64(time.Second))
 }
 
-// start begins a life of the process.
+// start starts the process and waits until it answers.
 func (s *Server) start() error {
-	r := &running{log: new(bytes.Buffer), gone: make(chan struct{})}
+	r := &running{log: new(bytes.Buffer), ended: make(chan struct{})}
 	args := slices.Concat(s.before, []string{
 		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1",
 		"--unixsocket", s.Socket(), "--dir", s.dir,
-	}, s.behind)
+	}, s.after)
 	if i := slices.Index(args, TLSPort); i >= 0 {
 		args[i] = strconv.Itoa(s.tlsPort)
 	}
@@ -176,8 +175,8 @@ func (s *Server) start() error {
 		return err
 	}
 	go func() {
-		defer close(r.gone)
-		_ = r.cmd.Wait() // how a killed process ended is no news
+		defer close(r.ended)
+		_ = r.cmd.Wait() // the exit status of a killed process does not matter
 	}()
 	s.run = r
 	if err := s.await(r); err != nil {
@@ -191,11 +190,11 @@ func (s *Server) start() error {
 func (s *Server) await(r *running) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-r.gone:
+		case <-r.ended:
 			return errors.New("redis-server ended")
 		case <-ctx.Done():
 			return errors.New("redis-server does not answer")
@@ -208,10 +207,10 @@ func (s *Server) await(r *running) error {
 	}
 }
 
-// Kill ends the process as a crash does, and waits until it is gone.
+// Kill ends the process as a crash does, and waits until it has ended.
 func (s *Server) Kill() {
 	_ = s.run.cmd.Process.Kill() // it may have ended already
-	<-s.run.gone
+	<-s.run.ended
 }
 
 // Restart starts the process again, with the same directory and addresses.
@@ -235,14 +234,14 @@ func (s *Server) Do(args ...string) string {
 	return answer
 }
 
-// FlushAll removes everything.
+// FlushAll removes all data.
 func (s *Server) FlushAll() {
 	s.tb.Helper()
 	s.Do("FLUSHALL")
 }
 
-// KeepSnapshot keeps all that the server holds now. Calling the result kills
-// the server and starts it again with that.
+// KeepSnapshot copies the server's data. Calling the result kills the server
+// and starts it again with that data.
 func (s *Server) KeepSnapshot() (rollBack func()) {
 	s.tb.Helper()
 	s.Do("SAVE")

@@ -12,27 +12,28 @@ import (
 )
 
 const (
-	// downAfter and failoverWithin, in milliseconds, are short: a master that
-	// is killed shall be replaced while a test waits.
+	// downAfter and failoverWithin, in milliseconds, are short: a killed master
+	// must be replaced while a test waits.
 	downAfter      = 2000
 	failoverWithin = 10000
 )
 
-// StartSentinel starts a Sentinel that watches master under the name
-// "mymaster" and returns it as a setting names it.
+// StartSentinel starts a Sentinel that watches master under the name "mymaster"
+// and returns its address as a setting.
 func StartSentinel(tb testing.TB, master *Server) (url string) {
 	tb.Helper()
 	return "redis+sentinel://" + startSentinel(tb, master, 1).Addr() + "/mymaster"
 }
 
-// StartReplica starts a server that follows master.
+// StartReplica starts a server that replicates master.
 func StartReplica(tb testing.TB, master *Server) *Server {
 	tb.Helper()
 	return Start(tb, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.port))
 }
 
-// StartSentinels starts that many, of which more than half must agree, and
-// waits until they know each other and one replica of master.
+// StartSentinels starts that many Sentinels, of which more than half must
+// agree, and waits until they have discovered each other and one replica of
+// master.
 func StartSentinels(tb testing.TB, master *Server, count int) (url string) {
 	tb.Helper()
 	var all []*Server
@@ -41,11 +42,11 @@ func StartSentinels(tb testing.TB, master *Server, count int) (url string) {
 		s := startSentinel(tb, master, count/2+1)
 		all, addresses = append(all, s), append(addresses, s.Addr())
 	}
-	knows := fmt.Sprintf("slaves=1,sentinels=%d", count)
+	want := fmt.Sprintf("slaves=1,sentinels=%d", count)
 	for _, s := range all {
-		await(tb, "the Sentinels to know each other", func() bool {
+		await(tb, "the Sentinels to discover each other", func() bool {
 			info, err := s.bulk("INFO", "sentinel")
-			return err == nil && strings.Contains(info, knows)
+			return err == nil && strings.Contains(info, want)
 		})
 	}
 	return "redis+sentinel://" + strings.Join(addresses, ",") + "/mymaster"
@@ -63,18 +64,18 @@ func startSentinel(tb testing.TB, master *Server, quorum int) *Server {
 	return start(tb, []string{conf, "--sentinel"}, nil)
 }
 
-// await waits for something that servers do by themselves.
+// await polls until done returns true.
 func await(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for !done() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			tb.Fatalf("waited in vain for %s", what)
+			tb.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 // answerWithin bounds one command.
 const answerWithin = 10 * time.Second
 
-// do speaks the protocol by hand, so that this package needs no client: it is
-// what clients are tested with.
+// do implements the protocol itself, so that this package needs no client:
+// clients are tested with it.
 func (s *Server) do(args ...string) (string, error) {
 	conn, err := s.dial()
 	if err != nil {
