@@ -326,7 +326,7 @@ func (c *crash) checks() {
 	if !maps.Equal(taken, crashWants) {
 		c.t.Errorf("taken were %v, want %v", taken, crashWants)
 	}
-	for url, times := range c.twilio.Heard() {
+	for url, times := range c.twilio.Played() {
 		if times > 1 {
 			c.t.Errorf("%s was heard %d times", url, times)
 		}

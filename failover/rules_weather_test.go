@@ -48,7 +48,7 @@ func TestRulesInBadWeather(t *testing.T) {
 			done := map[string]int{"done": 1}
 			r.end("left-alone", rules.StepEnd, done)
 			r.end("left-alone", rules.StepAnnounce, done)
-			for url, times := range r.twilio.Heard() {
+			for url, times := range r.twilio.Played() {
 				if times > 1 {
 					t.Errorf("%s was heard %d times", url, times)
 				}

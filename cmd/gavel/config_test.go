@@ -186,7 +186,7 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		"token-of-unset-variable":   settingsFault(file("token-of-unset-variable")+`: accounts[0].auth_tokens.current: the environment has no GAVEL_TEST_UNSET`, `check accounts: account 1: current auth token is missing`),
 		"token-file-missing":        settingsFault(file("token-file-missing")+`: accounts[0].auth_tokens.current_file: open testdata/config/no-such-file: no such file or directory`, `check accounts: account 1: current auth token is missing`),
 		"account-sid-malformed":     settingsFault(`check accounts: account 1: sid is not AC and 32 hex digits`),
-		"account-twice":             settingsFault(`check accounts: account 2: sid is there twice`),
+		"account-twice":             settingsFault(`check accounts: account 2: duplicate sid`),
 		"api-key-without-secret":    settingsFault(`check accounts: account 1: API key's secret is missing`),
 		"webhook-secret-malformed": settingsFault(`webhooks.secret: number 2 is not whsec_ and base64 of 24 to 64 bytes`,
 			`webhooks.allow: number 2 is neither a host, an address nor a range like 10.1.0.0/16`),

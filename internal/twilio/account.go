@@ -13,10 +13,10 @@ import (
 type Account struct {
 	// Sid is AC and 32 hex digits.
 	Sid string
-	// Tokens sign its callbacks.
+	// Tokens are the keys of its callbacks' signatures.
 	Tokens KeyRing
-	// CallbackQueries are the query strings, whole and raw, that its callback
-	// URLs may carry ("queue=sales").
+	// CallbackQueries are the complete, raw query strings that its callback
+	// URLs may have ("queue=sales").
 	CallbackQueries []string
 	// APIKey is for calls to Twilio; optional.
 	APIKey APIKey
@@ -24,10 +24,10 @@ type Account struct {
 	ring []*signer
 }
 
-// KeyRing are an account's auth tokens around a rotation. Twilio signs with the
-// primary token alone; promoting the secondary makes it the primary at once,
-// which no receiver can time to the second. So the next one is known before,
-// and the previous one for a while after.
+// KeyRing holds an account's auth tokens around a rotation. Twilio signs only
+// with the primary token; promoting the secondary makes it the primary at once,
+// which a receiver cannot time to the second. So the next token is accepted
+// before the promotion, and the previous one for some time after.
 type KeyRing struct {
 	Current, Next, Previous Secret
 }
@@ -38,10 +38,10 @@ type APIKey struct {
 	Secret Secret
 }
 
-// KeyName says which key of a ring matched.
+// KeyName names the key of a ring that matched.
 type KeyName string
 
-// The places in a ring.
+// The keys of a ring.
 const (
 	Current  KeyName = "current"
 	Next     KeyName = "next"
@@ -53,7 +53,7 @@ func (a *Account) ListsQuery(rawQuery string) bool {
 	return slices.Contains(a.CallbackQueries, rawQuery)
 }
 
-// prepared returns a copy of the account, checked and ready to verify. Its
+// prepared returns a checked copy of the account that is ready to verify. Its
 // errors hold no secret.
 func (a Account) prepared() (*Account, error) {
 	var faults []error
@@ -84,8 +84,8 @@ func (r KeyRing) check() error {
 	return nil
 }
 
-// signers makes one signer for each token that there is: an empty key would
-// verify what anybody can sign.
+// signers returns a signer for each token that is set: with an empty key, any
+// sender could sign.
 func (r KeyRing) signers() []*signer {
 	var ring []*signer
 	for _, k := range []struct {
@@ -111,7 +111,8 @@ func (k APIKey) check() error {
 	return nil
 }
 
-// checkQuery refuses what could be confused with Twilio's own parameters.
+// checkQuery refuses queries that could be confused with Twilio's own
+// parameters.
 func checkQuery(q string) error {
 	params, err := events.ParseForm(q, events.MaxParams)
 	switch {

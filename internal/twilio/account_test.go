@@ -26,7 +26,7 @@ func TestAccountsAreFoundInEitherLetterCase(t *testing.T) {
 	}
 }
 
-func TestAllFaultsAreToldAndNoSecret(t *testing.T) {
+func TestAllFaultsAreReportedWithoutASecret(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-token"
 	_, err := twilio.NewAccounts([]twilio.Account{
@@ -43,7 +43,7 @@ func TestAllFaultsAreToldAndNoSecret(t *testing.T) {
 	for _, want := range []string{
 		"account 1: sid is not AC and 32 hex digits", "auth token has space around it",
 		"account 2: current auth token is missing", "API key's sid is not SK",
-		"account 3: sid is there twice", "API key's secret is missing",
+		"account 3: duplicate sid", "API key's secret is missing",
 		"callback query 1 is empty", "callback query 2 holds a question mark", "callback query 3 form: has a bad escape",
 		"callback query 4 holds Twilio's own AccountSid", "callback query 5 holds Twilio's own bodySHA256",
 		"callback query 7 holds a question mark, a hash or a space",
@@ -53,14 +53,14 @@ func TestAllFaultsAreToldAndNoSecret(t *testing.T) {
 		}
 	}
 	if strings.Contains(err.Error(), canary) || strings.Contains(err.Error(), "callback query 6") {
-		t.Errorf("too much is told:\n%v", err)
+		t.Errorf("the error contains too much:\n%v", err)
 	}
 	if _, err := twilio.NewAccounts(nil); err == nil {
-		t.Error("no account at all is accepted")
+		t.Error("an empty list of accounts is accepted")
 	}
 }
 
-// TestReplace rotates a token while others verify; run with -race.
+// TestReplace rotates a token while other goroutines verify; run with -race.
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	ring := func(current, previous twilio.Secret) []twilio.Account {
@@ -97,7 +97,7 @@ func TestReplace(t *testing.T) {
 		t.Error("an account without a token is accepted")
 	}
 	if _, ok := verifies(); !ok {
-		t.Error("a failed Replace took the old accounts away")
+		t.Error("a failed Replace removed the old accounts")
 	}
 }
 

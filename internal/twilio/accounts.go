@@ -10,19 +10,19 @@ import (
 	"gavel/events"
 )
 
-// Accounts are all accounts of one Gavel; the zero value has none. They can be
-// read and replaced at the same time.
+// Accounts are all configured accounts; the zero value has none. Replace may
+// run while other goroutines read.
 type Accounts struct {
 	table atomic.Pointer[table]
 }
 
-// table is one generation of accounts; it never changes.
+// table is one version of the accounts; it never changes.
 type table struct {
 	bySid  map[string]*Account
 	sorted []*Account
 }
 
-// NewAccounts checks the accounts and returns all faults joined.
+// NewAccounts checks the accounts and returns all errors joined.
 func NewAccounts(accounts []Account) (*Accounts, error) {
 	a := &Accounts{}
 	if err := a.Replace(accounts); err != nil {
@@ -31,8 +31,8 @@ func NewAccounts(accounts []Account) (*Accounts, error) {
 	return a, nil
 }
 
-// Replace puts other accounts in the place of these, for a rotation of tokens
-// without a restart. On an error the old ones stay.
+// Replace replaces all accounts, for a rotation of tokens without a restart. On
+// an error the old accounts stay.
 func (a *Accounts) Replace(accounts []Account) error {
 	t := &table{bySid: make(map[string]*Account, len(accounts))}
 	var faults []error
@@ -42,7 +42,7 @@ func (a *Accounts) Replace(accounts []Account) error {
 			faults = append(faults, fmt.Errorf("account %d: %w", i+1, err))
 		}
 		if t.bySid[prepared.Sid] != nil {
-			faults = append(faults, fmt.Errorf("account %d: sid is there twice", i+1))
+			faults = append(faults, fmt.Errorf("account %d: duplicate sid", i+1))
 		}
 		t.bySid[prepared.Sid] = prepared
 		t.sorted = append(t.sorted, prepared)

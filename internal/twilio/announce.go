@@ -14,37 +14,38 @@ import (
 	"gavel/events"
 )
 
-// AnnouncePath begins the path of every announcement, behind the public URL.
+// AnnouncePath begins the path of every announcement, after the public URL.
 const AnnouncePath = "/twilio/announce/"
 
-// Why an announcement's address is no good.
+// The errors for an announcement's address that is not valid.
 var (
 	// ErrNoAnnouncement is returned for an address of another form, or of an
 	// account that is not configured.
-	ErrNoAnnouncement = errors.New("no address of an announcement")
-	// ErrForged is returned where no key of the account made the address.
+	ErrNoAnnouncement = errors.New("not an announcement's address")
+	// ErrForged is returned if no key of the account made the address.
 	ErrForged = errors.New("address of an announcement is forged")
-	// ErrExpired is returned for a right address that is too old.
+	// ErrExpired is returned for a genuine address that is too old.
 	ErrExpired = errors.New("address of an announcement has expired")
 )
 
 const (
-	// announceLabel keeps what is made here apart from everything else that is
-	// ever signed with an auth token.
+	// announceLabel separates the keys made here from every other use of an
+	// auth token as a key.
 	announceLabel = "gavel announcement v1"
-	// maxAnnounceID bounds a decision's id, in bytes: two ULIDs and more.
+	// maxAnnounceID bounds a decision's id, in bytes: more than two ULIDs.
 	maxAnnounceID = 64
 
 	announceExpires = "exp"
 	announceMAC     = "mac"
 )
 
-// AnnounceURL returns the address at which Twilio is to fetch what the decision
-// id announces, behind base ("https://host[:port][/prefix]"). It tells nobody
-// anything, cannot be guessed, and is good until expires, in whole seconds.
+// AnnounceURL returns the address where Twilio fetches the announcement of
+// decision id, below base ("https://host[:port][/prefix]"). It reveals no data,
+// cannot be guessed, and is valid until expires, in whole seconds.
 //
 // Errors wrap ErrNoCredentials for an account that is not configured, and
-// ErrNoAnnouncement for an id or a conference that no address can hold.
+// ErrNoAnnouncement for an id or a conference that cannot be part of an
+// address.
 func (a *Accounts) AnnounceURL(base string, key events.Key, id string, expires time.Time) (string, error) {
 	account, ok := a.Lookup(key.AccountSid)
 	if !ok {
@@ -61,11 +62,11 @@ func (a *Accounts) AnnounceURL(base string, key events.Key, id string, expires t
 		"&" + announceMAC + "=" + hex.EncodeToString(mac), nil
 }
 
-// CheckAnnounce returns the decision whose announcement is asked for at a path
-// without the public URL's prefix. What else is in the query is not looked at:
-// a GET of Twilio's carries the call's parameters there.
+// CheckAnnounce returns the decision of an announcement's address: a path
+// without the public URL's prefix, and a query. Other parameters of the query
+// are ignored: a GET from Twilio carries the call's parameters there.
 //
-// The error is ErrNoAnnouncement, ErrForged or ErrExpired; with the last one the
+// The error is ErrNoAnnouncement, ErrForged or ErrExpired; with ErrExpired the
 // decision is returned too.
 func (a *Accounts) CheckAnnounce(path string, query url.Values, now time.Time) (key events.Key, id string, err error) {
 	at, ok := parseAnnouncePath(path)
@@ -86,9 +87,10 @@ func (a *Accounts) CheckAnnounce(path string, query url.Values, now time.Time) (
 	return at.key, at.id, nil
 }
 
-// AnnounceID returns which decision's announcement an address is of: Twilio
-// tells of the end of one by its AnnounceUrl. It checks nothing else, for what
-// is asked has Twilio's own signature.
+// AnnounceID returns the decision of an announcement's address: Twilio
+// identifies an announcement that ended by its AnnounceUrl. It checks only the
+// form, because the callback that carries the address has Twilio's own
+// signature.
 func AnnounceID(announceURL string) (key events.Key, id string, ok bool) {
 	u, err := url.Parse(announceURL)
 	if err != nil {
@@ -102,7 +104,7 @@ func AnnounceID(announceURL string) (key events.Key, id string, ok bool) {
 	return found.key, found.id, ok
 }
 
-// announcement is what an address names.
+// announcement is the decision that an address names.
 type announcement struct {
 	key events.Key
 	id  string
@@ -115,8 +117,8 @@ func parseAnnouncePath(path string) (announcement, bool) {
 		return announcement{}, false
 	}
 	account, conference, id := parts[0], parts[1], parts[2]
-	// Only the one spelling that AnnounceURL writes: what is served once must
-	// not have two names.
+	// Only the spelling that AnnounceURL writes is accepted: an announcement
+	// that is served once must not have two addresses.
 	right := events.IsSid("AC", account) && events.CanonicalSid(account) == account &&
 		events.IsSid("CF", conference) && events.CanonicalSid(conference) == conference && isAnnounceID(id)
 	if !right {
@@ -125,7 +127,7 @@ func parseAnnouncePath(path string) (announcement, bool) {
 	return announcement{events.Key{AccountSid: account, ConferenceSid: conference}, id}, true
 }
 
-// isAnnounceID takes hexadecimal ids and ULIDs.
+// isAnnounceID accepts hexadecimal ids and ULIDs.
 func isAnnounceID(id string) bool {
 	for i := range len(id) {
 		c := id[i]
@@ -136,8 +138,8 @@ func isAnnounceID(id string) bool {
 	return id != "" && len(id) <= maxAnnounceID
 }
 
-// verify tries every key of the ring, as for a signature of Twilio's: addresses
-// outlive a rotation.
+// verify tries every key of the ring, as Verify does for Twilio's signatures:
+// an address stays valid during a rotation.
 func (a announcement) verify(ring KeyRing, query url.Values) (until time.Time, err error) {
 	expires, macs := query[announceExpires], query[announceMAC]
 	if len(expires) != 1 || len(macs) != 1 {
@@ -160,7 +162,7 @@ func (a announcement) verify(ring KeyRing, query url.Values) (until time.Time, e
 	return time.Unix(seconds, 0), nil
 }
 
-// mac has a line for each part; no part can hold a line break.
+// mac signs one line for each part; no part can contain a line break.
 func (a announcement) mac(token Secret, expires string) []byte {
 	key := hmacSHA256([]byte(token.Reveal()), announceLabel)
 	return hmacSHA256(key, strings.Join([]string{a.key.AccountSid, a.key.ConferenceSid, a.id, expires}, "\n"))

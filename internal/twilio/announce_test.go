@@ -21,7 +21,7 @@ var (
 	noon = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 )
 
-// announcing makes an account's address book with these tokens.
+// announcing returns accounts with one account that has these tokens.
 func announcing(t testing.TB, ring twilio.KeyRing) *twilio.Accounts {
 	t.Helper()
 	all, err := twilio.NewAccounts([]twilio.Account{{Sid: account, Tokens: ring}})
@@ -31,7 +31,7 @@ func announcing(t testing.TB, ring twilio.KeyRing) *twilio.Accounts {
 	return all
 }
 
-// address makes an announcement's address and splits it.
+// address makes an announcement's address and parses it.
 func address(t testing.TB, all *twilio.Accounts, until time.Time) *url.URL {
 	t.Helper()
 	made, err := all.AnnounceURL("https://hooks.example.com/gavel/", room, decision, until)
@@ -51,20 +51,20 @@ func TestAnAnnouncementsAddressLeadsToItsDecision(t *testing.T) {
 	all := announcing(t, twilio.KeyRing{Current: token})
 	u := address(t, all, noon.Add(time.Minute))
 	query := u.Query()
-	query.Set("CallSid", leg) // a GET of Twilio's
+	query.Set("CallSid", leg) // as in a GET from Twilio
 	key, id, err := all.CheckAnnounce(u.Path, query, noon)
 	if err != nil || key != room || id != decision {
 		t.Errorf("got %v, %s, %v", key, id, err)
 	}
 	key, id, ok := twilio.AnnounceID("https://hooks.example.com/gavel" + u.RequestURI())
 	if !ok || key != room || id != decision {
-		t.Errorf("its end is told of %v, %s, %v", key, id, ok)
+		t.Errorf("its end names %v, %s, %v", key, id, ok)
 	}
 }
 
-// TestTheAddressIsWhatTheDocumentsSay makes the code anew from what is
-// documented.
-func TestTheAddressIsWhatTheDocumentsSay(t *testing.T) {
+// TestTheAddressIsAsDocumented computes the code from the documented
+// steps.
+func TestTheAddressIsAsDocumented(t *testing.T) {
 	t.Parallel()
 	sign := func(key []byte, text string) []byte {
 		h := hmac.New(sha256.New, key)
@@ -81,7 +81,7 @@ func TestTheAddressIsWhatTheDocumentsSay(t *testing.T) {
 	}
 }
 
-func TestAnAddressOutlivesARotationAndNotItsTime(t *testing.T) {
+func TestAnAddressSurvivesARotationUntilItExpires(t *testing.T) {
 	t.Parallel()
 	u := address(t, announcing(t, twilio.KeyRing{Current: "old"}), noon)
 	for name, ring := range map[string]twilio.KeyRing{
@@ -101,7 +101,7 @@ func TestAnAddressOutlivesARotationAndNotItsTime(t *testing.T) {
 	}
 }
 
-func TestAForgedAddressLeadsNowhere(t *testing.T) {
+func TestAForgedAddressIsRefused(t *testing.T) {
 	t.Parallel()
 	all := announcing(t, twilio.KeyRing{Current: token})
 	u := address(t, all, noon)
@@ -143,7 +143,7 @@ func TestAnAddressHasOneSpelling(t *testing.T) {
 	}
 }
 
-func TestWhatHasNoAddressIsRefused(t *testing.T) {
+func TestInvalidIdsHaveNoAddress(t *testing.T) {
 	t.Parallel()
 	all := announcing(t, twilio.KeyRing{Current: token})
 	foreign := events.Key{AccountSid: "AC" + strings.Repeat("9", 32), ConferenceSid: room.ConferenceSid}
@@ -160,18 +160,18 @@ func TestWhatHasNoAddressIsRefused(t *testing.T) {
 	}
 }
 
-func TestOnlyAnAnnouncementsAddressIsToldApart(t *testing.T) {
+func TestOnlyAnAnnouncementsAddressNamesADecision(t *testing.T) {
 	t.Parallel()
 	for _, told := range []string{
 		"", "https://some.example/file.mp3", "https://h/twilio/announce/", ":", "https://h/twilio/announce/AC1/CF1/x", "%zz",
 	} {
 		if key, id, ok := twilio.AnnounceID(told); ok {
-			t.Errorf("%q is said to be of %v, %s", told, key, id)
+			t.Errorf("%q counts as an address of %v, %s", told, key, id)
 		}
 	}
 }
 
-// FuzzAnnounce looks for an address that is taken and was not made.
+// FuzzAnnounce searches for an address that is accepted and was not made.
 func FuzzAnnounce(f *testing.F) {
 	all := announcing(f, twilio.KeyRing{Current: token})
 	u := address(f, all, noon)
@@ -184,10 +184,10 @@ func FuzzAnnounce(f *testing.F) {
 			return
 		}
 		if key != room || id != decision || query.Get("exp") != u.Query().Get("exp") {
-			t.Errorf("%q?%q is taken for %v, %s", path, raw, key, id)
+			t.Errorf("%q?%q is accepted for %v, %s", path, raw, key, id)
 		}
 		if _, told, ok := twilio.AnnounceID("https://h" + path); !ok || told != id {
-			t.Errorf("the end of %q is told of %s, %v", path, told, ok)
+			t.Errorf("the end of %q names %s, %v", path, told, ok)
 		}
 	})
 }

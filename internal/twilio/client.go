@@ -16,30 +16,30 @@ import (
 )
 
 const (
-	// tryTime bounds one try. Twilio answers within tens of milliseconds
+	// tryTime bounds one attempt. Twilio answers within tens of milliseconds
 	// (Twilio-Request-Duration in recorded answers), and its own Go client
 	// gives up after 10 s.
 	tryTime = 10 * time.Second
 	// maxAnswer bounds an answer's body, in bytes: a page of 1,000 conferences
-	// is about 1 MB, and that of a write about 1 KB.
+	// is about 1 MB, the answer to a write about 1 KB.
 	maxAnswer = 1 << 20
-	// maxIdleConns keeps connections for bursts: the transport's own two would
-	// make every other call of a burst pay for a TLS handshake.
+	// maxIdleConns keeps connections for bursts: with the transport's default
+	// of two, most calls of a burst would need a TLS handshake.
 	maxIdleConns = 32
 )
 
-// The ways in which a call stays without an answer.
+// The errors of a call without an answer.
 var (
 	// ErrNoCredentials is returned for an account that is not configured.
 	ErrNoCredentials = errors.New("no credentials of this account")
-	// ErrCrowded is returned when the account's other calls left no room in
-	// time. Twilio was not asked.
+	// ErrCrowded is returned if the account's other calls left no room in time.
+	// The call was not sent.
 	ErrCrowded = errors.New("too many calls to Twilio at once")
-	// ErrUnreachable is returned when no connection came about. Twilio was not
-	// asked.
+	// ErrUnreachable is returned if no connection was made. The call was not
+	// sent.
 	ErrUnreachable = errors.New("no connection to Twilio")
-	// ErrSilent is returned when a request went out and no whole answer came
-	// back: nobody knows whether Twilio did what it was asked.
+	// ErrSilent is returned if a request was sent and no complete answer came
+	// back: whether Twilio executed it is unknown.
 	ErrSilent = errors.New("no answer from Twilio")
 )
 
@@ -48,21 +48,21 @@ type Call struct {
 	// AccountSid is the account whose credentials are used, in either letter
 	// case.
 	AccountSid string
-	// Kind names the call in metrics: one of few words.
+	// Kind names the call in metrics: one of few values.
 	Kind   string
 	Method string
-	// Path is escaped and goes out as it is, from /2010-04-01/ on.
+	// Path is escaped and sent unchanged, from /2010-04-01/ on.
 	Path string
-	// Form is the body, as a form. Without one there is no body.
+	// Form is the body, form-encoded. An empty Form sends no body.
 	Form string
-	// Before, where there is one, is asked once the call has its place and
-	// right before it goes out: its error ends the call, and Twilio is not
-	// asked. Such a call is made once: whoever looks before leaping has to look
-	// again before a second try.
+	// Before, if not nil, is called once the call has a slot and right before
+	// it is sent: its error ends the call, which is then not sent. Such a call
+	// is sent only once, because a check before the first attempt does not hold
+	// for a second one.
 	Before func(context.Context) error
 }
 
-// Answer is what Twilio said, whatever its status.
+// Answer is Twilio's answer, whatever its status.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -72,33 +72,34 @@ type Answer struct {
 // maxCode bounds Twilio's error codes, which have five digits.
 const maxCode = 99999
 
-// Code returns the error code in the body (Twilio, error dictionary); 0 where
-// there is none.
+// Code returns the error code in the body (Twilio, error dictionary); 0 if it
+// has none.
 func (a Answer) Code() int {
-	var said struct {
+	var body struct {
 		Code int `json:"code"`
 	}
-	if err := json.Unmarshal(a.Body, &said); err != nil || said.Code < 0 || said.Code > maxCode {
+	if err := json.Unmarshal(a.Body, &body); err != nil || body.Code < 0 || body.Code > maxCode {
 		return 0
 	}
-	return said.Code
+	return body.Code
 }
 
-// ClientConfig is what a client needs; all of it but Transport.
+// ClientConfig configures a client; all fields except Transport are required.
 type ClientConfig struct {
-	// Base is where Twilio's REST API is: https://api.twilio.com.
+	// Base is the address of Twilio's REST API: https://api.twilio.com.
 	Base     string
 	Accounts *Accounts
 	Metrics  *ClientMetrics
-	// Transport carries the requests; nil is one of the client's own.
+	// Transport carries the requests; nil selects the client's own.
 	Transport http.RoundTripper
 }
 
-// Client hands requests to Twilio's REST API and answers back, both as they
-// are. It knows no resource: what may be asked is its caller's business.
+// Client sends requests to Twilio's REST API and returns the answers, both
+// unchanged. It contains nothing about single resources: which requests are
+// allowed is for its caller to decide.
 //
-// How many calls of an account are under way at a time follows from how Twilio
-// answers (limiter.go). Its methods may be called from many goroutines.
+// The number of an account's calls in flight adapts to Twilio's answers
+// (limiter.go). Its methods may be called from many goroutines.
 type Client struct {
 	base     string
 	accounts *Accounts
@@ -115,8 +116,8 @@ func NewClient(c ClientConfig) *Client {
 		metrics:  c.Metrics,
 		http: &http.Client{
 			Transport: c.Transport,
-			// A redirect is an answer like any other: following it would send
-			// the credentials to whoever it names.
+			// A redirect is returned like any other answer: following it would
+			// send the credentials to another host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		limits: newLimits(c.Metrics),
@@ -129,22 +130,22 @@ func NewClient(c ClientConfig) *Client {
 	return client
 }
 
-// CanCall reports whether there are credentials of the account.
+// CanCall reports whether the account has credentials.
 func (c *Client) CanCall(accountSid string) bool {
 	_, ok := c.accounts.Lookup(accountSid)
 	return ok
 }
 
-// Close ends the connections that nobody uses.
+// Close closes the idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Call asks Twilio and returns its answer. A 429 says that Twilio did nothing
-// (error dictionary, 20429), so the call is made again as long as ctx leaves
-// time for the wait; after that the 429 is the answer. Nothing else is made
-// again.
+// Call sends the call to Twilio and returns the answer. A 429 means that Twilio
+// did nothing (error dictionary, 20429), so the call is sent again as long as
+// ctx leaves time for the wait; after that the 429 is the answer. Nothing else
+// is sent again.
 //
-// Errors wrap ErrNoCredentials, ErrCrowded, ErrUnreachable, ErrSilent or what
-// Before said, and hold neither a path nor a secret.
+// Errors wrap ErrNoCredentials, ErrCrowded, ErrUnreachable, ErrSilent or the
+// error of Before, and contain neither a path nor a secret.
 func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 	account, ok := c.accounts.Lookup(call.AccountSid)
 	if !ok {
@@ -155,8 +156,9 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 		c.metrics.count(call.Kind, unsent)
 		return Answer{}, fmt.Errorf("call twilio: %w", ErrCrowded)
 	}
-	// The place is kept while the call waits to be made again: Twilio's 429 is
-	// about calls at once, and others would only take its place.
+	// The call keeps its slot while it waits to be sent again: Twilio's 429
+	// limits concurrent calls, and another call in the slot would be refused
+	// too.
 	defer limit.release()
 	if call.Before != nil {
 		if err := call.Before(ctx); err != nil {
@@ -179,7 +181,7 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 	}
 }
 
-// try makes one request.
+// try makes one attempt.
 func (c *Client) try(ctx context.Context, account *Account, call Call) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
@@ -220,8 +222,8 @@ func (c *Client) request(ctx context.Context, account *Account, call Call) (*htt
 	return request, nil
 }
 
-// credentials are those for Twilio's REST API: the API key where there is one,
-// for it can be revoked by itself; else the current auth token.
+// credentials are those for Twilio's REST API: the API key if there is one,
+// because it can be revoked separately; else the current auth token.
 func (a *Account) credentials() (user, password string) {
 	if a.APIKey != (APIKey{}) {
 		return events.CanonicalSid(a.APIKey.Sid), a.APIKey.Secret.Reveal()
@@ -229,7 +231,7 @@ func (a *Account) credentials() (user, password string) {
 	return a.Sid, a.Tokens.Current.Reveal()
 }
 
-var errTooLong = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+var errTooLong = fmt.Errorf("answer is longer than %d bytes", maxAnswer)
 
 func (c *Client) exchange(request *http.Request) (Answer, error) {
 	response, err := c.http.Do(request)
@@ -247,9 +249,9 @@ func (c *Client) exchange(request *http.Request) (Answer, error) {
 	return Answer{Status: response.StatusCode, Header: response.Header, Body: body}, nil
 }
 
-// unanswered decides what is known of a request that brought no answer. The
-// client's own error quotes the URL, whose path may hold a label; its cause
-// does not.
+// unanswered returns the error of a request without an answer. The HTTP
+// client's error contains the URL, whose path may hold a label; its cause does
+// not.
 func (c *Client) unanswered(kind string, connected bool, err error) error {
 	if quoting := (*url.Error)(nil); errors.As(err, &quoting) {
 		err = quoting.Err

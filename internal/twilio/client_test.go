@@ -20,8 +20,8 @@ import (
 	"gavel/internal/twilio"
 )
 
-// Where sockets matter they are real. Where time does, it is virtual, and
-// Twilio is a function in the transport's place.
+// Sockets are real where they matter. Where time matters it is virtual, and a
+// function in place of the transport plays Twilio.
 
 const apiKey = "SK25e16e9a716a4a8617a7c83f58e30482"
 
@@ -81,7 +81,7 @@ var ending = twilio.Call{
 	Path: "/2010-04-01/Accounts/" + account + "/Conferences/CF1.json",
 }
 
-func TestARequestAndItsAnswerAreHandedOnAsTheyAre(t *testing.T) {
+func TestRequestsAndAnswersAreNotChanged(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var got []string
@@ -137,7 +137,7 @@ func TestARotatedTokenIsUsedAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatIsKnownOfACallWithoutAnAnswer(t *testing.T) {
+func TestTheErrorStatesWhetherACallWasSent(t *testing.T) {
 	t.Parallel()
 	silence, endless := newSilent(t), newEndless(t)
 	gone := httptest.NewServer(http.NotFoundHandler())
@@ -162,14 +162,14 @@ func TestWhatIsKnownOfACallWithoutAnAnswer(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 		if err != nil && (strings.Contains(err.Error(), token) || strings.Contains(err.Error(), "Conferences")) {
-			t.Errorf("%s: the error tells too much: %v", name, err)
+			t.Errorf("%s: the error contains too much: %v", name, err)
 		}
 		caller.want(t, 1, "gavel_twilio_calls_total", "kind=end", "status="+c.status)
 		caller.want(t, 0, "gavel_twilio_in_flight")
 	}
 	_, err := newCaller(t, gone.URL, nil, twilio.APIKey{}).Call(t.Context(), twilio.Call{AccountSid: subaccount, Kind: "end"})
 	if !errors.Is(err, twilio.ErrNoCredentials) {
-		t.Errorf("an account that nobody configured: %v", err)
+		t.Errorf("an account that is not configured: %v", err)
 	}
 }
 
@@ -177,7 +177,7 @@ const subaccount = "ACffffffffffffffffffffffffffffffff"
 
 func newSilent(t *testing.T) string {
 	return serve(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // or the server does not notice that the client is gone
+		_, _ = io.Copy(io.Discard, r.Body) // or the server does not detect that the client disconnected
 		<-r.Context().Done()
 	})
 }
@@ -209,7 +209,7 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 	return server.URL
 }
 
-// twilioIs answers in the transport's place.
+// twilioIs answers in place of the transport.
 type twilioIs func(*http.Request) *http.Response
 
 func (f twilioIs) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
@@ -223,7 +223,7 @@ func answers(status int, headers ...string) *http.Response {
 	return w.Result()
 }
 
-func TestARefusedCallWaitsAsLongAsTwilioSays(t *testing.T) {
+func TestARefusedCallWaitsAsLongAsTwilioRequests(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		header   string
@@ -259,7 +259,7 @@ func TestARefusedCallWaitsAsLongAsTwilioSays(t *testing.T) {
 	}
 }
 
-func TestARefusalIsTheAnswerWhereNoTimeIsLeft(t *testing.T) {
+func TestARefusalIsTheAnswerIfNoTimeIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
@@ -274,7 +274,7 @@ func TestARefusalIsTheAnswerWhereNoTimeIsLeft(t *testing.T) {
 		if took := time.Since(began); err != nil || answer.Status != 429 || answer.Header.Get("Retry-After") != "5" || asked != 2 || took != 5*time.Second {
 			t.Errorf("%d after %s and %d tries, %v", answer.Status, took, asked, err)
 		}
-		// Another try would begin, and have no time for its answer.
+		// Another attempt would begin, and have no time for its answer.
 		hurried, cancel := context.WithTimeout(t.Context(), 5500*time.Millisecond)
 		defer cancel()
 		if answer, err := caller.Call(hurried, ending); err != nil || answer.Status != 429 || asked != 3 {
@@ -284,8 +284,9 @@ func TestARefusalIsTheAnswerWhereNoTimeIsLeft(t *testing.T) {
 	})
 }
 
-// Whoever has to look before every try is asked right before it, and tries once.
-func TestWhoeverLooksBeforeTriesOnce(t *testing.T) {
+// A call with a check before it is checked right before it is sent, and sent
+// once.
+func TestACallWithACheckBeforeItIsSentOnce(t *testing.T) {
 	t.Parallel()
 	tries := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -309,7 +310,7 @@ func TestWhoeverLooksBeforeTriesOnce(t *testing.T) {
 	}
 }
 
-func TestOnlyARefusalIsAskedAgain(t *testing.T) {
+func TestOnlyARefusedCallIsSentAgain(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 204, 400, 404, 408, 500, 502, 503, 504} {
 		asked := 0
@@ -323,8 +324,8 @@ func TestOnlyARefusalIsAskedAgain(t *testing.T) {
 	}
 }
 
-// crowd is a Twilio that takes a number of calls at a time, each for a second,
-// and refuses the others at once.
+// crowd is a Twilio that accepts a number of calls at a time, each for a
+// second, and refuses the others at once.
 type crowd struct {
 	takes int
 
@@ -377,7 +378,7 @@ func (c *crowd) calls(t *testing.T, caller caller, n int) {
 	all.Wait()
 }
 
-func TestCallsAtOnceGrowToWhatTwilioTakes(t *testing.T) {
+func TestCallsAtOnceGrowToTwiliosLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		twilios := &crowd{takes: 1000}
@@ -395,7 +396,7 @@ func TestCallsAtOnceGrowToWhatTwilioTakes(t *testing.T) {
 	})
 }
 
-func TestCallsAtOnceShrinkToWhatTwilioTakes(t *testing.T) {
+func TestCallsAtOnceShrinkToTwiliosLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		twilios := &crowd{takes: 3}
@@ -404,8 +405,8 @@ func TestCallsAtOnceShrinkToWhatTwilioTakes(t *testing.T) {
 		if twilios.done != 300 {
 			t.Errorf("%d of 300 were carried out", twilios.done)
 		}
-		// It grows past what Twilio takes now and then, which is how it finds
-		// out; most calls are not refused.
+		// The limit exceeds Twilio's now and then, which is how it is found;
+		// most calls are not refused.
 		if twilios.refused > 150 {
 			t.Errorf("%d of 300 calls were refused", twilios.refused)
 		}
@@ -431,13 +432,13 @@ func TestARoundOfRefusalsLowersTheLimitOnce(t *testing.T) {
 		for range 10 {
 			all.Go(func() { _, _ = caller.Call(t.Context(), ending) })
 		}
-		<-time.After(2 * time.Second) // virtual: all were refused, none came again
+		<-time.After(2 * time.Second) // virtual: all were refused, none was sent again
 		caller.want(t, 5, "gavel_twilio_limit")
 		all.Wait()
 	})
 }
 
-func TestACallThatFindsNoPlaceWasNotMade(t *testing.T) {
+func TestACallWithoutASlotIsNotSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		leave, asked := make(chan struct{}), 0
@@ -454,8 +455,8 @@ func TestACallThatFindsNoPlaceWasNotMade(t *testing.T) {
 			all.Go(func() { _, _ = caller.Call(t.Context(), ending) })
 		}
 		synctest.Wait()
-		// It gives up while there would still be time to ask: what is asked too
-		// late is not answered, and nobody knows what became of it.
+		// The call gives up while there would still be time to send it: a call
+		// sent too late gets no answer, and its effect is unknown.
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		began := time.Now()
@@ -469,13 +470,13 @@ func TestACallThatFindsNoPlaceWasNotMade(t *testing.T) {
 		close(leave)
 		all.Wait()
 		if asked != 11 {
-			t.Errorf("Twilio was asked %d times", asked)
+			t.Errorf("Twilio got %d requests", asked)
 		}
 		caller.want(t, 0, "gavel_twilio_waiting")
 	})
 }
 
-// Whatever the header holds, the wait is bounded.
+// Whatever the header contains, the wait is bounded.
 func FuzzRetryAfter(f *testing.F) {
 	now := time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC)
 	for _, value := range []string{"", "0", "3", "-1", "1e9", "4294967295", "Mon, 03 Aug 2026 12:00:07 GMT", "Mon, 03 Aug 9999 12:00:07 GMT"} {

@@ -1,4 +1,4 @@
 package twilio
 
-// RetryAfter reads the header.
+// RetryAfter parses the header.
 var RetryAfter = retryAfter

@@ -8,17 +8,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Twilio limits how many calls of an account are under way at a time, does not
-// publish the number, and answers 429 above it (error dictionary, 20429). So
-// the limit is searched for: it grows by one for every round of answers that
-// were not refused, and is halved by a round that was.
+// Twilio limits the concurrent calls of an account, does not publish the
+// number, and answers 429 above it (error dictionary, 20429). So the limiter
+// searches for the limit: it adds one for every round of answers without a
+// refusal, and halves the limit after a round with one.
 const (
 	firstLimit = 10
 	maxLimit   = 100
 )
 
-// limits are the limiters of all accounts. They are made when first needed and
-// stay: their number is that of the accounts ever configured.
+// limits are the limiters of all accounts. They are created on first use and
+// never removed: their number is that of the accounts ever configured.
 type limits struct {
 	metrics *ClientMetrics
 
@@ -43,7 +43,7 @@ func (l *limits) of(accountSid string) *limiter {
 	return one
 }
 
-// lowest is the limit of the account that Twilio holds shortest.
+// lowest is the lowest limit of all accounts.
 func (l *limits) lowest() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,19 +57,18 @@ func (l *limits) lowest() float64 {
 	return lowest
 }
 
-// limiter bounds the calls of one account. Those that wait are let in in the
-// order in which they came.
+// limiter bounds the calls of one account. Waiting calls are admitted in order.
 type limiter struct {
 	waiting prometheus.Gauge // of all accounts together
 
 	mu      sync.Mutex
 	limit   float64
 	busy    int
-	queue   []chan struct{} // closed when its turn has come
+	queue   []chan struct{} // closed when the call is admitted
 	lowered time.Time
 }
 
-// acquire waits for a place, as long as ctx leaves time to use it.
+// acquire waits for a slot, as long as ctx leaves time to use it.
 func (l *limiter) acquire(ctx context.Context) error {
 	turn := l.enqueue()
 	if turn == nil {
@@ -88,7 +87,7 @@ func (l *limiter) acquire(ctx context.Context) error {
 	}
 }
 
-// enqueue takes a place, or returns what tells when there is one.
+// enqueue acquires a slot, or returns a channel that is closed once it has one.
 func (l *limiter) enqueue() chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,8 +102,8 @@ func (l *limiter) enqueue() chan struct{} {
 	}
 }
 
-// leave gives up waiting. Where the turn came in the same moment, the place
-// goes to the next.
+// leave gives up waiting. If the call was admitted at that moment, its slot
+// goes to the next one.
 func (l *limiter) leave(turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,7 +124,7 @@ func (l *limiter) release() {
 	l.admit()
 }
 
-// admit lets in as many as there is room for. Its caller holds the lock.
+// admit admits as many calls as have room. Its caller holds the lock.
 func (l *limiter) admit() {
 	for len(l.queue) > 0 && l.busy < int(l.limit) {
 		close(l.queue[0])
@@ -134,8 +133,9 @@ func (l *limiter) admit() {
 	}
 }
 
-// passed notes that a call was not refused. Only where the limit is used does
-// an answer say that there is room above it; silence says nothing.
+// passed records that a call was not refused. Only while the limit is in use
+// does an answer show that there is room above it; a missing answer shows
+// nothing.
 func (l *limiter) passed(answered bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,9 +145,9 @@ func (l *limiter) passed(answered bool) {
 	}
 }
 
-// refused notes a 429 to a try that began then. Calls that were under way
-// together are refused together, and that is one sign and not many: a try that
-// began before the limit was lowered lowers it no further.
+// refused records a 429 for an attempt that began then. Concurrent calls are
+// refused together, which counts as one refusal: an attempt that began before
+// the limit was lowered does not lower it again.
 func (l *limiter) refused(began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,14 +7,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Statuses of calls that brought no answer, beside 2xx, 4xx and the like.
+// Statuses of calls without an answer, besides 2xx, 4xx and the like.
 const (
-	unsent = "unsent" // Twilio was not asked
-	silent = "silent" // it was, and did not answer
+	unsent = "unsent" // the request was not sent
+	silent = "silent" // it was sent, and Twilio did not answer
 )
 
-// ClientMetrics are what the client counts. No label names an account: there
-// may be thousands of them.
+// ClientMetrics are the client's metrics. No label names an account, because
+// thousands may be configured.
 type ClientMetrics struct {
 	registry prometheus.Registerer
 	calls    *prometheus.CounterVec
@@ -23,7 +23,7 @@ type ClientMetrics struct {
 	waiting  prometheus.Gauge
 }
 
-// NewClientMetrics makes and registers them.
+// NewClientMetrics creates and registers the metrics.
 func NewClientMetrics(reg prometheus.Registerer) *ClientMetrics {
 	m := &ClientMetrics{
 		registry: reg,
@@ -42,18 +42,18 @@ func NewClientMetrics(reg prometheus.Registerer) *ClientMetrics {
 		}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gavel_twilio_waiting",
-			Help: "Calls that wait because their account has too many under way.",
+			Help: "Calls that wait because their account has too many in flight.",
 		}),
 	}
 	reg.MustRegister(m.calls, m.seconds, m.underWay, m.waiting)
 	return m
 }
 
-// watch tells the lowest limit whenever somebody looks.
+// watch registers the gauge of the lowest limit.
 func (m *ClientMetrics) watch(lowest func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gavel_twilio_limit",
-		Help: "Calls at once that Twilio lets through, of the account where they are fewest.",
+		Help: "Concurrent calls that Twilio accepts, of the account with the fewest.",
 	}, lowest))
 }
 

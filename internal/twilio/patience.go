@@ -10,41 +10,41 @@ import (
 )
 
 const (
-	// firstDelay is how long a call waits after its first 429; later ones wait
-	// half as long again, give or take half, so that those refused together do
-	// not come back together.
+	// firstDelay is how long a call waits after its first 429; each later wait
+	// is 1.5 times as long, randomized by half, so that calls refused together
+	// are not sent again together.
 	firstDelay = 200 * time.Millisecond
-	// maxRetryAfter is more than any caller waits; greater values would only
+	// maxRetryAfter is more than any caller waits; a greater value could
 	// overflow.
 	maxRetryAfter = 24 * time.Hour
-	// leastTry is what a wait leaves of the caller's time: a try that is begun
-	// too late ends in silence, after which nobody knows what Twilio did.
+	// leastTry is the time that a wait leaves for an attempt: an attempt that
+	// begins too late ends without an answer, and its effect is unknown.
 	leastTry = time.Second
 )
 
-// delays are the waits of one call between its tries.
+// delays are the waits of one call between its attempts.
 type delays struct{ own *backoff.ExponentialBackOff }
 
 func newDelays() delays {
 	return delays{backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(firstDelay),
-		backoff.WithMaxElapsedTime(0), // the context says when it is enough
+		backoff.WithMaxElapsedTime(0), // the context limits the total
 	)}
 }
 
-// next is the wait after a 429: what Twilio asks for, and never less than our
-// own, for it may ask for none.
+// next is the wait after a 429: the time that Twilio requests, but at least our
+// own delay, because Twilio may request none.
 func (d delays) next(answer http.Header) time.Duration {
 	return max(d.own.NextBackOff(), retryAfter(answer.Get("Retry-After"), time.Now()))
 }
 
-// RetryAfter is how long Twilio asks to be left alone, or 0.
+// RetryAfter is how long Twilio requests to wait, or 0.
 func (a Answer) RetryAfter() time.Duration {
 	return retryAfter(a.Header.Get("Retry-After"), time.Now())
 }
 
-// retryAfter reads the header's two forms (RFC 9110, 10.2.3), seconds and a
-// date; anything else is no wait.
+// retryAfter parses the header's two forms (RFC 9110, 10.2.3), seconds and a
+// date; anything else means no wait.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
@@ -56,7 +56,8 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
-// leavingATry ends so long before ctx that a try still has time.
+// leavingATry returns a context that ends early enough before ctx for one more
+// attempt.
 func leavingATry(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {
@@ -65,8 +66,8 @@ func leavingATry(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, end.Add(-leastTry))
 }
 
-// wait lets d pass. It returns false at once where that leaves no time for a
-// try.
+// wait waits for d. It returns false at once if that leaves no time for an
+// attempt.
 func wait(ctx context.Context, d time.Duration) bool {
 	ctx, cancel := leavingATry(ctx)
 	defer cancel()

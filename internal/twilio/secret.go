@@ -5,12 +5,12 @@ import (
 	"log/slog"
 )
 
-// Secret is a token that prints as [redacted] however it is printed.
+// Secret is a token that prints as [redacted] in every format.
 type Secret string
 
 const redacted = "[redacted]"
 
-// Reveal returns the secret itself, for the one who needs it.
+// Reveal returns the secret itself, for signing and authentication.
 func (s Secret) Reveal() string { return string(s) }
 
 // String hides the secret.

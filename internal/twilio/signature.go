@@ -15,7 +15,7 @@ import (
 	"gavel/events"
 )
 
-// SignatureHeader carries the signature.
+// SignatureHeader is the header that carries the signature.
 const SignatureHeader = "X-Twilio-Signature"
 
 // Signature is an HMAC-SHA1.
@@ -24,11 +24,11 @@ type Signature [sha1.Size]byte
 // encodedSignature is the length of a signature in base64.
 const encodedSignature = 28
 
-// strict refuses bits behind the last byte, which would give one signature
-// several spellings.
+// strict refuses bits after the last byte, because with them one signature
+// would have several spellings.
 var strict = base64.StdEncoding.Strict()
 
-// ParseSignature reads the header's value.
+// ParseSignature parses the header's value.
 func ParseSignature(header string) (sig Signature, ok bool) {
 	if len(header) != encodedSignature || strings.ContainsAny(header, "\r\n") {
 		return sig, false
@@ -42,9 +42,9 @@ func ParseSignature(header string) (sig Signature, ok bool) {
 	return sig, true
 }
 
-// Sign returns the signature that Twilio would send with a request to url: a
-// POST's parameters are params, a GET's are in the URL. A fragment and a user
-// name in the URL are left out, as Twilio does.
+// Sign returns the signature that Twilio sends with a request to url: a POST's
+// parameters are params, a GET's are in the URL. Like Twilio, it leaves out a
+// fragment and a user name in the URL.
 func Sign(token, url string, params events.Params) string {
 	mac := hmac.New(sha1.New, []byte(token))
 	mac.Write([]byte(signedURL(url)))
@@ -71,7 +71,7 @@ func signedURL(url string) string {
 // Verify reports whether sig is right for the URL with rawQuery and, for a
 // POST, the form's parameters, and which key made it. Every key of the ring is
 // tried and compared in constant time; other spellings of the URL are tried
-// only when the first matches none.
+// only if the first one matches no key.
 func (a *Account) Verify(sig Signature, urls URLs, rawQuery string, params events.Params) (KeyName, bool) {
 	w := workspaces.Get().(*workspace)
 	defer w.release()
@@ -89,8 +89,8 @@ func (a *Account) Verify(sig Signature, urls URLs, rawQuery string, params event
 	return "", false
 }
 
-// VerifyJSON returns the accounts for which sig is right for the URL with
-// rawQuery. The body is signed by its hash in the query: see BodyHash.
+// VerifyJSON returns the accounts whose signature sig is for the URL with
+// rawQuery. The query carries the hash of the body: see BodyHash.
 func (a *Accounts) VerifyJSON(sig Signature, urls URLs, rawQuery string) []Verified {
 	var matched []Verified
 	for _, account := range a.All() {
@@ -101,18 +101,18 @@ func (a *Accounts) VerifyJSON(sig Signature, urls URLs, rawQuery string) []Verif
 	return matched
 }
 
-// Verified is an account whose key made a signature, and which key.
+// Verified is an account with the key that made a signature.
 type Verified struct {
 	Account *Account
 	Key     KeyName
 }
 
-// bodyHashName is the query parameter by which Twilio signs a body that is no
+// bodyHashName is the query parameter with the hash of a body that is not a
 // form.
 const bodyHashName = "bodySHA256"
 
-// BodyHash splits the query of a JSON webhook into what the URL had before and
-// the SHA-256 that Twilio put behind it.
+// BodyHash splits the query of a JSON webhook into the URL's own query and the
+// SHA-256 that Twilio appended.
 func BodyHash(rawQuery string) (before string, sum [sha256.Size]byte, ok bool) {
 	before, last := "", rawQuery
 	if at := strings.LastIndexByte(rawQuery, '&'); at >= 0 {
@@ -126,7 +126,7 @@ func BodyHash(rawQuery string) (before string, sum [sha256.Size]byte, ok bool) {
 	return before, sum, err == nil
 }
 
-// match tries every key, so that time does not tell which one is near.
+// match tries every key, so that the time does not reveal which key matched.
 func (a *Account) match(sig Signature, text []byte) (name KeyName, ok bool) {
 	for _, s := range a.ring {
 		if s.signs(sig, text) {
@@ -147,7 +147,7 @@ func sortParams(params events.Params) events.Params {
 	return params
 }
 
-// appendSigned runs names and values together. A name's equal values count
+// appendSigned concatenates names and values. Equal values of a name count
 // once.
 func appendSigned(dst []byte, sorted events.Params) []byte {
 	for i, p := range sorted {
@@ -160,8 +160,8 @@ func appendSigned(dst []byte, sorted events.Params) []byte {
 	return dst
 }
 
-// signer is one key. Its HMAC states are kept, because keying one costs as much
-// as signing with it.
+// signer is one key. It keeps its HMAC states, because creating one costs as
+// much as signing with it.
 type signer struct {
 	name   KeyName
 	states sync.Pool
@@ -173,7 +173,7 @@ func newSigner(name KeyName, token Secret) *signer {
 	return s
 }
 
-// state is one HMAC and room for its result.
+// state is one HMAC with a buffer for its result.
 type state struct {
 	mac hash.Hash
 	sum Signature
@@ -188,7 +188,7 @@ func (s *signer) signs(sig Signature, text []byte) bool {
 	return subtle.ConstantTimeCompare(st.mac.Sum(st.sum[:0]), sig[:]) == 1
 }
 
-// workspace is the memory of one verification.
+// workspace holds the buffers of one verification.
 type workspace struct {
 	sorted events.Params
 	text   []byte
@@ -196,7 +196,7 @@ type workspace struct {
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
-// release forgets the parameters, so that the pool keeps no request alive.
+// release clears the parameters, so that the pool keeps no request's memory.
 func (w *workspace) release() {
 	clear(w.sorted)
 	workspaces.Put(w)

@@ -35,7 +35,7 @@ func TestSignLeavesOutWhatTwilioDoesNotSign(t *testing.T) {
 	}
 }
 
-// accounts makes one account with these tokens.
+// accounts returns one account with these tokens.
 func accounts(t testing.TB, ring twilio.KeyRing) *twilio.Account {
 	t.Helper()
 	all, err := twilio.NewAccounts([]twilio.Account{{Sid: account, Tokens: ring}})
@@ -58,7 +58,7 @@ func signature(t testing.TB, header string) twilio.Signature {
 	t.Helper()
 	sig, ok := twilio.ParseSignature(header)
 	if !ok {
-		t.Fatalf("%q is no signature", header)
+		t.Fatalf("%q is not a signature", header)
 	}
 	return sig
 }
@@ -124,8 +124,8 @@ func TestEveryKeyOfTheRingIsTried(t *testing.T) {
 	}
 }
 
-// TestEmptyKeyVerifiesNothing: an unset place in the ring must not become the
-// key that everybody knows.
+// TestEmptyKeyVerifiesNothing: an unset place in the ring must not become an
+// empty key, with which any sender can sign.
 func TestEmptyKeyVerifiesNothing(t *testing.T) {
 	t.Parallel()
 	a := accounts(t, twilio.KeyRing{Current: token})
@@ -197,7 +197,7 @@ func TestBodyHash(t *testing.T) {
 	}
 }
 
-// official is twilio-go's validator, the oracle where it is right.
+// official is twilio-go's validator, the reference where it is correct.
 func official(tok, url string, params events.Params, sig string) bool {
 	values := map[string]string{}
 	for _, p := range params {
@@ -207,8 +207,8 @@ func official(tok, url string, params events.Params, sig string) bool {
 	return validator.Validate(url, values, sig)
 }
 
-// TestOfficialValidatorAgrees: what Sign makes of any parameters without
-// doubles, Twilio's own Go validator accepts.
+// TestOfficialValidatorAgrees: Twilio's own Go validator accepts what Sign
+// makes of any parameters without repeated names.
 func TestOfficialValidatorAgrees(t *testing.T) {
 	t.Parallel()
 	a := accounts(t, twilio.KeyRing{Current: token})

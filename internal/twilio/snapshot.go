@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	// readTime bounds one request of a snapshot, waiting for its turn included.
+	// readTime bounds one request of a snapshot, including its wait for a slot.
 	readTime = 5 * time.Second
-	// pageSize is all that Twilio admits to a conference at a time, in one page.
-	// maxPages is for a Twilio that answers with smaller ones.
+	// pageSize is the most participants that Twilio allows at a time, so that
+	// one page holds all. maxPages is for a Twilio that answers with smaller
+	// pages.
 	pageSize = 250
 	maxPages = 10
 )
@@ -28,19 +29,19 @@ func ConferencePath(key events.Key) string {
 }
 
 // State is the current state of a conference at Twilio. At is when the first
-// request was made; zero is never.
+// request was made; zero if none was.
 type State struct {
 	projections.Seen
-	// Known: Twilio knows the conference. The status of one that it does not know
-	// is completed.
+	// Known reports whether Twilio has the conference. The status of an unknown
+	// one is completed.
 	Known bool
 }
 
 // Over reports whether the conference has ended.
 func (s State) Over() bool { return s.Status == projections.StatusCompleted }
 
-// Leg returns a participant that is in the conference or on its way into it, nil
-// where there is none.
+// Leg returns a participant that is in the conference or about to join it, nil
+// if there is none.
 func (s State) Leg(callSid string) *projections.SeenLeg {
 	for i := range s.Legs {
 		if l := &s.Legs[i]; l.CallSid == callSid && !HasLeft(l) {
@@ -50,23 +51,24 @@ func (s State) Leg(callSid string) *projections.SeenLeg {
 	return nil
 }
 
-// HasLeft reports whether the leg's call has ended: Twilio lists such legs for a
-// while (Twilio, Participant resource: status).
+// HasLeft reports whether the leg's call has ended: Twilio lists such legs for
+// some time (Twilio, Participant resource: status).
 func HasLeft(l *projections.SeenLeg) bool { return l.Status == "complete" || l.Status == "failed" }
 
-// Caller makes calls: a Client.
+// Caller makes calls, as a Client does.
 type Caller interface {
 	Call(ctx context.Context, call Call) (Answer, error)
 }
 
-// AnswerError is an answer that does not show what was requested.
+// AnswerError is an answer without the requested resource.
 type AnswerError struct{ Answer Answer }
 
-// Error has the status alone.
+// Error contains only the status.
 func (e *AnswerError) Error() string { return fmt.Sprintf("twilio answered %d", e.Answer.Status) }
 
-// Snapshot requests the state of a conference, with all pages of its participants.
-// at is the present time. The error is one of Call's, or an *AnswerError.
+// Snapshot fetches the state of a conference, with all pages of its
+// participants. at is the current time. The error is one of Call's, or an
+// *AnswerError.
 func Snapshot(ctx context.Context, caller Caller, key events.Key, at time.Time) (State, error) {
 	s := State{Seen: projections.Seen{Status: projections.StatusCompleted, At: at}}
 	var conference struct{ Status string }
@@ -80,7 +82,7 @@ func Snapshot(ctx context.Context, caller Caller, key events.Key, at time.Time) 
 	return s, err
 }
 
-// participants reads all pages.
+// participants fetches all pages.
 func participants(ctx context.Context, caller Caller, key events.Key) (legs []projections.SeenLeg, err error) {
 	list := ConferencePath(key) + "/Participants.json"
 	next := fmt.Sprintf("%s?PageSize=%d", list, pageSize)
@@ -108,12 +110,12 @@ func participants(ctx context.Context, caller Caller, key events.Key) (legs []pr
 			break
 		}
 	}
-	// The pages do not end, or the next one is elsewhere.
+	// The pages do not end, or the next page is at another address.
 	return nil, &AnswerError{Answer{Status: http.StatusOK}}
 }
 
-// read requests one resource and decodes it. known is false where Twilio does not
-// know the resource.
+// read fetches one resource and decodes it. known is false if Twilio does not
+// have the resource.
 func read(ctx context.Context, caller Caller, key events.Key, kind, path string, into any) (known bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()

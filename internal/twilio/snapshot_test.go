@@ -65,7 +65,7 @@ func TestASnapshotHasAllPages(t *testing.T) {
 	}
 }
 
-func TestAConferenceThatTwilioDoesNotKnowIsOver(t *testing.T) {
+func TestAConferenceMissingAtTwilioIsOver(t *testing.T) {
 	t.Parallel()
 	for name, p := range map[string]pages{"unknown": {}, "completed": {conferencePath: ok(`{"status": "completed"}`)}} {
 		got, err := snapshot(t, p)
@@ -75,7 +75,7 @@ func TestAConferenceThatTwilioDoesNotKnowIsOver(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatShowsNothingIsAnError(t *testing.T) {
+func TestAnAnswerWithoutTheResourceIsAnError(t *testing.T) {
 	t.Parallel()
 	room := ok(`{"status": "in-progress"}`)
 	first := legsPath + "?PageSize=250"

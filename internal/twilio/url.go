@@ -9,17 +9,17 @@ import (
 )
 
 // URLs are the spellings of one callback URL that Twilio may have signed. For
-// HTTPS voice callbacks Twilio drops the port before signing, in other products
-// it keeps it, and official validators accept a default port that was added
-// (Docs: "Webhooks security"; npm twilio lib/webhooks).
+// HTTPS voice callbacks Twilio removes the port before signing, in other
+// products it keeps it, and official validators also accept an added default
+// port (Docs: "Webhooks security"; npm twilio lib/webhooks).
 type URLs struct {
 	spellings []string
 }
 
-// NewURLs takes the public address ("https://host[:port][/prefix]") and the
-// path behind it. The address comes from the settings alone: Host and
-// X-Forwarded-* are written by whoever sends the request. Errors do not show
-// the address, which may hold a password.
+// NewURLs returns the URLs of the public address
+// ("https://host[:port][/prefix]") with the path appended. The address comes
+// only from the settings: any sender can set Host and X-Forwarded-*. Errors do
+// not contain the address, which may hold a password.
 func NewURLs(public, path string) (URLs, error) {
 	u, err := parsePublic(public)
 	if err != nil {
@@ -44,17 +44,17 @@ func parsePublic(public string) (*url.URL, error) {
 	u, err := url.Parse(public)
 	switch {
 	case err != nil:
-		return nil, errors.New("it is no URL")
+		return nil, errors.New("it is not a URL")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("it begins with neither http:// nor https://")
+		return nil, errors.New("it must begin with http:// or https://")
 	case u.Hostname() == "":
 		return nil, errors.New("it has no host")
 	case u.User != nil:
-		return nil, errors.New("it holds a user name; Twilio does not sign one")
+		return nil, errors.New("it holds a user name, which Twilio does not sign")
 	case u.RawQuery != "" || u.ForceQuery:
-		return nil, errors.New("it holds a query; list queries as callback_queries")
+		return nil, errors.New("it holds a query; list queries in callback_queries")
 	case u.Fragment != "" || strings.HasSuffix(public, "#"):
-		return nil, errors.New("it holds a fragment; Twilio does not sign one")
+		return nil, errors.New("it holds a fragment, which Twilio does not sign")
 	}
 	return u, nil
 }
@@ -68,7 +68,7 @@ func splitPort(hostport string) (host, port string) {
 	return hostport[:at], hostport[at:]
 }
 
-// defaultPort is what validators add where the URL has no port.
+// defaultPort is the port that validators add if the URL has none.
 func defaultPort(scheme, port string) string {
 	switch {
 	case port != "":

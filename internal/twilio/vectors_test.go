@@ -14,7 +14,7 @@ const (
 	hookPath = "/twilio/conference"
 )
 
-// callback is the parameters that most vectors share, with changes.
+// callback returns the parameters that most vectors share, with changes.
 func callback(changes ...events.Param) events.Params {
 	params := events.Params{
 		{Name: "AccountSid", Value: account},
@@ -30,7 +30,7 @@ func callback(changes ...events.Param) events.Params {
 	return params
 }
 
-// with replaces a parameter or adds it; Tag is added each time.
+// with replaces a parameter or adds it; Tag is always added.
 func with(params events.Params, c events.Param) events.Params {
 	for i := range params {
 		if params[i].Name == c.Name && c.Name != "Tag" {

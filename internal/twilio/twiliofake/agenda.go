@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Clock is the stand-in's time.
+// Clock is the time of the fake.
 type Clock interface {
 	Now() time.Time
 	// After delivers once d has passed.
@@ -22,8 +22,8 @@ type wallClock struct{}
 func (wallClock) Now() time.Time                         { return time.Now() }
 func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// FastForward is a clock that begins at start and never makes anybody wait:
-// an hour of the call floor passes as fast as its callbacks are answered.
+// FastForward is a clock that begins at start and never waits: an hour of the
+// call floor passes as fast as its callbacks are answered.
 func FastForward(start time.Time) Clock { return &fastForward{now: start} }
 
 type fastForward struct {
@@ -46,9 +46,9 @@ func (c *fastForward) After(d time.Duration) <-chan time.Time {
 	return passed
 }
 
-// agenda is everything that is still to happen, in the order of time. One
-// goroutine works it off, so that a seed decides what happens and the
-// scheduler of this machine does not.
+// agenda holds everything that is still to happen, in order of time. One
+// goroutine executes it, so that the seed decides what happens and not this
+// machine's scheduler.
 type agenda struct {
 	clock Clock
 	added chan struct{} // holds one token when the earliest step may have changed
@@ -62,16 +62,16 @@ func newAgenda(clock Clock) *agenda {
 	return &agenda{clock: clock, added: make(chan struct{}, 1)}
 }
 
-// planned is something to do, so long after it was put on the agenda.
+// planned is a step and the delay after which it runs.
 type planned struct {
 	after time.Duration
 	do    func() error
 }
 
-// after puts do on the agenda, d from now.
+// after adds do to the agenda, d from now.
 func (a *agenda) after(d time.Duration, do func() error) { a.plan([]planned{{d, do}}) }
 
-// plan puts several things on the agenda, from the same now.
+// plan adds several steps to the agenda, all delays counted from the same time.
 func (a *agenda) plan(all []planned) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -86,7 +86,7 @@ func (a *agenda) plan(all []planned) {
 	}
 }
 
-// run hands every step to perform at its time, until ctx ends or one fails.
+// run passes every step to perform at its time, until ctx ends or a step fails.
 func (a *agenda) run(ctx context.Context, perform func(do func() error) error) error {
 	for ctx.Err() == nil {
 		if due, ok := a.takeDue(); ok {
@@ -124,8 +124,8 @@ func (a *agenda) untilNext() <-chan time.Time {
 	return a.clock.After(a.steps[0].at.Sub(a.clock.Now()))
 }
 
-// step is one thing to do; order keeps steps of one moment in the order they
-// were planned.
+// step is one thing to do; order keeps steps of the same time in the order in
+// which they were planned.
 type step struct {
 	at    time.Time
 	order uint64

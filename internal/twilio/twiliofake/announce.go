@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// announcementTime is how long an announcement plays that REST asked for,
+// announcementTime is how long an announcement requested by REST plays,
 // whatever is at its URL.
 const announcementTime = 2 * time.Second
 
-// Announce tells that something was played to the whole conference. A failure
-// is the text of ReasonAnnouncementFailed; Twilio knows one only for errors of
-// its own.
+// Announce sends the callback of an announcement to the whole conference. A
+// failure is the text of ReasonAnnouncementFailed, which Twilio sends only for
+// its own errors.
 func (t *Twilio) Announce(conferenceSid, url, failure string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -22,11 +22,11 @@ func (t *Twilio) Announce(conferenceSid, url, failure string) error {
 	if !ok || c.completed {
 		return fmt.Errorf("announce to conference %s: %w", conferenceSid, ErrNoConference)
 	}
-	t.tellAnnouncement(c, nil, url, failure)
+	t.postAnnouncement(c, nil, url, failure)
 	return nil
 }
 
-// AnnounceTo tells that something was played to one participant.
+// AnnounceTo sends the callback of an announcement to one participant.
 func (t *Twilio) AnnounceTo(callSid, url, failure string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -34,13 +34,13 @@ func (t *Twilio) AnnounceTo(callSid, url, failure string) error {
 	if !ok {
 		return fmt.Errorf("announce to participant %s: %w", callSid, ErrNoParticipant)
 	}
-	t.tellAnnouncement(p.conference, p, url, failure)
+	t.postAnnouncement(p.conference, p, url, failure)
 	return nil
 }
 
-// play begins an announcement to the conference, or to one participant of it.
-// One that outlives the conference is not told of, nor is one that nobody hears
-// because nobody came in.
+// play starts an announcement to the conference, or to one participant of it.
+// It sends no callback if the conference ends first, or if no leg has entered
+// it.
 func (t *Twilio) play(c *conference, p *participant, url, method string) {
 	if t.fetches {
 		t.fetch(c, p, url, method)
@@ -49,13 +49,13 @@ func (t *Twilio) play(c *conference, p *participant, url, method string) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if !c.completed && c.entered && (p == nil || p.entered) {
-			t.tellAnnouncement(c, p, url, "")
+			t.postAnnouncement(c, p, url, "")
 		}
 		return nil
 	})
 }
 
-// fetch asks for what is to be played, signed as every request of Twilio's. The
+// fetch requests the announcement, signed as every request of Twilio's. The
 // parameters besides AccountSid are not confirmed.
 func (t *Twilio) fetch(c *conference, p *participant, url, method string) {
 	asked := params{"AccountSid": t.accountSid, "ConferenceSid": c.sid}
@@ -70,38 +70,38 @@ func (t *Twilio) fetch(c *conference, p *participant, url, method string) {
 		token:         t.token(),
 		accepted:      new(atomic.Bool),
 		params:        asked,
-		answered:      func(twiml []byte) { t.hear(url, twiml) },
+		answered:      func(twiml []byte) { t.countAudible(url, twiml) },
 	})
 }
 
-// hear notes whether there was anything to be heard.
-func (t *Twilio) hear(url string, twiml []byte) {
+// countAudible counts a fetched announcement that has something to play.
+func (t *Twilio) countAudible(url string, twiml []byte) {
 	if !bytes.Contains(twiml, []byte("<Say")) && !bytes.Contains(twiml, []byte("<Play")) {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.heard[url]++
+	t.played[url]++
 }
 
-// Heard returns how often each AnnounceUrl was answered with anything to be
-// heard.
-func (t *Twilio) Heard() map[string]int {
+// Played returns how often each AnnounceUrl was answered with something to
+// play.
+func (t *Twilio) Played() map[string]int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return maps.Clone(t.heard)
+	return maps.Clone(t.played)
 }
 
-// fetchedAnnouncement stands for a request that tells nothing.
+// fetchedAnnouncement marks a request that is not an event.
 const fetchedAnnouncement = "fetch"
 
-// tellAnnouncement tells the end of one. A participant is described only as
-// long as it is in the conference (Twilio, TwiML <Conference>).
-func (t *Twilio) tellAnnouncement(c *conference, p *participant, url, failure string) {
+// postAnnouncement sends the end of an announcement. The callback describes a
+// participant only while it is in the conference (Twilio, TwiML <Conference>).
+func (t *Twilio) postAnnouncement(c *conference, p *participant, url, failure string) {
 	said := params{"AnnounceUrl": url}
 	said.set("ReasonAnnouncementFailed", failure)
 	if p != nil && t.legs[p.callSid] == p {
 		said.with(p.state())
 	}
-	t.tell(c, either(failure == "", "announcement-end", "announcement-fail"), said)
+	t.postEvent(c, either(failure == "", "announcement-end", "announcement-fail"), said)
 }

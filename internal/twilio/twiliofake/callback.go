@@ -11,20 +11,19 @@ import (
 	"time"
 )
 
-// Subscription is a callback URL with what it asks for. The URL may end in
-// connection overrides (#rc=5&rp=all).
+// Subscription is a callback URL and the events it subscribes to. The URL may
+// end in connection overrides (#rc=5&rp=all).
 type Subscription struct {
 	URL string
 	// Method is POST unless it is GET.
 	Method string
 	// Events are the names of TwiML's statusCallbackEvent ("start", "join",
-	// ...) or recordingStatusCallbackEvent ("completed", ...). Empty asks for
-	// all, which Twilio does not offer but a stand-in's user mostly means.
+	// ...) or recordingStatusCallbackEvent ("completed", ...). Empty subscribes
+	// to all, which Twilio does not offer but a user of the fake mostly needs.
 	Events []string
 }
 
-// subscribedAs maps the callbacks' event names to those of
-// statusCallbackEvent.
+// subscribedAs maps the callbacks' event names to those of statusCallbackEvent.
 var subscribedAs = map[string]string{
 	"conference-start":         "start",
 	"conference-end":           "end",
@@ -41,15 +40,15 @@ var subscribedAs = map[string]string{
 	"announcement-fail":        "announcement",
 }
 
-func (s Subscription) wants(name string) bool {
+func (s Subscription) has(name string) bool {
 	return s.URL != "" && (len(s.Events) == 0 || slices.Contains(s.Events, name))
 }
 
-// params are the names and values of one callback; Twilio never sends a name
-// twice in these.
+// params are the names and values of one callback; Twilio never sends one of
+// these names twice.
 type params map[string]string
 
-// set adds a parameter that Twilio sends only when there is something to say.
+// set adds a parameter that Twilio sends only if it has a value.
 func (p params) set(name, value string) {
 	if value != "" {
 		p[name] = value
@@ -70,9 +69,9 @@ func (p params) values() url.Values {
 	return values
 }
 
-// wireOrder is the order of a captured conference callback; what it does not
-// name follows in order of name. Twilio promises none, and a receiver that
-// needs one should fail against the stand-in.
+// wireOrder is the order of a captured conference callback; other names follow
+// in alphabetical order. Twilio promises no order, and a receiver that needs
+// one should fail against the fake.
 var wireOrder = []string{
 	"Coaching", "FriendlyName", "ParticipantLabel", "EndConferenceOnExit", "StatusCallbackEvent", "Timestamp",
 	"StartConferenceOnEnter", "AccountSid", "SequenceNumber", "ConferenceSid", "CallSid", "Hold", "Muted",
@@ -98,7 +97,7 @@ func (p params) encode() string {
 	return strings.TrimPrefix(b.String(), "&")
 }
 
-// callback is one request that Twilio owes.
+// callback is one request that is to be sent.
 type callback struct {
 	to            Subscription
 	conferenceSid string
@@ -106,16 +105,16 @@ type callback struct {
 	token         string // I-Twilio-Idempotency-Token, the same on every attempt
 	at            time.Time
 	params        params
-	accepted      *atomic.Bool      // shared by everything that is sent of it
-	answered      func(body []byte) // hears a good answer; nil where nobody listens
+	accepted      *atomic.Bool      // shared by all copies that are sent
+	answered      func(body []byte) // receives a successful answer; nil to ignore it
 }
 
-// tell puts an event of the conference into the outbox, if somebody asked for
-// it. Numbers count what is sent, from 0 (that unsubscribed events use none is
-// not confirmed; that the first is 0 follows from a captured leave with number
-// 1). The caller holds mu.
-func (t *Twilio) tell(c *conference, event string, extra params) {
-	if !c.status.wants(subscribedAs[event]) {
+// postEvent adds an event of the conference to the outbox, if the conference's
+// status callback subscribes to it. Numbers count sent callbacks, from 0 (that
+// unsubscribed events have no number is not confirmed; that the first is 0
+// follows from a captured leave with number 1). The caller holds mu.
+func (t *Twilio) postEvent(c *conference, event string, extra params) {
+	if !c.status.has(subscribedAs[event]) {
 		return
 	}
 	now := t.clock.Now()
@@ -138,8 +137,8 @@ func (t *Twilio) tell(c *conference, event string, extra params) {
 	c.sequence++
 }
 
-// post puts a callback into the outbox and sees that somebody empties it: what
-// is told need not be told by a step of the agenda. The caller holds mu.
+// post adds a callback to the outbox and plans a step that empties it, because
+// the caller need not be a step of the agenda. The caller holds mu.
 func (t *Twilio) post(cb callback) {
 	if len(t.outbox) == 0 {
 		t.agenda.after(0, func() error { return nil })

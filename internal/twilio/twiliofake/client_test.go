@@ -13,7 +13,7 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// elsewhere sends what is meant for api.twilio.com to the stand-in.
+// elsewhere sends requests for api.twilio.com to the fake.
 type elsewhere struct{ host string }
 
 func (e elsewhere) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -33,7 +33,7 @@ func (x *exchange) official() *openapi.ApiService {
 	return openapi.NewApiService(client.NewRequestHandler(c))
 }
 
-// Twilio's own client for Go goes through the whole resource.
+// Twilio's own client for Go works with every method of the resource.
 func TestTwiliosOwnClientWorks(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
@@ -75,7 +75,7 @@ func TestTwiliosOwnClientWorks(t *testing.T) {
 	}
 	var refusal *client.TwilioRestError
 	if _, err := api.FetchConference(lost, nil); !errors.As(err, &refusal) || refusal.Code != 20404 || refusal.Status != 404 {
-		t.Errorf("fetch a lost one: %v", err)
+		t.Errorf("fetch a missing conference: %v", err)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// handClock stands still until a test moves it.
+// handClock does not move until a test moves it.
 type handClock struct {
 	mu      sync.Mutex
 	now     time.Time
@@ -16,14 +16,14 @@ func newHandClock() *handClock {
 	return &handClock{now: opening, waiting: map[chan time.Time]time.Time{}}
 }
 
-// Now returns the time on the dial.
+// Now returns the clock's time.
 func (c *handClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// After delivers when the dial has been moved so far.
+// After delivers once the clock has been moved by d.
 func (c *handClock) After(d time.Duration) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -33,7 +33,7 @@ func (c *handClock) After(d time.Duration) <-chan time.Time {
 	return passed
 }
 
-// passes moves the dial.
+// passes moves the clock.
 func (c *handClock) passes(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

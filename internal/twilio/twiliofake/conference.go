@@ -18,8 +18,8 @@ const (
 	endOnExitLeft   = "participant-with-end-conference-on-exit-left"
 )
 
-// conference is one room from the first leg's way into it to its end, and kept
-// after that to be asked about.
+// conference is one room from the first leg that is called or joins until it
+// ends. It is kept after that for the REST API.
 type conference struct {
 	sid          string
 	name         string
@@ -30,11 +30,11 @@ type conference struct {
 	record       bool
 	created      time.Time
 	updated      time.Time
-	entered      bool // by one leg at least
+	entered      bool // by at least one leg
 	started      bool
 	completed    bool
-	reason       string // it was completed for
-	endedBy      string // CallSid, or "" for nobody in it
+	reason       string // why it was completed
+	endedBy      string // CallSid, or "" if not a participant
 	disturbed    bool   // a REST request changed what the call floor had planned
 	sequence     int    // of the next callback
 	participants []*participant
@@ -42,9 +42,9 @@ type conference struct {
 	recording    *recording
 }
 
-// Join lets a call enter the room of that name by TwiML, making the conference
-// when nobody is in it, and starts the conference once two are there of whom
-// one may start it.
+// Join adds a call to the room of that name by TwiML. It creates the conference
+// if the room has none, and starts it once two legs are present and one of them
+// may start it.
 func (t *Twilio) Join(room string, leg Leg) (conferenceSid, callSid string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -61,9 +61,9 @@ func (t *Twilio) Join(room string, leg Leg) (conferenceSid, callSid string, err 
 	return c.sid, p.callSid, nil
 }
 
-// room returns the conference of that name that is not completed, or a new
-// one, of which the first leg fixes the callbacks and the limits, if it admits
-// the leg.
+// room returns the conference of that name that is not completed, or a new one,
+// whose first leg sets the callbacks and the limits. It returns an error if the
+// conference does not admit the leg.
 func (t *Twilio) room(name string, leg Leg, taken *apiError) (*conference, *apiError) {
 	c, ok := t.rooms[name]
 	if !ok {
@@ -98,11 +98,11 @@ func (t *Twilio) newConference(name string, first Leg) *conference {
 }
 
 // mostKept bounds the conferences that are kept. Twilio keeps them for 13
-// months; a stand-in that runs for days must not grow without end.
+// months; a fake that runs for days must not grow without limit.
 const mostKept = 100_000
 
-// keep lets REST find a conference, and forgets the oldest one if there are too
-// many and it is completed.
+// keep lets REST find a conference. If there are too many it removes the oldest
+// one, if that is completed.
 func (t *Twilio) keep(c *conference) {
 	t.bySid[c.sid] = c
 	t.kept = append(t.kept, c)
@@ -112,8 +112,8 @@ func (t *Twilio) keep(c *conference) {
 	}
 }
 
-// admits returns why a leg may not come in, or nil. Twilio tells a taken label
-// with another code in TwiML than in REST.
+// admits returns why a leg may not join, or nil. A label in use has one code in
+// TwiML and another in REST.
 func (c *conference) admits(leg Leg, taken *apiError) *apiError {
 	labelled := func(p *participant) bool { return p.Label == leg.Label }
 	coached := func(p *participant) bool { return p.callSid == leg.Coach }
@@ -128,8 +128,8 @@ func (c *conference) admits(leg Leg, taken *apiError) *apiError {
 	return nil
 }
 
-// add makes a participant of a leg. The first one that names a region decides
-// it (Twilio, TwiML <Conference>).
+// add makes a participant of a leg. The first leg that names a region sets the
+// conference's (Twilio, TwiML <Conference>).
 func (t *Twilio) add(c *conference, leg Leg) *participant {
 	now := t.clock.Now()
 	p := &participant{Leg: leg, callSid: t.sid("CA"), conference: c, created: now, updated: now, beepOnExit: true}
@@ -141,15 +141,15 @@ func (t *Twilio) add(c *conference, leg Leg) *participant {
 	return p
 }
 
-// enter lets a participant be in the conference for everybody else.
+// enter makes a participant visible to all others.
 func (t *Twilio) enter(p *participant) {
 	p.entered, p.conference.entered = true, true
-	t.tellParticipant(p, "participant-join")
+	t.postParticipant(p, "participant-join")
 	t.maybeStart(p.conference)
 }
 
-// maybeStart begins the mixing: at least two participants, at least one of
-// whom has startConferenceOnEnter.
+// maybeStart starts mixing: at least two participants, at least one of them
+// with startConferenceOnEnter.
 func (t *Twilio) maybeStart(c *conference) {
 	in, starts := 0, false
 	for _, p := range c.participants {
@@ -162,21 +162,21 @@ func (t *Twilio) maybeStart(c *conference) {
 		return
 	}
 	c.started, c.updated = true, t.clock.Now()
-	t.tell(c, "conference-start", nil)
+	t.postEvent(c, "conference-start", nil)
 	if c.record {
 		t.beginRecording(c)
 	}
 }
 
-// HangUp is a participant putting the phone down.
+// HangUp lets a participant hang up.
 func (t *Twilio) HangUp(callSid string) error { return t.leave(callSid, hangUp) }
 
 // Kick removes a participant by REST.
 func (t *Twilio) Kick(callSid string) error { return t.leave(callSid, kick) }
 
-// exit is a way to leave: the reason and the status of the call that the leave
-// tells, and the reasons for which a conference ends that hung on this leg or
-// had no other.
+// exit is a way to leave: the reason and the status of the call in the leave
+// callback, and the reasons with which the conference ends if it depended on
+// this leg or had no other.
 type exit struct {
 	reason     string // ReasonParticipantLeft
 	callStatus string // ParticipantCallStatus
@@ -207,8 +207,8 @@ func (t *Twilio) leave(callSid string, e exit) error {
 	return nil
 }
 
-// takeOut ends a leg, and the conference if that hangs on it or has no other.
-// A leg that was never connected ends only an empty one (not confirmed).
+// takeOut ends a leg, and the conference if it depends on the leg or has no
+// other. A leg that was never connected ends only an empty one (not confirmed).
 func (t *Twilio) takeOut(p *participant, e exit) {
 	c := p.conference
 	t.remove(p, e.reason, e.callStatus)
@@ -220,8 +220,8 @@ func (t *Twilio) takeOut(p *participant, e exit) {
 	}
 }
 
-// remove takes a participant out of the conference. Those who never entered
-// are not told of; a call that was still ringing is canceled.
+// remove removes a participant from the conference. It sends no callback for
+// one that never entered; a call that was still ringing is canceled.
 func (t *Twilio) remove(p *participant, reason, callStatus string) {
 	c := p.conference
 	c.participants = slices.DeleteFunc(c.participants, func(other *participant) bool { return other == p })
@@ -233,7 +233,7 @@ func (t *Twilio) remove(p *participant, reason, callStatus string) {
 		callStatus = "canceled"
 	}
 	c.last = p
-	t.tell(c, "participant-leave", p.state().with(params{
+	t.postEvent(c, "participant-leave", p.state().with(params{
 		"ParticipantCallStatus": callStatus,
 		"ReasonParticipantLeft": reason,
 	}))
@@ -251,8 +251,8 @@ func (t *Twilio) End(conferenceSid string) error {
 	return nil
 }
 
-// ending is why a conference ends: its reason, the reason with which those
-// still in it leave, and who ended it (nil: nobody in it).
+// ending is why a conference ends: its reason, the reason with which the
+// remaining legs leave, and the leg that ended it (nil: not a participant).
 type ending struct {
 	reason string
 	others string
@@ -261,10 +261,10 @@ type ending struct {
 
 var endByAPI = ending{endedViaAPI, "conference_ended_via_api", nil}
 
-// complete sends everybody out and closes the room; the name is free again.
-// The leaves come before the end (the order is not confirmed), and a conference
-// that never started is told to end like any other (not confirmed either),
-// unless nobody ever entered it.
+// complete removes all legs and ends the conference; its name is free again.
+// The leaves come before the end (the order is not confirmed). A conference
+// that never started sends an end like any other (not confirmed either), unless
+// no leg ever entered it.
 func (t *Twilio) complete(c *conference, e ending) {
 	for len(c.participants) > 0 {
 		t.remove(c.participants[0], e.others, "completed")
@@ -276,7 +276,7 @@ func (t *Twilio) complete(c *conference, e ending) {
 		extra.set("ParticipantLabelEndingConference", e.by.Label)
 	}
 	if c.entered {
-		t.tell(c, "conference-end", extra)
+		t.postEvent(c, "conference-end", extra)
 	}
 	c.completed, c.reason, c.updated = true, e.reason, t.clock.Now()
 	delete(t.rooms, c.name)
@@ -285,8 +285,8 @@ func (t *Twilio) complete(c *conference, e ending) {
 	}
 }
 
-// text is the free-text Reason; only the wording of endConferenceOnExit is
-// known from a real callback.
+// text is the free-text Reason; only the text for endConferenceOnExit is known
+// from a real callback.
 func (e ending) text() string {
 	switch e.reason {
 	case endOnExitLeft:

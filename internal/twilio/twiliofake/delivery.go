@@ -19,35 +19,36 @@ import (
 	"time"
 )
 
-// Faults are what goes wrong on the way to the receiver. The first three are
-// chances from 0 to 1 for each callback.
+// Faults are failures on the way to the receiver. The first three are
+// probabilities from 0 to 1 for each callback.
 type Faults struct {
-	// Lose never sends it.
+	// Lose never sends the callback.
 	Lose float64
-	// Duplicate sends it again up to 5 s later, with the same idempotency token.
+	// Duplicate sends it again up to 5 s later, with the same idempotency
+	// token.
 	Duplicate float64
-	// Reorder holds it back for 1 to 4 s, so that later ones overtake it.
+	// Reorder delays it by 1 to 4 s, so that later ones arrive first.
 	Reorder float64
-	// Delay sends it up to this much late, which also lets neighbours change
-	// places.
+	// Delay is the longest random delay of each callback, which also reorders
+	// close ones.
 	Delay time.Duration
 }
 
-// maxInFlight bounds the requests under way. On a FastForward clock it is what
-// keeps the floor from running away from its receiver.
+// maxInFlight bounds the requests in flight. On a FastForward clock only this
+// bound keeps the floor from outrunning its receiver.
 const maxInFlight = 64
 
-// retryPause is the pause before the first further attempt; it doubles.
-// Twilio documents none (not confirmed).
+// retryPause is the pause before the second attempt; it doubles after each
+// attempt. Twilio documents no pause (not confirmed).
 const retryPause = 100 * time.Millisecond
 
-// sender carries callbacks to their receiver as Twilio's documentation of
-// connection overrides says.
+// sender delivers callbacks to their receiver as Twilio's documentation of
+// connection overrides states.
 type sender struct {
 	authToken string
 	agenda    *agenda
 	faults    Faults
-	chance    *rand.Rand // of the agenda's goroutine
+	chance    *rand.Rand // used only by the agenda's goroutine
 	given     http.RoundTripper
 	log       *slog.Logger
 
@@ -56,7 +57,7 @@ type sender struct {
 	accepted  atomic.Int64
 
 	mu         sync.Mutex
-	tails      map[string]chan struct{} // the last delivery of each conference, closed when it is over
+	tails      map[string]chan struct{} // the last delivery of each conference, closed when it has ended
 	transports map[overrides]*http.Transport
 
 	streams *eventStreams
@@ -78,7 +79,7 @@ func newSender(c Config, a *agenda) *sender {
 	return s
 }
 
-// wait returns when no delivery is under way.
+// wait returns when no delivery is in flight.
 func (s *sender) wait() {
 	s.deliverer.Wait()
 	for _, transport := range s.transports {
@@ -86,17 +87,17 @@ func (s *sender) wait() {
 	}
 }
 
-// send begins to deliver what was told, after adding the faults. It is called
-// by the agenda's goroutine alone.
-func (s *sender) send(ctx context.Context, told []callback) {
-	for _, cb := range told {
-		s.streams.take(ctx, cb)
+// send starts to deliver callbacks, after adding the faults. Only the agenda's
+// goroutine calls it.
+func (s *sender) send(ctx context.Context, callbacks []callback) {
+	for _, cb := range callbacks {
+		s.streams.add(ctx, cb)
 		s.plan(ctx, cb)
 	}
 }
 
-// settle waits until the deliveries under way are over. Those that faults hold
-// back are not waited for.
+// settle waits until the deliveries in flight have ended. It does not wait for
+// those that faults delay.
 func (s *sender) settle(ctx context.Context) error {
 	s.mu.Lock()
 	tails := slices.Collect(maps.Values(s.tails))
@@ -111,8 +112,9 @@ func (s *sender) settle(ctx context.Context) error {
 	return nil
 }
 
-// plan decides what goes wrong with one callback. It draws the same chances
-// for each, so that one knob does not change what another one hits.
+// plan decides the faults of one callback. It draws the same random numbers for
+// each, so that one setting does not change which callbacks another one
+// affects.
 func (s *sender) plan(ctx context.Context, cb callback) {
 	lost := s.chance.Float64() < s.faults.Lose
 	doubled := s.chance.Float64() < s.faults.Duplicate
@@ -143,9 +145,9 @@ func (s *sender) dispatchAfter(ctx context.Context, delay time.Duration, cb call
 	})
 }
 
-// dispatch delivers in the background, behind the conference's delivery before
-// it: in the calm case callbacks arrive in order, although Twilio promises no
-// order, so that disorder is what Faults say it is.
+// dispatch delivers in the background, after the conference's previous
+// delivery: without faults callbacks arrive in order, although Twilio promises
+// none, so that only Faults cause disorder.
 func (s *sender) dispatch(ctx context.Context, cb callback) {
 	s.inFlight <- struct{}{}
 	before, done := s.queue(cb.conferenceSid)
@@ -176,8 +178,8 @@ func (s *sender) leaveQueue(conferenceSid string, done chan struct{}) {
 	}
 }
 
-// deliver makes the attempts that the callback's URL asks for. When ctx ends,
-// the attempt under way is finished and no other one made.
+// deliver makes the attempts that the callback's URL requests. If ctx ends, it
+// finishes the current attempt and makes no other.
 func (s *sender) deliver(ctx context.Context, cb callback) {
 	o := parseOverrides(cb.to.URL)
 	budget, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.total)
@@ -202,8 +204,8 @@ func (s *sender) accept(cb callback) {
 	}
 }
 
-// attempt sends one request and names what failed: "ct" (no connection), "rt"
-// (no answer), a status of 300 or more, or "" when nothing did.
+// attempt sends one request and returns the failure: "ct" (no connection), "rt"
+// (no answer), a status of 300 or more, or "" on success.
 func (s *sender) attempt(ctx context.Context, cb callback, o overrides) (failure string) {
 	request, err := cb.request(ctx, s.authToken)
 	if err != nil {
@@ -211,8 +213,8 @@ func (s *sender) attempt(ctx context.Context, cb callback, o overrides) (failure
 	}
 	failure = s.exchange(request, o, cb.answered)
 	if user := cb.user(); failure == "401" && user != nil {
-		// Credentials in the URL are sent only when asked for (Twilio, "Webhooks
-		// security").
+		// Credentials in the URL are sent only after a challenge (Twilio,
+		// "Webhooks security").
 		again, err := cb.request(ctx, s.authToken)
 		if err != nil {
 			return "url"
@@ -224,7 +226,7 @@ func (s *sender) attempt(ctx context.Context, cb callback, o overrides) (failure
 	return failure
 }
 
-// user is who the callback URL says to be, or nil.
+// user is the user name and password of the callback URL, or nil.
 func (cb callback) user() *url.Userinfo {
 	target, err := url.Parse(cb.to.URL)
 	if err != nil {
@@ -233,8 +235,8 @@ func (cb callback) user() *url.Userinfo {
 	return target.User
 }
 
-// exchange sends a request, hands the body of a good answer on where somebody
-// listens to it, and names what failed.
+// exchange sends a request, passes the body of a successful answer to answered
+// if that is not nil, and returns the failure.
 func (s *sender) exchange(request *http.Request, o overrides, answered func(body []byte)) (failure string) {
 	response, err := s.transport(o).RoundTrip(request)
 	if err != nil {
@@ -253,7 +255,7 @@ func (s *sender) exchange(request *http.Request, o overrides, answered func(body
 	return ""
 }
 
-// request builds the request of a real capture, signed.
+// request builds a signed request with the headers of a captured one.
 func (cb callback) request(ctx context.Context, authToken string) (*http.Request, error) {
 	target, err := url.Parse(cb.to.URL)
 	if err != nil {
@@ -290,8 +292,8 @@ func (s *sender) transport(o overrides) http.RoundTripper {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known, ok := s.transports[o]; ok {
-		return known
+	if existing, ok := s.transports[o]; ok {
+		return existing
 	}
 	made := &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: o.connect}).DialContext,
@@ -303,8 +305,8 @@ func (s *sender) transport(o overrides) http.RoundTripper {
 	return made
 }
 
-// failureOf sorts an error into a connect failure, of TCP or of TLS, or
-// everything later.
+// failureOf classifies an error: connect failure, of TCP or of TLS, or any
+// later one.
 func failureOf(err error) string {
 	var op *net.OpError
 	var untrusted *tls.CertificateVerificationError
@@ -328,7 +330,7 @@ type overrides struct {
 	policy  string        // rp: of ct, rt, 4xx, 5xx, all; joined by commas
 }
 
-// parseOverrides reads the fragment; a value out of range counts as not given.
+// parseOverrides parses the fragment; a value out of range counts as absent.
 func parseOverrides(callbackURL string) overrides {
 	o := overrides{connect: 5 * time.Second, read: 15 * time.Second, total: 15 * time.Second, retries: 1, policy: "ct"}
 	_, fragment, _ := strings.Cut(callbackURL, "#")
@@ -360,7 +362,7 @@ func milliseconds(value string, most int, otherwise time.Duration) time.Duration
 	return time.Duration(n) * time.Millisecond
 }
 
-// retryAfter reports whether the policy asks for another attempt after failure.
+// retryAfter reports whether the policy requests another attempt after failure.
 func (o overrides) retryAfter(failure string) bool {
 	for asked := range strings.SplitSeq(o.policy, ",") {
 		switch {
@@ -373,7 +375,7 @@ func (o overrides) retryAfter(failure string) bool {
 	return false
 }
 
-// pause waits for d and reports whether there is still time and wish to go on.
+// pause waits for d and reports whether the time budget allows another attempt.
 func pause(ctx, budget context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

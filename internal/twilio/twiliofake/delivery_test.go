@@ -16,7 +16,7 @@ import (
 )
 
 // answers fails or answers each attempt of a callback in turn, and then stops
-// the stand-in.
+// the fake.
 type answers struct {
 	attempts []*http.Request
 	give     func(attempt int) (status int, err error)
@@ -33,8 +33,8 @@ func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
 
 var errConnect = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 
-// oneCall plays the floor for a minute, telling only ends of conferences, and
-// returns the attempts that were made.
+// oneCall plays the floor for a minute, with a subscription to ends of
+// conferences only, and returns the attempts that were made.
 func oneCall(t *testing.T, callbackURL string, give func(attempt int) (int, error)) (made []*http.Request) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -56,7 +56,7 @@ func oneCall(t *testing.T, callbackURL string, give func(attempt int) (int, erro
 	return made
 }
 
-func TestRetriesAreThoseTheURLAsksFor(t *testing.T) {
+func TestRetriesFollowTheConnectionOverrides(t *testing.T) {
 	t.Parallel()
 	always := func(status int, err error) func(int) (int, error) {
 		return func(int) (int, error) { return status, err }
@@ -68,7 +68,7 @@ func TestRetriesAreThoseTheURLAsksFor(t *testing.T) {
 	}{
 		{"answered", "", always(204, nil), 1},
 		{"default: once more when the connection fails", "", always(0, errConnect), 2},
-		{"default: once more when TLS fails", "", always(0, &tls.CertificateVerificationError{Err: errors.New("self-signed")}), 2},
+		{"default: again when TLS fails", "", always(0, &tls.CertificateVerificationError{Err: errors.New("self-signed")}), 2},
 		{"default: never after an answer", "", always(503, nil), 1},
 		{"default: never after a lost answer", "", always(0, errors.New("reset")), 1},
 		{"all", "#rc=5&rp=all", always(503, nil), 6},
@@ -135,7 +135,7 @@ func TestHTTPSIsSignedWithoutItsPort(t *testing.T) {
 	}
 }
 
-// firstRequest returns the first request that is made.
+// firstRequest returns the first request that is sent.
 func firstRequest(t *testing.T, status twiliofake.Subscription) received {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -151,7 +151,7 @@ func firstRequest(t *testing.T, status twiliofake.Subscription) received {
 	return r.requests[0]
 }
 
-func TestOnlyWhatWasSubscribedIsSentAndNumbered(t *testing.T) {
+func TestOnlySubscribedEventsAreSentAndNumbered(t *testing.T) {
 	t.Parallel()
 	r := play(t, 20, func(c *twiliofake.Config) { c.Status.Events = []string{"join", "end"} })
 	for sid, told := range r.completed(t) {
@@ -197,11 +197,11 @@ func TestCallbacksTravelOverRealHTTP(t *testing.T) {
 		t.Error("the signature is not that of the URL without userinfo and fragment")
 	}
 	if r.Header.Get("Authorization") != "" {
-		t.Error("credentials were sent unasked")
+		t.Error("credentials were sent without a challenge")
 	}
 }
 
-func TestCredentialsInTheURLAreSentWhenAskedFor(t *testing.T) {
+func TestCredentialsInTheURLAreSentAfterAChallenge(t *testing.T) {
 	t.Parallel()
 	var sent []string
 	made := oneCall(t, "http://gavel:open@gavel.test/twilio/conference", func(attempt int) (int, error) {

@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// Weather is what a request to the REST API meets before, or instead of, its
-// answer.
+// Weather is a fault of the REST API: what happens to a request before, or
+// instead of, its answer.
 type Weather struct {
-	// On are the requests it falls on; none is all.
+	// On lists the kinds of requests it affects; empty means all.
 	On []Call
-	// Share is the chance for each of them, 0 to 1; 0 counts as 1.
+	// Share is the probability for each of them, 0 to 1; 0 counts as 1.
 	Share float64
-	// Times is how many it hits before it clears; 0 is without end.
+	// Times is how many requests it affects before it ends; 0 is without end.
 	Times int
 	// Delay is how long the answer takes.
 	Delay time.Duration
-	// Status is answered instead; 0 lets the request be answered for real.
+	// Status is answered instead; 0 executes the request.
 	Status int
-	// RetryAfter is the header of that answer, in whole seconds; 0 is none.
+	// RetryAfter is the header of that answer, in whole seconds; 0 sends none.
 	RetryAfter time.Duration
-	// Silent gives no answer at all: the connection stays open until the client
-	// ends it.
+	// Silent sends no answer: the connection stays open until the client closes
+	// it.
 	Silent bool
-	// CarriedOut lets what was asked happen although a Status of 500 or more
-	// or Silent hides it. 429 is never carried out (Twilio, error dictionary).
+	// CarriedOut executes the request although Silent or a Status of 500 or
+	// more hides it. A 429 is never executed (Twilio, error dictionary).
 	CarriedOut bool
 }
 
@@ -40,7 +40,7 @@ func (w Weather) carriesOut() bool {
 }
 
 // refuse answers the status in Twilio's form of an error. Which codes Twilio
-// has for its own failures is not confirmed.
+// uses for its own failures is not confirmed.
 func (w Weather) refuse(to http.ResponseWriter) {
 	if w.RetryAfter > 0 {
 		to.Header().Set("Retry-After", strconv.Itoa(int(w.RetryAfter/time.Second)))
@@ -51,13 +51,13 @@ func (w Weather) refuse(to http.ResponseWriter) {
 
 // Tally counts requests of one kind.
 type Tally struct {
-	// Asked are those that arrived, Done those that were carried out and not
-	// refused.
+	// Asked counts the requests that arrived, Done those that were executed and
+	// not refused.
 	Asked, Done int
 }
 
-// desk is where requests to the REST API are received: it knows who may ask,
-// counts, and makes the weather.
+// desk receives requests to the REST API: it authenticates, counts, and applies
+// the weather.
 type desk struct {
 	passwords map[string]string // by user: the account and its API keys
 	most      int               // requests at a time
@@ -85,30 +85,31 @@ func newDesk(c Config) *desk {
 	return d
 }
 
-// SetWeather changes what requests meet from now on. Of several kinds of
-// weather that fall on a request the first one counts; none is calm.
+// SetWeather replaces the weather of later requests. If several kinds apply to
+// a request, the first one counts; without arguments no faults occur.
 func (t *Twilio) SetWeather(weather ...Weather) {
 	t.desk.mu.Lock()
 	defer t.desk.mu.Unlock()
 	t.desk.weather = slices.Clone(weather)
 }
 
-// Tally tells how many requests of a kind there were.
+// Tally returns how many requests of a kind there were.
 func (t *Twilio) Tally(of Call) Tally {
 	t.desk.mu.Lock()
 	defer t.desk.mu.Unlock()
 	return t.desk.tallies[of]
 }
 
-// knows checks HTTP Basic: AccountSid and auth token, or an API key.
-func (d *desk) knows(r *http.Request) bool {
+// authenticates checks HTTP Basic: AccountSid and auth token, or an API key.
+func (d *desk) authenticates(r *http.Request) bool {
 	user, password, given := r.BasicAuth()
 	want, known := d.passwords[user]
 	same := subtle.ConstantTimeCompare([]byte(password), []byte(want)) == 1
 	return given && known && want != "" && same
 }
 
-// begin receives a request: its id, and how many are under way with it.
+// begin receives a request: it returns an id, and the number of requests in
+// flight including it.
 func (d *desk) begin() (id string, underWay int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -122,7 +123,8 @@ func (d *desk) end() {
 	d.underWay--
 }
 
-// crowded reports whether more are under way than the account may have.
+// crowded reports whether more requests are in flight than the account may
+// have.
 func (d *desk) crowded() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -140,7 +142,7 @@ func (d *desk) count(c Call, more Tally) {
 	d.tallies[c] = Tally{sum.Asked + more.Asked, sum.Done + more.Done}
 }
 
-// weatherFor draws what a request meets; the zero value is calm.
+// weatherFor draws the weather of a request; the zero value has no fault.
 func (d *desk) weatherFor(c Call) Weather {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -151,7 +153,7 @@ func (d *desk) weatherFor(c Call) Weather {
 			continue
 		}
 		if w.Times == 1 {
-			w.Times = -1 // it has cleared
+			w.Times = -1 // it has ended
 		} else if w.Times > 1 {
 			w.Times--
 		}

@@ -10,11 +10,11 @@ type Phone struct {
 	// Ringing is how long it rings.
 	Ringing time.Duration
 	// Fails is how the call ends instead of being answered: "busy",
-	// "no-answer", "failed", "canceled"; "" is answered.
+	// "no-answer", "failed", "canceled"; "" means answered.
 	Fails string
 }
 
-// willingPhone is a phone that somebody sits beside.
+// willingPhone is a phone that is answered.
 func willingPhone(string) Phone {
 	return Phone{Queued: 200 * time.Millisecond, Ringing: time.Second}
 }
@@ -23,17 +23,17 @@ func willingPhone(string) Phone {
 // resource: Timeout).
 const ringBuffer = 5 * time.Second
 
-// outgoing is a call to somebody who is wanted in a conference.
+// outgoing is a call to a participant added by REST.
 type outgoing struct {
 	phone      Phone
 	earlyMedia bool // it is in the conference from the first ring
 	timeout    time.Duration
-	timeLimit  time.Duration // of the answered call; 0 is none
+	timeLimit  time.Duration // of the answered call; 0 means no limit
 }
 
-// dial calls a participant that was added by REST. Where Twilio lets a leg with
-// early media enter is not confirmed; that a ringing one counts for the start
-// of a conference has been seen.
+// dial calls a participant that was added by REST. When a leg with early media
+// enters is not confirmed; that a ringing one counts for the start of a
+// conference has been observed.
 func (t *Twilio) dial(p *participant, o outgoing) {
 	if longest := o.timeout + ringBuffer; o.phone.Ringing > longest {
 		o.phone.Ringing, o.phone.Fails = longest, "no-answer"
@@ -61,7 +61,7 @@ func (t *Twilio) answer(p *participant, o outgoing) {
 	}
 }
 
-// later does something with a participant, unless it is gone by then.
+// later executes do for a participant after d, unless it has left by then.
 func (t *Twilio) later(p *participant, d time.Duration, do func()) {
 	t.agenda.after(d, func() error {
 		t.mu.Lock()

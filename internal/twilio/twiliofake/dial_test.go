@@ -11,7 +11,7 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// phonebook are numbers of the range kept for fiction, and who is there.
+// phonebook returns phones for numbers of the range reserved for fiction.
 func phonebook(to string) twiliofake.Phone {
 	switch to {
 	case "+14155550101":
@@ -28,7 +28,8 @@ const (
 	asleep  = "+14155550102"
 )
 
-// calls adds a participant by REST, who is to be told of as Gavel would ask.
+// calls adds a participant by REST, with the callbacks that Gavel subscribes
+// to.
 func (x *exchange) calls(room, to string, more ...string) reply {
 	x.t.Helper()
 	form := append([]string{
@@ -58,18 +59,18 @@ func TestACalledParticipantRingsAndAnswers(t *testing.T) {
 	}
 	second := x.calls(sid, willing, "Label", "agent")
 	if second.body["conference_sid"] != sid {
-		t.Errorf("the second one came to %v", second.body)
+		t.Errorf("the second one joined %v", second.body)
 	}
 	x.settles(10 * time.Second)
 	if got := x.asks("GET", "Conferences/"+sid+"/Participants/agent.json"); got.body["status"] != "connected" || got.body["queue_time"] != nil {
 		t.Errorf("after the answer: %v", got.body)
 	}
-	if diff := cmp.Diff([]string{"participant-join customer", "participant-join agent", "conference-start"}, x.told(sid)); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"participant-join customer", "participant-join agent", "conference-start"}, x.callbacks(sid)); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 }
 
-// On a clock that is moved by hand the states can be seen as they pass.
+// On a clock that is moved by hand the states can be read as they pass.
 func TestACallsStatesPassInOrder(t *testing.T) {
 	t.Parallel()
 	clock := newHandClock()
@@ -82,7 +83,7 @@ func TestACallsStatesPassInOrder(t *testing.T) {
 	}
 }
 
-func TestThoseWhoDoNotAnswerLeaveAgain(t *testing.T) {
+func TestLegsThatDoNotAnswerLeaveAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		to, early string
@@ -98,8 +99,8 @@ func TestThoseWhoDoNotAnswerLeaveAgain(t *testing.T) {
 			x := opens(t, func(config *twiliofake.Config) { config.Phone = phonebook })
 			sid := x.calls("support-1", c.to, "EarlyMedia", c.early, "Timeout", "20", "EndConferenceOnExit", "true").body["conference_sid"].(string)
 			x.settles(time.Minute)
-			if diff := cmp.Diff(c.want, x.told(sid)); diff != "" {
-				t.Errorf("told (-want +got):\n%s", diff)
+			if diff := cmp.Diff(c.want, x.callbacks(sid)); diff != "" {
+				t.Errorf("sent (-want +got):\n%s", diff)
 			}
 			if got := x.asks("GET", "Conferences/"+sid+".json"); got.body["status"] != "completed" || got.body["reason_conference_ended"] != "last-participant-left" {
 				t.Errorf("the conference is %v", got.body)
@@ -119,7 +120,7 @@ func TestATimeLimitEndsTheCall(t *testing.T) {
 	x := opens(t, nil)
 	sid := x.calls("support-1", willing, "TimeLimit", "60").body["conference_sid"].(string)
 	x.settles(2 * time.Minute)
-	if got := x.told(sid); len(got) != 3 || got[2] != "conference-end" {
+	if got := x.callbacks(sid); len(got) != 3 || got[2] != "conference-end" {
 		t.Errorf("told %v", got)
 	}
 }
@@ -189,7 +190,7 @@ func TestOnlyTheFirstOneFixesWhatIsTold(t *testing.T) {
 	x.settles(10 * time.Second)
 	x.asks("POST", "Conferences/"+sid+".json", "Status", "completed")
 	x.settles(0)
-	if diff := cmp.Diff([]string{"conference-start", "conference-end"}, x.told(sid)); diff != "" {
+	if diff := cmp.Diff([]string{"conference-start", "conference-end"}, x.callbacks(sid)); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }

@@ -17,11 +17,11 @@ import (
 
 const (
 	// batchTime is how long the first event of a batch waits for others, and
-	// maxBatch how many there may be. What Twilio does is not confirmed.
+	// maxBatch the most events of a batch. Twilio's values are not confirmed.
 	batchTime = time.Second
 	maxBatch  = 100
-	// A batch that was not taken is sent again for four hours (Twilio, Event
-	// Streams: webhook sink); the pauses between are not confirmed.
+	// A batch that was not accepted is sent again for four hours (Twilio, Event
+	// Streams: webhook sink); the pauses between attempts are not confirmed.
 	batchRetries    = 4 * time.Hour
 	batchPause      = time.Second
 	longestPause    = 5 * time.Minute
@@ -30,12 +30,12 @@ const (
 )
 
 // eventStreams is a subscription to all com.twilio.voice.status-callback types
-// with one webhook sink. What a callback told goes this way too, also when the
-// callback itself is lost: at least once, in batches, late.
+// with one webhook sink. The events of callbacks are sent this way too, even if
+// the callback itself is lost: at least once, in batches, late.
 type eventStreams struct {
 	sink   string
 	sender *sender
-	chance *rand.Rand // of the agenda's goroutine
+	chance *rand.Rand // used only by the agenda's goroutine
 
 	mu      sync.Mutex
 	pending []callback
@@ -45,8 +45,8 @@ func newEventStreams(c Config, s *sender) *eventStreams {
 	return &eventStreams{sink: c.EventStreams, sender: s, chance: stream(c.Seed, "event streams")}
 }
 
-// take notes a callback for the next batch.
-func (e *eventStreams) take(ctx context.Context, cb callback) {
+// add adds a callback to the next batch.
+func (e *eventStreams) add(ctx context.Context, cb callback) {
 	if e.sink == "" || cb.event == fetchedAnnouncement {
 		return
 	}
@@ -58,7 +58,7 @@ func (e *eventStreams) take(ctx context.Context, cb callback) {
 	e.pending = append(e.pending, cb)
 }
 
-// flush sends what is waiting; some of it twice, as faults have it.
+// flush sends the waiting batch; faults may send it twice.
 func (e *eventStreams) flush(ctx context.Context) {
 	e.mu.Lock()
 	waiting := e.pending
@@ -81,8 +81,8 @@ type batch struct {
 
 func (e *eventStreams) dispatch(ctx context.Context, b *batch) { e.try(ctx, b, batchPause) }
 
-// try sends a batch in the background, and puts another attempt on the agenda
-// when it was not taken.
+// try sends a batch in the background, and plans another attempt if it was not
+// accepted.
 func (e *eventStreams) try(ctx context.Context, b *batch, pause time.Duration) {
 	e.sender.inFlight <- struct{}{}
 	e.sender.deliverer.Go(func() {
@@ -112,8 +112,8 @@ func (e *eventStreams) attempt(ctx context.Context, b *batch) (failure string) {
 	return e.sender.exchange(request, o, nil)
 }
 
-// request is signed over its URL alone, which carries the body's hash (Twilio,
-// "Webhooks security").
+// request signs only the URL, which carries the body's hash (Twilio, "Webhooks
+// security").
 func (e *eventStreams) request(ctx context.Context, body []byte) (*http.Request, error) {
 	target, err := url.Parse(e.sink)
 	if err != nil {
@@ -132,8 +132,8 @@ func (e *eventStreams) request(ctx context.Context, body []byte) (*http.Request,
 	return request, nil
 }
 
-// cloudEvent is one item of a batch. The real one has a "response" besides,
-// what the callback was answered; nobody here needs it.
+// cloudEvent is one item of a batch. The real one also has "response", the
+// answer to the callback, which no test needs.
 type cloudEvent struct {
 	SpecVersion     string       `json:"specversion"`
 	Type            string       `json:"type"`
@@ -166,7 +166,7 @@ func encodeBatch(callbacks []callback) []byte {
 	}
 	body, err := json.Marshal(items)
 	if err != nil {
-		panic(fmt.Sprintf("encode strings: %v", err)) // strings can always be written
+		panic(fmt.Sprintf("encode strings: %v", err)) // strings can always be encoded
 	}
 	return body
 }
@@ -193,8 +193,8 @@ func (cb callback) cloudEvent() cloudEvent {
 	}
 }
 
-// streamType is the event type's end (Twilio, Event Streams: "Voice status
-// callback" event types).
+// streamType is the last part of the event type (Twilio, Event Streams: "Voice
+// status callback" event types).
 func (cb callback) streamType() string {
 	switch kind, _, _ := strings.Cut(cb.event, "-"); kind {
 	case "recording":

@@ -17,7 +17,7 @@ import (
 
 const sinkURL = "http://gavel.test:8080/twilio/events"
 
-// sink receives Event Streams and lets everything else pass on.
+// sink receives Event Streams and forwards everything else.
 type sink struct {
 	others http.RoundTripper
 	give   func(attempt int) int // the status of each answer
@@ -54,7 +54,7 @@ type streamed struct {
 	} `json:"data"`
 }
 
-// items are all that arrived, in order.
+// items returns all events that arrived, in order.
 func (s *sink) items(t *testing.T) (items []streamed) {
 	t.Helper()
 	s.mu.Lock()
@@ -62,14 +62,14 @@ func (s *sink) items(t *testing.T) (items []streamed) {
 	for _, body := range s.bodies {
 		var batch []streamed
 		if err := json.Unmarshal(body, &batch); err != nil {
-			t.Fatalf("a batch is no JSON array: %s", body)
+			t.Fatalf("a batch is not a JSON array: %s", body)
 		}
 		items = append(items, batch...)
 	}
 	return items
 }
 
-// streams starts a stand-in with a sink that answers as told.
+// streams starts a fake with a sink that answers with the given statuses.
 func streams(t *testing.T, give func(attempt int) int, change func(*twiliofake.Config)) (*exchange, *sink) {
 	t.Helper()
 	s := &sink{give: give}
@@ -83,11 +83,11 @@ func streams(t *testing.T, give func(attempt int) int, change func(*twiliofake.C
 	return x, s
 }
 
-func taken(int) int { return http.StatusNoContent }
+func accepted(int) int { return http.StatusNoContent }
 
-func TestEventStreamsTellWhatCallbacksTold(t *testing.T) {
+func TestEventStreamsCarryTheEventsOfCallbacks(t *testing.T) {
 	t.Parallel()
-	x, s := streams(t, taken, func(c *twiliofake.Config) { c.Faults.Lose = 1 })
+	x, s := streams(t, accepted, func(c *twiliofake.Config) { c.Faults.Lose = 1 })
 	sid, _, customer := x.talk("support-1")
 	x.asks("POST", "Conferences/"+sid+".json", "AnnounceUrl", "https://example.com/a.mp3")
 	x.settles(5 * time.Second)
@@ -119,7 +119,7 @@ func TestEventStreamsTellWhatCallbacksTold(t *testing.T) {
 
 func TestBatchesAreSignedOverTheirHash(t *testing.T) {
 	t.Parallel()
-	x, s := streams(t, taken, nil)
+	x, s := streams(t, accepted, nil)
 	x.talk("support-1")
 	eventually(t, func() bool { return len(s.items(t)) == 4 })
 	for i, request := range s.requests {

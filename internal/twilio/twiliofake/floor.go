@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// floor is a small call centre that begins conferences at a steady rate, each
-// following one of the stories in scenes.go.
+// floor is a small call center that starts conferences at a steady rate, each
+// with one of the stories in scenes.go.
 type floor struct {
-	twilio *Twilio
-	chance *rand.Rand
-	every  time.Duration // between two beginnings, on average; 0 is never
-	deck   []story
-	turn   int
+	twilio  *Twilio
+	chance  *rand.Rand
+	every   time.Duration // between two starts, on average; 0 is never
+	stories []story
+	turn    int
 }
 
 func newFloor(c Config, t *Twilio) *floor {
@@ -24,14 +24,14 @@ func newFloor(c Config, t *Twilio) *floor {
 	return f
 }
 
-// open lets the first conference begin at once and the others follow.
+// open starts the first conference at once; the others follow.
 func (f *floor) open() {
 	if f.every > 0 {
 		f.twilio.agenda.after(0, f.begin)
 	}
 }
 
-// begin plays one story in a free room and plans the next beginning.
+// begin plays one story in a free room and plans the next start.
 func (f *floor) begin() error {
 	s := newScene(f, f.freeRoom())
 	f.draw()(s)
@@ -40,26 +40,26 @@ func (f *floor) begin() error {
 	return nil
 }
 
-// draw takes a story from the deck. A deck holds each once, so that every
-// reason to end comes up within one deck instead of sooner or later.
+// draw returns the next story of the shuffled list. The list has each story
+// once, so that every reason to end occurs within one list.
 func (f *floor) draw() story {
-	if len(f.deck) == 0 {
-		f.deck = append(f.deck, stories...)
-		f.chance.Shuffle(len(f.deck), func(i, j int) { f.deck[i], f.deck[j] = f.deck[j], f.deck[i] })
+	if len(f.stories) == 0 {
+		f.stories = append(f.stories, stories...)
+		f.chance.Shuffle(len(f.stories), func(i, j int) { f.stories[i], f.stories[j] = f.stories[j], f.stories[i] })
 	}
-	drawn := f.deck[0]
-	f.deck = f.deck[1:]
+	drawn := f.stories[0]
+	f.stories = f.stories[1:]
 	return drawn
 }
 
-// rooms is how many rooms each queue has to begin with. Few, so that a name is
-// used again by conferences that follow one another, as on a real floor; when
-// all are taken, the floor opens more.
+// rooms is the first number of rooms of each queue. It is small, so that
+// consecutive conferences use the same names, as on a real floor; if all rooms
+// are in use, the floor adds more.
 const rooms = 2
 
 var queues = []string{"sales", "support", "billing"}
 
-// freeRoom returns the next name that no conference is using.
+// freeRoom returns the next name without a conference.
 func (f *floor) freeRoom() string {
 	for tried := 0; ; tried++ {
 		f.turn++
@@ -75,7 +75,7 @@ func (f *floor) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(f.chance.Float64()*float64(most-least))
 }
 
-// often reports true with the given chance.
+// often returns true with the given probability.
 func (f *floor) often(chance float64) bool { return f.chance.Float64() < chance }
 
 func (f *floor) pick(names []string) string { return names[f.chance.IntN(len(names))] }

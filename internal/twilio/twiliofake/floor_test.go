@@ -27,13 +27,13 @@ const (
 
 var opening = time.Date(2026, 8, 3, 9, 0, 0, 0, time.UTC)
 
-// receiver stands where the network would be and writes down what arrives.
+// receiver replaces the network and records the requests.
 type receiver struct {
 	mu       sync.Mutex
 	requests []received
 	counts   string // the event that is counted
 	counted  int
-	enough   int // closing is called at that many
+	enough   int // closing is called after that many
 	closing  context.CancelFunc
 	twilio   *twiliofake.Twilio
 }
@@ -71,7 +71,8 @@ func (r *receiver) RoundTrip(request *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: request}, nil
 }
 
-// byConference sorts the status callbacks by conference and SequenceNumber.
+// byConference groups the status callbacks by conference and sorts them by
+// SequenceNumber.
 func (r *receiver) byConference(t *testing.T) map[string][]url.Values {
 	t.Helper()
 	conferences := map[string][]url.Values{}
@@ -87,7 +88,7 @@ func (r *receiver) byConference(t *testing.T) map[string][]url.Values {
 	return conferences
 }
 
-// completed are the conferences that were told to their end.
+// completed returns the conferences whose end was sent.
 func (r *receiver) completed(t *testing.T) map[string][]url.Values {
 	t.Helper()
 	all := r.byConference(t)
@@ -166,7 +167,7 @@ func TestFloorIsDecidedByItsSeed(t *testing.T) {
 		}
 	}
 	if compared < 35 {
-		t.Errorf("only %d of 40 conferences were played again", compared)
+		t.Errorf("only %d of 40 conferences were repeated", compared)
 	}
 	other := play(t, 40, func(c *twiliofake.Config) { c.Seed = 2 }).completed(t)
 	for sid := range other {
@@ -200,7 +201,7 @@ func TestOneConferenceOfANameAtATime(t *testing.T) {
 		for i := 1; i < len(used); i++ {
 			again++
 			if used[i].from.Before(used[i-1].to) {
-				t.Errorf("two conferences called %s at once: %v and %v", name, used[i-1], used[i])
+				t.Errorf("two conferences named %s at once: %v and %v", name, used[i-1], used[i])
 			}
 		}
 	}
@@ -230,7 +231,7 @@ func TestRequestsLookLikeTwilios(t *testing.T) {
 		}
 		token := request.Header.Get("I-Twilio-Idempotency-Token")
 		if len(token) != 36 || tokens[token] {
-			t.Fatalf("idempotency token %q is malformed or not new", token)
+			t.Fatalf("idempotency token %q is malformed or repeated", token)
 		}
 		tokens[token] = true
 	}
@@ -252,9 +253,9 @@ func TestRecordingsComeToAnEnd(t *testing.T) {
 		switch strings.Join(told, " ") {
 		case "in-progress completed":
 			finished++
-		case "in-progress": // the floor closed before it was ready
+		case "in-progress": // the floor stopped before it was ready
 		default:
-			t.Errorf("recording %s was told as %v", sid, told)
+			t.Errorf("recording %s has the statuses %v", sid, told)
 		}
 	}
 	if finished < 10 {
@@ -262,7 +263,7 @@ func TestRecordingsComeToAnEnd(t *testing.T) {
 	}
 }
 
-func TestFaultsHappenAboutAsOftenAsAsked(t *testing.T) {
+func TestFaultsHappenAboutAsOftenAsConfigured(t *testing.T) {
 	t.Parallel()
 	calm := play(t, 150, nil)
 	rough := play(t, 150, func(c *twiliofake.Config) {
@@ -296,8 +297,8 @@ func TestFaultsHappenAboutAsOftenAsAsked(t *testing.T) {
 	}
 }
 
-// arrived is the share of the callbacks that came, as the gaps in the numbers
-// of each conference tell.
+// arrived is the share of the callbacks that arrived, computed from the gaps in
+// the numbers of each conference.
 func arrived(t *testing.T, r *receiver) float64 {
 	t.Helper()
 	came, told := 0, 0
@@ -317,7 +318,7 @@ func arrived(t *testing.T, r *receiver) float64 {
 	return float64(came) / float64(told)
 }
 
-// disordered counts callbacks that arrived behind a later one.
+// disordered counts callbacks that arrived after a later one.
 func disordered(t *testing.T, r *receiver) int {
 	t.Helper()
 	highest, late := map[string]int{}, 0

@@ -11,7 +11,7 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// Whatever is asked, the answer has a status and is JSON or empty.
+// Every request gets an answer with a status, and with JSON or no body.
 func FuzzEveryRequestIsAnswered(f *testing.F) {
 	twilio := twiliofake.New(twiliofake.Config{AccountSid: account, AuthToken: authToken, Clock: twiliofake.FastForward(opening)})
 	sid, _, err := twilio.Join("support-1", twiliofake.Leg{Label: "kate"})

@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// law is what may follow what in one conference, written from Twilio's
-// documentation and apart from the stand-in's own rules.
+// law checks which events may follow each other in one conference. It is
+// written from Twilio's documentation, separately from the fake's own rules.
 type law struct {
 	t       *testing.T
 	sid     string
 	next    int
-	present map[string]url.Values // the latest event of each leg that is in
+	present map[string]url.Values // the latest event of each leg that is present
 	left    url.Values            // the latest leave
 	started bool
 	ended   bool

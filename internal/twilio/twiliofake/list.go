@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// Page sizes (Twilio, REST API: paging). What Twilio does with a greater one is
-// not confirmed; the stand-in gives its greatest.
+// Page sizes (Twilio, REST API: paging). What Twilio does with a greater size
+// is not confirmed; the fake uses its greatest.
 const (
 	defaultPageSize = 50
 	maxPageSize     = 1000
 )
 
-// list is a collection to be answered a page of.
+// list is a collection that is returned in pages.
 type list[T any] struct {
-	key     string // of the items in the envelope
+	key     string // of the items in the response
 	filters []string
 	items   []T // that match, in order
 	sid     func(T) string
 	show    func(T) any
 }
 
-// answer cuts out the page that is asked for. A token names an item and not a
-// number, so that a page stays where it is while new items arrive in front.
+// answer returns the requested page. A token names an item and not a number, so
+// that pages do not shift while new items arrive in front.
 func (l list[T]) answer(q *query) (answer, *apiError) {
 	size, sizeErr := number(q.values, "PageSize", defaultPageSize)
 	page, pageErr := number(q.values, "Page", 0)
@@ -66,8 +66,8 @@ func (l list[T]) answer(q *query) (answer, *apiError) {
 	return answered(body)
 }
 
-// bounds are where the page begins and ends: at the start, behind the item of
-// a token PA..., or before that of a token PB...
+// bounds returns where the page begins and ends: at the start, after the item
+// of a token PA..., or before that of a token PB...
 func (l list[T]) bounds(token string, size int) (first, after int, refusal *apiError) {
 	if token == "" {
 		return 0, min(size, len(l.items)), nil
@@ -84,8 +84,8 @@ func (l list[T]) bounds(token string, size int) (first, after int, refusal *apiE
 	return max(at-size, 0), at, nil
 }
 
-// uris writes the address of a page: filters first, then the page (Twilio,
-// REST API: the examples of each list).
+// uris returns a function that writes the address of a page: filters first,
+// then the page (Twilio, REST API: the examples of each list).
 func (l list[T]) uris(q *query, size int) func(page int, token string) string {
 	var kept strings.Builder
 	for _, name := range l.filters {
@@ -109,7 +109,7 @@ func number(values url.Values, name string, otherwise int) (int, error) {
 	return strconv.Atoi(values.Get(name))
 }
 
-// days are a filter on a date: a day, and bounds before and behind. The bounds
+// days is a filter on a date: a day, and bounds before and after it. The bounds
 // are midnights, the named one included (Twilio, Conference resource).
 type days struct{ on, until, from time.Time }
 
@@ -117,7 +117,7 @@ type days struct{ on, until, from time.Time }
 func dayFilters(name string) []string { return []string{name, name + "<", name + ">"} }
 
 // parseDays reads the filters DateX, DateX< and DateX>. Only YYYY-MM-DD is
-// taken (Twilio, "Voice Conference API Improvements", September 2019).
+// accepted (Twilio, "Voice Conference API Improvements", September 2019).
 func parseDays(values url.Values, name string) (days, *apiError) {
 	var d days
 	for i, field := range []*time.Time{&d.on, &d.until, &d.from} {
@@ -140,8 +140,7 @@ func (d days) has(at time.Time) bool {
 		(d.from.IsZero() || !at.Before(d.from))
 }
 
-// newest returns the matching ones of items that lie oldest first, newest
-// first.
+// newest returns the matching items, newest first; items are oldest first.
 func newest[T any](items []T, match func(T) bool) []T {
 	var matching []T
 	for _, item := range slices.Backward(items) {

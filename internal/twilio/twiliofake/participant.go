@@ -10,19 +10,19 @@ import (
 	"unicode/utf8"
 )
 
-// Leg is a call on its way into a conference, with the attributes of its
+// Leg is a call that joins a conference, with the attributes of its
 // <Conference> noun.
 type Leg struct {
 	Label                  string
 	Muted                  bool
 	StartConferenceOnEnter bool
 	EndConferenceOnExit    bool
-	// Coach is the CallSid of the participant that this leg whispers to.
+	// Coach is the CallSid of the participant that this leg coaches.
 	Coach string
 	// Region counts for the first leg that has one.
 	Region string
-	// MaxParticipants (0: Twilio's 250), Record, Status and Recording count for
-	// the first leg of a conference only: it fixes them for all.
+	// MaxParticipants (0: Twilio's 250), Record, Status and Recording count
+	// only for the first leg of a conference, which sets them for all.
 	MaxParticipants int
 	Record          bool
 	Status          Subscription
@@ -36,12 +36,12 @@ const (
 	statusConnected = "connected"
 )
 
-// participant is one leg that is in a conference now, or being called into it.
+// participant is one leg that is in a conference or being called into it.
 type participant struct {
 	Leg
 	callSid    string
 	status     string
-	entered    bool // the others know of it
+	entered    bool // visible to the others
 	hold       bool
 	beepOnExit bool
 	waitURL    string
@@ -59,46 +59,46 @@ const maxLabel = 128
 
 var likeACallSid = regexp.MustCompile(`^CA[0-9a-fA-F]{32}$`)
 
-// validLabel reports whether a label can be told from a CallSid and stand in a
-// path (Twilio, error dictionary: 16023, 16024).
+// validLabel reports whether a label differs from a CallSid and can be part of
+// a path (Twilio, error dictionary: 16023, 16024).
 func validLabel(label string) bool {
 	return utf8.RuneCountInString(label) <= maxLabel && !likeACallSid.MatchString(label) &&
 		!strings.Contains(label, "/") && !strings.Contains(strings.ToUpper(label), "%2F")
 }
 
-// Change is what a participant is to become; nil leaves it as it is.
+// Change is a change to a participant; a nil field is not changed.
 type Change struct {
 	Muted               *bool
 	Hold                *bool
 	EndConferenceOnExit *bool
 	BeepOnExit          *bool
-	// Coach is the CallSid to whisper to; "" ends coaching.
+	// Coach is the CallSid to coach; "" ends coaching.
 	Coach   *string
 	WaitURL *string
 }
 
-// Mute mutes a participant or lets it be heard again.
+// Mute mutes a participant or unmutes it.
 func (t *Twilio) Mute(callSid string, muted bool) error {
 	return t.Change(callSid, Change{Muted: &muted})
 }
 
-// Hold puts a participant on hold or takes it back.
+// Hold puts a participant on hold or ends the hold.
 func (t *Twilio) Hold(callSid string, hold bool) error {
 	return t.Change(callSid, Change{Hold: &hold})
 }
 
-// Coach lets a participant whisper to the one with the CallSid coached; an
-// empty one ends that.
+// Coach lets a participant coach the one with the CallSid coached; an empty one
+// ends that.
 func (t *Twilio) Coach(callSid, coached string) error {
 	return t.Change(callSid, Change{Coach: &coached})
 }
 
-// EndOnExit decides whether the conference ends when this participant goes.
+// EndOnExit sets whether the conference ends when this participant leaves.
 func (t *Twilio) EndOnExit(callSid string, ends bool) error {
 	return t.Change(callSid, Change{EndConferenceOnExit: &ends})
 }
 
-// Change changes a participant, and tells what is other than before.
+// Change changes a participant and sends callbacks about what differs.
 func (t *Twilio) Change(callSid string, to Change) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -112,8 +112,9 @@ func (t *Twilio) Change(callSid string, to Change) error {
 	return nil
 }
 
-// change makes the changes that are some. One participant-modify tells all that
-// has no event of its own (Twilio, TwiML <Conference>: statusCallbackEvent).
+// change applies the fields that differ. One participant-modify reports all
+// changes without their own event (Twilio, TwiML <Conference>:
+// statusCallbackEvent).
 func (t *Twilio) change(p *participant, to Change) *apiError {
 	coached := func(other *participant) bool { return other.callSid == *to.Coach }
 	if to.Coach != nil && *to.Coach != "" && !slices.ContainsFunc(p.conference.participants, coached) {
@@ -135,12 +136,12 @@ func (t *Twilio) change(p *participant, to Change) *apiError {
 	}
 	for _, event := range told {
 		p.updated = t.clock.Now()
-		t.tellParticipant(p, event)
+		t.postParticipant(p, event)
 	}
 	return nil
 }
 
-// set gives the field the wanted value and reports whether it had another one.
+// set sets the field to the wanted value and reports whether it changed.
 func set[T comparable](field, wanted *T) bool {
 	if wanted == nil || *field == *wanted {
 		return false
@@ -149,7 +150,7 @@ func set[T comparable](field, wanted *T) bool {
 	return true
 }
 
-// Speak tells that a participant began to talk or fell silent.
+// Speak sends that a participant began or stopped to speak.
 func (t *Twilio) Speak(callSid string, speaking bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -157,12 +158,12 @@ func (t *Twilio) Speak(callSid string, speaking bool) error {
 	if !ok {
 		return fmt.Errorf("speak by %s: %w", callSid, ErrNoParticipant)
 	}
-	t.tellParticipant(p, either(speaking, "participant-speech-start", "participant-speech-stop"))
+	t.postParticipant(p, either(speaking, "participant-speech-start", "participant-speech-stop"))
 	return nil
 }
 
-// state is what every event about a participant says of it: how it is after
-// the change.
+// state is the part of every participant event that describes the participant
+// after the change.
 func (p *participant) state() params {
 	state := params{
 		"CallSid":                p.callSid,
@@ -176,10 +177,11 @@ func (p *participant) state() params {
 	return state
 }
 
-// tellParticipant tells an event of a participant that the others know of.
-func (t *Twilio) tellParticipant(p *participant, event string) {
+// postParticipant sends an event of a participant that is visible to the
+// others.
+func (t *Twilio) postParticipant(p *participant, event string) {
 	if p.entered {
-		t.tell(p.conference, event, p.state())
+		t.postEvent(p.conference, event, p.state())
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// recordingDelay is how long after the end a recording is said to be ready.
+// recordingDelay is how long after the end a recording is ready.
 const recordingDelay = 3 * time.Second
 
 // The states of a recording (Twilio, conference Recording resource: status).
@@ -18,16 +18,16 @@ const (
 	recordingAbsent     = "absent"
 )
 
-// recording is the recording of one conference's mix.
+// recording is the recording of one conference's mixed audio.
 type recording struct {
 	sid     string
-	callSid string // of the leg that was there first
+	callSid string // of the first leg
 	status  string
 	started time.Time
 	updated time.Time
-	paused  time.Time     // since when
-	skipped time.Duration // what pauses left out
-	skip    bool          // the pause under way leaves out; else it holds silence
+	paused  time.Time     // since then
+	skipped time.Duration // the time that pauses left out
+	skip    bool          // the current pause is left out, not recorded as silence
 	deleted bool
 }
 
@@ -36,18 +36,19 @@ func (r *recording) running() bool {
 	return !r.deleted && (r.status == recordingInProgress || r.status == recordingPaused)
 }
 
-// beginRecording starts it: with the mixing, when record-from-start was asked.
+// beginRecording starts the recording together with mixing, if
+// record-from-start is set.
 func (t *Twilio) beginRecording(c *conference) {
 	now := t.clock.Now()
 	c.recording = &recording{
 		sid: t.sid("RE"), callSid: c.participants[0].callSid, status: recordingInProgress, started: now, updated: now,
 	}
-	t.tellRecording(c, recordingInProgress, nil)
+	t.postRecording(c, recordingInProgress, nil)
 }
 
-// pause stops the recording for a while; what is said meanwhile is skipped or
-// becomes silence (Twilio, conference Recording resource: PauseBehavior). Both
-// ends of a pause are no event of recordingStatusCallback.
+// pause pauses the recording; meanwhile the audio is left out or replaced by
+// silence (Twilio, conference Recording resource: PauseBehavior).
+// recordingStatusCallback has no event for either end of a pause.
 func (r *recording) pause(now time.Time, skip bool) {
 	r.status, r.paused, r.skip, r.updated = recordingPaused, now, skip, now
 }
@@ -59,8 +60,8 @@ func (r *recording) resume(now time.Time) {
 	r.status, r.updated = recordingInProgress, now
 }
 
-// finishRecording tells, a little after the end, that the recording is ready,
-// or absent when it holds no sound.
+// finishRecording sends, shortly after the end, that the recording is ready, or
+// absent if it holds no sound.
 func (t *Twilio) finishRecording(c *conference) {
 	r := c.recording
 	if r.deleted {
@@ -75,19 +76,19 @@ func (t *Twilio) finishRecording(c *conference) {
 		defer t.mu.Unlock()
 		if !r.deleted {
 			r.status = either(r.seconds() > 0, recordingCompleted, recordingAbsent)
-			t.tellRecording(c, r.status, params{"RecordingDuration": strconv.Itoa(r.seconds())})
+			t.postRecording(c, r.status, params{"RecordingDuration": strconv.Itoa(r.seconds())})
 		}
 		return nil
 	})
 }
 
-// seconds is its length, once it is over.
+// seconds is the recording's length, once it has ended.
 func (r *recording) seconds() int { return int((r.updated.Sub(r.started) - r.skipped) / time.Second) }
 
-// tellRecording sends a recordingStatusCallback, which counts no
-// SequenceNumber and names neither event nor room.
-func (t *Twilio) tellRecording(c *conference, status string, extra params) {
-	if !c.recordings.wants(status) {
+// postRecording sends a recordingStatusCallback, which has no SequenceNumber
+// and names neither the event nor the room.
+func (t *Twilio) postRecording(c *conference, status string, extra params) {
+	if !c.recordings.has(status) {
 		return
 	}
 	t.post(callback{

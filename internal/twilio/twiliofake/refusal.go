@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// apiError is what Twilio answers instead of doing what was asked.
+// apiError is Twilio's answer to a request that it refuses.
 type apiError struct {
 	// Status is the HTTP status of the REST API. For the codes 16xxx and 13240
 	// the error dictionary names none; 400 is not confirmed.
@@ -18,7 +18,7 @@ type apiError struct {
 // Error returns the code and the message.
 func (r *apiError) Error() string { return fmt.Sprintf("%d: %s", r.Code, r.Message) }
 
-// What Twilio refuses about conferences.
+// Errors of requests about conferences.
 var (
 	ErrNoParticipant = &apiError{http.StatusNotFound, 16022, "The call is in no conference"}
 	ErrNoConference  = &apiError{http.StatusBadRequest, 16022, "Conference does not exist or is completed"}
@@ -26,9 +26,9 @@ var (
 	ErrNobodyToCoach = &apiError{http.StatusBadRequest, 13240, "The call to coach is not in the conference"}
 )
 
-// A label is judged alike in TwiML and in the REST API, which have codes of
-// their own: 16025 and 16026 for one that is taken (Twilio, TwiML <Conference>
-// and error dictionary), and so probably 16023 and 16024 for one out of form.
+// TwiML and the REST API check a label alike, with different codes: 16025 and
+// 16026 for a label in use (Twilio, TwiML <Conference> and error dictionary),
+// and so probably 16023 and 16024 for an invalid one.
 var (
 	ErrLabelTaken      = &apiError{http.StatusBadRequest, 16025, "Participant label is already in use"}
 	ErrLabelInvalid    = &apiError{http.StatusBadRequest, 16023, "Participant label is invalid"}
@@ -48,8 +48,8 @@ var (
 	errUnauthorized = &apiError{http.StatusUnauthorized, 20003, "Authenticate"}
 	errMethod       = &apiError{http.StatusMethodNotAllowed, 20004, "Method not allowed"}
 	errTooMany      = &apiError{http.StatusTooManyRequests, 20429, "Too Many Requests"}
-	// errRecordingState is what was seen when a conference's recording was
-	// paused; that it is also the answer to what does not fit the recording's
+	// errRecordingState was observed when a conference's recording was paused;
+	// that it is also the answer to a request that does not fit the recording's
 	// state is not confirmed.
 	errRecordingState = &apiError{http.StatusBadRequest, 21220, "Unable to update record: the recording is not in a state that allows it"}
 )

@@ -14,13 +14,13 @@ import (
 // restPrefix begins every path of the REST API; the account follows.
 const restPrefix = "/2010-04-01/Accounts/"
 
-// maxForm bounds a request's form.
+// maxForm bounds a request's form, in bytes.
 const maxForm = 1 << 20
 
-// Call is a kind of request to the REST API, as Weather and Tally know it.
+// Call is a kind of request to the REST API, for Weather and Tally.
 type Call string
 
-// The kinds of request.
+// The kinds of requests.
 const (
 	FetchAccount      Call = "fetch-account"
 	ListNumbers       Call = "list-numbers"
@@ -28,7 +28,7 @@ const (
 	FetchConference   Call = "fetch-conference"
 	EndConference     Call = "end"
 	Announcement      Call = "announce"
-	UpdateConference  Call = "update-conference" // with nothing to do
+	UpdateConference  Call = "update-conference" // without a change
 	ListParticipants  Call = "list-participants"
 	FetchParticipant  Call = "fetch-participant"
 	AddParticipant    Call = "add-participant"
@@ -38,14 +38,14 @@ const (
 	FetchRecording    Call = "fetch-recording"
 	UpdateRecording   Call = "update-recording"
 	DeleteRecording   Call = "delete-recording"
-	// NoCall is a request that is none of these, or by a stranger.
+	// NoCall is a request of another kind, or without valid credentials.
 	NoCall Call = "none"
 )
 
-// Handler serves Twilio's REST API (2010-04-01) as far as conferences go, and
-// what a client asks to check its credentials: the account itself and its
-// phone numbers, of which it has none. Requests act at once; what follows from
-// them is told while Run runs.
+// Handler serves the part of Twilio's REST API (2010-04-01) about conferences,
+// and the requests with which a client checks its credentials: the account
+// itself and its phone numbers, of which it has none. Requests take effect at
+// once; their callbacks are sent while Run runs.
 func (t *Twilio) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, underWay := t.desk.begin()
@@ -61,18 +61,18 @@ func (t *Twilio) Handler() http.Handler {
 	})
 }
 
-// query is one request, understood as far as its path.
+// query is one request with its parsed path.
 type query struct {
 	call       Call
 	do         func(*Twilio, *query) (answer, *apiError)
-	path       string // as it came
-	conference string // a ConferenceSid, or a name where one may stand
+	path       string // as received
+	conference string // a ConferenceSid, or a name where that is allowed
 	item       string // CallSid, label, RecordingSid or Twilio.CURRENT
 	values     url.Values
 }
 
-// answer is what a request is answered when it is not refused; a nil body is
-// an empty one.
+// answer is the response to a request that is not refused; a nil body is an
+// empty one.
 type answer struct {
 	status int
 	body   any
@@ -81,7 +81,7 @@ type answer struct {
 func answered(body any) (answer, *apiError) { return answer{http.StatusOK, body}, nil }
 
 func (t *Twilio) read(w http.ResponseWriter, r *http.Request) (*query, *apiError) {
-	if !t.desk.knows(r) {
+	if !t.desk.authenticates(r) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Twilio API"`) // the realm is not confirmed
 		return nil, errUnauthorized
 	}
@@ -96,11 +96,11 @@ func (t *Twilio) read(w http.ResponseWriter, r *http.Request) (*query, *apiError
 	return q, t.route(r.Method, q)
 }
 
-// route finds out from the path what is asked for.
+// route finds the resource of the path.
 func (t *Twilio) route(method string, q *query) *apiError {
 	path, suffixed := strings.CutSuffix(strings.TrimPrefix(q.path, restPrefix), ".json")
 	parts := strings.Split(path, "/")
-	if !suffixed || len(parts) > 5 { // other forms than JSON the stand-in has not
+	if !suffixed || len(parts) > 5 { // the fake supports only JSON
 		return notFound(q.path)
 	}
 	for i, part := range parts {
@@ -121,7 +121,7 @@ func (t *Twilio) route(method string, q *query) *apiError {
 	q.conference, q.item = parts[2], parts[4]
 	named := e.named || q.conference == ""
 	if !ok || !named && !likeAConferenceSid.MatchString(q.conference) {
-		return errMethod // also for a name where a ConferenceSid belongs
+		return errMethod // also for a name in place of a ConferenceSid
 	}
 	q.do, q.call = e.do, e.call(q.values)
 	return nil
@@ -129,7 +129,7 @@ func (t *Twilio) route(method string, q *query) *apiError {
 
 var likeAConferenceSid = regexp.MustCompile(`^CF[0-9a-fA-F]{32}$`)
 
-// shape is a path without what stands for one resource among many.
+// shape is a path without its SIDs, labels and names.
 func shape(parts []string) string {
 	named := append([]string(nil), parts[1:]...)
 	for i := 1; i < len(named); i += 2 {
@@ -142,12 +142,12 @@ func shape(parts []string) string {
 type endpoint struct {
 	call  func(url.Values) Call
 	do    func(*Twilio, *query) (answer, *apiError)
-	named bool // the conference may be called by its name
+	named bool // the conference may be named by its friendly name
 }
 
 func always(c Call) func(url.Values) Call { return func(url.Values) Call { return c } }
 
-// resources are all there is, by the shape of their paths and by method.
+// resources are all endpoints, by the shape of their path and by method.
 var resources = map[string]map[string]endpoint{
 	"":                     {"GET": {call: always(FetchAccount), do: (*Twilio).fetchAccount}},
 	"IncomingPhoneNumbers": {"GET": {call: always(ListNumbers), do: (*Twilio).listNumbers}},
@@ -173,7 +173,7 @@ var resources = map[string]map[string]endpoint{
 	},
 }
 
-// serve answers a request as the weather lets it.
+// serve answers a request under the current weather.
 func (t *Twilio) serve(w http.ResponseWriter, r *http.Request, q *query) {
 	t.desk.asked(q.call)
 	if t.desk.crowded() {
@@ -195,7 +195,7 @@ func (t *Twilio) serve(w http.ResponseWriter, r *http.Request, q *query) {
 		case <-r.Context().Done():
 		case <-t.closed:
 		}
-		panic(http.ErrAbortHandler) // the connection ends without an answer
+		panic(http.ErrAbortHandler) // closes the connection without an answer
 	case weather.Status != 0:
 		weather.refuse(w)
 	case refusal != nil:
@@ -205,8 +205,8 @@ func (t *Twilio) serve(w http.ResponseWriter, r *http.Request, q *query) {
 	}
 }
 
-// wait lets the time of a slow request pass, and reports whether anybody still
-// waits for the answer.
+// wait waits for the time of a slow request, and reports whether the client
+// still waits for the answer.
 func (t *Twilio) wait(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -231,7 +231,7 @@ func (t *Twilio) carryOut(q *query) (answer, *apiError) {
 	return reply, refusal
 }
 
-// describe writes the headers of recorded answers.
+// describe sets the headers that captured answers have.
 func describe(h http.Header, id string, concurrent int) {
 	h.Set("Twilio-Request-Id", id)
 	h.Set("Twilio-Request-Duration", "0.010")
@@ -258,10 +258,10 @@ func write(w http.ResponseWriter, a answer) {
 	w.WriteHeader(a.status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(a.body) // a client that is gone needs no answer
+	_ = encoder.Encode(a.body) // the client may have disconnected
 }
 
-// uri is the path of something of the account's, as answers name it.
+// uri is the path of a resource of the account, as answers contain it.
 func (t *Twilio) uri(parts ...string) string {
 	return restPrefix + strings.Join(append([]string{t.accountSid}, parts...), "/") + ".json"
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// restStatus is the state as the resource has it.
+// restStatus is the status in the Conference resource.
 func (c *conference) restStatus() string {
 	switch {
 	case c.completed:
@@ -38,8 +38,8 @@ func (t *Twilio) showConference(c *conference) any {
 	}
 }
 
-// listConferences answers newest first (Twilio, "Voice Conference API
-// Improvements": sorted by DateCreated).
+// listConferences returns conferences, newest first (Twilio, "Voice Conference
+// API Improvements": sorted by DateCreated).
 func (t *Twilio) listConferences(q *query) (answer, *apiError) {
 	created, refusal := parseDays(q.values, "DateCreated")
 	if refusal != nil {
@@ -92,9 +92,9 @@ func conferenceCall(values url.Values) Call {
 	return UpdateConference
 }
 
-// updateConference ends the conference or announces something to it. What
-// Twilio answers for a completed one is not confirmed; clients have seen no
-// more than "Bad request".
+// updateConference ends the conference or starts an announcement. Twilio's
+// answer for a completed conference is not confirmed; clients have seen only
+// "Bad request".
 func (t *Twilio) updateConference(q *query) (answer, *apiError) {
 	c, refusal := t.conferenceOf(q)
 	if refusal != nil {
@@ -121,7 +121,7 @@ func (t *Twilio) updateConference(q *query) (answer, *apiError) {
 	return answered(t.showConference(c))
 }
 
-// validMethod reports whether a parameter named a method, or was left out.
+// validMethod reports whether the method parameter is valid or absent.
 func validMethod(method string) bool {
 	return slices.Contains([]string{"", http.MethodGet, http.MethodPost}, method)
 }

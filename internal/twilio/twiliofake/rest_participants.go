@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// showParticipant is the Participant resource; queueTime is null but in the
-// answer to the request that made it.
+// showParticipant is the Participant resource; queueTime is null except in the
+// answer to the request that created it.
 func (t *Twilio) showParticipant(p *participant, queueTime *string) map[string]any {
 	return map[string]any{
 		"account_sid":               t.accountSid,
@@ -31,8 +31,8 @@ func (t *Twilio) showParticipant(p *participant, queueTime *string) map[string]a
 	}
 }
 
-// listParticipants answers those who are in the conference, newest first (the
-// direction is not confirmed). One that is completed has none.
+// listParticipants returns the legs in the conference, newest first (the
+// direction is not confirmed). A completed conference has none.
 func (t *Twilio) listParticipants(q *query) (answer, *apiError) {
 	c, refusal := t.conferenceOf(q)
 	if refusal != nil {
@@ -77,7 +77,7 @@ func (t *Twilio) fetchParticipant(q *query) (answer, *apiError) {
 	return answered(t.showParticipant(p, nil))
 }
 
-// updateParticipant changes a participant, and may announce something to it.
+// updateParticipant changes a participant, and may start an announcement to it.
 func (t *Twilio) updateParticipant(q *query) (answer, *apiError) {
 	p, refusal := t.participantOf(q)
 	if refusal != nil {
@@ -122,7 +122,7 @@ func changeOf(values url.Values) (Change, *apiError) {
 	return to, nil
 }
 
-// coachOf is the CallSid to coach: needed with Coaching=true, and void with
+// coachOf is the CallSid to coach: required with Coaching=true, ignored with
 // Coaching=false (Twilio, Participant resource).
 func coachOf(values url.Values) (string, *apiError) {
 	coaching, coached := flagOf(values, "Coaching"), values.Get("CallSidToCoach")
@@ -135,7 +135,7 @@ func coachOf(values url.Values) (string, *apiError) {
 	return coached, nil
 }
 
-// flagOf reads a boolean, nil where it is left out. Anything but true counts as
+// flagOf reads a boolean, nil if it is absent. Any value except true counts as
 // false (Twilio, Participant resource: Muted).
 func flagOf(values url.Values, name string) *bool {
 	if !values.Has(name) {
@@ -154,8 +154,8 @@ func (t *Twilio) kickParticipant(q *query) (answer, *apiError) {
 	return answer{status: http.StatusNoContent}, nil
 }
 
-// addParticipant calls somebody into a conference, which is made when its name
-// is that of none.
+// addParticipant calls a participant into a conference. It creates the
+// conference if no conference has the name.
 func (t *Twilio) addParticipant(q *query) (answer, *apiError) {
 	leg, out, refusal := t.callOf(q.values)
 	if refusal != nil {
@@ -175,8 +175,8 @@ func (t *Twilio) addParticipant(q *query) (answer, *apiError) {
 // maxName is the longest friendly name, in characters.
 const maxName = 128
 
-// roomOf finds the conference by its SID, or finds or makes it by its name, if
-// it admits the leg.
+// roomOf finds the conference by its SID, or finds or creates it by its name,
+// if it admits the leg.
 func (t *Twilio) roomOf(q *query, leg Leg) (*conference, *apiError) {
 	if !likeAConferenceSid.MatchString(q.conference) {
 		if utf8.RuneCountInString(q.conference) > maxName {
@@ -194,9 +194,9 @@ func (t *Twilio) roomOf(q *query, leg Leg) (*conference, *apiError) {
 	return c, refusal
 }
 
-// callOf reads whom to call, and as what. Of the parameters those are read that
-// show in a conference: call progress, answering machines, the recording of
-// the one leg and emergency calls are none of the stand-in's.
+// callOf reads the number to call and the leg's settings. It reads only the
+// parameters that affect a conference: the fake does not support call progress,
+// answering machine detection, the recording of one leg or emergency calls.
 func (t *Twilio) callOf(values url.Values) (Leg, outgoing, *apiError) {
 	for _, name := range []string{"From", "To"} {
 		if values.Get(name) == "" {
@@ -234,14 +234,15 @@ func (t *Twilio) callOf(values url.Values) (Leg, outgoing, *apiError) {
 	}, nil
 }
 
-// limits are the numbers of a call, both times in seconds.
+// limits are the numeric limits of a call, both times in seconds.
 type limits struct{ participants, timeout, time int }
 
-// longestCall bounds TimeLimit; Twilio's own bound is not confirmed.
+// longestCall bounds TimeLimit, in seconds; Twilio's own bound is not
+// confirmed.
 const longestCall = 24 * 60 * 60
 
-// limitsOf reads them (Twilio, Participant resource: MaxParticipants, Timeout,
-// TimeLimit).
+// limitsOf reads the limits (Twilio, Participant resource: MaxParticipants,
+// Timeout, TimeLimit).
 func limitsOf(values url.Values) (limits, *apiError) {
 	l := limits{participants: maxParticipants, timeout: 60}
 	for _, n := range []struct {
@@ -269,7 +270,7 @@ func flagOr(values url.Values, name string, otherwise bool) bool {
 }
 
 // subscriptionOf reads a callback's three parameters; events are a repeated
-// key, or words in one.
+// key, or several words in one value.
 func subscriptionOf(values url.Values, name string, defaults ...string) Subscription {
 	events := strings.Fields(strings.Join(values[name+"Event"], " "))
 	if len(events) == 0 {

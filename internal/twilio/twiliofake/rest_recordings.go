@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// currentRecording names the one that runs, in place of its SID.
+// currentRecording names the running recording, in place of its SID.
 const currentRecording = "Twilio.CURRENT"
 
 // pricePerMinute is the price of a recording, in US dollars (Twilio's example).
@@ -63,8 +63,8 @@ func (t *Twilio) listRecordings(q *query) (answer, *apiError) {
 	return l.answer(q)
 }
 
-// recordingOf finds the conference whose recording the path names: there is
-// one at most, for REST cannot begin another one.
+// recordingOf finds the conference whose recording the path names: it has at
+// most one, because REST cannot start another one.
 func (t *Twilio) recordingOf(q *query) (*conference, *apiError) {
 	c, refusal := t.conferenceOf(q)
 	if refusal != nil {
@@ -86,7 +86,7 @@ func (t *Twilio) fetchRecording(q *query) (answer, *apiError) {
 }
 
 // updateRecording pauses or resumes it. A conference's recording cannot be
-// stopped (seen in the field; Twilio's pages do not say so).
+// stopped (observed; Twilio's pages do not mention it).
 func (t *Twilio) updateRecording(q *query) (answer, *apiError) {
 	c, refusal := t.recordingOf(q)
 	if refusal != nil {
@@ -110,7 +110,7 @@ func (t *Twilio) updateRecording(q *query) (answer, *apiError) {
 	return answered(t.showRecording(c))
 }
 
-// deleteRecording removes it, also one that runs.
+// deleteRecording removes the recording, even while it runs.
 func (t *Twilio) deleteRecording(q *query) (answer, *apiError) {
 	c, refusal := t.recordingOf(q)
 	if refusal != nil {

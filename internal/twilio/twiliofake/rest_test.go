@@ -18,7 +18,7 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// exchange is a running stand-in with its REST API, and what it has told.
+// exchange is a running fake with its REST API and the requests it sent.
 type exchange struct {
 	*twiliofake.Twilio
 	*receiver
@@ -27,8 +27,7 @@ type exchange struct {
 	http *httptest.Server
 }
 
-// opens starts a stand-in with an empty floor and a clock that nobody waits
-// for.
+// opens starts a fake with an empty floor and a clock that does not wait.
 func opens(t *testing.T, change func(*twiliofake.Config)) *exchange {
 	t.Helper()
 	x := &exchange{t: t, receiver: &receiver{counts: "never", enough: 1}}
@@ -66,7 +65,7 @@ type reply struct {
 	body   map[string]any
 }
 
-// says the code of a refusal, or 0.
+// code returns the code of a refusal, or 0.
 func (r reply) code() int {
 	code, _ := r.body["code"].(float64)
 	return int(code)
@@ -81,7 +80,7 @@ func (r reply) items(key string) []string {
 	return sids
 }
 
-// asks sends a request about something of the account's.
+// asks sends a request for a resource of the account.
 func (x *exchange) asks(method, path string, form ...string) reply {
 	x.t.Helper()
 	return x.sends(method, "/2010-04-01/Accounts/"+account+"/"+path, account, authToken, form...)
@@ -111,13 +110,13 @@ func (x *exchange) sends(method, path, user, password string, form ...string) re
 	got := reply{status: response.StatusCode, header: response.Header}
 	if len(body) > 0 {
 		if err := json.Unmarshal(body, &got.body); err != nil {
-			x.t.Fatalf("%s %s answers no JSON: %s", method, path, body)
+			x.t.Fatalf("%s %s does not answer JSON: %s", method, path, body)
 		}
 	}
 	return got
 }
 
-// plays lets a story happen.
+// plays executes a story.
 func (x *exchange) plays(s *twiliofake.Story) {
 	x.t.Helper()
 	if err := s.Plays(x.t.Context()); err != nil {
@@ -125,7 +124,8 @@ func (x *exchange) plays(s *twiliofake.Story) {
 	}
 }
 
-// settles lets what was begun by REST come to its end, and that much time pass.
+// settles waits until the effects of a REST request have ended and that much
+// time has passed.
 func (x *exchange) settles(d time.Duration) {
 	x.t.Helper()
 	s := x.NewStory()
@@ -133,8 +133,8 @@ func (x *exchange) settles(d time.Duration) {
 	x.plays(s)
 }
 
-// told returns the status callbacks about a conference, as "event label".
-func (x *exchange) told(conferenceSid string) []string {
+// callbacks returns the status callbacks about a conference, as "event label".
+func (x *exchange) callbacks(conferenceSid string) []string {
 	x.t.Helper()
 	x.receiver.mu.Lock()
 	defer x.receiver.mu.Unlock()
@@ -155,7 +155,7 @@ func (x *exchange) last(event string) url.Values {
 			return request.form
 		}
 	}
-	x.t.Fatalf("no %s was told", event)
+	x.t.Fatalf("no %s was sent", event)
 	return nil
 }
 
@@ -172,7 +172,7 @@ func (x *exchange) talk(room string) (conferenceSid string, agent, customer *twi
 	return agent.ConferenceSid(), agent, customer
 }
 
-func TestWhoMayAsk(t *testing.T) {
+func TestOnlyTheAccountsCredentialsAreAccepted(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
 	path := "/2010-04-01/Accounts/" + account + ".json"
@@ -222,7 +222,7 @@ func TestWrongPathsAndMethodsAreRefusedAsTwilioDoes(t *testing.T) {
 		"Conferences":                                          {"GET", "404 20404"}, // XML
 		"Queues.json":                                          {"GET", "404 20404"},
 		"Conferences.json":                                     {"POST", "405 20004"},
-		"Conferences/support-1.json":                           {"GET", "405 20004"}, // a name for a SID
+		"Conferences/support-1.json":                           {"GET", "405 20004"}, // a name in place of a SID
 		"Conferences/" + sid + ".json":                         {"DELETE", "405 20004"},
 		"Conferences/" + lost + ".json":                        {"GET", "404 20404"},
 		"Conferences/" + sid + "/Calls.json":                   {"GET", "404 20404"},
@@ -252,7 +252,7 @@ func TestAnotherAccountIsNotFound(t *testing.T) {
 	}
 }
 
-// lost is the SID of no conference.
+// lost is the SID of a conference that does not exist.
 const lost = "CFffffffffffffffffffffffffffffffff"
 
 func TestAConferenceIsShownFromItsBeginningToItsEnd(t *testing.T) {
@@ -341,7 +341,7 @@ func TestConferencesAreFiltered(t *testing.T) {
 	}
 }
 
-func TestPagesStayWhereTheyAreWhileConferencesArrive(t *testing.T) {
+func TestPagesDoNotShiftWhileConferencesArrive(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
 	var sids []string
@@ -395,8 +395,8 @@ func TestAConferenceIsEndedByREST(t *testing.T) {
 		"participant-join agent kate", "participant-join customer", "conference-start",
 		"participant-leave agent kate", "participant-leave customer", "conference-end",
 	}
-	if diff := cmp.Diff(want, x.told(sid)); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, x.callbacks(sid)); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 	for name, form := range map[string][]string{
 		"again":                 {"Status", "completed"},
@@ -408,7 +408,7 @@ func TestAConferenceIsEndedByREST(t *testing.T) {
 		}
 	}
 	if again, _, _ := x.talk("support-1"); again == sid {
-		t.Error("the name still belongs to the completed conference")
+		t.Error("the name is still in use by the completed conference")
 	}
 	if tally := x.Tally(twiliofake.EndConference); tally != (twiliofake.Tally{Asked: 3, Done: 1}) {
 		t.Errorf("tally is %+v", tally)
@@ -425,24 +425,24 @@ func TestAnAnnouncementEndsALittleLater(t *testing.T) {
 	}
 	x.settles(5 * time.Second)
 	if event := x.last("announcement-end"); event.Get("AnnounceUrl") != "https://example.com/all.mp3" || event.Has("CallSid") {
-		t.Errorf("told %v", event)
+		t.Errorf("sent %v", event)
 	}
 	x.asks("POST", "Conferences/"+sid+"/Participants/agent%20kate.json", "AnnounceUrl", "https://example.com/kate.mp3")
 	x.settles(5 * time.Second)
 	if event := x.last("announcement-end"); event.Get("AnnounceUrl") != "https://example.com/kate.mp3" || event.Get("CallSid") != agent.CallSid() {
-		t.Errorf("told %v", event)
+		t.Errorf("sent %v", event)
 	}
 }
 
-func TestAnnouncementsAreFetchedWhereThatIsAskedFor(t *testing.T) {
+func TestAnnouncementsAreFetchedIfConfigured(t *testing.T) {
 	t.Parallel()
 	x := opens(t, func(c *twiliofake.Config) { c.FetchAnnouncements = true })
 	sid, agent, _ := x.talk("support-1")
 	x.asks("POST", "Conferences/"+sid+".json", "AnnounceUrl", hooks+"announcements/all")
 	x.asks("POST", "Conferences/"+sid+"/Participants/agent%20kate.json", "AnnounceUrl", hooks+"announcements/kate", "AnnounceMethod", "GET")
 	x.settles(10 * time.Second)
-	if diff := cmp.Diff(map[string]int{hooks + "announcements/all": 1}, x.Heard()); diff != "" {
-		t.Errorf("heard (-want +got):\n%s", diff)
+	if diff := cmp.Diff(map[string]int{hooks + "announcements/all": 1}, x.Played()); diff != "" {
+		t.Errorf("played (-want +got):\n%s", diff)
 	}
 	x.receiver.mu.Lock()
 	defer x.receiver.mu.Unlock()
@@ -480,9 +480,9 @@ func TestAParticipantIsShownUpdatedAndKicked(t *testing.T) {
 	}
 	x.asks("POST", base+"customer.json", "Muted", "true") // no change
 	x.settles(0)
-	events := x.told(sid)[3:]
+	events := x.callbacks(sid)[3:]
 	if diff := cmp.Diff([]string{"participant-mute customer", "participant-hold customer", "participant-modify customer"}, events); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 	for query, want := range map[string]int{"": 2, "?Muted=true": 1, "?Hold=false": 1, "?Coaching=true": 0, "?Muted=true&Hold=false": 0, "?PageSize=1": 1} {
 		got := x.asks("GET", "Conferences/"+sid+"/Participants.json"+query)
@@ -495,14 +495,14 @@ func TestAParticipantIsShownUpdatedAndKicked(t *testing.T) {
 	}
 	x.settles(0)
 	if end := x.last("conference-end"); end.Get("ReasonConferenceEnded") != "participant-with-end-conference-on-exit-kicked" {
-		t.Errorf("told %v", end)
+		t.Errorf("sent %v", end)
 	}
 	if got := x.asks("DELETE", base+agent.CallSid()+".json"); got.status != 404 || got.code() != 20404 {
 		t.Errorf("kick after the end: %+v", got)
 	}
 }
 
-func TestCoachingNeedsSomebodyToCoach(t *testing.T) {
+func TestCoachingNeedsAParticipantToCoach(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
 	sid, agent, _ := x.talk("support-1")
@@ -566,7 +566,7 @@ func TestARecordingIsPausedResumedAndDeleted(t *testing.T) {
 		t.Errorf("at the end (-want +got):\n%s", diff)
 	}
 	if got := x.asks("GET", path+"Twilio.CURRENT.json"); got.status != 404 {
-		t.Errorf("nothing is current any more: %+v", got)
+		t.Errorf("a current recording after the end: %+v", got)
 	}
 	if got := x.asks("DELETE", path+listed[0]+".json"); got.status != 204 {
 		t.Errorf("delete: %+v", got)

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// story tells what happens in one conference, by putting its steps on the
-// agenda of a scene.
+// story is the course of one conference: it puts its steps on the agenda of a
+// scene.
 type story func(*scene)
 
-// stories are the floor's repertoire. Together they end for all five reasons.
+// stories are all stories of the floor. Together they end for all five reasons.
 var stories = []story{
 	customerHangsUp,
 	agentWrapsUp,
@@ -32,8 +32,8 @@ const (
 	warningURL      = "https://media.example.com/announcements/closing.mp3"
 )
 
-// customerHangsUp: a talk with a stretch on hold; the customer's leg has
-// endConferenceOnExit and the customer puts the phone down.
+// customerHangsUp: a call with a hold; the customer's leg has
+// endConferenceOnExit and the customer hangs up.
 func customerHangsUp(s *scene) {
 	agent := s.agent().Answers(s.room)
 	s.pause(1, 2)
@@ -48,8 +48,8 @@ func customerHangsUp(s *scene) {
 	customer.HangsUp()
 }
 
-// agentWrapsUp: nobody's leg has endConferenceOnExit, so the conference lives
-// until the agent, who stays to write a note, leaves as the last.
+// agentWrapsUp: no leg has endConferenceOnExit, so the conference goes on until
+// the agent, who stays to write a note, leaves last.
 func agentWrapsUp(s *scene) {
 	customer := s.Customer(s.customer()).Calls(s.room)
 	s.pause(1, 4)
@@ -80,8 +80,8 @@ func supervisorEnds(s *scene) {
 	s.Ends(s.room)
 }
 
-// forgottenOnHold: the agent is gone, the customer still hears music, and
-// somebody notices and kicks the leg.
+// forgottenOnHold: the agent has left, the customer still hears music, and an
+// operator notices and kicks the leg.
 func forgottenOnHold(s *scene) {
 	customer := s.Customer(s.customer()).Calls(s.room)
 	s.pause(1, 2)
@@ -94,8 +94,8 @@ func forgottenOnHold(s *scene) {
 	customer.IsKicked()
 }
 
-// moderatorRemoved: a moderated meeting ends because its moderator, on whom it
-// hangs, is kicked.
+// moderatorRemoved: a moderated meeting ends because its moderator, whose leg
+// has endConferenceOnExit, is kicked.
 func moderatorRemoved(s *scene) {
 	guests := []*Caller{
 		s.caller(Leg{Label: s.customer(), Muted: true}).Calls(s.room),
@@ -119,8 +119,8 @@ func nobodyAnswers(s *scene) {
 	customer.HangsUp()
 }
 
-// warmTransfer: one agent hands the customer over to another, on whose leg the
-// conference then hangs.
+// warmTransfer: one agent transfers the customer to another, whose leg then has
+// endConferenceOnExit.
 func warmTransfer(s *scene) {
 	first := s.Agent(agents[0]).EndsOnExit().Answers(s.room)
 	s.pause(1, 2)
@@ -139,8 +139,8 @@ func warmTransfer(s *scene) {
 	second.HangsUp()
 }
 
-// dropsAndReturns: the customer's line breaks and a new call takes the same
-// place; the agent ends it by leaving.
+// dropsAndReturns: the customer's line drops and a new call replaces it; the
+// agent ends the conference by leaving.
 func dropsAndReturns(s *scene) {
 	agent := s.agent().EndsOnExit().Answers(s.room)
 	customer := s.starter(s.customer())
@@ -154,8 +154,8 @@ func dropsAndReturns(s *scene) {
 	agent.HangsUp()
 }
 
-// leftAlone: the agent goes after the talk and the customer, who has fallen
-// asleep or has other things to do, stays on the line until somebody ends it.
+// leftAlone: the agent leaves after the talk, and the customer stays on the
+// line until an operator ends the conference.
 func leftAlone(s *scene) {
 	customer := s.Customer(s.customer()).Calls(s.room)
 	s.pause(1, 2)
@@ -176,9 +176,9 @@ type scene struct {
 // recorded is the share of conferences that are recorded.
 const recorded = 0.4
 
-// newScene begins a story in a room. The floor fails when a step breaks a rule,
-// but not when somebody changed the room by REST meanwhile: then the story is
-// not told to its end.
+// newScene starts a story in a room. The floor fails if a step breaks a rule of
+// conferences, but not if a REST request changed the room meanwhile: then the
+// rest of the story is skipped.
 func newScene(f *floor, room string) *scene {
 	s := &scene{Story: f.twilio.NewStory(), floor: f, room: room}
 	s.recorded = f.often(recorded)
@@ -197,7 +197,8 @@ func newScene(f *floor, room string) *scene {
 	return s
 }
 
-// fateOf tells whether REST changed a conference, and whether it is completed.
+// fateOf reports whether REST changed a conference, and whether it is
+// completed.
 func (t *Twilio) fateOf(conferenceSid string) (disturbed, completed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -211,27 +212,27 @@ func (s *scene) pause(least, most int) {
 }
 
 // announcementFails is the share of announcements that fail. Real ones hardly
-// ever do; the picture has to show them all the same.
+// ever fail; the picture must show failures all the same.
 const announcementFails = 0.2
 
 func (s *scene) failure() string { return either(s.floor.often(announcementFails), "timeout", "") }
 
-// chat lets two talk in turn, as the speaker events tell it.
+// chat lets two legs speak in turn, as speaker events.
 func (s *scene) chat(a, b *Caller) {
 	for _, speaker := range []*Caller{a, b} {
 		speaker.Speaks(s.floor.between(time.Second, 3*time.Second))
 	}
 }
 
-// agent is one of the floor's.
+// agent is one of the floor's agents.
 func (s *scene) agent() *Caller { return s.Agent(s.floor.pick(agents)) }
 
-// starter is somebody whose joining starts the conference, as TwiML has it
-// unless told otherwise.
+// starter is a caller whose join starts the conference, the default in TwiML.
 func (s *scene) starter(label string) *Caller { return s.Agent(label) }
 
-// customer returns a label for one. Some applications label a leg with the
-// caller's number; these are of the range kept for fiction (555-01xx).
+// customer returns a customer's label. Some applications label a leg with the
+// caller's number; these numbers are from the range reserved for fiction
+// (555-01xx).
 func (s *scene) customer() string {
 	if s.floor.often(0.3) {
 		return fmt.Sprintf("+1415555%04d", 100+s.floor.chance.IntN(100))

@@ -10,20 +10,20 @@ import (
 	"slices"
 )
 
-// Signature returns what Twilio sends as X-Twilio-Signature for a request to
-// address with these form parameters (nil for GET and JSON), keyed with the
-// account's auth token.
+// Signature returns the value of X-Twilio-Signature for a request to address
+// with these form parameters (nil for GET and JSON), keyed with the account's
+// auth token.
 //
-// It follows the text of Twilio's "Webhooks security" page and nothing else:
-// it shares no line with the verifier it is used against, because an error
-// made twice in the same way is an error that no test sees.
+// It follows only the text of Twilio's "Webhooks security" page. It shares no
+// code with the verifier that it tests, because no test detects an error that
+// both sides share.
 func Signature(token, address string, params url.Values) string {
 	mac := hmac.New(sha1.New, []byte(token))
 	io.WriteString(mac, address)
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		values := slices.Clone(params[name])
 		slices.Sort(values)
-		// A name with several values is signed once for each distinct one.
+		// A name with several values is signed once for each distinct value.
 		for _, value := range slices.Compact(values) {
 			io.WriteString(mac, name+value)
 		}
@@ -43,7 +43,7 @@ func signedAddress(callback url.URL) string {
 	return callback.String()
 }
 
-// withoutPort returns the host alone, with the brackets of an IPv6 address.
+// withoutPort returns only the host, with the brackets of an IPv6 address.
 func withoutPort(u url.URL) string {
 	if port := u.Port(); port != "" {
 		return u.Host[:len(u.Host)-len(port)-1]

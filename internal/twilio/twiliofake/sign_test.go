@@ -13,7 +13,7 @@ const (
 	vectorCall  = "CA25e16e9a716a4a1786a7c83f58e30482"
 )
 
-// base returns the parameters that the computed vectors vary.
+// base returns the parameters that the computed vectors share.
 func base(changes url.Values) url.Values {
 	params := url.Values{
 		"AccountSid":          {"AC25e16e9a716a4a8617a7c83f58e30482"},

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Story is a play with people who call, hold, transfer and hang up. Its verbs
-// plan what happens and Passes lets time go by in between; nothing happens
-// before Plays, which then does all of it, in order, each at its time:
+// Story is a script of people who call, hold, transfer and hang up. Its methods
+// plan steps, and Passes plans time between them; nothing happens until Plays
+// executes the steps in order, each at its time:
 //
 //	s := twilio.NewStory()
 //	kate := s.Agent("kate").Answers("support-1")
@@ -20,21 +20,21 @@ import (
 //	customer.HangsUp()
 //	err := s.Plays(ctx)
 //
-// On a FastForward clock a story takes no time, and its callbacks carry the
-// same timestamps each time it is played.
+// On a FastForward clock a story takes no time, and its callbacks have the same
+// timestamps every time.
 type Story struct {
 	twilio   *Twilio
-	moment   time.Duration // of the next step, from the beginning of the act
+	moment   time.Duration // of the next step, from the start of this Plays
 	act      []planned
 	recorded bool
 	first    string            // ConferenceSid of the first to join
-	over     func() bool       // nothing more is to happen
-	fails    func(error) error // what the agenda hears of a step that failed
-	broken   error             // the first one
+	over     func() bool       // skip all further steps
+	fails    func(error) error // the agenda's error for a step that failed
+	broken   error             // the first error
 }
 
-// NewStory begins a story. Callbacks of its conferences go where the stand-in's
-// Config says.
+// NewStory starts a story. Callbacks of its conferences go to the URLs in the
+// fake's Config.
 func (t *Twilio) NewStory() *Story {
 	s := &Story{twilio: t}
 	s.over = func() bool { return s.broken != nil }
@@ -42,16 +42,16 @@ func (t *Twilio) NewStory() *Story {
 	return s
 }
 
-// Records lets the conferences that begin from here on be recorded.
+// Records makes conferences that start after it be recorded.
 func (s *Story) Records() { s.recorded = true }
 
-// Passes lets time go by.
+// Passes lets time pass.
 func (s *Story) Passes(d time.Duration) { s.moment += d }
 
-// Plays does what was planned, and returns when the callbacks of it have been
-// delivered or given up; Run has to be running. An error says which step broke
-// a rule of Twilio's; the steps behind it were left out. After Plays the story
-// can go on.
+// Plays executes the planned steps, and returns when their callbacks have been
+// delivered or given up; Run must be running. An error names the step that
+// broke a rule of Twilio's; the steps after it are skipped. The story can
+// continue after Plays.
 func (s *Story) Plays(ctx context.Context) error {
 	played := make(chan struct{})
 	s.act = append(s.act, planned{s.moment, func() error { close(played); return nil }})
@@ -67,14 +67,14 @@ func (s *Story) Plays(ctx context.Context) error {
 	return s.broken
 }
 
-// begin puts the whole act on the agenda at once, so that no step's time hangs
+// begin puts all steps on the agenda at once, so that their times do not depend
 // on how long the planning took.
 func (s *Story) begin() {
 	s.twilio.agenda.plan(s.act)
 	s.act, s.moment = nil, 0
 }
 
-// step plans something at this moment.
+// step plans a step at the current time of the story.
 func (s *Story) step(what string, do func(*Twilio) error) {
 	s.act = append(s.act, planned{s.moment, func() error {
 		if s.over() {
@@ -92,7 +92,7 @@ func (s *Story) Ends(room string) {
 	s.step("end "+room, func(t *Twilio) error { return t.End(t.current(room)) })
 }
 
-// Announces plays something to everybody in the room.
+// Announces plays an announcement to all legs in the room.
 func (s *Story) Announces(room, url string) { s.announces(room, url, "") }
 
 func (s *Story) announces(room, url, failure string) {
@@ -109,30 +109,30 @@ func (t *Twilio) current(room string) string {
 	return ""
 }
 
-// Caller is one person with a phone. Its SIDs are known once the act that it
-// joined in has been played.
+// Caller is one person with a phone. Its SIDs are known after the Plays in
+// which it joined.
 type Caller struct {
 	story         *Story
 	leg           Leg
-	room          string // "" before it joined
+	room          string // "" until it joined
 	callSid       string
 	conferenceSid string
 }
 
-// Agent is somebody whose joining starts the conference.
+// Agent returns a caller whose join starts the conference.
 func (s *Story) Agent(label string) *Caller {
 	return s.caller(Leg{Label: label, StartConferenceOnEnter: true})
 }
 
-// Customer is somebody who hears music until an agent is there.
+// Customer returns a caller who hears music until an agent is present.
 func (s *Story) Customer(label string) *Caller { return s.caller(Leg{Label: label}) }
 
 func (s *Story) caller(leg Leg) *Caller { return &Caller{story: s, leg: leg} }
 
-// CallSid is that of the call with which the caller joined last.
+// CallSid is that of the caller's latest call.
 func (c *Caller) CallSid() string { return c.callSid }
 
-// ConferenceSid is that of the conference which the caller joined last.
+// ConferenceSid is that of the conference that the caller joined last.
 func (c *Caller) ConferenceSid() string { return c.conferenceSid }
 
 // Calls lets the caller join the room.
@@ -141,10 +141,11 @@ func (c *Caller) Calls(room string) *Caller {
 	return c.joins(nil)
 }
 
-// Answers is Calls, for those who are called.
+// Answers is Calls, for callers who are called.
 func (c *Caller) Answers(room string) *Caller { return c.Calls(room) }
 
-// Coaches lets the caller join the room of somebody, muted for all others.
+// Coaches lets the caller join the room of another one, inaudible to all
+// others.
 func (c *Caller) Coaches(coached *Caller) *Caller {
 	c.room, c.leg.Muted = coached.room, true
 	return c.joins(coached)
@@ -166,13 +167,13 @@ func (c *Caller) joins(coached *Caller) *Caller {
 	return c
 }
 
-// does plans something that the caller does, or that happens to it.
+// does plans a step of the caller.
 func (c *Caller) does(what string, do func(*Twilio) error) {
 	c.story.step(c.leg.Label+": "+what, do)
 }
 
-// EndsOnExit lets the conference end when the caller goes, whether it has
-// joined already or not.
+// EndsOnExit makes the conference end when the caller leaves, whether the
+// caller has joined yet or not.
 func (c *Caller) EndsOnExit() *Caller { return c.endsOnExit(true) }
 
 func (c *Caller) endsOnExit(ends bool) *Caller {
@@ -183,7 +184,7 @@ func (c *Caller) endsOnExit(ends bool) *Caller {
 	return c
 }
 
-// Holds lets the other one hear music.
+// Holds puts the other caller on hold.
 func (c *Caller) Holds(other *Caller) {
 	other.does("be held", func(t *Twilio) error { return t.Hold(other.callSid, true) })
 }
@@ -193,7 +194,7 @@ func (c *Caller) TakesBack(other *Caller) {
 	other.does("be taken back", func(t *Twilio) error { return t.Hold(other.callSid, false) })
 }
 
-// Mutes lets nobody hear the caller.
+// Mutes mutes the caller.
 func (c *Caller) Mutes() {
 	c.does("mute", func(t *Twilio) error { return t.Mute(c.callSid, true) })
 }
@@ -203,7 +204,7 @@ func (c *Caller) Unmutes() {
 	c.does("unmute", func(t *Twilio) error { return t.Mute(c.callSid, false) })
 }
 
-// StopsCoaching lets the caller be a participant like any other.
+// StopsCoaching makes the caller an ordinary participant.
 func (c *Caller) StopsCoaching() {
 	c.does("stop coaching", func(t *Twilio) error { return t.Coach(c.callSid, "") })
 }
@@ -215,20 +216,20 @@ func (c *Caller) Speaks(d time.Duration) {
 	c.does("fall silent", func(t *Twilio) error { return t.Speak(c.callSid, false) })
 }
 
-// Hears lets an announcement be played to the caller alone.
+// Hears plays an announcement to the caller alone.
 func (c *Caller) Hears(url string) { c.hears(url, "") }
 
 func (c *Caller) hears(url, failure string) {
 	c.does("hear an announcement", func(t *Twilio) error { return t.AnnounceTo(c.callSid, url, failure) })
 }
 
-// TransfersTo lets another one come into the room, and the caller go.
+// TransfersTo lets another caller join the room, and this one leave.
 func (c *Caller) TransfersTo(other *Caller) {
 	other.Answers(c.room)
 	c.HangsUp()
 }
 
-// HangsUp lets the caller put the phone down.
+// HangsUp lets the caller hang up.
 func (c *Caller) HangsUp() {
 	c.does("hang up", func(t *Twilio) error { return t.HangUp(c.callSid) })
 }

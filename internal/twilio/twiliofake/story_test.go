@@ -14,7 +14,7 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-func TestAStoryIsToldAsItWasWritten(t *testing.T) {
+func TestAStorySendsTheCallbacksOfItsSteps(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
 	s := x.NewStory()
@@ -46,8 +46,8 @@ func TestAStoryIsToldAsItWasWritten(t *testing.T) {
 		"participant-modify kim", "participant-unmute kim", "participant-leave kim", "announcement-end",
 		"participant-leave customer", "participant-leave lee", "participant-leave kate", "conference-end",
 	}
-	if diff := cmp.Diff(want, x.told(customer.ConferenceSid())); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, x.callbacks(customer.ConferenceSid())); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 	end := x.last("conference-end")
 	if end.Get("CallSidEndingConference") != customer.CallSid() || end.Get("Timestamp") != "Mon, 03 Aug 2026 09:02:55 +0000" {
@@ -55,14 +55,14 @@ func TestAStoryIsToldAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestAStoryGoesOnAfterAnAct(t *testing.T) {
+func TestAStoryContinuesAfterPlays(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
 	s := x.NewStory()
 	kate := s.Agent("kate").Answers("support-1")
 	s.Passes(time.Minute)
 	x.plays(s)
-	if got := x.told(kate.ConferenceSid()); len(got) != 1 {
+	if got := x.callbacks(kate.ConferenceSid()); len(got) != 1 {
 		t.Errorf("after the first act: %v", got)
 	}
 	kate.HangsUp()
@@ -72,7 +72,7 @@ func TestAStoryGoesOnAfterAnAct(t *testing.T) {
 	}
 }
 
-func TestAStoryThatBreaksARuleSaysWhere(t *testing.T) {
+func TestAStoryThatBreaksARuleNamesTheStep(t *testing.T) {
 	t.Parallel()
 	for want, write := range map[error]func(*twiliofake.Story){
 		twiliofake.ErrNoParticipant: func(s *twiliofake.Story) { s.Agent("kate").HangsUp() },
@@ -88,15 +88,15 @@ func TestAStoryThatBreaksARuleSaysWhere(t *testing.T) {
 		write(s)
 		after := s.Agent("after").Calls("elsewhere")
 		if err := s.Plays(t.Context()); !errors.Is(err, want) {
-			t.Errorf("the story says %v, want %v", err, want)
+			t.Errorf("the story returns %v, want %v", err, want)
 		}
 		if after.ConferenceSid() != "" {
-			t.Errorf("%v: the story went on", want)
+			t.Errorf("%v: the story continued", want)
 		}
 	}
 }
 
-func TestAStoryThatNobodyPlaysEndsWithItsContext(t *testing.T) {
+func TestAStoryWithoutRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	twilio := twiliofake.New(twiliofake.Config{AccountSid: account, AuthToken: authToken})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -106,8 +106,8 @@ func TestAStoryThatNobodyPlaysEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Whatever people and REST do, in any order and whether allowed or not, what is
-// told keeps the law.
+// Whatever people and REST do, in any order and whether allowed or not, the
+// callbacks keep the law.
 func TestAnyPlayKeepsTheLaw(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(10) {
@@ -155,7 +155,7 @@ func (p *improvisation) step() {
 			p.calls = append(p.calls, made.body["call_sid"].(string))
 		}
 	case 5:
-		_ = p.HangUp(call) // it may be gone
+		_ = p.HangUp(call) // it may have left
 	case 6:
 		_ = p.Hold(call, flag() == "true")
 	case 7, 8:
@@ -165,7 +165,7 @@ func (p *improvisation) step() {
 	}
 }
 
-// byREST does something to the conference that a call is in, if it is in one.
+// byREST does something to the conference of a call, if the call is in one.
 func (p *improvisation) byREST(call string, flag func() string) {
 	for _, sid := range p.asks("GET", "Conferences.json").items("conferences") {
 		path := "Conferences/" + sid + "/Participants/" + call + ".json"
@@ -188,11 +188,11 @@ func (p *improvisation) byREST(call string, flag func() string) {
 
 func (p *improvisation) emptyRooms() {
 	for _, call := range slices.Backward(p.calls) {
-		_ = p.HangUp(call) // it may be gone
+		_ = p.HangUp(call) // it may have left
 	}
 }
 
-// judge holds what was told against the law.
+// judge checks the callbacks against the law.
 func (p *improvisation) judge() {
 	p.t.Helper()
 	p.receiver.mu.Lock()

@@ -1,18 +1,20 @@
-// Package twiliofake is a stand-in for Twilio: it keeps conferences the way
-// Twilio does and sends signed callbacks about them the way Twilio does, so
-// that Gavel can be watched and tested on a machine without a phone line.
+// Package twiliofake is a fake of Twilio: it keeps conferences and sends signed
+// callbacks about them as Twilio does, so that Gavel can be tried and tested on
+// a machine without a phone line.
 //
-// It is no part of the product. It imports nothing of Gavel, and its signing is
-// written apart from Gavel's verifier, so that a shared mistake cannot hide.
+// It is not part of the product. It imports nothing of Gavel, and its signing
+// is written separately from Gavel's verifier, so that a shared mistake cannot
+// hide.
 //
-// Reading order: twilio.go (what it is); conference.go, participant.go,
+// Reading order: twilio.go (the fake); conference.go, participant.go,
 // recording.go, announce.go, dial.go and refusal.go (the state and its rules);
-// callback.go (what is sent about it), delivery.go and eventstreams.go (how it
-// is sent), sign.go; rest.go with rest_*.go and list.go (the REST API), desk.go
-// (who may ask, and what goes wrong); story.go (people in conferences), floor.go
-// and scenes.go (a call floor of them); agenda.go holds what is still to happen.
+// callback.go (what is sent), delivery.go and eventstreams.go (how it is sent),
+// sign.go; rest.go with rest_*.go and list.go (the REST API), desk.go
+// (authentication and faults); story.go (people in conferences), floor.go and
+// scenes.go (a call floor of them); agenda.go holds the steps that are still to
+// happen.
 //
-// What Twilio does not document is marked "not confirmed" where it is decided.
+// Behaviour that Twilio does not document is marked "not confirmed".
 package twiliofake
 
 import (
@@ -25,49 +27,50 @@ import (
 	"time"
 )
 
-// Config is what a stand-in is made of. AccountSid and AuthToken are needed;
-// everything else has a use of its own when left out.
+// Config configures a fake. AccountSid and AuthToken are required; every other
+// field has a useful zero value.
 type Config struct {
 	AccountSid string
 	AuthToken  string
-	// Status and Recording are the callbacks that the call floor and stories
-	// ask for. Who is called by REST names those of the conference itself.
+	// Status and Recording are the callbacks of the call floor's and the
+	// stories' conferences. A participant called by REST has its own.
 	Status    Subscription
 	Recording Subscription
-	// EventStreams is the URL of an Event Streams sink that gets what callbacks
-	// tell, besides them; "" is none.
+	// EventStreams is the URL of an Event Streams sink that receives the events
+	// of callbacks too; "" is none.
 	EventStreams string
-	// Rate is how many conferences a minute the call floor begins; 0 leaves the
+	// Rate is how many conferences a minute the call floor starts; 0 leaves the
 	// floor empty.
 	Rate float64
-	// Seed decides what happens: the same seed on a FastForward clock plays
-	// the same calls and sends the same callbacks.
+	// Seed decides what happens: the same seed on a FastForward clock plays the
+	// same calls and sends the same callbacks.
 	Seed uint64
-	// Faults are what goes wrong between Twilio and the receiver.
+	// Faults are failures between Twilio and the receiver.
 	Faults Faults
-	// APIKeys are secrets by SID (SK...), which let in as the account does.
+	// APIKeys are secrets by SID (SK...), which have the account's rights.
 	APIKeys map[string]string
-	// Weather is what requests to the REST API meet from the beginning.
+	// Weather is the first weather of the REST API; SetWeather replaces it.
 	Weather []Weather
-	// MaxConcurrentRequests is how many may be under way at a time before the
+	// MaxConcurrentRequests is how many requests may be in flight before the
 	// REST API answers 429; 0 sets no limit. Twilio does not publish its own.
 	MaxConcurrentRequests int
-	// FetchAnnouncements lets the AnnounceUrl of a REST request be fetched.
+	// FetchAnnouncements makes the fake fetch the AnnounceUrl of a REST
+	// request.
 	FetchAnnouncements bool
-	// Phone is what happens when REST calls a number; nil is one that rings
-	// for a second and is answered.
+	// Phone is what happens when REST calls a number; nil is one that rings for
+	// a second and is answered.
 	Phone func(to string) Phone
 	// Clock is WallClock unless set.
 	Clock Clock
-	// Transport sends the callbacks; nil is one that keeps the connect and read
+	// Transport sends the callbacks; nil is one with the connect and read
 	// timeouts of each callback URL.
 	Transport http.RoundTripper
-	// Logger hears of callbacks that were lost for good.
+	// Logger logs callbacks that were lost for good.
 	Logger *slog.Logger
 }
 
-// Twilio is one account's conferences. Its verbs are what a person, a call or
-// a REST request does; each sends the callbacks that follow from it.
+// Twilio is one account's conferences. Its methods are the actions of people,
+// calls and REST requests; each sends the callbacks that follow from it.
 type Twilio struct {
 	accountSid string
 	clock      Clock
@@ -78,21 +81,21 @@ type Twilio struct {
 	status     Subscription
 	recordings Subscription
 	phone      func(to string) Phone
-	fetches    bool // what is to be announced
+	fetches    bool // fetch announcements
 	opened     time.Time
-	closed     chan struct{} // when Run has played to its end
+	closed     chan struct{} // when Run has ended
 
 	mu     sync.Mutex
 	ids    *rand.Rand
-	rooms  map[string]*conference // by FriendlyName; a name has one that is not completed
+	rooms  map[string]*conference // by FriendlyName; only one of a name is not completed
 	bySid  map[string]*conference // by ConferenceSid
 	kept   []*conference          // the same, oldest first
 	legs   map[string]*participant
-	heard  map[string]int // announcements, by URL
-	outbox []callback     // told while mu is held, sent when it is let go
+	played map[string]int // announcements with sound, by URL
+	outbox []callback     // filled while mu is held, sent after it is released
 }
 
-// New makes a stand-in. Nothing happens before Run.
+// New returns a fake. Nothing happens before Run.
 func New(c Config) *Twilio {
 	if c.Clock == nil {
 		c.Clock = WallClock()
@@ -118,16 +121,16 @@ func New(c Config) *Twilio {
 		rooms:      map[string]*conference{},
 		bySid:      map[string]*conference{},
 		legs:       map[string]*participant{},
-		heard:      map[string]int{},
+		played:     map[string]int{},
 	}
 	t.sender = newSender(c, t.agenda)
 	t.floor = newFloor(c, t)
 	return t
 }
 
-// Run plays until ctx ends, then sends what was already told, once, and
-// returns. It is called once. An error means that the call floor's script broke a rule of
-// conferences, which is a fault of the script.
+// Run plays until ctx ends, then sends the remaining callbacks, once, and
+// returns. It is called once. An error means that the call floor's script broke
+// a rule of conferences, which is a bug of the script.
 func (t *Twilio) Run(ctx context.Context) error {
 	defer t.sender.wait()
 	t.floor.open()
@@ -144,8 +147,8 @@ func (t *Twilio) Run(ctx context.Context) error {
 	return err
 }
 
-// Accepted returns how many callbacks have been answered 2xx. One that was sent
-// twice counts once.
+// Accepted returns how many callbacks have been answered 2xx. A callback that
+// was sent twice counts once.
 func (t *Twilio) Accepted() int64 { return t.sender.accepted.Load() }
 
 func (t *Twilio) takeOutbox() []callback {
@@ -156,8 +159,8 @@ func (t *Twilio) takeOutbox() []callback {
 	return told
 }
 
-// stream returns a source of chance of its own for each purpose, so that
-// asking for faults does not change which calls are played.
+// stream returns a separate random source for each purpose, so that faults do
+// not change which calls are played.
 func stream(seed uint64, purpose string) *rand.Rand {
 	h := uint64(14695981039346656037)
 	for i := range len(purpose) {
@@ -171,7 +174,7 @@ func (t *Twilio) sid(prefix string) string {
 	return fmt.Sprintf("%s%016x%016x", prefix, t.ids.Uint64(), t.ids.Uint64())
 }
 
-// timestamp writes a moment as Twilio does: RFC 2822, whole seconds, UTC.
+// timestamp formats a time as Twilio does: RFC 2822, whole seconds, UTC.
 func timestamp(at time.Time) string { return at.UTC().Format(time.RFC1123Z) }
 
 // occupied reports whether a conference of that name is not completed.

@@ -11,7 +11,7 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// ends asks for the end of a conference and returns the status and the header,
+// ends requests the end of a conference and returns the status and the header,
 // or the error of a request that was not answered in time.
 func (x *exchange) ends(sid string, patience time.Duration) (*http.Response, error) {
 	x.t.Helper()
@@ -38,7 +38,7 @@ func TestWeather(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		weather    twiliofake.Weather
-		want       int // 0 is no answer
+		want       int // 0 means no answer
 		retryAfter string
 		ended      bool
 	}{
@@ -122,7 +122,7 @@ func TestWeatherIsDrawnFromTheSeed(t *testing.T) {
 	}
 }
 
-// Requests that hang count as under way, as at Twilio.
+// Requests that hang count as in flight, as at Twilio.
 func TestTooManyAtATimeAreRefused(t *testing.T) {
 	t.Parallel()
 	x := opens(t, func(c *twiliofake.Config) { c.MaxConcurrentRequests = 1 })
@@ -139,7 +139,7 @@ func TestTooManyAtATimeAreRefused(t *testing.T) {
 	eventually(t, func() bool { return x.asks("GET", "Conferences.json").status == 200 })
 }
 
-// eventually waits until something holds.
+// eventually waits until holds returns true.
 func eventually(t *testing.T, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -148,7 +148,7 @@ func eventually(t *testing.T, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("waited 10 s in vain")
+			t.Fatal("condition does not hold after 10 s")
 		}
 	}
 }
