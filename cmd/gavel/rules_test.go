@@ -27,7 +27,7 @@ func TestRulesCheckPrintsFaultsAsACompilerDoes(t *testing.T) {
 	broken := filepath.Join(folder, "broken.yaml")
 	write(t, broken, "rules:\n  - name: broken\n    when: size(conference.lives) == 1\n    mode: on\n    do: [{end: {}}]\n")
 	want := said{code: exitFailure, err: broken + ":3:26: rule broken: undefined field 'lives'\n" +
-		broken + ":4:11: rule broken: the value has to be one of off, shadow, live\n" +
+		broken + ":4:11: rule broken: the value must be one of off, shadow, live\n" +
 		"gavel: rules check: 2 faults found\n"}
 	for _, path := range []string{broken, folder} {
 		if diff := cmp.Diff(want, gavelSays(t, nil, "rules", "check", path), cmp.AllowUnexported(said{})); diff != "" {

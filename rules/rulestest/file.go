@@ -1,7 +1,7 @@
-// Package rulestest plays tests of rule files: timelines of callbacks, and the
+// Package rulestest runs tests of rule files: timelines of callbacks, and the
 // decisions that are expected of them. It steps the state machine of the lanes,
-// so that a test decides as a projector does, and does in virtual time what else
-// a running Gavel would: alarms wake, matches are counted, and decisions end.
+// so that a test decides as a projector does. In virtual time it does the rest
+// of what Gavel does: alarms ring, matches are counted, and decisions end.
 package rulestest
 
 import (
@@ -17,26 +17,26 @@ import (
 	"gavel/rules"
 )
 
-// File is a file of tests for rule files: timelines of callbacks, and the
+// File is a file of tests of rule files: timelines of callbacks, and the
 // decisions that are expected of them.
 type File struct {
-	// Name is the file's own, for messages.
+	// Name is the file's name, for messages.
 	Name string `yaml:"-"`
-	// Rules are the rule files under test, from where the test file lies.
+	// Rules are the rule files under test, relative to the test file.
 	Rules []string   `yaml:"rules"`
 	Tests []Timeline `yaml:"tests"`
 }
 
-// Timeline is one test. Its clock is virtual, and every step that is taken
-// ends done at once, unless Outcomes say otherwise.
+// Timeline is one test. Its clock is virtual, and every step that is decided
+// ends done at once, unless Outcomes define otherwise.
 type Timeline struct {
 	Name string `yaml:"name"`
-	// Start is the time at which the timeline begins, for quiet hours.
+	// Start is the time when the timeline begins, for quiet hours.
 	Start time.Time `yaml:"start"`
-	// Until is where the test ends, from its start. Without it, it ends when
-	// nothing is armed any more.
+	// Until is when the test ends, counted from its start. If it is zero, the
+	// test ends when no deadline is armed any more.
 	Until time.Duration `yaml:"until"`
-	// Outcomes say how steps end; the first that fits counts.
+	// Outcomes define how steps end; the first that matches counts.
 	Outcomes []StepResult `yaml:"outcomes"`
 	Timeline []Entry      `yaml:"timeline"`
 	// Expect are all decisions, no more and no less.
@@ -45,17 +45,17 @@ type Timeline struct {
 	line int
 }
 
-// StepResult is how a step ends. Empty fields fit every step.
+// StepResult is how a step ends. Empty fields match every step.
 type StepResult struct {
 	Rule string         `yaml:"rule"`
 	Do   rules.StepKind `yaml:"do"`
-	// Result is "done" if empty, or how it fails; NoAnswer never comes.
+	// Result is "done" if empty, or how it fails; NoAnswer means never.
 	Result events.Result `yaml:"result"`
-	// After is how long it takes.
+	// After is how long the step takes.
 	After time.Duration `yaml:"after"`
 }
 
-// NoAnswer in a test is a step of which no outcome is ever heard.
+// NoAnswer in a test is the result of a step whose outcome never arrives.
 const NoAnswer events.Result = "none"
 
 // Entry is one entry of the journal: a callback in short form, or one of
@@ -63,20 +63,21 @@ const NoAnswer events.Result = "none"
 type Entry struct {
 	// At is when it is received, from the start of the timeline.
 	At time.Duration `yaml:"at"`
-	// Conference is the room's name; "room" if empty. Rooms are apart.
+	// Conference is the room's name; "room" if empty. Each room is a conference
+	// of its own.
 	Conference string `yaml:"conference"`
 
 	Event events.Kind `yaml:"event"`
-	// Label names the participant; Leg tells two with one label apart.
+	// Label names the participant; Leg distinguishes two with the same label.
 	Label string `yaml:"label"`
 	Leg   string `yaml:"leg"`
-	// Happened is Twilio's Timestamp, from the start; At if not given.
-	// Sequence is Twilio's SequenceNumber; the next free one if not given.
+	// Happened is Twilio's Timestamp, from the start; At if omitted. Sequence
+	// is Twilio's SequenceNumber; the next free one if omitted.
 	Happened *time.Duration `yaml:"happened"`
 	Sequence *int64         `yaml:"sequence"`
 	// Reason is ReasonParticipantLeft or ReasonConferenceEnded.
 	Reason string `yaml:"reason"`
-	// The participant's flags, from here on. Start is true until told.
+	// The participant's flags, from here on. Start is true until set.
 	Start     *bool `yaml:"start"`
 	EndOnExit *bool `yaml:"end_on_exit"`
 	Hold      *bool `yaml:"hold"`
@@ -85,25 +86,25 @@ type Entry struct {
 	// Params are further parameters of the callback.
 	Params map[string]string `yaml:"params"`
 
-	// Exempt keeps rules off the conference, as a person can.
+	// Exempt exempts the conference, as an operator can.
 	Exempt *ExemptEntry `yaml:"exempt"`
-	// Reread ends a re-read of Twilio, which found nothing new.
+	// Reread ends a re-read of Twilio that found nothing new.
 	Reread bool `yaml:"reread"`
-	// Load puts other rule files in the place of those under test.
+	// Load replaces the rule files under test with others.
 	Load []string `yaml:"load"`
 
 	line int
 }
 
-// ExemptEntry is a person's word.
+// ExemptEntry is an operator's exemption of a conference.
 type ExemptEntry struct {
 	For  time.Duration `yaml:"for"`
 	Rule string        `yaml:"rule"`
 }
 
-// Expectation is one decision, as far as it is described: what is left empty is
-// not compared. A verdict that is left empty is "act" or "would", so that tests
-// go on to pass when a rule goes live.
+// Expectation is one decision, as far as it is described: empty fields are not
+// compared. An empty verdict matches "act" and "would", so that tests still
+// pass when a rule goes live.
 type Expectation struct {
 	At         time.Duration     `yaml:"at"`
 	Rule       string            `yaml:"rule"`
@@ -118,21 +119,21 @@ type Expectation struct {
 	line int
 }
 
-// UnmarshalYAML reads a test and where it stands.
+// UnmarshalYAML decodes a test and its line.
 func (t *Timeline) UnmarshalYAML(node ast.Node) error {
 	type plain Timeline
 	t.line = lineOf(node)
 	return located(t.line, yaml.NodeToValue(node, (*plain)(t), yaml.Strict()))
 }
 
-// UnmarshalYAML reads an entry and where it stands.
+// UnmarshalYAML decodes an entry and its line.
 func (e *Entry) UnmarshalYAML(node ast.Node) error {
 	type plain Entry
 	e.line = lineOf(node)
 	return located(e.line, yaml.NodeToValue(node, (*plain)(e), yaml.Strict()))
 }
 
-// UnmarshalYAML reads an expectation and where it stands.
+// UnmarshalYAML decodes an expectation and its line.
 func (x *Expectation) UnmarshalYAML(node ast.Node) error {
 	type plain Expectation
 	x.line = lineOf(node)
@@ -141,7 +142,7 @@ func (x *Expectation) UnmarshalYAML(node ast.Node) error {
 
 func lineOf(node ast.Node) int { return node.GetToken().Position.Line }
 
-// lineError is a fault of a line where YAML's own says none.
+// lineError adds a line to an error that has none.
 type lineError struct {
 	line int
 	error
@@ -149,7 +150,7 @@ type lineError struct {
 
 func (e lineError) Unwrap() error { return e.error }
 
-// located gives a line to an error that has none.
+// located adds a line to an error that has none.
 func located(line int, err error) error {
 	if known := yaml.Error(nil); err == nil || errors.As(err, &known) || errors.As(err, new(lineError)) {
 		return err
@@ -157,14 +158,14 @@ func located(line int, err error) error {
 	return lineError{line, err}
 }
 
-// Parse reads a test file. Errors name file and line.
+// Parse parses a test file. Errors name file and line.
 func Parse(name string, text []byte) (*File, error) {
 	f := &File{Name: name}
 	if err := f.decode(text); err != nil {
 		return nil, testError(name, err)
 	}
 	if len(f.Rules) == 0 || len(f.Tests) == 0 {
-		return nil, fmt.Errorf("%s: a test file has rules, which are files, and tests", name)
+		return nil, fmt.Errorf("%s: a test file needs rules, which are files, and tests", name)
 	}
 	for i := range f.Tests {
 		if err := f.Tests[i].check(); err != nil {
@@ -174,8 +175,8 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// decode reads YAML strictly. go-yaml 1.19 panics on some texts that are none,
-// such as a tag without a value.
+// decode reads YAML strictly. go-yaml 1.19 panics on some invalid texts, such
+// as a tag without a value.
 func (f *File) decode(text []byte) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -185,14 +186,14 @@ func (f *File) decode(text []byte) (err error) {
 	return yaml.UnmarshalWithOptions(text, f, yaml.Strict())
 }
 
-var errNoYAML = errors.New("this is no YAML")
+var errNoYAML = errors.New("this is not YAML")
 
-// testError says where the fault is, in one line.
+// testError formats an error in one line, with its place.
 func testError(name string, err error) error {
 	if known := yaml.Error(nil); errors.As(err, &known) && known.GetToken() != nil {
 		message := known.GetMessage()
 		if errors.As(err, new(*yaml.TypeError)) {
-			message = "another kind of value has to stand here; times have a unit, like 5s"
+			message = "wrong kind of value; durations need a unit, like 5s"
 		}
 		return fmt.Errorf("%s:%d: %s", name, known.GetToken().Position.Line, message)
 	}
@@ -204,7 +205,7 @@ func testError(name string, err error) error {
 
 func (t *Timeline) check() error {
 	if t.Name == "" {
-		return fmt.Errorf("%d: a test has a name", t.line)
+		return fmt.Errorf("%d: a test needs a name", t.line)
 	}
 	for i := range t.Timeline {
 		if err := t.Timeline[i].check(); err != nil {
@@ -213,13 +214,13 @@ func (t *Timeline) check() error {
 	}
 	for _, x := range t.Expect {
 		if x.Rule == "" {
-			return fmt.Errorf("%d: an expectation names its rule", x.line)
+			return fmt.Errorf("%d: an expectation needs a rule", x.line)
 		}
 	}
 	return nil
 }
 
-// check holds that an entry is one thing.
+// check returns an error unless an entry is exactly one thing.
 func (e *Entry) check() error {
 	things := 0
 	for _, is := range []bool{e.Event != "", e.Exempt != nil, e.Reread, len(e.Load) > 0} {
@@ -228,10 +229,10 @@ func (e *Entry) check() error {
 		}
 	}
 	if things != 1 {
-		return fmt.Errorf("%d: an entry is one of event, exempt, reread and load", e.line)
+		return fmt.Errorf("%d: an entry must be exactly one of event, exempt, reread and load", e.line)
 	}
 	if strings.HasPrefix(string(e.Event), "participant-") && e.Leg+e.Label == "" {
-		return fmt.Errorf("%d: %s names its participant by label or leg", e.line, e.Event)
+		return fmt.Errorf("%d: %s needs a participant, by label or leg", e.line, e.Event)
 	}
 	return nil
 }

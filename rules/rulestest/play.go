@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	// testAccount is whose conferences those of a test are.
+	// testAccount is the account of all conferences of a test.
 	testAccount = "AC00000000000000000000000000000001"
 	// testRoom is the room of entries that name none.
 	testRoom = "room"
-	// mostTurns bounds the entries and wake-ups of one test: a rule that
-	// begins again and again must not keep a test from ending.
+	// mostTurns bounds the entries and wake-ups of one test, so that a rule
+	// that begins again and again cannot keep a test from ending.
 	mostTurns = 100_000
 )
 
-// testStart is when a timeline begins that does not say: a Monday morning.
+// testStart is when a timeline without start begins: a Monday morning.
 var testStart = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
-// play is one timeline under way: the journal of one lane, and its caller.
+// play is one running timeline: the journal of one lane, and its host.
 type play struct {
 	test    *Timeline
 	load    func(files []string) (*rules.Set, error)
@@ -40,21 +40,22 @@ type play struct {
 	turns   []turn // sorted by time
 	count   int
 	rooms   map[string]*room // by name
-	// taken is what was decided, in order; known are the ids, for of each one
-	// decision is kept.
-	taken []taken
-	known map[string]bool
+	// decided is what was decided, in order. known are the ids of these
+	// decisions: each counts once.
+	decided []decision
+	known   map[string]bool
 }
 
-// turn is something that happens at a time.
+// turn is an action that is due at a time.
 type turn struct {
 	at    time.Time
 	order int
 	do    func(context.Context) error
 }
 
-// taken is a decision, with what people call its leg.
-type taken struct {
+// decision is a decision with the names that the test file uses for its room
+// and leg.
+type decision struct {
 	rules.Decision
 	room, label string
 }
@@ -62,11 +63,11 @@ type taken struct {
 // room is one conference of a test.
 type room struct {
 	lanes.Conference
-	name  string
-	key   events.Key
-	legs  []*leg
-	told  int64 // the last SequenceNumber
-	fixed map[int64]bool
+	name         string
+	key          events.Key
+	legs         []*leg
+	lastSequence int64 // the last SequenceNumber used
+	fixed        map[int64]bool
 }
 
 // leg is one participant of a test.
@@ -83,7 +84,7 @@ func (t *Timeline) begin() time.Time {
 }
 
 // run plays the timeline to its end.
-func (t *Timeline) run(ctx context.Context, set *rules.Set, load func([]string) (*rules.Set, error)) ([]taken, error) {
+func (t *Timeline) run(ctx context.Context, set *rules.Set, load func([]string) (*rules.Set, error)) ([]decision, error) {
 	p := &play{
 		test: t, load: load, start: t.begin(), sets: map[string]*rules.Set{}, rooms: map[string]*room{}, known: map[string]bool{},
 	}
@@ -107,17 +108,17 @@ func (t *Timeline) run(ctx context.Context, set *rules.Set, load func([]string) 
 			break
 		}
 		if p.count > mostTurns {
-			return nil, fmt.Errorf("%d: the test does not come to an end; give it an until", t.line)
+			return nil, fmt.Errorf("%d: the test does not end; give it an until", t.line)
 		}
 		p.turns = p.turns[1:]
 		if err := next.do(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return p.taken, nil
+	return p.decided, nil
 }
 
-// plan puts something on the timeline, behind what is there at the same time.
+// plan adds a turn to the timeline, behind those of the same time.
 func (p *play) plan(at time.Time, do func(context.Context) error) {
 	p.count++
 	t := turn{at, p.count, do}
@@ -127,7 +128,7 @@ func (p *play) plan(at time.Time, do func(context.Context) error) {
 	p.turns = slices.Insert(p.turns, i, t)
 }
 
-// Set is the machine's loader.
+// Set loads a rule set for the machine.
 func (p *play) Set(_ context.Context, version string) (*rules.Set, error) {
 	return p.sets[version], nil
 }
@@ -150,7 +151,7 @@ func (p *play) enter(ctx context.Context, e *Entry) error {
 }
 
 // reload brings other rule files into force and wakes every conference that has
-// not ended, as the owner of a lane does.
+// not ended, as the projector of a lane does.
 func (p *play) reload(ctx context.Context, e *Entry, at time.Time) error {
 	set, err := p.load(e.Load)
 	if err != nil {
@@ -174,8 +175,8 @@ func (p *play) bringIntoForce(ctx context.Context, line int, set *rules.Set, at 
 	return p.append(ctx, line, events.NewRulesLoaded(events.Load{ID: events.NewULID(), Version: set.Version, At: at}))
 }
 
-// append steps through one entry of the journal, which the test has in that line,
-// and does what follows from it.
+// append steps through one entry of the journal, and does what follows from it.
+// line is the entry's line in the test file.
 func (p *play) append(ctx context.Context, line int, raw events.Entry) error {
 	event, err := events.Parse(raw)
 	if err != nil {
@@ -202,13 +203,13 @@ func (p *play) append(ctx context.Context, line int, raw events.Entry) error {
 	return p.process(ctx, r, raw.ReceivedAt, &ready)
 }
 
-// process does what one step led to. Nothing is stored, and there is no news.
+// process does what one step led to. It stores nothing and publishes no news.
 func (p *play) process(ctx context.Context, r *room, at time.Time, ready *lanes.Ready) error {
 	if alarm := ready.Alarm; !alarm.IsZero() {
 		p.plan(alarm, func(ctx context.Context) error { return p.append(ctx, p.test.line, events.NewWake(r.key, alarm)) })
 	}
 	for _, d := range ready.Decisions {
-		p.take(r, d)
+		p.add(r, d)
 	}
 	for _, d := range ready.Matches {
 		_, entry, err := lanes.MatchEntry(d, at)
@@ -222,20 +223,20 @@ func (p *play) process(ctx context.Context, r *room, at time.Time, ready *lanes.
 	return nil
 }
 
-// take notes a decision and plans its outcome.
-func (p *play) take(r *room, d rules.Decision) {
+// add records a decision and plans its outcome.
+func (p *play) add(r *room, d rules.Decision) {
 	if p.known[d.ID] {
 		return
 	}
 	p.known[d.ID] = true
-	t := taken{Decision: d, label: "-", room: "-"}
+	t := decision{Decision: d, label: "-", room: "-"}
 	if r != nil {
 		t.room = r.name
 		if i := slices.IndexFunc(r.legs, func(l *leg) bool { return l.callSid == d.CallSid }); i >= 0 {
 			t.label = cmp.Or(r.legs[i].label, r.legs[i].name)
 		}
 	}
-	p.taken = append(p.taken, t)
+	p.decided = append(p.decided, t)
 	if o := p.outcome(d); d.Verdict == rules.Act && r != nil && o.Result != NoAnswer {
 		at := d.AsOf.Add(o.After)
 		a := events.Action{
@@ -247,7 +248,7 @@ func (p *play) take(r *room, d rules.Decision) {
 	}
 }
 
-// doing is what a step asks of Twilio, or whom it tells.
+// doing returns the action of a step, as the journal names it.
 func doing(step rules.StepKind) events.Do {
 	switch step {
 	case rules.StepMute, rules.StepUnmute, rules.StepHold, rules.StepUnhold, rules.StepSet:
@@ -256,7 +257,7 @@ func doing(step rules.StepKind) events.Do {
 	return events.Do(step)
 }
 
-// outcome is what the test says of a step's end.
+// outcome returns how the test file lets a step end.
 func (p *play) outcome(d rules.Decision) StepResult {
 	for _, o := range p.test.Outcomes {
 		if (o.Rule == "" || o.Rule == d.Rule) && (o.Do == "" || o.Do == d.Do) {
@@ -277,7 +278,7 @@ func (p *play) room(name string) *room {
 	return r
 }
 
-// roomOf is the room that an event is about, nil where it is about none.
+// roomOf returns the room that an event is about, nil if it is about none.
 func (p *play) roomOf(e *events.Event) *room {
 	for _, r := range p.rooms {
 		if r.key == e.Key() {
@@ -287,7 +288,7 @@ func (p *play) roomOf(e *events.Event) *room {
 	return nil
 }
 
-// callback writes an entry out as Twilio would send it.
+// callback encodes an entry as Twilio would send it.
 func (p *play) callback(e *Entry, at time.Time) events.Entry {
 	r := p.room(e.Conference)
 	happened := at
@@ -308,7 +309,7 @@ func (p *play) callback(e *Entry, at time.Time) events.Entry {
 		add("StatusCallbackEvent", string(e.Event))
 	}
 	if e.Leg+e.Label != "" {
-		form = append(form, r.leg(e).tell(e)...)
+		form = append(form, r.leg(e).params(e)...)
 	}
 	form = append(form, reasons(e)...)
 	for _, name := range slices.Sorted(maps.Keys(e.Params)) {
@@ -317,15 +318,15 @@ func (p *play) callback(e *Entry, at time.Time) events.Entry {
 	return events.Entry{Source: source, ReceivedAt: at, Form: form.Encode()}
 }
 
-// sequence is the number of the next callback: the one it is given, or the
-// first that none is given.
+// sequence returns the number of the next callback: the one that the entry has,
+// or the first that no entry has.
 func (r *room) sequence(given *int64) int64 {
 	if given != nil {
 		return *given
 	}
-	for r.told++; r.fixed[r.told]; r.told++ {
+	for r.lastSequence++; r.fixed[r.lastSequence]; r.lastSequence++ {
 	}
-	return r.told
+	return r.lastSequence
 }
 
 func (r *room) leg(e *Entry) *leg {
@@ -341,8 +342,8 @@ func (r *room) leg(e *Entry) *leg {
 	return l
 }
 
-// tell is what every event about a leg carries: its flags after it.
-func (l *leg) tell(e *Entry) events.Params {
+// params are what every event about a leg carries: its flags after it.
+func (l *leg) params(e *Entry) events.Params {
 	f := &l.flags
 	for _, set := range []struct{ to, from *bool }{
 		{&f.StartConferenceOnEnter, e.Start},
@@ -361,7 +362,7 @@ func (l *leg) tell(e *Entry) events.Params {
 	case events.ParticipantMute, events.ParticipantUnmute:
 		f.Muted = e.Event == events.ParticipantMute
 	}
-	told := events.Params{
+	params := events.Params{
 		{Name: "CallSid", Value: l.callSid},
 		{Name: "Muted", Value: strconv.FormatBool(f.Muted)},
 		{Name: "Hold", Value: strconv.FormatBool(f.Hold)},
@@ -370,12 +371,12 @@ func (l *leg) tell(e *Entry) events.Params {
 		{Name: "StartConferenceOnEnter", Value: strconv.FormatBool(f.StartConferenceOnEnter)},
 	}
 	if l.label != "" {
-		told = append(told, events.Param{Name: "ParticipantLabel", Value: l.label})
+		params = append(params, events.Param{Name: "ParticipantLabel", Value: l.label})
 	}
-	return told
+	return params
 }
 
-// reasons are what the two events that have one say by themselves.
+// reasons are the default reasons of the two events that have one.
 func reasons(e *Entry) events.Params {
 	switch e.Event {
 	case events.ParticipantLeave:

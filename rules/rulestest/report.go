@@ -12,25 +12,25 @@ import (
 	"gavel/rules"
 )
 
-// Failure is a test that did not come out as it was expected.
+// Failure is a test whose decisions differ from its expectations.
 type Failure struct {
-	// File and Line are where the first expectation stands that failed, or the
-	// test, where there was more than was expected.
+	// File and Line are the place of the first expectation that failed, or of
+	// the test if it only has unexpected decisions.
 	File string
 	Line int
 	Test string
-	// Difference is a table of all decisions: "-" was expected, "+" was taken.
+	// Difference is a table of all decisions: "-" was expected, "+" was made.
 	Difference string
 }
 
-// String says it in one paragraph.
+// String formats the failure in one paragraph.
 func (f Failure) String() string {
 	return fmt.Sprintf("%s:%d: %s\n%s", f.File, f.Line, f.Test, f.Difference)
 }
 
-// Run plays every test of the file. load compiles rule files, by the names that
-// the file calls them. The error is one of the rule or the test files, as
-// opposed to tests that fail.
+// Run runs every test of the file. load compiles rule files, by the names that
+// the test file has for them. The error is about the rule files or the test
+// file; failures are tests that ran and failed.
 func (f *File) Run(ctx context.Context, load func(files []string) (*rules.Set, error)) ([]Failure, error) {
 	set, err := load(f.Rules)
 	if err != nil {
@@ -39,23 +39,23 @@ func (f *File) Run(ctx context.Context, load func(files []string) (*rules.Set, e
 	var failures []Failure
 	for i := range f.Tests {
 		t := &f.Tests[i]
-		taken, err := t.run(ctx, set, load)
+		decided, err := t.run(ctx, set, load)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%w", f.Name, err)
 		}
-		if line, table := t.compare(taken); table != "" {
+		if line, table := t.compare(decided); table != "" {
 			failures = append(failures, Failure{f.Name, line, t.Name, table})
 		}
 	}
 	return failures, nil
 }
 
-// compare holds what was decided against what was expected; an empty table is
-// agreement.
-func (t *Timeline) compare(all []taken) (line int, table string) {
+// compare compares the decisions with the expectations; an empty table means
+// that they agree.
+func (t *Timeline) compare(all []decision) (line int, table string) {
 	rows, left := []row{}, slices.Clone(all)
 	for _, x := range t.Expect {
-		at := slices.IndexFunc(left, func(d taken) bool { return x.fits(t, d) })
+		at := slices.IndexFunc(left, func(d decision) bool { return x.fits(t, d) })
 		if at >= 0 {
 			rows = append(rows, row{" ", x, left[at].describe(t, x)})
 			left = slices.Delete(left, at, at+1)
@@ -79,8 +79,8 @@ func (t *Timeline) compare(all []taken) (line int, table string) {
 	return line, write(rows)
 }
 
-// fits reports whether the decision is the one that was expected.
-func (x *Expectation) fits(t *Timeline, d taken) bool {
+// fits reports whether the decision matches the expectation.
+func (x *Expectation) fits(t *Timeline, d decision) bool {
 	verdict := x.Verdict == d.Verdict || x.Verdict == "" && d.Verdict != rules.Refused
 	return verdict && x.At == d.offset(t) && x.Rule == d.Rule &&
 		(x.Do == "" || x.Do == d.Do) &&
@@ -88,14 +88,14 @@ func (x *Expectation) fits(t *Timeline, d taken) bool {
 		(x.Label == "" || x.Label == d.label) &&
 		(x.Reason == "" || x.Reason == d.Reason) &&
 		(x.Attempt == 0 || x.Attempt == d.Attempt) &&
-		d.says(x.Params)
+		d.has(x.Params)
 }
 
-// offset is when it was taken, from the start of the timeline.
-func (d taken) offset(t *Timeline) time.Duration { return d.AsOf.Sub(t.begin()) }
+// offset is when the decision was made, from the start of the timeline.
+func (d decision) offset(t *Timeline) time.Duration { return d.AsOf.Sub(t.begin()) }
 
-// says reports whether the decision has these parameters, among others.
-func (d taken) says(params map[string]string) bool {
+// has reports whether the decision has these parameters, among others.
+func (d decision) has(params map[string]string) bool {
 	for name, want := range params {
 		if got, there := d.param(name); !there || got != want {
 			return false
@@ -104,7 +104,7 @@ func (d taken) says(params map[string]string) bool {
 	return true
 }
 
-func (d taken) param(name string) (text string, there bool) {
+func (d decision) param(name string) (text string, there bool) {
 	if text, there = d.Params[name]; !there {
 		text, there = d.Data[name]
 	}
@@ -118,7 +118,7 @@ type row struct {
 	text string
 }
 
-// write lays the rows out in columns, by time, without spaces at their ends.
+// write formats the rows in columns, by time, without trailing spaces.
 func write(rows []row) string {
 	slices.SortStableFunc(rows, func(a, b row) int { return int(a.x.At - b.x.At) })
 	var b strings.Builder
@@ -140,14 +140,14 @@ func (x Expectation) describe() string {
 	return columns(x.At.String(), x.Rule, string(x.Do), x.Conference, x.Label, string(x.Verdict), string(x.Reason), x.Attempt, x.Params)
 }
 
-// describe is the row of a decision, with those parameters that x is about, or
-// all of them.
-func (d taken) describe(t *Timeline, x Expectation) string {
+// describe is the row of a decision, with the parameters that x names, or with
+// all if x is empty.
+func (d decision) describe(t *Timeline, x Expectation) string {
 	params := map[string]string{}
 	maps.Copy(params, d.Params)
 	maps.Copy(params, d.Data)
 	if x.Rule != "" {
-		maps.DeleteFunc(params, func(name, _ string) bool { _, asked := x.Params[name]; return !asked })
+		maps.DeleteFunc(params, func(name, _ string) bool { _, named := x.Params[name]; return !named })
 	}
 	return columns(d.offset(t).String(), d.Rule, string(d.Do), d.room, d.label, string(d.Verdict), string(d.Reason), d.Attempt, params)
 }

@@ -78,7 +78,7 @@ func TestAFailureNamesTheLineAndShowsTheDifference(t *testing.T) {
 	}
 }
 
-// rows are the lines of a table, without the spaces at their ends.
+// rows are the lines of a table, without trailing spaces.
 func rows(table string) []string {
 	var all []string
 	for line := range strings.Lines(table) {
@@ -87,34 +87,34 @@ func rows(table string) []string {
 	return all
 }
 
-func TestAFaultyTestFileSaysWhere(t *testing.T) {
+func TestAnErrorOfATestFileNamesTheLine(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text, want string }{
-		{"nothing", "", "x.yaml: a test file has rules, which are files, and tests"},
+		{"nothing", "", "x.yaml: a test file needs rules, which are files, and tests"},
 		{"no yaml", "rules: [a\ntests: ]", "x.yaml:2: "},
-		{"a tag without a value", "rules: !0\n0\n", "x.yaml: this is no YAML"},
+		{"a tag without a value", "rules: !0\n0\n", "x.yaml: this is not YAML"},
 		{"an unknown key", lonely + "    expected: []\n", `x.yaml:6: unknown field "expected"`},
 		{"an unknown key of an entry", lonely + "      - {at: 1s, evnt: participant-join}\n", `x.yaml:6: unknown field "evnt"`},
 		{"no time", lonely + "      - {at: soon, reread: true}\n", "x.yaml:6: "},
-		{"no unit", lonely + "      - {at: 5, reread: true}\n", "x.yaml:6: another kind of value has to stand here; times have a unit, like 5s"},
-		{"two things at once", lonely + "      - {at: 1s, event: conference-end, reread: true}\n", "x.yaml:6: an entry is one of event, exempt, reread and load"},
-		{"nobody", lonely + "      - {at: 1s, event: participant-hold}\n", "x.yaml:6: participant-hold names its participant by label or leg"},
-		{"no rule", lonely + "    expect:\n      - {at: 1s}\n", "x.yaml:7: an expectation names its rule"},
-		{"no name", "rules: [a.yaml]\ntests:\n  - timeline: []\n", "x.yaml:3: a test has a name"},
+		{"no unit", lonely + "      - {at: 5, reread: true}\n", "x.yaml:6: wrong kind of value; durations need a unit, like 5s"},
+		{"two things at once", lonely + "      - {at: 1s, event: conference-end, reread: true}\n", "x.yaml:6: an entry must be exactly one of event, exempt, reread and load"},
+		{"no participant", lonely + "      - {at: 1s, event: participant-hold}\n", "x.yaml:6: participant-hold needs a participant, by label or leg"},
+		{"no rule", lonely + "    expect:\n      - {at: 1s}\n", "x.yaml:7: an expectation needs a rule"},
+		{"no name", "rules: [a.yaml]\ntests:\n  - timeline: []\n", "x.yaml:3: a test needs a name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := rulestest.Parse("x.yaml", []byte(c.text))
 			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
-				t.Errorf("says %v, want %s", err, c.want)
+				t.Errorf("error %v, want %s", err, c.want)
 			}
 		})
 	}
 }
 
-// An entry that Twilio could not have sent is a fault of the test, not a test
-// that fails.
-func TestAnEntryThatIsNoCallback(t *testing.T) {
+// An entry that Twilio could not have sent is an error of the test file, not a
+// failure of the test.
+func TestAnEntryThatTwilioCannotSendIsAnError(t *testing.T) {
 	t.Parallel()
 	tests, err := rulestest.Parse("x.yaml", []byte(lonely+"      - {at: 1s, event: participant-join, label: a, params: {CallSid: twice}}\n"))
 	if err != nil {
@@ -122,12 +122,12 @@ func TestAnEntryThatIsNoCallback(t *testing.T) {
 	}
 	_, err = tests.Run(t.Context(), func([]string) (*rules.Set, error) { return rules.Parse(rules.File{Name: "rules.yaml", Text: orphan}) })
 	if err == nil || !strings.HasPrefix(err.Error(), "x.yaml:6: ") {
-		t.Errorf("says %v", err)
+		t.Errorf("error %v", err)
 	}
 }
 
 // A test decides as a lane does. Here other rules come into force at the moment
-// at which a deadline is due: up to their load the rules before are in force.
+// when a deadline is due: until the load, the rules before are in force.
 func TestADeadlineAtALoadIsJudgedByTheRulesBefore(t *testing.T) {
 	t.Parallel()
 	tests, err := rulestest.Parse("x.yaml", []byte(lonely+"      - {at: 2m, load: [other.yaml]}\n"+

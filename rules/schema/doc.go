@@ -1,8 +1,8 @@
-// Package schema is the form of rule files: which keys there are, of which kind
-// their values have to be, and how files in YAML are held against that. The
-// schema for editors is made of the same table.
+// Package schema defines the form of rule files: which keys exist, which kind
+// of value each has, and how a file in YAML is checked against that. The JSON
+// Schema for editors is generated from the same table.
 //
 // Reading order: shape.go (the table), document.go (a file and its faults),
-// tree.go (YAML held against the table), nearest.go (what was meant), editor.go
-// (JSON Schema).
+// tree.go (YAML checked against the table), nearest.go (suggestions for
+// misspelled words), editor.go (JSON Schema).
 package schema

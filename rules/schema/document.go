@@ -12,20 +12,20 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// Node is one value of a rule file that has the shape it should have. Its
-// methods may be called on nil, which is a value that is not there.
+// Node is one value of a rule file whose form is correct. Its methods may be
+// called on nil, which is a missing value.
 type Node struct {
 	At    Place
-	text  string // of a value that has no parts
+	text  string // of a value without parts
 	keys  map[string]*Node
-	order []string // keys, as they stand
+	order []string // keys, in their order in the file
 	items []*Node
 }
 
 // Place is a line and a column, from 1.
 type Place struct{ Line, Column int }
 
-// Key returns what stands behind a key, or nil.
+// Key returns the value of a key, or nil.
 func (n *Node) Key(name string) *Node {
 	if n == nil {
 		return nil
@@ -33,7 +33,7 @@ func (n *Node) Key(name string) *Node {
 	return n.keys[name]
 }
 
-// Keys are the keys in the order in which they stand.
+// Keys returns the keys in their order in the file.
 func (n *Node) Keys() []string {
 	if n == nil {
 		return nil
@@ -41,7 +41,7 @@ func (n *Node) Keys() []string {
 	return n.order
 }
 
-// Items are the items of a list.
+// Items returns the items of a list.
 func (n *Node) Items() []*Node {
 	if n == nil {
 		return nil
@@ -49,7 +49,7 @@ func (n *Node) Items() []*Node {
 	return n.items
 }
 
-// Text is the value of what has no parts; "" where it is not there.
+// Text returns the text of a value without parts; "" if it is missing.
 func (n *Node) Text() string {
 	if n == nil {
 		return ""
@@ -57,30 +57,30 @@ func (n *Node) Text() string {
 	return n.text
 }
 
-// Lines tells the value and all that is in it, a line for each text, in an
-// order that does not depend on how it was written: "name=...", "do.0.end".
+// Lines returns the value and everything in it, a line for each text, in an
+// order that does not depend on its order in the file: "name=...", "do.0.end".
 func (n *Node) Lines() []string {
 	var lines []string
-	n.tell("", &lines)
+	n.addLines("", &lines)
 	slices.Sort(lines)
 	return lines
 }
 
-func (n *Node) tell(path string, lines *[]string) {
+func (n *Node) addLines(path string, lines *[]string) {
 	if n == nil {
 		return
 	}
 	*lines = append(*lines, path+"="+n.text)
 	for name, value := range n.keys {
-		value.tell(strings.TrimPrefix(path+"."+name, "."), lines)
+		value.addLines(strings.TrimPrefix(path+"."+name, "."), lines)
 	}
 	for i, item := range n.items {
-		item.tell(path+"."+strconv.Itoa(i), lines)
+		item.addLines(path+"."+strconv.Itoa(i), lines)
 	}
 }
 
-// Document is one rule file as far as it has the shape it should have. Its
-// faults grow while more is found.
+// Document is as much of a rule file as has the correct form. Faults grows
+// while later checks add to it.
 type Document struct {
 	Root   *Node
 	Faults Faults
@@ -89,8 +89,8 @@ type Document struct {
 	rule   string
 }
 
-// Read holds a file against the shape of rule files. All that is wrong is in
-// Faults; what is right can be read nevertheless.
+// Read checks a file against the form of rule files. All mistakes are in
+// Faults; the correct values can be read nevertheless.
 func Read(name, text string) *Document {
 	d := &Document{name: name, lines: strings.Split(text, "\n")}
 	if len(text) > maxFile {
@@ -101,7 +101,7 @@ func Read(name, text string) *Document {
 	return d
 }
 
-// Rule says in which rule the faults to come are; "" is in none.
+// Rule sets the rule that later faults belong to; "" for none.
 func (d *Document) Rule(name string) { d.rule = name }
 
 // Fault adds one fault.
@@ -122,7 +122,7 @@ func (d *Document) parse(text string) *Node {
 		}
 	}
 	if len(bodies) != 1 {
-		d.Fault(Place{1, 1}, "has %d documents; one file holds one", len(bodies))
+		d.Fault(Place{1, 1}, "has %d documents; a file must have exactly one", len(bodies))
 		return nil
 	}
 	return d.value(bodies[0], fileShape)
@@ -146,9 +146,9 @@ func where(n ast.Node) Place {
 	return Place{1, 1}
 }
 
-// Within is where a fault stands that is in a text of the file, at a line from
-// 1 and a column from 0 of that text. Where the text is folded or escaped, so
-// that this cannot be told, it is where the text begins.
+// Within returns the place of a fault in a text of the file, from a line (from
+// 1) and a column (from 0) of that text. If the text is folded or escaped, that
+// place is unknown, and Within returns the beginning of the text.
 func (d *Document) Within(n *Node, line, column int) Place {
 	if at, ok := d.inBlock(n, line, column); ok {
 		return at
@@ -163,7 +163,7 @@ func (d *Document) Within(n *Node, line, column int) Place {
 	return n.At
 }
 
-// inBlock is Within for a text behind a bar, whose lines are the file's own.
+// inBlock is Within for a text after a bar, whose lines are the file's own.
 func (d *Document) inBlock(n *Node, line, column int) (Place, bool) {
 	source := []rune(d.line(n.At.Line))
 	if n.At.Column > len(source) || source[n.At.Column-1] != '|' {

@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// JSON is the form of rule files as a JSON Schema (draft 2020-12), for editors.
-// What it refuses is refused by Read; that names differ, that expressions
-// compile and the like it cannot say.
+// JSON returns the form of rule files as a JSON Schema (draft 2020-12), for
+// editors. Read refuses everything that the schema refuses; the schema cannot
+// express that names are unique, that expressions compile, and the like.
 func JSON() []byte {
 	root := schemaOf(fileShape)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -18,7 +18,7 @@ func JSON() []byte {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(root); err != nil {
-		panic(fmt.Errorf("encode the schema: %w", err)) // it is made of texts and numbers
+		panic(fmt.Errorf("encode the schema: %w", err)) // it consists of texts and numbers
 	}
 	return b.Bytes()
 }

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "rewrite rules.schema.json and the refer
 
 // The published file is for editors; `gavel rules check --schema` prints the
 // same.
-func TestThePublishedSchemaIsTheParsersOwn(t *testing.T) {
+func TestThePublishedSchemaMatchesTheParser(t *testing.T) {
 	t.Parallel()
 	if *update {
 		if err := os.WriteFile("rules.schema.json", schema.JSON(), 0o644); err != nil {
@@ -41,7 +41,7 @@ const (
 	end   = "<!-- end of the reference of files -->\n"
 )
 
-func TestThePageOfReferenceSaysWhatTheTableSays(t *testing.T) {
+func TestTheReferencePageMatchesTheTable(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile(page)
 	if err != nil {
@@ -63,9 +63,8 @@ func TestThePageOfReferenceSaysWhatTheTableSays(t *testing.T) {
 	}
 }
 
-// What the parser says of a file's form, an independent reader of the schema
-// says too, on every line of testdata/values.txt: a rule with one thing in it,
-// and whether that is right.
+// The parser and an independent validator of the schema agree on every line of
+// testdata/values.txt: a rule with one key, and whether that is right.
 func TestSchemaAndParserAgree(t *testing.T) {
 	t.Parallel()
 	compiled := compile(t)
@@ -98,7 +97,7 @@ func TestSchemaAndParserAgree(t *testing.T) {
 	}
 }
 
-// file makes a whole file of a key of a rule, of a step, or of the file.
+// file makes a whole file from a key of a rule, of a step, or of the file.
 func file(text string) string {
 	switch {
 	case strings.HasPrefix(text, "- "):
@@ -141,8 +140,8 @@ func validate(t *testing.T, compiled *jsonschema.Schema, text string) error {
 	return compiled.Validate(value)
 }
 
-// The presets are what people copy from.
-func TestExamplesFitTheSchema(t *testing.T) {
+// Users copy the presets, so they have to match the schema.
+func TestThePresetsMatchTheSchema(t *testing.T) {
 	t.Parallel()
 	compiled := compile(t)
 	paths, err := filepath.Glob("../../examples/rules/*.yaml")

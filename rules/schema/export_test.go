@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Reference is the part of docs/rules.md about files, in Markdown.
+// Reference returns the part of docs/rules.md about files, in Markdown.
 func Reference() string {
 	var b strings.Builder
 	b.WriteString("\n")
@@ -17,7 +17,7 @@ func Reference() string {
 	section(&b, "count", ruleShape.key("count").shape)
 	section(&b, "A step", stepShape)
 	for _, k := range stepShape.keys {
-		if k.shape.kind == object && len(k.shape.keys) > 1 { // a target alone is said once, with announce
+		if k.shape.kind == object && len(k.shape.keys) > 1 { // a target alone is described once, with announce
 			section(&b, k.name, k.shape)
 		}
 	}
@@ -29,14 +29,14 @@ func section(b *strings.Builder, title string, s *shape) {
 	for _, k := range s.keys {
 		name := "`" + k.name + "`"
 		if k.required {
-			name += " (needed)"
+			name += " (required)"
 		}
 		fmt.Fprintf(b, "| %s | %s | %s |\n", name, valueOf(k.shape), k.shape.doc)
 	}
 	b.WriteString("\n")
 }
 
-// valueOf is what may stand behind a key, in a few words.
+// valueOf describes the values of a key, in a few words.
 func valueOf(s *shape) string {
 	switch {
 	case s.kind == list && s.items.values != nil:
@@ -46,7 +46,7 @@ func valueOf(s *shape) string {
 	case s.kind == number:
 		return "a whole number, " + s.bounds()
 	case s.kind == length:
-		return "a length of time"
+		return "a duration"
 	case s.kind == object && len(s.keys) == 0:
 		return "`{}`"
 	case s.kind == object:

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong with a rule file. It quotes keys and
-// expressions, never other values: those may be names and numbers of people.
+// Fault is one mistake in a rule file. It quotes keys and expressions, never
+// other values: those may contain names and phone numbers of people.
 type Fault struct {
 	File string
-	// Line and Column count from 1; 0 where the fault is of the file as a
+	// Line and Column count from 1; 0 if the fault is about the file as a
 	// whole.
 	Line, Column int
 	// Rule is the rule's name, or "" outside of rules.
@@ -19,7 +19,7 @@ type Fault struct {
 	Message string
 }
 
-// String is the fault as a compiler would print it.
+// String formats the fault as a compiler would print it.
 func (f Fault) String() string {
 	where := f.File
 	if f.Line > 0 {
@@ -31,10 +31,10 @@ func (f Fault) String() string {
 	return fmt.Sprintf("%s: %s", where, f.Message)
 }
 
-// Faults are all that is wrong with a set of files, in their order.
+// Faults are all mistakes in a set of files, in their order.
 type Faults []Fault
 
-// Error has a line for each fault.
+// Error returns one line for each fault.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i := range f {
@@ -43,7 +43,7 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Sorted puts the faults in the order of reading.
+// Sorted sorts the faults by place, and drops duplicates.
 func (f Faults) Sorted() Faults {
 	slices.SortStableFunc(f, func(a, b Fault) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// suggestion is what an unknown key may have been meant to be.
+// suggestion names the key that an unknown key may have been meant to be, or
+// all keys.
 func suggestion(name string, s *shape) string {
 	var names []string
 	for _, k := range s.keys {
@@ -15,14 +16,15 @@ func suggestion(name string, s *shape) string {
 		return near
 	}
 	if len(names) == 0 {
-		return "; there are none here"
+		return "; no keys are allowed here"
 	}
-	return "; there are " + strings.Join(names, ", ")
+	return "; the keys are " + strings.Join(names, ", ")
 }
 
-// nearest is a hint at the one of all that a text may have been meant to be.
+// nearest suggests the text among all that a text may have been meant to be, or
+// returns "".
 func nearest(text string, all []string) string {
-	best, distance := "", min(3, len(text)/2+1) // more slips than these make another word
+	best, distance := "", min(3, len(text)/2+1) // a text with more differences is another word
 	for _, name := range all {
 		if d := slips(text, name); d < distance {
 			best, distance = name, d
@@ -34,8 +36,8 @@ func nearest(text string, all []string) string {
 	return fmt.Sprintf("; did you mean %q?", best)
 }
 
-// slips is how many letters have to be put in, taken out or changed to make b
-// of a (Levenshtein's distance).
+// slips is the number of letters to insert, remove or change to turn a into b
+// (Levenshtein's distance).
 func slips(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -4,22 +4,21 @@ import (
 	"gavel/rules/condition"
 )
 
-// shape is what may stand at one place of a rule file. The parser and the
-// schema for editors are both made of shapes, so they cannot disagree.
+// shape is what one place of a rule file may contain. The parser and the schema
+// for editors are both generated from shapes, so they cannot disagree.
 type shape struct {
 	kind shapeKind
 	doc  string
-	// keys are those of an object; exactly one of oneOf has to be there.
+	// keys are those of an object; it must have exactly one of oneOf.
 	keys  []key
 	oneOf []string
-	// items are what a list or a table holds.
+	// items are the shape of the items of a list or a table.
 	items *shape
-	// values are all that a text may be; pattern is what it has to match, as a
-	// whole.
+	// values are all texts that are allowed; pattern must match the whole text.
 	values  []string
 	pattern string
-	// least and most bound a number, or how many items a list has; most 0 is no
-	// bound of a list.
+	// least and most bound a number, or the number of items of a list; most 0
+	// means no bound of a list.
 	least, most int64
 }
 
@@ -30,26 +29,26 @@ type key struct {
 	required bool
 }
 
-// shapeKind is the kind of value that a shape asks for.
+// shapeKind is the kind of value of a shape.
 type shapeKind int
 
 const (
-	object     shapeKind = iota // with known keys
-	table                       // with keys of the writer's own
+	object     shapeKind = iota // with fixed keys
+	table                       // with keys that the author chooses
 	list                        //
 	word                        // a text
 	number                      // a whole number
-	length                      // a length of time: 30s, 5m, 1h30m, 2d
+	length                      // a duration: 30s, 5m, 1h30m, 2d
 	expression                  // CEL
 	template                    // a text with CEL in ${...}, or a number or a boolean
 	flag                        // true, false, or ${...}
 )
 
-// String says what has to stand there.
+// String describes the value that the file must have.
 func (k shapeKind) String() string {
 	return [...]string{
 		object: "keys with values, or {}", table: "keys with values", list: "a list", word: "a text", number: "a whole number",
-		length: "a length of time, like 30s, 5m or 1h30m", expression: "an expression", template: "a text", flag: "true, false or ${...}",
+		length: "a duration, like 30s, 5m or 1h30m", expression: "an expression", template: "a text", flag: "true, false or ${...}",
 	}[k]
 }
 
@@ -66,19 +65,19 @@ func (s *shape) key(name string) *key {
 const (
 	// maxFile bounds a file, in bytes.
 	maxFile = 256 << 10
-	// maxRules bounds what one event can set off: each rule is judged for each
+	// maxRules bounds the work for one event: each rule is judged for each
 	// event that can change it.
 	maxRules = 200
 	// maxSteps bounds a ladder.
 	maxSteps = 20
-	// maxAttempts is how often a rule tries in all.
+	// maxAttempts is the maximum number of attempts in one occasion.
 	maxAttempts = 3
 	// maxRate bounds per_minute, trip_after and at_least.
 	maxRate = 1_000_000
 )
 
-// Patterns of words. They are read by Go and by editors: only what both
-// understand alike.
+// Patterns of words. Go and editors both use them, so they only contain what
+// both interpret alike.
 const (
 	namePattern    = `[a-z0-9][a-z0-9-]{0,63}`
 	accountPattern = `AC[0-9a-f]{32}`
@@ -96,7 +95,7 @@ var fileShape = &shape{
 		{"quiet_hours", quietHoursShape, false},
 		{"accounts", &shape{
 			kind: list, items: &shape{kind: word, pattern: accountPattern}, least: 1,
-			doc: "AccountSids that the rules are for; all accounts when left out.",
+			doc: "AccountSids that the rules apply to; all accounts if omitted.",
 		}, false},
 		{"ceiling", &shape{
 			kind: object, doc: "Bounds the actions of all rules together, in each account.",
@@ -106,7 +105,7 @@ var fileShape = &shape{
 }
 
 var exemptShape = &shape{
-	kind: object, doc: "What no rule touches. In patterns * stands for any characters.",
+	kind: object, doc: "What no rule touches. In patterns, * matches any characters.",
 	keys: []key{
 		{"labels", patterns("Patterns of labels: of participants, and of conferences where one of those is live."), false},
 		{"names", patterns("Patterns of friendly names."), false},
@@ -114,14 +113,14 @@ var exemptShape = &shape{
 }
 
 var quietHoursShape = &shape{
-	kind: object, doc: "A time of day at which rules hold back.",
+	kind: object, doc: "A time of day when rules hold back.",
 	keys: []key{
 		{"tz", &shape{kind: word, pattern: anyPattern, doc: "Time zone, like Europe/Berlin."}, true},
 		{"from", &shape{kind: word, pattern: clockPattern, doc: `Like "22:00", in quotes.`}, true},
 		{"to", &shape{kind: word, pattern: clockPattern, doc: `Like "07:00", in quotes; before from: on the next day.`}, true},
 		{"do", &shape{
 			kind: word, values: []string{"hold", "shadow"},
-			doc: "hold (the default): wait until they are over, within the action's deadline. shadow: do nothing.",
+			doc: "hold (the default): wait until they end, within the action's deadline. shadow: do nothing.",
 		}, false},
 	},
 }
@@ -129,45 +128,45 @@ var quietHoursShape = &shape{
 var ruleShape = &shape{
 	kind: object, doc: "A rule.",
 	keys: []key{
-		{"name", &shape{kind: word, pattern: namePattern, doc: "Small letters, digits and hyphens; unlike all other names."}, true},
-		{"description", &shape{kind: word, doc: "Why there is such a rule."}, false},
+		{"name", &shape{kind: word, pattern: namePattern, doc: "Lower-case letters, digits and hyphens; unique."}, true},
+		{"description", &shape{kind: word, doc: "Why the rule exists."}, false},
 		{"each", &shape{
 			kind: word, values: []string{"conference", "participant"},
-			doc: "What the rule looks at, one by one; conference when left out.",
+			doc: "What the rule is judged for, one at a time; conference if omitted.",
 		}, false},
 		{"on", &shape{
 			kind: list, items: &shape{kind: word, values: kindNames()}, least: 1,
-			doc: "Kinds of events that may begin an occasion; those that can change what the condition reads when left out.",
+			doc: "Kinds of events that may begin an occasion; if omitted, those that can change what the condition reads.",
 		}, false},
 		{"when", &shape{kind: expression, doc: "CEL: the condition."}, true},
-		{"unless", &shape{kind: expression, doc: "CEL: where it holds, the rule does nothing."}, false},
+		{"unless", &shape{kind: expression, doc: "CEL: if it holds, the rule does nothing."}, false},
 		{"for", span("How long the condition has to hold before the first step."), false},
 		{"do", &shape{kind: list, items: stepShape, least: 1, most: maxSteps, doc: "The steps, in order."}, true},
 		{"mode", &shape{
 			kind: word, values: []string{"off", "shadow", "live"},
-			doc: "off, shadow (the default): judge and do nothing, or live.",
+			doc: "off; shadow (the default): judge, but do nothing; or live.",
 		}, false},
 		{"limits", &shape{
-			kind: object, doc: "Brakes. A rule that acts at Twilio has per_minute: 10, trip_after: 50 when left out.",
+			kind: object, doc: "Brakes. The defaults for a rule that acts at Twilio are per_minute: 10 and trip_after: 50.",
 			keys: []key{
 				{"per_minute", rate("Actions in a minute."), false},
-				{"trip_after", rate("Actions in a rolling hour after which the rule only says what it would do, until a person resets it."), false},
+				{"trip_after", rate("Actions in a rolling hour after which the rule only reports what it would do, until an operator resets it."), false},
 			},
 		}, false},
-		{"again", span("How long after an attempt that was not done the next one starts; 15m when left out of a rule that ends conferences."), false},
-		{"attempts", &shape{kind: number, least: 1, most: maxAttempts, doc: "How many attempts there are in all; 3 with again when left out."}, false},
+		{"again", span("How long after an attempt that did not succeed the next one starts; the default is 15m for a rule that ends conferences."), false},
+		{"attempts", &shape{kind: number, least: 1, most: maxAttempts, doc: "How many attempts there are in all; the default with again is 3."}, false},
 		{"count", &shape{
 			kind: object, doc: "Counts matches over many conferences; such a rule only publishes or calls webhooks.",
 			keys: []key{
 				{"by", &shape{kind: expression, doc: "CEL: matches with the same value are counted together."}, true},
 				{"within", span("How long a match counts."), true},
-				{"at_least", rate("How many matches it takes."), true},
+				{"at_least", rate("How many matches the rule needs."), true},
 			},
 		}, false},
 	},
 }
 
-// stepShape has one key for what the step does.
+// stepShape has exactly one key for what the step does.
 var stepShape = &shape{
 	kind: object, doc: "A step: one thing to do.",
 	oneOf: []string{
@@ -177,23 +176,23 @@ var stepShape = &shape{
 	keys: []key{
 		{"end", params("End the conference."), false},
 		{"announce", announceShape, false},
-		{"kick", params("Take a participant out of the conference.", target), false},
+		{"kick", params("Remove a participant from the conference.", target), false},
 		{"mute", params("Mute a participant.", target), false},
 		{"unmute", params("Unmute a participant.", target), false},
 		{"hold", params("Put a participant on hold.", target,
-			key{"hold_url", text("What it hears meanwhile."), false},
-			key{"hold_method", choice("How Twilio asks for it.", "GET", "POST"), false}), false},
+			key{"hold_url", text("URL of what it hears meanwhile."), false},
+			key{"hold_method", choice("Twilio's HTTP method for that URL.", "GET", "POST"), false}), false},
 		{"unhold", params("Take a participant off hold.", target), false},
 		{"set", setShape, false},
 		{"publish", params("Publish to a NATS subject.",
-			key{"subject", text("The subject; it begins with a word of its own, other than gavel."), true},
+			key{"subject", text("The subject; its first word must be literal, and not gavel."), true},
 			key{"data", data, false}), false},
-		{"webhook", params("Call a webhook, signed as Standard Webhooks says.",
-			key{"url", text("Its address."), true},
-			key{"secret_file", &shape{kind: word, pattern: anyPattern, doc: "File with the secret (whsec_...) that signs it."}, false},
+		{"webhook", params("Call a webhook, signed as in Standard Webhooks.",
+			key{"url", text("Its URL."), true},
+			key{"secret_file", &shape{kind: word, pattern: anyPattern, doc: "File with the secret (whsec_...) of the signature."}, false},
 			key{"data", data, false}), false},
-		{"wait", span("Wait, counted from the end of the step before; then the condition has to hold still."), false},
-		{"on_failure", choice("Whether the rule stops (the default) or goes on where the step is not done.", "stop", "continue"), false},
+		{"wait", span("Wait, counted from the end of the step before; then the condition must still hold."), false},
+		{"on_failure", choice("Whether the rule stops (the default) or continues if the step is not done.", "stop", "continue"), false},
 	},
 }
 
@@ -201,32 +200,32 @@ var announceShape = &shape{
 	kind: object, doc: "Play something to the conference or to participants.",
 	oneOf: []string{"say", "file", "url"},
 	keys: []key{
-		{"say", text("A text to be spoken."), false},
-		{"file", text("Address of a sound file to be played."), false},
-		{"url", text("Address of TwiML."), false},
+		{"say", text("A text to speak."), false},
+		{"file", text("URL of a sound file to play."), false},
+		{"url", text("URL of TwiML."), false},
 		{"language", text("Language of say, like en-US."), false},
 		{"voice", text("Voice of say."), false},
-		{"to", choice("Who hears it; participants where there is a target, else the conference.", "conference", "participant"), false},
+		{"to", choice("Who hears it; by default the participants if there is a target, else the conference.", "conference", "participant"), false},
 		target,
 	},
 }
 
 var setShape = params("Change flags of a participant.", target,
 	key{"end_conference_on_exit", onOff("Whether the conference ends when it leaves."), false},
-	key{"beep_on_exit", onOff("Whether a beep tells that it leaves."), false},
-	key{"coaching", onOff("Whether only the participant that it coaches hears it."), false},
-	key{"call_sid_to_coach", text("Whom it coaches."), false},
-	key{"wait_url", text("What it hears before the conference starts."), false},
-	key{"wait_method", choice("How Twilio asks for it.", "GET", "POST"), false},
-	key{"when_held", choice("Twilio changes no flags on hold: skip the participant (the default), or unhold, change and hold again.", "skip", "unhold"), false},
+	key{"beep_on_exit", onOff("Whether a beep sounds when it leaves."), false},
+	key{"coaching", onOff("Whether only the participant that it coaches can hear it."), false},
+	key{"call_sid_to_coach", text("CallSid of the participant that it coaches."), false},
+	key{"wait_url", text("URL of what it hears before the conference starts."), false},
+	key{"wait_method", choice("Twilio's HTTP method for that URL.", "GET", "POST"), false},
+	key{"when_held", choice("Twilio changes no flags of a participant on hold: skip the participant (the default), or unhold, change and hold again.", "skip", "unhold"), false},
 )
 
 var target = key{"target", &shape{
 	kind: expression,
-	doc:  "CEL: the live participants, each as participant, that the step is for; the rule's own where it is for each participant.",
+	doc:  "CEL: selects the live participants that the step acts on, each as participant; by default the rule's own, if it is a rule for each participant.",
 }, false}
 
-var data = &shape{kind: table, pattern: dataPattern, items: text("A value."), doc: "What the message says besides."}
+var data = &shape{kind: table, pattern: dataPattern, items: text("A value."), doc: "Further data of the message."}
 
 func params(doc string, keys ...key) *shape { return &shape{kind: object, doc: doc, keys: keys} }
 func text(doc string) *shape                { return &shape{kind: template, doc: doc} }

@@ -10,7 +10,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// value returns the value of a node, or nil where it has not the shape.
+// value returns the value of a node, or nil if it does not have the shape.
 func (d *Document) value(n ast.Node, s *shape) *Node {
 	switch s.kind {
 	case object, table:
@@ -34,15 +34,16 @@ func (d *Document) value(n ast.Node, s *shape) *Node {
 func (d *Document) misplaced(n ast.Node, s *shape) {
 	switch n.(type) {
 	case *ast.NullNode:
-		d.Fault(where(n), "the value is missing; it has to be %s", s.kind)
+		d.Fault(where(n), "the value is missing; it must be %s", s.kind)
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
-		d.Fault(where(n), "anchors, aliases and tags have no place in a rule file")
+		d.Fault(where(n), "anchors, aliases and tags are not allowed in a rule file")
 	default:
-		d.Fault(where(n), "the value has to be %s", s.kind)
+		d.Fault(where(n), "the value must be %s", s.kind)
 	}
 }
 
-// object reads a mapping, and says which keys are unknown, doubled or missing.
+// object reads a mapping, and adds faults for unknown, duplicate and missing
+// keys.
 func (d *Document) object(n ast.Node, s *shape) *Node {
 	pairs, ok := mapping(n)
 	if !ok {
@@ -72,7 +73,8 @@ func start(n ast.Node, pairs []*ast.MappingValueNode) Place {
 	return first
 }
 
-// enter notes in which rule the faults to come are, and returns what ends that.
+// enter sets the rule that later faults belong to, and returns the function
+// that resets it.
 func (d *Document) enter(pairs []*ast.MappingValueNode) (leave func()) {
 	d.rule = "without a name"
 	for _, pair := range pairs {
@@ -94,11 +96,11 @@ func (d *Document) pair(v *Node, pair *ast.MappingValueNode, s *shape) {
 		}
 		inside = known.shape
 	} else if !matches(s.pattern, name) {
-		d.Fault(at, "a key has to match %s", s.pattern)
+		d.Fault(at, "a key must match %s", s.pattern)
 		return
 	}
 	if _, double := v.keys[name]; double || slices.Contains(v.order, name) {
-		d.Fault(at, "key %q is there twice", name)
+		d.Fault(at, "key %q is duplicated", name)
 		return
 	}
 	v.order = append(v.order, name)
@@ -123,7 +125,7 @@ func (d *Document) required(v *Node, s *shape) {
 		}
 	}
 	if len(there) != 1 {
-		d.Fault(v.At, "has %d of %s; it has to be one", len(there), strings.Join(s.oneOf, ", "))
+		d.Fault(v.At, "has %d of %s; it must have exactly one", len(there), strings.Join(s.oneOf, ", "))
 	}
 }
 
@@ -135,7 +137,7 @@ func (d *Document) list(n ast.Node, s *shape) *Node {
 	}
 	v := &Node{At: where(n)}
 	if n := int64(len(sequence.Values)); n < s.least || s.most > 0 && n > s.most {
-		d.Fault(v.At, "the list has %d items; it has to have %s", n, s.bounds())
+		d.Fault(v.At, "the list has %d items; it must have %s", n, s.bounds())
 	}
 	for _, item := range sequence.Values {
 		if value := d.value(item, s.items); value != nil {
@@ -145,8 +147,8 @@ func (d *Document) list(n ast.Node, s *shape) *Node {
 	return v
 }
 
-// mapping returns the pairs of a mapping; one of a single pair has a node of
-// its own in this library.
+// mapping returns the pairs of a mapping. This library has another node type
+// for a mapping of a single pair.
 func mapping(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch m := n.(type) {
 	case *ast.MappingNode:
@@ -164,7 +166,7 @@ func keyName(pair *ast.MappingValueNode) string {
 	return pair.Key.String()
 }
 
-// scalar returns the text of a value, if its type fits the kind.
+// scalar returns the text of a value, and whether its type fits the kind.
 func scalar(n ast.Node, kind shapeKind) (string, bool) {
 	switch v := n.(type) {
 	case *ast.StringNode:
@@ -182,28 +184,28 @@ func scalar(n ast.Node, kind shapeKind) (string, bool) {
 	return "", false
 }
 
-// isCode reports whether a text is ${...} and nothing besides.
+// isCode reports whether a text is ${...} and nothing else.
 func isCode(text string) bool { return strings.HasPrefix(text, "${") && strings.HasSuffix(text, "}") }
 
-// refuses says why a text does not fit, or "".
+// refuses returns why a text does not fit, or "".
 func (s *shape) refuses(text string) string {
 	switch {
 	case s.values != nil && !slices.Contains(s.values, text):
-		return "the value has to be one of " + strings.Join(s.values, ", ") + nearest(text, s.values)
+		return "the value must be one of " + strings.Join(s.values, ", ") + nearest(text, s.values)
 	case s.kind == length && !matches(s.pattern, text):
-		return "the value has to be " + s.kind.String()
+		return "the value must be " + s.kind.String()
 	case s.pattern != "" && !matches(s.pattern, text):
-		return "the value has to match " + s.pattern
+		return "the value must match " + s.pattern
 	case s.kind == number:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < s.least || n > s.most {
-			return "the value has to be a whole number, " + s.bounds()
+			return "the value must be a whole number, " + s.bounds()
 		}
 	}
 	return ""
 }
 
-// bounds says least and most.
+// bounds formats least and most.
 func (s *shape) bounds() string {
 	if s.most == 0 {
 		return fmt.Sprintf("%d or more", s.least)
@@ -215,7 +217,7 @@ func matches(pattern, text string) bool {
 	return compiled[pattern].MatchString(text)
 }
 
-// compiled are the patterns, which match texts as a whole.
+// compiled are the patterns, compiled so that they match whole texts.
 var compiled = func() map[string]*regexp.Regexp {
 	all := map[string]*regexp.Regexp{}
 	for _, p := range []string{namePattern, accountPattern, clockPattern, lengthPattern, dataPattern, anyPattern} {
