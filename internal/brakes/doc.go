@@ -7,7 +7,7 @@
 // count an action that the other made wait, and would have to be asked to
 // forget it: a storm under a low ceiling would trip rules that hardly did
 // anything. In one value both admit or none does. Requests that wait together
-// share one compare-and-set, so that a single value holds no storm up.
+// share one compare-and-set (package cell), so that a single value holds no storm up.
 //
 // Reading order: brakes.go (asking to be admitted), ledger.go (what is decided,
 // without any network), tally.go (how it is counted and written), trip.go (what

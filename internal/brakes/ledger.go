@@ -2,7 +2,6 @@ package brakes
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"time"
@@ -24,9 +23,6 @@ const (
 	maxPast       = 200
 	maxPastOfRule = 20
 )
-
-// errLedger means that the ledger is not one that this version can read.
-var errLedger = errors.New("the ledger of admissions cannot be read")
 
 // ledger is what was admitted, over all processes.
 type ledger struct {
@@ -62,7 +58,7 @@ func parseLedger(value []byte, now time.Time) (*ledger, error) {
 	l := &ledger{}
 	if len(value) > 0 {
 		if err := json.Unmarshal(value, l); err != nil {
-			return nil, fmt.Errorf("%w: %w", errLedger, err)
+			return nil, fmt.Errorf("the ledger of admissions: %w", err)
 		}
 	}
 	l.forget(now.Unix())
@@ -91,12 +87,6 @@ func (l *ledger) forget(now int64) {
 			delete(l.Accounts, sid)
 		}
 	}
-}
-
-// encode cannot fail: there is nothing in a ledger that JSON has no form for.
-func (l *ledger) encode() []byte {
-	value, _ := json.Marshal(l)
-	return value
 }
 
 // admit decides on one request. Where it is counted the ledger has changed; a

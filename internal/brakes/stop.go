@@ -14,6 +14,9 @@ import (
 // right before it: longer than this nobody knows whether all was stopped.
 const stopTime = 500 * time.Millisecond
 
+// writePause is the pause between two tries to write a stop.
+const writePause = 32 * time.Millisecond
+
 // writeTime is how long a stop is tried to be written: the command line goes
 // over to the file STOP after 5 s.
 const writeTime = 4 * time.Second
@@ -101,7 +104,7 @@ func (b *Brakes) writeStop(ctx context.Context, s Stop) error {
 			return nil
 		}
 		select {
-		case <-time.After(maxPause):
+		case <-time.After(writePause):
 		case <-ctx.Done():
 			return errors.Join(context.Cause(ctx), err)
 		}

@@ -51,7 +51,7 @@ type State struct {
 // State returns how every rule stands of which something is known: it acted in
 // the last hour, is tripped, or was.
 func (b *Brakes) State(ctx context.Context) (map[string]State, error) {
-	l, err := b.look(ctx)
+	l, err := b.ledger.Read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look at the brakes: %w", err)
 	}
@@ -70,7 +70,7 @@ func (b *Brakes) State(ctx context.Context) (map[string]State, error) {
 
 // Tripped returns the rules that are tripped.
 func (b *Brakes) Tripped(ctx context.Context) (map[string]Trip, error) {
-	l, err := b.look(ctx)
+	l, err := b.ledger.Read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look at the brakes: %w", err)
 	}
@@ -83,37 +83,15 @@ func (b *Brakes) Tripped(ctx context.Context) (map[string]Trip, error) {
 	return trips, nil
 }
 
-// look reads the ledger as it is now.
-func (b *Brakes) look(ctx context.Context) (*ledger, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, ErrNoAnswer)
-	defer cancel()
-	at, err := b.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	l, err := parseLedger(at.value, b.now())
-	if err != nil {
-		return nil, err
-	}
-	b.metrics.trips(l)
-	return l, nil
-}
-
 // Reset lets a tripped rule act again. by says who did it.
 func (b *Brakes) Reset(ctx context.Context, rule, reason, by string) error {
 	if err := checkReason(reason); err != nil {
 		return fmt.Errorf("reset a rule: %w", err)
 	}
-	select {
-	case b.turn <- struct{}{}:
-		defer func() { <-b.turn }()
-	case <-ctx.Done():
-		return fmt.Errorf("reset a rule: %w", ctx.Err())
-	}
-	b.last = version{} // what is remembered may be tripped there alone
 	c := Change{Rule: rule, What: WasReset, At: b.now().UTC(), Reason: reason, By: by}
 	was := false
-	err := b.change(ctx, func(l *ledger) bool {
+	// What this process remembers may be tripped there alone.
+	err := b.ledger.ChangeRead(ctx, func(l *ledger) bool {
 		now := l.reset(c)
 		was = was || now // a first try may have been kept though no answer came
 		return now

@@ -2,8 +2,6 @@ package rulebook
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -12,6 +10,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"gavel/events"
+	"gavel/internal/cell"
 )
 
 const (
@@ -24,15 +23,8 @@ const (
 	answerTime = 5 * time.Second
 )
 
-// Bucket is where sets are kept: bus.Bucket. Its errors wrap
-// events.ErrKeyNotFound and events.ErrKeyChanged.
-type Bucket interface {
-	// Read returns a value as the leader has it, or events.ErrKeyNotFound.
-	Read(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	// Update keeps a value where the revision is still that one, 0 for none,
-	// and returns the new revision. It returns events.ErrKeyChanged where not.
-	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
-}
+// Bucket is where sets are kept.
+type Bucket = cell.Bucket
 
 // InForce says which set is in force, and since when.
 type InForce struct {
@@ -53,6 +45,9 @@ type Book struct {
 	log    *slog.Logger
 	sets   *lru.Cache[string, compiled]
 
+	inForce *cell.Cell[InForce]
+	shared  *cell.Cell[sharedFaults]
+
 	mu       sync.RWMutex
 	active   *InForce // nil before the first
 	revision uint64   // of active
@@ -67,7 +62,9 @@ func Open(ctx context.Context, bucket Bucket, log *slog.Logger) (*Book, error) {
 		return nil, fmt.Errorf("open the rules in force: %w", err)
 	}
 	b := &Book{bucket: bucket, log: log, sets: sets}
-	if _, _, err := b.look(ctx); err != nil {
+	b.inForce = cell.New(bucket, cell.Config[InForce]{Key: activeKey, Within: answerTime, Kept: b.follow, Again: true})
+	b.shared = cell.New(bucket, cell.Config[sharedFaults]{Key: faultsKey, Within: answerTime, Decode: decodeFaults})
+	if _, err := b.look(ctx); err != nil {
 		return nil, fmt.Errorf("open the rules in force: %w", err)
 	}
 	return b, nil
@@ -85,7 +82,7 @@ func (b *Book) Run(ctx context.Context) {
 		var err error
 		select {
 		case <-tick.C:
-			_, _, err = b.look(ctx)
+			_, err = b.look(ctx)
 		case <-share.C:
 			err = b.shareFaults(ctx)
 		case <-ctx.Done():
@@ -98,23 +95,13 @@ func (b *Book) Run(ctx context.Context) {
 	}
 }
 
-// look reads what is in force, nil where nothing is yet.
-func (b *Book) look(ctx context.Context) (*InForce, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	value, revision, err := b.bucket.Read(ctx, activeKey)
-	if errors.Is(err, events.ErrKeyNotFound) {
-		return nil, 0, nil
-	}
+// look reads what is in force; its Load is empty where nothing is yet.
+func (b *Book) look(ctx context.Context) (*InForce, error) {
+	active, err := b.inForce.Read(ctx)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read which rules are in force: %w", err)
+		return nil, fmt.Errorf("read which rules are in force: %w", err)
 	}
-	active := &InForce{}
-	if err := json.Unmarshal(value, active); err != nil {
-		return nil, 0, fmt.Errorf("read which rules are in force: %w", err)
-	}
-	b.follow(active, revision)
-	return active, revision, nil
+	return active, nil
 }
 
 // follow takes over what is in force, unless something newer is known.

@@ -90,25 +90,30 @@ func (b *Book) Fault(rule, in string) {
 }
 
 // shareFaults adds this process's faults to the bucket's, and takes over the
-// others'. Where somebody was faster, they wait for the next time; so they do
-// where no answer came, which counts them twice at worst.
+// others'. Where others were faster again and again, they wait for the next time; so
+// they do where no answer came, which counts them twice at worst.
 func (b *Book) shareFaults(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	told, revision, err := b.readFaults(ctx)
-	if err != nil {
-		return fmt.Errorf("share faults of rules: %w", err)
-	}
+	active, _ := b.Active()
 	mine := b.takeFaults()
-	if len(mine) > 0 {
-		told.Faults = told.with(mine)
-		if err := b.writeFaults(ctx, told, revision); err != nil {
-			b.giveBack(mine)
-			if errors.Is(err, events.ErrKeyChanged) {
-				return nil
-			}
-			return fmt.Errorf("share faults of rules: %w", err)
+	var told sharedFaults
+	err := b.shared.Change(ctx, func(now *sharedFaults) (changed bool) {
+		if now.Load != active.ID { // those of a set before it count no more
+			*now = sharedFaults{Load: active.ID}
 		}
+		if len(mine) > 0 {
+			now.Faults = now.with(mine)
+		}
+		told = *now
+		return len(mine) > 0
+	})
+	if err != nil {
+		if len(mine) > 0 {
+			b.giveBack(mine)
+		}
+		if errors.Is(err, events.ErrKeyChanged) {
+			return nil
+		}
+		return fmt.Errorf("share faults of rules: %w", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -116,27 +121,13 @@ func (b *Book) shareFaults(ctx context.Context) error {
 	return nil
 }
 
-// readFaults returns the faults told of the set in force; those of a set
-// before it count no more.
-func (b *Book) readFaults(ctx context.Context) (told sharedFaults, revision uint64, err error) {
-	active, _ := b.Active()
-	value, revision, err := b.bucket.Read(ctx, faultsKey)
-	if err != nil && !errors.Is(err, events.ErrKeyNotFound) {
-		return told, 0, err
+// decodeFaults takes what cannot be read for none: they are only counted.
+func decodeFaults(value []byte) (*sharedFaults, error) {
+	f := &sharedFaults{}
+	if json.Unmarshal(value, f) != nil {
+		f = &sharedFaults{}
 	}
-	if json.Unmarshal(value, &told) != nil || told.Load != active.ID {
-		told = sharedFaults{Load: active.ID}
-	}
-	return told, revision, nil
-}
-
-func (b *Book) writeFaults(ctx context.Context, told sharedFaults, revision uint64) error {
-	value, err := json.Marshal(told)
-	if err != nil {
-		return err
-	}
-	_, err = b.bucket.Update(ctx, faultsKey, value, revision)
-	return err
+	return f, nil
 }
 
 func (b *Book) takeFaults() map[place]Fault {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,13 +19,17 @@ import (
 // in memory with the bus's promise.
 
 type shelf struct {
+	mu        sync.Mutex
 	values    map[string][]byte
 	revisions map[string]uint64
+	contended bool // others are faster at each write
 }
 
-func newShelf() *shelf { return &shelf{map[string][]byte{}, map[string]uint64{}} }
+func newShelf() *shelf { return &shelf{values: map[string][]byte{}, revisions: map[string]uint64{}} }
 
 func (s *shelf) Read(_ context.Context, key string) ([]byte, uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.revisions[key] == 0 {
 		return nil, 0, events.ErrKeyNotFound
 	}
@@ -32,7 +37,9 @@ func (s *shelf) Read(_ context.Context, key string) ([]byte, uint64, error) {
 }
 
 func (s *shelf) Update(_ context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	if s.revisions[key] != revision {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.contended || s.revisions[key] != revision {
 		return 0, events.ErrKeyChanged
 	}
 	s.values[key], s.revisions[key] = value, revision+1
@@ -94,32 +101,27 @@ func TestFaultsOfAllProcessesAreAddedUp(t *testing.T) {
 	})
 }
 
-// contended has somebody else be faster at each write.
-type contended struct{ *shelf }
-
-func (c contended) Update(context.Context, string, []byte, uint64) (uint64, error) {
-	return 0, events.ErrKeyChanged
-}
-
 func TestFaultsThatCouldNotBeToldAreToldLater(t *testing.T) {
 	t.Parallel()
-	shared := newShelf()
-	b := openShelf(t, shared)
-	b.bucket = contended{shared}
-	b.Fault("end-orphaned", "when")
-	if err := b.shareFaults(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	b.Fault("end-orphaned", "when")
-	b.bucket = shared
-	for range 2 {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newShelf()
+		shared.contended = true
+		b := openShelf(t, shared)
+		b.Fault("end-orphaned", "when")
 		if err := b.shareFaults(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if got := openFaults(t, shared); len(got) != 1 || got[0].Count != 2 {
-		t.Errorf("got %+v", got)
-	}
+		b.Fault("end-orphaned", "when")
+		shared.contended = false
+		for range 2 {
+			if err := b.shareFaults(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := openFaults(t, shared); len(got) != 1 || got[0].Count != 2 {
+			t.Errorf("got %+v", got)
+		}
+	})
 }
 
 func openFaults(t *testing.T, shared *shelf) []Fault {

@@ -2,8 +2,6 @@ package rulebook
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -43,27 +41,27 @@ func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how H
 	b.mu.Lock()
 	b.own = set.Version
 	b.mu.Unlock()
-	for {
-		active, revision, err := b.look(ctx)
-		if err != nil {
-			return Proposal{}, fmt.Errorf("propose rules: %w", err)
-		}
-		if active != nil && stays(active, set.Version, origin, how) {
-			b.stay(active, set.Version, origin)
-			return Proposal{InForce: *active}, nil
-		}
-		taken, err := b.putInForce(ctx, set, origin, how, revision)
-		if err == nil {
-			return Proposal{Taken: true, InForce: taken}, nil
-		}
-		if !errors.Is(err, events.ErrKeyChanged) {
+	active, err := b.look(ctx)
+	if err != nil {
+		return Proposal{}, fmt.Errorf("propose rules: %w", err)
+	}
+	p := Proposal{InForce: *active}
+	if !stays(active, set.Version, origin, how) {
+		if p, err = b.putInForce(ctx, set, origin, how); err != nil {
 			return Proposal{}, fmt.Errorf("propose rules: %w", err)
 		}
 	}
+	if !p.Taken {
+		b.stay(&p.InForce, set.Version, origin)
+	}
+	return p, nil
 }
 
-// stays reports whether what is in force stays.
+// stays reports whether what is in force stays; where nothing is, it does not.
 func stays(active *InForce, version, origin string, how How) bool {
+	if active.Load == "" {
+		return false
+	}
 	return active.Version == version || how == Start && active.Origin != origin
 }
 
@@ -75,25 +73,27 @@ func (b *Book) stay(active *InForce, version, origin string) {
 	}
 }
 
-// putInForce writes what is in force where nobody else did since that revision.
-// The set is there before anybody can hear of it.
-func (b *Book) putInForce(ctx context.Context, set *rules.Set, origin string, how How, revision uint64) (InForce, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+// putInForce puts the set in force, unless what came into force meanwhile stays.
+// The set is kept before another process can learn of it.
+func (b *Book) putInForce(ctx context.Context, set *rules.Set, origin string, how How) (p Proposal, err error) {
+	keeping, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	if err := b.keep(ctx, set); err != nil {
-		return InForce{}, err
+	if err := b.keep(keeping, set); err != nil {
+		return p, err
 	}
 	// The lanes' entries hold whole milliseconds.
 	since := time.Now().UTC().Truncate(time.Millisecond)
-	active := InForce{Load: events.NewULID(), Version: set.Version, Since: since, Origin: origin, By: how}
-	value, err := json.Marshal(active)
+	mine := InForce{Load: events.NewULID(), Version: set.Version, Since: since, Origin: origin, By: how}
+	err = b.inForce.Change(ctx, func(active *InForce) (changed bool) {
+		// A first try of ours may have been kept without an answer.
+		if active.Load != mine.Load && !stays(active, set.Version, origin, how) {
+			*active, changed = mine, true
+		}
+		p = Proposal{Taken: active.Load == mine.Load, InForce: *active}
+		return changed
+	})
 	if err != nil {
-		return InForce{}, err
+		return p, fmt.Errorf("put in force: %w", err)
 	}
-	revision, err = b.bucket.Update(ctx, activeKey, value, revision)
-	if err != nil {
-		return InForce{}, fmt.Errorf("put in force: %w", err)
-	}
-	b.follow(&active, revision)
-	return active, nil
+	return p, nil
 }
