@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gavel/handlers/api"
+	"gavel/views"
 )
 
 // conferencesCommand asks about conferences.
@@ -83,8 +84,8 @@ func (c *conferencesList) query() (url.Values, error) {
 }
 
 // conferences reads pages until there are enough.
-func (c *client) conferences(ctx context.Context, query url.Values, limit int) ([]api.Conference, error) {
-	found := []api.Conference{}
+func (c *client) conferences(ctx context.Context, query url.Values, limit int) ([]views.Conference, error) {
+	found := []views.Conference{}
 	for {
 		query.Set("limit", strconv.Itoa(min(limit-len(found), pageSize)))
 		var page api.Conferences
@@ -132,7 +133,7 @@ func (c *conferencesGet) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	var record api.Record
+	var record views.Record
 	if err := asker.ask(ctx, http.MethodGet, c.path(), c.query(), nil, &record); err != nil {
 		return err
 	}

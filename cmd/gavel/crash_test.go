@@ -12,6 +12,7 @@ import (
 
 	"gavel/events"
 	"gavel/handlers/api"
+	"gavel/views"
 )
 
 const (
@@ -173,7 +174,7 @@ func (h *house) hasAll(want accepted) {
 				h.t.Errorf("conference %s: number %s was told %d times", sid, number, times)
 			}
 		}
-		var record api.Record
+		var record views.Record
 		h.asksJSON(&record, "conferences", "get", sid)
 		for _, gap := range record.Gaps {
 			for number := gap[0]; number <= gap[1]; number++ {

@@ -9,6 +9,7 @@ import (
 	"gavel/events"
 	"gavel/handlers/api"
 	"gavel/internal/doctor"
+	"gavel/views"
 )
 
 const (
@@ -48,7 +49,7 @@ func skipConferences(why string) []doctor.Finding {
 }
 
 // told reads the timeline of one conference.
-func (c *client) told(ctx context.Context, listed api.Conference) (doctor.Conference, error) {
+func (c *client) told(ctx context.Context, listed views.Conference) (doctor.Conference, error) {
 	found := doctor.Conference{Sid: listed.Sid}
 	var body api.TimelineBody
 	query := url.Values{"account": {listed.AccountSid}}

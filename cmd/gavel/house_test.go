@@ -21,6 +21,7 @@ import (
 	"gavel/handlers/api"
 	"gavel/internal/redistest"
 	"gavel/internal/twilio/twiliofake"
+	"gavel/views"
 )
 
 func TestACallIsSeenEverywhere(t *testing.T) {
@@ -41,7 +42,7 @@ func TestACallIsSeenEverywhere(t *testing.T) {
 	}
 	tail.awaits(6)
 
-	var record api.Record
+	var record views.Record
 	h.asksJSON(&record, "conferences", "get", "support-103")
 	if record.Reason != "conference-ended-via-api" || record.Status != "completed" || len(record.Participants) != 2 ||
 		len(record.Recordings) != 1 || !cmp.Equal(record.Gaps, [][2]int64{{4, 4}}) {
@@ -52,7 +53,7 @@ func TestACallIsSeenEverywhere(t *testing.T) {
 	if len(timeline.Facts) != 6 {
 		t.Errorf("the timeline has %d facts, want 6", len(timeline.Facts))
 	}
-	var list []api.Conference
+	var list []views.Conference
 	h.asksJSON(&list, "conferences", "list", "--status", "completed")
 	if len(list) != 1 || list[0].Sid != record.Sid {
 		t.Errorf("the list is %+v", list)
@@ -122,7 +123,7 @@ func TestARebuildKeepsThePicture(t *testing.T) {
 	h := openHere(t, t.TempDir())
 	h.sends("--name", "support-103")
 	eventually(t, func() string { return h.lacks("support-103") })
-	var before, after api.Record
+	var before, after views.Record
 	h.asksJSON(&before, "conferences", "get", "support-103")
 	if got := h.asks("rebuild"); got.code != exitOK || !strings.Contains(got.out, "100 %") {
 		t.Fatalf("rebuild: %+v", got)
@@ -251,7 +252,7 @@ func TestAFloorIsUnderstoodThroughDisorder(t *testing.T) {
 	h := openHere(t, t.TempDir())
 	told := h.hearsFloor(60)
 	for sid, end := range told.ends {
-		var got api.Record
+		var got views.Record
 		eventually(t, func() string {
 			h.asksJSON(&got, "conferences", "get", sid)
 			if got.Ended == nil || got.Joined < len(told.legs[sid]) {

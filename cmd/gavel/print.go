@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"gavel/handlers/api"
+	"gavel/views"
 )
 
 // conferenceTable prints conferences for people.
-func conferenceTable(w io.Writer, conferences []api.Conference, now time.Time) error {
+func conferenceTable(w io.Writer, conferences []views.Conference, now time.Time) error {
 	if len(conferences) == 0 {
 		_, err := fmt.Fprintln(w, "no conferences")
 		return err
@@ -55,7 +56,7 @@ func rough(d time.Duration) string {
 }
 
 // card prints a record for people.
-func card(w io.Writer, r api.Record) error {
+func card(w io.Writer, r views.Record) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "%s\n%s\n\n", printable(firstOf(r.FriendlyName, r.Sid)), printable(r.Why))
 	rows := [][2]string{
@@ -91,7 +92,7 @@ func card(w io.Writer, r api.Record) error {
 	return out.Flush()
 }
 
-func participantLine(p api.Participant) string {
+func participantLine(p views.Participant) string {
 	words := []string{either(p.Connected, "in the conference", "gone")}
 	flags := []struct {
 		word string
@@ -120,7 +121,7 @@ func participantLine(p api.Participant) string {
 	return printable(strings.Join(words, ", "))
 }
 
-func recordingLine(r api.Recording) string {
+func recordingLine(r views.Recording) string {
 	line := r.Status
 	if r.Seconds != nil {
 		line += ", " + seconds(*r.Seconds)
@@ -171,7 +172,7 @@ func timelineList(w io.Writer, body api.TimelineBody, p palette) error {
 
 // curtainTable says of each conference how long it lasted, why it ended and by
 // whom, as Gavel knows it.
-func curtainTable(w io.Writer, conferences []api.Conference, now time.Time) error {
+func curtainTable(w io.Writer, conferences []views.Conference, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tSID\tLEGS\tLASTED\tENDED BY\tREASON")
 	reasons := map[string]int{}

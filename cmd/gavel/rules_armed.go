@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gavel/handlers/api"
+	"gavel/views"
 )
 
 // rulesArmedCommand lists the deadlines that run down.
@@ -63,7 +64,7 @@ func (c *rulesArmedCommand) nothing(ctx context.Context, asker *client, t *termi
 	return err
 }
 
-func armedTable(w io.Writer, armed []api.Deadline) error {
+func armedTable(w io.Writer, armed []views.Deadline) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "DUE\tRULE\tUNTIL\tNAME\tCONFERENCE\tLEG")
 	for _, d := range armed {
@@ -74,8 +75,8 @@ func armedTable(w io.Writer, armed []api.Deadline) error {
 }
 
 // until is what is waited for, with the place in the ladder.
-func until(d api.Deadline) string {
-	if d.Waits == api.WaitStep {
+func until(d views.Deadline) string {
+	if d.Waits == views.WaitStep {
 		return fmt.Sprintf("step %d/%d", d.Step, d.Steps)
 	}
 	return string(d.Waits)

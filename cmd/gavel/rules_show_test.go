@@ -12,6 +12,7 @@ import (
 	"gavel/handlers/api"
 	"gavel/internal/brakes"
 	"gavel/rules"
+	"gavel/views"
 )
 
 // screen is how wide a terminal is taken to be.
@@ -66,12 +67,12 @@ func TestRulesAreShownWithHowTheyFare(t *testing.T) {
 func TestArmedDeadlinesAreShown(t *testing.T) {
 	t.Parallel()
 	sid := func(n int) string { return fmt.Sprintf("CF%032x", n) }
-	armed := []api.Deadline{
-		{ConferenceSid: sid(1), FriendlyName: "support-1", Rule: "end-orphaned", Waits: api.WaitFor, InSeconds: -5},
-		{ConferenceSid: sid(2), FriendlyName: "support-2", Rule: "end-orphaned", Waits: api.WaitStep, InSeconds: 79.6, Step: 2, Steps: 3},
-		{ConferenceSid: sid(3), FriendlyName: "support-3", Rule: "held-too-long", Waits: api.WaitTime, InSeconds: 3900, CallSid: "CA1", Label: "customer"},
-		{ConferenceSid: sid(4), FriendlyName: "support-4", Waits: api.WaitExemption, InSeconds: 7200},
-		{ConferenceSid: sid(5), FriendlyName: "support-5", Rule: "too-long-overall", Waits: api.WaitQuiet, InSeconds: 200000},
+	armed := []views.Deadline{
+		{ConferenceSid: sid(1), FriendlyName: "support-1", Rule: "end-orphaned", Waits: views.WaitFor, InSeconds: -5},
+		{ConferenceSid: sid(2), FriendlyName: "support-2", Rule: "end-orphaned", Waits: views.WaitStep, InSeconds: 79.6, Step: 2, Steps: 3},
+		{ConferenceSid: sid(3), FriendlyName: "support-3", Rule: "held-too-long", Waits: views.WaitTime, InSeconds: 3900, CallSid: "CA1", Label: "customer"},
+		{ConferenceSid: sid(4), FriendlyName: "support-4", Waits: views.WaitExemption, InSeconds: 7200},
+		{ConferenceSid: sid(5), FriendlyName: "support-5", Rule: "too-long-overall", Waits: views.WaitQuiet, InSeconds: 200000},
 	}
 	golden(t, "rules-armed.txt", shown(t, func(w io.Writer) error { return armedTable(w, armed) }))
 }
@@ -79,14 +80,14 @@ func TestArmedDeadlinesAreShown(t *testing.T) {
 func TestWhatIsOnTheWireIsShown(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 8, 3, 12, 0, 0, 0, time.Local)
-	wire := api.Stopping{OnTheWire: []api.WireAction{
+	wire := api.Stopping{OnTheWire: []views.WireAction{
 		{
 			ConferenceSid: "CF" + strings.Repeat("1", 32), FriendlyName: "support-1",
-			Action: api.Action{Do: events.DoEnd, ActorRule: "end-orphaned", AskedAt: before(now, 2*time.Second)},
+			Action: views.Action{Do: events.DoEnd, ActorRule: "end-orphaned", AskedAt: before(now, 2*time.Second)},
 		},
 		{
 			ConferenceSid: "CF" + strings.Repeat("2", 32), FriendlyName: "support-2",
-			Action: api.Action{Do: events.DoKick, ActorRule: "kick-storm", CallSid: "CA" + strings.Repeat("3", 32), AskedAt: before(now, 12*time.Second)},
+			Action: views.Action{Do: events.DoKick, ActorRule: "kick-storm", CallSid: "CA" + strings.Repeat("3", 32), AskedAt: before(now, 12*time.Second)},
 		},
 	}}
 	golden(t, "wire.txt", shown(t, func(w io.Writer) error { return wireList(w, wire, now) }))

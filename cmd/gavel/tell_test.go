@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gavel/handlers/api"
+	"gavel/views"
 )
 
 var noon = time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC)
@@ -93,8 +94,8 @@ func FuzzEventLine(f *testing.F) {
 	})
 }
 
-func sampleConferences() []api.Conference {
-	return []api.Conference{
+func sampleConferences() []views.Conference {
+	return []views.Conference{
 		{Sid: "CF0123456789abcdef0123456789abcdef", FriendlyName: "support-103", Status: "in-progress", Created: at(-90 * time.Second), Connected: 2, Joined: 3, Why: "In progress, with 2 participants."},
 		{Sid: "CF1123456789abcdef0123456789abcdef", FriendlyName: "forgotten", Status: "in-progress", Created: at(-9 * time.Hour), StaleSince: at(-7 * time.Hour), Connected: 1, Joined: 2, Why: "In progress, with 1 participant."},
 		{
@@ -127,19 +128,19 @@ func TestConferenceTables(t *testing.T) {
 func TestAConferencesCard(t *testing.T) {
 	t.Parallel()
 	length := int64(60)
-	record := api.Record{
+	record := views.Record{
 		Conference: sampleConferences()[1],
-		Participants: []api.Participant{{
+		Participants: []views.Participant{{
 			CallSid: "CA0123456789abcdef0123456789abcdef", Label: "customer", Connected: true, Hold: true, EndConferenceOnExit: true,
-			Intervals:      []api.Interval{{Joined: at(-9 * time.Hour), Left: at(-8 * time.Hour)}, {Joined: at(-7 * time.Hour)}},
+			Intervals:      []views.Interval{{Joined: at(-9 * time.Hour), Left: at(-8 * time.Hour)}, {Joined: at(-7 * time.Hour)}},
 			PresentSeconds: 8 * 3600, HeldSeconds: 61, MutedSeconds: 5,
 		}, {
 			CallSid: "CA1123456789abcdef0123456789abcdef", ReasonLeft: "participant_hung_up",
-			Intervals: []api.Interval{{Joined: at(-9 * time.Hour), Left: at(-8 * time.Hour)}}, PresentSeconds: 3600,
+			Intervals: []views.Interval{{Joined: at(-9 * time.Hour), Left: at(-8 * time.Hour)}}, PresentSeconds: 3600,
 		}},
-		Recordings: []api.Recording{{Sid: "RE0123456789abcdef0123456789abcdef", Status: "completed", Seconds: &length}},
+		Recordings: []views.Recording{{Sid: "RE0123456789abcdef0123456789abcdef", Status: "completed", Seconds: &length}},
 		Gaps:       [][2]int64{{3, 3}, {5, 9}},
-		Actions:    []api.Action{{Do: "kick", AskedAt: at(-time.Hour), Words: "kate (SK0123456789abcdef0123456789abcdef) asked Twilio to remove a participant; no outcome is known"}},
+		Actions:    []views.Action{{Do: "kick", AskedAt: at(-time.Hour), Words: "kate (SK0123456789abcdef0123456789abcdef) asked Twilio to remove a participant; no outcome is known"}},
 	}
 	var out bytes.Buffer
 	if err := card(&out, record); err != nil {
@@ -152,7 +153,7 @@ func TestATimelineIsAList(t *testing.T) {
 	t.Parallel()
 	body := api.TimelineBody{Conference: sampleConferences()[0], Truncated: true}
 	for _, event := range []string{toldJoin, toldIntent, toldOutcome, toldEnd, toldRecording} {
-		body.Facts = append(body.Facts, api.Fact{Event: json.RawMessage(event)})
+		body.Facts = append(body.Facts, views.Fact{Event: json.RawMessage(event)})
 	}
 	var out bytes.Buffer
 	if err := timelineList(&out, body, palette{}); err != nil {

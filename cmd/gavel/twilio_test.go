@@ -15,6 +15,7 @@ import (
 	"gavel/app"
 	"gavel/handlers/api"
 	"gavel/internal/keys"
+	"gavel/views"
 )
 
 // twilioProcess is `gavel twilio` as a process of its own.
@@ -96,7 +97,7 @@ func TestTheStandInCallsAGavelElsewhere(t *testing.T) {
 	})
 	for _, sid := range ended {
 		eventually(t, func() string {
-			var record api.Record
+			var record views.Record
 			if got := h.asks("conferences", "get", sid, "--output", "json"); got.code != exitOK {
 				return got.err
 			} else if err := json.Unmarshal([]byte(got.out), &record); err != nil || record.Status != "completed" {

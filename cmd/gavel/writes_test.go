@@ -13,6 +13,7 @@ import (
 
 	"gavel/handlers/api"
 	"gavel/internal/twilio/twiliofake"
+	"gavel/views"
 )
 
 // standIn is a Twilio without callbacks: `gavel send` sends those.
@@ -60,7 +61,7 @@ func (h *house) isEnding(sid string, key api.NewKey, fake *twiliofake.Twilio) (a
 }
 
 // opens is a conference that the house knows, and kate's key.
-func (h *house) opens(name string) (record api.Record, kate api.NewKey) {
+func (h *house) opens(name string) (record views.Record, kate api.NewKey) {
 	h.t.Helper()
 	h.sends("--name", name, "--seq", "0")
 	h.sends("--name", name, "--seq", "1", "--event", "conference-start")
@@ -74,7 +75,7 @@ func (h *house) opens(name string) (record api.Record, kate api.NewKey) {
 func (h *house) endedBy(name, want string) {
 	h.t.Helper()
 	eventually(h.t, func() string {
-		var record api.Record
+		var record views.Record
 		if h.asksJSON(&record, "conferences", "get", name); record.EndedBy != want {
 			return "it was ended by " + record.EndedBy + ", not by " + want
 		}

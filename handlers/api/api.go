@@ -15,6 +15,7 @@ import (
 	"gavel/events"
 	"gavel/internal/keys"
 	"gavel/projections"
+	"gavel/views"
 )
 
 // Prefix is the path under which the API is mounted.
@@ -30,11 +31,6 @@ type Keys interface {
 	Create(ctx context.Context, name string, role keys.Role, accounts []string) (keys.Key, string, error)
 	List() []keys.Key
 	Revoke(ctx context.Context, sid string) error
-}
-
-// Timeline reads all news of one conference so far, in the order of the stream.
-type Timeline interface {
-	Timeline(ctx context.Context, key events.Key, fn func(events.Told) error) error
 }
 
 // Tail reads news from behind a stream sequence (0: only new ones) until ctx
@@ -66,7 +62,7 @@ type Config struct {
 	Auth        Authenticator
 	Keys        Keys
 	Accounts    Accounts
-	Timeline    Timeline
+	Timeline    views.Timeline
 	Tail        Tail
 	Rebuild     Rebuilder
 	Journal     Journal
@@ -74,7 +70,7 @@ type Config struct {
 	Brakes      Brakes
 	Switch      Switch
 	Lanes       Lanes
-	Decisions   Decisions
+	Decisions   views.Decisions
 	DeadLetters DeadLetters
 	Redrive     Redriver
 	Version     Version
@@ -86,6 +82,7 @@ type Config struct {
 // API answers everything under Prefix.
 type API struct {
 	Config
+	views  *views.Source
 	mux    *http.ServeMux
 	origin *http.CrossOriginProtection
 
@@ -101,6 +98,7 @@ type API struct {
 func New(c Config) *API {
 	a := &API{
 		Config:  c,
+		views:   &views.Source{Reader: c.Reader, Decisions: c.Decisions, Timeline: c.Timeline, Now: c.Now},
 		mux:     http.NewServeMux(),
 		origin:  http.NewCrossOriginProtection(),
 		streams: make(chan struct{}, maxStreams),

@@ -10,6 +10,7 @@ import (
 	"gavel/handlers/api"
 	"gavel/projections"
 	"gavel/rules"
+	"gavel/views"
 )
 
 // armed is a conference with what rules remember of it, as projectors keep it.
@@ -54,18 +55,18 @@ func armedStack(t *testing.T) *stack {
 func TestArmedDeadlinesRunDown(t *testing.T) {
 	t.Parallel()
 	s := armedStack(t)
-	of := func(account string, n int, name, rule string, waits api.Wait, seconds float64) api.Deadline {
-		return api.Deadline{
+	of := func(account string, n int, name, rule string, waits views.Wait, seconds float64) views.Deadline {
+		return views.Deadline{
 			AccountSid: account, ConferenceSid: sid("CF", n), FriendlyName: name, Rule: rule, Waits: waits,
 			InSeconds: seconds, Due: now.Add(time.Duration(seconds) * time.Second),
 		}
 	}
-	want := []api.Deadline{
-		of(account, 2, "support-2", "end-orphaned", api.WaitFor, -5),
-		of(account, 1, "support-1", "end-orphaned", api.WaitStep, 80),
-		of(other, 3, "sales-3", "end-orphaned", api.WaitAgain, 600),
-		of(account, 2, "support-2", "", api.WaitExemption, 1800),
-		of(account, 1, "support-1", "say-held", api.WaitTime, 3600),
+	want := []views.Deadline{
+		of(account, 2, "support-2", "end-orphaned", views.WaitFor, -5),
+		of(account, 1, "support-1", "end-orphaned", views.WaitStep, 80),
+		of(other, 3, "sales-3", "end-orphaned", views.WaitAgain, 600),
+		of(account, 2, "support-2", "", views.WaitExemption, 1800),
+		of(account, 1, "support-1", "say-held", views.WaitTime, 3600),
 	}
 	want[0].Steps = 3
 	want[1].Step, want[1].Steps = 2, 3

@@ -16,6 +16,7 @@ import (
 	"gavel/events"
 	"gavel/handlers/api"
 	"gavel/projections"
+	"gavel/views"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -120,7 +121,7 @@ func TestAConferenceIsFoundBySidAndByName(t *testing.T) {
 			}
 			continue
 		}
-		if got := read[api.Record](t, a); got.Sid != c.want {
+		if got := read[views.Record](t, a); got.Sid != c.want {
 			t.Errorf("%s: %s, want %s", name, got.Sid, c.want)
 		}
 	}

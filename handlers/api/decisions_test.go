@@ -10,6 +10,7 @@ import (
 	"gavel/handlers/api"
 	"gavel/projections"
 	"gavel/rules"
+	"gavel/views"
 )
 
 // judged gives the API five decisions, of which the first is the newest: one
@@ -95,7 +96,7 @@ func TestDecisionsOfOthersAreNotSeen(t *testing.T) {
 		want int
 	}{{s.key(account), 4}, {s.key(other), 1}, {s.key(account, other), 5}, {s.key(foreign), 0}} {
 		got := read[api.DecisionList](t, s.as(c.who, http.MethodGet, "decisions", "")).Decisions
-		if len(got) != c.want || !slices.IsSortedFunc(got, func(a, b api.Decision) int { return b.AsOf.Compare(a.AsOf) }) {
+		if len(got) != c.want || !slices.IsSortedFunc(got, func(a, b views.Decision) int { return b.AsOf.Compare(a.AsOf) }) {
 			t.Errorf("%d decisions, want %d", len(got), c.want)
 		}
 	}

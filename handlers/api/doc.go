@@ -5,10 +5,10 @@
 // and did, and how people keep them from it; what could not go on.
 //
 // Operations are declared to huma, which checks requests against the types here
-// and describes them at /v1/openapi.json; errors are problem+json (RFC 9457).
+// and describes them at /v1/openapi.json; errors are problem+json (RFC 9457). What
+// is shown comes from package views; here are HTTP and who may see what.
 //
-// Reading order: api.go (wiring), auth.go (who asks), view.go (the shapes),
-// search.go, conference.go, timeline.go, rules.go (in force), armed.go,
+// Reading order: api.go (wiring), auth.go (who asks), search.go, conference.go, timeline.go, rules.go (in force), armed.go,
 // decisions.go, exempt.go, stop.go, deadletters.go, stream.go (what a stream is)
 // with tail.go and rebuild.go, keys.go, problem.go (errors).
 package api

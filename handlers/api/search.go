@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"gavel/events"
 	"gavel/projections"
+	"gavel/views"
 )
 
 // searchInput are the filters of a list. All that are given count.
@@ -27,8 +26,8 @@ type searchInput struct {
 
 // Conferences is one page, newest first.
 type Conferences struct {
-	Conferences []Conference `json:"conferences"`
-	Next        string       `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
+	Conferences []views.Conference `json:"conferences"`
+	Next        string             `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
 }
 
 func (a *API) addConferences(h huma.API) {
@@ -47,41 +46,26 @@ func (a *API) search(ctx context.Context, in *searchInput) (*answer[Conferences]
 	if err != nil {
 		return nil, a.problem(err)
 	}
-	from, err := parseCursor(in.Cursor)
+	after, err := views.ParseCursor(in.Cursor)
+	if err != nil {
+		return nil, huma.Error400BadRequest(err.Error())
+	}
+	page, next, more, err := a.views.List(ctx, accounts, in.query(), after)
 	if err != nil {
 		return nil, a.problem(err)
 	}
-	m := merge{reader: a.Reader}
-	for _, account := range accounts {
-		m.shelves = append(m.shelves, newShelf(account, in.query(len(accounts)), from))
+	out := &answer[Conferences]{Conferences{Conferences: page}}
+	if more {
+		out.Body.Next = next.String()
 	}
-	out := &answer[Conferences]{Conferences{Conferences: []Conference{}}}
-	now := a.Now()
-	for len(out.Body.Conferences) < in.Limit {
-		c, err := m.next(ctx)
-		if err != nil {
-			return nil, a.problem(err)
-		}
-		if c == nil {
-			return out, nil
-		}
-		out.Body.Conferences = append(out.Body.Conferences, viewConference(c, now))
-		from = cursor{c.Created, c.ConferenceSid}
-	}
-	more, err := m.newest(ctx)
-	if more != nil {
-		out.Body.Next = from.String()
-	}
-	return out, a.problem(err)
+	return out, nil
 }
 
-// query is what each account is asked. The more accounts there are, the less
-// is read of each at a time: most of it would be thrown away.
-func (in *searchInput) query(accounts int) projections.Query {
+func (in *searchInput) query() projections.Query {
 	q := projections.Query{
 		Status:  in.Status,
 		Created: projections.Span{From: projections.At(in.CreatedFrom), To: projections.At(in.CreatedTo)},
-		Limit:   min(in.Limit, in.Limit/accounts+10),
+		Limit:   in.Limit,
 	}
 	if in.FriendlyName != "" {
 		q.FriendlyName = &in.FriendlyName
@@ -108,104 +92,4 @@ func (a *API) accounts(ctx context.Context, only string) ([]string, error) {
 		return nil, fmt.Errorf("list accounts: %w", err)
 	}
 	return accounts, nil
-}
-
-// cursor is the place behind one conference in the order of lists: by Created,
-// then by SID, both descending. It holds for all accounts at once. The zero
-// cursor is the place in front of all.
-type cursor struct {
-	created projections.Instant
-	sid     string
-}
-
-// String is how the cursor travels.
-func (c cursor) String() string {
-	return strconv.FormatInt(int64(c.created), 10) + "." + c.sid
-}
-
-func parseCursor(s string) (cursor, error) {
-	if s == "" {
-		return cursor{}, nil
-	}
-	created, sid, _ := strings.Cut(s, ".")
-	n, err := strconv.ParseInt(created, 10, 64)
-	if err != nil || !events.IsSid("CF", sid) {
-		return cursor{}, huma.Error400BadRequest("cursor is not valid")
-	}
-	return cursor{projections.Instant(n), events.CanonicalSid(sid)}, nil
-}
-
-// passes reports whether a conference lies behind the cursor.
-func (c cursor) passes(created projections.Instant, sid string) bool {
-	if c.sid == "" || created < c.created {
-		return true
-	}
-	return created == c.created && sid < c.sid
-}
-
-// shelf is one account's conferences behind a cursor, read as they are needed.
-type shelf struct {
-	account string
-	query   projections.Query
-	from    cursor
-	ready   []*projections.Conference
-	empty   bool // behind ready there is no more
-}
-
-func newShelf(account string, q projections.Query, from cursor) *shelf {
-	if from.sid != "" && (q.Created.To == 0 || from.created < q.Created.To) {
-		q.Created.To = from.created
-	}
-	return &shelf{account: account, query: q, from: from}
-}
-
-// first returns the newest, or nil.
-func (s *shelf) first(ctx context.Context, r projections.Reader) (*projections.Conference, error) {
-	for len(s.ready) == 0 && !s.empty {
-		page, err := r.Conferences(ctx, s.account, s.query)
-		if err != nil {
-			return nil, fmt.Errorf("list conferences: %w", err)
-		}
-		for _, c := range page.Conferences {
-			s.query.After = c.ConferenceSid
-			if s.from.passes(c.Created, c.ConferenceSid) {
-				s.ready = append(s.ready, c)
-			}
-		}
-		s.empty = !page.More || len(page.Conferences) == 0
-	}
-	if len(s.ready) == 0 {
-		return nil, nil
-	}
-	return s.ready[0], nil
-}
-
-// merge takes the newest off many shelves.
-type merge struct {
-	reader  projections.Reader
-	shelves []*shelf
-	best    *shelf
-}
-
-// newest returns the next conference without taking it, or nil.
-func (m *merge) newest(ctx context.Context) (best *projections.Conference, err error) {
-	for _, s := range m.shelves {
-		c, err := s.first(ctx, m.reader)
-		if err != nil {
-			return nil, err
-		}
-		if c != nil && (best == nil || !(cursor{best.Created, best.ConferenceSid}).passes(c.Created, c.ConferenceSid)) {
-			best, m.best = c, s
-		}
-	}
-	return best, nil
-}
-
-// next takes the next conference, or returns nil.
-func (m *merge) next(ctx context.Context) (*projections.Conference, error) {
-	c, err := m.newest(ctx)
-	if c != nil {
-		m.best.ready = m.best.ready[1:]
-	}
-	return c, err
 }

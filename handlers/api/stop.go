@@ -10,8 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"gavel/internal/brakes"
-	"gavel/projections"
-	"gavel/rules"
+	"gavel/views"
 )
 
 // Switch stops what rules do at Twilio, everywhere at once.
@@ -34,15 +33,6 @@ type Lanes interface {
 // in the journal by then.
 const catchUpTime = time.Second
 
-// How far back is looked for calls on the wire: by when they were decided, which
-// is what an action's time says. What a rule decides is performed within
-// rules.MaxAge or not at all, and a call to Twilio has ended within a minute, one
-// way or the other.
-const (
-	wireAge   = rules.MaxAge + time.Minute
-	wireDepth = 1000 // decisions
-)
-
 // Stop says whether rules are stopped.
 type Stop struct {
 	Stopped bool       `json:"stopped" doc:"Also where nobody answers whether they are"`
@@ -54,16 +44,8 @@ type Stop struct {
 // Stopping is the answer to a stop or its end.
 type Stopping struct {
 	Stop
-	OnTheWire []WireAction `json:"on_the_wire" doc:"What rules had begun to ask of Twilio, with no outcome yet: it may happen still"`
-	Unsure    bool         `json:"unsure,omitempty" doc:"There may be more on the wire than can be told now"`
-}
-
-// WireAction is an action whose outcome is not known yet.
-type WireAction struct {
-	Action
-	AccountSid    string `json:"account_sid"`
-	ConferenceSid string `json:"conference_sid"`
-	FriendlyName  string `json:"friendly_name"`
+	OnTheWire []views.WireAction `json:"on_the_wire" doc:"What rules had begun to ask of Twilio, with no outcome yet: it may happen still"`
+	Unsure    bool               `json:"unsure,omitempty" doc:"There may be more on the wire than can be told now"`
 }
 
 type stopInput struct{ Body because }
@@ -164,11 +146,11 @@ func (a *API) stopping(ctx context.Context) (*answer[Stopping], error) {
 		return nil, err
 	}
 	late := a.catchUp(ctx)
-	wire, err := a.onTheWire(ctx)
+	wire, err := a.views.OnTheWire(ctx)
 	if err = errors.Join(late, err); err != nil {
 		a.Log.Warn("what is on the wire cannot be told", "error", err)
 	}
-	return &answer[Stopping]{Stopping{stop, append([]WireAction{}, wire...), err != nil}}, nil
+	return &answer[Stopping]{Stopping{stop, append([]views.WireAction{}, wire...), err != nil}}, nil
 }
 
 // catchUp waits until the picture shows what is in the journal by now.
@@ -182,47 +164,4 @@ func (a *API) catchUp(ctx context.Context) error {
 		return fmt.Errorf("wait for the picture: %w", err)
 	}
 	return nil
-}
-
-// onTheWire finds actions that have an intent and no outcome, through the
-// decisions that led to them.
-func (a *API) onTheWire(ctx context.Context) ([]WireAction, error) {
-	if a.Decisions == nil {
-		return nil, nil
-	}
-	decided, err := a.Decisions.List(ctx, "", "", wireDepth)
-	if err != nil {
-		return nil, fmt.Errorf("list decisions: %w", err)
-	}
-	var wire []WireAction
-	now, records := a.Now(), a.records()
-	for _, one := range decided {
-		d, err := rules.ReadDecision(one.Data)
-		if err != nil {
-			return nil, err
-		}
-		if d.Verdict != rules.Act || !d.Do.AtTwilio() || now.Sub(d.AsOf) > wireAge {
-			continue
-		}
-		c, err := records(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		if action := flying(c, d.ID, now); action != nil {
-			wire = append(wire, WireAction{viewAction(action), c.AccountSid, c.ConferenceSid, c.FriendlyName.Value})
-		}
-	}
-	return wire, nil
-}
-
-// flying returns the action of a decision while Twilio may be at it.
-func flying(c *projections.Conference, id string, now time.Time) *projections.ActionRecord {
-	if c == nil {
-		return nil
-	}
-	action := actionOf(c, id)
-	if action == nil || !action.Intent || action.Outcome != nil || now.Sub(action.At.Time()) > wireAge {
-		return nil
-	}
-	return action
 }

@@ -1,4 +1,4 @@
-package api
+package views
 
 import (
 	"time"
@@ -104,33 +104,35 @@ type Answer struct {
 	At     *time.Time    `json:"at"`
 }
 
-func viewConference(c *projections.Conference, now time.Time) Conference {
+// NewConference shows a conference as it stands at that moment.
+func NewConference(c *projections.Conference, now time.Time) Conference {
 	v := Conference{
 		AccountSid:   c.AccountSid,
 		Sid:          c.ConferenceSid,
 		FriendlyName: c.FriendlyName.Value,
 		Status:       c.Status(),
-		Created:      viewTime(c.Created),
-		Updated:      viewTime(c.Updated),
+		Created:      timeOf(c.Created),
+		Updated:      timeOf(c.Updated),
 		EndedBy:      projections.EndedBy(c),
 		Connected:    len(c.Live()),
 		Joined:       len(c.Participants),
 		Why:          projections.Why(c),
 	}
 	if c.Start != nil {
-		v.Started = viewTime(c.Start.At)
+		v.Started = timeOf(c.Start.At)
 	}
 	if c.End != nil {
-		v.Ended, v.Reason, v.EndingCall = viewTime(c.End.At), c.End.Reason, c.End.CallSid
+		v.Ended, v.Reason, v.EndingCall = timeOf(c.End.At), c.End.Reason, c.End.CallSid
 	} else if now.Sub(c.Updated.Time()) > staleAfter {
 		v.StaleSince = v.Updated
 	}
 	return v
 }
 
-func viewRecord(c *projections.Conference, now time.Time) Record {
+// NewRecord shows everything about a conference as it stands at that moment.
+func NewRecord(c *projections.Conference, now time.Time) Record {
 	v := Record{
-		Conference:          viewConference(c, now),
+		Conference:          NewConference(c, now),
 		Participants:        make([]Participant, 0, len(c.Participants)),
 		Recordings:          make([]Recording, 0, len(c.Recordings)),
 		Actions:             make([]Action, 0, len(c.Actions)),
@@ -143,18 +145,18 @@ func viewRecord(c *projections.Conference, now time.Time) Record {
 		v.ReasonText = c.End.Text
 	}
 	for _, p := range c.Participants {
-		v.Participants = append(v.Participants, viewParticipant(c, p, now))
+		v.Participants = append(v.Participants, newParticipant(c, p, now))
 	}
 	for _, r := range c.Recordings {
-		v.Recordings = append(v.Recordings, viewRecording(r))
+		v.Recordings = append(v.Recordings, newRecording(r))
 	}
 	for _, a := range c.Actions {
-		v.Actions = append(v.Actions, viewAction(a))
+		v.Actions = append(v.Actions, newAction(a))
 	}
 	return v
 }
 
-func viewParticipant(c *projections.Conference, p *projections.Participant, now time.Time) Participant {
+func newParticipant(c *projections.Conference, p *projections.Participant, now time.Time) Participant {
 	flags, until := p.Flags.Value, projections.At(now)
 	v := Participant{
 		CallSid:                p.CallSid,
@@ -171,7 +173,7 @@ func viewParticipant(c *projections.Conference, p *projections.Participant, now 
 		MutedSeconds:           c.MutedSeconds(p, until),
 	}
 	for _, i := range c.Intervals(p) {
-		v.Intervals = append(v.Intervals, Interval{viewTime(i.From), viewTime(i.Until)})
+		v.Intervals = append(v.Intervals, Interval{timeOf(i.From), timeOf(i.Until)})
 	}
 	if left := p.Leaving(); left != nil {
 		v.ReasonLeft, v.CallStatus = left.Reason, left.CallStatus
@@ -179,12 +181,12 @@ func viewParticipant(c *projections.Conference, p *projections.Participant, now 
 	return v
 }
 
-func viewRecording(r *projections.Recording) Recording {
+func newRecording(r *projections.Recording) Recording {
 	v := Recording{
 		Sid:       r.ResourceSid(),
 		URL:       r.URL,
 		Status:    r.Status(),
-		Started:   viewTime(r.StartedAt),
+		Started:   timeOf(r.StartedAt),
 		Channels:  r.Channels,
 		ErrorCode: r.ErrorCode,
 	}
@@ -194,7 +196,7 @@ func viewRecording(r *projections.Recording) Recording {
 	return v
 }
 
-func viewAction(a *projections.ActionRecord) Action {
+func newAction(a *projections.ActionRecord) Action {
 	v := Action{
 		ID:           a.ID,
 		Do:           a.Do,
@@ -204,22 +206,22 @@ func viewAction(a *projections.ActionRecord) Action {
 		CallSid:      a.CallSid,
 		RecordingSid: a.RecordingSid,
 		Asked:        a.Asked,
-		AskedAt:      viewTime(a.At),
+		AskedAt:      timeOf(a.At),
 		Words:        a.Words() + "; no outcome is known",
 	}
 	if o := a.Outcome; o != nil {
-		v.Answer = viewAnswer(o)
+		v.Answer = newAnswer(o)
 		v.Words = a.Words() + "; " + o.Words(a.Do)
 	}
 	return v
 }
 
-func viewAnswer(o *projections.ActionResult) *Answer {
-	return &Answer{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why, At: viewTime(o.At)}
+func newAnswer(o *projections.ActionResult) *Answer {
+	return &Answer{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why, At: timeOf(o.At)}
 }
 
-// viewTime is nil for what was never told.
-func viewTime(i projections.Instant) *time.Time {
+// timeOf is nil for what was never told.
+func timeOf(i projections.Instant) *time.Time {
 	if i == 0 {
 		return nil
 	}

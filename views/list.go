@@ -1,0 +1,143 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gavel/events"
+	"gavel/projections"
+)
+
+// ErrCursor means that a text is no cursor.
+var ErrCursor = errors.New("cursor is not valid")
+
+// List returns a page of the conferences of several accounts, the newest first:
+// those that q matches, at most q.Limit, behind after. next is the cursor of the
+// next page; more is false on the last one.
+func (s *Source) List(ctx context.Context, accounts []string, q projections.Query, after Cursor) (page []Conference, next Cursor, more bool, err error) {
+	m := merge{reader: s.Reader}
+	// The more accounts there are, the less is read of each at a time: most of it
+	// would not be used.
+	each := q
+	each.Limit = min(q.Limit, q.Limit/max(len(accounts), 1)+10)
+	for _, account := range accounts {
+		m.shelves = append(m.shelves, newShelf(account, each, after))
+	}
+	page, next = []Conference{}, after
+	now := s.Now()
+	for len(page) < q.Limit {
+		c, err := m.next(ctx)
+		if c == nil || err != nil {
+			return page, next, false, err
+		}
+		page = append(page, NewConference(c, now))
+		next = Cursor{c.Created, c.ConferenceSid}
+	}
+	further, err := m.newest(ctx)
+	return page, next, further != nil, err
+}
+
+// Cursor is the place behind one conference in the order of lists: by Created,
+// then by SID, both descending. It holds for all accounts at once. The zero
+// Cursor is the place in front of all.
+type Cursor struct {
+	created projections.Instant
+	sid     string
+}
+
+// String is what ParseCursor reads.
+func (c Cursor) String() string {
+	return strconv.FormatInt(int64(c.created), 10) + "." + c.sid
+}
+
+// ParseCursor reads a cursor; an empty text is the zero Cursor. The error is
+// ErrCursor.
+func ParseCursor(s string) (Cursor, error) {
+	if s == "" {
+		return Cursor{}, nil
+	}
+	created, sid, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseInt(created, 10, 64)
+	if err != nil || !events.IsSid("CF", sid) {
+		return Cursor{}, ErrCursor
+	}
+	return Cursor{projections.Instant(n), events.CanonicalSid(sid)}, nil
+}
+
+// passes reports whether a conference lies behind the cursor.
+func (c Cursor) passes(created projections.Instant, sid string) bool {
+	if c.sid == "" || created < c.created {
+		return true
+	}
+	return created == c.created && sid < c.sid
+}
+
+// shelf is one account's conferences behind a cursor, read as they are needed.
+type shelf struct {
+	account string
+	query   projections.Query
+	from    Cursor
+	ready   []*projections.Conference
+	empty   bool // behind ready there is no more
+}
+
+func newShelf(account string, q projections.Query, from Cursor) *shelf {
+	if from.sid != "" && (q.Created.To == 0 || from.created < q.Created.To) {
+		q.Created.To = from.created
+	}
+	return &shelf{account: account, query: q, from: from}
+}
+
+// first returns the newest, or nil.
+func (s *shelf) first(ctx context.Context, r projections.Reader) (*projections.Conference, error) {
+	for len(s.ready) == 0 && !s.empty {
+		page, err := r.Conferences(ctx, s.account, s.query)
+		if err != nil {
+			return nil, fmt.Errorf("list conferences: %w", err)
+		}
+		for _, c := range page.Conferences {
+			s.query.After = c.ConferenceSid
+			if s.from.passes(c.Created, c.ConferenceSid) {
+				s.ready = append(s.ready, c)
+			}
+		}
+		s.empty = !page.More || len(page.Conferences) == 0
+	}
+	if len(s.ready) == 0 {
+		return nil, nil
+	}
+	return s.ready[0], nil
+}
+
+// merge takes the newest off many shelves.
+type merge struct {
+	reader  projections.Reader
+	shelves []*shelf
+	best    *shelf
+}
+
+// newest returns the next conference without taking it, or nil.
+func (m *merge) newest(ctx context.Context) (best *projections.Conference, err error) {
+	for _, s := range m.shelves {
+		c, err := s.first(ctx, m.reader)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil && (best == nil || !(Cursor{best.Created, best.ConferenceSid}).passes(c.Created, c.ConferenceSid)) {
+			best, m.best = c, s
+		}
+	}
+	return best, nil
+}
+
+// next takes the next conference, or returns nil.
+func (m *merge) next(ctx context.Context) (*projections.Conference, error) {
+	c, err := m.newest(ctx)
+	if c != nil {
+		m.best.ready = m.best.ready[1:]
+	}
+	return c, err
+}
