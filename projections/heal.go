@@ -40,8 +40,8 @@ const (
 
 // Heal returns the facts that make the record agree with the REST API, each
 // with an id from newID. It returns none if they agree or if the record has an
-// end. A leg joins once it is connected. A leg has left once it is no longer
-// listed, or is listed as complete or failed.
+// end. A leg joins once it is connected. A leg has left once the API
+// stops listing it, or lists it as complete or failed.
 func Heal(c *Conference, seen Seen, newID func() string) []events.Healed {
 	facts := differences(c, seen, func(status string) bool { return status == legConnected })
 	for i := range facts {

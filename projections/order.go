@@ -77,7 +77,7 @@ func certainty(r events.Result) int {
 	}, r)
 }
 
-// compareRecordings orders by SID, and by URL only where there is no SID: the
+// compareRecordings orders by SID, and by URL only without a SID: the
 // URL of a recording with a SID can arrive later.
 func compareRecordings(a, b *Recording) int {
 	if c := strings.Compare(a.Sid, b.Sid); c != 0 || a.Sid != "" {

@@ -33,14 +33,14 @@ type Book struct {
 	// Applied is the last journal position folded into the record.
 	Applied events.Position `json:"a"`
 	// LastEventAt is when the last event arrived, on our own clock in whole
-	// seconds: the time for which a record is kept counts from it.
+	// seconds: a record's retention counts from it.
 	LastEventAt Instant `json:"h"`
 	// Doubtful are the facts whose news may not be published yet, with the
 	// position that first folded each: a redelivery of that position publishes
 	// them again; at any other position the fact is a double.
 	Doubtful []Doubt `json:"d,omitempty"`
 	// Due is when the earliest deadline of the rule state is due, in Unix
-	// milliseconds on our own clock; 0 if there is none. [Writer.Due] reads it.
+	// milliseconds on our own clock; 0 without one. [Writer.Due] reads it.
 	Due int64 `json:"due,omitempty"`
 }
 
@@ -53,13 +53,13 @@ type Doubt struct {
 	Late bool `json:"late,omitempty"`
 }
 
-// Stored is a record with its bookkeeping. Conference is nil if there is no
-// record.
+// Stored is a record with its bookkeeping. Conference is nil if the record does
+// not exist.
 type Stored struct {
 	Conference *Conference
 	Book       Book
-	// Rules is the rule state, bytes that only package rules decodes; nil if
-	// there is none.
+	// Rules is the rule state, bytes that only package rules decodes; nil
+	// without a state.
 	Rules []byte
 }
 
@@ -114,7 +114,7 @@ type Writer interface {
 	// Neither goes back: if a later position is already recorded, both stay.
 	NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte) error
 	// LaneState returns the lane's own state at the recorded position, nil if
-	// there is none.
+	// none was recorded.
 	LaneState(ctx context.Context, lane int) ([]byte, error)
 	// Due returns the lane's conferences whose Book.Due is at or before until,
 	// earliest first, at most that many.
@@ -132,8 +132,8 @@ type Build interface {
 	// Put writes records without comparing, each once.
 	Put(ctx context.Context, records []Stored) error
 	// Commit makes the build the lane's picture, complete up to applied, with
-	// the lane's own state at that position (nil if there is none); readers and
-	// the next Save use it from then on. The old picture is removed.
+	// the lane's own state at that position (nil without one); readers and the
+	// next Save use it from then on. The old picture is removed.
 	Commit(ctx context.Context, applied events.Position, state []byte) error
 	// Abandon removes what was built.
 	Abandon(ctx context.Context) error

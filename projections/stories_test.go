@@ -50,7 +50,7 @@ func TestStories(t *testing.T) {
 
 // update rewrites the "says" sections; check the difference before you commit
 // it.
-var update = flag.Bool("update", false, "rewrite the says of testdata/*.txtar")
+var update = flag.Bool("update", false, "rewrite the says sections of testdata/*.txtar")
 
 func rewrite(t *testing.T, file, says string) {
 	t.Helper()

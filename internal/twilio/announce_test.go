@@ -162,11 +162,11 @@ func TestInvalidIdsHaveNoAddress(t *testing.T) {
 
 func TestOnlyAnAnnouncementsAddressNamesADecision(t *testing.T) {
 	t.Parallel()
-	for _, told := range []string{
+	for _, address := range []string{
 		"", "https://some.example/file.mp3", "https://h/twilio/announce/", ":", "https://h/twilio/announce/AC1/CF1/x", "%zz",
 	} {
-		if key, id, ok := twilio.AnnounceID(told); ok {
-			t.Errorf("%q counts as an address of %v, %s", told, key, id)
+		if key, id, ok := twilio.AnnounceID(address); ok {
+			t.Errorf("%q counts as an address of %v, %s", address, key, id)
 		}
 	}
 }
@@ -186,8 +186,8 @@ func FuzzAnnounce(f *testing.F) {
 		if key != room || id != decision || query.Get("exp") != u.Query().Get("exp") {
 			t.Errorf("%q?%q is accepted for %v, %s", path, raw, key, id)
 		}
-		if _, told, ok := twilio.AnnounceID("https://h" + path); !ok || told != id {
-			t.Errorf("the end of %q names %s, %v", path, told, ok)
+		if _, named, ok := twilio.AnnounceID("https://h" + path); !ok || named != id {
+			t.Errorf("the end of %q names %s, %v", path, named, ok)
 		}
 	})
 }

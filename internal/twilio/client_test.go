@@ -147,7 +147,7 @@ func TestTheErrorStatesWhetherACallWasSent(t *testing.T) {
 		want   error
 		status string
 	}{
-		"nobody there":         {gone.URL, twilio.ErrUnreachable, "unsent"},
+		"no listener":          {gone.URL, twilio.ErrUnreachable, "unsent"},
 		"not a certificate":    {newUntrusted(t), twilio.ErrUnreachable, "unsent"},
 		"silence":              {silence, twilio.ErrSilent, "silent"},
 		"an answer cut short":  {newCut(t), twilio.ErrSilent, "silent"},

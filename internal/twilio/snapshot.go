@@ -40,8 +40,8 @@ type State struct {
 // Over reports whether the conference has ended.
 func (s State) Over() bool { return s.Status == projections.StatusCompleted }
 
-// Leg returns a participant that is in the conference or about to join it, nil
-// if there is none.
+// Leg returns a participant that is in the conference or about to join it, or
+// nil.
 func (s State) Leg(callSid string) *projections.SeenLeg {
 	for i := range s.Legs {
 		if l := &s.Legs[i]; l.CallSid == callSid && !HasLeft(l) {

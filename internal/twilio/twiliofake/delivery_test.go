@@ -74,7 +74,7 @@ func TestRetriesFollowTheConnectionOverrides(t *testing.T) {
 		{"all", "#rc=5&rp=all", always(503, nil), 6},
 		{"all but given up in time", "#rc=5&rp=all&tt=1000", always(503, nil), 4},
 		{"5xx only, and it is one", "#rc=2&rp=5xx", always(500, nil), 3},
-		{"5xx only, and it is none", "#rc=2&rp=5xx", always(403, nil), 1},
+		{"5xx only, and it is not one", "#rc=2&rp=5xx", always(403, nil), 1},
 		{"two policies", "#rc=1&rp=4xx,ct", always(403, nil), 2},
 		{"out of range counts as not given", "#rc=9&rp=ct", always(0, errConnect), 2},
 		{"until it works", "#rc=5&rp=all", func(n int) (int, error) {
@@ -154,8 +154,8 @@ func firstRequest(t *testing.T, status twiliofake.Subscription) received {
 func TestOnlySubscribedEventsAreSentAndNumbered(t *testing.T) {
 	t.Parallel()
 	r := play(t, 20, func(c *twiliofake.Config) { c.Status.Events = []string{"join", "end"} })
-	for sid, told := range r.completed(t) {
-		for i, event := range told {
+	for sid, sent := range r.completed(t) {
+		for i, event := range sent {
 			kind := event.Get("StatusCallbackEvent")
 			if number(t, event) != i || kind != "participant-join" && kind != "conference-end" {
 				t.Errorf("conference %s: event %d is %s with number %s", sid, i, kind, event.Get("SequenceNumber"))

@@ -36,7 +36,7 @@ func (x *exchange) calls(room, to string, more ...string) reply {
 		"From", "+14155550199", "To", to, "ConferenceStatusCallback", hooks + "conference",
 		"ConferenceStatusCallbackEvent", "join leave", "ConferenceStatusCallbackEvent", "start", "ConferenceStatusCallbackEvent", "end",
 	}, more...)
-	return x.asks("POST", "Conferences/"+room+"/Participants.json", form...)
+	return x.do("POST", "Conferences/"+room+"/Participants.json", form...)
 }
 
 func TestACalledParticipantRingsAndAnswers(t *testing.T) {
@@ -54,7 +54,7 @@ func TestACalledParticipantRingsAndAnswers(t *testing.T) {
 	if diff := cmp.Diff(want, made.body); diff != "" || made.status != 201 {
 		t.Errorf("%d (-want +got):\n%s", made.status, diff)
 	}
-	if room := x.asks("GET", "Conferences/"+sid+".json"); room.body["friendly_name"] != "support / 1" {
+	if room := x.do("GET", "Conferences/"+sid+".json"); room.body["friendly_name"] != "support / 1" {
 		t.Errorf("the room is %v", room.body)
 	}
 	second := x.calls(sid, willing, "Label", "agent")
@@ -62,7 +62,7 @@ func TestACalledParticipantRingsAndAnswers(t *testing.T) {
 		t.Errorf("the second one joined %v", second.body)
 	}
 	x.settles(10 * time.Second)
-	if got := x.asks("GET", "Conferences/"+sid+"/Participants/agent.json"); got.body["status"] != "connected" || got.body["queue_time"] != nil {
+	if got := x.do("GET", "Conferences/"+sid+"/Participants/agent.json"); got.body["status"] != "connected" || got.body["queue_time"] != nil {
 		t.Errorf("after the answer: %v", got.body)
 	}
 	if diff := cmp.Diff([]string{"participant-join customer", "participant-join agent", "conference-start"}, x.callbacks(sid)); diff != "" {
@@ -78,7 +78,7 @@ func TestACallsStatesPassInOrder(t *testing.T) {
 	made := x.calls("support-1", willing, "EarlyMedia", "false")
 	path := "Conferences/" + made.body["conference_sid"].(string) + "/Participants/" + made.body["call_sid"].(string) + ".json"
 	for _, want := range []string{"queued", "ringing", "connected"} {
-		eventually(t, func() bool { return x.asks("GET", path).body["status"] == want })
+		eventually(t, func() bool { return x.do("GET", path).body["status"] == want })
 		clock.passes(3 * time.Second)
 	}
 }
@@ -102,14 +102,14 @@ func TestLegsThatDoNotAnswerLeaveAgain(t *testing.T) {
 			if diff := cmp.Diff(c.want, x.callbacks(sid)); diff != "" {
 				t.Errorf("sent (-want +got):\n%s", diff)
 			}
-			if got := x.asks("GET", "Conferences/"+sid+".json"); got.body["status"] != "completed" || got.body["reason_conference_ended"] != "last-participant-left" {
+			if got := x.do("GET", "Conferences/"+sid+".json"); got.body["status"] != "completed" || got.body["reason_conference_ended"] != "last-participant-left" {
 				t.Errorf("the conference is %v", got.body)
 			}
 			if c.status == "" {
 				return
 			}
 			if leave := x.last("participant-leave"); leave.Get("ParticipantCallStatus") != c.status || leave.Get("ReasonParticipantLeft") != "participant_add_failed" {
-				t.Errorf("told %v", leave)
+				t.Errorf("sent %v", leave)
 			}
 		})
 	}
@@ -121,44 +121,44 @@ func TestATimeLimitEndsTheCall(t *testing.T) {
 	sid := x.calls("support-1", willing, "TimeLimit", "60").body["conference_sid"].(string)
 	x.settles(2 * time.Minute)
 	if got := x.callbacks(sid); len(got) != 3 || got[2] != "conference-end" {
-		t.Errorf("told %v", got)
+		t.Errorf("sent %v", got)
 	}
 }
 
-func TestCallsThatCannotBeAreRefused(t *testing.T) {
+func TestInvalidCallsAreRefused(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
 	sid := x.calls("small", willing, "MaxParticipants", "2", "Label", "kate").body["conference_sid"].(string)
 	over, _, _ := x.talk("over")
-	x.asks("POST", "Conferences/"+over+".json", "Status", "completed")
+	x.do("POST", "Conferences/"+over+".json", "Status", "completed")
 	for name, c := range map[string]struct {
 		room string
 		form []string
 		want int
 	}{
-		"nobody to call":       {"new", []string{"From", "+14155550199"}, 20001},
-		"nobody who calls":     {"new", []string{"To", willing}, 20001},
-		"a taken label":        {sid, []string{"Label", "kate"}, 16026},
-		"a label with a slash": {sid, []string{"Label", "a/b"}, 16024},
-		"a label with %2F":     {sid, []string{"Label", "a%2Fb"}, 16024},
-		"a long label":         {sid, []string{"Label", strings.Repeat("é", 129)}, 16024},
-		"a label like a SID":   {sid, []string{"Label", "CA00000000000000000000000000000000"}, 16024},
-		"a completed one":      {over, nil, 16022},
-		"none at all":          {lost, nil, 20404},
-		"a long name":          {strings.Repeat("n", 129), nil, 20001},
-		"a crowd":              {"new", []string{"MaxParticipants", "251"}, 20001},
-		"no time to ring":      {"new", []string{"Timeout", "1"}, 20001},
-		"coaching nobody":      {"new", []string{"CallSidToCoach", "CA00000000000000000000000000000000"}, 13240},
+		"missing To":             {"new", []string{"From", "+14155550199"}, 20001},
+		"missing From":           {"new", []string{"To", willing}, 20001},
+		"a label in use":         {sid, []string{"Label", "kate"}, 16026},
+		"a label with a slash":   {sid, []string{"Label", "a/b"}, 16024},
+		"a label with %2F":       {sid, []string{"Label", "a%2Fb"}, 16024},
+		"a long label":           {sid, []string{"Label", strings.Repeat("é", 129)}, 16024},
+		"a label like a SID":     {sid, []string{"Label", "CA00000000000000000000000000000000"}, 16024},
+		"a completed one":        {over, nil, 16022},
+		"an unknown one":         {lost, nil, 20404},
+		"a long name":            {strings.Repeat("n", 129), nil, 20001},
+		"a crowd":                {"new", []string{"MaxParticipants", "251"}, 20001},
+		"no time to ring":        {"new", []string{"Timeout", "1"}, 20001},
+		"coaching an absent leg": {"new", []string{"CallSidToCoach", "CA00000000000000000000000000000000"}, 13240},
 	} {
 		form := c.form
-		if !strings.HasPrefix(name, "nobody") {
+		if !strings.HasPrefix(name, "missing") {
 			form = append([]string{"From", "+14155550199", "To", willing}, form...)
 		}
-		if got := x.asks("POST", "Conferences/"+c.room+"/Participants.json", form...); got.code() != c.want {
+		if got := x.do("POST", "Conferences/"+c.room+"/Participants.json", form...); got.code() != c.want {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	if got := x.asks("GET", "Conferences.json?FriendlyName=new"); len(got.items("conferences")) != 0 {
+	if got := x.do("GET", "Conferences.json?FriendlyName=new"); len(got.items("conferences")) != 0 {
 		t.Errorf("refused calls made conferences: %v", got.body)
 	}
 	if got := x.calls(sid, willing); got.status != 201 {
@@ -175,22 +175,22 @@ func TestALongLabelIsFoundByItsPath(t *testing.T) {
 	for i, label := range []string{"a|b", "O'Brien <agent>", "50% ü 北京 😀", "+1 415 555 0100", "dot.json"} {
 		sid := x.calls(fmt.Sprint("room-", i), willing, "Label", label).body["conference_sid"].(string)
 		path := strings.NewReplacer("%", "%25", " ", "%20", "|", "%7C", "<", "%3C", ">", "%3E").Replace(label)
-		if got := x.asks("GET", "Conferences/"+sid+"/Participants/"+path+".json"); got.body["label"] != label {
+		if got := x.do("GET", "Conferences/"+sid+"/Participants/"+path+".json"); got.body["label"] != label {
 			t.Errorf("%q: %+v", label, got)
 		}
 	}
 }
 
-func TestOnlyTheFirstOneFixesWhatIsTold(t *testing.T) {
+func TestOnlyTheFirstLegSetsTheCallbacks(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
-	first := x.asks("POST", "Conferences/support-1/Participants.json", "From", "+14155550199", "To", willing, "ConferenceStatusCallback", hooks+"conference")
+	first := x.do("POST", "Conferences/support-1/Participants.json", "From", "+14155550199", "To", willing, "ConferenceStatusCallback", hooks+"conference")
 	sid := first.body["conference_sid"].(string)
 	x.calls(sid, willing)
 	x.settles(10 * time.Second)
-	x.asks("POST", "Conferences/"+sid+".json", "Status", "completed")
+	x.do("POST", "Conferences/"+sid+".json", "Status", "completed")
 	x.settles(0)
 	if diff := cmp.Diff([]string{"conference-start", "conference-end"}, x.callbacks(sid)); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 }

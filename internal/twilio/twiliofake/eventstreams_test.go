@@ -89,9 +89,9 @@ func TestEventStreamsCarryTheEventsOfCallbacks(t *testing.T) {
 	t.Parallel()
 	x, s := streams(t, accepted, func(c *twiliofake.Config) { c.Faults.Lose = 1 })
 	sid, _, customer := x.talk("support-1")
-	x.asks("POST", "Conferences/"+sid+".json", "AnnounceUrl", "https://example.com/a.mp3")
+	x.do("POST", "Conferences/"+sid+".json", "AnnounceUrl", "https://example.com/a.mp3")
 	x.settles(5 * time.Second)
-	x.asks("POST", "Conferences/"+sid+".json", "Status", "completed")
+	x.do("POST", "Conferences/"+sid+".json", "Status", "completed")
 	x.settles(time.Minute)
 	eventually(t, func() bool { return len(s.items(t)) == 9 })
 	if len(x.receiver.requests) != 0 {

@@ -82,8 +82,8 @@ func (r *receiver) byConference(t *testing.T) map[string][]url.Values {
 			conferences[sid] = append(conferences[sid], request.form)
 		}
 	}
-	for _, told := range conferences {
-		slices.SortStableFunc(told, func(a, b url.Values) int { return number(t, a) - number(t, b) })
+	for _, sent := range conferences {
+		slices.SortStableFunc(sent, func(a, b url.Values) int { return number(t, a) - number(t, b) })
 	}
 	return conferences
 }
@@ -92,8 +92,8 @@ func (r *receiver) byConference(t *testing.T) map[string][]url.Values {
 func (r *receiver) completed(t *testing.T) map[string][]url.Values {
 	t.Helper()
 	all := r.byConference(t)
-	maps.DeleteFunc(all, func(_ string, told []url.Values) bool {
-		return told[len(told)-1].Get("StatusCallbackEvent") != "conference-end"
+	maps.DeleteFunc(all, func(_ string, sent []url.Values) bool {
+		return sent[len(sent)-1].Get("StatusCallbackEvent") != "conference-end"
 	})
 	return all
 }
@@ -128,8 +128,8 @@ func TestFloorEndsConferencesForAllFiveReasons(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(5) {
 		reasons := map[string]int{}
-		for _, told := range play(t, 24, func(c *twiliofake.Config) { c.Seed = seed }).completed(t) {
-			reasons[told[len(told)-1].Get("ReasonConferenceEnded")]++
+		for _, sent := range play(t, 24, func(c *twiliofake.Config) { c.Seed = seed }).completed(t) {
+			reasons[sent[len(sent)-1].Get("ReasonConferenceEnded")]++
 		}
 		if len(reasons) != 5 {
 			t.Errorf("seed %d: reasons among 24 conferences = %v, want all five", seed, reasons)
@@ -142,8 +142,8 @@ func TestFloorKeepsItsRate(t *testing.T) {
 	const conferences = 300
 	r := play(t, conferences, nil)
 	var last time.Time
-	for _, told := range r.byConference(t) {
-		if first := when(t, told[0]); first.After(last) {
+	for _, sent := range r.byConference(t) {
+		if first := when(t, sent[0]); first.After(last) {
 			last = first
 		}
 	}
@@ -158,10 +158,10 @@ func TestFloorIsDecidedByItsSeed(t *testing.T) {
 	first := play(t, 40, nil).completed(t)
 	second := play(t, 40, nil).completed(t)
 	compared := 0
-	for sid, told := range first {
+	for sid, sent := range first {
 		if again, ok := second[sid]; ok {
 			compared++
-			if diff := cmp.Diff(told, again); diff != "" {
+			if diff := cmp.Diff(sent, again); diff != "" {
 				t.Errorf("conference %s differs (-first +second):\n%s", sid, diff)
 			}
 		}
@@ -179,9 +179,9 @@ func TestFloorIsDecidedByItsSeed(t *testing.T) {
 
 func TestEveryConferenceIsLegal(t *testing.T) {
 	t.Parallel()
-	for sid, told := range play(t, 300, nil).completed(t) {
+	for sid, sent := range play(t, 300, nil).completed(t) {
 		legal := newLaw(t, sid)
-		for _, event := range told {
+		for _, event := range sent {
 			legal.accept(event)
 		}
 	}
@@ -191,9 +191,9 @@ func TestOneConferenceOfANameAtATime(t *testing.T) {
 	t.Parallel()
 	type span struct{ from, to time.Time }
 	spans := map[string][]span{}
-	for _, told := range play(t, 300, nil).completed(t) {
-		name := told[0].Get("FriendlyName")
-		spans[name] = append(spans[name], span{when(t, told[0]), when(t, told[len(told)-1])})
+	for _, sent := range play(t, 300, nil).completed(t) {
+		name := sent[0].Get("FriendlyName")
+		spans[name] = append(spans[name], span{when(t, sent[0]), when(t, sent[len(sent)-1])})
 	}
 	again := 0
 	for name, used := range spans {
@@ -249,13 +249,13 @@ func TestRecordingsComeToAnEnd(t *testing.T) {
 		}
 	}
 	finished := 0
-	for sid, told := range statuses {
-		switch strings.Join(told, " ") {
+	for sid, sent := range statuses {
+		switch strings.Join(sent, " ") {
 		case "in-progress completed":
 			finished++
 		case "in-progress": // the floor stopped before it was ready
 		default:
-			t.Errorf("recording %s has the statuses %v", sid, told)
+			t.Errorf("recording %s has the statuses %v", sid, sent)
 		}
 	}
 	if finished < 10 {
@@ -301,7 +301,7 @@ func TestFaultsHappenAboutAsOftenAsConfigured(t *testing.T) {
 // the numbers of each conference.
 func arrived(t *testing.T, r *receiver) float64 {
 	t.Helper()
-	came, told := 0, 0
+	came, sent := 0, 0
 	for _, requests := range r.byConference(t) {
 		numbers := map[int]bool{}
 		least, most := math.MaxInt, 0
@@ -312,10 +312,10 @@ func arrived(t *testing.T, r *receiver) float64 {
 			}
 		}
 		if len(numbers) > 0 {
-			came, told = came+len(numbers), told+most-least+1
+			came, sent = came+len(numbers), sent+most-least+1
 		}
 	}
-	return float64(came) / float64(told)
+	return float64(came) / float64(sent)
 }
 
 // disordered counts callbacks that arrived after a later one.

@@ -67,7 +67,7 @@ func (l *law) participant(kind string, event url.Values) {
 		l.demand(kind != kindOf || event.Get(flag[0]) == flag[1], event, "flags are those after the change")
 	}
 	for _, flag := range []string{"Muted", "Hold", "Coaching", "StartConferenceOnEnter", "EndConferenceOnExit"} {
-		l.demand(event.Get(flag) == "true" || event.Get(flag) == "false", event, "every flag is told")
+		l.demand(event.Get(flag) == "true" || event.Get(flag) == "false", event, "every flag is sent")
 	}
 	l.present[sid] = event
 	if kind == "participant-leave" {
@@ -80,12 +80,12 @@ func (l *law) participant(kind string, event url.Values) {
 func (l *law) end(event url.Values) {
 	l.t.Helper()
 	l.ended = true
-	l.demand(len(l.present) == 0, event, "nobody is left in it")
+	l.demand(len(l.present) == 0, event, "no leg is left in it")
 	by := event.Get("CallSidEndingConference")
 	switch reason := event.Get("ReasonConferenceEnded"); reason {
 	case "conference-ended-via-api":
 		l.demand(by == "", event, "no leg ends it via the API")
-		l.demand(l.left.Get("ReasonParticipantLeft") == "conference_ended_via_api", event, "the others are told so")
+		l.demand(l.left.Get("ReasonParticipantLeft") == "conference_ended_via_api", event, "the leaves of the others have that reason")
 	case "last-participant-left", "last-participant-kicked":
 		l.demand(by == l.left.Get("CallSid"), event, "the last to leave ends it")
 		l.demand(l.left.Get("EndConferenceOnExit") == "false", event, "endConferenceOnExit goes first")

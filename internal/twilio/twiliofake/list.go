@@ -77,7 +77,7 @@ func (l list[T]) bounds(token string, size int) (first, after int, refusal *apiE
 	at := slices.IndexFunc(l.items, func(item T) bool { return l.sid(item) == either(forth, behind, before) })
 	switch {
 	case at < 0 || !forth && !back:
-		return 0, 0, badRequest("PageToken is none of this list's")
+		return 0, 0, badRequest("PageToken does not belong to this list")
 	case forth:
 		return at + 1, min(at+1+size, len(l.items)), nil
 	}

@@ -120,21 +120,21 @@ func (t *Twilio) change(p *participant, to Change) *apiError {
 	if to.Coach != nil && *to.Coach != "" && !slices.ContainsFunc(p.conference.participants, coached) {
 		return ErrNobodyToCoach
 	}
-	var told []string
+	var names []string
 	if set(&p.Muted, to.Muted) {
-		told = append(told, either(p.Muted, "participant-mute", "participant-unmute"))
+		names = append(names, either(p.Muted, "participant-mute", "participant-unmute"))
 	}
 	if set(&p.hold, to.Hold) {
-		told = append(told, either(p.hold, "participant-hold", "participant-unhold"))
+		names = append(names, either(p.hold, "participant-hold", "participant-unhold"))
 	}
 	modified := set(&p.EndConferenceOnExit, to.EndConferenceOnExit)
 	modified = set(&p.beepOnExit, to.BeepOnExit) || modified
 	modified = set(&p.Coach, to.Coach) || modified
 	modified = set(&p.waitURL, to.WaitURL) || modified
 	if modified {
-		told = append(told, "participant-modify")
+		names = append(names, "participant-modify")
 	}
-	for _, event := range told {
+	for _, event := range names {
 		p.updated = t.clock.Now()
 		t.postParticipant(p, event)
 	}

@@ -44,7 +44,7 @@ const (
 
 // Handler serves the part of Twilio's REST API (2010-04-01) about conferences,
 // and the requests with which a client checks its credentials: the account
-// itself and its phone numbers, of which it has none. Requests take effect at
+// itself and its phone numbers, an empty list. Requests take effect at
 // once; their callbacks are sent while Run runs.
 func (t *Twilio) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

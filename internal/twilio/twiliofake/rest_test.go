@@ -80,8 +80,8 @@ func (r reply) items(key string) []string {
 	return sids
 }
 
-// asks sends a request for a resource of the account.
-func (x *exchange) asks(method, path string, form ...string) reply {
+// do sends a request for a resource of the account.
+func (x *exchange) do(method, path string, form ...string) reply {
 	x.t.Helper()
 	return x.sends(method, "/2010-04-01/Accounts/"+account+"/"+path, account, authToken, form...)
 }
@@ -183,9 +183,9 @@ func TestOnlyTheAccountsCredentialsAreAccepted(t *testing.T) {
 		"the account":             {account, authToken, 200},
 		"an API key":              {"SK0123456789abcdef0123456789abcdef", "secret", 200},
 		"a wrong token":           {account, "wrong", 401},
-		"a stranger":              {"AC00000000000000000000000000000000", "", 401},
+		"another account":         {"AC00000000000000000000000000000000", "", 401},
 		"a key with another's":    {"SK0123456789abcdef0123456789abcdef", authToken, 401},
-		"nobody":                  {"", "", 401},
+		"no credentials":          {"", "", 401},
 		"an account's empty text": {account, "", 401},
 	} {
 		got := x.sends("GET", path, c.user, c.password)
@@ -196,7 +196,7 @@ func TestOnlyTheAccountsCredentialsAreAccepted(t *testing.T) {
 			t.Errorf("%s: no WWW-Authenticate", name)
 		}
 	}
-	if got := x.asks("GET", "IncomingPhoneNumbers.json"); got.status != 200 || len(got.items("incoming_phone_numbers")) != 0 {
+	if got := x.do("GET", "IncomingPhoneNumbers.json"); got.status != 200 || len(got.items("incoming_phone_numbers")) != 0 {
 		t.Errorf("phone numbers: %+v", got)
 	}
 }
@@ -204,7 +204,7 @@ func TestOnlyTheAccountsCredentialsAreAccepted(t *testing.T) {
 func TestAnswersHaveTwiliosHeaders(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
-	first, second := x.asks("GET", "Conferences.json"), x.asks("GET", "Conferences.json")
+	first, second := x.do("GET", "Conferences.json"), x.do("GET", "Conferences.json")
 	id := first.header.Get("Twilio-Request-Id")
 	if len(id) != 34 || !strings.HasPrefix(id, "RQ") || id == second.header.Get("Twilio-Request-Id") {
 		t.Errorf("request ids %q and %q", id, second.header.Get("Twilio-Request-Id"))
@@ -233,7 +233,7 @@ func TestWrongPathsAndMethodsAreRefusedAsTwilioDoes(t *testing.T) {
 		"Conferences.json?PageSize=many":                       {"GET", "400 20001"},
 		"Conferences.json?PageToken=PA" + lost:                 {"GET", "400 20001"},
 	} {
-		got := x.asks(want.method, path)
+		got := x.do(want.method, path)
 		if code := fmt.Sprintf("%d %d", got.status, got.code()); code != want.code {
 			t.Errorf("%s %s: %s, want %s", want.method, path, code, want.code)
 		}
@@ -270,14 +270,14 @@ func TestAConferenceIsShownFromItsBeginningToItsEnd(t *testing.T) {
 		"uri":              base + ".json",
 		"subresource_uris": map[string]any{"participants": base + "/Participants.json", "recordings": base + "/Recordings.json"},
 	}
-	if diff := cmp.Diff(want, x.asks("GET", "Conferences/"+sid+".json").body); diff != "" {
+	if diff := cmp.Diff(want, x.do("GET", "Conferences/"+sid+".json").body); diff != "" {
 		t.Errorf("before it starts (-want +got):\n%s", diff)
 	}
 	s.Passes(time.Minute)
 	customer := s.Customer("customer").Calls("support-1")
 	x.plays(s)
 	want["status"], want["date_updated"] = "in-progress", "Mon, 03 Aug 2026 09:01:00 +0000"
-	if diff := cmp.Diff(want, x.asks("GET", "Conferences/"+sid+".json").body); diff != "" {
+	if diff := cmp.Diff(want, x.do("GET", "Conferences/"+sid+".json").body); diff != "" {
 		t.Errorf("in progress (-want +got):\n%s", diff)
 	}
 	s.Passes(time.Minute)
@@ -286,10 +286,10 @@ func TestAConferenceIsShownFromItsBeginningToItsEnd(t *testing.T) {
 	x.plays(s)
 	want["status"], want["date_updated"] = "completed", "Mon, 03 Aug 2026 09:02:00 +0000"
 	want["reason_conference_ended"], want["call_sid_ending_conference"] = "last-participant-left", customer.CallSid()
-	if diff := cmp.Diff(want, x.asks("GET", "Conferences/"+sid+".json").body); diff != "" {
+	if diff := cmp.Diff(want, x.do("GET", "Conferences/"+sid+".json").body); diff != "" {
 		t.Errorf("completed (-want +got):\n%s", diff)
 	}
-	if got := x.asks("GET", "Conferences/"+sid+"/Participants.json"); len(got.items("participants")) != 0 || got.status != 200 {
+	if got := x.do("GET", "Conferences/"+sid+"/Participants.json"); len(got.items("participants")) != 0 || got.status != 200 {
 		t.Errorf("participants of a completed conference: %+v", got)
 	}
 }
@@ -330,7 +330,7 @@ func TestConferencesAreFiltered(t *testing.T) {
 		"?DateCreated%3E=2026-08-03":                           {2, 1, 0},
 		"?DateCreated%3E=2026-08-04&DateCreated%3C=2026-08-05": {1},
 	} {
-		got := x.asks("GET", "Conferences.json"+query).items("conferences")
+		got := x.do("GET", "Conferences.json"+query).items("conferences")
 		var wanted []string
 		for _, i := range want {
 			wanted = append(wanted, sids[i])
@@ -356,7 +356,7 @@ func TestPagesDoNotShiftWhileConferencesArrive(t *testing.T) {
 		sids = append(sids, arrive(fmt.Sprint("room-", i)))
 	}
 	slices.Reverse(sids)
-	first := x.asks("GET", "Conferences.json?Status=init&PageSize=3")
+	first := x.do("GET", "Conferences.json?Status=init&PageSize=3")
 	arrive("newcomer")
 	base := "/2010-04-01/Accounts/" + account + "/Conferences.json?Status=init&PageSize=3&Page="
 	if first.body["next_page_uri"] != base+"1&PageToken=PA"+sids[2] || first.body["first_page_uri"] != base+"0" || len(first.body) != 10-1 {
@@ -377,7 +377,7 @@ func TestPagesDoNotShiftWhileConferencesArrive(t *testing.T) {
 	if diff := cmp.Diff(sids[3:6], back.items("conferences")); diff != "" {
 		t.Errorf("one page back (-want +got):\n%s", diff)
 	}
-	if empty := x.asks("GET", "Conferences.json?Status=completed"); empty.body["start"] != 0.0 || empty.body["end"] != 0.0 {
+	if empty := x.do("GET", "Conferences.json?Status=completed"); empty.body["start"] != 0.0 || empty.body["end"] != 0.0 {
 		t.Errorf("the empty page is %v", empty.body)
 	}
 }
@@ -386,7 +386,7 @@ func TestAConferenceIsEndedByREST(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
 	sid, _, _ := x.talk("support-1")
-	got := x.asks("POST", "Conferences/"+sid+".json", "Status", "completed")
+	got := x.do("POST", "Conferences/"+sid+".json", "Status", "completed")
 	if got.status != 200 || got.body["status"] != "completed" || got.body["reason_conference_ended"] != "conference-ended-via-api" || got.body["call_sid_ending_conference"] != nil {
 		t.Errorf("the answer is %+v", got)
 	}
@@ -403,7 +403,7 @@ func TestAConferenceIsEndedByREST(t *testing.T) {
 		"announce to the ended": {"AnnounceUrl", "https://example.com/a.mp3"},
 		"another status":        {"Status", "in-progress"},
 	} {
-		if got := x.asks("POST", "Conferences/"+sid+".json", form...); got.status != 400 {
+		if got := x.do("POST", "Conferences/"+sid+".json", form...); got.status != 400 {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -419,7 +419,7 @@ func TestAnAnnouncementEndsALittleLater(t *testing.T) {
 	t.Parallel()
 	x := opens(t, nil)
 	sid, agent, _ := x.talk("support-1")
-	got := x.asks("POST", "Conferences/"+sid+".json", "AnnounceUrl", "https://example.com/all.mp3", "AnnounceMethod", "GET")
+	got := x.do("POST", "Conferences/"+sid+".json", "AnnounceUrl", "https://example.com/all.mp3", "AnnounceMethod", "GET")
 	if got.status != 200 || got.body["status"] != "in-progress" {
 		t.Errorf("the answer is %+v", got)
 	}
@@ -427,7 +427,7 @@ func TestAnAnnouncementEndsALittleLater(t *testing.T) {
 	if event := x.last("announcement-end"); event.Get("AnnounceUrl") != "https://example.com/all.mp3" || event.Has("CallSid") {
 		t.Errorf("sent %v", event)
 	}
-	x.asks("POST", "Conferences/"+sid+"/Participants/agent%20kate.json", "AnnounceUrl", "https://example.com/kate.mp3")
+	x.do("POST", "Conferences/"+sid+"/Participants/agent%20kate.json", "AnnounceUrl", "https://example.com/kate.mp3")
 	x.settles(5 * time.Second)
 	if event := x.last("announcement-end"); event.Get("AnnounceUrl") != "https://example.com/kate.mp3" || event.Get("CallSid") != agent.CallSid() {
 		t.Errorf("sent %v", event)
@@ -438,8 +438,8 @@ func TestAnnouncementsAreFetchedIfConfigured(t *testing.T) {
 	t.Parallel()
 	x := opens(t, func(c *twiliofake.Config) { c.FetchAnnouncements = true })
 	sid, agent, _ := x.talk("support-1")
-	x.asks("POST", "Conferences/"+sid+".json", "AnnounceUrl", hooks+"announcements/all")
-	x.asks("POST", "Conferences/"+sid+"/Participants/agent%20kate.json", "AnnounceUrl", hooks+"announcements/kate", "AnnounceMethod", "GET")
+	x.do("POST", "Conferences/"+sid+".json", "AnnounceUrl", hooks+"announcements/all")
+	x.do("POST", "Conferences/"+sid+"/Participants/agent%20kate.json", "AnnounceUrl", hooks+"announcements/kate", "AnnounceMethod", "GET")
 	x.settles(10 * time.Second)
 	if diff := cmp.Diff(map[string]int{hooks + "announcements/all": 1}, x.Played()); diff != "" {
 		t.Errorf("played (-want +got):\n%s", diff)
@@ -471,33 +471,33 @@ func TestAParticipantIsShownUpdatedAndKicked(t *testing.T) {
 		"start_conference_on_enter": false, "status": "connected",
 		"uri": "/2010-04-01/Accounts/" + account + "/" + base + customer.CallSid() + ".json",
 	}
-	updated := x.asks("POST", base+"customer.json", "Muted", "true", "Hold", "true", "HoldUrl", "https://example.com/h", "EndConferenceOnExit", "true", "BeepOnExit", "false")
+	updated := x.do("POST", base+"customer.json", "Muted", "true", "Hold", "true", "HoldUrl", "https://example.com/h", "EndConferenceOnExit", "true", "BeepOnExit", "false")
 	if diff := cmp.Diff(want, updated.body); diff != "" {
 		t.Errorf("after the update (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want, x.asks("GET", base+customer.CallSid()+".json").body); diff != "" {
+	if diff := cmp.Diff(want, x.do("GET", base+customer.CallSid()+".json").body); diff != "" {
 		t.Errorf("fetched (-want +got):\n%s", diff)
 	}
-	x.asks("POST", base+"customer.json", "Muted", "true") // no change
+	x.do("POST", base+"customer.json", "Muted", "true") // no change
 	x.settles(0)
 	events := x.callbacks(sid)[3:]
 	if diff := cmp.Diff([]string{"participant-mute customer", "participant-hold customer", "participant-modify customer"}, events); diff != "" {
 		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 	for query, want := range map[string]int{"": 2, "?Muted=true": 1, "?Hold=false": 1, "?Coaching=true": 0, "?Muted=true&Hold=false": 0, "?PageSize=1": 1} {
-		got := x.asks("GET", "Conferences/"+sid+"/Participants.json"+query)
+		got := x.do("GET", "Conferences/"+sid+"/Participants.json"+query)
 		if n := len(got.body["participants"].([]any)); n != want {
 			t.Errorf("%d participants for %q, want %d", n, query, want)
 		}
 	}
-	if got := x.asks("DELETE", base+"customer.json"); got.status != 204 || got.body != nil {
+	if got := x.do("DELETE", base+"customer.json"); got.status != 204 || got.body != nil {
 		t.Errorf("kick: %+v", got)
 	}
 	x.settles(0)
 	if end := x.last("conference-end"); end.Get("ReasonConferenceEnded") != "participant-with-end-conference-on-exit-kicked" {
 		t.Errorf("sent %v", end)
 	}
-	if got := x.asks("DELETE", base+agent.CallSid()+".json"); got.status != 404 || got.code() != 20404 {
+	if got := x.do("DELETE", base+agent.CallSid()+".json"); got.status != 404 || got.code() != 20404 {
 		t.Errorf("kick after the end: %+v", got)
 	}
 }
@@ -512,11 +512,11 @@ func TestCoachingNeedsAParticipantToCoach(t *testing.T) {
 		13240: {"Coaching", "true", "CallSidToCoach", "CA00000000000000000000000000000000"},
 		0:     {"Coaching", "true", "CallSidToCoach", agent.CallSid()},
 	} {
-		if got := x.asks("POST", path, form...); got.code() != want {
+		if got := x.do("POST", path, form...); got.code() != want {
 			t.Errorf("%v: %+v", form, got)
 		}
 	}
-	if got := x.asks("POST", path, "Coaching", "false"); got.body["coaching"] != false || got.body["call_sid_to_coach"] != nil {
+	if got := x.do("POST", path, "Coaching", "false"); got.body["coaching"] != false || got.body["call_sid_to_coach"] != nil {
 		t.Errorf("after the coaching: %v", got.body)
 	}
 }
@@ -526,11 +526,11 @@ func TestARecordingIsPausedResumedAndDeleted(t *testing.T) {
 	x := opens(t, nil)
 	sid, agent, _ := x.talk("support-1")
 	path := "Conferences/" + sid + "/Recordings/"
-	listed := x.asks("GET", "Conferences/"+sid+"/Recordings.json").items("recordings")
+	listed := x.do("GET", "Conferences/"+sid+"/Recordings.json").items("recordings")
 	if len(listed) != 1 {
 		t.Fatalf("recordings: %v", listed)
 	}
-	if got := x.asks("POST", path+"Twilio.CURRENT.json", "Status", "paused", "PauseBehavior", "skip"); got.body["status"] != "paused" || got.body["sid"] != listed[0] {
+	if got := x.do("POST", path+"Twilio.CURRENT.json", "Status", "paused", "PauseBehavior", "skip"); got.body["status"] != "paused" || got.body["sid"] != listed[0] {
 		t.Errorf("pause: %+v", got)
 	}
 	x.settles(30 * time.Second)
@@ -543,11 +543,11 @@ func TestARecordingIsPausedResumedAndDeleted(t *testing.T) {
 		"unknown status":  {[]string{"Status", "gone"}, 20001},
 		"unknown pausing": {[]string{"Status", "paused", "PauseBehavior", "hum"}, 20001},
 	} {
-		if got := x.asks("POST", path+listed[0]+".json", c.form...); got.code() != c.want {
+		if got := x.do("POST", path+listed[0]+".json", c.form...); got.code() != c.want {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	if got := x.asks("POST", path+listed[0]+".json", "Status", "in-progress"); got.body["status"] != "in-progress" {
+	if got := x.do("POST", path+listed[0]+".json", "Status", "in-progress"); got.body["status"] != "in-progress" {
 		t.Errorf("resume: %+v", got)
 	}
 	s := x.NewStory()
@@ -562,16 +562,16 @@ func TestARecordingIsPausedResumedAndDeleted(t *testing.T) {
 		"start_time": "Mon, 03 Aug 2026 09:00:01 +0000", "status": "completed",
 		"uri": "/2010-04-01/Accounts/" + account + "/" + path + listed[0] + ".json",
 	}
-	if diff := cmp.Diff(want, x.asks("GET", path+listed[0]+".json").body); diff != "" {
+	if diff := cmp.Diff(want, x.do("GET", path+listed[0]+".json").body); diff != "" {
 		t.Errorf("at the end (-want +got):\n%s", diff)
 	}
-	if got := x.asks("GET", path+"Twilio.CURRENT.json"); got.status != 404 {
+	if got := x.do("GET", path+"Twilio.CURRENT.json"); got.status != 404 {
 		t.Errorf("a current recording after the end: %+v", got)
 	}
-	if got := x.asks("DELETE", path+listed[0]+".json"); got.status != 204 {
+	if got := x.do("DELETE", path+listed[0]+".json"); got.status != 204 {
 		t.Errorf("delete: %+v", got)
 	}
-	if got := x.asks("GET", path+listed[0]+".json"); got.status != 404 {
+	if got := x.do("GET", path+listed[0]+".json"); got.status != 404 {
 		t.Errorf("after it was deleted: %+v", got)
 	}
 }

@@ -167,20 +167,20 @@ func (p *improvisation) step() {
 
 // byREST does something to the conference of a call, if the call is in one.
 func (p *improvisation) byREST(call string, flag func() string) {
-	for _, sid := range p.asks("GET", "Conferences.json").items("conferences") {
+	for _, sid := range p.do("GET", "Conferences.json").items("conferences") {
 		path := "Conferences/" + sid + "/Participants/" + call + ".json"
-		if p.asks("GET", path).status != 200 {
+		if p.do("GET", path).status != 200 {
 			continue
 		}
 		switch p.chance.IntN(5) {
 		case 0:
-			p.asks("DELETE", path)
+			p.do("DELETE", path)
 		case 1:
-			p.asks("POST", "Conferences/"+sid+".json", "Status", "completed")
+			p.do("POST", "Conferences/"+sid+".json", "Status", "completed")
 		case 2:
-			p.asks("POST", "Conferences/"+sid+".json", "AnnounceUrl", "https://example.com/a.mp3")
+			p.do("POST", "Conferences/"+sid+".json", "AnnounceUrl", "https://example.com/a.mp3")
 		default:
-			p.asks("POST", path, "Muted", flag(), "Hold", flag(), "EndConferenceOnExit", flag(), "AnnounceUrl", "https://example.com/b.mp3")
+			p.do("POST", path, "Muted", flag(), "Hold", flag(), "EndConferenceOnExit", flag(), "AnnounceUrl", "https://example.com/b.mp3")
 		}
 		return
 	}
@@ -201,9 +201,9 @@ func (p *improvisation) judge() {
 	if len(all) < 3 {
 		p.t.Errorf("only %d conferences were played", len(all))
 	}
-	for sid, told := range all {
+	for sid, sent := range all {
 		legal := newLaw(p.t, sid)
-		for _, event := range told {
+		for _, event := range sent {
 			legal.accept(event)
 		}
 		if !legal.ended {

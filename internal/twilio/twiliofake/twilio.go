@@ -37,7 +37,7 @@ type Config struct {
 	Status    Subscription
 	Recording Subscription
 	// EventStreams is the URL of an Event Streams sink that receives the events
-	// of callbacks too; "" is none.
+	// of callbacks too; "" disables it.
 	EventStreams string
 	// Rate is how many conferences a minute the call floor starts; 0 leaves the
 	// floor empty.
@@ -154,9 +154,9 @@ func (t *Twilio) Accepted() int64 { return t.sender.accepted.Load() }
 func (t *Twilio) takeOutbox() []callback {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	told := t.outbox
+	callbacks := t.outbox
 	t.outbox = nil
-	return told
+	return callbacks
 }
 
 // stream returns a separate random source for each purpose, so that faults do

@@ -72,7 +72,7 @@ func TestWeather(t *testing.T) {
 				t.Errorf("tally is %+v", tally)
 			}
 			x.SetWeather()
-			if got := x.asks("GET", "Conferences/"+sid+".json"); (got.body["status"] == "completed") != c.ended {
+			if got := x.do("GET", "Conferences/"+sid+".json"); (got.body["status"] == "completed") != c.ended {
 				t.Errorf("the conference is %v", got.body)
 			}
 		})
@@ -91,7 +91,7 @@ func TestWeatherClears(t *testing.T) {
 	x := opens(t, nil)
 	x.SetWeather(twiliofake.Weather{Status: 503, Times: 1}, twiliofake.Weather{Status: 429, Times: 2})
 	for i, want := range []int{503, 429, 429, 200, 200} {
-		if got := x.asks("GET", "Conferences.json"); got.status != want {
+		if got := x.do("GET", "Conferences.json"); got.status != want {
 			t.Errorf("request %d: %d, want %d", i, got.status, want)
 		}
 	}
@@ -104,7 +104,7 @@ func TestWeatherIsDrawnFromTheSeed(t *testing.T) {
 			c.Seed, c.Weather = 5, []twiliofake.Weather{{Status: 500, Share: 0.5}}
 		})
 		for range 40 {
-			statuses = append(statuses, x.asks("GET", "Conferences.json").status)
+			statuses = append(statuses, x.do("GET", "Conferences.json").status)
 		}
 		return statuses
 	}
@@ -131,12 +131,12 @@ func TestTooManyAtATimeAreRefused(t *testing.T) {
 	gone := make(chan error, 1)
 	go func() { _, err := x.ends(sid, time.Minute); gone <- err }()
 	eventually(t, func() bool { return x.Tally(twiliofake.EndConference).Asked == 1 })
-	if got := x.asks("GET", "Conferences.json"); got.status != 429 || got.code() != 20429 || got.header.Get("Twilio-Concurrent-Requests") != "2" {
+	if got := x.do("GET", "Conferences.json"); got.status != 429 || got.code() != 20429 || got.header.Get("Twilio-Concurrent-Requests") != "2" {
 		t.Errorf("beside another one: %+v", got)
 	}
 	x.http.CloseClientConnections()
 	<-gone
-	eventually(t, func() bool { return x.asks("GET", "Conferences.json").status == 200 })
+	eventually(t, func() bool { return x.do("GET", "Conferences.json").status == 200 })
 }
 
 // eventually waits until holds returns true.

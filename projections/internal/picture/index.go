@@ -26,7 +26,7 @@ func day(i projections.Instant) int64 { return int64(i) / secondsPerDay }
 const secondsPerDay = 24 * 60 * 60
 
 // updateIndexes adds the commands that change the indexes from before to after;
-// nil is no record.
+// nil stands for no record.
 func (c *Change) updateIndexes(s space, before, after *projections.Conference) {
 	if before != nil && after != nil && sameIndexes(before, after) {
 		return

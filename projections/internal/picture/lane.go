@@ -61,7 +61,8 @@ type lane struct {
 	claim claim
 }
 
-// claim is the writer's last known state of its lane. The zero claim is none.
+// claim is the writer's last known state of its lane. The zero claim
+// claims nothing.
 type claim struct {
 	epoch   string
 	spaces  [events.Shards]space

@@ -60,9 +60,10 @@ func (seen *snapshot) spaces(shards []int) ([]space, error) {
 	return out, nil
 }
 
-// readComplete calls read with the key spaces of shards until the picture that
-// it read still existed afterwards: only then does a missing record not exist.
-// It fails if the pointers have not changed since the failed read.
+// readComplete calls read with the key spaces of shards, and repeats it until
+// the picture that it read still exists afterwards: only then is a record that
+// was not found really absent. It returns the failure if the pointers have not
+// changed since.
 func (s *Store) readComplete(ctx context.Context, shards []int, read func([]space) (complete bool, err error)) error {
 	seen, err := s.loadPointers(ctx, false)
 	if err != nil {

@@ -69,8 +69,8 @@ func changed[T any](before, after []*T, key func(*T) string) []*T {
 	return out
 }
 
-// decode reads the fields of the conference that key names. An empty hash is no
-// record.
+// decode reads the fields of the conference that key names. An empty hash
+// means that the record does not exist.
 func decode(key events.Key, hash map[string]string) (projections.Stored, error) {
 	if len(hash) == 0 {
 		return projections.Stored{}, nil
@@ -114,8 +114,8 @@ func decodeField(s *projections.Stored, field, value string) error {
 	return d.end()
 }
 
-// sortParts restores the order in which Fold keeps participants, recordings and
-// actions; a hash has no order.
+// sortParts restores Fold's order of participants, recordings and actions; a
+// hash has no order.
 func sortParts(c *projections.Conference) {
 	slices.SortFunc(c.Participants, func(a, b *projections.Participant) int {
 		return strings.Compare(a.CallSid, b.CallSid)

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// sweeper removes key spaces that are no longer read, in the background. The
+// sweeper removes key spaces without readers, in the background. The
 // lane's pointer lists what it has not finished; the next Check continues it.
 type sweeper struct {
 	engine Engine

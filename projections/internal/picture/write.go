@@ -56,8 +56,8 @@ func (s *Store) Load(ctx context.Context, lane int, keys []events.Key) ([]projec
 }
 
 // keysToLoad returns the keys of the records, and after them the metas of their
-// shards: a missing record does not exist only if its shard's meta still exists
-// afterwards.
+// shards: a record that was not found counts as absent only if its shard's meta
+// still exists afterwards.
 func (l *lane) keysToLoad(keys []events.Key) (names []string, shards []int) {
 	var wanted [events.Shards]bool
 	for _, key := range keys {
