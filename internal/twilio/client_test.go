@@ -483,7 +483,7 @@ func FuzzRetryAfter(f *testing.F) {
 		f.Add(value)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		if d := twilio.RetryAfter(value, now); d < 0 || d > 24*time.Hour {
+		if d := twilio.ParseRetryAfter(value, now); d < 0 || d > 24*time.Hour {
 			t.Errorf("%q is %s", value, d)
 		}
 	})

@@ -35,17 +35,17 @@ func newDelays() delays {
 // next is the wait after a 429: the time that Twilio requests, but at least our
 // own delay, because Twilio may request none.
 func (d delays) next(answer http.Header) time.Duration {
-	return max(d.own.NextBackOff(), retryAfter(answer.Get("Retry-After"), time.Now()))
+	return max(d.own.NextBackOff(), ParseRetryAfter(answer.Get("Retry-After"), time.Now()))
 }
 
 // RetryAfter is how long Twilio requests to wait, or 0.
 func (a Answer) RetryAfter() time.Duration {
-	return retryAfter(a.Header.Get("Retry-After"), time.Now())
+	return ParseRetryAfter(a.Header.Get("Retry-After"), time.Now())
 }
 
-// retryAfter parses the header's two forms (RFC 9110, 10.2.3), seconds and a
-// date; anything else means no wait.
-func retryAfter(value string, now time.Time) time.Duration {
+// ParseRetryAfter parses the two forms of the header Retry-After (RFC 9110,
+// 10.2.3), seconds and a date; anything else means no wait.
+func ParseRetryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 	}

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"gavel/internal/twilio"
 )
 
 const (
@@ -34,8 +36,6 @@ const (
 	// maxAnswer is how much of an answer is read, in bytes, so that the connection
 	// can be used again. The content is ignored.
 	maxAnswer = 64 << 10
-	// maxWait bounds what Retry-After may ask for.
-	maxWait = 24 * time.Hour
 )
 
 // Config is what a client needs; all but Resolver must be given.
@@ -159,7 +159,7 @@ func (c *Client) Call(ctx context.Context, r Request) (Answer, error) {
 	}
 	defer answer.Body.Close()
 	_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
-	return Answer{answer.StatusCode, retryAfter(answer.Header.Get("Retry-After"), c.now())}, nil
+	return Answer{answer.StatusCode, twilio.ParseRetryAfter(answer.Header.Get("Retry-After"), c.now())}, nil
 }
 
 func (c *Client) request(ctx context.Context, to *url.URL, r Request) (*http.Request, error) {
@@ -200,19 +200,6 @@ func (c *Client) sign(r Request, now time.Time) (string, error) {
 		}
 	}
 	return strings.Join(signatures, " "), nil
-}
-
-// retryAfter reads Retry-After, seconds or a date (RFC 9110, 10.2.3); anything
-// else is no wait.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxWait)
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), maxWait)
 }
 
 // withoutURL removes the address from an error: its path may hold what a rule put

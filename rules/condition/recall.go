@@ -1,10 +1,12 @@
 package condition
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -30,18 +32,13 @@ type Kept map[string]json.RawMessage
 // than Kept.
 var ErrNotKept = errors.New("what the condition read of the event was not kept")
 
-// maxKept bounds one value, in bytes. Only lists of about eighty participants
-// reach it. The bound exists because each decision has its own copy.
+// maxKept bounds all values together, in bytes, because each decision has its own
+// copy. Only lists of about eighty participants reach it.
 const maxKept = 4096
 
-// Two values that every Kept has.
-const (
-	eventKind    = "event.kind"
-	eventCallSid = "event.call_sid"
-)
-
 // Keep evaluates the parts of conditions that depend on the event and on the
-// record before it. A condition may be nil.
+// record before it. A condition may be nil. Every Kept has the event's kind and
+// leg.
 func Keep(v Vars, conditions ...*Condition) Kept {
 	kept := Kept{}
 	for _, c := range conditions {
@@ -49,24 +46,29 @@ func Keep(v Vars, conditions ...*Condition) Kept {
 			continue
 		}
 		for text, p := range c.past {
-			if raw := p.keep(Read(v)); len(raw) <= maxKept {
-				kept[text] = raw
-			}
+			kept[text] = p.keep(Read(v))
 		}
 	}
-	kept[eventKind] = jsonText(string(v.Event.Kind))
-	kept[eventCallSid] = jsonText(v.Event.CallSid)
+	room := maxKept
+	for _, text := range slices.SortedFunc(maps.Keys(kept), func(a, b string) int {
+		return cmp.Or(len(kept[a])-len(kept[b]), strings.Compare(a, b))
+	}) {
+		if room -= len(kept[text]); room < 0 {
+			delete(kept, text)
+		}
+	}
+	kept["event.kind"], kept["event.call_sid"] = inJSON(v.Event.Kind), inJSON(v.Event.CallSid)
 	return kept
 }
 
 // Event returns the kind and the leg of the event that was kept, nil if none
 // was.
 func (k Kept) Event() *events.Event {
-	var kind, callSid string
-	if json.Unmarshal(k[eventKind], &kind) != nil || json.Unmarshal(k[eventCallSid], &callSid) != nil {
+	e := &events.Event{}
+	if json.Unmarshal(k["event.kind"], &e.Kind) != nil || json.Unmarshal(k["event.call_sid"], &e.CallSid) != nil {
 		return nil
 	}
-	return &events.Event{Kind: events.Kind(kind), CallSid: callSid}
+	return e
 }
 
 // Recall is Read at a later time than the event's: conditions read the event
@@ -83,9 +85,10 @@ type recollection struct {
 // ResolveName is part of cel.Activation.
 func (r recollection) ResolveName(name string) (any, bool) {
 	text, past := strings.CutPrefix(name, pastMark)
+	var values any
 	switch {
-	case past && r.of.past[text] != nil:
-		return r.of.past[text].recall(r.Reading, r.kept[text]), true
+	case past && json.Unmarshal(r.kept[text], &values) == nil:
+		return r.recall(values, r.of.past[text].typ), true
 	case past, name == "participant" && r.vars.Participant == nil && r.vars.Event == nil:
 		return unknown, true
 	}
@@ -233,12 +236,14 @@ func keepable(t *cel.Type) bool {
 func (p *past) keep(r *Reading) json.RawMessage {
 	out, _, err := p.program.Eval(r)
 	if err != nil {
-		return json.RawMessage("null")
+		return inJSON(nil)
 	}
-	raw, err := json.Marshal(p.plain(out))
-	if err != nil {
-		return json.RawMessage("null")
-	}
+	return inJSON(p.plain(out))
+}
+
+// inJSON is the JSON of texts, lists and maps, which can always be encoded.
+func inJSON(v any) json.RawMessage {
+	raw, _ := json.Marshal(v)
 	return raw
 }
 
@@ -259,18 +264,6 @@ func (p *past) plain(v ref.Val) any {
 		return all
 	}
 	return v.ConvertToType(types.StringType).Value()
-}
-
-// recall decodes the value that was kept.
-func (p *past) recall(r *Reading, raw json.RawMessage) ref.Val {
-	if raw == nil {
-		return unknown
-	}
-	var values any
-	if json.Unmarshal(raw, &values) != nil {
-		return unknown
-	}
-	return r.recall(values, p.typ)
 }
 
 // recall makes a CEL value from a decoded one.
@@ -295,9 +288,4 @@ func (r *Reading) recall(values any, t *cel.Type) ref.Val {
 		return leg.participant(nil, &projections.Participant{CallSid: callSid})
 	}
 	return types.NewErr("the value was not evaluated")
-}
-
-func jsonText(s string) json.RawMessage {
-	raw, _ := json.Marshal(s) // a text can always be encoded
-	return raw
 }

@@ -1,4 +1,0 @@
-package twilio
-
-// RetryAfter parses the header.
-var RetryAfter = retryAfter
