@@ -12,9 +12,9 @@ import (
 	"gavel/rules"
 )
 
-// White box: bounds that no test reaches from outside in reasonable time.
+// White box: bounds that no black-box test reaches in reasonable time.
 
-// oneSet is one set under every version.
+// oneSet loads the same set for every version.
 type oneSet struct{ set *rules.Set }
 
 func (s oneSet) Set(context.Context, string) (*rules.Set, error) { return s.set, nil }
@@ -38,7 +38,7 @@ const counting = `rules:
 
 var nine = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
-// own is one of Gavel's own entries as the lane meets it.
+// own is one of Gavel's own entries as the lane reads it.
 func own(t *testing.T, sequence int, raw events.Entry) *Entry {
 	t.Helper()
 	parsed, err := events.ParseStored(raw)
@@ -55,21 +55,21 @@ func (m *Machine) mustStep(t *testing.T, sequence int, raw events.Entry) {
 	}
 }
 
-func TestALaneForgetsTheOldestLoads(t *testing.T) {
+func TestALaneDropsTheOldestLoads(t *testing.T) {
 	t.Parallel()
 	m := testMachine(t, counting)
 	var last events.Load
 	for i := range keepLoads + 10 {
 		last = events.Load{ID: events.NewULID(), Version: "abc", At: nine}
 		m.mustStep(t, i+1, events.NewRulesLoaded(last))
-		m.mustStep(t, i+1, events.NewRulesLoaded(last)) // worked again
+		m.mustStep(t, i+1, events.NewRulesLoaded(last)) // repeated
 	}
 	if len(m.state.Loads) != keepLoads || !slices.Contains(m.Loads(), last.ID) {
 		t.Errorf("%d loads are kept, the last of %v is %s", len(m.state.Loads), m.Loads(), last.ID)
 	}
 }
 
-func TestALaneForgetsTheOldestTallies(t *testing.T) {
+func TestALaneDropsTheOldestTallies(t *testing.T) {
 	t.Parallel()
 	m := testMachine(t, counting)
 	m.mustStep(t, 1, events.NewRulesLoaded(events.Load{ID: events.NewULID(), Version: "abc", At: nine}))
@@ -99,7 +99,7 @@ func TestALaneForgetsTheOldestTallies(t *testing.T) {
 	}
 	again, err := New(m.loader, raw)
 	if err != nil || again.marks != m.marks || !slices.Equal(again.state.Loads, m.state.Loads) {
-		t.Errorf("kept and read again: %d marks, %v, %v", again.marks, again.state.Loads, err)
+		t.Errorf("saved and loaded again: %d marks, %v, %v", again.marks, again.state.Loads, err)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestAWakeUpWithoutAnAlarmIsNotLate(t *testing.T) {
 		}
 		r, err := m.Step(t.Context(), wake, c)
 		if err != nil || r.Overdue != want {
-			t.Errorf("with an alarm at %s it is overdue by %s, not %s; %v", alarm, r.Overdue, want, err)
+			t.Errorf("with an alarm at %s it is overdue by %s, want %s; %v", alarm, r.Overdue, want, err)
 		}
 	}
 }

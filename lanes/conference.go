@@ -11,15 +11,15 @@ import (
 )
 
 // Conference is what a lane remembers of one conference. The zero value is a
-// conference that the journal has not named yet. Step changes it; what it points
-// to is never changed, so a copy is a snapshot.
+// conference that the journal has not named yet. Step changes it; what it
+// points to is never changed, so a copy is a snapshot.
 type Conference struct {
 	Record *projections.Conference
 	Book   projections.Book
 	Rules  *rules.State
-	// Told is the position of the conference's last news, as it was when the
-	// lane was taken over.
-	Told events.Position
+	// LastNews is the position of the conference's last news, as it was when
+	// this projector acquired the lane.
+	LastNews events.Position
 }
 
 // Open returns a conference as it was stored.
@@ -34,8 +34,8 @@ func (c *Conference) Stored() (projections.Stored, error) {
 	return projections.Stored{Conference: c.Record, Book: c.Book, Rules: raw}, err
 }
 
-// Write returns the compare-and-set that saves the conference, where before is
-// what was saved last.
+// Write returns the compare-and-set that saves the conference; before is what
+// was saved last.
 func (c *Conference) Write(before *Conference) (projections.Write, error) {
 	raw, err := rules.EncodeState(c.Rules)
 	if err != nil {
@@ -59,14 +59,15 @@ func Key(e *events.Event) events.Key {
 // folded is an entry after its fold.
 type folded struct {
 	entry *Entry
-	// fresh: the entry is no double.
+	// fresh: the entry is not a duplicate.
 	fresh bool
-	// before is the record before it, applied the position that it had reached.
+	// before is the record before the entry, and applied is the position that
+	// it had reached.
 	before  *projections.Conference
 	applied events.Position
 }
 
-// fold folds an entry into the record. The error says that the entry can never
+// fold folds an entry into the record. The error means that the entry can never
 // be folded.
 func (c *Conference) fold(e *Entry) (folded, error) {
 	f := folded{entry: e, before: c.Record, applied: c.Book.Applied}
@@ -75,7 +76,7 @@ func (c *Conference) fold(e *Entry) (folded, error) {
 	case events.Wake, events.Reread:
 		return f, nil
 	case events.Exempted:
-		f.fresh = c.Record != nil // it is news, but no part of the record
+		f.fresh = c.Record != nil // it is news, but not part of the record
 	default:
 		c.Record, f.fresh, err = projections.Fold(c.Record, &e.Event)
 	}
@@ -86,13 +87,14 @@ func (c *Conference) fold(e *Entry) (folded, error) {
 	return f, err
 }
 
-// changed notes one change in the bookkeeping.
+// changed records one change in the bookkeeping.
 func (c *Conference) changed(at events.Position) {
 	c.Book.Version++
 	c.Book.Applied = at
 }
 
-// evaluated notes that the rule state may have changed, and the next deadline.
+// evaluated records that the rule state may have changed, and the next
+// deadline.
 func (c *Conference) evaluated(f *folded) {
 	if !f.fresh {
 		c.changed(f.entry.At)
@@ -100,8 +102,8 @@ func (c *Conference) evaluated(f *folded) {
 	c.Book.Due = dueAt(c.Rules.Next())
 }
 
-// dueAt is a deadline in the unit of Book.Due, rounded up: never before it is
-// due.
+// dueAt is a deadline in the unit of Book.Due, rounded up, so that it is never
+// before the deadline.
 func dueAt(deadline time.Time) int64 {
 	if deadline.IsZero() {
 		return 0

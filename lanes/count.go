@@ -12,15 +12,16 @@ import (
 )
 
 // maxMarks bounds the matches that a lane remembers over all its counts, at
-// about 100 bytes each: the lane's state is written whole with every batch that
-// changes it.
+// about 100 bytes each: every batch that changes the lane's state writes all of
+// it.
 const maxMarks = 10_000
 
 // countKey names one count.
 func countKey(accountSid, rule, by string) string { return accountSid + "/" + rule + "/" + by }
 
-// count counts one more match. The decisions that it returns are the account's,
-// of no conference. An entry that cannot be read is a *events.FormError.
+// count counts one more match. The decisions that it returns belong to the
+// account, not to a conference. The error for an entry that cannot be read is a
+// *events.FormError.
 func (m *Machine) count(ctx context.Context, e *Entry) (_ []rules.Decision, changed bool, err error) {
 	read, err := e.Event.Match()
 	if err != nil {
@@ -28,7 +29,7 @@ func (m *Machine) count(ctx context.Context, e *Entry) (_ []rules.Decision, chan
 	}
 	match, err := rules.ReadDecision([]byte(read.Decision))
 	if err != nil {
-		return nil, false, &events.FormError{Field: "Match", Reason: "is no decision"}
+		return nil, false, &events.FormError{Field: "Match", Reason: "is not a decision"}
 	}
 	set, err := m.setOf(ctx, m.loadsBefore(e.At)-1)
 	if err != nil {
@@ -46,8 +47,8 @@ func (m *Machine) count(ctx context.Context, e *Entry) (_ []rules.Decision, chan
 	return decisions, true, nil
 }
 
-// boundTallies forgets, once there are too many marks, the half to which nothing
-// was added for the longest time.
+// boundTallies drops tallies if there are too many marks: those that have grown
+// least recently, until half of the marks are left.
 func (m *Machine) boundTallies() {
 	if m.marks <= maxMarks {
 		return

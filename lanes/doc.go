@@ -1,24 +1,24 @@
-// Package lanes is the state machine of one lane of the journal: what its
-// entries add up to, what the rules decide, and what has to be written. It has
-// no goroutine, no clock and no I/O, but for loading a compiled rule set by its
-// version. The same entries lead to the same Ready, byte for byte, whoever
-// steps through them: the projector, a rebuild, a test of rules.
+// Package lanes is the state machine of one lane of the journal: it folds
+// entries into records, evaluates the rules, and returns what has to be
+// written. It has no goroutine, no clock and no I/O, except for loading a
+// compiled rule set by its version. The same entries lead to the same Ready,
+// byte for byte, in every host: the projector, a rebuild, a test of rules.
 //
-// The caller owns the conferences (in a cache, a map, a store) and all I/O. For
-// each entry, in journal order, the caller must:
+// The host owns the conferences (in a cache, a map, a store) and all I/O. For
+// each entry, in journal order, the host must:
 //
-//  1. Read the journal message into entries; put what cannot be read to the dead
+//  1. Read the journal message into entries; store what cannot be read as dead
 //     letters, before the message is acknowledged.
 //  2. Load the entry's conference: as the last step left it, or as it is stored
-//     (Open). A conference that is not stored is the zero Conference. Where the
-//     entry may have been applied before, set Told to the position of the
-//     conference's last news.
+//     (Open). A conference that is not stored is the zero Conference. If the
+//     entry may have been applied before, set LastNews to the position of
+//     its last news.
 //  3. Call Step.
 //  4. Process Ready, field by field in their order, each before the next begins:
 //     append Matches to the journal, publish Decisions, set Alarm, save the
 //     conference if it Changed, then save the position and, if LaneChanged, the
 //     lane's state, then wake all conferences if a set was Loaded, publish News,
-//     and put Letter to the dead letters.
+//     and store Letter as a dead letter.
 //  5. Acknowledge the journal message, and call Announced once the news is
 //     acknowledged.
 //
@@ -27,14 +27,14 @@
 // steps repeats entries from the last acknowledgement on and repeats no effect:
 //
 //   - A match is counted once by its ID, a decision is kept once by its ID, and
-//     an alarm replaces the one before. So they may leave before the save, and
-//     must: a saved conference does not lead to them again.
+//     an alarm replaces the one before. So they may be sent before the save, and
+//     must be: a saved conference does not lead to them again.
 //   - A conference remembers the position that it has reached. An entry at or
 //     before it changes nothing. Its news is published again only if the
-//     conference still holds the fact as doubtful and it is not Told.
+//     conference still holds the fact as doubtful and LastNews is before it.
 //   - The lane's state remembers its own position in the same way.
 //
-// A caller that repeats entries whose effects are known to be done, as a rebuild
+// A host that repeats entries whose effects are already done, as a rebuild
 // does, calls Announced first and processes Changed and LaneChanged only.
 //
 // Reading order: machine.go (Step), ready.go (what it leads to), conference.go

@@ -14,10 +14,10 @@ type Entry struct {
 	At  events.Position
 }
 
-// Read appends the entries of one journal message to entries. What cannot be
-// read is returned as dead letters. Left out are entries that no step can use:
-// actions on rooms known by name only (they are in the journal for the audit)
-// and, unless rules are evaluated, the entries that exist for rules.
+// Read appends the entries of one journal message to entries, and returns what
+// cannot be read as dead letters. It leaves out entries that no step can use:
+// actions on rooms that have a name only (they are in the journal for the
+// audit) and, unless rules are evaluated, the entries that exist for rules.
 func Read(entries []Entry, g events.Group, evaluates bool) (_ []Entry, letters []events.DeadLetter) {
 	read := 0
 	err := g.Split(func(i int, raw events.Entry) error {
@@ -50,7 +50,7 @@ func usable(e *events.Event, evaluates bool) bool {
 	return e.ConferenceSid != ""
 }
 
-// unfoldable is the dead letter of an entry whose account is known.
+// unfoldable is the dead letter of an entry whose account could be read.
 func (e *Entry) unfoldable(err error) *events.DeadLetter {
 	l := e.letter(err)
 	l.AccountSid = e.Event.AccountSid

@@ -8,8 +8,8 @@ import (
 )
 
 // evaluate evaluates the rules in force at the entry's position, after any rule
-// sets loaded since the conference's last entry. Before the first load only what
-// a person exempted is of interest.
+// sets loaded since the conference's last entry. Before the first load only
+// exemptions matter.
 func (m *Machine) evaluate(ctx context.Context, r *Ready, c *Conference, f *folded) error {
 	e := &f.entry.Event
 	if m.loader == nil || c.Record == nil || len(m.state.Loads) == 0 && c.Rules == nil && e.Kind != events.Exempted {
@@ -41,8 +41,8 @@ func (m *Machine) evaluate(ctx context.Context, r *Ready, c *Conference, f *fold
 }
 
 // catchUp evaluates the conference at each load between its last entry and this
-// one, on the record before this entry: up to the load by the set before it,
-// then by the set that it brought.
+// one, on the record before this entry: until the load by the set before it,
+// then by the set that it loads.
 func (m *Machine) catchUp(ctx context.Context, r *Ready, c *Conference, f *folded, inForce int) error {
 	after := c.Record
 	c.Record = f.before

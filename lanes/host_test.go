@@ -22,8 +22,8 @@ import (
 	"gavel/rules"
 )
 
-// host is a caller of the machine that does each of a caller's duties in memory,
-// one message at a time, and logs them.
+// host is a host of the machine that does each of its duties in memory, one
+// message at a time, and logs them.
 type host struct {
 	*testing.T
 	log   strings.Builder
@@ -31,14 +31,13 @@ type host struct {
 	sets  map[string]*rules.Set
 
 	journal []events.Group
-	// history is what was stored after each message of the journal; the first is
-	// what was stored before all of them.
+	// history is what was stored after each message of the journal; the first
+	// is what was stored before all of them.
 	history []stored
 	now     stored
 	machine *lanes.Machine
-	// conferences are those of the machine's cache.
+	// conferences is the host's cache.
 	conferences map[events.Key]*lanes.Conference
-	told        map[events.Key]events.Position
 
 	names   []string // of rooms and legs, by the number in their SIDs
 	seq     map[string]int64
@@ -46,7 +45,7 @@ type host struct {
 	decided map[string]rules.Decision
 }
 
-// stored is what a store holds of the lane.
+// stored is what a store has of the lane.
 type stored struct {
 	conferences map[events.Key]projections.Stored
 	lane        []byte
@@ -60,8 +59,8 @@ func newHost(t *testing.T, files []txtar.File) *host {
 	t.Helper()
 	h := &host{
 		T: t, files: map[string]string{}, sets: map[string]*rules.Set{}, seq: map[string]int64{},
-		decided: map[string]rules.Decision{}, told: map[events.Key]events.Position{},
-		now: stored{conferences: map[events.Key]projections.Stored{}},
+		decided: map[string]rules.Decision{},
+		now:     stored{conferences: map[events.Key]projections.Stored{}},
 	}
 	for _, f := range files {
 		h.files[f.Name] = string(f.Data)
@@ -71,7 +70,7 @@ func newHost(t *testing.T, files []txtar.File) *host {
 	return h
 }
 
-// Set is the machine's loader.
+// Set loads a rule set for the machine.
 func (h *host) Set(_ context.Context, version string) (*rules.Set, error) {
 	if set := h.sets[version]; set != nil {
 		return set, nil
@@ -94,7 +93,7 @@ func (h *host) must(err error) {
 	}
 }
 
-// command does one line of the story.
+// command executes one line of the story.
 func (h *host) command(words []string) {
 	h.Helper()
 	switch words[0] {
@@ -154,7 +153,7 @@ func (h *host) entry(at time.Time, command string, args []string) events.Entry {
 
 var ulid = regexp.MustCompile(`Id=[0-9A-Z]{26}`)
 
-// named gives an entry the id that it has in every run.
+// named gives an entry an id that is the same in every run.
 func named(id string, e events.Entry) events.Entry {
 	e.Form = ulid.ReplaceAllString(e.Form, "Id="+id)
 	return e
@@ -218,7 +217,7 @@ func (h *host) outcome(at time.Time, rule string, result events.Result) events.E
 	return events.NewOutcome(a, events.Outcome{Result: result, Status: 200, At: at})
 }
 
-// room is the conference of that name.
+// room is the conference with that name.
 func (h *host) room(name string) events.Key {
 	return events.Key{AccountSid: account, ConferenceSid: "CF" + h.number(name)}
 }
@@ -243,18 +242,18 @@ func (h *host) name(sid string) string {
 	return h.names[n-1]
 }
 
-// append stores a journal message and steps through it, and then does the same
-// with the matches that it led to.
+// append stores a journal message and steps through it, and then through the
+// matches that it led to.
 func (h *host) append(data []byte) {
 	h.Helper()
 	h.journal = append(h.journal, events.Group{Sequence: uint64(len(h.journal) + 1), Data: data})
-	for _, m := range h.work(h.journal[len(h.journal)-1]) {
+	for _, m := range h.stepMessage(h.journal[len(h.journal)-1]) {
 		h.append(events.AppendEntry(nil, m))
 	}
 }
 
-// crash loses what is in memory, and what was stored after the first of the last
-// n messages if it was not saved, and steps through these messages again.
+// crash drops what is in memory and, if unsaved, what was stored after the
+// first of the last n messages, and steps through these messages again.
 func (h *host) crash(n int, unsaved bool) {
 	h.Helper()
 	first := len(h.journal) - n
@@ -265,15 +264,15 @@ func (h *host) crash(n int, unsaved bool) {
 	h.open()
 	var matches []events.Entry
 	for _, g := range h.journal[first:] {
-		matches = append(matches, h.work(g)...)
+		matches = append(matches, h.stepMessage(g)...)
 	}
 	for _, m := range matches {
 		h.append(events.AppendEntry(nil, m))
 	}
 }
 
-// work steps through one message.
-func (h *host) work(g events.Group) (matches []events.Entry) {
+// stepMessage steps through one message.
+func (h *host) stepMessage(g events.Group) (matches []events.Entry) {
 	h.Helper()
 	entries, letters := lanes.Read(nil, g, h.machine.Evaluates())
 	for i := range letters {
@@ -295,7 +294,7 @@ func (h *host) work(g events.Group) (matches []events.Entry) {
 	return matches
 }
 
-// load is the entry's conference, from memory or from the store.
+// load returns the entry's conference, from memory or from the store.
 func (h *host) load(e *lanes.Entry) *lanes.Conference {
 	if e.Event.ConferenceSid == "" {
 		return nil
@@ -335,12 +334,12 @@ func (h *host) process(e *lanes.Entry, before, c *lanes.Conference, r *lanes.Rea
 	if r.Loaded {
 		h.printf("  wake all conferences")
 	}
-	h.notice(r)
+	h.logNews(r)
 	return matches
 }
 
-// notice logs what is published, and what is only counted.
-func (h *host) notice(r *lanes.Ready) {
+// logNews logs what is published, and what is only counted.
+func (h *host) logNews(r *lanes.Ready) {
 	if r.News.Entry != nil {
 		late := ""
 		if r.News.Late {
@@ -388,7 +387,7 @@ func (h *host) save(before, c *lanes.Conference) {
 	key := events.Key{AccountSid: w.After.AccountSid, ConferenceSid: w.After.ConferenceSid}
 	old := h.now.conferences[key]
 	if w.Expect != old.Book.Version {
-		h.Errorf("%s: version %d is expected and %d stored", h.name(key.ConferenceSid), w.Expect, old.Book.Version)
+		h.Errorf("%s: version %d is expected, %d is stored", h.name(key.ConferenceSid), w.Expect, old.Book.Version)
 	}
 	next := projections.Stored{Conference: w.After, Book: w.Book, Rules: w.Rules}
 	if w.Rules == nil {
@@ -399,7 +398,7 @@ func (h *host) save(before, c *lanes.Conference) {
 		c.Record.Status(), len(c.Record.Live()), len(w.Book.Doubtful), h.ruleState(c.Rules))
 }
 
-// ruleState is what rules remember, in short.
+// ruleState formats the rule state in short.
 func (h *host) ruleState(s *rules.State) string {
 	if s == nil {
 		return ""
@@ -423,7 +422,7 @@ func (h *host) ruleState(s *rules.State) string {
 	return "; " + strings.Join(all, ", ")
 }
 
-// saved is all that is stored, as bytes.
+// saved is everything that is stored, as bytes.
 func (h *host) saved() map[string]string {
 	all := map[string]string{"lane": string(h.now.lane)}
 	for key, s := range h.now.conferences {

@@ -10,10 +10,10 @@ import (
 	"gavel/rules"
 )
 
-// RuleSets loads compiled rule sets. It is the only thing that a Machine reads
-// beside its arguments.
+// RuleSets loads compiled rule sets. A Machine reads nothing else besides its
+// arguments.
 type RuleSets interface {
-	// Set returns the set of a version that was in force once.
+	// Set returns the set of a version that has been in force.
 	Set(ctx context.Context, version string) (*rules.Set, error)
 }
 
@@ -32,7 +32,7 @@ type Machine struct {
 }
 
 // New returns the machine of a lane whose state was saved as MarshalState
-// returned it; nil is a lane without state. Without a loader the machine
+// returned it; nil means a lane without state. Without a loader the machine
 // evaluates no rules.
 func New(loader RuleSets, saved []byte) (*Machine, error) {
 	m := &Machine{loader: loader, sets: map[string]*rules.Set{}}
@@ -42,11 +42,11 @@ func New(loader RuleSets, saved []byte) (*Machine, error) {
 	return m, m.unmarshal(saved)
 }
 
-// Announced tells the machine that the news of all entries up to a stream
-// sequence is acknowledged. Steps at or before that sequence return no news.
+// Announced records that the news of all entries up to a stream sequence is
+// acknowledged. Steps at or before that sequence return no news.
 func (m *Machine) Announced(sequence uint64) { m.announced = max(m.announced, sequence) }
 
-// Step applies one entry to the lane and, where the entry is about a conference,
+// Step applies one entry to the lane and, if the entry is about a conference,
 // to c, which it changes; c is nil otherwise. Entries must come in journal
 // order, but may be repeated. The error is the loader's: the rules at this
 // position are not available. After an error the machine and its conferences
@@ -129,10 +129,11 @@ func (m *Machine) announce(r *Ready, c *Conference, f *folded) {
 	if e.At.Sequence <= m.announced {
 		return
 	}
-	// The old slice may still be read: it belongs to a record being saved.
+	// The old slice may still be read: it is part of a record that is being
+	// saved.
 	kept := make([]projections.Doubt, 0, len(c.Book.Doubtful)+1)
 	for _, old := range c.Book.Doubtful {
-		if old.At.Sequence > m.announced && old.At.After(c.Told) {
+		if old.At.Sequence > m.announced && old.At.After(c.LastNews) {
 			kept = append(kept, old)
 		}
 	}
@@ -140,7 +141,8 @@ func (m *Machine) announce(r *Ready, c *Conference, f *folded) {
 	r.setNews(e, c, late)
 }
 
-// onlyEvaluated reports whether an event is folded into no record.
+// onlyEvaluated reports whether an event is evaluated but not folded into a
+// record.
 func onlyEvaluated(e *events.Event) bool {
 	return e.Kind == events.Wake || e.Kind == events.Reread || e.Kind == events.Exempted
 }

@@ -10,9 +10,9 @@ import (
 	"gavel/rules"
 )
 
-// Ready is what one step leads to. The fields stand in the order in which the
-// caller must process them (see the package's doc); those of a batch of steps
-// may be processed together, field by field.
+// Ready is what one step leads to. The fields are in the order in which the
+// host must process them (see the package's doc); those of a batch of steps may
+// be processed together, field by field.
 type Ready struct {
 	// Matches are to be appended to the lanes of their counts (see MatchEntry).
 	Matches []rules.Decision
@@ -26,19 +26,19 @@ type Ready struct {
 	// LaneChanged: the lane's state (see MarshalState) is to be saved, together
 	// with the position.
 	LaneChanged bool
-	// Loaded: a rule set came into force, or the entry that says so was repeated.
-	// All conferences that have not ended are to be woken.
+	// Loaded: a rule set came into force, or the entry of that load was
+	// repeated. All conferences that have not ended must be woken.
 	Loaded bool
-	// News is to be published; its Entry is nil where there is none.
+	// News must be published; its Entry is nil if there is none.
 	News News
 	// Letter is for an entry that can never be applied; nil otherwise.
 	Letter *events.DeadLetter
 
 	// The rest is for metrics and logs.
 
-	// Fresh: the entry is a fact not seen before. Late: one with a greater
+	// Fresh: the entry is a new fact. Late: a fact with a greater
 	// SequenceNumber was folded before. Jumped is how many sequence numbers it
-	// jumped over. Double: the entry said nothing new.
+	// skipped. Double: the entry is a duplicate.
 	Fresh, Late bool
 	Jumped      int64
 	Double      bool
@@ -55,10 +55,10 @@ type News struct {
 	After *projections.Conference
 }
 
-// setNews adds the news of an entry, unless it was published before the lane was
-// taken over.
+// setNews adds the news of an entry, unless it was published before this
+// projector acquired the lane.
 func (r *Ready) setNews(e *Entry, c *Conference, late bool) {
-	if e.At.After(c.Told) {
+	if e.At.After(c.LastNews) {
 		r.News = News{Entry: e, Late: late, After: c.Record}
 	}
 }
@@ -81,7 +81,7 @@ func (r *Ready) add(decisions []rules.Decision) {
 	}
 }
 
-// Decided returns a decision as it is published: taken in that lane, at that
+// Decided returns a decision as it is published: made in that lane, at that
 // position.
 func Decided(d rules.Decision, lane int, at events.Position) (events.Decided, error) {
 	raw, err := json.Marshal(d)
@@ -94,9 +94,9 @@ func Decided(d rules.Decision, lane int, at events.Position) (events.Decided, er
 	}, nil
 }
 
-// MatchEntry returns the journal entry of a match that an entry received at that
-// time led to. key chooses the lane that counts it, in the place of a
-// ConferenceSid.
+// MatchEntry returns the journal entry of a match. at is when the entry was
+// received that led to the match. key chooses the lane that counts it, in place
+// of a ConferenceSid.
 func MatchEntry(d rules.Decision, at time.Time) (key string, e events.Entry, err error) {
 	raw, err := json.Marshal(d)
 	if err != nil {

@@ -14,24 +14,25 @@ import (
 // Each file in testdata is a scenario: rule files, and a story. A line of the
 // story that is not indented is a command; the indented lines below it are the
 // machine's log, which -update writes. Empty lines and lines that begin with #
-// are for the reader.
+// are comments.
 //
 //	TIME load FILE                       a rule set comes into force
 //	TIME callback ROOM EVENT [LEG] ...   a callback; seq=N is its SequenceNumber, happened=TIME its
 //	                                     Timestamp, Name=value any parameter
-//	TIME double                          the last entry, stored once more
+//	TIME double                          the last entry, stored again
 //	TIME form TEXT                       a callback of exactly that form
-//	TIME healed ROOM EVENT [LEG]         a fact that Twilio's REST API told
+//	TIME healed ROOM EVENT [LEG]         a fact from Twilio's REST API
 //	TIME wake ROOM                       a wake-up
 //	TIME reread ROOM                     the end of a re-read of Twilio
-//	TIME exempt ROOM UNTIL [RULE]        a person keeps rules off
+//	TIME exempt ROOM UNTIL [RULE]        an operator's exemption
 //	TIME outcome RULE RESULT             the last decision of that rule ended
 //	damaged                              a journal message that cannot be split
 //	acknowledge                          the news so far is acknowledged
 //	crash-and-step-again N [unsaved]     a crash after the last N messages were saved, or before
 //
 // TIME counts from the beginning of the story. Matches are appended to the
-// journal at once, as the caller must; alarms ring only where the story says so.
+// journal at once, as the host must do; alarms ring only where the story has a
+// wake-up.
 var update = flag.Bool("update", false, "rewrite the logs in testdata/*.txt")
 
 func TestScenarios(t *testing.T) {
@@ -50,10 +51,10 @@ func TestScenarios(t *testing.T) {
 			archive := txtar.Parse(raw)
 			story := &archive.Files[len(archive.Files)-1]
 			first, second := newHost(t, archive.Files), newHost(t, archive.Files)
-			got := tell(first, string(story.Data))
-			tell(second, string(story.Data))
+			got := runStory(first, string(story.Data))
+			runStory(second, string(story.Data))
 			if diff := cmp.Diff(first.saved(), second.saved()); diff != "" {
-				t.Errorf("the same entries led to other bytes:\n%s", diff)
+				t.Errorf("the same entries led to different bytes:\n%s", diff)
 			}
 			if *update {
 				story.Data = []byte(got)
@@ -63,14 +64,14 @@ func TestScenarios(t *testing.T) {
 				return
 			}
 			if diff := cmp.Diff(string(story.Data), got); diff != "" {
-				t.Errorf("the log is another (-want +got); read it, and run with -update if it is right:\n%s", diff)
+				t.Errorf("the log differs (-want +got); check it, and run with -update if it is right:\n%s", diff)
 			}
 		})
 	}
 }
 
-// tell runs a story and returns it with the log that its commands lead to.
-func tell(h *host, story string) string {
+// runStory runs a story and returns it with the log of its commands.
+func runStory(h *host, story string) string {
 	var out strings.Builder
 	for line := range strings.Lines(story) {
 		if strings.HasPrefix(line, " ") {

@@ -11,15 +11,15 @@ import (
 	"gavel/rules"
 )
 
-// keepLoads is how many loads a lane remembers. A conference that missed more is
-// evaluated as if the earlier ones had never been; but every load wakes every
+// keepLoads is how many loads a lane remembers. A conference that missed more
+// is evaluated as if the earlier ones did not exist; but every load wakes every
 // conference that has not ended.
 const keepLoads = 64
 
 // state is the lane's own state as the store keeps it, as JSON.
 type state struct {
-	// Applied is the last position that changed it. It may be ahead of what is
-	// acknowledged.
+	// Applied is the last position that changed it. It may be ahead of the
+	// acknowledged position.
 	Applied events.Position `json:"applied"`
 	// Loads are in journal order.
 	Loads []load `json:"loads,omitempty"`
@@ -35,8 +35,8 @@ type load struct {
 	Position events.Position `json:"position"`
 }
 
-// MarshalState returns the lane's state as it is to be saved, nil where the lane
-// has none.
+// MarshalState returns the lane's state for the store, nil if the lane has
+// none.
 func (m *Machine) MarshalState() ([]byte, error) {
 	if m.state.Applied == (events.Position{}) {
 		return nil, nil
@@ -72,7 +72,7 @@ func (m *Machine) Loads() []string {
 	return ids
 }
 
-// LoadedAt returns when the last rule set came into force, zero where none did.
+// LoadedAt returns when the last rule set came into force, zero if none did.
 func (m *Machine) LoadedAt() time.Time {
 	if len(m.state.Loads) == 0 {
 		return time.Time{}
@@ -80,7 +80,8 @@ func (m *Machine) LoadedAt() time.Time {
 	return m.state.Loads[len(m.state.Loads)-1].At
 }
 
-// load brings a rule set into force. One that the lane knows was stored twice.
+// load brings a rule set into force. A load that the lane already has was
+// stored twice.
 func (m *Machine) load(ctx context.Context, e *Entry) (changed bool, err error) {
 	l, err := e.Event.Load()
 	if err != nil {
@@ -102,8 +103,8 @@ func (m *Machine) load(ctx context.Context, e *Entry) (changed bool, err error) 
 	return true, nil
 }
 
-// loadsBefore returns how many of the loads lie before a position. Positions
-// come in journal order, so as a rule that is all of them.
+// loadsBefore returns how many of the loads are before a position. Positions
+// come in journal order, so normally all of them are.
 func (m *Machine) loadsBefore(at events.Position) int {
 	n := len(m.state.Loads)
 	for n > 0 && !at.After(m.state.Loads[n-1].Position) {
@@ -115,8 +116,8 @@ func (m *Machine) loadsBefore(at events.Position) int {
 // noRules are in force before the first load.
 var noRules = new(rules.Set)
 
-// setOf returns the set that the ith load brought; there are no rules before the
-// first.
+// setOf returns the set of the ith load; before the first load, no rules are in
+// force.
 func (m *Machine) setOf(ctx context.Context, i int) (*rules.Set, error) {
 	if i < 0 {
 		return noRules, nil

@@ -237,7 +237,7 @@ func (f *folder) loadMissing(ctx context.Context, b *batch, missing []*cached) e
 		if c.Conference, err = lanes.Open(stored[i]); err != nil {
 			return fmt.Errorf("read %s: %w", keys[i].ConferenceSid, err)
 		}
-		c.Told = told[keys[i]]
+		c.LastNews = told[keys[i]]
 	}
 	return nil
 }
