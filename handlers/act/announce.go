@@ -79,7 +79,7 @@ func (p *Performer) heard(ctx context.Context, n events.Told) error {
 	if a := t.recorded(); a != nil && a.Outcome != nil && a.Outcome.Result != events.Unknown {
 		return nil
 	}
-	crashpoint.Pass(crashpoint.Heard)
+	crashpoint.Pass(crashpoint.AnnouncementEnded)
 	return t.recordOutcome(ctx, outcome)
 }
 

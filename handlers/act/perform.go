@@ -98,7 +98,7 @@ func (p *Performer) perform(ctx context.Context, t *task) error {
 		return events.Later{After: busyDelay}
 	}
 	defer p.underWay.end(t.decided.ID)
-	crashpoint.Pass(crashpoint.Taken)
+	crashpoint.Pass(crashpoint.DecisionFetched)
 	return t.settle(ctx, t.run(ctx))
 }
 
@@ -280,7 +280,7 @@ func (t *task) see(ctx context.Context) error {
 		return again{why: whyUnsent}
 	}
 	t.sight = state
-	crashpoint.Pass(crashpoint.Seen)
+	crashpoint.Pass(crashpoint.StateRead)
 	return nil
 }
 

@@ -228,7 +228,7 @@ func (h *Handler) noteServed(ctx context.Context, q *request) error {
 	case !first:
 		return &refusal{result: repeated, status: http.StatusOK}
 	}
-	crashpoint.Pass(crashpoint.Fetched)
+	crashpoint.Pass(crashpoint.Serving)
 	return nil
 }
 

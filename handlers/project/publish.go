@@ -53,7 +53,7 @@ func (p *publisher) finish(ctx context.Context, b *batch) error {
 		return err
 	}
 	p.announced.Store(b.last())
-	b.pass(crashpoint.Told)
+	b.pass(crashpoint.Published)
 	if err := p.bury(ctx, b.letters); err != nil {
 		return err
 	}

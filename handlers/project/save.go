@@ -109,7 +109,7 @@ func (s *saver) save(ctx context.Context, b *batch) error {
 	if err := s.store.NoteApplied(ctx, s.lane, applied, b.laneState); err != nil {
 		return fmt.Errorf("note that the batch is worked: %w", err)
 	}
-	b.pass(crashpoint.Noted)
+	b.pass(crashpoint.Applied)
 	if b.loaded {
 		s.wakeAll.send() // conferences from before the load can be listed from here on
 	}

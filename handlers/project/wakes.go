@@ -39,8 +39,8 @@ type Wakes struct {
 // Run does so until ctx ends. What the journal does not take rings again.
 func (w Wakes) Run(ctx context.Context) error {
 	err := w.Timers.Rings(ctx, func(ctx context.Context, keys []events.Key) error {
-		crashpoint.Pass(crashpoint.Rang)
-		defer crashpoint.Pass(crashpoint.Woken)
+		crashpoint.Pass(crashpoint.AlarmFetched)
+		defer crashpoint.Pass(crashpoint.WakePublished)
 		return wake(ctx, w.Journal, keys, w.Now())
 	})
 	if err != nil {

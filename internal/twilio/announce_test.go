@@ -109,7 +109,7 @@ func TestAForgedAddressIsRefused(t *testing.T) {
 	for name, forge := range map[string]func(q url.Values) string{
 		"another id":         func(url.Values) string { return u.Path[:len(u.Path)-1] + "0" },
 		"another conference": func(url.Values) string { return strings.Replace(u.Path, "/CF0", "/CF1", 1) },
-		"later":              func(q url.Values) string { q.Set("exp", "9999999999"); return u.Path },
+		"a later end":        func(q url.Values) string { q.Set("exp", "9999999999"); return u.Path },
 		"another spelling":   func(q url.Values) string { q.Set("exp", "0"+q.Get("exp")); return u.Path },
 		"two ends":           func(q url.Values) string { q.Add("exp", "9999999999"); return u.Path },
 		"no end":             func(q url.Values) string { q.Del("exp"); return u.Path },
@@ -117,7 +117,7 @@ func TestAForgedAddressIsRefused(t *testing.T) {
 		"an empty code":      func(q url.Values) string { q.Set("mac", ""); return u.Path },
 		"half a code":        func(q url.Values) string { q.Set("mac", right[:32]); return u.Path },
 		"two codes":          func(q url.Values) string { q.Add("mac", right); return u.Path },
-		"no hexadecimal":     func(q url.Values) string { q.Set("mac", "x"+right[1:]); return u.Path },
+		"not hexadecimal":    func(q url.Values) string { q.Set("mac", "x"+right[1:]); return u.Path },
 	} {
 		query := u.Query()
 		path := forge(query)

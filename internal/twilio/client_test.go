@@ -147,12 +147,12 @@ func TestTheErrorStatesWhetherACallWasSent(t *testing.T) {
 		want   error
 		status string
 	}{
-		"no listener":          {gone.URL, twilio.ErrUnreachable, "unsent"},
-		"not a certificate":    {newUntrusted(t), twilio.ErrUnreachable, "unsent"},
-		"silence":              {silence, twilio.ErrSilent, "silent"},
-		"an answer cut short":  {newCut(t), twilio.ErrSilent, "silent"},
-		"an answer too long":   {endless, twilio.ErrSilent, "silent"},
-		"no name of that kind": {"http://gavel.invalid", twilio.ErrUnreachable, "unsent"},
+		"no listener":              {gone.URL, twilio.ErrUnreachable, "unsent"},
+		"an untrusted certificate": {newUntrusted(t), twilio.ErrUnreachable, "unsent"},
+		"no answer":                {silence, twilio.ErrSilent, "silent"},
+		"an answer cut short":      {newCut(t), twilio.ErrSilent, "silent"},
+		"an answer too long":       {endless, twilio.ErrSilent, "silent"},
+		"an unknown host":          {"http://gavel.invalid", twilio.ErrUnreachable, "unsent"},
 	} {
 		caller := newCaller(t, c.base, nil, twilio.APIKey{})
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
@@ -232,7 +232,7 @@ func TestARefusedCallWaitsAsLongAsTwilioRequests(t *testing.T) {
 		"seconds":      {"3", 3 * time.Second, 3 * time.Second},
 		"a date":       {"in 4 s", 3 * time.Second, 4 * time.Second},
 		"nothing":      {"", 100 * time.Millisecond, 300 * time.Millisecond},
-		"no number":    {"soon", 100 * time.Millisecond, 300 * time.Millisecond},
+		"not a number": {"soon", 100 * time.Millisecond, 300 * time.Millisecond},
 		"a past date":  {"Mon, 03 Aug 1998 09:15:02 GMT", 100 * time.Millisecond, 300 * time.Millisecond},
 		"a fraction":   {"0.5", 100 * time.Millisecond, 300 * time.Millisecond},
 		"at once":      {"0", 100 * time.Millisecond, 300 * time.Millisecond},

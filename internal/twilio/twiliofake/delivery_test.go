@@ -67,17 +67,17 @@ func TestRetriesFollowTheConnectionOverrides(t *testing.T) {
 		want           int
 	}{
 		{"answered", "", always(204, nil), 1},
-		{"default: once more when the connection fails", "", always(0, errConnect), 2},
+		{"default: again when the connection fails", "", always(0, errConnect), 2},
 		{"default: again when TLS fails", "", always(0, &tls.CertificateVerificationError{Err: errors.New("self-signed")}), 2},
 		{"default: never after an answer", "", always(503, nil), 1},
 		{"default: never after a lost answer", "", always(0, errors.New("reset")), 1},
 		{"all", "#rc=5&rp=all", always(503, nil), 6},
-		{"all but given up in time", "#rc=5&rp=all&tt=1000", always(503, nil), 4},
+		{"all, until the time limit", "#rc=5&rp=all&tt=1000", always(503, nil), 4},
 		{"5xx only, and it is one", "#rc=2&rp=5xx", always(500, nil), 3},
 		{"5xx only, and it is not one", "#rc=2&rp=5xx", always(403, nil), 1},
 		{"two policies", "#rc=1&rp=4xx,ct", always(403, nil), 2},
-		{"out of range counts as not given", "#rc=9&rp=ct", always(0, errConnect), 2},
-		{"until it works", "#rc=5&rp=all", func(n int) (int, error) {
+		{"out of range counts as absent", "#rc=9&rp=ct", always(0, errConnect), 2},
+		{"until one succeeds", "#rc=5&rp=all", func(n int) (int, error) {
 			if n < 3 {
 				return 503, nil
 			}

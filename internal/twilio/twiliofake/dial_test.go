@@ -146,8 +146,8 @@ func TestInvalidCallsAreRefused(t *testing.T) {
 		"a completed one":        {over, nil, 16022},
 		"an unknown one":         {lost, nil, 20404},
 		"a long name":            {strings.Repeat("n", 129), nil, 20001},
-		"a crowd":                {"new", []string{"MaxParticipants", "251"}, 20001},
-		"no time to ring":        {"new", []string{"Timeout", "1"}, 20001},
+		"too many participants":  {"new", []string{"MaxParticipants", "251"}, 20001},
+		"a short timeout":        {"new", []string{"Timeout", "1"}, 20001},
 		"coaching an absent leg": {"new", []string{"CallSidToCoach", "CA00000000000000000000000000000000"}, 13240},
 	} {
 		form := c.form

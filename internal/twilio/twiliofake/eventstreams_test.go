@@ -141,7 +141,7 @@ func TestABatchIsSentAgainForFourHours(t *testing.T) {
 		least int
 		most  time.Duration
 	}{
-		"until it is taken": {func(n int) int {
+		"until it is accepted": {func(n int) int {
 			if n < 6 {
 				return 503
 			}

@@ -180,13 +180,13 @@ func TestOnlyTheAccountsCredentialsAreAccepted(t *testing.T) {
 		user, password string
 		want           int
 	}{
-		"the account":             {account, authToken, 200},
-		"an API key":              {"SK0123456789abcdef0123456789abcdef", "secret", 200},
-		"a wrong token":           {account, "wrong", 401},
-		"another account":         {"AC00000000000000000000000000000000", "", 401},
-		"a key with another's":    {"SK0123456789abcdef0123456789abcdef", authToken, 401},
-		"no credentials":          {"", "", 401},
-		"an account's empty text": {account, "", 401},
+		"the account":          {account, authToken, 200},
+		"an API key":           {"SK0123456789abcdef0123456789abcdef", "secret", 200},
+		"a wrong token":        {account, "wrong", 401},
+		"another account":      {"AC00000000000000000000000000000000", "", 401},
+		"a key with the token": {"SK0123456789abcdef0123456789abcdef", authToken, 401},
+		"no credentials":       {"", "", 401},
+		"an empty password":    {account, "", 401},
 	} {
 		got := x.sends("GET", path, c.user, c.password)
 		if got.status != c.want || c.want == 401 && got.code() != 20003 {

@@ -44,15 +44,15 @@ func TestWeather(t *testing.T) {
 	}{
 		"calm":                       {twiliofake.Weather{}, 200, "", true},
 		"too many":                   {twiliofake.Weather{Status: 429, CarriedOut: true}, 429, "", false},
-		"too many, come later":       {twiliofake.Weather{Status: 429, RetryAfter: 2 * time.Second}, 429, "2", false},
+		"too many, with Retry-After": {twiliofake.Weather{Status: 429, RetryAfter: 2 * time.Second}, 429, "2", false},
 		"broken":                     {twiliofake.Weather{Status: 503}, 503, "", false},
 		"broken, but done":           {twiliofake.Weather{Status: 500, CarriedOut: true}, 500, "", true},
-		"silence":                    {twiliofake.Weather{Silent: true}, 0, "", false},
-		"silence, but done":          {twiliofake.Weather{Silent: true, CarriedOut: true}, 0, "", true},
+		"no answer":                  {twiliofake.Weather{Silent: true}, 0, "", false},
+		"no answer, but done":        {twiliofake.Weather{Silent: true, CarriedOut: true}, 0, "", true},
 		"slow":                       {twiliofake.Weather{Delay: time.Minute}, 200, "", true},
 		"on other requests":          {twiliofake.Weather{On: []twiliofake.Call{twiliofake.KickParticipant}, Status: 500}, 200, "", true},
 		"on this one":                {twiliofake.Weather{On: []twiliofake.Call{twiliofake.EndConference}, Status: 500}, 500, "", false},
-		"always, as far as it draws": {twiliofake.Weather{Share: 1, Status: 500}, 500, "", false},
+		"with a share of 1":          {twiliofake.Weather{Share: 1, Status: 500}, 500, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
