@@ -128,84 +128,29 @@ var kindNames = []string{
 	string(AnnouncementEnd), string(AnnouncementFail),
 }
 
-// parameterNamed finds a parameter's place. It is a switch because it runs for
-// every parameter of every callback, and a switch over strings is a search
-// among constants: no hashing, no memory.
+// parameterNamed finds a parameter's place. It runs for every parameter of every
+// callback: at most three names are of one length, and comparing them costs less
+// than a hash.
 func parameterNamed(name string) (place int, known bool) {
-	switch name {
-	case "AccountSid":
-		return pAccountSid, true
-	case "ConferenceSid":
-		return pConferenceSid, true
-	case "FriendlyName":
-		return pFriendlyName, true
-	case "SequenceNumber":
-		return pSequenceNumber, true
-	case "Timestamp":
-		return pTimestamp, true
-	case "StatusCallbackEvent":
-		return pStatusCallbackEvent, true
-	case "CallSid":
-		return pCallSid, true
-	case "Muted":
-		return pMuted, true
-	case "Hold":
-		return pHold, true
-	case "Coaching":
-		return pCoaching, true
-	case "EndConferenceOnExit":
-		return pEndConferenceOnExit, true
-	case "StartConferenceOnEnter":
-		return pStartConferenceOnEnter, true
-	case "ParticipantLabel":
-		return pParticipantLabel, true
-	case "CallSidEndingConference":
-		return pCallSidEndingConference, true
-	case "ParticipantLabelEndingConference":
-		return pParticipantLabelEndingConference, true
-	case "ReasonConferenceEnded":
-		return pReasonConferenceEnded, true
-	case "Reason":
-		return pReason, true
-	case "ReasonAnnouncementFailed":
-		return pReasonAnnouncementFailed, true
-	case "AnnounceUrl":
-		return pAnnounceURL, true
-	case "ParticipantCallStatus":
-		return pParticipantCallStatus, true
-	case "ReasonParticipantLeft":
-		return pReasonParticipantLeft, true
+	if len(name) >= len(byLength) {
+		return 0, false
 	}
-	return recordingParameterNamed(name)
-}
-
-func recordingParameterNamed(name string) (place int, known bool) {
-	switch name {
-	case "EventName":
-		return pEventName, true
-	case "Duration":
-		return pDuration, true
-	case "RecordingFileSize":
-		return pRecordingFileSize, true
-	case "RecordingSid":
-		return pRecordingSid, true
-	case "RecordingUrl":
-		return pRecordingURL, true
-	case "RecordingStatus":
-		return pRecordingStatus, true
-	case "RecordingDuration":
-		return pRecordingDuration, true
-	case "RecordingChannels":
-		return pRecordingChannels, true
-	case "RecordingStartTime":
-		return pRecordingStartTime, true
-	case "RecordingSource":
-		return pRecordingSource, true
-	case "ErrorCode":
-		return pErrorCode, true
+	for _, place := range byLength[len(name)] {
+		if parameters[place].name == name {
+			return int(place), true
+		}
 	}
 	return 0, false
 }
+
+// byLength are the places of the parameters by the length of their names.
+var byLength = func() (table [33][]uint8) {
+	for place := range parameters {
+		length := len(parameters[place].name)
+		table[length] = append(table[length], uint8(place))
+	}
+	return table
+}()
 
 // fault says how v is out of the parameter's form, or "".
 func (p *parameter) fault(v string) string {
