@@ -3,9 +3,9 @@
 // /v1. It reads them over several accounts at once. It decides neither who may
 // see what nor how it is sent: its callers pass the accounts.
 //
-// Reading order: views.go, conference.go (a record as it is shown), find.go and
-// list.go (over accounts), timeline.go, decision.go and wire.go (what rules
-// decided, what they are doing), deadline.go.
+// Reading order: views.go, conference.go (a record as it is shown), list.go (lists
+// and single conferences of several accounts), timeline.go, decision.go (what
+// rules decided and what they are doing), deadline.go.
 package views
 
 import (

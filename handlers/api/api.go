@@ -106,18 +106,19 @@ func New(c Config) *API {
 	a.life, a.end = context.WithCancel(context.Background())
 	h := humago.New(a.mux, humaConfig(c.Version.Gavel))
 	h.UseMiddleware(a.count, a.authenticate(h))
-	a.addConferences(h)
-	a.addTimeline(h)
+	get(h, "list-conferences", "conferences", "Conferences of all accounts that the key may see, newest first", a.search)
+	get(h, "get-conference", "conferences/{conference}", "Everything about one conference", a.get)
+	get(h, "get-timeline", "conferences/{conference}/timeline", "The events of one conference, by SequenceNumber", a.timeline)
 	a.addTail(h)
 	a.addRules(h)
 	a.addDecisions(h)
-	a.addArmed(h)
+	get(h, "list-armed", "armed", "The deadlines of rules that run down now, earliest first", a.listArmed)
 	a.addExempt(h)
 	a.addStop(h)
 	a.addDeadLetters(h)
 	a.addRebuild(h)
 	a.addKeys(h)
-	a.addVersion(h)
+	get(h, "get-version", "version", "What is running", a.version)
 	a.serveDescription(h)
 	return a
 }
@@ -158,13 +159,13 @@ func humaConfig(version string) huma.Config {
 	return c
 }
 
-func (a *API) addVersion(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "get-version", Method: http.MethodGet, Path: Prefix + "version",
-		Summary: "What is running",
-	}, func(context.Context, *struct{}) (*answer[Version], error) {
-		return &answer[Version]{a.Version}, nil
-	})
+func (a *API) version(context.Context, *struct{}) (*answer[Version], error) {
+	return &answer[Version]{a.Version}, nil
+}
+
+// get registers an operation that only reads.
+func get[I, O any](h huma.API, id, path, summary string, serve func(context.Context, *I) (*O, error)) {
+	huma.Register(h, huma.Operation{OperationID: id, Method: http.MethodGet, Path: Prefix + path, Summary: summary}, serve)
 }
 
 // answer is a body that goes out with 200.

@@ -2,9 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"gavel/views"
 )
@@ -17,13 +14,6 @@ type DeadlineList struct {
 type armedInput struct {
 	Account string `query:"account" doc:"One AccountSid; without it all that the key may see"`
 	Limit   int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-}
-
-func (a *API) addArmed(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "list-armed", Method: http.MethodGet, Path: Prefix + "armed",
-		Summary: "The deadlines of rules that run down now, earliest first",
-	}, a.listArmed)
 }
 
 func (a *API) listArmed(ctx context.Context, in *armedInput) (*answer[DeadlineList], error) {

@@ -95,14 +95,8 @@ type letterInput struct {
 }
 
 func (a *API) addDeadLetters(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "list-dead-letters", Method: http.MethodGet, Path: Prefix + "deadletters",
-		Summary: "What was genuine and could not go on, newest first",
-	}, a.listDeadLetters)
-	huma.Register(h, huma.Operation{
-		OperationID: "get-dead-letter", Method: http.MethodGet, Path: Prefix + "deadletters/{id}",
-		Summary: "A dead letter with what came",
-	}, a.getDeadLetter)
+	get(h, "list-dead-letters", "deadletters", "What was genuine and could not go on, newest first", a.listDeadLetters)
+	get(h, "get-dead-letter", "deadletters/{id}", "A dead letter with what came", a.getDeadLetter)
 	huma.Register(h, huma.Operation{
 		OperationID: "redrive-dead-letter", Method: http.MethodPost, Path: Prefix + "deadletters/{id}/redrive",
 		Summary: "Send a dead letter on its way again",

@@ -34,10 +34,7 @@ type revokeKeyInput struct {
 }
 
 func (a *API) addKeys(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "list-keys", Method: http.MethodGet, Path: Prefix + "keys",
-		Summary: "API keys, without their secrets",
-	}, a.listKeys)
+	get(h, "list-keys", "keys", "API keys, without their secrets", a.listKeys)
 	huma.Register(h, huma.Operation{
 		OperationID: "create-key", Method: http.MethodPost, Path: Prefix + "keys",
 		Summary: "Create an API key", DefaultStatus: http.StatusCreated,

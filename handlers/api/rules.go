@@ -85,10 +85,7 @@ type resetInput struct {
 }
 
 func (a *API) addRules(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "get-rules", Method: http.MethodGet, Path: Prefix + "rules",
-		Summary: "The rules in force and how they fare",
-	}, a.getRules)
+	get(h, "get-rules", "rules", "The rules in force and how they fare", a.getRules)
 	huma.Register(h, huma.Operation{
 		OperationID: "reset-rule", Method: http.MethodPost, Path: Prefix + "rules/{rule}/reset",
 		Summary: "Let a rule act again that has tripped", DefaultStatus: http.StatusNoContent,

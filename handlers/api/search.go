@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,17 +27,6 @@ type searchInput struct {
 type Conferences struct {
 	Conferences []views.Conference `json:"conferences"`
 	Next        string             `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
-}
-
-func (a *API) addConferences(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "list-conferences", Method: http.MethodGet, Path: Prefix + "conferences",
-		Summary: "Conferences of all accounts that the key may see, newest first",
-	}, a.search)
-	huma.Register(h, huma.Operation{
-		OperationID: "get-conference", Method: http.MethodGet, Path: Prefix + "conferences/{conference}",
-		Summary: "Everything about one conference",
-	}, a.get)
 }
 
 func (a *API) search(ctx context.Context, in *searchInput) (*answer[Conferences], error) {

@@ -51,10 +51,7 @@ type Stopping struct {
 type stopInput struct{ Body because }
 
 func (a *API) addStop(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "get-stop", Method: http.MethodGet, Path: Prefix + "stop",
-		Summary: "Whether rules are stopped",
-	}, a.getStop)
+	get(h, "get-stop", "stop", "Whether rules are stopped", a.getStop)
 	huma.Register(h, huma.Operation{
 		OperationID: "stop", Method: http.MethodPost, Path: Prefix + "stop",
 		Summary: "Stop all that rules do at Twilio, in all processes",

@@ -2,9 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"gavel/events"
 	"gavel/views"
@@ -16,13 +13,6 @@ type TimelineBody struct {
 	Conference views.Conference `json:"conference"`
 	Facts      []views.Fact     `json:"facts"`
 	Truncated  bool             `json:"truncated" doc:"There are more than are given here"`
-}
-
-func (a *API) addTimeline(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "get-timeline", Method: http.MethodGet, Path: Prefix + "conferences/{conference}/timeline",
-		Summary: "The events of one conference, by SequenceNumber",
-	}, a.timeline)
 }
 
 func (a *API) timeline(ctx context.Context, in *conferenceInput) (*answer[TimelineBody], error) {
