@@ -39,7 +39,7 @@ func (c *evaluation) judgeEventFor(r *Rule, callSid string, v condition.Vars) {
 			}
 			l.Rest = append(l.Rest, d)
 			if d.performedAtTwilio() && l.Kept == nil {
-				l.Kept = condition.Keep(v, r.When, r.Unless)
+				l.Kept = condition.Keep(v, r.conditions()...)
 			}
 		}
 	}
@@ -51,6 +51,15 @@ func (c *evaluation) judgeEventFor(r *Rule, callSid string, v condition.Vars) {
 		return
 	}
 	c.state.Ladders = append(c.state.Ladders, l)
+}
+
+// conditions are all that are evaluated again before an action.
+func (r *Rule) conditions() []*condition.Condition {
+	all := []*condition.Condition{r.When, r.Unless}
+	for i := range r.Do {
+		all = append(all, r.Do[i].Target)
+	}
+	return all
 }
 
 // performedAtTwilio reports whether the performer calls Twilio for the

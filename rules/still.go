@@ -38,8 +38,8 @@ type Case struct {
 }
 
 // Still checks a decision against the current state, by the rules that made it:
-// those of its own version, whatever is in force now. `when` and `unless` are
-// evaluated again for every rule. What they read of an event, and of the record
+// those of its own version, whatever is in force now. `when`, `unless` and the
+// step's target are evaluated again for every rule. What they read of an event, and of the record
 // before the event, keeps its value from then. A decision by an older version
 // does not carry that; such a condition counts as it did then, and everything
 // else decides.
@@ -67,10 +67,21 @@ func Still(set *Set, now Case) Lapse {
 		return LapsedOccasion
 	case d.Subject != "" && (leg == nil || !present && (d.Kept != nil || !r.PerEvent())):
 		return LapsedLeft
-	case !c.holds(r, v):
+	case !c.holds(r, v), !c.isTarget(r, d):
 		return LapsedCondition
 	}
 	return ""
+}
+
+// isTarget reports whether the leg that the decision is for is still a target of
+// its step.
+func (c *evaluation) isTarget(r *Rule, d *Decision) bool {
+	if d.CallSid == "" || d.Step < 1 || d.Step > len(r.Do) || r.Do[d.Step-1].Target == nil {
+		return true
+	}
+	v, _ := c.varsFor(c.subject(d.CallSid))
+	holds, err := c.evaluate(r.Do[d.Step-1].Target, v, &c.evaluated.when) // it held, like when
+	return holds && err == nil
 }
 
 // isLive reports whether a leg is in the conference.

@@ -45,6 +45,7 @@ func decided(t *testing.T, set *rules.Set) (rules.Decision, *lane) {
 func TestARuleAboutAnEventIsCheckedAgainstTwilioToo(t *testing.T) {
 	t.Parallel()
 	const left = `event.kind == "participant-leave"`
+	const between = `size(conference.live) == 1 && conference.participants.exists(p, !p.live)`
 	customer, third := leg(2, "connected", "customer"), leg(3, "connected", "supervisor")
 	for name, c := range map[string]struct {
 		rule string // all but its name, mode and steps
@@ -69,6 +70,12 @@ func TestARuleAboutAnEventIsCheckedAgainstTwilioToo(t *testing.T) {
 		"the subject left as well":   {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid'}`, "", []projections.SeenLeg{third}, rules.LapsedLeft},
 		"the subject is on hold":     {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid && !participant.hold'}`, "", []projections.SeenLeg{held(customer)}, rules.LapsedCondition},
 		"the subject is not":         {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid && !participant.hold'}`, "", []projections.SeenLeg{customer}, ""},
+		"it is a target":             {`when: '` + left + `'`, `kick: {target: "!participant.hold"}`, []projections.SeenLeg{customer, third}, ""},
+		"it is no target any more":   {`when: '` + left + `'`, `kick: {target: "!participant.hold"}`, []projections.SeenLeg{held(customer)}, rules.LapsedCondition},
+		"a target by its event":      {`when: '` + left + `'`, `mute: {target: "participant in before.live && participant.call_sid != event.call_sid"}`, []projections.SeenLeg{customer, third}, ""},
+		"a target by all of them":    {`when: '` + left + `'`, `mute: {target: "event.call_sid != participant.call_sid && size(conference.live) == 1"}`, []projections.SeenLeg{customer, third}, rules.LapsedCondition},
+		"a stretch's target":         {`when: '` + between + `'`, `hold: {target: "!participant.muted"}`, []projections.SeenLeg{customer}, ""},
+		"a stretch's target no more": {`when: '` + between + `'`, `hold: {target: "!participant.muted"}`, []projections.SeenLeg{muted(customer)}, rules.LapsedCondition},
 		"the target left":            {`when: '` + left + `'`, `kick: {target: participant.live}`, []projections.SeenLeg{third}, rules.LapsedLeft},
 		"all legs left":              {`when: '` + left + `'`, "", nil, ""},
 	} {
@@ -97,6 +104,11 @@ func eventRule(t *testing.T, rule, do string) *rules.Set {
 		rule = rule[1 : len(rule)-1]
 	}
 	return setOf(t, fmt.Sprintf("rules: [{name: left, mode: live, %s, do: [{%s}]}]", rule, do))
+}
+
+func muted(l projections.SeenLeg) projections.SeenLeg {
+	l.Flags.Muted = true
+	return l
 }
 
 func held(l projections.SeenLeg) projections.SeenLeg {
