@@ -1,15 +1,17 @@
-// Package callback is the door: the HTTP endpoints that Twilio calls.
+// Package callback is the webhook receiver (door): the HTTP endpoints that
+// Twilio calls.
 //
-// A request is answered 204 only after the journal has its event for good.
-// What Twilio did not sign is 403, and so is what it signed but what is out of
-// form; the latter is kept as a dead letter, should Twilio have changed a form.
-// When the journal cannot take an event it is 503, and whether Twilio tries
-// again its own settings say (#rc=5&rp=all).
+// The door answers 204 only after the journal has stored the event durably. A
+// request that Twilio did not sign is answered 403. So is a signed request with
+// an invalid form, which is stored as a dead letter, because Twilio may have
+// changed a form. If the journal cannot store an event, the answer is 503;
+// whether Twilio then retries depends on its own settings (#rc=5&rp=all).
 //
-// The URL that Twilio signs comes from the settings. Host and X-Forwarded-*
-// are never looked at.
+// The URL that Twilio signs comes from the settings. Host and X-Forwarded-* are
+// never read.
 //
-// Reading order: door.go (what there is and how it answers), form.go
+// Reading order: door.go (the endpoints and their answers), form.go
 // (statusCallback and recordingStatusCallback), eventstream.go (Event Streams),
-// speech.go (what may be left out), refusal.go (every "no" and its reason).
+// speech.go (speech events that the settings leave out), refusal.go (every
+// refusal and its reason).
 package callback

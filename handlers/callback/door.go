@@ -12,31 +12,31 @@ import (
 	"gavel/internal/twilio"
 )
 
-// The door's paths, behind the public URL.
+// The door's paths, relative to the public URL.
 const (
 	ConferencePath = "/twilio/conference"
 	RecordingPath  = "/twilio/recording"
 	EventsPath     = "/twilio/events"
 )
 
-// Journal is where events are kept for good.
+// Journal stores events durably.
 type Journal interface {
-	// Append returns nil once the entry is stored for good. It gives up by
-	// itself after AppendBudget, so that requests that wait together need one
-	// timer and not one each. The error wraps events.ErrUnavailable when the
-	// journal is known to be down, or the context's error when it ended first.
+	// Append returns nil once the entry is stored durably. It gives up by
+	// itself after AppendBudget, so that requests that wait together share one
+	// timer. The error wraps events.ErrUnavailable if the journal is already
+	// known to be down, or the context's error if that ended first.
 	Append(ctx context.Context, conferenceSid string, e events.Entry) error
 }
 
-// DeadLetters is where genuine requests are kept that could not go on.
+// DeadLetters stores genuine requests that could not be accepted.
 type DeadLetters interface {
 	Put(ctx context.Context, d events.DeadLetter) error
 }
 
-// Config is what the door needs; all but Speech must be given.
+// Config is what the door needs; every field except Speech is required.
 type Config struct {
 	// PublicURL is where Twilio reaches Gavel, "https://host[:port][/prefix]".
-	// A proxy is expected to take the prefix off.
+	// A proxy must remove the prefix.
 	PublicURL   string
 	Accounts    *twilio.Accounts
 	Journal     Journal
@@ -44,11 +44,11 @@ type Config struct {
 	Speech      SpeechPolicy
 	Log         *slog.Logger
 	Metrics     *Metrics
-	// Now is our clock.
+	// Now returns our clock.
 	Now func() time.Time
 }
 
-// Door answers Twilio.
+// Door answers requests from Twilio.
 type Door struct {
 	cfg                           Config
 	conference, recording, stream endpoint
@@ -60,17 +60,17 @@ type Door struct {
 type endpoint struct {
 	urls   twilio.URLs
 	source events.Source
-	// methods is POST and maybe GET, as the Allow header has it.
+	// methods is POST and maybe GET, in the form of the Allow header.
 	methods string
 	accept  func(*Door, *http.Request, *endpoint, time.Time) error
 }
 
-// New returns the door, an http.Handler for the three paths. Close it when the
+// New returns the door, an http.Handler for the three paths. Close it after the
 // server has stopped.
 func New(cfg Config) (*Door, error) {
 	if cfg.Accounts == nil || cfg.Journal == nil || cfg.DeadLetters == nil ||
 		cfg.Log == nil || cfg.Metrics == nil || cfg.Now == nil {
-		return nil, errors.New("make door: a part is missing")
+		return nil, errors.New("make door: a required field of Config is missing")
 	}
 	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log)}
 	d.conference = endpoint{source: events.SourceCallback, methods: "GET, POST", accept: (*Door).acceptForm}
@@ -88,11 +88,13 @@ func New(cfg Config) (*Door, error) {
 	return d, nil
 }
 
-// Close tells the journal which speech events were left out and not told yet.
-// Its error says that some were not, which later look like gaps.
+// Close appends to the journal which speech events were dropped since the last
+// append. After an error, some numbers are missing from the journal and later
+// look like gaps.
 func (d *Door) Close(ctx context.Context) error { return d.speech.close(ctx) }
 
-// ServeHTTP answers one request. The response has no body: Twilio ignores it.
+// ServeHTTP answers one request. The response has no body, because Twilio
+// ignores it.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := d.endpoint(r)
 	if at == nil {
@@ -102,14 +104,14 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	arrived := d.cfg.Now()
 	err := d.admit(r, at, arrived)
 	if err != nil {
-		d.no(w, r, at, err)
+		d.refuseWith(w, r, at, err)
 	} else {
 		w.WriteHeader(http.StatusNoContent)
 	}
 	d.cfg.Metrics.observe(d.cfg.Now().Sub(arrived))
 }
 
-// endpoint finds the path as it was sent: an escaped spelling of it is another.
+// endpoint finds the path as it was sent: an escaped spelling is another path.
 func (d *Door) endpoint(r *http.Request) *endpoint {
 	if r.URL.RawPath != "" {
 		return nil
@@ -125,7 +127,7 @@ func (d *Door) endpoint(r *http.Request) *endpoint {
 	return nil
 }
 
-// admit lets a request in while there is room.
+// admit accepts a request if fewer than maxInFlight are in progress.
 func (d *Door) admit(r *http.Request, at *endpoint, arrived time.Time) error {
 	defer d.cfg.Metrics.inFlight.Add(-1)
 	if d.cfg.Metrics.inFlight.Add(1) > maxInFlight {
@@ -137,8 +139,8 @@ func (d *Door) admit(r *http.Request, at *endpoint, arrived time.Time) error {
 	return at.accept(d, r, at, arrived)
 }
 
-// no answers everything but 204.
-func (d *Door) no(w http.ResponseWriter, r *http.Request, at *endpoint, err error) {
+// refuseWith writes every answer except 204.
+func (d *Door) refuseWith(w http.ResponseWriter, r *http.Request, at *endpoint, err error) {
 	var why *refusal
 	if !errors.As(err, &why) {
 		why = unavailable(err)
@@ -154,19 +156,19 @@ func (d *Door) no(w http.ResponseWriter, r *http.Request, at *endpoint, err erro
 	d.refusals.write(r.Context(), why, at, r.URL.RawQuery != "")
 }
 
-// keep brings a genuine event in good form into the journal, unless it is
-// speech that the settings leave out.
+// keep appends a genuine event of valid form to the journal, unless it is a
+// speech event that the settings leave out.
 func (d *Door) keep(ctx context.Context, e events.Entry, event *events.Event) error {
 	d.cfg.Metrics.countReceived(event.Kind)
-	if event.Kind.Speech() && !d.cfg.Speech.keeps(event.SequenceNumber) && d.speech.note(event) {
+	if event.Kind.Speech() && !d.cfg.Speech.keeps(event.SequenceNumber) && d.speech.add(event) {
 		return nil
 	}
 	return d.cfg.Journal.Append(ctx, event.ConferenceSid, e)
 }
 
-// putAside keeps a genuine request that is out of form, and returns the
-// refusal to answer with.
-func (d *Door) putAside(ctx context.Context, letter events.DeadLetter, why *refusal) error {
+// storeLetter stores a genuine request of invalid form as a dead letter, and
+// returns the refusal to answer with.
+func (d *Door) storeLetter(ctx context.Context, letter events.DeadLetter, why *refusal) error {
 	why.account = letter.AccountSid
 	letter.Kind = events.Refused
 	letter.Reason = string(why.reason)

@@ -21,7 +21,7 @@ import (
 	"gavel/internal/twilio"
 )
 
-func TestEntryHoldsWhatCame(t *testing.T) {
+func TestTheJournalEntryHasTheRequestUnchanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	form := join().Encode()
@@ -37,28 +37,27 @@ func TestEntryHoldsWhatCame(t *testing.T) {
 		{Source: events.SourceCallback, ReceivedAt: now, Query: "queue=sales", Form: form},
 		{Source: events.SourceRecording, ReceivedAt: now, Query: "queue=support", Form: form},
 	}
-	if diff := cmp.Diff(want, w.journal.taken()); diff != "" {
+	if diff := cmp.Diff(want, w.journal.drain()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// TestOwnQueryIsRecognisedWhole: a listed query is apart only when Twilio's
-// parameters begin right behind it.
-func TestOwnQueryIsRecognisedWhole(t *testing.T) {
+// A listed query is separated only if Twilio's parameters follow it directly.
+func TestAListedQueryIsRecognizedAsAWhole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	query := "queue=sales2&" + join().Encode()
 	r := httptest.NewRequest(http.MethodGet, callback.ConferencePath+"?"+query, nil)
 	r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public+callback.ConferencePath+"?"+query, nil))
 	wantStatus(t, w.send(r), http.StatusNoContent)
-	if entry := w.journal.taken()[0]; entry.Query != "" || entry.Form != query {
+	if entry := w.journal.drain()[0]; entry.Query != "" || entry.Form != query {
 		t.Errorf("got %+v", entry)
 	}
 }
 
-// TestQueryOfAGetIsPlain: a query may hold only what a request line may hold.
-// HTTP/2 lets more through, so the door checks it.
-func TestQueryOfAGetIsPlain(t *testing.T) {
+// A query may only contain what a request line may contain. HTTP/2 allows more,
+// so the door checks it.
+func TestAQueryWithCharactersOutsideARequestLineIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, character := range map[string]string{"space": " ", "control": "\x01", "fragment": "#", "not ASCII": "é"} {
 		t.Run(name, func(t *testing.T) {
@@ -68,16 +67,15 @@ func TestQueryOfAGetIsPlain(t *testing.T) {
 			r.URL.RawQuery = join().Encode() + "&Note=a" + character + "b"
 			r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public+callback.ConferencePath+"?"+r.URL.RawQuery, nil))
 			wantStatus(t, w.send(r), http.StatusForbidden)
-			if got := w.counted(t, "gavel_refused_total", "encoding"); got != 1 || len(w.journal.taken()) != 0 {
+			if got := w.counted(t, "gavel_refused_total", "encoding"); got != 1 || len(w.journal.drain()) != 0 {
 				t.Errorf("not refused for its encoding: %s", w.log)
 			}
 		})
 	}
 }
 
-// TestSignatureIsForOneURL: a signature for another path, or for another query,
-// is wrong.
-func TestSignatureIsForOneURL(t *testing.T) {
+// A signature for another path, or for another query, is wrong.
+func TestASignatureIsValidForOneURL(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	query := join().Encode()
@@ -93,7 +91,7 @@ func TestSignatureIsForOneURL(t *testing.T) {
 	}
 }
 
-func TestDeadLetterHoldsWhatCame(t *testing.T) {
+func TestADeadLetterHasTheRequestUnchanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	form := join("Muted", "maybe")
@@ -102,14 +100,14 @@ func TestDeadLetterHoldsWhatCame(t *testing.T) {
 		Kind: events.Refused, AccountSid: account, Reason: "is neither true nor false", Field: "Muted",
 		ReceivedAt: now, Source: events.SourceCallback, Query: "queue=sales", Form: form.Encode(),
 	}}
-	if diff := cmp.Diff(want, w.letters.taken()); diff != "" {
+	if diff := cmp.Diff(want, w.letters.drain()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// TestGenuineIsNeverThrownAway: what Twilio signed is answered 503 when it can
-// be kept neither as an event nor as a dead letter.
-func TestGenuineIsNeverThrownAway(t *testing.T) {
+// A signed request is answered 503 if it can be stored neither as an event nor
+// as a dead letter.
+func TestAGenuineRequestThatCannotBeStoredIsRetried(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.letters.fail = events.ErrUnavailable
@@ -120,7 +118,7 @@ func TestGenuineIsNeverThrownAway(t *testing.T) {
 	}
 }
 
-func TestJournalTrouble(t *testing.T) {
+func TestAJournalErrorIsAnsweredWith503(t *testing.T) {
 	t.Parallel()
 	for reason, err := range map[string]error{
 		"journal-unavailable": fmt.Errorf("append group: %w", events.ErrUnavailable),
@@ -140,9 +138,9 @@ func TestJournalTrouble(t *testing.T) {
 	}
 }
 
-// TestBudget: dead letters that are never acknowledged cost a request 12 s and
-// no more. The journal has the same budget of its own.
-func TestBudget(t *testing.T) {
+// If dead letters are never acknowledged, a request waits 12 s and no longer.
+// The journal has the same budget of its own.
+func TestARequestWaitsNoLongerThanItsBudget(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -155,8 +153,8 @@ func TestBudget(t *testing.T) {
 	})
 }
 
-// TestAnswerComesAfterTheJournal: no 204 before Append has returned.
-func TestAnswerComesAfterTheJournal(t *testing.T) {
+// The door sends no 204 before Append has returned.
+func TestTheAnswerComesAfterTheAppend(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -176,7 +174,7 @@ func TestAnswerComesAfterTheJournal(t *testing.T) {
 	})
 }
 
-func TestInFlightCap(t *testing.T) {
+func TestRequestsBeyondTheInFlightLimitAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const room = 10_000
@@ -191,7 +189,7 @@ func TestInFlightCap(t *testing.T) {
 	for range room {
 		waiting.Go(func() {
 			if status := w.post(t, callback.ConferencePath, join()).StatusCode; status != http.StatusNoContent {
-				t.Errorf("within the cap: %d", status)
+				t.Errorf("within the limit: %d", status)
 			}
 		})
 	}
@@ -208,7 +206,7 @@ func TestInFlightCap(t *testing.T) {
 	wantStatus(t, w.post(t, callback.ConferencePath, join()), http.StatusNoContent)
 }
 
-func TestBodySizes(t *testing.T) {
+func TestATooLargeBodyIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	pad := func(size int) url.Values {
@@ -218,13 +216,13 @@ func TestBodySizes(t *testing.T) {
 	}
 	wantStatus(t, w.post(t, callback.ConferencePath, pad(64<<10)), http.StatusNoContent)
 	wantStatus(t, w.post(t, callback.ConferencePath, pad(64<<10+1)), http.StatusRequestEntityTooLarge)
-	// Without a length told, the body is read up to the cap.
+	// Without a Content-Length, the body is read up to the limit.
 	r := httptest.NewRequest(http.MethodPost, callback.ConferencePath, io.MultiReader(strings.NewReader(pad(64<<10+1).Encode())))
 	r.ContentLength = -1
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public, nil))
 	wantStatus(t, w.send(r), http.StatusRequestEntityTooLarge)
-	// With a length told, not one byte is read.
+	// With a Content-Length, no byte is read.
 	r = httptest.NewRequest(http.MethodPost, callback.ConferencePath, brokenReader{})
 	r.ContentLength = 64<<10 + 1
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -240,8 +238,8 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
 
-// TestAccountsKeepApart: who can sign for one account cannot speak for another.
-func TestAccountsKeepApart(t *testing.T) {
+// A key of one account cannot sign events of another.
+func TestAKeySignsForItsOwnAccountOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	wantStatus(t, w.post(t, callback.ConferencePath, join("AccountSid", other)), http.StatusForbidden)
@@ -250,8 +248,8 @@ func TestAccountsKeepApart(t *testing.T) {
 	}
 }
 
-// TestWrongSettings: a door that could not work is not built.
-func TestWrongSettings(t *testing.T) {
+// New returns an error for settings that cannot work.
+func TestNewRefusesWrongSettings(t *testing.T) {
 	t.Parallel()
 	if _, err := callback.New(callback.Config{}); err == nil {
 		t.Error("a door without parts was built")
@@ -266,9 +264,9 @@ func TestWrongSettings(t *testing.T) {
 	}
 }
 
-// TestNothingPrivateLeaves sends people's names and numbers by every way that
-// ends in a log line or a metric.
-func TestNothingPrivateLeaves(t *testing.T) {
+// The test sends names and phone numbers in every way that ends in a log line
+// or a metric.
+func TestLogsAndMetricsContainNothingPrivate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const name, number = "canary-name", "+14155550100"
@@ -290,18 +288,18 @@ func TestNothingPrivateLeaves(t *testing.T) {
 	w.post(t, callback.ConferencePath, private())
 	left := w.log.String() + w.exposition(t)
 	if !strings.Contains(left, "callback refused") {
-		t.Fatal("nothing was logged; the test shows nothing")
+		t.Fatal("nothing was logged, so the test proves nothing")
 	}
 	signature := twilio.Sign(token, public+callback.ConferencePath, params(t, private().Encode()))
 	for _, secret := range []string{name, number, number[1:], url.QueryEscape(number), token, otherToken, signature} {
 		if strings.Contains(left, secret) {
-			t.Errorf("%q left the door:\n%s", secret, left)
+			t.Errorf("%q is in a log or metric:\n%s", secret, left)
 		}
 	}
 }
 
-// TestJunkDoesNotFillTheLog: metrics count every refusal, the log is bounded.
-func TestJunkDoesNotFillTheLog(t *testing.T) {
+// Metrics count every refusal; the log is limited.
+func TestRefusalsAreLoggedUpToARate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for range 1000 {
@@ -315,9 +313,8 @@ func TestJunkDoesNotFillTheLog(t *testing.T) {
 	}
 }
 
-// TestKeyOfTheRingIsCounted: a rotation is over when nothing comes by the old
-// key any more.
-func TestKeyOfTheRingIsCounted(t *testing.T) {
+// A rotation is complete when no callback is signed with the old key any more.
+func TestTheKeyThatSignedIsCounted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(cfg *callback.Config) {
 		accounts, err := twilio.NewAccounts([]twilio.Account{{Sid: account, Tokens: twilio.KeyRing{Current: "new", Previous: token}}})

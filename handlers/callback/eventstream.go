@@ -19,16 +19,16 @@ import (
 	"gavel/internal/twilio"
 )
 
-// Media types of an Event Streams batch; the first is what Twilio sends.
+// Media types of an Event Streams batch; Twilio sends the first.
 var batchTypes = []string{
 	"application/json", "application/cloudevents-batch+json", "application/cloudevents+json",
 }
 
-// callbackType opens the types of items that carry a callback's own parameters
-// (Event Streams, "Voice status callback" event types).
+// callbackType is the prefix of the types of items that contain a callback's
+// own parameters (Event Streams, "Voice status callback" event types).
 const callbackType = "com.twilio.voice.status-callback."
 
-// item is one CloudEvent of a batch, as far as it is needed.
+// item is the part of a CloudEvent that the door reads.
 type item struct {
 	Type string `json:"type"`
 	Data struct {
@@ -44,9 +44,9 @@ type batch struct {
 	arrived  time.Time
 }
 
-// acceptBatch takes an Event Streams request. It is signed over its URL, which
-// holds the body's hash. One bad item does not hold up the others: Twilio would
-// send the whole batch again, for ever or never.
+// acceptBatch accepts an Event Streams request. The signature covers the URL,
+// which contains the body's hash. One bad item does not delay the others:
+// otherwise Twilio would send the whole batch again and again, or never.
 func (d *Door) acceptBatch(r *http.Request, at *endpoint, arrived time.Time) error {
 	sig, err := signatureOf(r)
 	if err != nil {
@@ -75,18 +75,18 @@ func (d *Door) acceptBatch(r *http.Request, at *endpoint, arrived time.Time) err
 	defer cancel()
 	if own != "" && !b.lists(own) {
 		fault := &events.FormError{Field: "query", Reason: "is not listed for the account"}
-		return d.putAside(ctx, b.letter(body), refuse(http.StatusForbidden, reasonQuery).because(fault))
+		return d.storeLetter(ctx, b.letter(body), refuse(http.StatusForbidden, reasonQuery).because(fault))
 	}
 	return d.acceptItems(ctx, &b, body)
 }
 
-// acceptItems takes the items of a genuine batch, all at once so that they
-// share the journal's groups. An error asks Twilio for the whole batch again,
-// and what went in twice folds to nothing.
+// acceptItems accepts the items of a genuine batch, all at once so that they
+// share the journal's groups. After an error Twilio sends the whole batch
+// again; the fold ignores the duplicates.
 func (d *Door) acceptItems(ctx context.Context, b *batch, body []byte) error {
 	items, err := split(body)
 	if err != nil {
-		return d.setAside(ctx, b, body, err)
+		return d.storeItem(ctx, b, body, err)
 	}
 	var work errgroup.Group
 	work.SetLimit(maxTogether)
@@ -96,23 +96,23 @@ func (d *Door) acceptItems(ctx context.Context, b *batch, body []byte) error {
 	return work.Wait()
 }
 
-// split cuts a batch, or a single event, into its items.
+// split splits a batch, or a single event, into its items.
 func split(body []byte) ([]json.RawMessage, error) {
 	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
 		return []json.RawMessage{body}, nil
 	}
 	var items []json.RawMessage
 	if err := json.Unmarshal(body, &items); err != nil {
-		return nil, &events.FormError{Field: "body", Reason: "is no JSON array of events"}
+		return nil, &events.FormError{Field: "body", Reason: "is not a JSON array of events"}
 	}
 	return items, nil
 }
 
-// acceptItem takes one item.
+// acceptItem accepts one item.
 func (d *Door) acceptItem(ctx context.Context, b *batch, raw []byte) error {
 	var it item
 	if err := json.Unmarshal(raw, &it); err != nil {
-		return d.setAside(ctx, b, raw, errItem)
+		return d.storeItem(ctx, b, raw, errItem)
 	}
 	if !strings.HasPrefix(it.Type, callbackType) {
 		d.cfg.Metrics.streamItems.WithLabelValues("ignored").Inc()
@@ -121,10 +121,10 @@ func (d *Door) acceptItem(ctx context.Context, b *batch, raw []byte) error {
 	entry := events.Entry{Source: events.SourceEventStream, ReceivedAt: b.arrived, Form: it.form()}
 	event, err := events.Parse(entry)
 	if err != nil {
-		return d.setAside(ctx, b, raw, err)
+		return d.storeItem(ctx, b, raw, err)
 	}
 	if !b.covers(event.AccountSid) {
-		return d.setAside(ctx, b, raw, errForeign)
+		return d.storeItem(ctx, b, raw, errForeign)
 	}
 	if err := d.keep(ctx, entry, &event); err != nil {
 		return fmt.Errorf("append item: %w", err)
@@ -134,12 +134,13 @@ func (d *Door) acceptItem(ctx context.Context, b *batch, raw []byte) error {
 }
 
 var (
-	errItem = &events.FormError{Field: "item", Reason: "is no CloudEvent with a callback's parameters"}
-	// errForeign: who can sign for one account must not speak for another.
+	errItem = &events.FormError{Field: "item", Reason: "is not a CloudEvent with a callback's parameters"}
+	// errForeign: a key of one account must not be able to sign events of
+	// another.
 	errForeign = &events.FormError{Field: "AccountSid", Reason: "is not the account whose key signed"}
 )
 
-// form writes the parameters as a form, sorted by name.
+// form encodes the parameters as a form, sorted by name.
 func (it *item) form() string {
 	var params events.Params
 	for _, name := range slices.Sorted(maps.Keys(it.Data.Request.Parameters)) {
@@ -148,11 +149,12 @@ func (it *item) form() string {
 	return params.Encode()
 }
 
-// setAside keeps a bad item; only when it cannot be kept is that an error.
-func (d *Door) setAside(ctx context.Context, b *batch, raw []byte, fault error) error {
+// storeItem stores a bad item as a dead letter. It only returns an error if
+// that fails.
+func (d *Door) storeItem(ctx context.Context, b *batch, raw []byte, fault error) error {
 	d.cfg.Metrics.streamItems.WithLabelValues("dead").Inc()
 	why := refuse(http.StatusForbidden, reasonForm).because(fault)
-	err := d.putAside(ctx, b.letter(raw), why)
+	err := d.storeLetter(ctx, b.letter(raw), why)
 	if errors.Is(err, why) {
 		return nil
 	}
@@ -168,12 +170,12 @@ func (b *batch) letter(raw []byte) events.DeadLetter {
 	}
 }
 
-// lists reports whether an account that signed lists the query.
+// lists reports whether the settings of a signing account list the query.
 func (b *batch) lists(query string) bool {
 	return slices.ContainsFunc(b.accounts, func(v twilio.Verified) bool { return v.Account.ListsQuery(query) })
 }
 
-// covers reports whether the account is one that signed.
+// covers reports whether a key of the account signed the batch.
 func (b *batch) covers(accountSid string) bool {
 	return slices.ContainsFunc(b.accounts, func(v twilio.Verified) bool { return v.Account.Sid == accountSid })
 }

@@ -17,7 +17,7 @@ import (
 	"gavel/internal/twilio"
 )
 
-// streamItem is an Event Streams item that carries a callback's parameters.
+// streamItem is an Event Streams item that contains a callback's parameters.
 func streamItem(form url.Values) map[string]any {
 	parameters := map[string]string{}
 	for name := range form {
@@ -44,7 +44,7 @@ func encode(t *testing.T, batch any) string {
 	return string(body)
 }
 
-// stream signs a batch with tok and sends it.
+// stream signs a batch with the token tok and sends it.
 func (w *world) stream(t testing.TB, tok, query, body string) *http.Response {
 	t.Helper()
 	sum := sha256.Sum256([]byte(body))
@@ -60,22 +60,21 @@ func (w *world) streamTo(t testing.TB, tok, target, body string) *http.Response 
 	return w.send(r)
 }
 
-// TestSameFactByBothWays: a callback and the item that Event Streams makes of
-// it are one event.
-func TestSameFactByBothWays(t *testing.T) {
+// A callback and its item in Event Streams are one event.
+func TestACallbackAndItsStreamItemAreOneEvent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	form := join("FriendlyName", "Sala de reunião & co. +100%")
 	wantStatus(t, w.post(t, callback.ConferencePath, form), http.StatusNoContent)
 	wantStatus(t, w.stream(t, token, "", encode(t, []any{streamItem(form)})), http.StatusNoContent)
 	var ids []string
-	for _, entry := range w.journal.taken() {
+	for _, entry := range w.journal.drain() {
 		e, err := events.Parse(entry)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := e.Params.Get("FriendlyName"); got != form.Get("FriendlyName") {
-			t.Errorf("the name came as %q", got)
+			t.Errorf("the name is %q", got)
 		}
 		ids = append(ids, e.ID)
 	}
@@ -84,7 +83,7 @@ func TestSameFactByBothWays(t *testing.T) {
 	}
 }
 
-func TestBatch(t *testing.T) {
+func TestItemsOfABatchAreAcceptedIgnoredOrDead(t *testing.T) {
 	t.Parallel()
 	foreign := streamItem(join("AccountSid", other, "SequenceNumber", "8"))
 	summary := map[string]any{"type": "com.twilio.voice.insights.conference-summary.complete", "data": map[string]any{"request": 7}}
@@ -98,7 +97,7 @@ func TestBatch(t *testing.T) {
 	})
 	wantStatus(t, w.stream(t, token, "", body), http.StatusNoContent)
 	var kept []string
-	for _, entry := range w.journal.taken() {
+	for _, entry := range w.journal.drain() {
 		if entry.Source != events.SourceEventStream || !entry.ReceivedAt.Equal(now) {
 			t.Errorf("entry %+v", entry)
 		}
@@ -116,11 +115,11 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// wantDead compares what the dead letters are about.
+// wantDead compares the fields that the dead letters name.
 func (w *world) wantDead(t *testing.T, fields ...string) {
 	t.Helper()
 	var got []string
-	for _, letter := range w.letters.taken() {
+	for _, letter := range w.letters.drain() {
 		if letter.AccountSid != account || letter.Kind != events.Refused || len(letter.Raw) == 0 {
 			t.Errorf("letter %+v", letter)
 		}
@@ -132,29 +131,29 @@ func (w *world) wantDead(t *testing.T, fields ...string) {
 	}
 }
 
-func TestSingleEventIsABatchOfOne(t *testing.T) {
+func TestASingleEventIsABatchOfOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	wantStatus(t, w.stream(t, token, "", " "+encode(t, streamItem(join()))), http.StatusNoContent)
-	if n := len(w.journal.taken()); n != 1 {
+	if n := len(w.journal.drain()); n != 1 {
 		t.Errorf("%d entries", n)
 	}
 }
 
-func TestGenuineRubbishGoesToTheDeadLetters(t *testing.T) {
+func TestAnInvalidGenuineBatchIsADeadLetter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	wantStatus(t, w.stream(t, token, "", "[{"), http.StatusNoContent)
 	w.wantDead(t, "body")
 	huge := "[" + strings.Repeat(" ", 300<<10)
 	wantStatus(t, w.stream(t, token, "", huge), http.StatusNoContent)
-	if letter := w.letters.taken()[0]; len(letter.Raw) != 256<<10 {
+	if letter := w.letters.drain()[0]; len(letter.Raw) != 256<<10 {
 		t.Errorf("the letter keeps %d bytes", len(letter.Raw))
 	}
 }
 
-// TestBatchIsRefused holds every way to be refused; none leaves anything.
-func TestBatchIsRefused(t *testing.T) {
+// Every reason for a refusal.
+func TestARefusedBatchLeavesNothing(t *testing.T) {
 	t.Parallel()
 	body := encode(t, []any{streamItem(join())})
 	sum := sha256.Sum256([]byte(body))
@@ -175,26 +174,26 @@ func TestBatchIsRefused(t *testing.T) {
 			if got := w.counted(t, "gavel_refused_total", c.reason); got != 1 {
 				t.Errorf("not refused for %s: %s", c.reason, w.log)
 			}
-			if len(w.journal.taken())+len(w.letters.taken()) != 0 {
-				t.Error("something was kept")
+			if len(w.journal.drain())+len(w.letters.drain()) != 0 {
+				t.Error("something was stored")
 			}
 		})
 	}
 }
 
-func TestBatchWithAQuery(t *testing.T) {
+func TestABatchMayHaveAListedQuery(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	body := encode(t, []any{streamItem(join())})
 	wantStatus(t, w.stream(t, token, "queue=sales&", body), http.StatusNoContent)
 	wantStatus(t, w.stream(t, token, "queue=marketing&", body), http.StatusForbidden)
 	w.wantDead(t, "query")
-	if n := len(w.journal.taken()); n != 1 {
+	if n := len(w.journal.drain()); n != 1 {
 		t.Errorf("%d entries", n)
 	}
 }
 
-func TestBatchLimits(t *testing.T) {
+func TestABatchHasLimits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	wantStatus(t, w.stream(t, token, "", "["+strings.Repeat(" ", 1<<20-2)+"]"), http.StatusNoContent)
@@ -211,9 +210,9 @@ func TestBatchLimits(t *testing.T) {
 	wantStatus(t, w.send(form), http.StatusUnsupportedMediaType)
 }
 
-// TestBatchIsAskedForAgain: one item that cannot be kept makes Twilio send the
-// batch again, and the others are in meanwhile.
-func TestBatchIsAskedForAgain(t *testing.T) {
+// If one item cannot be stored, Twilio sends the batch again. The other items
+// are stored at the first attempt.
+func TestABatchWithAFailedItemIsRetried(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.journal.failWith(func(_ context.Context, e events.Entry) error {
@@ -230,19 +229,19 @@ func TestBatchIsAskedForAgain(t *testing.T) {
 	}
 	w.journal.failWith(nil)
 	wantStatus(t, w.stream(t, token, "", body), http.StatusNoContent)
-	if n := len(w.journal.taken()); n != 3 {
+	if n := len(w.journal.drain()); n != 3 {
 		t.Errorf("%d entries", n)
 	}
 	w.letters.fail = events.ErrUnavailable
 	wantStatus(t, w.stream(t, token, "", "[7]"), http.StatusServiceUnavailable)
 }
 
-func TestSpeechByEventStreamsIsDroppedAlike(t *testing.T) {
+func TestSpeechEventsOfABatchAreDroppedToo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, drop)
 	item := streamItem(join("StatusCallbackEvent", "participant-speech-start"))
 	wantStatus(t, w.stream(t, token, "", encode(t, []any{item})), http.StatusNoContent)
-	if n := len(w.journal.taken()); n != 0 {
+	if n := len(w.journal.drain()); n != 0 {
 		t.Errorf("%d entries", n)
 	}
 }

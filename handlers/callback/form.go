@@ -12,27 +12,27 @@ import (
 	"gavel/internal/twilio"
 )
 
-// formType is what Twilio sends with a POST.
+// formType is the content type of Twilio's POST requests.
 const formType = "application/x-www-form-urlencoded"
 
-// bodies are buffers for forms, so that a body costs no memory of its own until
-// it is known to be whole.
+// bodies are reusable buffers for forms, so that a body costs no allocation of
+// its own until it is complete.
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); return &b }}
 
-// formCallback is a request that carries parameters, before anything about it
-// is believed.
+// formCallback is a request with parameters, before it is verified.
 type formCallback struct {
 	account *twilio.Account
 	entry   events.Entry
 	params  events.Params // of entry.Form
-	// signed are the parameters that are signed beside the URL: a POST's.
+	// signed are the parameters that the signature covers besides the URL:
+	// those of a POST.
 	signed events.Params
-	// query is the fault of a query that the settings do not list.
+	// query is the error for a query that the settings do not list.
 	query error
 }
 
-// acceptForm takes a statusCallback or recordingStatusCallback. What costs
-// little comes first: nobody but Twilio should make the door work.
+// acceptForm accepts a statusCallback or recordingStatusCallback. Cheap checks
+// come first: only Twilio should be able to make the door do expensive work.
 func (d *Door) acceptForm(r *http.Request, at *endpoint, arrived time.Time) error {
 	sig, err := signatureOf(r)
 	if err != nil {
@@ -55,14 +55,14 @@ func (d *Door) acceptForm(r *http.Request, at *endpoint, arrived time.Time) erro
 	return d.acceptGenuine(r.Context(), &c)
 }
 
-// acceptGenuine goes on with what Twilio signed.
+// acceptGenuine handles a request whose signature is correct.
 func (d *Door) acceptGenuine(ctx context.Context, c *formCallback) error {
 	if c.query != nil {
-		return d.putAside(ctx, c.letter(), refuse(http.StatusForbidden, reasonQuery).because(c.query))
+		return d.storeLetter(ctx, c.letter(), refuse(http.StatusForbidden, reasonQuery).because(c.query))
 	}
 	event, err := events.ParseParams(c.entry, c.params)
 	if err != nil {
-		return d.putAside(ctx, c.letter(), refuse(http.StatusForbidden, reasonForm).because(err))
+		return d.storeLetter(ctx, c.letter(), refuse(http.StatusForbidden, reasonForm).because(err))
 	}
 	if err := d.keep(ctx, c.entry, &event); err != nil {
 		return unavailable(err).of(c.account)
@@ -80,8 +80,8 @@ func (c *formCallback) letter() events.DeadLetter {
 	}
 }
 
-// readForm reads a POST. A query on it is the callback URL's own, and only one
-// that the settings list as a whole is let through: see events.Parse.
+// readForm reads a POST. Its query is the callback URL's own; only a query that
+// the settings list as a whole is accepted: see events.Parse.
 func (d *Door) readForm(r *http.Request, c *formCallback) error {
 	if err := checkBody(r, maxForm, formType); err != nil {
 		return err
@@ -105,8 +105,8 @@ func (d *Door) readForm(r *http.Request, c *formCallback) error {
 	return nil
 }
 
-// readQuery reads a GET, whose parameters stand behind the callback URL's own
-// query, if it has one.
+// readQuery reads a GET. Its parameters follow the callback URL's own query, if
+// it has one.
 func (d *Door) readQuery(r *http.Request, c *formCallback) error {
 	raw := r.URL.RawQuery
 	if len(raw) > maxForm {
@@ -126,8 +126,8 @@ func (d *Door) readQuery(r *http.Request, c *formCallback) error {
 	return nil
 }
 
-// isQuery reports whether s holds only what may stand in a request's first
-// line. HTTP/2 lets more through.
+// isQuery reports whether s contains only characters that a request line may
+// contain. HTTP/2 allows more.
 func isQuery(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '#' {
@@ -137,8 +137,8 @@ func isQuery(s string) bool {
 	return true
 }
 
-// ownQuery returns the longest of the account's queries that stands in front
-// of Twilio's parameters.
+// ownQuery returns the longest of the account's listed queries that precedes
+// Twilio's parameters.
 func ownQuery(a *twilio.Account, raw string) (own string) {
 	for _, q := range a.CallbackQueries {
 		if len(q) > len(own) && strings.HasPrefix(raw, q) && strings.HasPrefix(raw[len(q):], "&") {
@@ -148,8 +148,8 @@ func ownQuery(a *twilio.Account, raw string) (own string) {
 	return own
 }
 
-// parse decodes the parameters and finds the account they name. Nothing of
-// this is verified yet; the account says only which keys to try.
+// parse decodes the parameters and finds the account that they name. They are
+// not verified yet; the account only selects the keys to try.
 func (d *Door) parse(c *formCallback) (err error) {
 	if c.params, err = events.ParseForm(c.entry.Form, events.MaxParams); err != nil {
 		if errors.Is(err, events.ErrTooManyParams) {

@@ -12,7 +12,7 @@ import (
 	"gavel/internal/twilio"
 )
 
-// samples are forms as Twilio sends them.
+// samples are forms that Twilio sends.
 func samples() []url.Values {
 	return []url.Values{
 		join(),
@@ -53,8 +53,8 @@ func TestEverySampleIsAccepted(t *testing.T) {
 	}
 }
 
-// TestMalformedFormsAreRefused signs each malformed form as it is sent. The door
-// answers 403 and keeps a dead letter that names the parameter.
+// Each malformed form is signed as it is sent. The door answers 403 and stores
+// a dead letter that names the parameter.
 func TestMalformedFormsAreRefused(t *testing.T) {
 	t.Parallel()
 	const unknown = "unknown parameter"
@@ -62,7 +62,7 @@ func TestMalformedFormsAreRefused(t *testing.T) {
 		name  string
 		form  url.Values
 		field string
-		set   url.Values // what the form has instead; no value: absent
+		set   url.Values // the changed parameters; an empty list removes one
 	}{
 		{"no room", join(), "ConferenceSid", url.Values{"ConferenceSid": nil}},
 		{"no room's name", join(), "FriendlyName", url.Values{"FriendlyName": nil}},
@@ -110,18 +110,18 @@ func TestMalformedFormsAreRefused(t *testing.T) {
 				c.form[name] = values
 			}
 			wantStatus(t, w.post(t, callback.ConferencePath, c.form), http.StatusForbidden)
-			dead := w.letters.taken()
+			dead := w.letters.drain()
 			if len(dead) != 1 || dead[0].Field != c.field {
 				t.Errorf("dead letters %+v, want one about %s", dead, c.field)
 			}
-			if got := w.counted(t, "gavel_refused_total", "form"); got != 1 || len(w.journal.taken()) != 0 {
+			if got := w.counted(t, "gavel_refused_total", "form"); got != 1 || len(w.journal.drain()) != 0 {
 				t.Errorf("not refused for its form: %s", w.log)
 			}
 		})
 	}
 }
 
-// FuzzDoor sends requests that no key signed.
+// FuzzDoor sends requests without a valid signature.
 func FuzzDoor(f *testing.F) {
 	w := newWorld(f)
 	form := join().Encode()
@@ -143,13 +143,14 @@ func FuzzDoor(f *testing.F) {
 		r.Header.Set("Content-Type", contentType)
 		r.Header.Set(twilio.SignatureHeader, signature)
 		resp := w.send(r)
-		if resp.StatusCode < 400 || len(w.journal.taken())+len(w.letters.taken()) != 0 {
+		if resp.StatusCode < 400 || len(w.journal.drain())+len(w.letters.drain()) != 0 {
 			t.Fatalf("%d without a key", resp.StatusCode)
 		}
 	})
 }
 
-// FuzzForm signs what it sends: the form is kept as an event or as a dead letter.
+// FuzzForm signs each form that it sends: the form must become an event or a
+// dead letter.
 func FuzzForm(f *testing.F) {
 	w := newWorld(f)
 	for _, form := range samples() {
@@ -167,7 +168,7 @@ func FuzzForm(f *testing.F) {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public+callback.ConferencePath, params))
 		status := w.send(r).StatusCode
-		entries, dead := len(w.journal.taken()), len(w.letters.taken())
+		entries, dead := len(w.journal.drain()), len(w.letters.drain())
 		if !(status == http.StatusNoContent && entries == 1 && dead == 0) &&
 			!(status == http.StatusForbidden && entries == 0 && dead == 1) {
 			t.Fatalf("%d with %d entries and %d dead letters", status, entries, dead)
@@ -175,7 +176,8 @@ func FuzzForm(f *testing.F) {
 	})
 }
 
-// FuzzBatch signs the Event Streams body that it sends: the answer is 2xx, whatever it holds.
+// FuzzBatch signs each Event Streams body that it sends: the answer must be
+// 2xx.
 func FuzzBatch(f *testing.F) {
 	w := newWorld(f)
 	f.Add(`[{"type":"com.twilio.voice.status-callback.conference.updated","data":{"request":{"parameters":{"AccountSid":"` + account + `"}}}}]`)
@@ -183,7 +185,7 @@ func FuzzBatch(f *testing.F) {
 	f.Add(`[null,{}]`)
 	f.Fuzz(func(t *testing.T, body string) {
 		wantStatus(t, w.stream(t, token, "", body), http.StatusNoContent)
-		w.journal.taken()
-		w.letters.taken()
+		w.journal.drain()
+		w.letters.drain()
 	})
 }

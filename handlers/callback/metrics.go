@@ -11,28 +11,28 @@ import (
 	"gavel/internal/twilio"
 )
 
-// Metrics count what comes to the door and how it is answered. Labels hold no
+// Metrics count the requests to the door and its answers. Labels contain no
 // value of a request.
 type Metrics struct {
-	received     *prometheus.CounterVec
-	refused      *prometheus.CounterVec
-	shed         *prometheus.CounterVec
-	matched      *prometheus.CounterVec
-	streamItems  *prometheus.CounterVec
-	speech       prometheus.Counter
-	speechUntold prometheus.Gauge
-	seconds      prometheus.Histogram
-	inFlight     atomic.Int64
+	received      *prometheus.CounterVec
+	refused       *prometheus.CounterVec
+	shed          *prometheus.CounterVec
+	matched       *prometheus.CounterVec
+	streamItems   *prometheus.CounterVec
+	speech        prometheus.Counter
+	speechPending prometheus.Gauge
+	seconds       prometheus.Histogram
+	inFlight      atomic.Int64
 
-	// byKind are the counters of received, resolved once: looking one up by
-	// label for every callback costs more than counting.
+	// byKind are the counters of received, resolved once: a look-up by label
+	// for every callback costs more than counting.
 	byKind map[events.Kind]prometheus.Counter
 	other  prometheus.Counter
 	byKey  map[twilio.KeyName]prometheus.Counter
 }
 
-// labelled are the kinds that have a label of their own; a tenant can invent
-// others without end.
+// labelled are the kinds that have a label of their own. Others share one
+// label, because a tenant can invent any number of them.
 var labelled = []events.Kind{
 	events.ConferenceStart, events.ConferenceEnd, events.ParticipantJoin, events.ParticipantLeave,
 	events.ParticipantMute, events.ParticipantUnmute, events.ParticipantHold, events.ParticipantUnhold,
@@ -45,20 +45,20 @@ var labelled = []events.Kind{
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		received: counters("gavel_received_total",
-			"Genuine callbacks in good form, by event.", "event"),
+			"Genuine callbacks of valid form, by event.", "event"),
 		refused: counters("gavel_refused_total",
 			"Callbacks refused, by reason.", "reason"),
 		shed: counters("gavel_unavailable_total",
-			"Callbacks answered 503, by reason. Each may be lost: reconcile.", "reason"),
+			"Callbacks answered with 503, by reason. Each may be lost: reconcile.", "reason"),
 		matched: counters("gavel_key_matched_total",
 			"Genuine callbacks, by the key of the ring that signed them.", "key"),
 		streamItems: counters("gavel_event_streams_items_total",
-			"Items of Event Streams batches, by what became of them.", "outcome"),
+			"Items of Event Streams batches, by outcome.", "outcome"),
 		speech: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gavel_speech_dropped_total", Help: "Speech events left out on purpose.",
+			Name: "gavel_speech_dropped_total", Help: "Speech events dropped on purpose.",
 		}),
-		speechUntold: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gavel_speech_untold_conferences", Help: "Conferences whose dropped speech numbers the journal does not know yet.",
+		speechPending: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gavel_speech_untold_conferences", Help: "Conferences whose dropped speech numbers are not in the journal yet.",
 		}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "gavel_door_seconds", Help: "From a callback's arrival to its answer.",
@@ -68,11 +68,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		byKey:  map[twilio.KeyName]prometheus.Counter{},
 	}
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gavel_in_flight", Help: "Callbacks being worked on.",
+		Name: "gavel_in_flight", Help: "Callbacks in progress.",
 	},
 		func() float64 { return float64(m.inFlight.Load()) })
 	reg.MustRegister(m.received, m.refused, m.shed, m.matched, m.streamItems,
-		m.speech, m.speechUntold, m.seconds, inFlight)
+		m.speech, m.speechPending, m.seconds, inFlight)
 	for _, kind := range labelled {
 		m.byKind[kind] = m.received.WithLabelValues(string(kind))
 	}

@@ -13,27 +13,27 @@ import (
 	"gavel/internal/twilio"
 )
 
-// reason is the class of a "no", for metrics and logs.
+// reason is the class of a refusal, for metrics and logs.
 type reason string
 
-// Every reason the door knows.
+// All reasons of the door.
 const (
 	reasonMethod      reason = "method"
 	reasonContentType reason = "content-type"
 	reasonTooLarge    reason = "too-large"
 	reasonBody        reason = "body"              // could not be read
-	reasonNoSignature reason = "signature-missing" // or there twice
+	reasonNoSignature reason = "signature-missing" // or duplicated
 	reasonMalformed   reason = "signature-form"
-	reasonEncoding    reason = "encoding" // a form that is none, before it could be verified
+	reasonEncoding    reason = "encoding" // of an invalid form, before it could be verified
 	reasonAccount     reason = "account"  // not configured here
 	reasonSignature   reason = "signature"
 	reasonBodyHash    reason = "body-hash"
 	reasonQuery       reason = "query" // genuine, but not listed
-	reasonForm        reason = "form"  // genuine, but out of form
+	reasonForm        reason = "form"  // genuine, but of invalid form
 
 	reasonInFlight    reason = "in-flight"
 	reasonUnavailable reason = "journal-unavailable"
-	reasonBudget      reason = "journal-budget" // or the caller left
+	reasonBudget      reason = "journal-budget" // or the client disconnected
 	reasonJournal     reason = "journal-error"
 	reasonDeadLetters reason = "dead-letters"
 )
@@ -42,9 +42,9 @@ const (
 type refusal struct {
 	status int
 	reason reason
-	// account is the configured account concerned, if known.
+	// account is the SID of the configured account concerned, if known.
 	account string
-	// fault says more; it never holds a parameter's value.
+	// fault is the cause; it never contains a parameter's value.
 	fault error
 }
 
@@ -67,13 +67,13 @@ func (r *refusal) of(a *twilio.Account) *refusal {
 	return r
 }
 
-// because adds what was wrong.
+// because adds the cause.
 func (r *refusal) because(fault error) *refusal {
 	r.fault = fault
 	return r
 }
 
-// unavailable sorts the journal's errors into answers.
+// unavailable turns an error of the journal into a refusal.
 func unavailable(err error) *refusal {
 	switch {
 	case errors.Is(err, events.ErrUnavailable):
@@ -84,14 +84,14 @@ func unavailable(err error) *refusal {
 	return refuse(http.StatusServiceUnavailable, reasonJournal).because(err)
 }
 
-// Refusals are logged up to this rate; metrics count all of them. Anybody can
-// send junk, and a disk full of lines about it would be their success.
+// Refusals are logged up to this rate; metrics count all of them. Anyone can
+// send invalid requests, and must not be able to fill the disk with log lines.
 const (
 	linesPerSecond = 10
 	linesAtOnce    = 100
 )
 
-// refusalLog writes one line for a refusal.
+// refusalLog writes one line for each refusal, up to the rate.
 type refusalLog struct {
 	log     *slog.Logger
 	limit   *rate.Limiter
@@ -102,9 +102,9 @@ func newRefusalLog(log *slog.Logger) *refusalLog {
 	return &refusalLog{log: log, limit: rate.NewLimiter(linesPerSecond, linesAtOnce)}
 }
 
-// write tells which URL was expected, because a wrong public URL is the usual
-// cause of a wrong signature. Queries are not shown: on a GET they hold every
-// parameter.
+// write logs which URL was expected, because a wrong public URL is the usual
+// cause of a wrong signature. Queries are not logged: on a GET they contain
+// every parameter.
 func (l *refusalLog) write(ctx context.Context, r *refusal, at *endpoint, hasQuery bool) {
 	if !l.limit.Allow() {
 		l.skipped.Add(1)

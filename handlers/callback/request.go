@@ -23,8 +23,8 @@ func signatureOf(r *http.Request) (sig twilio.Signature, err error) {
 	return sig, nil
 }
 
-// checkBody refuses what need not be read: another media type, a coded body,
-// more than limit bytes.
+// checkBody refuses bodies that need not be read: another media type, a content
+// encoding, more than limit bytes.
 func checkBody(r *http.Request, limit int64, types ...string) error {
 	if !typed(r.Header["Content-Type"], types) || r.Header["Content-Encoding"] != nil {
 		return refuse(http.StatusUnsupportedMediaType, reasonContentType)
@@ -35,12 +35,13 @@ func checkBody(r *http.Request, limit int64, types ...string) error {
 	return nil
 }
 
-// typed reports whether the one Content-Type is among types, in UTF-8.
+// typed reports whether the request has one Content-Type, it is among types,
+// and its charset is UTF-8.
 func typed(values, types []string) bool {
 	if len(values) != 1 {
 		return false
 	}
-	// Twilio's two spellings, without the cost of reading them as a header.
+	// Twilio's two spellings, without the cost of parsing a header.
 	if rest, ok := strings.CutPrefix(values[0], types[0]); ok && (rest == "" || rest == "; charset=UTF-8") {
 		return true
 	}
@@ -56,12 +57,12 @@ func typed(values, types []string) bool {
 	return false
 }
 
-// errBody stands for what net/http says about a broken body, which can quote
-// it.
+// errBody replaces net/http's error for a broken body, which can quote the
+// body.
 var errBody = errors.New("body could not be read")
 
-// readBody reads the whole body into room, which grows with what has come, not
-// with what the sender says will come.
+// readBody reads the whole body into room, which grows with the bytes received,
+// not with the length that the client announces.
 func readBody(r *http.Request, room []byte, limit int64) ([]byte, error) {
 	body, err := readAll(r.Body, room, limit)
 	switch {

@@ -16,8 +16,8 @@ import (
 	"gavel/internal/twilio"
 )
 
-// story is one file of testdata/requests: the request that is sent, signed as it
-// is sent, and the expected outcome.
+// story is one file of testdata/requests: a request, which the test signs, and
+// the expected outcome.
 type story struct {
 	status, reason, dead string
 	unsigned             bool
@@ -47,8 +47,8 @@ func readStory(t *testing.T, path string) story {
 	return s
 }
 
-// signature signs the request as it is sent. A body that is not a form adds
-// nothing to the signed text: the door refuses it before it checks the signature.
+// signature signs the request. A body that is not a form adds nothing to the
+// signed text: the door refuses it before it checks the signature.
 func (s story) signature(t *testing.T) string {
 	t.Helper()
 	head, body, _ := strings.Cut(strings.TrimSuffix(s.sent, "\n"), "\n\n")
@@ -65,7 +65,7 @@ func (s story) signature(t *testing.T) string {
 	return twilio.Sign(token, public+target.RequestURI(), signed)
 }
 
-// bytes is the request on the wire.
+// bytes is the request in HTTP/1.1.
 func (s story) bytes(t *testing.T) string {
 	t.Helper()
 	head, body, _ := strings.Cut(s.sent, "\n\n")
@@ -123,7 +123,7 @@ func dial(t *testing.T, address, request string) *http.Response {
 // wantOutcome compares everything that a request leaves behind.
 func (w *world) wantOutcome(t *testing.T, s story, resp *http.Response) {
 	t.Helper()
-	entries, dead := w.journal.taken(), w.letters.taken()
+	entries, dead := w.journal.drain(), w.letters.drain()
 	if accepted := s.status == "204"; accepted != (len(entries) == 1) || len(entries) > 1 {
 		t.Errorf("%d entries in the journal", len(entries))
 	}
@@ -135,7 +135,7 @@ func (w *world) wantOutcome(t *testing.T, s story, resp *http.Response) {
 			t.Errorf("refused for %s: counted %v\n%s", s.reason, got, w.log)
 		}
 		if !strings.Contains(w.log.String(), "reason="+s.reason) || !strings.Contains(w.log.String(), "expected_url="+public+"/twilio/") {
-			t.Errorf("the log does not say why: %s", w.log)
+			t.Errorf("the log does not have the reason: %s", w.log)
 		}
 	}
 	if allow := resp.Header.Get("Allow"); (s.status == "405") != (allow == "GET, POST") {

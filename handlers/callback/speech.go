@@ -13,11 +13,11 @@ import (
 	"gavel/events"
 )
 
-// SpeechPolicy says which speech events the door keeps. They come many times a
-// minute for every participant, so that a busy floor is mostly these. The zero
-// value keeps all.
+// SpeechPolicy selects the speech events that the door keeps. They come many
+// times a minute for every participant, so most events of a busy floor are
+// speech events. The zero value keeps all.
 type SpeechPolicy struct {
-	every int64 // keep each of which the number is a multiple; below 0 none
+	every int64 // keep events whose number is a multiple; below 0 none
 }
 
 // The policies.
@@ -27,8 +27,8 @@ var (
 )
 
 // SampleSpeech keeps about one speech event in n: those whose SequenceNumber is
-// a multiple of n, so that a callback sent twice, or by two ways, is kept or
-// dropped each time alike. n below 2 keeps all.
+// a multiple of n, so that the decision is the same for a callback that is sent
+// twice, or both ways. n below 2 keeps all.
 func SampleSpeech(n int) SpeechPolicy { return SpeechPolicy{every: int64(max(n, 0))} }
 
 func (p SpeechPolicy) keeps(number int64) bool {
@@ -36,41 +36,43 @@ func (p SpeechPolicy) keeps(number int64) bool {
 }
 
 const (
-	// speechInterval is how often the journal is told of dropped numbers. A
-	// crash forgets as much, which then looks like a gap.
+	// speechInterval is how often dropped numbers are appended to the journal.
+	// A crash loses at most the numbers of one interval, which then look like a
+	// gap.
 	speechInterval = 3 * time.Second
-	// speechBatch is how many numbers of one conference are told at once
-	// rather than waited with.
+	// speechBatch is how many numbers of one conference are appended at once
+	// instead of at the next interval.
 	speechBatch = 100
-	// speechRoom bounds the numbers of one conference that wait: one entry's.
+	// speechRoom bounds the pending numbers of one conference: the most that
+	// one entry can contain.
 	speechRoom = events.MaxDroppedRanges
-	// speechConferences bounds the conferences that wait (with speechRoom
-	// numbers each, 40 MB).
+	// speechConferences bounds the conferences with pending numbers (with
+	// speechRoom numbers each, 40 MB).
 	speechConferences = 10_000
 	// speechTogether bounds the appends of one flush that wait at the same
 	// time; they share the journal's groups.
 	speechTogether = 64
 )
 
-// speechLedger collects the sequence numbers of speech events left out on
-// purpose and tells the journal, so that they are no gaps. One goroutine owns
-// the telling.
+// speechLedger collects the sequence numbers of speech events that are dropped
+// on purpose and appends them to the journal, so that they do not look like
+// gaps. One goroutine does all appends.
 type speechLedger struct {
 	cfg    Config
 	cancel context.CancelFunc
 	done   chan struct{}
-	full   chan struct{} // some conference has a batch
+	full   chan struct{} // a conference has a full batch
 
-	mu     sync.Mutex
-	closed bool
-	open   map[events.Key][]int64
-	untold []toldLater
-	flying int // entries being appended
+	mu        sync.Mutex
+	closed    bool
+	open      map[events.Key][]int64
+	pending   []pendingEntry
+	appending int // entries being appended
 }
 
-// toldLater is an entry that the journal did not take; it keeps its id, so that
-// taking it twice is one fact.
-type toldLater struct {
+// pendingEntry is an entry whose append failed. It keeps its id, so that
+// appending it twice is one fact.
+type pendingEntry struct {
 	conferenceSid string
 	entry         events.Entry
 }
@@ -82,16 +84,16 @@ func newSpeechLedger(cfg Config) *speechLedger {
 		full: make(chan struct{}, 1),
 		open: map[events.Key][]int64{},
 	}
-	ctx, cancel := context.WithCancel(context.Background()) // as long as the door, not as a request
+	ctx, cancel := context.WithCancel(context.Background()) // lives as long as the door, not as a request
 	l.cancel = cancel
 	go l.run(ctx)
 	return l
 }
 
-// note takes the number of a dropped event. It reports false when there is no
-// room, because the journal takes nothing: the event is then to be kept, for a
-// number must not be lost.
-func (l *speechLedger) note(e *events.Event) bool {
+// add records the number of a dropped event. It returns false if the ledger is
+// full, because the journal is unavailable: the event must then be kept, so
+// that its number is not lost.
+func (l *speechLedger) add(e *events.Event) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	numbers, known := l.open[e.Key()]
@@ -109,9 +111,9 @@ func (l *speechLedger) note(e *events.Event) bool {
 	return true
 }
 
-func (l *speechLedger) waiting() int { return len(l.open) + len(l.untold) + l.flying }
+func (l *speechLedger) waiting() int { return len(l.open) + len(l.pending) + l.appending }
 
-// run tells the journal at every interval, and of full batches at once.
+// run flushes at every interval, and full batches at once.
 func (l *speechLedger) run(ctx context.Context) {
 	defer close(l.done)
 	tick := time.NewTicker(speechInterval)
@@ -126,12 +128,12 @@ func (l *speechLedger) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		if err := l.flush(ctx, atLeast); err != nil && ctx.Err() == nil {
-			l.cfg.Log.Warn("dropped speech events not told yet", slog.Any("error", err))
+			l.cfg.Log.Warn("numbers of dropped speech events not appended", slog.Any("error", err))
 		}
 	}
 }
 
-// close ends the goroutine and tells what is left.
+// close stops the goroutine and appends the remaining numbers.
 func (l *speechLedger) close(ctx context.Context) error {
 	l.mu.Lock()
 	l.closed = true
@@ -139,17 +141,17 @@ func (l *speechLedger) close(ctx context.Context) error {
 	l.cancel()
 	<-l.done
 	if err := l.flush(ctx, 1); err != nil {
-		return fmt.Errorf("tell dropped speech events: %w", err)
+		return fmt.Errorf("append numbers of dropped speech events: %w", err)
 	}
 	return nil
 }
 
-// flush appends an entry for each conference with that many numbers, and those
-// that failed before.
+// flush appends an entry for each conference with at least that many numbers,
+// and the entries whose append failed before.
 func (l *speechLedger) flush(ctx context.Context, atLeast int) error {
 	ctx, cancel := context.WithTimeout(ctx, AppendBudget)
 	defer cancel()
-	entries := l.take(atLeast)
+	entries := l.collect(atLeast)
 	errs := make([]error, len(entries))
 	var work errgroup.Group
 	work.SetLimit(speechTogether)
@@ -159,43 +161,44 @@ func (l *speechLedger) flush(ctx context.Context, atLeast int) error {
 			return nil
 		})
 	}
-	_ = work.Wait() // errs has them
-	l.putBack(entries, errs)
+	_ = work.Wait() // the errors are in errs
+	l.requeue(entries, errs)
 	return firstOf(errs)
 }
 
-// take empties the ledger of what is to be told.
-func (l *speechLedger) take(atLeast int) []toldLater {
+// collect removes the numbers to append from the ledger and returns their
+// entries.
+func (l *speechLedger) collect(atLeast int) []pendingEntry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	entries := l.untold
-	l.untold = nil
+	entries := l.pending
+	l.pending = nil
 	for key, numbers := range l.open {
 		if len(numbers) < atLeast {
 			continue
 		}
 		entry := events.NewSpeechDropped(events.NewULID(), key, ranges(numbers), l.cfg.Now())
-		entries = append(entries, toldLater{key.ConferenceSid, entry})
+		entries = append(entries, pendingEntry{key.ConferenceSid, entry})
 		delete(l.open, key)
 	}
-	l.flying = len(entries)
+	l.appending = len(entries)
 	return entries
 }
 
-// putBack keeps what the journal did not take.
-func (l *speechLedger) putBack(entries []toldLater, errs []error) {
+// requeue keeps the entries whose append failed.
+func (l *speechLedger) requeue(entries []pendingEntry, errs []error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.flying = 0
+	l.appending = 0
 	for i, err := range errs {
 		if err != nil {
-			l.untold = append(l.untold, entries[i])
+			l.pending = append(l.pending, entries[i])
 		}
 	}
-	l.cfg.Metrics.speechUntold.Set(float64(len(l.untold)))
+	l.cfg.Metrics.speechPending.Set(float64(len(l.pending)))
 }
 
-// firstOf returns one error for all: they tend to be alike.
+// firstOf returns one error for all: they usually have the same cause.
 func firstOf(errs []error) error {
 	failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	if len(failed) == 0 {

@@ -29,11 +29,11 @@ func (w *world) speak(t *testing.T, from, to int) {
 	}
 }
 
-// told returns the dropped numbers that the journal was told, and the numbers
-// of the events that it was given.
-func (w *world) told(t *testing.T) (dropped [][2]int64, kept []int64, ids []string) {
+// appended returns the dropped numbers in the journal, and the numbers and ids
+// of the events in it.
+func (w *world) appended(t *testing.T) (dropped [][2]int64, kept []int64, ids []string) {
 	t.Helper()
-	for _, entry := range w.journal.taken() {
+	for _, entry := range w.journal.drain() {
 		e, err := events.Parse(entry)
 		if err != nil {
 			t.Fatal(err)
@@ -53,21 +53,21 @@ func (w *world) told(t *testing.T) (dropped [][2]int64, kept []int64, ids []stri
 
 func drop(cfg *callback.Config) { cfg.Speech = callback.DropSpeech }
 
-func TestSpeechIsKeptUnlessToldOtherwise(t *testing.T) {
+func TestSpeechIsKeptByDefault(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.speak(t, 1, 3)
-	if _, kept, _ := w.told(t); len(kept) != 3 {
+	if _, kept, _ := w.appended(t); len(kept) != 3 {
 		t.Errorf("kept %v", kept)
 	}
 }
 
-func TestSampleKeepsTheSameOnesEachTime(t *testing.T) {
+func TestASampleKeepsTheSameNumbersEachTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(cfg *callback.Config) { cfg.Speech = callback.SampleSpeech(3) })
 	for range 2 {
 		w.speak(t, 0, 7)
-		if _, kept, _ := w.told(t); !slices.Equal(kept, []int64{0, 3, 6}) {
+		if _, kept, _ := w.appended(t); !slices.Equal(kept, []int64{0, 3, 6}) {
 			t.Errorf("kept %v", kept)
 		}
 	}
@@ -82,50 +82,49 @@ func TestOnlySpeechIsDropped(t *testing.T) {
 	wantStatus(t, w.post(t, callback.ConferencePath, join()), http.StatusNoContent)
 	malformed := join("StatusCallbackEvent", "participant-speech-start", "Muted", "maybe")
 	wantStatus(t, w.post(t, callback.ConferencePath, malformed), http.StatusForbidden)
-	if _, kept, _ := w.told(t); len(kept) != 1 || len(w.letters.taken()) != 1 {
+	if _, kept, _ := w.appended(t); len(kept) != 1 || len(w.letters.drain()) != 1 {
 		t.Errorf("kept %v", kept)
 	}
 }
 
-func TestDroppedNumbersAreToldAfterAWhile(t *testing.T) {
+func TestDroppedNumbersAreAppendedAtTheInterval(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, drop)
 		w.speak(t, 5, 7)
 		w.speak(t, 1, 2)
 		w.speak(t, 2, 2)
-		if dropped, kept, _ := w.told(t); dropped != nil || kept != nil {
-			t.Fatalf("told at once: %v, kept %v", dropped, kept)
+		if dropped, kept, _ := w.appended(t); dropped != nil || kept != nil {
+			t.Fatalf("appended at once: %v, kept %v", dropped, kept)
 		}
 		wait(3 * time.Second)
-		dropped, _, _ := w.told(t)
+		dropped, _, _ := w.appended(t)
 		if diff := cmp.Diff([][2]int64{{1, 2}, {5, 7}}, dropped); diff != "" {
 			t.Error(diff)
 		}
 	})
 }
 
-// wait lets virtual time pass and everything that it wakes come to rest.
+// wait advances virtual time and waits until every goroutine is blocked.
 func wait(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
 }
 
-func TestManyDroppedNumbersAreToldAtOnce(t *testing.T) {
+func TestAFullBatchOfDroppedNumbersIsAppendedAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, drop)
 		w.speak(t, 1, 100)
 		synctest.Wait()
-		if dropped, _, _ := w.told(t); !cmp.Equal(dropped, [][2]int64{{1, 100}}) {
-			t.Errorf("told %v", dropped)
+		if dropped, _, _ := w.appended(t); !cmp.Equal(dropped, [][2]int64{{1, 100}}) {
+			t.Errorf("appended %v", dropped)
 		}
 	})
 }
 
-// TestNumbersSurviveTrouble: what the journal does not take is told later, by
-// the same id.
-func TestNumbersSurviveTrouble(t *testing.T) {
+// Numbers whose append fails are appended later, under the same id.
+func TestAFailedAppendOfNumbersIsRetried(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, drop)
@@ -139,37 +138,37 @@ func TestNumbersSurviveTrouble(t *testing.T) {
 		w.speak(t, 9, 9)
 		w.journal.failWith(nil)
 		wait(3 * time.Second)
-		dropped, _, ids := w.told(t)
+		dropped, _, ids := w.appended(t)
 		slices.SortFunc(dropped, func(a, b [2]int64) int { return int(a[0] - b[0]) })
 		if diff := cmp.Diff([][2]int64{{1, 3}, {9, 9}}, dropped); diff != "" {
 			t.Error(diff)
 		}
 		again := slices.ContainsFunc(ids, func(id string) bool { return strings.Contains(tried[0], id) })
 		if len(tried) != 1 || !again {
-			t.Errorf("tried %v, then told by %v", tried, ids)
+			t.Errorf("tried %v, then appended %v", tried, ids)
 		}
 	})
 }
 
-func TestCloseTellsTheRest(t *testing.T) {
+func TestCloseAppendsTheRemainingNumbers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, drop)
 	w.speak(t, 1, 3)
 	if err := w.door.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if dropped, _, _ := w.told(t); !cmp.Equal(dropped, [][2]int64{{1, 3}}) {
-		t.Errorf("told %v", dropped)
+	if dropped, _, _ := w.appended(t); !cmp.Equal(dropped, [][2]int64{{1, 3}}) {
+		t.Errorf("appended %v", dropped)
 	}
 	w.speak(t, 4, 4)
-	if _, kept, _ := w.told(t); !slices.Equal(kept, []int64{4}) {
-		t.Error("after Close a number was taken that nobody will tell")
+	if _, kept, _ := w.appended(t); !slices.Equal(kept, []int64{4}) {
+		t.Error("a speech event was dropped after Close")
 	}
 }
 
-// TestNumbersWaitInBoundedMemory: while the journal takes nothing, numbers wait
-// only up to a bound; then the event itself must go in.
-func TestNumbersWaitInBoundedMemory(t *testing.T) {
+// While the journal is unavailable, pending numbers are bounded; beyond the
+// bound the event itself is appended.
+func TestPendingNumbersAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, drop)
@@ -180,19 +179,18 @@ func TestNumbersWaitInBoundedMemory(t *testing.T) {
 			}
 			return nil
 		})
-		w.speak(t, 1, 100) // taken by the flush that hangs
+		w.speak(t, 1, 100) // in the flush that hangs
 		synctest.Wait()
 		w.speak(t, 101, 100+events.MaxDroppedRanges+1)
-		if _, kept, _ := w.told(t); !slices.Equal(kept, []int64{100 + events.MaxDroppedRanges + 1}) {
+		if _, kept, _ := w.appended(t); !slices.Equal(kept, []int64{100 + events.MaxDroppedRanges + 1}) {
 			t.Errorf("kept %v", kept)
 		}
 		close(hold)
 	})
 }
 
-// TestConferencesWaitInBoundedMemory is the same for many conferences, of
-// which the numbers are on their way to a journal that does not answer.
-func TestConferencesWaitInBoundedMemory(t *testing.T) {
+// The number of conferences with pending numbers is bounded too.
+func TestConferencesWithPendingNumbersAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, drop)
@@ -213,14 +211,14 @@ func TestConferencesWaitInBoundedMemory(t *testing.T) {
 		}
 		wait(3 * time.Second)
 		speakIn(room)
-		if _, kept, _ := w.told(t); len(kept) != 1 {
+		if _, kept, _ := w.appended(t); len(kept) != 1 {
 			t.Errorf("kept %v", kept)
 		}
 		close(hold)
 	})
 }
 
-func TestCloseSaysWhatItCouldNotTell(t *testing.T) {
+func TestCloseReturnsTheErrorOfAFailedAppend(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, drop)
 	w.speak(t, 1, 3)

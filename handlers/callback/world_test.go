@@ -20,9 +20,9 @@ import (
 	"gavel/internal/twilio"
 )
 
-// What is real here: HTTP, signatures, parsing, logs and metrics. The journal
-// and the dead letters are lists in memory; what the real ones promise is
-// tested where they are.
+// HTTP, signatures, parsing, logs and metrics are real here. The journal and
+// the dead letters are lists in memory; the guarantees of the real ones are
+// tested in their own packages.
 
 const (
 	account    = "AC25e16e9a716a4a8617a7c83f58e30482"
@@ -36,7 +36,8 @@ const (
 
 var now = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
-// journal keeps entries in memory. fail, when set, decides what Append returns.
+// journal keeps entries in memory. If fail is set, it decides what Append
+// returns.
 type journal struct {
 	mu      sync.Mutex
 	entries []events.Entry
@@ -60,8 +61,8 @@ func (j *journal) Append(ctx context.Context, conferenceSid string, e events.Ent
 	return nil
 }
 
-// taken returns what is in the journal and empties it.
-func (j *journal) taken() []events.Entry {
+// drain returns the entries of the journal and empties it.
+func (j *journal) drain() []events.Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	entries := j.entries
@@ -80,7 +81,7 @@ type letters struct {
 	mu   sync.Mutex
 	list []events.DeadLetter
 	fail error
-	hang bool // no answer at all
+	hang bool // never returns
 }
 
 func (l *letters) Put(ctx context.Context, d events.DeadLetter) error {
@@ -97,7 +98,7 @@ func (l *letters) Put(ctx context.Context, d events.DeadLetter) error {
 	return nil
 }
 
-func (l *letters) taken() []events.DeadLetter {
+func (l *letters) drain() []events.DeadLetter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	list := l.list
@@ -105,7 +106,7 @@ func (l *letters) taken() []events.DeadLetter {
 	return list
 }
 
-// logText is a log that can be read while it is written.
+// logText is a log that can be read while it is being written.
 type logText struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -123,7 +124,7 @@ func (l *logText) String() string {
 	return l.text.String()
 }
 
-// world is a door with everything around it.
+// world is a door with its surroundings.
 type world struct {
 	door    *callback.Door
 	journal *journal
@@ -161,7 +162,7 @@ func newWorld(t testing.TB, change ...func(*callback.Config)) *world {
 	return w
 }
 
-// counted reads a counter.
+// counted returns the value of a counter.
 func (w *world) counted(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := w.metrics.Gather()
@@ -178,7 +179,7 @@ func (w *world) counted(t *testing.T, name string, labels ...string) float64 {
 	return 0
 }
 
-// exposition is all metrics as text.
+// exposition returns all metrics as text.
 func (w *world) exposition(t *testing.T) string {
 	t.Helper()
 	families, err := w.metrics.Gather()
@@ -192,7 +193,7 @@ func (w *world) exposition(t *testing.T) string {
 	return text.String()
 }
 
-// join is a participant-join with changes; "-" takes a parameter out.
+// join is a participant-join with changes; "-" removes a parameter.
 func join(changes ...string) url.Values {
 	form := url.Values{
 		"Coaching": {"false"}, "FriendlyName": {"Support 7"}, "ParticipantLabel": {"agent|user-1"},
@@ -210,7 +211,7 @@ func join(changes ...string) url.Values {
 	return form
 }
 
-// params is the form as Sign wants it.
+// params returns the form as Sign needs it.
 func params(t testing.TB, form string) events.Params {
 	t.Helper()
 	p, err := events.ParseForm(form, 1000)
