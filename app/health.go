@@ -12,14 +12,10 @@ import (
 	"time"
 
 	"gavel/handlers/project"
+	"gavel/internal/bus"
 )
 
 const (
-	// fullWarning and fullLimit are parts of the journal's room. At the limit
-	// the process stops being ready, so that an operator notices while there is
-	// still time to give the journal more.
-	fullWarning = 0.7
-	fullLimit   = 0.9
 	// lagLimit is how far the picture may be behind before an answer from it is
 	// of no more use.
 	lagLimit = 10 * time.Second
@@ -133,13 +129,14 @@ func (r *readiness) journal(ctx context.Context) check {
 	return fullness(usage.Full())
 }
 
-// fullness is the check of the journal, of which that part is taken.
+// fullness is the check of the journal, of which that part is taken. A full one
+// turns readiness off, so that an operator notices.
 func fullness(full float64) check {
 	said := fmt.Sprintf("is %.0f %% full", full*100)
 	switch {
-	case full >= fullLimit:
+	case full >= bus.Full:
 		return failing(said)
-	case full >= fullWarning:
+	case full >= bus.NearlyFull:
 		return check{OK: true, Warning: said}
 	}
 	return check{OK: true}

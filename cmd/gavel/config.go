@@ -103,14 +103,9 @@ func addressFaults(o app.Options) (faults []error) {
 	return append(faults, flagFault("--twilio-api", checkBaseURL(o.TwilioAPI)))
 }
 
-// Bounds of numbers in gavel.yaml, as NATS has them or the lanes' shards do.
-const (
-	maxReplicas = 5
-	maxLanes    = 64
-	// minJournal is less than an hour of a small floor; anything below is a
-	// unit forgotten.
-	minJournal = 64 << 20
-)
+// minJournal is less than an hour of a small floor; a lower number lacks its
+// unit.
+const minJournal = 64 << 20
 
 func natsFaults(n bus.Config) (faults []error) {
 	if n.URL == app.Embedded {
@@ -126,11 +121,11 @@ func natsFaults(n bus.Config) (faults []error) {
 	if n.Sync != "" && n.Sync != bus.SyncAlways && n.Sync != bus.SyncInterval {
 		faults = append(faults, errors.New("--sync: is neither always nor interval"))
 	}
-	if n.Replicas < 0 || n.Replicas > maxReplicas {
-		faults = append(faults, fmt.Errorf("nats.replicas: %d is not 1 to %d", n.Replicas, maxReplicas))
+	if n.Replicas < 0 || n.Replicas > bus.MaxReplicas {
+		faults = append(faults, fmt.Errorf("nats.replicas: %d is not 1 to %d", n.Replicas, bus.MaxReplicas))
 	}
-	if n.Lanes < 0 || n.Lanes > maxLanes {
-		faults = append(faults, fmt.Errorf("nats.lanes: %d is not 1 to %d", n.Lanes, maxLanes))
+	if n.Lanes < 0 || n.Lanes > bus.MaxLanes {
+		faults = append(faults, fmt.Errorf("nats.lanes: %d is not 1 to %d", n.Lanes, bus.MaxLanes))
 	}
 	if n.JournalMaxBytes != 0 && n.JournalMaxBytes < minJournal {
 		faults = append(faults, fmt.Errorf("nats.journal_max_bytes: %d is less than %d", n.JournalMaxBytes, minJournal))

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"gavel/app"
+	"gavel/internal/bus/natsd"
 	"gavel/internal/doctor"
 )
 
@@ -26,42 +25,12 @@ func (x *examination) settings() []doctor.Finding {
 }
 
 func (x *examination) files() doctor.Files {
-	f := doctor.Files{DataDir: lookAtDir(x.DataDir)}
+	f := doctor.Files{DataDir: doctor.InspectDir(x.DataDir)}
 	f.DataDir.Journal = x.NATS.URL == app.Embedded
 	for _, path := range x.secretFiles() {
-		info, err := os.Stat(path)
-		if err != nil {
-			f.Secrets = append(f.Secrets, doctor.File{Path: path, Fault: err})
-			continue
-		}
-		f.Secrets = append(f.Secrets, doctor.File{Path: path, Mode: info.Mode()})
+		f.Secrets = append(f.Secrets, doctor.InspectFile(path))
 	}
 	return f
-}
-
-func lookAtDir(path string) doctor.DataDir {
-	d := doctor.DataDir{Path: path}
-	// A volume that does not tell its size is not judged.
-	d.Size, d.Free, _ = room(nearest(path))
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		d.Missing = true
-		return d
-	case err != nil:
-		d.Fault = err
-		return d
-	}
-	d.Mode, d.Writable = info.Mode(), mayWrite(path)
-	return d
-}
-
-// nearest is path, or the folder above it that is there.
-func nearest(path string) string {
-	for !exists(path) && path != filepath.Dir(path) {
-		path = filepath.Dir(path)
-	}
-	return path
 }
 
 // secretFiles are those that the settings name, and those that Gavel makes
@@ -74,17 +43,13 @@ func (x *examination) secretFiles() (paths []string) {
 	if x.file.holdsSecrets() {
 		paths = append(paths, x.file.path)
 	}
-	for _, made := range []string{app.KeyFile, natsTokenName} {
+	for _, made := range []string{app.KeyFile, natsd.TokenFile} {
 		if path := filepath.Join(x.DataDir, made); exists(path) {
 			paths = append(paths, path)
 		}
 	}
 	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
-
-// natsTokenName is the file under the data directory by which others reach the
-// embedded NATS.
-const natsTokenName = "nats.token"
 
 func exists(path string) bool {
 	_, err := os.Lstat(path)

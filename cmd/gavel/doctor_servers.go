@@ -14,6 +14,7 @@ import (
 
 	"gavel/app"
 	"gavel/internal/bus"
+	"gavel/internal/bus/natsd"
 	"gavel/internal/doctor"
 	"gavel/internal/twilio"
 	"gavel/projections/redisstore"
@@ -49,7 +50,7 @@ func (x *examination) embeddedNATS() (address, why string) {
 	if x.NATS.Listen == bus.ListenOff {
 		return "", "the embedded server lets nobody in (--nats-listen off); Gavel looked at its streams and its sync at the start"
 	}
-	token, err := os.ReadFile(filepath.Join(x.DataDir, natsTokenName))
+	token, err := os.ReadFile(filepath.Join(x.DataDir, natsd.TokenFile))
 	if err != nil {
 		return "", "the token of the embedded server cannot be read; name the data directory of the running Gavel with --data-dir"
 	}

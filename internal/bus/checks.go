@@ -121,7 +121,7 @@ func checkStream(have jetstream.StreamConfig, want Config) error {
 func checkLanes(journal jetstream.StreamConfig, c Config) (int, error) {
 	have, want := journal.Metadata[metadataLanes], c.Lanes
 	n, err := strconv.Atoi(have)
-	if err != nil || n < 1 || n > maxLanes {
+	if err != nil || n < 1 || n > MaxLanes {
 		return 0, fmt.Errorf("its metadata %q says %q lanes", metadataLanes, have)
 	}
 	if want != 0 && want != n {

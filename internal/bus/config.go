@@ -115,11 +115,11 @@ func (c Config) validate() error {
 	if c.Sync != SyncAlways && c.Sync != SyncInterval {
 		faults = append(faults, fmt.Errorf("sync is %q, not %q or %q", c.Sync, SyncAlways, SyncInterval))
 	}
-	if c.Lanes < 0 || c.Lanes > maxLanes {
-		faults = append(faults, fmt.Errorf("lanes are %d, not 1 to %d", c.Lanes, maxLanes))
+	if c.Lanes < 0 || c.Lanes > MaxLanes {
+		faults = append(faults, fmt.Errorf("lanes are %d, not 1 to %d", c.Lanes, MaxLanes))
 	}
-	if c.Replicas < 1 || c.Replicas > maxReplicas {
-		faults = append(faults, fmt.Errorf("replicas are %d, not 1 to %d", c.Replicas, maxReplicas))
+	if c.Replicas < 1 || c.Replicas > MaxReplicas {
+		faults = append(faults, fmt.Errorf("replicas are %d, not 1 to %d", c.Replicas, MaxReplicas))
 	}
 	if c.embedded() && c.DataDir == "" {
 		faults = append(faults, errors.New("the embedded NATS server needs a data directory"))

@@ -33,6 +33,13 @@ func (j *Journal) Last(ctx context.Context, lane int) (uint64, error) {
 	return jet.LastOf(ctx, j.read, journalStream, journalSubject(lane))
 }
 
+// Parts of its room at which a journal, or another stream that refuses when it is
+// full, is nearly full and full: while there is still time to give it more.
+const (
+	NearlyFull = 0.7
+	Full       = 0.9
+)
+
 // Usage is how much of the journal's room is taken.
 type Usage struct {
 	Bytes uint64

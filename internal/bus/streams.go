@@ -22,10 +22,10 @@ const (
 	maxMessage = 1 << 20
 	// maxPayload leaves room for headers above maxMessage.
 	maxPayload = maxMessage + 64<<10
-	// maxLanes is the number of shards: a lane is a union of them.
-	maxLanes = events.Shards
-	// maxReplicas is the server's own limit.
-	maxReplicas = 5
+	// MaxLanes is the number of shards: a lane is a union of them.
+	MaxLanes = events.Shards
+	// MaxReplicas is the server's own limit.
+	MaxReplicas = 5
 	// embeddedLanes: more lanes split the groups, and with them the fsyncs (31
 	// k events a second power-safe with one lane, 9 k with four).
 	embeddedLanes = 1

@@ -1,9 +1,9 @@
 // Package doctor says what is wrong with an installation of Gavel, and what to
 // do about it.
 //
-// It looks at nothing by itself: whoever runs it gathers facts (cmd/gavel does),
-// and each kind of facts has a method that turns them into findings. No finding
-// holds a token, a friendly name or a label, for reports are sent around.
+// But for files it does not gather facts itself: cmd/gavel does. Each kind of
+// facts has a method that turns them into findings. No finding holds a token, a
+// friendly name or a label, because reports are sent around.
 //
 // Reading order: doctor.go (findings); settings.go, files.go, clock.go, nats.go,
 // redis.go, credentials.go and door.go (one subject each); conference.go,

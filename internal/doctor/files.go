@@ -1,6 +1,11 @@
 package doctor
 
-import "io/fs"
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
 
 // Files are the files of a process.
 type Files struct {
@@ -30,6 +35,43 @@ type File struct {
 	Path  string
 	Fault error // why it could not be looked at
 	Mode  fs.FileMode
+}
+
+// InspectDir reads the facts about a data directory but for Journal, and changes
+// nothing.
+func InspectDir(path string) DataDir {
+	d := DataDir{Path: path}
+	// A volume of unknown size is not judged.
+	d.Size, d.Free, _ = volume(nearest(path))
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.Missing = true
+	case err != nil:
+		d.Fault = err
+	default:
+		d.Mode, d.Writable = info.Mode(), mayWrite(path)
+	}
+	return d
+}
+
+// nearest returns path, or the first folder above it that exists.
+func nearest(path string) string {
+	for {
+		if _, err := os.Lstat(path); err == nil || path == filepath.Dir(path) {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// InspectFile reads the facts about a file with a secret, but not the secret.
+func InspectFile(path string) File {
+	info, err := os.Stat(path)
+	if err != nil {
+		return File{Path: path, Fault: err}
+	}
+	return File{Path: path, Mode: info.Mode()}
 }
 
 // Rights of others than the owner.

@@ -13,12 +13,6 @@ type NATS struct {
 	Fault error
 }
 
-// The journal is full in parts of its room, as /readyz has them.
-const (
-	nearlyFull = 0.7
-	full       = 0.9
-)
-
 // Findings judges NATS.
 func (n NATS) Findings() []Finding {
 	if n.Fault != nil {
@@ -74,9 +68,9 @@ func room(s bus.StreamState) []Finding {
 	}
 	part := float64(s.Bytes) / float64(s.MaxBytes)
 	switch {
-	case part >= full:
+	case part >= bus.Full:
 		return []Finding{CheckNATS.fault("stream %s is %.0f %% full; a full one takes nothing more", s.Name, 100*part).do("give it more: "+edit, s.Name)}
-	case part >= nearlyFull:
+	case part >= bus.NearlyFull:
 		return []Finding{CheckNATS.warn("stream %s is %.0f %% full", s.Name, 100*part).do("give it more: "+edit, s.Name)}
 	}
 	return nil

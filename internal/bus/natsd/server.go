@@ -63,6 +63,10 @@ type Server struct {
 	notListening string
 }
 
+// TokenFile is the file in the data directory that holds the token by which
+// other processes connect to the server.
+const TokenFile = "nats.token"
+
 // Start starts a server. Errors wrap ErrInUse where another process has the data
 // directory.
 func Start(o Options, log *slog.Logger) (_ *Server, err error) {
@@ -70,7 +74,7 @@ func Start(o Options, log *slog.Logger) (_ *Server, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make store of the embedded NATS server: %w", err)
 	}
-	e := &Server{options: o, tokenFile: filepath.Join(o.DataDir, "nats.token")}
+	e := &Server{options: o, tokenFile: filepath.Join(o.DataDir, TokenFile)}
 	if e.lock, err = lock(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}

@@ -1,12 +1,12 @@
 //go:build linux || darwin
 
-package main
+package doctor
 
 import "syscall"
 
-// room is the size of the volume that holds path, and what of it is free for a
+// volume is the size of the volume that holds path, and what of it is free for a
 // user who is not root, in bytes.
-func room(path string) (size, free int64, err error) {
+func volume(path string) (size, free int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(path, &s); err != nil {
 		return 0, 0, err
@@ -18,6 +18,6 @@ func room(path string) (size, free int64, err error) {
 // writing is W_OK of access(2).
 const writing = 2
 
-// mayWrite asks whether this user could make a file in a folder, without
+// mayWrite reports whether this user could make a file in a folder, without
 // making one.
 func mayWrite(path string) bool { return syscall.Access(path, writing) == nil }

@@ -1,10 +1,10 @@
 //go:build !(linux || darwin)
 
-package main
+package doctor
 
 import "errors"
 
-func room(string) (size, free int64, err error) {
+func volume(string) (size, free int64, err error) {
 	return 0, 0, errors.New("the size of a volume is known on Linux and macOS")
 }
 
