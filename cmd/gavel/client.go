@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,10 +23,76 @@ type clientFlags struct {
 	Server  string `default:"http://127.0.0.1:8080" env:"GAVEL_SERVER" placeholder:"URL" help:"The Gavel to ask (default ${default})."`
 	APIKey  string `name:"api-key" env:"GAVEL_API_KEY" placeholder:"SID:SECRET" help:"API key (default: the first key, in the data directory)."`
 	DataDir string `default:"./gavel-data" env:"GAVEL_DATA_DIR" placeholder:"DIR" help:"Where the first key is looked for (default ${default})."`
-	Output  string `default:"text" enum:"text,json" placeholder:"text|json" help:"Text for people, JSON for scripts (default ${default})."`
+	outputFlag
 }
 
-func (f clientFlags) json() bool { return f.Output == "json" }
+// outputFlag says how a command prints its answer.
+type outputFlag struct {
+	Output string `default:"text" enum:"text,json" placeholder:"text|json" help:"Text for people, JSON for scripts (default ${default})."`
+}
+
+func (f outputFlag) json() bool { return f.Output == "json" }
+
+// print writes an answer as JSON, or by text.
+func (f outputFlag) print(t *terminal, answer any, text func(io.Writer) error) error {
+	if f.json() {
+		return writeJSON(t.out, answer)
+	}
+	return text(t.out)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}
+
+// question is what most commands are: a request to a running Gavel, and how its
+// answer is shown.
+type question[T any] struct {
+	method string // GET if empty
+	path   string // behind /v1/
+	query  url.Values
+	body   any
+	json   func(T) any // what JSON shows of the answer; nil: all of it
+	text   func(io.Writer, T) error
+}
+
+// run sends the request and prints the answer.
+func (q question[T]) run(ctx context.Context, f clientFlags, t *terminal) error {
+	asker, err := f.client()
+	if err != nil {
+		return err
+	}
+	var answer T
+	if err := asker.ask(ctx, cmp.Or(q.method, http.MethodGet), q.path, q.query, q.body, &answer); err != nil {
+		return err
+	}
+	shown := any(answer)
+	if q.json != nil {
+		shown = q.json(answer)
+	}
+	return f.print(t, shown, func(w io.Writer) error { return q.text(w, answer) })
+}
+
+// done is the answer of a request that answers nothing; JSON shows what was done
+// to what, and text a sentence.
+type done struct{}
+
+func didTo(what, to string) func(done) any {
+	return func(done) any { return map[string]string{what: to} }
+}
+
+func sentence(words string) func(io.Writer, done) error {
+	return func(w io.Writer, _ done) error {
+		_, err := fmt.Fprintln(w, words)
+		return err
+	}
+}
 
 // client asks /v1 of a running Gavel.
 type client struct {
@@ -58,8 +125,8 @@ func (f clientFlags) client() (*client, error) {
 	return c, nil
 }
 
-// ask sends body, if it is not nil, as JSON and reads the answer into answer,
-// if that is not nil.
+// ask sends body, if it is not nil, as JSON and decodes the answer, if there is
+// one.
 func (c *client) ask(ctx context.Context, method, path string, query url.Values, body, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -68,7 +135,7 @@ func (c *client) ask(ctx context.Context, method, path string, query url.Values,
 		return err
 	}
 	defer response.Body.Close()
-	if answer == nil {
+	if response.StatusCode == http.StatusNoContent {
 		return nil
 	}
 	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -57,10 +56,7 @@ func (c *conferencesList) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	if c.json() {
-		return writeJSON(t.out, found)
-	}
-	return conferenceTable(t.out, found, time.Now())
+	return c.print(t, found, func(w io.Writer) error { return conferenceTable(w, found, time.Now()) })
 }
 
 func (c *conferencesList) query() (url.Values, error) {
@@ -129,18 +125,7 @@ func (conferencesGet) Help() string {
 
 // Run shows it.
 func (c *conferencesGet) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
-	var record views.Record
-	if err := asker.ask(ctx, http.MethodGet, c.path(), c.query(), nil, &record); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, record)
-	}
-	return card(t.out, record)
+	return question[views.Record]{path: c.path(), query: c.query(), text: card}.run(ctx, c.clientFlags, t)
 }
 
 // conferencesTimeline shows what happened in one conference.
@@ -159,26 +144,9 @@ Example:
 
 // Run shows it.
 func (c *conferencesTimeline) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
-	var body api.TimelineBody
-	if err := asker.ask(ctx, http.MethodGet, c.path()+"/timeline", c.query(), nil, &body); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, body)
-	}
-	return timelineList(t.out, body, paletteFor(t.out, t.lookup))
-}
-
-func writeJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return fmt.Errorf("write JSON: %w", err)
-	}
-	return nil
+	return question[api.TimelineBody]{
+		path:  c.path() + "/timeline",
+		query: c.query(),
+		text:  func(w io.Writer, body api.TimelineBody) error { return timelineList(w, body, paletteFor(w, t.lookup)) },
+	}.run(ctx, c.clientFlags, t)
 }

@@ -37,19 +37,12 @@ Example:
 
 // Run lists them.
 func (c *deadLettersList) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
-	var all api.DeadLetterList
-	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
-	if err := asker.ask(ctx, http.MethodGet, "deadletters", query, nil, &all); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, all.DeadLetters)
-	}
-	return letterTable(t.out, all.DeadLetters, time.Now())
+	return question[api.DeadLetterList]{
+		path:  "deadletters",
+		query: url.Values{"limit": {strconv.Itoa(c.Limit)}},
+		json:  func(all api.DeadLetterList) any { return all.DeadLetters },
+		text:  func(w io.Writer, all api.DeadLetterList) error { return letterTable(w, all.DeadLetters, time.Now()) },
+	}.run(ctx, c.clientFlags, t)
 }
 
 func letterTable(w io.Writer, letters []api.DeadLetter, now time.Time) error {
@@ -95,18 +88,7 @@ Example:
 
 // Run shows it.
 func (c *deadLettersShow) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
-	var l api.DeadLetterContent
-	if err := asker.ask(ctx, http.MethodGet, c.path(), nil, nil, &l); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, l)
-	}
-	return letterCard(t.out, l)
+	return question[api.DeadLetterContent]{path: c.path(), text: letterCard}.run(ctx, c.clientFlags, t)
 }
 
 func letterCard(w io.Writer, l api.DeadLetterContent) error {
@@ -156,21 +138,14 @@ Example:
 
 // Run redrives it.
 func (c *deadLettersRedrive) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
+	return question[api.Redriven]{method: http.MethodPost, path: c.path() + "/redrive", text: redrivenWords}.run(ctx, c.clientFlags, t)
+}
+
+func redrivenWords(w io.Writer, r api.Redriven) (err error) {
+	if r.Decision != "" {
+		_, err = fmt.Fprintf(w, "letter %d is decision %s now: it is performed if it still holds\n", r.ID, r.Decision)
+	} else {
+		_, err = fmt.Fprintf(w, "letter %d is in the journal\n", r.ID)
 	}
-	var done api.Redriven
-	if err := asker.ask(ctx, http.MethodPost, c.path()+"/redrive", nil, nil, &done); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, done)
-	}
-	if done.Decision != "" {
-		_, err = fmt.Fprintf(t.out, "letter %d is decision %s now: it is performed if it still holds\n", done.ID, done.Decision)
-		return err
-	}
-	_, err = fmt.Fprintf(t.out, "letter %d is in the journal\n", done.ID)
 	return err
 }

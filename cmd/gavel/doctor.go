@@ -19,7 +19,7 @@ type doctorCommand struct {
 	serverFlags
 	Server string `env:"GAVEL_SERVER" placeholder:"URL" help:"The running Gavel to ask (default: where these settings let it listen)."`
 	APIKey string `name:"api-key" env:"GAVEL_API_KEY" placeholder:"SID:SECRET" help:"API key (default: the first key, in the data directory)."`
-	Output string `default:"text" enum:"text,json" placeholder:"text|json" help:"Text for people, JSON for scripts (default ${default})."`
+	outputFlag
 }
 
 // Help is the longer help text.
@@ -40,7 +40,7 @@ func (c *doctorCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
 	report := doctor.NewReport(c.examine(ctx, root, t))
-	if err := c.print(t, report); err != nil {
+	if err := c.print(t, report, func(w io.Writer) error { return findingList(w, report, paletteFor(w, t.lookup)) }); err != nil {
 		return fmt.Errorf("print findings: %w", err)
 	}
 	if n := report.Count(doctor.Fault); n > 0 {
@@ -108,13 +108,6 @@ func ownAddress(listen string) string {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port)
-}
-
-func (c *doctorCommand) print(t *terminal, r doctor.Report) error {
-	if c.Output == "json" {
-		return writeJSON(t.out, r)
-	}
-	return findingList(t.out, r, paletteFor(t.out, t.lookup))
 }
 
 // findingList prints findings for people: what was found, and below it what to

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -33,24 +34,21 @@ func (c *exemptCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return usageError{fmt.Errorf("--for: %w", err)}
 	}
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
-	question := struct {
+	body := struct {
 		For  string `json:"for"`
 		Rule string `json:"rule,omitempty"`
 		because
 	}{length.String(), c.Rule, because{c.Reason}}
-	var x api.Exemption
-	if err := asker.ask(ctx, http.MethodPost, c.path()+"/exempt", c.query(), question, &x); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, x)
-	}
-	_, err = fmt.Fprintln(t.out, exemptWords(x, length))
-	return err
+	return question[api.Exemption]{
+		method: http.MethodPost,
+		path:   c.path() + "/exempt",
+		query:  c.query(),
+		body:   body,
+		text: func(w io.Writer, x api.Exemption) error {
+			_, err := fmt.Fprintln(w, exemptWords(x, length))
+			return err
+		},
+	}.run(ctx, c.clientFlags, t)
 }
 
 func (c *exemptCommand) length() (time.Duration, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -38,24 +39,15 @@ Examples:
 
 // Run makes the key.
 func (c *keysCreate) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
-	question := struct {
+	body := struct {
 		Name     string   `json:"name"`
 		Role     string   `json:"role"`
 		Accounts []string `json:"accounts,omitempty"`
 	}{c.Name, c.Role, c.Accounts}
-	var made api.NewKey
-	if err := asker.ask(ctx, http.MethodPost, "keys", nil, question, &made); err != nil {
+	return question[api.NewKey]{method: http.MethodPost, path: "keys", body: body, text: func(w io.Writer, made api.NewKey) error {
+		_, err := fmt.Fprintf(w, "%s:%s\n", made.Sid, made.Secret)
 		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, made)
-	}
-	_, err = fmt.Fprintf(t.out, "%s:%s\n", made.Sid, made.Secret)
-	return err
+	}}.run(ctx, c.clientFlags, t)
 }
 
 // keysList lists keys.
@@ -69,18 +61,15 @@ func (keysList) Help() string {
 
 // Run lists them.
 func (c *keysList) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
-	var all api.KeyList
-	if err := asker.ask(ctx, http.MethodGet, "keys", nil, nil, &all); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, all.Keys)
-	}
-	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	return question[api.KeyList]{
+		path: "keys",
+		json: func(all api.KeyList) any { return all.Keys },
+		text: keyTable,
+	}.run(ctx, c.clientFlags, t)
+}
+
+func keyTable(w io.Writer, all api.KeyList) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SID\tCREATED\tROLE\tACCOUNTS\tNAME")
 	for _, key := range all.Keys {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", key.Sid, key.Created.Local().Format(time.DateTime), key.Role,
@@ -103,16 +92,10 @@ func (keysRevoke) Help() string {
 
 // Run ends it.
 func (c *keysRevoke) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
-	if err := asker.ask(ctx, http.MethodDelete, "keys/"+url.PathEscape(c.Sid), nil, nil, nil); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, map[string]string{"revoked": c.Sid})
-	}
-	_, err = fmt.Fprintf(t.out, "%s is revoked\n", c.Sid)
-	return err
+	return question[done]{
+		method: http.MethodDelete,
+		path:   "keys/" + url.PathEscape(c.Sid),
+		json:   didTo("revoked", c.Sid),
+		text:   sentence(c.Sid + " is revoked"),
+	}.run(ctx, c.clientFlags, t)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 	"text/tabwriter"
@@ -33,34 +32,26 @@ Example:
 
 // Run asks and shows.
 func (c *rulesArmedCommand) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
 	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
 	if c.Account != "" {
 		query.Set("account", c.Account)
 	}
-	var armed api.DeadlineList
-	if err := asker.ask(ctx, http.MethodGet, "armed", query, nil, &armed); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, armed.Deadlines)
-	}
-	if len(armed.Deadlines) > 0 {
-		return armedTable(t.out, armed.Deadlines)
-	}
-	return c.nothing(ctx, asker, t)
+	return question[api.DeadlineList]{
+		path:  "armed",
+		query: query,
+		json:  func(armed api.DeadlineList) any { return armed.Deadlines },
+		text: func(w io.Writer, armed api.DeadlineList) error {
+			if len(armed.Deadlines) > 0 {
+				return armedTable(w, armed.Deadlines)
+			}
+			return question[api.RuleStatus]{path: "rules", text: nothingArmed}.run(ctx, c.clientFlags, t)
+		},
+	}.run(ctx, c.clientFlags, t)
 }
 
-// nothing says why the list is empty.
-func (c *rulesArmedCommand) nothing(ctx context.Context, asker *client, t *terminal) error {
-	var status api.RuleStatus
-	if err := asker.ask(ctx, http.MethodGet, "rules", nil, nil, &status); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(t.out, either(status.InForce == nil, noRules, "nothing is armed"))
+// nothingArmed prints why the list is empty.
+func nothingArmed(w io.Writer, status api.RuleStatus) error {
+	_, err := fmt.Fprintln(w, either(status.InForce == nil, noRules, "nothing is armed"))
 	return err
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 )
@@ -24,16 +23,11 @@ Example:
 
 // Run resets it.
 func (c *rulesResetCommand) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
-	if err := asker.ask(ctx, http.MethodPost, "rules/"+url.PathEscape(c.Rule)+"/reset", nil, because{c.Reason}, nil); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, map[string]string{"reset": c.Rule})
-	}
-	_, err = fmt.Fprintf(t.out, "rule %s may act again\n", c.Rule)
-	return err
+	return question[done]{
+		method: http.MethodPost,
+		path:   "rules/" + url.PathEscape(c.Rule) + "/reset",
+		body:   because{c.Reason},
+		json:   didTo("reset", c.Rule),
+		text:   sentence("rule " + c.Rule + " may act again"),
+	}.run(ctx, c.clientFlags, t)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -29,18 +28,9 @@ const noRules = "no rules are in force: start serve with --rules PATH"
 
 // Run asks and shows.
 func (c *rulesStatusCommand) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
-	if err != nil {
-		return err
-	}
-	var status api.RuleStatus
-	if err := asker.ask(ctx, http.MethodGet, "rules", nil, nil, &status); err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(t.out, status)
-	}
-	return statusTable(t.out, status, time.Now())
+	return question[api.RuleStatus]{path: "rules", text: func(w io.Writer, s api.RuleStatus) error {
+		return statusTable(w, s, time.Now())
+	}}.run(ctx, c.clientFlags, t)
 }
 
 func statusTable(w io.Writer, s api.RuleStatus, now time.Time) error {

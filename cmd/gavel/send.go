@@ -39,7 +39,7 @@ type sendCommand struct {
 	Concurrency int     `default:"1" help:"Requests at a time, with --file (default ${default}: in order)."`
 	Rate        float64 `default:"0" placeholder:"N" help:"At most this many requests a second (default no limit)."`
 	Quiet       bool    `help:"Print failures and the sum only."`
-	Output      string  `default:"text" enum:"text,json" placeholder:"text|json" help:"Text for people, JSON for scripts (default ${default})."`
+	outputFlag
 }
 
 // Help is the longer help text.
@@ -276,7 +276,7 @@ func (s *callbackSender) report(line int, params events.Params, status int, err 
 }
 
 func (s *callbackSender) print(r result) {
-	if s.Output == "json" {
+	if s.json() {
 		// A closed pipe shows in the next line's failure and the exit code of
 		// what reads it; sending goes on.
 		_ = json.NewEncoder(s.out).Encode(r)
@@ -298,7 +298,7 @@ func (s *callbackSender) progress() {
 }
 
 func (s *callbackSender) sum(ctx context.Context) error {
-	if s.File != "" && s.Output == "text" {
+	if s.File != "" && !s.json() {
 		fmt.Fprintf(s.err, "%ssent %d, failed %d\n", either(s.terminal, "\r", ""), s.sent, s.failed)
 	}
 	if ctx.Err() != nil {

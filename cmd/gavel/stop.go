@@ -67,11 +67,10 @@ func (c *stopCommand) Run(ctx context.Context, t *terminal) error {
 	if err := c.tell(ctx, http.MethodPost, "stop", &answer); err != nil {
 		return c.byFile(t, err)
 	}
-	if c.json() {
-		return writeJSON(t.out, answer)
-	}
-	fmt.Fprintln(t.out, "rules are stopped: none calls Twilio until `gavel resume`")
-	return wireList(t.out, answer, time.Now())
+	return c.print(t, answer, func(w io.Writer) error {
+		fmt.Fprintln(w, "rules are stopped: none calls Twilio until `gavel resume`")
+		return wireList(w, answer, time.Now())
+	})
 }
 
 // byFile leaves the stop where processes find it that could not be asked. A
@@ -86,12 +85,11 @@ func (c *stopCommand) byFile(t *terminal, asked error) error {
 	if err := brakes.WriteStopFile(c.DataDir, brakes.Stop{Reason: printable(c.Reason), At: time.Now().UTC()}); err != nil {
 		return fmt.Errorf("stop: NOTHING IS STOPPED: %w; and no file could be left: %w; --data-dir names the data directory of a Gavel", asked, err)
 	}
-	if c.json() {
-		return writeJSON(t.out, map[string]any{"stopped": true, "file": c.stopFile()})
-	}
-	_, err := fmt.Fprintf(t.out, "no Gavel did it (%v)\n\nWrote %s: processes on that data directory read it before each call and stop.\n"+
-		"Processes on other machines or directories do not; `gavel resume` removes it.\n", asked, c.stopFile())
-	return err
+	return c.print(t, map[string]any{"stopped": true, "file": c.stopFile()}, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "no Gavel did it (%v)\n\nWrote %s: processes on that data directory read it before each call and stop.\n"+
+			"Processes on other machines or directories do not; `gavel resume` removes it.\n", asked, c.stopFile())
+		return err
+	})
 }
 
 // resumeCommand ends a stop.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -9,9 +10,7 @@ import (
 )
 
 // versionCommand prints versions.
-type versionCommand struct {
-	Output string `default:"text" enum:"text,json" placeholder:"text|json" help:"Text for people, JSON for scripts (default ${default})."`
-}
+type versionCommand struct{ outputFlag }
 
 // Help is the longer help text.
 func (versionCommand) Help() string {
@@ -22,11 +21,10 @@ func (versionCommand) Help() string {
 // Run prints them.
 func (c *versionCommand) Run(t *terminal) error {
 	v := versions()
-	if c.Output == "json" {
-		return writeJSON(t.out, v)
-	}
-	_, err := fmt.Fprintf(t.out, "gavel %s (%s, nats-server %s)\n", v.Gavel, v.Go, v.NATS)
-	return err
+	return c.print(t, v, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "gavel %s (%s, nats-server %s)\n", v.Gavel, v.Go, v.NATS)
+		return err
+	})
 }
 
 // natsModule is where the embedded server comes from.
