@@ -66,7 +66,8 @@ var ownKinds = map[Kind][]ownParam{
 	RulesLoaded:   {idParam, {name: "Version", form: ownFixed, most: maxVersion, must: true}},
 	RuleMatch: {
 		decisionIDParam, accountParam,
-		{name: "Rule", form: ownRuleName, most: maxRuleName, must: true}, {name: "Match", most: maxMatch},
+		{name: "Rule", form: ownRuleName, most: maxRuleName, must: true},
+		{name: "Match", most: maxMatch},
 	},
 	Exempted: slices.Concat([]ownParam{
 		idParam, accountParam, conferenceParam,
@@ -142,8 +143,9 @@ func (e *Event) readOwn() error {
 func (p Params) check(params []ownParam, e *Event) error {
 	next := 1 // behind Event: most entries have their parameters in the table's order
 	for i := range params {
-		own, v, there := &params[i], "", false
-		if there = next < len(p) && p[next].Name == own.name; there {
+		own := &params[i]
+		v, there := "", next < len(p) && p[next].Name == own.name
+		if there {
 			v = p[next].Value
 			next++
 		} else {

@@ -71,7 +71,7 @@ func replace(dir, text string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // no longer there after the rename
+	defer func() { _ = os.Remove(file.Name()) }() // no longer there after the rename
 	_, err = file.WriteString(text)
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
