@@ -5,9 +5,25 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"gavel/events"
 	"gavel/internal/crashpoint"
+)
+
+const (
+	// fullNews is how many facts are published at once without waiting for more: as
+	// many as NATS takes in one atomic batch.
+	fullNews = 1000
+	// maxGathered bounds the journal messages that wait for their acknowledgement
+	// while news is gathered: half of what a lane may have delivered.
+	maxGathered = 256
+	// restFor is how much longer than a publish the publisher rests after it, and
+	// maxRest the longest rest. Where news is on disk before it is acknowledged a
+	// publish costs four fsyncs and a store of its own, however few facts it has: so
+	// it takes no more than a third of the time that the door needs for its own.
+	restFor = 2
+	maxRest = 100 * time.Millisecond
 )
 
 // publisher is the fourth stage: once a batch is saved it publishes the news, puts
@@ -25,8 +41,10 @@ type publisher struct {
 	switchover <-chan *switchover
 	writing    *writeLock
 	spare      chan<- *batch
-	// scratch holds the news of one batch.
+	// scratch holds the news of one publish; rested is when the next one may begin
+	// with less than fullNews.
 	scratch []byte
+	rested  time.Time
 	log     *slog.Logger
 	metrics *Metrics
 }
@@ -35,7 +53,7 @@ func (p *publisher) run(ctx context.Context, saved <-chan *batch) error {
 	for {
 		select {
 		case b := <-saved:
-			if err := p.finish(ctx, b); err != nil {
+			if err := p.finish(ctx, p.gather(ctx, b, saved)); err != nil {
 				return err
 			}
 		case w := <-p.switchover:
@@ -48,47 +66,83 @@ func (p *publisher) run(ctx context.Context, saved <-chan *batch) error {
 	}
 }
 
-func (p *publisher) finish(ctx context.Context, b *batch) error {
-	if err := p.publish(ctx, b); err != nil {
+// gather returns the batches that are finished together: the first one, those that
+// were saved meanwhile, and, until the publisher has rested, those that are saved
+// now.
+func (p *publisher) gather(ctx context.Context, first *batch, saved <-chan *batch) []*batch {
+	all, facts, groups := []*batch{first}, len(first.news), len(first.groups)
+	rest := time.NewTimer(time.Until(p.rested))
+	defer rest.Stop()
+	for facts < fullNews && groups < maxGathered {
+		var b *batch
+		select {
+		case b = <-saved:
+		default:
+			select {
+			case b = <-saved:
+			case <-rest.C:
+				return all
+			case <-ctx.Done():
+				return all
+			}
+		}
+		all, facts, groups = append(all, b), facts+len(b.news), groups+len(b.groups)
+	}
+	return all
+}
+
+// finish publishes the news of batches, and then finishes one after the other.
+func (p *publisher) finish(ctx context.Context, all []*batch) error {
+	if err := p.publish(ctx, all); err != nil {
 		return err
 	}
-	p.announced.Store(b.last())
-	b.pass(crashpoint.Published)
-	if err := p.bury(ctx, b.letters); err != nil {
-		return err
-	}
-	if err := p.lane.Ack(ctx, b.groups); err != nil {
-		return fmt.Errorf("acknowledge groups: %w", err)
-	}
-	p.status.worked.Store(b.last())
-	b.reset()
-	select {
-	case p.spare <- b:
-	default:
+	for _, b := range all {
+		p.announced.Store(b.last())
+		b.pass(crashpoint.Published)
+		if err := p.bury(ctx, b.letters); err != nil {
+			return err
+		}
+		if err := p.lane.Ack(ctx, b.groups); err != nil {
+			return fmt.Errorf("acknowledge groups: %w", err)
+		}
+		p.status.worked.Store(b.last())
+		b.reset()
+		select {
+		case p.spare <- b:
+		default:
+		}
 	}
 	return nil
 }
 
-// publish publishes the news of a batch, in journal order.
-func (p *publisher) publish(ctx context.Context, b *batch) error {
-	if p.news == nil || len(b.news) == 0 {
+// publish publishes the news of batches, in journal order.
+func (p *publisher) publish(ctx context.Context, all []*batch) error {
+	if p.news == nil {
 		return nil
 	}
-	news := make([]events.News, 0, len(b.news))
+	var news []events.News
 	data := p.scratch[:0]
-	for i := range b.news {
-		n := &b.news[i]
-		e, start := &n.Entry.Event, len(data)
-		data = n.AppendCloudEvent(data)
-		news = append(news, events.News{
-			Key: e.Key(), Kind: e.Kind, ID: e.ID,
-			Lane: p.lane.Number(), Position: n.Entry.At, Data: data[start:len(data):len(data)],
-		})
+	for _, b := range all {
+		for i := range b.news {
+			n := &b.news[i]
+			e, start := &n.Entry.Event, len(data)
+			data = n.AppendCloudEvent(data)
+			news = append(news, events.News{
+				Key: e.Key(), Kind: e.Kind, ID: e.ID,
+				Lane: p.lane.Number(), Position: n.Entry.At, Data: data[start:len(data):len(data)],
+			})
+		}
 	}
 	p.scratch = data
+	if len(news) == 0 {
+		return nil
+	}
+	began := time.Now()
 	if err := p.news.Publish(ctx, news); err != nil {
 		return fmt.Errorf("tell %d facts: %w", len(news), err)
 	}
+	now := time.Now()
+	p.rested = now.Add(min(restFor*now.Sub(began), maxRest))
 	p.metrics.told.Add(float64(len(news)))
 	return nil
 }
