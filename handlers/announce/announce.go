@@ -16,47 +16,48 @@ import (
 	"gavel/rules"
 )
 
-// Path begins the paths that the handler answers, behind the public URL.
+// Path is the prefix of the paths that the handler answers, relative to the
+// public URL.
 const Path = twilio.AnnouncePath
 
 const (
-	// answerTime bounds the questions that come before the TwiML: Twilio waits
-	// 15 s in all (Docs: "Webhooks connection overrides").
+	// answerTime bounds the reads before the TwiML: Twilio waits 15 s in all
+	// (Docs: "Webhooks connection overrides").
 	answerTime = 8 * time.Second
 	// maxForm bounds a request's body, in bytes; Twilio's parameters of a call
 	// are about 1 KiB.
 	maxForm = 64 << 10
-	// retryAfter is told with a 503, in seconds.
+	// retryAfter is the Retry-After of a 503, in seconds.
 	retryAfter = "1"
-	// methods are what Twilio may use, and a person who looks.
+	// methods are those that Twilio or a person may use.
 	methods = "GET, HEAD, POST"
 )
 
-// Decisions are where decisions are kept, and what became of announcements.
+// Decisions stores decisions, and which announcements were served.
 type Decisions interface {
 	// Get returns a decision.
 	Get(ctx context.Context, key events.Key, id string) (events.Decided, error)
-	// Served notes for good that an announcement was fetched. It reports whether
-	// nobody had noted it before, once it is stored.
+	// Served durably records that an announcement was fetched. first is true if
+	// this call recorded it first.
 	Served(ctx context.Context, key events.Key, id string) (first bool, err error)
 }
 
-// Brakes know whether all rules are stopped. An error means that nobody knows.
+// Brakes reports whether all rules are stopped. After an error that is unknown.
 type Brakes interface {
 	Stopped(ctx context.Context) (bool, brakes.Stop, error)
 }
 
-// Config is what the handler needs; all of it.
+// Config is what the handler needs; every field is required.
 type Config struct {
 	// PublicURL is where Twilio reaches Gavel, "https://host[:port][/prefix]".
-	// A proxy is expected to take the prefix off.
+	// A proxy must remove the prefix.
 	PublicURL string
 	Accounts  *twilio.Accounts
 	Decisions Decisions
 	Brakes    Brakes
 	Log       *slog.Logger
 	Metrics   *Metrics
-	// Now is our clock.
+	// Now returns our clock.
 	Now func() time.Time
 }
 
@@ -66,12 +67,12 @@ type Handler struct{ cfg Config }
 // New returns the handler.
 func New(cfg Config) (*Handler, error) {
 	if _, err := twilio.NewURLs(cfg.PublicURL, Path); err != nil {
-		return nil, fmt.Errorf("make announcements: %w", err)
+		return nil, fmt.Errorf("create the announcement handler: %w", err)
 	}
 	return &Handler{cfg}, nil
 }
 
-// request is one on its way.
+// request is a request in progress.
 type request struct {
 	*http.Request
 	key  events.Key
@@ -81,11 +82,11 @@ type request struct {
 	text string // TwiML
 }
 
-// refusal ends a request's way.
+// refusal stops the steps of a request.
 type refusal struct {
 	result result
 	status int
-	err    error // for the log, where it is ours to mend
+	err    error // for the log, if an operator has to act
 }
 
 func (r *refusal) Error() string { return string(r.result) }
@@ -96,7 +97,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	q := &request{Request: r}
 	for _, step := range []func(context.Context, *request) error{
-		h.checkAddress, h.checkSignature, h.checkTime, h.readDecision, h.checkStop, h.noteServed,
+		h.checkAddress, h.checkSignature, h.checkTime, h.readDecision, h.checkStop, h.recordServed,
 	} {
 		if err := step(ctx, q); err != nil {
 			h.refuse(w, q, err)
@@ -106,7 +107,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.play(w, q)
 }
 
-// checkAddress lets in what was made here. Why not is nobody's business.
+// checkAddress accepts URLs that Gavel made. The answer does not reveal why it
+// refused one.
 func (h *Handler) checkAddress(_ context.Context, q *request) error {
 	switch q.Method {
 	case http.MethodGet, http.MethodPost, http.MethodHead:
@@ -154,8 +156,8 @@ func (h *Handler) checkSignature(_ context.Context, q *request) error {
 	return nil
 }
 
-// readForm reads what is signed beside the URL: a POST's parameters. They are
-// of no other use.
+// readForm reads the parameters that the signature covers besides the URL:
+// those of a POST. Nothing else uses them.
 func readForm(r *http.Request) (events.Params, error) {
 	if r.Method != http.MethodPost {
 		return nil, nil
@@ -174,7 +176,7 @@ func readForm(r *http.Request) (events.Params, error) {
 	return params, nil
 }
 
-// checkTime plays nothing once the address has expired.
+// checkTime plays nothing after the URL has expired.
 func (h *Handler) checkTime(_ context.Context, q *request) error {
 	switch {
 	case q.late:
@@ -185,7 +187,7 @@ func (h *Handler) checkTime(_ context.Context, q *request) error {
 	return nil
 }
 
-// readDecision reads what is to be played.
+// readDecision reads what to play.
 func (h *Handler) readDecision(ctx context.Context, q *request) error {
 	decided, err := h.cfg.Decisions.Get(ctx, q.key, q.id)
 	if err != nil {
@@ -205,8 +207,8 @@ func (h *Handler) readDecision(ctx context.Context, q *request) error {
 	return nil
 }
 
-// checkStop is the last question before anything is heard. Where nobody knows
-// whether rules are stopped, Twilio may come again.
+// checkStop is the last check before something is played. If the stop cannot be
+// read, the answer is 503 and Twilio may retry.
 func (h *Handler) checkStop(ctx context.Context, _ *request) error {
 	stop, _, err := h.cfg.Brakes.Stopped(ctx)
 	switch {
@@ -218,13 +220,13 @@ func (h *Handler) checkStop(ctx context.Context, _ *request) error {
 	return nil
 }
 
-// noteServed lets through whoever comes first. After an error it may be noted
-// or not; either way it was not heard.
-func (h *Handler) noteServed(ctx context.Context, q *request) error {
+// recordServed accepts the first request only. After an error it is unknown
+// whether the request was recorded, but nothing was played.
+func (h *Handler) recordServed(ctx context.Context, q *request) error {
 	first, err := h.cfg.Decisions.Served(ctx, q.key, q.id)
 	switch {
 	case err != nil:
-		return unavailableBecause(fmt.Errorf("note that it is served: %w", err))
+		return unavailableBecause(fmt.Errorf("record that it was served: %w", err))
 	case !first:
 		return &refusal{result: repeated, status: http.StatusOK}
 	}
@@ -239,7 +241,8 @@ func unavailableBecause(err error) error {
 // play sends the announcement.
 func (h *Handler) play(w http.ResponseWriter, q *request) {
 	write(w, q.text)
-	// What was sent has been heard, whatever happens from here on.
+	// What was sent counts as played, even if the connection fails from here
+	// on.
 	_ = http.NewResponseController(w).Flush()
 	crashpoint.Pass(crashpoint.Served)
 	h.cfg.Metrics.count(served)
@@ -247,7 +250,7 @@ func (h *Handler) play(w http.ResponseWriter, q *request) {
 		"account_sid", q.key.AccountSid, "conference_sid", q.key.ConferenceSid)
 }
 
-// refuse answers everything but an announcement. Only Twilio reads it.
+// refuse writes every answer except an announcement. Only Twilio reads it.
 func (h *Handler) refuse(w http.ResponseWriter, q *request, err error) {
 	why := &refusal{result: unavailable, status: http.StatusServiceUnavailable, err: err}
 	errors.As(err, &why)
@@ -266,7 +269,7 @@ func (h *Handler) refuse(w http.ResponseWriter, q *request, err error) {
 	w.WriteHeader(why.status)
 }
 
-// write answers in TwiML that nobody on the way may keep.
+// write sends TwiML that no cache may store.
 func write(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")

@@ -27,9 +27,8 @@ import (
 	"gavel/rules"
 )
 
-// Real here: nats-server with its file store, the decisions in it, the brakes,
-// HTTP. Twilio's part is played by requests that the test signs. Time is the
-// test's.
+// nats-server with its file store, the decisions in it, the brakes and HTTP are
+// real. The test signs requests as Twilio does, and sets the clock.
 
 const (
 	account = "AC0123456789abcdef0123456789abcdef"
@@ -86,7 +85,8 @@ func opens(t *testing.T) *stage {
 	return s
 }
 
-// serve answers behind a public URL with a prefix, which its proxy takes off.
+// serve runs the handler behind a public URL with a prefix, which the proxy
+// removes.
 func (s *stage) serve() {
 	s.Helper()
 	var handler http.Handler
@@ -101,7 +101,7 @@ func (s *stage) serve() {
 	}
 }
 
-// decides keeps a decision and returns the address of its announcement.
+// decides stores a decision and returns the URL of its announcement.
 func (s *stage) decides(n int, d rules.Decision) string {
 	s.Helper()
 	d.ID, d.AccountSid, d.ConferenceSid, d.Rule, d.AsOf = fmt.Sprintf("%032x", n), account, room, "still-there", noon
@@ -137,7 +137,7 @@ func spoken(twiml string) string {
 	return `<?xml version="1.0" encoding="UTF-8"?>` + "\n<Response>" + twiml + "</Response>"
 }
 
-// post is Twilio's own way: a form of the call's parameters.
+// post sends a request as Twilio does: a form with the call's parameters.
 func (s *stage) post(address, signature string) answer {
 	s.Helper()
 	form := url.Values{"AccountSid": {account}, "CallSid": {caller}, "From": {phone}}.Encode()
@@ -184,7 +184,7 @@ func (s *stage) wants(got answer, status int, body string) {
 	}
 }
 
-// counted returns how many requests were answered that way.
+// counted returns how many requests had that result.
 func (s *stage) counted(result string) (n float64) {
 	s.Helper()
 	families, err := s.metrics.Gather()
@@ -205,7 +205,7 @@ func labelled(m *dto.Metric, value string) bool {
 	return len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == value
 }
 
-func TestAnAnnouncementIsHeardOnce(t *testing.T) {
+func TestAnAnnouncementIsPlayedOnce(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	address := s.decides(1, say(`Is <anybody> still "there" & well?`))
@@ -228,7 +228,7 @@ func TestAnAnnouncementIsHeardOnce(t *testing.T) {
 	}
 }
 
-func TestOfManyWhoAskAtOnceOneIsAnswered(t *testing.T) {
+func TestOfConcurrentRequestsOneGetsTheAnnouncement(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	address := s.decides(1, say("hello"))
@@ -237,7 +237,8 @@ func TestOfManyWhoAskAtOnceOneIsAnswered(t *testing.T) {
 	for range cap(answers) {
 		wg.Go(func() {
 			a := s.post(address, "")
-			// The stop has to be read within 500 ms; on a busy machine it is not.
+			// The stop must be read within 500 ms, which fails on a busy
+			// machine.
 			for a.status == http.StatusServiceUnavailable && t.Context().Err() == nil {
 				a = s.post(address, "")
 			}
@@ -260,7 +261,7 @@ func TestOfManyWhoAskAtOnceOneIsAnswered(t *testing.T) {
 	}
 }
 
-func TestWhatIsPlayed(t *testing.T) {
+func TestTheTwiMLOfEachKindOfAnnouncement(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	for n, c := range []struct {
@@ -278,7 +279,7 @@ func TestWhatIsPlayed(t *testing.T) {
 	}
 }
 
-func TestAGetCarriesTheCallInItsAddress(t *testing.T) {
+func TestAGetRequestIsSignedOverItsQuery(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	address := s.decides(1, say("hello")) + "&AccountSid=" + account + "&From=%2B4915112345678"
@@ -287,7 +288,7 @@ func TestAGetCarriesTheCallInItsAddress(t *testing.T) {
 	s.wants(s.does(r), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
-func TestWhoIsNotTwilioHearsNothing(t *testing.T) {
+func TestAForgedRequestIsRefused(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	address := s.decides(1, say("hello"))
@@ -313,7 +314,7 @@ func TestWhoIsNotTwilioHearsNothing(t *testing.T) {
 	s.wants(s.post(address, s.signed(address)), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
-func TestRequestsOfAnotherKind(t *testing.T) {
+func TestOtherMethodsAndPathsAreRefused(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	address := s.decides(1, say("hello"))
@@ -333,7 +334,7 @@ func TestRequestsOfAnotherKind(t *testing.T) {
 	s.wants(s.post(address, ""), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
-func TestAnAnnouncementThatIsLateIsNotHeard(t *testing.T) {
+func TestAnExpiredAnnouncementIsNotPlayed(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	address := s.decides(1, say("hello"))
@@ -344,7 +345,7 @@ func TestAnAnnouncementThatIsLateIsNotHeard(t *testing.T) {
 	s.wants(s.post(address, ""), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
-func TestTheStopHoldsAnnouncementsBack(t *testing.T) {
+func TestAStopPlaysNothing(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	address := s.decides(1, say("hello"))
@@ -358,7 +359,7 @@ func TestTheStopHoldsAnnouncementsBack(t *testing.T) {
 	s.wants(s.post(address, ""), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
-func TestWhatIsNoAnnouncementIsNotServed(t *testing.T) {
+func TestOtherDecisionsAreNotServed(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	for n, d := range []rules.Decision{
@@ -369,7 +370,7 @@ func TestWhatIsNoAnnouncementIsNotServed(t *testing.T) {
 	}
 }
 
-// broken is NATS in the moment when it does not answer.
+// broken is a NATS that does not answer.
 type broken struct {
 	announce.Decisions
 	get, served error
@@ -395,7 +396,7 @@ func (unheard) Stopped(context.Context) (bool, brakes.Stop, error) {
 	return true, brakes.Stop{}, errors.New("no answer")
 }
 
-func TestWithoutNATSTwilioMayComeAgain(t *testing.T) {
+func TestWithoutNATSTheAnswerIs503(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	address := s.decides(1, say("hello"))
@@ -421,7 +422,7 @@ func TestWithoutNATSTwilioMayComeAgain(t *testing.T) {
 	s.wants(s.asks(whole, address), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
-// asks has a handler of that kind answer.
+// asks sends a request to a handler with that configuration.
 func (s *stage) asks(c announce.Config, address string) answer {
 	s.Helper()
 	h, err := announce.New(c)
@@ -434,7 +435,7 @@ func (s *stage) asks(c announce.Config, address string) answer {
 	return answer{w.Code, w.Body.String(), w.Header()}
 }
 
-func TestAPublicURLIsNeeded(t *testing.T) {
+func TestAPublicURLIsRequired(t *testing.T) {
 	t.Parallel()
 	if _, err := announce.New(announce.Config{PublicURL: "nowhere"}); err == nil {
 		t.Error("accepted")

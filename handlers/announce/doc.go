@@ -1,15 +1,16 @@
-// Package announce serves what rules announce, once.
+// Package announce serves the announcements of rules, each once.
 //
-// Twilio is always given an address of Gavel's for an announcement, for Twilio
-// can be asked twice for the same one: an answer that got lost, a process that
-// died. Whoever fetches first is told what to play, after it was noted for good
-// that somebody was; everybody later is told to play nothing. So an announcement
-// is heard at most once, and one whose first answer got lost not at all.
+// Gavel always gives Twilio one of its own URLs for an announcement, because
+// Twilio may be called twice for the same announcement: after a lost answer, or
+// after a crash. The first request gets the TwiML, after the journal's bucket
+// has durably recorded that it was served; every later request gets empty
+// TwiML. So an announcement is played at most once, and not at all if the first
+// answer is lost.
 //
-// The address cannot be guessed (twilio.Accounts.AnnounceURL). Twilio signs its
-// request, and a wrong signature is refused; a missing one is let in, because
-// the address is proof enough.
+// The URL cannot be guessed (twilio.Accounts.AnnounceURL). Twilio signs its
+// request, and a wrong signature is refused; a request without one is accepted,
+// because the URL is proof enough.
 //
-// Reading order: announce.go (a request's way), twiml.go (what is played),
-// reach.go (whether Twilio can come here at all).
+// Reading order: announce.go (the steps of a request), twiml.go (what is
+// played), reach.go (whether Twilio can reach Gavel at all).
 package announce

@@ -2,18 +2,18 @@ package announce
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// result is how one request was answered.
+// result is how a request was answered.
 type result string
 
-// The answers.
+// All results.
 const (
-	served      result = "served"      // told what to play
+	served      result = "served"      // got the TwiML
 	repeated    result = "repeated"    // served before: plays nothing
 	stopped     result = "stopped"     // all rules are stopped: plays nothing
 	expired     result = "expired"     // too late: plays nothing
 	checked     result = "checked"     // a HEAD
 	notFound    result = "not-found"   // 404
-	forged      result = "forged"      // 403: no address of ours
+	forged      result = "forged"      // 403: not one of Gavel's URLs
 	unsigned    result = "signature"   // 403: a signature that is not Twilio's
 	tooLarge    result = "too-large"   // 413
 	wrongMethod result = "method"      // 405
@@ -27,10 +27,10 @@ var results = []result{
 // Metrics count requests for announcements.
 type Metrics struct{ requests *prometheus.CounterVec }
 
-// NewMetrics registers them, each result at 0.
+// NewMetrics registers the metrics, with each result at 0.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gavel_announcements_total", Help: "Requests for announcements, by how they were answered.",
+		Name: "gavel_announcements_total", Help: "Requests for announcements, by result.",
 	}, []string{"result"})}
 	reg.MustRegister(m.requests)
 	for _, r := range results {

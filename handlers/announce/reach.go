@@ -9,9 +9,10 @@ import (
 	"gavel/rules/schema"
 )
 
-// CheckReachable says which rules announce something that Twilio could never
-// fetch: the public URL is of this machine alone, and Twilio is elsewhere. The
-// error is schema.Faults. Rules that are off are not looked at.
+// CheckReachable returns a fault for each announcing rule if Twilio could not
+// fetch its announcement: the public URL is this machine's loopback address,
+// and Twilio is elsewhere. The error is schema.Faults. Rules in mode off are
+// not checked.
 func CheckReachable(set *rules.Set, publicURL, twilioAPI string) error {
 	if !isLoopback(publicURL) || isLoopback(twilioAPI) {
 		return nil
@@ -22,7 +23,7 @@ func CheckReachable(set *rules.Set, publicURL, twilioAPI string) error {
 			if rule.Mode != rules.Off && step.Kind == rules.StepAnnounce {
 				faults = append(faults, schema.Fault{
 					File: rule.File, Line: step.Line, Column: 1, Rule: rule.Name,
-					Message: "announces, but Twilio cannot fetch anything from this machine: --public-url names the address at which it can",
+					Message: "announces, but Twilio cannot reach this machine: set --public-url to an address that Twilio can reach",
 				})
 			}
 		}
@@ -33,7 +34,7 @@ func CheckReachable(set *rules.Set, publicURL, twilioAPI string) error {
 	return faults.Sorted()
 }
 
-// isLoopback reports whether an address leads to whoever uses it.
+// isLoopback reports whether an address leads back to the machine that uses it.
 func isLoopback(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -28,7 +28,7 @@ const announcing = `rules:
     mode: "off"
 `
 
-func TestTwilioHasToReachWhatIsAnnounced(t *testing.T) {
+func TestAnAnnouncementNeedsAPublicURLThatTwilioCanReach(t *testing.T) {
 	t.Parallel()
 	set, err := rules.Parse(rules.File{Name: "rules.yaml", Text: announcing})
 	if err != nil {
@@ -41,7 +41,7 @@ func TestTwilioHasToReachWhatIsAnnounced(t *testing.T) {
 	} {
 		want := schema.Faults{{
 			File: "rules.yaml", Line: 5, Column: 1, Rule: "still-there",
-			Message: "announces, but Twilio cannot fetch anything from this machine: --public-url names the address at which it can",
+			Message: "announces, but Twilio cannot reach this machine: set --public-url to an address that Twilio can reach",
 		}}
 		var faults schema.Faults
 		if err := announce.CheckReachable(set, public, twilioAPI); !errors.As(err, &faults) {

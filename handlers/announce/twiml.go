@@ -7,11 +7,11 @@ import (
 	"gavel/rules"
 )
 
-// nothing is TwiML that plays nothing and goes on.
+// nothing is TwiML that plays nothing and continues.
 const nothing = xml.Header + "<Response/>"
 
-// response is the TwiML of one announcement. Twilio takes Say, Play, Pause and
-// Redirect at an AnnounceUrl (Docs: "Conferences resource", AnnounceUrl).
+// response is the TwiML of one announcement. At an AnnounceUrl, Twilio accepts
+// Say, Play, Pause and Redirect (Docs: "Conferences resource", AnnounceUrl).
 type response struct {
 	XMLName  xml.Name `xml:"Response"`
 	Say      *say
@@ -25,8 +25,8 @@ type say struct {
 	Text     string `xml:",chardata"`
 }
 
-// twiml writes what a decision announces. A file and TwiML of others' are
-// fetched by Twilio, from where they are.
+// twiml formats what a decision announces. Twilio fetches the sound file of
+// `file`, or the TwiML of `url`, from there.
 func twiml(d rules.Decision) (string, error) {
 	r := response{Play: d.Params["file"], Redirect: d.Params["url"]}
 	if text := d.Params["say"]; text != "" {
@@ -37,7 +37,7 @@ func twiml(d rules.Decision) (string, error) {
 	}
 	text, err := xml.Marshal(r)
 	if err != nil {
-		return "", fmt.Errorf("write TwiML: %w", err)
+		return "", fmt.Errorf("encode TwiML: %w", err)
 	}
 	return xml.Header + string(text), nil
 }

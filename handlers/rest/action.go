@@ -12,14 +12,14 @@ import (
 	"gavel/projections"
 )
 
-// action is the write as the journal keeps it.
+// action is the write's entry in the journal.
 func (h *Handler) action(ctx context.Context, t target, do events.Do, f form, who keys.Identity) events.Action {
 	a := events.Action{
 		ID:            events.NewULID(),
 		Do:            do,
 		AccountSid:    t.account,
 		ConferenceSid: t.conference,
-		Asked:         f.raw, // of which only fixed values are kept
+		Asked:         f.raw, // the journal keeps fixed values only
 		Actor:         events.Actor{Sid: who.KeySid, Name: who.Name},
 		At:            h.Now(),
 	}
@@ -29,15 +29,15 @@ func (h *Handler) action(ctx context.Context, t target, do events.Do, f form, wh
 	case events.IsSid("RE", t.member):
 		a.RecordingSid = events.CanonicalSid(t.member)
 	}
-	return h.look(ctx, a, t)
+	return h.resolve(ctx, a, t)
 }
 
-// look asks the picture what the path does not say. A conference that the
-// picture does not know goes to Twilio like any other, but is not named to the
-// journal before Twilio has confirmed it: a slip of the pen must not make a
-// conference. While the picture cannot be read, the path is believed: a floor
-// has to be ended then too.
-func (h *Handler) look(ctx context.Context, a events.Action, t target) events.Action {
+// resolve reads from the picture what the path does not state. A conference
+// that the picture does not have goes to Twilio like any other, but the journal
+// does not name it before Twilio has confirmed it: a typing error must not
+// create a conference. If the picture cannot be read, the SID in the path is
+// used: an operator must be able to end a conference then too.
+func (h *Handler) resolve(ctx context.Context, a events.Action, t target) events.Action {
 	if t.conference == "" {
 		return a
 	}
@@ -55,14 +55,14 @@ func (h *Handler) look(ctx context.Context, a events.Action, t target) events.Ac
 	return a
 }
 
-// learn adds what Twilio's answer says about whom the write was on.
-func learn(a events.Action, t target, body []byte) events.Action {
+// withAnswer adds the SIDs in Twilio's answer to the action.
+func withAnswer(a events.Action, t target, body []byte) events.Action {
 	var said struct {
 		Sid           string `json:"sid"`
 		ConferenceSid string `json:"conference_sid"`
 		CallSid       string `json:"call_sid"`
 	}
-	_ = json.Unmarshal(body, &said) // a 204 has no body, and what is no SID names nobody
+	_ = json.Unmarshal(body, &said) // a 204 has no body, and texts that are not SIDs are ignored
 	a.ConferenceSid = known("CF", a.ConferenceSid, t.conference, said.ConferenceSid)
 	if t.resource == participant || t.resource == participants {
 		a.CallSid = known("CA", a.CallSid, said.CallSid)
@@ -71,7 +71,7 @@ func learn(a events.Action, t target, body []byte) events.Action {
 	return a
 }
 
-// known returns the first that is a SID of that kind, or "".
+// known returns the first SID with that prefix, or "".
 func known(prefix string, sids ...string) string {
 	for _, sid := range sids {
 		if events.IsSid(prefix, sid) {
@@ -81,8 +81,8 @@ func known(prefix string, sids ...string) string {
 	return ""
 }
 
-// outcomeOf says how a write ended. What was never sent has failed for sure; a
-// redirect is no deed.
+// outcomeOf returns how a write ended. A request that was never sent has failed
+// for certain; a redirect counts as failed.
 func outcomeOf(reply twilio.Answer, err error) events.Outcome {
 	switch {
 	case errors.Is(err, twilio.ErrSilent):

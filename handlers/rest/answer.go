@@ -11,20 +11,20 @@ import (
 	"gavel/internal/twilio"
 )
 
-// answer is what a client is answered: ours, or Twilio's handed on.
+// answer is the response to a client: Gavel's own, or Twilio's.
 type answer struct {
 	status int
-	header http.Header // beside those that every answer has
+	header http.Header // besides those of every answer
 	body   []byte
 }
 
-// passedOn are the headers of Twilio's answers that are of use to a client,
-// beside those that begin with Twilio-. The others are about the connection,
-// or about who may read an answer in a browser.
+// passedOn are the headers of Twilio's answers that clients need, besides those
+// that begin with Twilio-. The others are about the connection, or about access
+// from browsers.
 var passedOn = []string{"Content-Type", "Retry-After", "X-Home-Region", "X-Api-Domain"}
 
 // answerOf is Twilio's answer: its status, its body and the headers that
-// matter.
+// clients need.
 func answerOf(from twilio.Answer) answer {
 	a := answer{status: from.Status, header: http.Header{}, body: from.Body}
 	for name, values := range from.Header {
@@ -40,8 +40,9 @@ func answerOf(from twilio.Answer) answer {
 	return a
 }
 
-// write sends the answer with the headers that Twilio's has; where Twilio gave
-// its own, those stay, so that its support finds the request.
+// write sends the answer with the headers that Twilio sends. Headers from
+// Twilio's own answer replace Gavel's, so that Twilio's support can find the
+// request.
 func (a answer) write(w http.ResponseWriter, took time.Duration) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -56,11 +57,11 @@ func (a answer) write(w http.ResponseWriter, took time.Duration) {
 		h[name] = values
 	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // the client is gone, and nobody is left to tell
+	_, _ = w.Write(a.body) // after an error the client is gone
 }
 
 func requestID() string {
 	var b [16]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
 	return "RQ" + hex.EncodeToString(b[:])
 }

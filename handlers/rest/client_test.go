@@ -16,8 +16,8 @@ import (
 	"gavel/projections"
 )
 
-// toGavel sends what is meant for api.twilio.com to Gavel: Twilio's Go client
-// knows no other host.
+// toGavel redirects requests for api.twilio.com to Gavel: Twilio's Go client
+// supports no other host.
 type toGavel struct{ server *url.URL }
 
 func (g toGavel) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -26,7 +26,7 @@ func (g toGavel) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// twilio returns Twilio's own client, logged in so.
+// twilio returns Twilio's own client, with these credentials.
 func (s *stack) twilio(user, password string) *twilio.ApiService {
 	s.Helper()
 	server, err := url.Parse(s.server.URL)
@@ -88,7 +88,7 @@ func TestTwiliosClientReadsParticipants(t *testing.T) {
 	if err != nil || len(muted) != 2 || *muted[0].CallSid != sid("CA", 4) {
 		t.Fatalf("%d muted: %v", len(muted), err)
 	}
-	// This client wants labels escaped by its caller.
+	// This client expects its caller to escape labels.
 	one, err := c.FetchParticipant(conference, url.PathEscape("müller & söhne 100%"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestTwiliosClientReadsRecordings(t *testing.T) {
 	}
 }
 
-func TestTwiliosClientComesWithAnAPIKey(t *testing.T) {
+func TestTwiliosClientAuthenticatesWithAnAPIKey(t *testing.T) {
 	t.Parallel()
 	s := start(t, room(1, "floor", at("08-01 23:00:00")))
 	key, secret, err := s.keys.Create(t.Context(), "reporting", keys.Viewer, []string{account})
@@ -183,7 +183,7 @@ func TestTwiliosClientWrites(t *testing.T) {
 	if err != nil || !*held.Hold {
 		t.Errorf("hold: %+v, %v", held, err)
 	}
-	// This client wants labels escaped by its caller.
+	// This client expects its caller to escape labels.
 	muted, err := c.UpdateParticipant(f.conference, url.PathEscape("müller & söhne 100% | a"), new(twilio.UpdateParticipantParams).SetMuted(true))
 	if err != nil || *muted.CallSid != f.customer || !*muted.Muted {
 		t.Errorf("mute: %+v, %v", muted, err)
@@ -198,8 +198,8 @@ func TestTwiliosClientWrites(t *testing.T) {
 	if err != nil || *ended.Status != "completed" || *ended.ReasonConferenceEnded != "conference-ended-via-api" {
 		t.Errorf("end: %+v, %v", ended, err)
 	}
-	if all := f.deeds(); len(all) != 2*8 {
-		t.Errorf("the journal tells of %d entries", len(all))
+	if all := f.records(); len(all) != 2*8 {
+		t.Errorf("the journal has %d entries", len(all))
 	}
 }
 

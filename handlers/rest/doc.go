@@ -1,17 +1,19 @@
-// Package rest answers Twilio's Conference API, 2010-04-01: conferences, their
-// participants and recordings, in the paths, parameters, shapes and errors that
-// Twilio's own clients know. Pointing such a client at Gavel is all it takes.
+// Package rest implements Twilio's Conference API, 2010-04-01: conferences,
+// their participants and recordings, with the paths, parameters, JSON and
+// errors that Twilio's own clients expect. Such a client only needs Gavel's
+// address.
 //
-// Reads are answered from Gavel's picture. Writes go to Twilio as they came and
-// are answered as Twilio answers them; before and after, the journal is told
-// who asked for what and what came of it.
+// Reads are answered from the state in Redis (picture). Writes are forwarded to
+// Twilio unchanged, and the client gets Twilio's answer; the journal records
+// before each write who requested what, and afterwards the outcome.
 //
-// What no callback ever tells is null. What Gavel can tell and Twilio does not
-// is off unless asked for: GavelHistory=true adds the participants that left.
+// Fields that no callback contains are null. What Gavel has and Twilio's API
+// does not is only returned on request: GavelHistory=true adds the participants
+// that left.
 //
-// Reading order: handler.go (the way of one request), target.go (which resource
-// a path names), query.go (filters), paging.go (pages and their envelope),
+// Reading order: handler.go (one request), target.go (which resource a path
+// names), query.go (filters), paging.go (pages and their envelope),
 // conferences.go, participants.go, recordings.go (one file per resource); for
-// writes form.go (what is asked), action.go (what the journal keeps of it),
-// write.go (the way to Twilio and back); answer.go, fault.go (Twilio's errors).
+// writes form.go (the request), action.go (its journal entry), write.go (the
+// call to Twilio); answer.go, fault.go (Twilio's errors).
 package rest

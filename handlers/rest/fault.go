@@ -11,20 +11,20 @@ import (
 	"gavel/projections"
 )
 
-// retryAfter is what a client is told to wait, in seconds: an emptied picture
-// is noticed and filled again in about that time.
+// retryAfter is how long a client should wait, in seconds: an emptied picture
+// is detected and filled again in about that time.
 const retryAfter = "2"
 
-// fault is an error as Twilio's REST API tells it.
+// fault is an error in the form of Twilio's REST API.
 type fault struct {
 	status  int
 	code    int
 	message string
-	// header and value are sent along where header is not empty.
+	// header and value are sent if header is not empty.
 	header, value string
 }
 
-// The faults that are always the same. Codes and messages are Twilio's (error
+// Faults without variable parts. Codes and messages are Twilio's (error
 // dictionary, and recorded answers).
 var (
 	errUnauthorized = &fault{
@@ -33,20 +33,20 @@ var (
 	}
 	errTooMany = &fault{http.StatusTooManyRequests, 20429, "Too Many Requests", "Retry-After", "1"}
 
-	errReadsOnly     = forbidden("this API key may only read; gavel keys create --role operator makes one that may write")
-	errForeignPage   = forbidden("a page of another site may not write")
-	errNoCredentials = forbidden("Gavel has no credentials of this account; list it under accounts in gavel.yaml, with its auth token")
+	errReadsOnly     = forbidden("this API key may only read; create one that may write with gavel keys create --role operator")
+	errForeignPage   = forbidden("a web page of another site may not write")
+	errNoCredentials = forbidden("Gavel has no credentials for this account; add it to accounts in gavel.yaml, with its auth token")
 )
 
-// The faults that Twilio does not have. Their codes are of Gavel's own making,
-// in Twilio's shape.
+// Faults that Twilio does not have. The codes are Gavel's own, the form is
+// Twilio's.
 var (
-	errUnavailable = unavailable("Gavel's picture is being filled, ask again soon")
-	errNoJournal   = unavailable("Gavel's journal takes nothing now, so Twilio was not asked; ask again soon")
-	errUnreachable = unavailable("Twilio cannot be reached, so nothing was done; ask again soon")
+	errUnavailable = unavailable("Gavel's picture is being filled; retry soon")
+	errNoJournal   = unavailable("Gavel's journal is unavailable, so Twilio was not called; retry soon")
+	errUnreachable = unavailable("Twilio cannot be reached, so nothing was done; retry soon")
 	errSilent      = &fault{
 		status: http.StatusGatewayTimeout, code: 20504,
-		message: "Gateway timeout: Twilio did not answer; it may have done what was asked, or not",
+		message: "Gateway timeout: Twilio did not answer, so whether it executed the request is unknown",
 	}
 )
 
@@ -58,7 +58,7 @@ func forbidden(why string) *fault {
 	return &fault{status: http.StatusForbidden, code: 20403, message: "Forbidden: " + why}
 }
 
-// notAllowed names the methods that are; none where the path is what is wrong.
+// notAllowed names the allowed methods; none if the path is wrong.
 func notAllowed(message string, allowed ...string) *fault {
 	return &fault{http.StatusMethodNotAllowed, 20004, message, "Allow", strings.Join(allowed, ", ")}
 }
@@ -74,12 +74,12 @@ func notFound(path string) *fault {
 	}
 }
 
-// Error is the message.
+// Error returns the message.
 func (f *fault) Error() string { return f.message }
 
-// faultOf decides how an error is told. What is no fault and no answer of the
-// picture means that the picture cannot be read now: never a 404, which a
-// client would believe.
+// faultOf converts an error to a fault. An unknown error means that the picture
+// cannot be read now. That is never a 404, because a client would take it for a
+// fact.
 func (h *Handler) faultOf(r *http.Request, err error) *fault {
 	var f *fault
 	switch {
@@ -92,12 +92,12 @@ func (h *Handler) faultOf(r *http.Request, err error) *fault {
 	case errors.Is(err, projections.ErrFilling), errors.Is(err, projections.ErrLost),
 		errors.Is(err, context.Canceled):
 	default:
-		h.Log.Warn("picture cannot be read", "error", err)
+		h.Log.Warn("reading the picture failed", "error", err)
 	}
 	return errUnavailable
 }
 
-// body is the error in Twilio's JSON.
+// body returns the error in Twilio's JSON.
 func (f *fault) body() []byte {
 	b, err := json.Marshal(struct {
 		Code     int    `json:"code"`
@@ -106,7 +106,7 @@ func (f *fault) body() []byte {
 		Status   int    `json:"status"`
 	}{f.code, f.message, "https://www.twilio.com/docs/errors/" + strconv.Itoa(f.code), f.status})
 	if err != nil {
-		panic("rest: two numbers and two strings cannot be encoded: " + err.Error())
+		panic("rest: encode an error: " + err.Error())
 	}
 	return b
 }

@@ -15,14 +15,14 @@ import (
 	"gavel/projections"
 )
 
-// fullRoom has one of everything that can be asked for.
+// fullRoom has one of every resource.
 func fullRoom() *projections.Conference {
 	c := room(1, "floor", at("08-01 10:00:00"), leg(1, "agent", at("08-01 10:00:01"), projections.Flags{}))
 	c.Recordings = []*projections.Recording{recording(1, at("08-01 10:00:05"))}
 	return c
 }
 
-// routes are all that can be asked for, behind the account.
+// routes are all routes, relative to the account.
 var routes = []string{
 	"/Conferences.json",
 	"/Conferences/" + sid("CF", 1) + ".json",
@@ -34,7 +34,7 @@ var routes = []string{
 
 const accounts = "/2010-04-01/Accounts/"
 
-func TestErrorsAreTwilios(t *testing.T) {
+func TestErrorsHaveTwiliosForm(t *testing.T) {
 	t.Parallel()
 	s := start(t, fullRoom())
 	conference := "/Conferences/" + sid("CF", 1)
@@ -53,7 +53,7 @@ func TestErrorsAreTwilios(t *testing.T) {
 		conference + "/Participants/a/b.json":                         {404, 20404, ""},
 		conference + "/Recordings/none.json":                          {404, 20404, ""},
 		"/Calls.json":                                                 {404, 20404, ""},
-		"/Conferences/floor.json":                                     {405, 20004, "Method not allowed: a conference is named by its SID (CF...), not by its friendly name"},
+		"/Conferences/floor.json":                                     {405, 20004, "Method not allowed: name the conference by its SID (CF...), not by its friendly name"},
 		"/Conferences/floor/Participants.json":                        {405, 20004, ""},
 		"/Conferences.json?PageSize=0":                                {400, 20001, "Bad request: PageSize must be a whole number of at least 1"},
 		"/Conferences.json?PageSize=-1":                               {400, 20001, ""},
@@ -81,8 +81,8 @@ func TestErrorsAreTwilios(t *testing.T) {
 	}
 }
 
-// checkFault compares with Twilio's error body; an empty message is not looked
-// at.
+// checkFault compares an answer with Twilio's error body; an empty message is
+// not compared.
 func checkFault(t *testing.T, path string, a answer, status, code int, message string) {
 	t.Helper()
 	var body map[string]any
@@ -107,7 +107,7 @@ func jsonNumber(n int) string {
 	return string(b)
 }
 
-func TestHeadersAreTwilios(t *testing.T) {
+func TestAnswersHaveTwiliosHeaders(t *testing.T) {
 	t.Parallel()
 	s := start(t, fullRoom())
 	seen := map[string]bool{}
@@ -132,7 +132,7 @@ func TestHeadersAreTwilios(t *testing.T) {
 	}
 }
 
-func TestStrangersAreAskedForCredentials(t *testing.T) {
+func TestARequestWithoutValidCredentialsIsA401(t *testing.T) {
 	t.Parallel()
 	s := start(t, fullRoom())
 	for _, path := range append(routes, "/Calls.json", "/Conferences") {
@@ -146,9 +146,10 @@ func TestStrangersAreAskedForCredentials(t *testing.T) {
 	}
 }
 
-// Each resource, asked for by everybody: its own account, a key for it, a key
-// for all, and those to whom it must look as if it were not there.
-func TestNobodySeesAnotherAccount(t *testing.T) {
+// Each resource is requested with every kind of credentials: of its own
+// account, a key for the account, a key for all accounts, and those that must
+// get a 404.
+func TestAnotherAccountGetsA404(t *testing.T) {
 	t.Parallel()
 	s := start(t, fullRoom())
 	key := func(accounts ...string) [2]string {
@@ -178,10 +179,11 @@ func TestNobodySeesAnotherAccount(t *testing.T) {
 				t.Errorf("%s as %s: %d, want %d", path, name, a.status, c.status)
 			}
 			if c.status == 404 && strings.Contains(a.body, "agent\"") {
-				t.Errorf("%s as %s tells: %s", path, name, a.body)
+				t.Errorf("%s as %s returns: %s", path, name, a.body)
 			}
 		}
-		// A conference of one account is none of the other, even under its name.
+		// A conference belongs to one account; the other gets a 404 even for
+		// its SID.
 		if path == routes[0] {
 			continue
 		}
@@ -190,7 +192,7 @@ func TestNobodySeesAnotherAccount(t *testing.T) {
 	}
 }
 
-func TestSidsComeInEitherCase(t *testing.T) {
+func TestSidsMayBeInEitherLetterCase(t *testing.T) {
 	t.Parallel()
 	c := fullRoom()
 	c.ConferenceSid, c.Participants[0].CallSid, c.Recordings[0].Sid = sid("CF", 0xabc), sid("CA", 0xabc), sid("RE", 0xabc)
@@ -214,7 +216,7 @@ func TestSidsComeInEitherCase(t *testing.T) {
 	}
 }
 
-func TestMethodsThatAResourceHasNotAreRefused(t *testing.T) {
+func TestUnsupportedMethodsAreRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, fullRoom())
 	const list, update, all = "GET, HEAD", "GET, HEAD, POST", "GET, HEAD, POST, DELETE"
@@ -236,8 +238,9 @@ func TestMethodsThatAResourceHasNotAreRefused(t *testing.T) {
 	}
 }
 
-// A picture that is not whole never says 404: a client would believe it.
-func TestALostPictureSaysComeBackSoon(t *testing.T) {
+// A picture that is not complete is never answered with 404, because a client
+// would take that for a fact.
+func TestALostPictureIsA503(t *testing.T) {
 	t.Parallel()
 	s := start(t, fullRoom())
 	s.redis.Empty()
@@ -254,7 +257,7 @@ func TestALostPictureSaysComeBackSoon(t *testing.T) {
 	}
 }
 
-// slow is a store whose answers take until they are let go.
+// slow is a store that blocks until the test releases it.
 type slow struct {
 	projections.Reader
 	asked chan struct{}
@@ -267,7 +270,7 @@ func (s slow) Conference(ctx context.Context, key events.Key) (projections.Store
 	return s.Reader.Conference(ctx, key)
 }
 
-func TestTooManyAtOnceAreToldSo(t *testing.T) {
+func TestReadsBeyondTheLimitAreA429(t *testing.T) {
 	t.Parallel()
 	s := start(t, fullRoom())
 	reader := slow{s.store, make(chan struct{}), make(chan struct{})}

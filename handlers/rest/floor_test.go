@@ -20,8 +20,8 @@ import (
 	"gavel/projections"
 )
 
-// floor is the API in front of the stand-in Twilio, where an agent and a
-// customer are in a recorded conference that the picture knows.
+// floor is the API in front of the stand-in Twilio. An agent and a customer are
+// in a recorded conference that the picture has.
 type floor struct {
 	*stack
 	fake                        *twiliofake.Twilio
@@ -83,7 +83,7 @@ func openBus(t *testing.T) *bus.Bus {
 	return b
 }
 
-// key makes a key of that role for the account.
+// key creates a key of that role for the account.
 func (f *floor) key(role keys.Role) (user, password string) {
 	f.Helper()
 	var accounts []string
@@ -97,23 +97,23 @@ func (f *floor) key(role keys.Role) (user, password string) {
 	return key.Sid, secret
 }
 
-// post asks as the account; path is what comes behind the account.
+// post sends a request as the account; path is relative to the account.
 func (f *floor) post(path, form string) answer {
 	f.Helper()
 	return f.send(f.request(http.MethodPost, accounts+account+path, account, token, form))
 }
 
-// within is a path within the conference.
+// within is a path relative to the conference.
 func (f *floor) within(path string) string { return "/Conferences/" + f.conference + path }
 
-// deed is what the journal says of a write.
-type deed struct {
+// record is the journal's entry of a write.
+type record struct {
 	events.Action
 	outcome *events.Outcome // nil in an intent
 }
 
-// deeds reads the whole journal.
-func (f *floor) deeds() (all []deed) {
+// records reads the whole journal.
+func (f *floor) records() (all []record) {
 	f.Helper()
 	err := f.bus.Journal().Read(f.Context(), 0, 1, math.MaxUint64, func(g events.Group) error {
 		return g.Split(func(_ int, e events.Entry) error {
@@ -121,7 +121,7 @@ func (f *floor) deeds() (all []deed) {
 			if err != nil {
 				return err
 			}
-			d, err := deedOf(&event)
+			d, err := recordOf(&event)
 			all = append(all, d)
 			return err
 		})
@@ -132,7 +132,7 @@ func (f *floor) deeds() (all []deed) {
 	return all
 }
 
-func deedOf(e *events.Event) (d deed, err error) {
+func recordOf(e *events.Event) (d record, err error) {
 	if d.Action, err = e.Action(); err != nil || e.Kind == events.ActionIntent {
 		return d, err
 	}
@@ -141,19 +141,18 @@ func deedOf(e *events.Event) (d deed, err error) {
 	return d, err
 }
 
-// only returns the one write that the journal has, as its intent and its
-// outcome tell it.
-func (f *floor) only() (intent, outcome deed) {
+// only returns the intent and the outcome of the one write in the journal.
+func (f *floor) only() (intent, outcome record) {
 	f.Helper()
-	all := f.deeds()
+	all := f.records()
 	if len(all) != 2 || all[0].outcome != nil || all[1].outcome == nil || all[0].ID != all[1].ID {
 		f.Fatalf("the journal holds %+v", all)
 	}
 	return all[0], all[1]
 }
 
-// told compares the outcome with what is wanted, but for when it was.
-func (d deed) told(t *testing.T, want events.Outcome) {
+// wantOutcome compares the outcome with the expected one, except for its time.
+func (d record) wantOutcome(t *testing.T, want events.Outcome) {
 	t.Helper()
 	want.At = d.outcome.At
 	if *d.outcome != want {
@@ -171,7 +170,7 @@ func (f *floor) await(what string, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-late:
-			f.Fatalf("in vain: %s", what)
+			f.Fatalf("timed out: %s", what)
 		}
 	}
 }
@@ -183,7 +182,7 @@ type impatient struct {
 }
 
 func (i impatient) Call(ctx context.Context, call twilio.Call) (twilio.Answer, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, i.patience, fmt.Errorf("%s are over", i.patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, i.patience, fmt.Errorf("timed out after %s", i.patience))
 	defer cancel()
 	return i.Client.Call(ctx, call)
 }

@@ -11,28 +11,28 @@ import (
 )
 
 // maxForm bounds a write's form, in bytes: a participant with every parameter
-// that Twilio knows takes a few KB.
+// that Twilio has needs a few KB.
 const maxForm = 64 << 10
 
-// form is what a write asks for: as it came, for Twilio, and decoded.
+// form is the body of a write: unchanged, for Twilio, and decoded.
 type form struct {
 	raw    string
 	values url.Values
 }
 
-// readForm reads the body of a write. Parameters are Twilio's to judge; refused
-// is only what could be read in two ways, for then the journal might say
-// something else than what Twilio understood.
+// readForm reads the body of a write. Twilio checks the parameters. Gavel only
+// refuses what has two interpretations, because the journal might then record
+// another one than Twilio's.
 func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
 	if r.URL.RawQuery != "" {
-		return form{}, badRequest("the parameters of a write belong into its body")
+		return form{}, badRequest("the parameters of a write must be in its body")
 	}
 	if r.Method == http.MethodDelete {
 		return form{}, nil
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
 	if err != nil {
-		return form{}, badRequest("the body is longer than 64 KiB, or broke off")
+		return form{}, badRequest("the body is longer than 64 KiB, or incomplete")
 	}
 	if len(raw) > 0 && !isForm(r.Header.Get("Content-Type")) {
 		return form{}, badRequest("the body must be application/x-www-form-urlencoded")
@@ -52,19 +52,19 @@ func parseForm(raw string) (form, error) {
 	}
 	for name, all := range values {
 		if len(all) > 1 && !repeats(name) {
-			return form{}, badRequest("a parameter is there twice")
+			return form{}, badRequest("a parameter is duplicated")
 		}
 	}
 	return form{raw, values}, nil
 }
 
 // repeats reports whether a parameter is a list, which forms write as repeated
-// names (Twilio, Participant resource: StatusCallbackEvent and its three
-// likes).
+// names (Twilio, Participant resource: StatusCallbackEvent and three similar
+// ones).
 func repeats(name string) bool { return strings.HasSuffix(name, "StatusCallbackEvent") }
 
-// asks returns what a request asks Twilio for.
-func (f form) asks(method string, of resource) (events.Do, error) {
+// do returns the action that a request asks Twilio for.
+func (f form) do(method string, of resource) (events.Do, error) {
 	gone := method == http.MethodDelete
 	switch {
 	case of == participants:
@@ -78,12 +78,12 @@ func (f form) asks(method string, of resource) (events.Do, error) {
 	case of == recording:
 		return events.DoUpdateRecording, nil
 	}
-	return f.asksConference()
+	return f.doConference()
 }
 
-// asksConference tells the two updates of a conference apart. The journal has
-// no word for others, and Twilio has none either (Conference resource, update).
-func (f form) asksConference() (events.Do, error) {
+// doConference distinguishes the two updates of a conference. Neither the
+// journal nor Twilio has others (Conference resource, update).
+func (f form) doConference() (events.Do, error) {
 	switch {
 	case f.values.Get("Status") == "completed":
 		return events.DoEnd, nil
@@ -92,5 +92,5 @@ func (f form) asksConference() (events.Do, error) {
 	case f.values.Get("AnnounceUrl") != "":
 		return events.DoAnnounce, nil
 	}
-	return "", badRequest("Status or AnnounceUrl is needed")
+	return "", badRequest("Status or AnnounceUrl is required")
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// ask asks without a network, so that anything can be asked.
+// ask sends a request without a network, so that any path is possible.
 func ask(h http.Handler, path, query string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.URL = &url.URL{Path: "/", RawQuery: query}
@@ -22,8 +22,8 @@ func ask(h http.Handler, path, query string) *httptest.ResponseRecorder {
 	return w
 }
 
-// Whatever the query holds, it is answered or refused; and the URIs of a page
-// lead to a page again, with the same filters.
+// Every query is answered or refused; the URIs of a page lead to another page,
+// with the same filters.
 func FuzzQuery(f *testing.F) {
 	for _, q := range []string{
 		"", "PageSize=1", "PageSize=1&PageToken=PB" + sid("CF", 1), "DateCreated>=2026-08-01&DateCreated%3C=2026-09-01",
@@ -51,7 +51,7 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// Whatever the path holds, it is one of the answers a path can have.
+// Every path gets one of the answers that a path can have.
 func FuzzPath(f *testing.F) {
 	for _, route := range routes {
 		f.Add(accounts + account + route)

@@ -13,33 +13,33 @@ import (
 	"gavel/projections"
 )
 
-// Prefix is the path under which the handler is mounted, in any router that
-// leaves the escaped path as it came.
+// Prefix is the path where the handler is mounted, in any router that keeps the
+// escaped path unchanged.
 const Prefix = "/" + projections.APIVersion + "/"
 
-// maxReads bounds the reads answered at once. Twilio's limit is one of
-// concurrency too, and its clients know the answer: 429, safe to repeat. The
-// number keeps the largest lists (1,000 items, about 1 MB) below 256 MB.
+// maxReads bounds the reads answered at a time. Twilio limits concurrency too,
+// and its clients handle the answer: 429, safe to retry. The number keeps the
+// largest lists (1,000 items, about 1 MB) below 256 MB.
 const maxReads = 256
 
-// Authenticator says who a request comes from.
+// Authenticator identifies the caller of a request.
 type Authenticator interface {
 	Authenticate(ctx context.Context, user, password string) (keys.Identity, bool)
 }
 
-// Journal keeps what was asked of Twilio and what came of it. Append returns
-// once the entry is safe; a caller whose ctx ends before does not know.
+// Journal records the requests to Twilio and their outcomes. Append returns
+// once the entry is stored durably; if ctx ends first, that is unknown.
 type Journal interface {
 	Append(ctx context.Context, conferenceSid string, e events.Entry) error
 }
 
-// Caller asks Twilio, with the credentials of an account.
+// Caller calls Twilio, with the credentials of an account.
 type Caller interface {
 	CanCall(accountSid string) bool
 	Call(ctx context.Context, call twilio.Call) (twilio.Answer, error)
 }
 
-// Config is what the handler needs; all of it.
+// Config is what the handler needs; every field is required.
 type Config struct {
 	Reader  projections.Reader
 	Auth    Authenticator
@@ -81,9 +81,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.write(w, took)
 }
 
-// answer returns the answer, or why it is an error. Who asks is settled before
-// what: a stranger learns nothing else, and a key of another account learns
-// only that there is nothing.
+// answer returns the answer, or why the request fails. It authenticates before
+// anything else: an unknown caller learns nothing, and a key of another account
+// only gets a 404.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t target, known bool) (answer, error) {
 	user, password, _ := r.BasicAuth()
 	who, ok := h.Auth.Authenticate(r.Context(), user, password)
@@ -105,10 +105,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t target, known
 func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 func (h *Handler) answerRead(r *http.Request, t target) (answer, error) {
-	if !h.reads.take() {
+	if !h.reads.acquire() {
 		return answer{}, errTooMany
 	}
-	defer h.reads.free()
+	defer h.reads.release()
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return answer{}, badRequest("the query cannot be decoded")
@@ -117,10 +117,10 @@ func (h *Handler) answerRead(r *http.Request, t target) (answer, error) {
 	return answer{status: http.StatusOK, body: body}, err
 }
 
-// slots are requests that may be answered at once.
+// slots limits the requests answered at a time.
 type slots chan struct{}
 
-func (s slots) take() bool {
+func (s slots) acquire() bool {
 	select {
 	case s <- struct{}{}:
 		return true
@@ -129,9 +129,9 @@ func (s slots) take() bool {
 	}
 }
 
-func (s slots) free() { <-s }
+func (s slots) release() { <-s }
 
-// read answers a request that is allowed and well addressed.
+// read answers an authorized read of an existing path.
 func (h *Handler) read(ctx context.Context, t target, q url.Values) ([]byte, error) {
 	if t.resource == conferences {
 		return h.listConferences(ctx, t, q)

@@ -60,7 +60,7 @@ func TestConferenceFilters(t *testing.T) {
 	}
 }
 
-func TestEnvelopeIsTwilios(t *testing.T) {
+func TestTheEnvelopeHasTwiliosForm(t *testing.T) {
 	t.Parallel()
 	s := start(t, room(1, "a", at("08-01 10:00:00")), room(2, "b", at("08-01 11:00:00")), room(3, "c", at("08-01 12:00:00")))
 	base := "/2010-04-01/Accounts/" + account + "/Conferences.json?Status=in-progress&DateCreated%3E=2026-08-01&PageSize=1&Page="
@@ -83,8 +83,8 @@ func TestEnvelopeIsTwilios(t *testing.T) {
 	}
 }
 
-// Somebody reads page by page, and new calls come in all the time.
-func TestPagesStayWhereTheyAre(t *testing.T) {
+// A client reads page by page while new conferences keep arriving.
+func TestNewConferencesDoNotShiftPages(t *testing.T) {
 	t.Parallel()
 	var floor []*projections.Conference
 	for n := 1; n <= 7; n++ {
@@ -105,14 +105,14 @@ func TestPagesStayWhereTheyAre(t *testing.T) {
 		t.Errorf("forth: %v, want %v", forth, want)
 	}
 	if p.Start != 6 || p.End != 6 || p.Page != 2 {
-		t.Errorf("the last page says start %d, end %d, page %d", p.Start, p.End, p.Page)
+		t.Errorf("the last page has start %d, end %d, page %d", p.Start, p.End, p.Page)
 	}
 	var back [][]int
 	for p.Previous != nil {
 		p = s.list(*p.Previous)
 		back = append(back, p.ids())
 		if p.Next == nil {
-			t.Error("a page gone back to has no next page")
+			t.Error("a page reached backwards has no next page")
 		}
 	}
 	if want := [][]int{{4, 3, 2}, {7, 6, 5}, {102, 101, 100}}; !cmp.Equal(back, want) {
@@ -130,7 +130,7 @@ func TestPageSizes(t *testing.T) {
 	}
 }
 
-// Half of the floor has left; labels are what people write.
+// Half of the participants have left; the labels are typical ones.
 func floorRoom() *projections.Conference {
 	return room(1, "floor", at("08-01 10:00:00"),
 		leg(1, "agent|user-1|nonce", at("08-01 10:00:01"), projections.Flags{Muted: true}),
@@ -163,8 +163,8 @@ func TestParticipantFilters(t *testing.T) {
 	}
 }
 
-// The item a page token names may leave between two pages.
-func TestParticipantPagesSurviveALeave(t *testing.T) {
+// The item in a page token may leave between two pages.
+func TestAPageTokenIsValidAfterItsParticipantLeft(t *testing.T) {
 	t.Parallel()
 	s := start(t, floorRoom())
 	list := "/Conferences/" + sid("CF", 1) + "/Participants.json"
@@ -174,7 +174,7 @@ func TestParticipantPagesSurviveALeave(t *testing.T) {
 	}
 	second := s.list(list + "?PageSize=2&PageToken=PA" + sid("CA", 5))
 	if !slices.Equal(second.ids(), []int{4, 2}) {
-		t.Errorf("behind one who left: %v", second.ids())
+		t.Errorf("after a participant that left: %v", second.ids())
 	}
 	if back := s.list(*second.Previous); !slices.Equal(back.ids(), []int{6}) || back.Previous != nil {
 		t.Errorf("back: %v, previous %v", back.ids(), back.Previous)
@@ -196,7 +196,7 @@ func TestParticipantByCallSidOrLabel(t *testing.T) {
 		"m%C3%BCller%20%26%20s%C3%B6hne%20100%25": sid("CA", 2),
 		"coach+1":           sid("CA", 4),
 		"coach%2B1":         sid("CA", 4),
-		"customer":          sid("CA", 6), // two had it, one is there
+		"customer":          sid("CA", 6), // two had it, one is live
 		"gone%20for%20good": "",
 		"gone%20for%20good.json?GavelHistory=true&": sid("CA", 5),
 		sid("CA", 3): "",
@@ -217,7 +217,7 @@ func TestRecordings(t *testing.T) {
 	t.Parallel()
 	c := room(1, "floor", at("08-01 23:00:00"))
 	c.Recordings = []*projections.Recording{
-		{URL: "https://api.twilio.com/2010-04-01/Accounts/AC/Recordings/" + sid("RE", 3), Duration: 6}, // as well told by a callback
+		{URL: "https://api.twilio.com/2010-04-01/Accounts/AC/Recordings/" + sid("RE", 3), Duration: 6}, // also described by a callback
 		{URL: "https://example.com/mix.wav", Duration: 7},
 		recording(1, at("08-01 23:00:10")),
 		recording(2, at("08-02 00:00:00")),

@@ -10,35 +10,35 @@ import (
 	"gavel/projections"
 )
 
-// Page sizes, in items (Twilio, REST API: paging). What Twilio does with a
-// greater one it does not say; Gavel gives its greatest.
+// Page sizes, in items (Twilio, REST API: paging). Twilio does not document
+// what it does with a greater size; Gavel returns its maximum.
 const (
 	defaultPageSize = 50
 	maxPageSize     = 1000
 )
 
 // maxPage bounds the page's number, which Twilio calls mere client state: it
-// counts along and selects nothing.
+// selects nothing.
 const maxPage = 1_000_000_000
 
 // The two kinds of page token; the SID of an item follows.
 const (
-	tokenAfter  = "PA" // what comes behind the item
-	tokenBefore = "PB" // what comes in front of it
+	tokenAfter  = "PA" // items after that one
+	tokenBefore = "PB" // items before that one
 )
 
-// paging is the page that a client asks for.
+// paging is the page that a client requests.
 type paging struct {
 	size, page int
 	token      string
-	// anchor is the SID that the token names, empty on the first page; back
-	// asks for what comes before it.
+	// anchor is the SID in the token, empty on the first page; back requests
+	// the items before it.
 	anchor string
 	back   bool
 }
 
 // parsePaging reads the three paging parameters of a list whose items have SIDs
-// of that prefix.
+// with that prefix.
 func parsePaging(q url.Values, prefix string) (paging, error) {
 	size, err := wholeNumber(q, "PageSize", defaultPageSize)
 	if err != nil || size < 1 {
@@ -72,9 +72,9 @@ func wholeNumber(q url.Values, name string, otherwise int) (int, error) {
 	return strconv.Atoi(s)
 }
 
-// cut takes a page out of all items of a list, in their order. The token's item
-// is looked for among all, so that it is found even when keep does not let it
-// pass any more.
+// cut returns a page of all items of a list, in their order. The token's item
+// is searched among all items, so that it is found even if keep no longer
+// accepts it.
 func cut[T any](all []T, sid func(T) string, keep func(T) bool, p paging) (page []T, more bool, err error) {
 	if p.anchor != "" {
 		i := slices.IndexFunc(all, func(item T) bool { return sid(item) == p.anchor })
@@ -102,20 +102,20 @@ func cut[T any](all []T, sid func(T) string, keep func(T) bool, p paging) (page 
 	return page, more, nil
 }
 
-// list is a page about to be written.
+// list is a page before it is encoded.
 type list[T any] struct {
 	key     string // of the items in the envelope
 	path    string
 	filters []string
 	paging  paging
 	items   []T
-	more    bool // in the direction asked
+	more    bool // in the requested direction
 	sid     func(T) string
 	append  func([]byte, T) []byte
 }
 
-// appendTo writes Twilio's envelope: exactly nine keys, for some clients take
-// whatever else is there for the items (twilio-python's page loader).
+// appendTo appends Twilio's envelope: exactly nine keys, because some clients
+// take any other key for the items (twilio-python's page loader).
 func (l list[T]) appendTo(b []byte) []byte {
 	start := l.paging.page * l.paging.size
 	end := start + max(0, len(l.items)-1)
@@ -147,8 +147,8 @@ func (l list[T]) appendTo(b []byte) []byte {
 	return append(b, '}')
 }
 
-// next is the URI of the page behind this one, or empty. Whoever went back came
-// from there.
+// next is the URI of the next page, or empty. A client that went back came from
+// there.
 func (l list[T]) next() string {
 	if len(l.items) == 0 || !l.paging.back && !l.more {
 		return ""
@@ -156,8 +156,8 @@ func (l list[T]) next() string {
 	return l.uri(l.paging.page+1, tokenAfter+l.sid(l.items[len(l.items)-1]))
 }
 
-// previous is the URI of the page in front of this one, or empty. Whoever went
-// on came from there.
+// previous is the URI of the page before, or empty. A client that went forward
+// came from there.
 func (l list[T]) previous() string {
 	if len(l.items) == 0 || l.paging.anchor == "" || l.paging.back && !l.more {
 		return ""
@@ -165,7 +165,8 @@ func (l list[T]) previous() string {
 	return l.uri(max(0, l.paging.page-1), tokenBefore+l.sid(l.items[0]))
 }
 
-// uri is relative, as Twilio's are: filters, PageSize, Page, PageToken.
+// uri returns a relative URI, as Twilio does: filters, PageSize, Page,
+// PageToken.
 func (l list[T]) uri(page int, token string) string {
 	parts := append(slices.Clip(l.filters),
 		"PageSize="+strconv.Itoa(l.paging.size), "Page="+strconv.Itoa(page))

@@ -10,13 +10,13 @@ import (
 	"gavel/projections"
 )
 
-// history is Gavel's own parameter: with it, those who left are there too, of
-// ended conferences as well. Twilio tells only who is connected now.
+// history is Gavel's own parameter: it adds participants that left, also of
+// ended conferences. Twilio returns only connected ones.
 const history = "GavelHistory"
 
-// listParticipants answers GET .../Participants.json, newest first. Twilio says
-// that it sorts by date_created, not in which direction; this is the one of
-// its conferences.
+// listParticipants answers GET .../Participants.json, newest first. Twilio
+// documents that it sorts by date_created, but not the direction; this is the
+// direction of its conferences.
 func listParticipants(c *projections.Conference, t target, q url.Values) ([]byte, error) {
 	f := &filters{q: q}
 	keep, err := participantFilter(f, c)
@@ -61,12 +61,12 @@ func participantFilter(f *filters, c *projections.Conference) (func(*projections
 	}
 	return func(p *projections.Participant) bool {
 		flags := p.Flags.Value
-		return (wants(all) || connected(c, p)) &&
+		return (isTrue(all) || connected(c, p)) &&
 			passes(muted, flags.Muted) && passes(hold, flags.Hold) && passes(coaching, flags.Coaching)
 	}, nil
 }
 
-func wants(flag *bool) bool { return flag != nil && *flag }
+func isTrue(flag *bool) bool { return flag != nil && *flag }
 
 func passes(want *bool, is bool) bool { return want == nil || *want == is }
 
@@ -89,16 +89,16 @@ func fetchParticipant(c *projections.Conference, t target, q url.Values) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	p := findParticipant(c, t.member, wants(all))
+	p := findParticipant(c, t.member, isTrue(all))
 	if p == nil {
 		return nil, projections.ErrNotFound
 	}
 	return projections.AppendParticipant(nil, c, p), nil
 }
 
-// findParticipant looks a leg up by CallSid or by label; no label looks like a
-// CallSid (Twilio error 16024). Of several legs that had the label, the one
-// that is connected comes first, then the newest.
+// findParticipant finds a leg by CallSid or by label; a label cannot look like
+// a CallSid (Twilio error 16024). Of several legs with the same label, it
+// returns the connected one, else the newest.
 func findParticipant(c *projections.Conference, member string, gone bool) *projections.Participant {
 	isSid := events.IsSid("CA", member)
 	if isSid {

@@ -8,19 +8,19 @@ import (
 	"gavel/projections"
 )
 
-// filters reads the filters of a list and keeps those that count, encoded and
+// filters reads the filters of a list and keeps those that apply, encoded and
 // in the order read, for the URIs of its pages.
 type filters struct {
 	q    url.Values
 	kept []string
 }
 
-// keep notes a filter for the page URIs.
+// keep records a filter for the page URIs.
 func (f *filters) keep(name, value string) {
 	f.kept = append(f.kept, url.QueryEscape(name)+"="+url.QueryEscape(value))
 }
 
-// text returns the value of name; an empty one is no filter.
+// text returns the value of name; an empty value is not a filter.
 func (f *filters) text(name string) (string, bool) {
 	value := f.q.Get(name)
 	if value == "" {
@@ -30,7 +30,8 @@ func (f *filters) text(name string) (string, bool) {
 	return value, true
 }
 
-// flag returns the value of a filter that is true or false; nil is no filter.
+// flag returns the value of a filter that is true or false; nil means no
+// filter.
 func (f *filters) flag(name string) (*bool, error) {
 	value, ok := f.text(name)
 	if !ok {
@@ -43,15 +44,15 @@ func (f *filters) flag(name string) (*bool, error) {
 	return &on, nil
 }
 
-// The comparisons of a date, as they end a parameter's name: "DateCreated>=
-// 2021-01-01" on the wire is the name "DateCreated>" and a value.
+// The comparisons of a date, at the end of a parameter's name:
+// "DateCreated>=2021-01-01" in a query is the name "DateCreated>" and a value.
 const (
 	onDay  = ""
 	before = "<"
 	after  = ">"
 )
 
-// span reads the three parameters of a date. All that are given count.
+// span reads the three parameters of a date. All that are set apply.
 func (f *filters) span(name string) (projections.Span, error) {
 	var span projections.Span
 	for _, comparison := range []string{onDay, before, after} {
@@ -67,8 +68,8 @@ func (f *filters) span(name string) (projections.Span, error) {
 	return span, nil
 }
 
-// narrow applies one date. A value may carry the comparison itself
-// ("DateCreated=>=2021-01-01"), as Twilio's announcement of 2019 writes it.
+// narrow applies one date. A value may contain the comparison itself
+// ("DateCreated=>=2021-01-01"), as in Twilio's announcement of 2019.
 func (f *filters) narrow(span *projections.Span, name, comparison, value string) error {
 	if comparison == onDay && len(value) > 1 && value[1] == '=' && strings.Contains(before+after, value[:1]) {
 		comparison, value = value[:1], value[2:]
@@ -82,10 +83,10 @@ func (f *filters) narrow(span *projections.Span, name, comparison, value string)
 	return nil
 }
 
-// spanOf is what a comparison with a day means, given its midnight, UTC: ">" is
-// at or after that moment and "<" at or before it, so that of the day named
-// only the first second is in (Twilio, REST API: read multiple Conference
-// resources).
+// spanOf returns the span that a comparison with a day selects, given its
+// midnight, UTC: ">" is at or after that moment and "<" at or before it, so "<"
+// includes only the first second of that day (Twilio, REST API: read multiple
+// Conference resources).
 func spanOf(comparison string, midnight projections.Instant) projections.Span {
 	const day = projections.Instant(24 * 60 * 60)
 	switch comparison {
@@ -97,7 +98,7 @@ func spanOf(comparison string, midnight projections.Instant) projections.Span {
 	return projections.Span{From: midnight, To: closed(midnight + day - 1)}
 }
 
-// closed keeps an upper bound from being zero, which would be none.
+// closed keeps an upper bound from being zero, which would mean no bound.
 func closed(to projections.Instant) projections.Instant {
 	if to == 0 {
 		return -1

@@ -21,9 +21,9 @@ import (
 	"gavel/projections/ministore"
 )
 
-// Everything here is real (store, journal, keys, HTTP, Twilio's Go client) but
-// for the bucket of the keys, which forgets, api.twilio.com, whose name leads
-// here, and Twilio, whose part its stand-in plays (floor_test.go).
+// Everything here is real (store, journal, keys, HTTP, Twilio's Go client),
+// except: the bucket of the keys keeps nothing, api.twilio.com resolves to
+// Gavel, and Twilio is the stand-in (floor_test.go).
 
 const (
 	account   = "AC0123456789abcdef0123456789abcdef"
@@ -119,14 +119,14 @@ func (s *stack) arrive(c *projections.Conference) {
 	}
 }
 
-// answer is what came back.
+// answer is the response to a request.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// get asks with the account's own token; path is what comes behind the
+// get sends a request with the account's own token; path is relative to the
 // account.
 func (s *stack) get(path string) answer {
 	s.Helper()
@@ -138,7 +138,7 @@ func (s *stack) do(method, path, user, password string) answer {
 	return s.send(s.request(method, path, user, password, ""))
 }
 
-// request makes one, with a form unless that is empty.
+// request makes a request, with a form unless form is empty.
 func (s *stack) request(method, path, user, password, form string) *http.Request {
 	s.Helper()
 	r, err := http.NewRequestWithContext(s.Context(), method, s.server.URL+path, strings.NewReader(form))
@@ -185,7 +185,7 @@ type page struct {
 	URI        string
 }
 
-// list reads a page, by what comes behind the account or by a page's URI.
+// list reads a page; path is relative to the account, or a page's URI.
 func (s *stack) list(path string) page {
 	s.Helper()
 	a := s.get(strings.TrimPrefix(path, "/2010-04-01/Accounts/"+account))
@@ -229,7 +229,7 @@ func at(moment string) projections.Instant {
 	return projections.At(t)
 }
 
-// room is a conference in progress, with nobody in it yet.
+// room is a conference in progress, without participants unless legs are given.
 func room(n int, name string, created projections.Instant, legs ...*projections.Participant) *projections.Conference {
 	return &projections.Conference{
 		AccountSid: account, ConferenceSid: sid("CF", n),
@@ -248,7 +248,7 @@ func completed(c *projections.Conference, ended projections.Instant) *projection
 	return c
 }
 
-// leg is a participant who is there.
+// leg is a live participant.
 func leg(n int, label string, joined projections.Instant, flags projections.Flags) *projections.Participant {
 	on := projections.Turn{Seq: int64(n), At: joined, On: true}
 	return &projections.Participant{
@@ -269,7 +269,7 @@ func recording(n int, started projections.Instant) *projections.Recording {
 	}
 }
 
-// forgetful is a bucket that keeps nothing: keys live as long as the test.
+// forgetful is a bucket that stores nothing: keys live as long as the test.
 type forgetful struct{}
 
 func (forgetful) List(context.Context) (map[string][]byte, error) { return nil, nil }

@@ -25,22 +25,22 @@ const (
 // target is what a path names.
 type target struct {
 	resource resource
-	// path is the path as it came, for the URIs of pages and for Twilio.
+	// path is the path as received, for the URIs of pages and for Twilio.
 	path string
 	// account and conference are SIDs in canonical letter case; conference is
-	// empty where the path holds something else in its place.
+	// empty if the path has something else in its place.
 	account, conference string
 	// member is the last element below participants or recordings: a SID, a
-	// participant's label, or Twilio.CURRENT for the recording that runs.
+	// participant's label, or Twilio.CURRENT for the running recording.
 	member string
 }
 
-// parseTarget reads an escaped path; false is a path that names nothing. Each
-// element is decoded by itself, for labels hold spaces, "|", "%" and whatever
-// people write; "+" is a plus in a path.
+// parseTarget parses an escaped path; false means that it names nothing. Each
+// element is decoded by itself, because labels may contain spaces, "|", "%" and
+// any other character; "+" is a plus in a path.
 //
-// Only paths that end in ".json" are known: Twilio answers XML to others, and
-// no client asks for it.
+// Only paths that end in ".json" are supported: Twilio answers others in XML,
+// which no client requests.
 func parseTarget(escaped string) (target, bool) {
 	t := target{resource: unknown, path: escaped}
 	rest, ours := strings.CutPrefix(escaped, Prefix+"Accounts/")
@@ -63,7 +63,7 @@ func parseTarget(escaped string) (target, bool) {
 	return t.below(parts[2:])
 }
 
-// below reads what comes after ".../Conferences".
+// below parses what follows ".../Conferences".
 func (t target) below(parts []string) (target, bool) {
 	if len(parts) == 0 {
 		t.resource = conferences
@@ -92,7 +92,7 @@ func (t target) below(parts []string) (target, bool) {
 	return t, true
 }
 
-// methods are what can be asked of a resource (Twilio, Conference, Participant
+// methods are those that a resource supports (Twilio, Conference, Participant
 // and Conference Recording resources).
 var methods = map[resource][]string{
 	conferences:  {http.MethodGet, http.MethodHead},
@@ -103,9 +103,9 @@ var methods = map[resource][]string{
 	recording:    {http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
 }
 
-// allows returns nil where the method can be asked of the target. Only who adds
-// a participant may name the room instead of the conference: that call makes
-// the conference where there is none.
+// allows returns nil if the target supports the method. Only a request that
+// adds a participant may name the room instead of the conference: it creates
+// the conference if there is none.
 func (t target) allows(method string) error {
 	allowed := methods[t.resource]
 	switch {
@@ -114,5 +114,5 @@ func (t target) allows(method string) error {
 	case t.conference != "", t.resource == conferences, t.resource == participants && method == http.MethodPost:
 		return nil
 	}
-	return notAllowed("Method not allowed: a conference is named by its SID (CF...), not by its friendly name")
+	return notAllowed("Method not allowed: name the conference by its SID (CF...), not by its friendly name")
 }

@@ -11,37 +11,38 @@ import (
 	"gavel/internal/twilio"
 )
 
-// maxWrites bounds the writes under way at once. Each waits for Twilio, seconds
-// where Twilio is slow, and reads must not wait with it.
+// maxWrites bounds the concurrent writes. Each waits for Twilio, for seconds if
+// Twilio is slow, and reads must not wait with it.
 const maxWrites = 256
 
-// The times of a write's parts, each with the longest that is of use.
+// The maximum duration of each part of a write.
 const (
-	// lookTime is for the record: a help, and no condition.
+	// lookTime is for reading the record, which is optional.
 	lookTime = time.Second
-	// intentTime is for the journal before the call. A client would rather
-	// hear a 503 early: nothing was done, and it may ask again.
+	// intentTime is for the journal before the call. An early 503 is better for
+	// a client: nothing was done, and it may retry.
 	intentTime = 2 * time.Second
-	// callTime is for Twilio, waiting and repeated tries after a 429 included:
-	// Twilio's own Go client gives up after 10 s.
+	// callTime is for Twilio, including waits and retries after a 429: Twilio's
+	// own Go client gives up after 10 s.
 	callTime = 7 * time.Second
-	// outcomeTime is for the journal after the call. What ends then is only
-	// the wait: the journal goes on trying.
+	// outcomeTime is for the journal after the call. Only the wait ends then:
+	// the journal continues to retry.
 	outcomeTime = 2 * time.Second
 
-	// WriteTime is what a write takes at the most. A process that stops has to
-	// give it, or the journal never hears how a write ended.
+	// WriteTime is the maximum duration of a write. A process must wait that
+	// long before it stops, so that the journal gets the outcome of every
+	// write.
 	WriteTime = lookTime + intentTime + callTime + outcomeTime
 )
 
-// answerWrite settles whether the write may be made, and makes it.
+// answerWrite checks whether the caller may write, and writes.
 func (h *Handler) answerWrite(w http.ResponseWriter, r *http.Request, t target, who keys.Identity) (answer, error) {
 	switch {
 	case !who.Is(keys.Operator):
 		return answer{}, errReadsOnly
 	case h.origin.Check(r) != nil:
-		// A browser sends what it knows of Basic credentials along with
-		// whatever another site's page asks of it.
+		// A browser sends stored Basic credentials with requests that the page
+		// of another site makes.
 		return answer{}, errForeignPage
 	case !h.Twilio.CanCall(t.account):
 		return answer{}, errNoCredentials
@@ -50,40 +51,41 @@ func (h *Handler) answerWrite(w http.ResponseWriter, r *http.Request, t target, 
 	if err != nil {
 		return answer{}, err
 	}
-	do, err := f.asks(r.Method, t.resource)
+	do, err := f.do(r.Method, t.resource)
 	if err != nil {
 		return answer{}, err
 	}
-	if !h.writes.take() {
+	if !h.writes.acquire() {
 		return answer{}, errTooMany
 	}
-	defer h.writes.free()
-	// From here on the client does not count: one that goes away half-way
-	// would leave a write of which nobody knows how it ended.
+	defer h.writes.release()
+	// From here on the client's context does not count: a write that stops
+	// half-way would have an unknown outcome.
 	ctx := context.WithoutCancel(r.Context())
 	return h.write(ctx, t, h.action(ctx, t, do, f, who), twilio.Call{
 		AccountSid: t.account, Kind: string(do), Method: r.Method, Path: t.path, Form: f.raw,
 	})
 }
 
-// write tells the journal what is about to be asked, asks, and tells it what
-// came of it.
+// write appends the intent to the journal, calls Twilio, and appends the
+// outcome.
 func (h *Handler) write(ctx context.Context, t target, a events.Action, call twilio.Call) (answer, error) {
 	if err := h.append(ctx, intentTime, a.ConferenceSid, events.NewIntent(a)); err != nil {
-		h.Log.Error("intent cannot be appended, Twilio was not asked", "action_id", a.ID, "error", err)
-		// The journal may have taken it all the same, and must not suspect
-		// somebody who did nothing.
+		h.Log.Error("appending the intent failed, Twilio was not called", "action_id", a.ID, "error", err)
+		// The journal may have stored the intent all the same. The outcome
+		// prevents that its actor is later reported as the probable cause of
+		// something.
 		h.settle(ctx, a, events.Outcome{Result: events.Failed})
 		return answer{}, errNoJournal
 	}
 	reply, err := h.call(ctx, call)
 	o := outcomeOf(reply, err)
 	if o.Result == events.Done {
-		a = learn(a, t, reply.Body)
+		a = withAnswer(a, t, reply.Body)
 	}
 	h.settle(ctx, a, o)
 	if err != nil {
-		h.Log.Warn("Twilio gave no answer", "do", a.Do, "account_sid", a.AccountSid, "action_id", a.ID, "error", err)
+		h.Log.Warn("Twilio did not answer", "do", a.Do, "account_sid", a.AccountSid, "action_id", a.ID, "error", err)
 		return answer{}, unanswered(err)
 	}
 	if reply.Status == http.StatusUnauthorized {
@@ -104,16 +106,16 @@ func (h *Handler) append(ctx context.Context, within time.Duration, conferenceSi
 	return h.Journal.Append(ctx, conferenceSid, e)
 }
 
-// settle tells the journal how a write ended. Where that fails, the client
-// still hears what Twilio said: it happened.
+// settle appends the outcome of a write. If that fails, the client still gets
+// Twilio's answer, because the write happened.
 func (h *Handler) settle(ctx context.Context, a events.Action, o events.Outcome) {
 	o.At = h.Now()
 	if err := h.append(ctx, outcomeTime, a.ConferenceSid, events.NewOutcome(a, o)); err != nil {
-		h.Log.Error("outcome may be missing in the journal", "action_id", a.ID, "result", o.Result, "error", err)
+		h.Log.Error("outcome may be missing from the journal", "action_id", a.ID, "result", o.Result, "error", err)
 	}
 }
 
-// unanswered is how a client hears that there is no answer of Twilio's.
+// unanswered converts the error of a call without an answer to a fault.
 func unanswered(err error) *fault {
 	switch {
 	case errors.Is(err, twilio.ErrNoCredentials):

@@ -18,14 +18,14 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-func TestAWriteIsAnsweredAsTwilioAnswersItAndTold(t *testing.T) {
+func TestAWriteIsForwardedAndRecorded(t *testing.T) {
 	t.Parallel()
 	const created, ok, gone = http.StatusCreated, http.StatusOK, http.StatusNoContent
 	for name, c := range map[string]struct {
 		method, path, form string
 		call               twiliofake.Call
 		status             int
-		want               events.Action // its SIDs are numbers of the floor's
+		want               events.Action // its SIDs stand for those of the floor
 	}{
 		"end it": {
 			"POST", ".json", "Status=completed", twiliofake.EndConference, ok,
@@ -86,7 +86,7 @@ func TestAWriteIsAnsweredAsTwilioAnswersItAndTold(t *testing.T) {
 			if diff := cmp.Diff(want, outcome.Action, unsaid); diff != "" {
 				t.Errorf("the outcome (-want +got):\n%s", diff)
 			}
-			outcome.told(t, events.Outcome{Result: events.Done, Status: c.status})
+			outcome.wantOutcome(t, events.Outcome{Result: events.Done, Status: c.status})
 			if intent.ConferenceSid != f.conference || intent.Do != want.Do || intent.Actor != want.Actor || intent.Asked != want.Asked {
 				t.Errorf("the intent is %+v", intent)
 			}
@@ -94,7 +94,7 @@ func TestAWriteIsAnsweredAsTwilioAnswersItAndTold(t *testing.T) {
 	}
 }
 
-// named puts the floor's SIDs, and those of an answer, in the place of words.
+// named replaces words with the floor's SIDs, and with those of an answer.
 func (f *floor) named(a events.Action, from answer) events.Action {
 	var said struct {
 		Sid     string
@@ -109,7 +109,7 @@ func (f *floor) named(a events.Action, from answer) events.Action {
 	return a
 }
 
-func TestAnAnswerIsTwilios(t *testing.T) {
+func TestTheAnswerToAWriteIsTwilios(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	a := f.post(f.within("/Participants/agent.json"), "Muted=true")
@@ -118,7 +118,7 @@ func TestAnAnswerIsTwilios(t *testing.T) {
 	r.SetBasicAuth(account, token)
 	f.fake.Handler().ServeHTTP(direct, r)
 	if a.body != direct.Body.String() || !strings.Contains(a.body, `"uri":"/2010-04-01/Accounts/`) {
-		t.Errorf("answered %s, and Twilio says %s", a.body, direct.Body)
+		t.Errorf("answered %s, Twilio answers %s", a.body, direct.Body)
 	}
 	for _, name := range []string{"Twilio-Request-Id", "Twilio-Request-Duration", "Twilio-Concurrent-Requests", "X-Home-Region", "Content-Type"} {
 		if len(a.header.Values(name)) != 1 {
@@ -126,11 +126,11 @@ func TestAnAnswerIsTwilios(t *testing.T) {
 		}
 	}
 	if got := a.header.Get("Twilio-Request-Duration"); got != "0.010" {
-		t.Errorf("the stand-in takes 0.010 s, not %s", got)
+		t.Errorf("the stand-in answers after 0.010 s, not %s", got)
 	}
 }
 
-func TestARoomIsJoinedByItsName(t *testing.T) {
+func TestAParticipantCanBeAddedByTheRoomsName(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	a := f.post("/Conferences/M%C3%BCller%20%26%20S%C3%B6hne%2F7/Participants.json", "From=%2B15005550006&To=%2B15005550009")
@@ -143,7 +143,7 @@ func TestARoomIsJoinedByItsName(t *testing.T) {
 	}
 	intent, outcome := f.only()
 	if intent.ConferenceSid != "" {
-		t.Errorf("the intent knows conference %s already", intent.ConferenceSid)
+		t.Errorf("the intent already has conference %s", intent.ConferenceSid)
 	}
 	if outcome.ConferenceSid != made.ConferenceSid || outcome.CallSid != made.CallSid {
 		t.Errorf("the outcome is on %+v, want %+v", outcome.Action, made)
@@ -154,7 +154,7 @@ func TestARoomIsJoinedByItsName(t *testing.T) {
 	}
 }
 
-// nameOf asks the stand-in itself.
+// nameOf fetches the name from the stand-in itself.
 func (f *floor) nameOf(conference string) string {
 	f.Helper()
 	w := httptest.NewRecorder()
@@ -170,9 +170,10 @@ func (f *floor) nameOf(conference string) string {
 	return c.FriendlyName
 }
 
-// The picture may not know a conference yet, or never: Twilio is asked all the
-// same. One that Twilio does not know either leaves no trace in the picture.
-func TestAConferenceThatThePictureDoesNotKnow(t *testing.T) {
+// The picture may not have a conference yet, or never get it: Twilio is called
+// all the same. A conference that Twilio does not have either leaves no trace
+// in the picture.
+func TestAWriteToAConferenceThatThePictureDoesNotHave(t *testing.T) {
 	t.Parallel()
 	t.Run("Twilio does", func(t *testing.T) {
 		t.Parallel()
@@ -195,7 +196,7 @@ func TestAConferenceThatThePictureDoesNotKnow(t *testing.T) {
 		if intent.ConferenceSid != "" || outcome.ConferenceSid != "" {
 			t.Errorf("the intent names %q, the outcome %q", intent.ConferenceSid, outcome.ConferenceSid)
 		}
-		outcome.told(t, events.Outcome{Result: events.Failed, Status: 404, Code: 20404})
+		outcome.wantOutcome(t, events.Outcome{Result: events.Failed, Status: 404, Code: 20404})
 	})
 	t.Run("nobody knows while it is lost", func(t *testing.T) {
 		t.Parallel()
@@ -210,18 +211,18 @@ func TestAConferenceThatThePictureDoesNotKnow(t *testing.T) {
 	})
 }
 
-func TestTwiliosRefusalsAreHandedOn(t *testing.T) {
+func TestTwiliosRefusalsAreReturned(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	a := f.post(f.within("/Participants.json"), "From=%2B15005550006&To=%2B15005550009&Label=agent")
 	if a.status != http.StatusBadRequest || !strings.Contains(a.body, `"code":16026`) {
-		t.Errorf("a label that is taken: %d %s", a.status, a.body)
+		t.Errorf("a label in use: %d %s", a.status, a.body)
 	}
 	_, outcome := f.only()
-	outcome.told(t, events.Outcome{Result: events.Failed, Status: 400, Code: 16026})
+	outcome.wantOutcome(t, events.Outcome{Result: events.Failed, Status: 400, Code: 16026})
 }
 
-func TestWhoMayWrite(t *testing.T) {
+func TestOnlyOperatorsOfTheAccountMayWrite(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	viewer, viewerSecret := f.key(keys.Viewer)
@@ -236,11 +237,11 @@ func TestWhoMayWrite(t *testing.T) {
 		status, code            int
 		message                 string
 	}{
-		"nobody":                    {"", "", account, 401, 20003, "Authenticate"},
-		"a viewer":                  {viewer, viewerSecret, account, 403, 20403, "Forbidden: this API key may only read; gavel keys create --role operator makes one that may write"},
+		"no credentials":            {"", "", account, 401, 20003, "Authenticate"},
+		"a viewer":                  {viewer, viewerSecret, account, 403, 20403, "Forbidden: this API key may only read; create one that may write with gavel keys create --role operator"},
 		"another account":           {foreign, itsTokens, account, 404, 20404, ""},
 		"an operator of another":    {operator, operatorSecret, foreign, 404, 20404, ""},
-		"no credentials at Twilio":  {all.Sid, allSecret, foreign, 403, 20403, "Forbidden: Gavel has no credentials of this account; list it under accounts in gavel.yaml, with its auth token"},
+		"no credentials at Twilio":  {all.Sid, allSecret, foreign, 403, 20403, "Forbidden: Gavel has no credentials for this account; add it to accounts in gavel.yaml, with its auth token"},
 		"its token, no credentials": {foreign, itsTokens, foreign, 403, 20403, ""},
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodDelete} {
@@ -249,7 +250,7 @@ func TestWhoMayWrite(t *testing.T) {
 			checkFault(t, name, a, c.status, c.code, c.message)
 		}
 	}
-	if all := f.deeds(); len(all) > 0 {
+	if all := f.records(); len(all) > 0 {
 		t.Errorf("the journal holds %+v", all)
 	}
 	for name, who := range map[string][2]string{
@@ -263,32 +264,32 @@ func TestWhoMayWrite(t *testing.T) {
 	}
 }
 
-// A browser would send the credentials it knows along with what another site's
-// page asks.
-func TestPagesOfOtherSitesDoNotWrite(t *testing.T) {
+// A browser sends stored credentials with requests that the page of another
+// site makes.
+func TestPagesOfOtherSitesMayNotWrite(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	r := f.request(http.MethodPost, accounts+account+f.within(".json"), account, token, "Status=completed")
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
-	checkFault(t, "end", f.send(r), 403, 20403, "Forbidden: a page of another site may not write")
+	checkFault(t, "end", f.send(r), 403, 20403, "Forbidden: a web page of another site may not write")
 	if n := f.fake.Tally(twiliofake.EndConference).Asked; n > 0 {
-		t.Errorf("Twilio was asked %d times", n)
+		t.Errorf("Twilio was called %d times", n)
 	}
 }
 
-func TestWhatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
+func TestAnAmbiguousWriteIsRefused(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	for name, c := range map[string]struct{ path, form, message string }{
-		"nothing to do":       {".json", "", "Bad request: Status or AnnounceUrl is needed"},
-		"another status":      {".json", "Status=in-progress", "Bad request: Status must be completed"},
-		"two statuses":        {".json", "Status=in-progress&Status=completed", "Bad request: a parameter is there twice"},
-		"two labels":          {"/Participants.json", "Label=a&Label=b", "Bad request: a parameter is there twice"},
-		"a bent escape":       {".json", "Status=completed&AnnounceUrl=%zz", "Bad request: the body cannot be decoded"},
-		"a semicolon":         {".json", "Status=completed;x=1", "Bad request: the body cannot be decoded"},
-		"in the query":        {".json?Status=completed", "", "Bad request: the parameters of a write belong into its body"},
-		"query and body":      {".json?x=1", "Status=completed", "Bad request: the parameters of a write belong into its body"},
-		"longer than we take": {".json", "Status=completed&x=" + strings.Repeat("x", 64<<10), "Bad request: the body is longer than 64 KiB, or broke off"},
+		"nothing to do":     {".json", "", "Bad request: Status or AnnounceUrl is required"},
+		"another status":    {".json", "Status=in-progress", "Bad request: Status must be completed"},
+		"two statuses":      {".json", "Status=in-progress&Status=completed", "Bad request: a parameter is duplicated"},
+		"two labels":        {"/Participants.json", "Label=a&Label=b", "Bad request: a parameter is duplicated"},
+		"an invalid escape": {".json", "Status=completed&AnnounceUrl=%zz", "Bad request: the body cannot be decoded"},
+		"a semicolon":       {".json", "Status=completed;x=1", "Bad request: the body cannot be decoded"},
+		"in the query":      {".json?Status=completed", "", "Bad request: the parameters of a write must be in its body"},
+		"query and body":    {".json?x=1", "Status=completed", "Bad request: the parameters of a write must be in its body"},
+		"too long":          {".json", "Status=completed&x=" + strings.Repeat("x", 64<<10), "Bad request: the body is longer than 64 KiB, or incomplete"},
 	} {
 		checkFault(t, name, f.post(f.within(c.path), c.form), 400, 20001, c.message)
 	}
@@ -296,28 +297,28 @@ func TestWhatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
 	r.Header.Set("Content-Type", "application/json")
 	checkFault(t, "JSON", f.send(r), 400, 20001, "Bad request: the body must be application/x-www-form-urlencoded")
 	checkFault(t, "by name", f.post("/Conferences/floor.json", "Status=completed"), 405, 20004, "")
-	if all := f.deeds(); len(all) > 0 {
+	if all := f.records(); len(all) > 0 {
 		t.Errorf("the journal holds %+v", all)
 	}
 }
 
-func TestWithoutAJournalTwilioIsNotAsked(t *testing.T) {
+func TestWithoutAJournalTwilioIsNotCalled(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	if err := f.bus.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a := f.post(f.within(".json"), "Status=completed")
-	checkFault(t, "end", a, 503, 20503, "Service unavailable: Gavel's journal takes nothing now, so Twilio was not asked; ask again soon")
+	checkFault(t, "end", a, 503, 20503, "Service unavailable: Gavel's journal is unavailable, so Twilio was not called; retry soon")
 	if a.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 	if n := f.fake.Tally(twiliofake.EndConference).Asked; n > 0 {
-		t.Errorf("Twilio was asked %d times", n)
+		t.Errorf("Twilio was called %d times", n)
 	}
 }
 
-// unsure is a journal that does not say whether it took the first entry.
+// unsure is a journal that stores the first entry and returns an error.
 type unsure struct {
 	*floor
 	doubted bool
@@ -332,47 +333,47 @@ func (u *unsure) Append(ctx context.Context, conferenceSid string, e events.Entr
 	return err
 }
 
-// The journal may have taken an intent although it did not say so. Nobody must
-// be suspected for it.
-func TestAnIntentInDoubtIsSettled(t *testing.T) {
+// The journal may have stored an intent although Append failed. Its actor must
+// not be reported as a probable cause.
+func TestAnIntentInDoubtGetsAnOutcome(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	f.config.Journal = &unsure{floor: f}
 	f.serve(f.store)
 	checkFault(t, "end", f.post(f.within(".json"), "Status=completed"), 503, 20503, "")
 	_, outcome := f.only()
-	outcome.told(t, events.Outcome{Result: events.Failed})
+	outcome.wantOutcome(t, events.Outcome{Result: events.Failed})
 	if n := f.fake.Tally(twiliofake.EndConference).Asked; n > 0 {
-		t.Errorf("Twilio was asked %d times", n)
+		t.Errorf("Twilio was called %d times", n)
 	}
 }
 
-func TestSilenceIsToldAsSuch(t *testing.T) {
+func TestNoAnswerFromTwilioIsA504(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	f.config.Twilio = impatient{callerAt(t, f.twilioAt()), 50 * time.Millisecond}
 	f.serve(f.store)
 	f.fake.SetWeather(twiliofake.Weather{Silent: true, CarriedOut: true})
 	checkFault(t, "end", f.post(f.within(".json"), "Status=completed"), 504, 20504,
-		"Gateway timeout: Twilio did not answer; it may have done what was asked, or not")
+		"Gateway timeout: Twilio did not answer, so whether it executed the request is unknown")
 	_, outcome := f.only()
-	outcome.told(t, events.Outcome{Result: events.Unknown})
+	outcome.wantOutcome(t, events.Outcome{Result: events.Unknown})
 	if outcome.ConferenceSid != f.conference {
 		t.Errorf("the outcome is on %q", outcome.ConferenceSid)
 	}
 	if n := f.fake.Tally(twiliofake.EndConference).Asked; n != 1 {
-		t.Errorf("Twilio was asked %d times", n)
+		t.Errorf("Twilio was called %d times", n)
 	}
 }
 
-// twilioAt is another way to the stand-in.
+// twilioAt is another route to the stand-in.
 func (f *floor) twilioAt() string {
 	server := httptest.NewServer(f.fake.Handler())
 	f.Cleanup(server.Close)
 	return server.URL
 }
 
-func TestATwilioThatFailsIsAskedOnce(t *testing.T) {
+func TestAFailingTwilioIsCalledOnce(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	f.fake.SetWeather(twiliofake.Weather{Status: 503, CarriedOut: true})
@@ -380,13 +381,13 @@ func TestATwilioThatFailsIsAskedOnce(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	_, outcome := f.only()
-	outcome.told(t, events.Outcome{Result: events.Unknown, Status: 503, Code: 20503})
+	outcome.wantOutcome(t, events.Outcome{Result: events.Unknown, Status: 503, Code: 20503})
 	if n := f.fake.Tally(twiliofake.EndConference); n != (twiliofake.Tally{Asked: 1, Done: 1}) {
-		t.Errorf("Twilio says %+v", n)
+		t.Errorf("Twilio counted %+v", n)
 	}
 }
 
-func TestATwilioThatCannotBeReachedDidNothing(t *testing.T) {
+func TestAnUnreachableTwilioDidNothing(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	nobody := httptest.NewServer(http.NotFoundHandler())
@@ -394,12 +395,12 @@ func TestATwilioThatCannotBeReachedDidNothing(t *testing.T) {
 	f.config.Twilio = callerAt(t, nobody.URL)
 	f.serve(f.store)
 	checkFault(t, "end", f.post(f.within(".json"), "Status=completed"), 503, 20503,
-		"Service unavailable: Twilio cannot be reached, so nothing was done; ask again soon")
+		"Service unavailable: Twilio cannot be reached, so nothing was done; retry soon")
 	_, outcome := f.only()
-	outcome.told(t, events.Outcome{Result: events.Failed})
+	outcome.wantOutcome(t, events.Outcome{Result: events.Failed})
 }
 
-func TestTooManyRequestsAreRepeatedUntilTwilioTakesOne(t *testing.T) {
+func TestAWriteIsRetriedAfterA429(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	f.fake.SetWeather(twiliofake.Weather{Status: 429, Times: 2})
@@ -407,13 +408,13 @@ func TestTooManyRequestsAreRepeatedUntilTwilioTakesOne(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	if n := f.fake.Tally(twiliofake.EndConference); n != (twiliofake.Tally{Asked: 3, Done: 1}) {
-		t.Errorf("Twilio says %+v", n)
+		t.Errorf("Twilio counted %+v", n)
 	}
 	_, outcome := f.only()
-	outcome.told(t, events.Outcome{Result: events.Done, Status: 200})
+	outcome.wantOutcome(t, events.Outcome{Result: events.Done, Status: 200})
 }
 
-func TestAWaitLongerThanAClientsIsTheClients(t *testing.T) {
+func TestAWaitLongerThanTheBudgetIsReturnedToTheClient(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	f.fake.SetWeather(twiliofake.Weather{Status: 429, RetryAfter: time.Minute})
@@ -422,12 +423,12 @@ func TestAWaitLongerThanAClientsIsTheClients(t *testing.T) {
 		t.Errorf("%d, Retry-After %q", a.status, a.header.Get("Retry-After"))
 	}
 	_, outcome := f.only()
-	outcome.told(t, events.Outcome{Result: events.Failed, Status: 429, Code: 20429})
+	outcome.wantOutcome(t, events.Outcome{Result: events.Failed, Status: 429, Code: 20429})
 }
 
-// The client hangs up while Twilio is still at it: what came of it is told all
-// the same.
-func TestAClientThatGoesAwayChangesNothing(t *testing.T) {
+// The client disconnects while Twilio is still working: the outcome is recorded
+// all the same.
+func TestADisconnectedClientChangesNothing(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	f.fake.SetWeather(twiliofake.Weather{Delay: 200 * time.Millisecond})
@@ -446,13 +447,13 @@ func TestAClientThatGoesAwayChangesNothing(t *testing.T) {
 	if err := <-left; err == nil {
 		t.Error("the client got an answer")
 	}
-	f.await("the outcome is told", func() bool { return len(f.deeds()) == 2 })
+	f.await("the outcome is told", func() bool { return len(f.records()) == 2 })
 	_, outcome := f.only()
-	outcome.told(t, events.Outcome{Result: events.Done, Status: 200})
+	outcome.wantOutcome(t, events.Outcome{Result: events.Done, Status: 200})
 }
 
-// Whatever a form holds, what the journal keeps of it can be read again and
-// holds no number.
+// Whatever a form contains, its journal entry can be read again and contains no
+// phone number.
 func FuzzForm(f *testing.F) {
 	for _, form := range []string{
 		"", "Muted=true", "Muted=%2B15005550006", "Status=completed&Label=x", "StatusCallbackEvent=ringing&StatusCallbackEvent=answered",
