@@ -14,7 +14,7 @@ func (a *App) openPerformer(context.Context) error {
 	if !a.Roles.Has(Act) {
 		return nil
 	}
-	webhooks, err := webhook.New(webhook.Config{Settings: a.Webhooks, Now: time.Now})
+	webhooks, err := webhook.New(a.Webhooks, time.Now, nil)
 	if err != nil {
 		return err
 	}

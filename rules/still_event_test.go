@@ -239,9 +239,9 @@ func missing(acted map[string]bool, sets ...*rules.Set) (names []string) {
 // checkAll judges a journal and checks each decision at its own entry.
 func checkAll(t *rapid.T, set *rules.Set, acted map[string]bool) {
 	l := &lane{set: set}
-	slowness := time.Duration(rapid.SampledFrom([]int{0, 30, 300}).Draw(t, "slowness"))
+	slowness := rapid.SampledFrom([]int{0, 30, 300}).Draw(t, "slowness")
 	for _, e := range journal(t) {
-		shift(&e, slowness*e.At.Sub(nine))
+		shift(&e, time.Duration(slowness)*e.At.Sub(nine))
 		before := len(l.decisions)
 		l.judge(t, rules.Input{ID: "wake", At: e.At})
 		checkStill(t, l, l.decisions[before:], acted)

@@ -41,6 +41,10 @@ type messageData struct {
 // newMessage writes what a decision says. It is late where the fact behind it
 // was, or where it goes out later than anybody would act on it.
 func newMessage(d rules.Decision, now time.Time) ([]byte, error) {
+	source := "/accounts/" + d.AccountSid
+	if d.ConferenceSid != "" {
+		source += "/conferences/" + d.ConferenceSid
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // it is no HTML, and people read it
@@ -48,7 +52,7 @@ func newMessage(d rules.Decision, now time.Time) ([]byte, error) {
 		SpecVersion:     "1.0",
 		ID:              d.ID,
 		Type:            messageType,
-		Source:          source(d),
+		Source:          source,
 		Subject:         d.Rule,
 		Time:            d.AsOf.UTC(),
 		DataContentType: "application/json",
@@ -66,11 +70,4 @@ func newMessage(d rules.Decision, now time.Time) ([]byte, error) {
 		return nil, fmt.Errorf("write message: %w", err)
 	}
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
-}
-
-func source(d rules.Decision) string {
-	if d.ConferenceSid == "" {
-		return "/accounts/" + d.AccountSid
-	}
-	return "/accounts/" + d.AccountSid + "/conferences/" + d.ConferenceSid
 }

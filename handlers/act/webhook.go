@@ -71,39 +71,34 @@ func (w *Webhooks) Tell(ctx context.Context, d rules.Decision) (events.Outcome, 
 // with these settings: nothing signs them, or their address must not be called.
 // The error is schema.Faults. Rules that are off are not checked.
 func CheckWebhooks(set *rules.Set, settings webhook.Settings) error {
-	c := webhookCheck{settings: settings}
+	var faults schema.Faults
 	for _, rule := range set.Rules {
 		for i := range rule.Do {
-			if step := &rule.Do[i]; rule.Mode != rules.Off && step.Kind == rules.StepWebhook {
-				c.step(rule, step)
+			step := &rule.Do[i]
+			if rule.Mode == rules.Off || step.Kind != rules.StepWebhook {
+				continue
+			}
+			for _, message := range checkWebhook(step, settings) {
+				faults = append(faults, schema.Fault{File: rule.File, Line: step.Line, Column: 1, Rule: rule.Name, Message: message})
 			}
 		}
 	}
-	if len(c.faults) == 0 {
+	if len(faults) == 0 {
 		return nil
 	}
-	return c.faults.Sorted()
+	return faults.Sorted()
 }
 
-// webhookCheck collects what is wrong.
-type webhookCheck struct {
-	settings webhook.Settings
-	faults   schema.Faults
-}
-
-func (c *webhookCheck) step(rule *rules.Rule, step *rules.Step) {
-	fault := func(format string, args ...any) {
-		c.faults = append(c.faults, schema.Fault{
-			File: rule.File, Line: step.Line, Column: 1, Rule: rule.Name, Message: fmt.Sprintf(format, args...),
-		})
-	}
+// checkWebhook returns why a webhook step could never be performed.
+func checkWebhook(step *rules.Step, settings webhook.Settings) (faults []string) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	own := step.Params[secretFile]
 	path, constant := "", true
 	if own != nil {
 		path, constant = own.Constant()
 	}
 	switch {
-	case own == nil && len(c.settings.Secrets) == 0:
+	case own == nil && len(settings.Secrets) == 0:
 		fault("the webhook has no secret: set webhooks.secret in gavel.yaml, or %s in the step", secretFile)
 	case !constant:
 		fault("%s has to be written out: who calls in must not choose a file", secretFile)
@@ -112,9 +107,10 @@ func (c *webhookCheck) step(rule *rules.Rule, step *rules.Step) {
 			fault("%s: %v", secretFile, err)
 		}
 	}
-	if _, err := c.settings.CheckAddress(writtenOut(step.Params["url"].String())); err != nil {
+	if _, err := settings.CheckAddress(writtenOut(step.Params["url"].String())); err != nil {
 		fault("the webhook's url %v", err)
 	}
+	return faults
 }
 
 // writtenOut is the beginning of an address, in which the host is: the load

@@ -96,14 +96,11 @@ func CheckSecretFile(path string) error {
 // readSigner reads a secret from its file, for every call again, so that it can be
 // changed without a restart.
 func readSigner(path string) (*standardwebhooks.Webhook, error) {
+	var text []byte
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("read secret: %w", err)
+	if err == nil && info.Mode().IsRegular() && info.Size() <= maxSecretFile {
+		text, err = os.ReadFile(path)
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxSecretFile {
-		return nil, fmt.Errorf("read secret: %s %w", path, errSecret)
-	}
-	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read secret: %w", err)
 	}

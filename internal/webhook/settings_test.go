@@ -19,7 +19,7 @@ func TestAllThatIsWrongWithTheSettingsIsTold(t *testing.T) {
 		},
 		Allow: []string{"pager.internal", "10.1.0.0/16", "::1", "10.1", "0x7f.1", "*.internal", "a:80", "https://a", "fe80::1%lo", "", "10.0.0.0/33"},
 	}
-	_, err := webhook.New(webhook.Config{Settings: s})
+	_, err := webhook.New(s, nil, nil)
 	if err == nil {
 		t.Fatal("accepted")
 	}

@@ -38,15 +38,6 @@ const (
 	maxAnswer = 64 << 10
 )
 
-// Config is what a client needs; all but Resolver must be given.
-type Config struct {
-	Settings Settings
-	// Now is our clock.
-	Now func() time.Time
-	// Resolver resolves names; nil is the system's.
-	Resolver *net.Resolver
-}
-
 // Client calls webhooks. It is safe for many goroutines.
 type Client struct {
 	signers          []*standardwebhooks.Webhook
@@ -55,16 +46,16 @@ type Client struct {
 	now              func() time.Time
 }
 
-// New returns a client. The error joins all that is wrong with the settings.
-func New(c Config) (*Client, error) {
-	if err := c.Settings.Check(); err != nil {
+// New returns a client. now is our clock; a nil resolver is the system's. The
+// error joins all that is wrong with the settings.
+func New(s Settings, now func() time.Time, resolver *net.Resolver) (*Client, error) {
+	if err := s.Check(); err != nil {
 		return nil, fmt.Errorf("make webhooks: %w", err)
 	}
-	g := newGate(c.Settings)
-	w := &Client{gate: g, now: c.Now}
-	w.guarded = newHTTPClient(&net.Dialer{Timeout: dialTime, Resolver: c.Resolver, Control: g.addresses.Safe})
-	w.trusted = newHTTPClient(&net.Dialer{Timeout: dialTime, Resolver: c.Resolver})
-	for _, secret := range c.Settings.Secrets {
+	w := &Client{gate: newGate(s), now: now}
+	w.guarded = newHTTPClient(&net.Dialer{Timeout: dialTime, Resolver: resolver, Control: w.gate.addresses.Safe})
+	w.trusted = newHTTPClient(&net.Dialer{Timeout: dialTime, Resolver: resolver})
+	for _, secret := range s.Secrets {
 		signer, err := newSigner(secret)
 		if err != nil {
 			return nil, fmt.Errorf("make webhooks: %w", err)

@@ -82,7 +82,7 @@ func client(t *testing.T, s webhook.Settings) *webhook.Client {
 
 func clientBy(t *testing.T, s webhook.Settings, resolver *net.Resolver) *webhook.Client {
 	t.Helper()
-	w, err := webhook.New(webhook.Config{Settings: s, Now: func() time.Time { return now }, Resolver: resolver})
+	w, err := webhook.New(s, func() time.Time { return now }, resolver)
 	if err != nil {
 		t.Fatal(err)
 	}
