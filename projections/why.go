@@ -60,8 +60,9 @@ func whyOpen(c *Conference) string {
 
 // EndedBy names who ended the conference: the actor of the action through Gavel
 // that ended it, else the label of the leg, its CallSid if it has no label, "an
-// API call", or "unknown" if the callback was missed. Empty while the
-// conference goes on.
+// API call", or "nobody knows whom" if the callback was missed. Empty while the
+// conference goes on. These texts are part of /v1 (ended_by): they change only
+// with its version.
 func EndedBy(c *Conference) string {
 	if c.End == nil {
 		return ""
@@ -74,7 +75,7 @@ func EndedBy(c *Conference) string {
 	case c.End.Reason == EndedViaAPI:
 		return "an API call"
 	case c.End.Healed:
-		return "unknown"
+		return "nobody knows whom"
 	}
 	return endingLeg(c)
 }
