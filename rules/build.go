@@ -88,7 +88,7 @@ func (b *builder) on() {
 		}
 	case r.When == nil: // already a fault
 	case r.PerEvent():
-		r.On = r.When.HoldsAt()
+		r.On = r.When.HoldsAt
 	default:
 		r.On = derived(r)
 	}
@@ -98,9 +98,9 @@ func (b *builder) on() {
 // some subject. If no event changes a condition, such as one on the account
 // only, it holds from the first event on, whatever that is.
 func derived(r *Rule) condition.Kinds {
-	kinds := r.When.ChangedBy()
+	kinds := r.When.ChangedBy
 	if r.Unless != nil {
-		kinds = kinds.With(r.Unless.ChangedBy())
+		kinds = kinds.With(r.Unless.ChangedBy)
 	}
 	if r.Each == EachParticipant {
 		kinds = kinds.With(condition.ChangesParticipants)
@@ -121,7 +121,7 @@ func partsOf(r *Rule) condition.Parts {
 	}
 	for _, c := range []*condition.Condition{r.When, r.Unless} {
 		if c != nil {
-			parts |= c.Parts()
+			parts |= c.Parts
 		}
 	}
 	return parts
@@ -130,7 +130,7 @@ func partsOf(r *Rule) condition.Parts {
 // ofLeg reports whether a rule for each participant reads nothing except that
 // participant.
 func ofLeg(r *Rule) bool {
-	reads := func(c *condition.Condition) bool { return c != nil && c.UsesConference() }
+	reads := func(c *condition.Condition) bool { return c != nil && c.Uses("conference") }
 	return r.Each == EachParticipant && !reads(r.When) && !reads(r.Unless)
 }
 

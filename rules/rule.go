@@ -115,7 +115,7 @@ func (r *Rule) aboutEvents(c *condition.Condition) bool {
 	if c == nil {
 		return false
 	}
-	return c.UsesEvent() || c.UsesBefore() || c.UsesParticipant() && r.Each == EachConference
+	return c.Uses("event") || c.Uses("before") || c.Uses("participant") && r.Each == EachConference
 }
 
 // AtTwilio reports whether any step calls Twilio.

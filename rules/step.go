@@ -43,7 +43,7 @@ func (b *builder) step(n *schema.Node) Step {
 func (b *builder) address(s *Step, n *schema.Node, at schema.Place) {
 	target, to := n.Key("target"), n.Key("to")
 	s.Target = compile(b.Document, target)
-	if target != nil && s.Target != nil && (s.Target.UsesEvent() || s.Target.UsesBefore()) && !b.rule.PerEvent() {
+	if target != nil && s.Target != nil && (s.Target.Uses("event") || s.Target.Uses("before")) && !b.rule.PerEvent() {
 		b.Fault(target.At, "reads event or before, which are only available if the condition of the rule reads them")
 	}
 	switch s.Kind {

@@ -29,7 +29,7 @@ var ErrNoValue = errors.New("the expression has no value here")
 type Condition struct {
 	text    string
 	program cel.Program
-	findings
+	Findings
 	// past are the parts that depend only on an event and the record before it,
 	// by their text. rest is the program without them.
 	past map[string]*past
@@ -46,14 +46,14 @@ func Compile(text string) (*Condition, []Fault) {
 		return nil, []Fault{{1, 0, fmt.Sprintf("a condition must be true or false; this is of type %s", cel.FormatCELType(out))}}
 	}
 	c := &Condition{text: text}
-	if c.findings, faults = examine(ast, true); faults != nil {
+	if c.Findings, faults = examine(ast, true); faults != nil {
 		return nil, faults
 	}
 	if c.program, faults = program(ast); faults != nil {
 		return nil, faults
 	}
 	c.rest = c.program
-	if c.UsesEvent() || c.UsesBefore() {
+	if c.Uses("event") || c.Uses("before") {
 		var err error
 		if c.past, c.rest, err = split(ast); err != nil {
 			return nil, []Fault{{1, 0, plainly(err.Error())}}
@@ -65,36 +65,13 @@ func Compile(text string) (*Condition, []Fault) {
 // String returns the condition as it was written.
 func (c *Condition) String() string { return c.text }
 
-// UsesEvent reports whether the condition reads event: it is about one event
-// and has no meaning between two events.
-func (c *Condition) UsesEvent() bool { return c.reads["event"] }
-
-// UsesBefore reports whether the condition reads before: such a condition is
-// about one event as well.
-func (c *Condition) UsesBefore() bool { return c.reads["before"] }
-
-// UsesConference reports whether the condition reads conference.
-func (c *Condition) UsesConference() bool { return c.reads["conference"] }
-
-// UsesParticipant reports whether the condition reads participant.
-func (c *Condition) UsesParticipant() bool { return c.reads["participant"] }
-
-// ChangedBy returns the kinds of events that can change whether the condition
-// holds.
-func (c *Condition) ChangedBy() Kinds { return c.changedBy }
-
-// Parts returns the parts of the record that the condition reads.
-func (c *Condition) Parts() Parts { return c.parts }
-
-// HoldsAt returns the kinds of events at which the condition can hold: all,
-// unless it compares event.kind with constants.
-func (c *Condition) HoldsAt() Kinds { return c.holdsAt }
+// Uses reports whether the condition reads a variable. One that reads event or
+// before is about one event and has no meaning between two events.
+func (c *Condition) Uses(variable string) bool { return c.reads[variable] }
 
 // Holds evaluates the condition. An error wraps ErrNoValue: a `when` with an
 // error does not hold, and an `unless` with an error exempts.
-func (c *Condition) Holds(v Vars) (bool, error) {
-	return c.evaluate(Read(v))
-}
+func (c *Condition) Holds(v Vars) (bool, error) { return c.evaluate(Read(v)) }
 
 func (c *Condition) evaluate(r *Reading) (bool, error) {
 	program, vars := c.program, cel.Activation(r)

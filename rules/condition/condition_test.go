@@ -238,7 +238,7 @@ func TestUsesReportsTheVariablesOfACondition(t *testing.T) {
 		`participant.hold`:                          {false, false, true},
 	} {
 		c := compile(t, text)
-		if got := [3]bool{c.UsesEvent(), c.UsesBefore(), c.UsesParticipant()}; got != want {
+		if got := [3]bool{c.Uses("event"), c.Uses("before"), c.Uses("participant")}; got != want {
 			t.Errorf("%s reads %v", text, got)
 		}
 	}
@@ -256,7 +256,7 @@ func TestComparisonsWithEventKindLimitTheEvents(t *testing.T) {
 		`event.kind == "conference-start" && event.kind in ["conference-end"]`:                     {},
 		`(event.kind == "conference-end" || event.kind == "conference-start") && participant.hold`: condition.KindsOf(events.ConferenceEnd, events.ConferenceStart),
 	} {
-		if diff := cmp.Diff(want, compile(t, text).HoldsAt()); diff != "" {
+		if diff := cmp.Diff(want, compile(t, text).HoldsAt); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 	}

@@ -13,18 +13,23 @@ import (
 	"gavel/events"
 )
 
-// findings are what examine finds in a checked expression without running it.
-type findings struct {
-	reads      map[string]bool // variables
-	changedBy  Kinds
-	parts      Parts
-	holdsAt    Kinds
+// Findings are what examine finds in a checked expression without running it.
+type Findings struct {
+	// ChangedBy are the kinds of events that can change the value, and Parts are
+	// the parts of the record that it depends on.
+	ChangedBy Kinds
+	Parts     Parts
+	// HoldsAt are the kinds of events at which a condition can hold: all, unless
+	// it compares event.kind with constants.
+	HoldsAt Kinds
+
+	reads      map[string]bool        // variables
 	thresholds map[string][]threshold // by elapsed-time function
 }
 
 // examination walks through one expression.
 type examination struct {
-	findings
+	Findings
 	ast       *ast.AST
 	condition bool // a condition, not a parameter
 	faults    []Fault
@@ -32,13 +37,13 @@ type examination struct {
 
 // examine checks all parts of an expression. A condition may only depend on
 // time where the moment of the next change can be computed.
-func examine(checked *cel.Ast, condition bool) (findings, []Fault) {
+func examine(checked *cel.Ast, condition bool) (Findings, []Fault) {
 	native := checked.NativeRep()
 	x := &examination{ast: native, condition: condition}
 	x.reads, x.thresholds = map[string]bool{}, map[string][]threshold{}
 	x.walk(ast.NavigateAST(native))
-	x.holdsAt = holdsAt(native.Expr())
-	return x.findings, x.faults
+	x.HoldsAt = holdsAt(native.Expr())
+	return x.Findings, x.faults
 }
 
 func (x *examination) walk(e ast.NavigableExpr) {
@@ -68,10 +73,9 @@ func (x *examination) checkVariable(e ast.NavigableExpr) {
 
 func (x *examination) addField(e ast.NavigableExpr) {
 	s := e.AsSelect()
-	operand := x.ast.GetType(s.Operand().ID())
-	if f := findField(operand.TypeName(), s.FieldName()); f != nil {
-		x.changedBy = x.changedBy.With(f.changedBy)
-		x.parts |= partsFor(operand.TypeName() + "." + f.name)
+	if f := findField(x.ast.GetType(s.Operand().ID()).TypeName(), s.FieldName()); f != nil {
+		x.ChangedBy = x.ChangedBy.With(f.changedBy)
+		x.Parts |= f.parts
 	}
 }
 
@@ -85,8 +89,8 @@ func (x *examination) checkCall(e ast.NavigableExpr) {
 	if f == nil {
 		return
 	}
-	x.changedBy = x.changedBy.With(f.changedBy)
-	x.parts |= partsFor(f.name)
+	x.ChangedBy = x.ChangedBy.With(f.changedBy)
+	x.Parts |= f.parts
 	if f.since == nil || !x.condition {
 		return
 	}

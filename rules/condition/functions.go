@@ -21,8 +21,10 @@ type function struct {
 	doc     string
 	example string // like the example of a field
 	// changedBy are the kinds of events that can change the result, as for a
-	// field; nil if the result depends on the arguments only.
+	// field, and parts decide it; both are empty if it depends on the arguments
+	// only.
 	changedBy Kinds
+	parts     Parts
 	// cost of one call, in CEL's units; comparing ten characters costs one
 	// unit. 0 leaves the estimate to CEL.
 	cost uint64
@@ -57,32 +59,32 @@ var one = []*cel.Type{conferenceType}
 var functions = []function{
 	{
 		name: "alone_for", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: present,
-		usage: "alone_for(conference)", since: aloneSince,
+		usage: "alone_for(conference)", parts: Life | Presence, since: aloneSince,
 		doc:     "How long the only live participant has been alone in the conference; 0s if there is none, or more than one.",
 		example: `alone_for(conference) >= duration("30s")`,
 	}, {
 		name: "held_for", args: []*cel.Type{participantType}, result: cel.DurationType, cost: projections.MaxTurns, changedBy: present,
-		usage: "held_for(participant)", since: heldSince,
+		usage: "held_for(participant)", parts: Life | Presence | Holds, since: heldSince,
 		doc:     "How long the participant has been on hold without a break; 0s if it is not on hold.",
 		example: `held_for(participant) > duration("45s")`,
 	}, {
 		name: "waiting_for_moderator", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: present,
-		usage: "waiting_for_moderator(conference)", since: waitingSince,
+		usage: "waiting_for_moderator(conference)", parts: Life | Presence | Labels | OtherFlags, since: waitingSince,
 		doc:     "How long participants have been waiting before the conference started, without one whose start_conference_on_enter could start it; 0s otherwise.",
 		example: `waiting_for_moderator(conference) < duration("60s")`,
 	}, {
 		name: "waiting_for_moderator", args: []*cel.Type{conferenceType, text}, result: cel.DurationType, cost: 10 * mostParticipants, changedBy: present,
-		usage: `waiting_for_moderator(conference, "agent-*")`, since: waitingSince,
+		usage: `waiting_for_moderator(conference, "agent-*")`, parts: Life | Presence | Labels | OtherFlags, since: waitingSince,
 		doc:     "How long participants have been there, started or not, without one whose label matches the pattern; 0s otherwise.",
 		example: `waiting_for_moderator(conference, "agent-*") >= duration("30s")`,
 	}, {
 		name: "duration", args: one, result: cel.DurationType, changedBy: going,
-		usage: "duration(conference)", since: goingSince,
+		usage: "duration(conference)", parts: Life, since: goingSince,
 		doc:     "How long the conference has lasted since its first event, or how long it lasted until it ended.",
 		example: `duration(conference) < duration("4h")`,
 	}, {
 		name: "live", args: []*cel.Type{conferenceType, text}, result: cel.ListType(participantType), cost: 10 * mostParticipants, changedBy: present,
-		usage: `live(conference, "agent-*")`, call: liveLike,
+		usage: `live(conference, "agent-*")`, parts: Life | Presence | Labels, call: liveLike,
 		doc:     "The live participants whose label matches the pattern.",
 		example: `size(live(conference, "agent-*")) == 0`,
 	}, {
@@ -92,7 +94,7 @@ var functions = []function{
 		example: `conference.friendly_name.like("support-*")`,
 	}, {
 		name: "param", member: true, args: []*cel.Type{eventType, text}, result: text, changedBy: anything,
-		usage: `event.param("ReasonParticipantLeft")`, call: param,
+		usage: `event.param("ReasonParticipantLeft")`, parts: AllParts, call: param,
 		doc:     "A parameter of the callback as Twilio sent it; '' if it has none of that name.",
 		example: `event.param("ReasonParticipantLeft") == "participant_hung_up"`,
 	},
