@@ -11,42 +11,27 @@ import (
 // grows at its end, so inserting into a slice is cheap.
 type order []picture.Ref
 
-func compare(a, b picture.Ref) int {
-	return cmp.Or(cmp.Compare(a.Score, b.Score), cmp.Compare(a.Member, b.Member))
-}
-
-func (o *order) add(ref picture.Ref) {
-	at, _ := slices.BinarySearchFunc(*o, ref, compare)
-	*o = slices.Insert(*o, at, ref)
-}
-
-func (o *order) remove(ref picture.Ref) {
-	if at, ok := slices.BinarySearchFunc(*o, ref, compare); ok {
-		*o = slices.Delete(*o, at, at+1)
-	}
-}
-
 // bounds returns the indexes from (included) and to (excluded) of a range.
-func (o *order) bounds(rng picture.Range) (from, to int) {
+func (o order) bounds(rng picture.Range) (from, to int) {
 	byScore := func(ref picture.Ref, score int64) int { return cmp.Compare(ref.Score, score) }
-	from, _ = slices.BinarySearchFunc(*o, rng.Min, byScore)
+	from, _ = slices.BinarySearchFunc(o, rng.Min, byScore)
 	if rng.Max == picture.Highest {
-		return from, len(*o)
+		return from, len(o)
 	}
-	to, _ = slices.BinarySearchFunc(*o, rng.Max+1, byScore)
+	to, _ = slices.BinarySearchFunc(o, rng.Max+1, byScore)
 	return from, max(from, to)
 }
 
-func (o *order) read(rng picture.Range) []picture.Ref {
+func (o order) read(rng picture.Range) []picture.Ref {
 	from, to := o.bounds(rng)
 	n := to - from
 	if rng.Limit > 0 {
 		n = min(n, rng.Limit)
 	}
 	if !rng.Newest {
-		return slices.Clone((*o)[from : from+n])
+		return slices.Clone(o[from : from+n])
 	}
-	out := slices.Clone((*o)[to-n : to])
+	out := slices.Clone(o[to-n : to])
 	slices.Reverse(out)
 	return out
 }

@@ -2,6 +2,7 @@ package ministore
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,13 +19,13 @@ type Redis struct {
 	db   *miniredis.RedisDB
 	// orders are the members of each sorted set in order, because miniredis
 	// sorts them at every read.
-	orders map[string]*order
+	orders map[string]order
 }
 
 // NewRedis returns an empty Redis.
 func NewRedis() *Redis {
 	mini := miniredis.NewMiniRedis()
-	return &Redis{mini: mini, db: mini.DB(0), orders: map[string]*order{}}
+	return &Redis{mini: mini, db: mini.DB(0), orders: map[string]order{}}
 }
 
 // Empty removes all data, as FLUSHALL does.
@@ -38,19 +39,28 @@ func (r *Redis) Empty() {
 // engine executes the picture's commands on the embedded Redis.
 type engine struct{ r *Redis }
 
-func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.SaveResult, error) {
+// each calls do for every item, as one pipeline of a real Redis does.
+func each[T, R any](ctx context.Context, e engine, items []T, do func(*Redis, T) R) ([]R, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	e.r.mu.Lock()
 	defer e.r.mu.Unlock()
-	outcomes := make([]picture.SaveResult, len(changes))
-	for i, c := range changes {
-		if outcomes[i] = e.r.check(c); outcomes[i].Failed == picture.Done {
-			e.r.make(c)
-		}
+	results := make([]R, len(items))
+	for i, item := range items {
+		results[i] = do(e.r, item)
 	}
-	return outcomes, nil
+	return results, nil
+}
+
+func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.SaveResult, error) {
+	return each(ctx, e, changes, func(r *Redis, c picture.Change) picture.SaveResult {
+		out := r.check(c)
+		if out.Failed == picture.Done {
+			r.make(c)
+		}
+		return out
+	})
 }
 
 func (r *Redis) check(c picture.Change) picture.SaveResult {
@@ -103,75 +113,45 @@ func (r *Redis) add(key string, ref picture.Ref) {
 	r.remove(key, ref.Member)
 	r.db.ZAdd(key, float64(ref.Score), ref.Member)
 	o := r.orders[key]
-	if o == nil {
-		o = new(order)
-		r.orders[key] = o
-	}
-	o.add(ref)
+	at, _ := slices.BinarySearchFunc(o, ref, picture.Ref.Compare)
+	r.orders[key] = slices.Insert(o, at, ref)
 }
 
 func (r *Redis) remove(key, member string) {
-	o := r.orders[key]
-	if o == nil {
-		return
-	}
 	score, err := r.db.ZScore(key, member)
 	if err != nil {
-		return
+		return // it is not in the set
 	}
 	r.db.ZRem(key, member)
-	o.remove(picture.Ref{Score: int64(score), Member: member})
-	if len(*o) == 0 {
+	o := r.orders[key]
+	if at, ok := slices.BinarySearchFunc(o, picture.Ref{Score: int64(score), Member: member}, picture.Ref.Compare); ok {
+		r.orders[key] = slices.Delete(o, at, at+1)
+	}
+	if len(r.orders[key]) == 0 {
 		delete(r.orders, key)
 	}
 }
 
 func (e engine) Hashes(ctx context.Context, keys []string) ([]map[string]string, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	e.r.mu.Lock()
-	defer e.r.mu.Unlock()
-	hashes := make([]map[string]string, len(keys))
-	for i, key := range keys {
-		fields, _ := e.r.db.HKeys(key) // an error means that the hash does not exist
-		hashes[i] = make(map[string]string, len(fields))
+	return each(ctx, e, keys, func(r *Redis, key string) map[string]string {
+		fields, _ := r.db.HKeys(key) // an error means that the hash does not exist
+		hash := make(map[string]string, len(fields))
 		for _, field := range fields {
-			hashes[i][field] = e.r.db.HGet(key, field)
+			hash[field] = r.db.HGet(key, field)
 		}
-	}
-	return hashes, nil
+		return hash
+	})
 }
 
 func (e engine) Ranges(ctx context.Context, ranges []picture.Range) ([][]picture.Ref, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	e.r.mu.Lock()
-	defer e.r.mu.Unlock()
-	refs := make([][]picture.Ref, len(ranges))
-	for i, rng := range ranges {
-		if o := e.r.orders[rng.Key]; o != nil {
-			refs[i] = o.read(rng)
-		}
-	}
-	return refs, nil
+	return each(ctx, e, ranges, func(r *Redis, rng picture.Range) []picture.Ref { return r.orders[rng.Key].read(rng) })
 }
 
 func (e engine) Counts(ctx context.Context, ranges []picture.Range) ([]int, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	e.r.mu.Lock()
-	defer e.r.mu.Unlock()
-	counts := make([]int, len(ranges))
-	for i, rng := range ranges {
-		if o := e.r.orders[rng.Key]; o != nil {
-			from, to := o.bounds(rng)
-			counts[i] = to - from
-		}
-	}
-	return counts, nil
+	return each(ctx, e, ranges, func(r *Redis, rng picture.Range) int {
+		from, to := r.orders[rng.Key].bounds(rng)
+		return to - from
+	})
 }
 
 // sweepAtOnce bounds the keys removed while other calls wait.
@@ -181,30 +161,17 @@ func (e engine) Sweep(ctx context.Context, prefix string) error {
 	e.r.mu.Lock()
 	keys := e.r.db.Keys()
 	e.r.mu.Unlock()
-	var due int
-	for _, key := range keys {
-		if strings.HasPrefix(key, prefix) {
-			keys[due] = key
-			due++
-		}
-	}
-	for keys = keys[:due]; len(keys) > 0; {
-		if err := ctx.Err(); err != nil {
+	keys = slices.DeleteFunc(keys, func(key string) bool { return !strings.HasPrefix(key, prefix) })
+	for some := range slices.Chunk(keys, sweepAtOnce) {
+		_, err := each(ctx, e, some, func(r *Redis, key string) struct{} {
+			r.do(picture.RemoveKey, key, nil)
+			return struct{}{}
+		})
+		if err != nil {
 			return err
 		}
-		some := keys[:min(len(keys), sweepAtOnce)]
-		e.r.sweep(some)
-		keys = keys[len(some):]
 	}
 	return nil
-}
-
-func (r *Redis) sweep(keys []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, key := range keys {
-		r.do(picture.RemoveKey, key, nil)
-	}
 }
 
 // Close does not close the Redis: its creator owns it.

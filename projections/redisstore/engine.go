@@ -55,7 +55,8 @@ func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.
 	}
 	calls := e.calls(changes)
 	err := e.run(ctx, calls, changeScript.EvalSha)
-	if unknown := unknownScript(calls); len(unknown) > 0 {
+	known := func(c *call) bool { return !redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT") }
+	if unknown := slices.DeleteFunc(slices.Clone(calls), known); len(unknown) > 0 {
 		err = e.run(ctx, unknown, changeScript.Eval)
 	}
 	if err != nil {
@@ -117,24 +118,11 @@ func (c *call) addTexts(texts []string) {
 type eval func(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
 
 func (e engine) run(ctx context.Context, calls []*call, eval eval) error {
-	pipe := e.client.Pipeline()
-	for _, c := range calls {
+	_, err := pipeline(ctx, e, calls, func(pipe redis.Pipeliner, c *call) *redis.Cmd {
 		c.cmd = eval(ctx, pipe, c.keys, c.args...)
-	}
-	_, err := pipe.Exec(ctx)
+		return c.cmd
+	})
 	return err
-}
-
-// unknownScript returns the calls that the server refused because it does not
-// have the script.
-func unknownScript(calls []*call) []*call {
-	var out []*call
-	for _, c := range calls {
-		if redis.HasErrorPrefix(c.cmd.Err(), "NOSCRIPT") {
-			out = append(out, c)
-		}
-	}
-	return out
 }
 
 // outcomes stores what change.lua returned.
@@ -158,16 +146,23 @@ func (c *call) outcomes(into []picture.SaveResult) error {
 	return nil
 }
 
-func (e engine) Hashes(ctx context.Context, keys []string) ([]map[string]string, error) {
-	if len(keys) == 0 {
+// pipeline sends one command for each item and waits for all answers.
+func pipeline[T any, C redis.Cmder](ctx context.Context, e engine, items []T, send func(redis.Pipeliner, T) C) ([]C, error) {
+	if len(items) == 0 {
 		return nil, nil
 	}
 	pipe := e.client.Pipeline()
-	cmds := make([]*redis.MapStringStringCmd, len(keys))
-	for i, key := range keys {
-		cmds[i] = pipe.HGetAll(ctx, key)
+	cmds := make([]C, len(items))
+	for i, item := range items {
+		cmds[i] = send(pipe, item)
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	_, err := pipe.Exec(ctx)
+	return cmds, err
+}
+
+func (e engine) Hashes(ctx context.Context, keys []string) ([]map[string]string, error) {
+	cmds, err := pipeline(ctx, e, keys, func(pipe redis.Pipeliner, key string) *redis.MapStringStringCmd { return pipe.HGetAll(ctx, key) })
+	if err != nil {
 		return nil, err
 	}
 	hashes := make([]map[string]string, len(keys))
@@ -178,15 +173,10 @@ func (e engine) Hashes(ctx context.Context, keys []string) ([]map[string]string,
 }
 
 func (e engine) Ranges(ctx context.Context, ranges []picture.Range) ([][]picture.Ref, error) {
-	if len(ranges) == 0 {
-		return nil, nil
-	}
-	pipe := e.client.Pipeline()
-	cmds := make([]*redis.ZSliceCmd, len(ranges))
-	for i, r := range ranges {
-		cmds[i] = pipe.ZRangeArgsWithScores(ctx, rangeArgs(r))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	cmds, err := pipeline(ctx, e, ranges, func(pipe redis.Pipeliner, r picture.Range) *redis.ZSliceCmd {
+		return pipe.ZRangeArgsWithScores(ctx, rangeArgs(r))
+	})
+	if err != nil {
 		return nil, err
 	}
 	refs := make([][]picture.Ref, len(ranges))
@@ -222,15 +212,10 @@ func score(n int64) string {
 }
 
 func (e engine) Counts(ctx context.Context, ranges []picture.Range) ([]int, error) {
-	if len(ranges) == 0 {
-		return nil, nil
-	}
-	pipe := e.client.Pipeline()
-	cmds := make([]*redis.IntCmd, len(ranges))
-	for i, r := range ranges {
-		cmds[i] = pipe.ZCount(ctx, r.Key, score(r.Min), score(r.Max))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	cmds, err := pipeline(ctx, e, ranges, func(pipe redis.Pipeliner, r picture.Range) *redis.IntCmd {
+		return pipe.ZCount(ctx, r.Key, score(r.Min), score(r.Max))
+	})
+	if err != nil {
 		return nil, err
 	}
 	counts := make([]int, len(ranges))

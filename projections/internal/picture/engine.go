@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"cmp"
 	"context"
 	"math"
 )
@@ -98,6 +99,11 @@ type SaveResult struct {
 type Ref struct {
 	Score  int64
 	Member string
+}
+
+// Compare orders references as Redis does: by score, then by member.
+func (r Ref) Compare(other Ref) int {
+	return cmp.Or(cmp.Compare(r.Score, other.Score), cmp.Compare(r.Member, other.Member))
 }
 
 // The bounds of an open range.

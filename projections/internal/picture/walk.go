@@ -1,7 +1,6 @@
 package picture
 
 import (
-	"cmp"
 	"context"
 	"slices"
 )
@@ -47,7 +46,7 @@ func compare(a, b Ref, newest bool) int {
 	if newest {
 		a, b = b, a
 	}
-	return cmp.Or(cmp.Compare(a.Score, b.Score), cmp.Compare(a.Member, b.Member))
+	return a.Compare(b)
 }
 
 // found is a reference and the index of its range.
