@@ -35,16 +35,10 @@ func ParseForm(raw string, limit int) (Params, error) {
 	if !utf8.ValidString(raw) {
 		return nil, errNotUTF8
 	}
-	params := make(Params, 0, count)
-	d := decoder{size: len(raw)}
-	for more := true; more; {
-		var pair string
-		pair, raw, more = strings.Cut(raw, "&")
-		p, err := d.pair(pair)
-		if err != nil {
-			return nil, err
-		}
-		params = append(params, p)
+	var d decoder
+	params, err := d.form(make(Params, 0, count), raw)
+	if err != nil {
+		return nil, err
 	}
 	return params, nil
 }
@@ -63,11 +57,32 @@ func (p Params) Encode() string {
 	return b.String()
 }
 
-// decoder unescapes the pieces of one form into one buffer. The buffer is
-// never longer than the form, so it never moves and pieces of it may be kept.
+// decoder unescapes the pieces of forms into buffers. A buffer never moves, so
+// that pieces of it may be kept; when it is full another one follows.
 type decoder struct {
-	size int
 	text strings.Builder
+	size int // of the form
+	// trusted forms were found to be UTF-8 before.
+	trusted bool
+}
+
+// maxBuffer bounds a buffer that is made for several forms, in bytes: a piece
+// that is kept keeps all of it.
+const maxBuffer = 4096
+
+// form appends the parameters of a form.
+func (d *decoder) form(params Params, raw string) (Params, error) {
+	d.size = len(raw)
+	for more := true; more; {
+		var pair string
+		pair, raw, more = strings.Cut(raw, "&")
+		p, err := d.pair(pair)
+		if err != nil {
+			return params, err
+		}
+		params = append(params, p)
+	}
+	return params, nil
 }
 
 func (d *decoder) pair(pair string) (Param, error) {
@@ -95,8 +110,10 @@ func (d *decoder) decode(s string) (string, error) {
 	if !escaped(s) {
 		return s, nil
 	}
-	if d.text.Cap() == 0 {
-		d.text.Grow(d.size)
+	if free := d.text.Cap() - d.text.Len(); free < len(s) {
+		size := max(d.size, min(2*d.text.Cap(), maxBuffer))
+		d.text.Reset()
+		d.text.Grow(size)
 	}
 	start := d.text.Len()
 	for i := 0; i < len(s); i++ {
@@ -114,7 +131,7 @@ func (d *decoder) decode(s string) (string, error) {
 		}
 	}
 	text := d.text.String()[start:]
-	if !utf8.ValidString(text) {
+	if !d.trusted && !utf8.ValidString(text) {
 		return "", errNotUTF8
 	}
 	return text, nil

@@ -46,5 +46,7 @@ func (id identity) with(field string) identity {
 // sum is the first 128 bits of SHA-256, in hex.
 func (id identity) sum() string {
 	sum := sha256.Sum256(id)
-	return hex.EncodeToString(sum[:16])
+	var text [32]byte
+	hex.Encode(text[:], sum[:16])
+	return string(text[:])
 }

@@ -28,16 +28,8 @@ func Parse(e Entry) (Event, error) {
 // neither ID nor OccurredAt: the event has none.
 func ParseParams(e Entry, params Params) (Event, error) { return parse(e, params, searched) }
 
-// ParseStored is Parse for an entry that comes back from the journal. The door
-// has searched its texts (see clearTexts), which is half of the cost; all else
-// is checked again.
-func ParseStored(e Entry) (Event, error) {
-	params, err := ParseForm(e.Form, MaxParams)
-	if err != nil {
-		return Event{}, fmt.Errorf("parse form: %w", err)
-	}
-	return parse(e, params, identified)
-}
+// ParseStored is Parse for an entry that comes back from the journal.
+func ParseStored(e Entry) (Event, error) { return new(StoredParser).Parse(e) }
 
 // effort says which costly parts of reading an entry are wanted.
 type effort uint8

@@ -7,7 +7,7 @@
 // The host owns the conferences (in a cache, a map, a store) and all I/O. For
 // each entry, in journal order, the host must:
 //
-//  1. Read the journal message into entries; store what cannot be read as dead
+//  1. Read the journal message into entries (Reader); store what cannot be read as dead
 //     letters, before the message is acknowledged.
 //  2. Load the entry's conference: as the last step left it, or as it is stored
 //     (Open). A conference that is not stored is the zero Conference. If the

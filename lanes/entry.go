@@ -14,32 +14,48 @@ type Entry struct {
 	At  events.Position
 }
 
-// Read appends the entries of one journal message to entries, and returns what
-// cannot be read as dead letters. It leaves out entries that no step can use:
+// Reader reads journal messages into entries, in memory that it uses again. The
+// zero value is ready for use.
+type Reader struct {
+	// Entries are what was read since the last Reset, and valid until the next.
+	Entries []Entry
+	// Letters are for what cannot be read.
+	Letters []events.DeadLetter
+	parser  events.StoredParser
+}
+
+// Read reads one journal message. It leaves out entries that no step can use:
 // actions on rooms that have a name only (they are in the journal for the
 // audit) and, unless rules are evaluated, the entries that exist for rules.
-func Read(entries []Entry, g events.Group, evaluates bool) (_ []Entry, letters []events.DeadLetter) {
+func (r *Reader) Read(g events.Group, evaluates bool) {
 	read := 0
 	err := g.Split(func(i int, raw events.Entry) error {
 		read = i + 1
-		entries = append(entries, Entry{Raw: raw, At: events.Position{Sequence: g.Sequence, Index: i}})
-		e := &entries[len(entries)-1]
+		r.Entries = append(r.Entries, Entry{Raw: raw, At: events.Position{Sequence: g.Sequence, Index: i}})
+		e := &r.Entries[len(r.Entries)-1]
 		var err error
-		if e.Event, err = events.ParseStored(raw); err != nil {
-			letters = append(letters, e.letter(err))
+		if e.Event, err = r.parser.Parse(raw); err != nil {
+			r.Letters = append(r.Letters, e.letter(err))
 		}
 		if err != nil || !usable(&e.Event, evaluates) {
-			entries = entries[:len(entries)-1]
+			r.Entries = r.Entries[:len(r.Entries)-1]
 		}
 		return nil
 	})
 	if err != nil {
 		at := events.Position{Sequence: g.Sequence, Index: read}
-		letters = append(letters, events.DeadLetter{
+		r.Letters = append(r.Letters, events.DeadLetter{
 			Kind: events.Unfoldable, Reason: err.Error(), Raw: g.Data, Position: at.String(),
 		})
 	}
-	return entries, letters
+}
+
+// Reset empties the reader. What entries point to would keep journal messages in
+// memory.
+func (r *Reader) Reset() {
+	clear(r.Entries)
+	r.Entries, r.Letters = r.Entries[:0], nil
+	r.parser.Reset()
 }
 
 func usable(e *events.Event, evaluates bool) bool {

@@ -274,13 +274,14 @@ func (h *host) crash(n int, unsaved bool) {
 // stepMessage steps through one message.
 func (h *host) stepMessage(g events.Group) (matches []events.Entry) {
 	h.Helper()
-	entries, letters := lanes.Read(nil, g, h.machine.Evaluates())
-	for i := range letters {
-		h.letter(&letters[i])
+	var read lanes.Reader
+	read.Read(g, h.machine.Evaluates())
+	for i := range read.Letters {
+		h.letter(&read.Letters[i])
 	}
 	h.now = stored{maps.Clone(h.now.conferences), h.now.lane}
-	for i := range entries {
-		e := &entries[i]
+	for i := range read.Entries {
+		e := &read.Entries[i]
 		c, before := h.load(e), lanes.Conference{}
 		if c != nil {
 			before = *c

@@ -13,9 +13,8 @@ import (
 type batch struct {
 	groups []events.Group
 
-	// From the receiver.
-	entries []lanes.Entry
-	letters []events.DeadLetter
+	// From the receiver; the folder adds dead letters.
+	read lanes.Reader
 
 	// From the folder, in the order of lanes.Ready. changes are the conferences
 	// that the entries are about, in the order in which they are met.
@@ -69,8 +68,9 @@ func (b *batch) pass(p crashpoint.Point) {
 // reset empties a finished batch so that its slices can be used again. What they
 // point to would keep journal messages in memory.
 func (b *batch) reset() {
-	clear(b.entries)
+	b.read.Reset()
 	clear(b.changes)
 	clear(b.news)
-	*b = batch{entries: b.entries[:0], changes: b.changes[:0], news: b.news[:0]}
+	b.changes, b.news = b.changes[:0], b.news[:0]
+	b.groups, b.matches, b.decisions, b.verdicts, b.laneState, b.loaded = nil, nil, nil, nil, nil, false
 }

@@ -41,7 +41,7 @@ type filler struct {
 type picture struct {
 	machine     *lanes.Machine
 	conferences map[events.Key]*lanes.Conference
-	entries     []lanes.Entry // of one group
+	read        lanes.Reader // of one group
 	skipped     int
 }
 
@@ -54,10 +54,11 @@ func (f *filler) newPicture() (*picture, error) {
 // skipped: it went to the dead letters when it was first worked.
 func (p *picture) add(ctx context.Context, g events.Group) error {
 	p.machine.Announced(g.Sequence)
-	entries, letters := lanes.Read(p.entries[:0], g, p.machine.Evaluates())
-	p.entries, p.skipped = entries, p.skipped+len(letters)
-	for i := range entries {
-		e := &entries[i]
+	p.read.Reset()
+	p.read.Read(g, p.machine.Evaluates())
+	p.skipped += len(p.read.Letters)
+	for i := range p.read.Entries {
+		e := &p.read.Entries[i]
 		r, err := p.machine.Step(ctx, e, p.conference(&e.Event))
 		if err != nil {
 			return err

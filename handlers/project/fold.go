@@ -107,8 +107,8 @@ func (f *folder) fold(ctx context.Context, b *batch) error {
 		return err
 	}
 	laneChanged := false
-	for i := range b.entries {
-		e, c := &b.entries[i], f.of[i]
+	for i := range b.read.Entries {
+		e, c := &b.read.Entries[i], f.of[i]
 		var conference *lanes.Conference
 		if c != nil {
 			conference = &c.Conference
@@ -165,7 +165,7 @@ func (f *folder) add(b *batch, e *lanes.Entry, r *lanes.Ready) error {
 		b.news = append(b.news, r.News)
 	}
 	if r.Letter != nil {
-		b.letters = append(b.letters, *r.Letter)
+		b.read.Letters = append(b.read.Letters, *r.Letter)
 	}
 	f.metrics.count(r)
 	for _, x := range r.Faults {
@@ -188,8 +188,8 @@ func (f *folder) load(ctx context.Context, b *batch) error {
 	clear(f.opened)
 	f.of, f.opened = f.of[:0], f.opened[:0]
 	var missing []*cached
-	for i := range b.entries {
-		e := &b.entries[i].Event
+	for i := range b.read.Entries {
+		e := &b.read.Entries[i].Event
 		if e.ConferenceSid == "" {
 			f.of = append(f.of, nil)
 			continue
@@ -245,7 +245,7 @@ func (f *folder) loadMissing(ctx context.Context, b *batch, missing []*cached) e
 // told reads the position of the conferences' last news where entries of the
 // batch may have been worked before.
 func (f *folder) told(ctx context.Context, b *batch, keys []events.Key) (map[events.Key]events.Position, error) {
-	if f.news == nil || b.entries[0].At.Sequence > f.resumedAt {
+	if f.news == nil || b.read.Entries[0].At.Sequence > f.resumedAt {
 		return nil, nil
 	}
 	told, err := f.news.Told(ctx, keys)

@@ -99,7 +99,7 @@ func (p *publisher) finish(ctx context.Context, all []*batch) error {
 	for _, b := range all {
 		p.announced.Store(b.last())
 		b.pass(crashpoint.Published)
-		if err := p.bury(ctx, b.letters); err != nil {
+		if err := p.bury(ctx, b.read.Letters); err != nil {
 			return err
 		}
 		if err := p.lane.Ack(ctx, b.groups); err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"gavel/events"
-	"gavel/lanes"
 )
 
 // batchGroups bounds the journal messages of one batch; at about ten entries
@@ -42,9 +41,7 @@ func (r *receiver) parse(groups []events.Group) *batch {
 	}
 	b.groups = groups
 	for _, g := range groups {
-		var letters []events.DeadLetter
-		b.entries, letters = lanes.Read(b.entries, g, r.evaluates)
-		b.letters = append(b.letters, letters...)
+		b.read.Read(g, r.evaluates)
 	}
 	return b
 }

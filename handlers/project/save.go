@@ -56,6 +56,8 @@ type saver struct {
 	wakeAll signal
 	status  *status
 	keep    time.Duration
+	// scratch holds the writes of one batch.
+	scratch []projections.Write
 	// saved and expired are when it last did so.
 	saved, expired time.Time
 	now            func() time.Time
@@ -113,13 +115,14 @@ func (s *saver) save(ctx context.Context, b *batch) error {
 	if b.loaded {
 		s.wakeAll.send() // conferences from before the load can be listed from here on
 	}
-	s.observe(b.entries)
+	s.observe(b.read.Entries)
 	return nil
 }
 
 // writes are the conferences to save.
 func (s *saver) writes(b *batch) ([]projections.Write, error) {
-	writes := make([]projections.Write, 0, len(b.changes))
+	clear(s.scratch) // what it points to may have left the folder's cache
+	writes := s.scratch[:0]
 	for i := range b.changes {
 		c := &b.changes[i]
 		if !c.dirty {
@@ -134,6 +137,7 @@ func (s *saver) writes(b *batch) ([]projections.Write, error) {
 		}
 		writes = append(writes, w)
 	}
+	s.scratch = writes
 	return writes, nil
 }
 

@@ -91,6 +91,7 @@ func (e engine) calls(changes []picture.Change) []*call {
 // add adds a change in the form that change.lua reads.
 func (c *call) add(index int, change picture.Change) {
 	c.changes = append(c.changes, index)
+	c.args = slices.Grow(c.args, change.Size())
 	c.args = append(c.args, len(change.If), len(change.Records), len(change.Do))
 	for _, cond := range change.If {
 		c.keys = append(c.keys, cond.Key)
@@ -109,8 +110,8 @@ func (c *call) add(index int, change picture.Change) {
 }
 
 func (c *call) addTexts(texts []string) {
-	for _, s := range texts {
-		c.args = append(c.args, s)
+	for i := range texts {
+		c.args = append(c.args, &texts[i]) // a pointer fits into any without an allocation
 	}
 }
 

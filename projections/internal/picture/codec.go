@@ -19,7 +19,8 @@ func encodeVersion(v uint64) string {
 	if v == 0 {
 		return ""
 	}
-	return string(binary.AppendUvarint(nil, v))
+	var room [binary.MaxVarintLen64]byte
+	return string(binary.AppendUvarint(room[:0], v))
 }
 
 // decodeVersion reads the version that begins a core, 0 if the core is empty.
@@ -31,8 +32,8 @@ func decodeVersion(core string) uint64 {
 // encodeCore encodes the book and the conference without its participants,
 // recordings and actions, and without the SIDs, which are in the key.
 func encodeCore(c *projections.Conference, b projections.Book) string {
-	e := make(encoder, 0, 128+48*len(b.Doubtful))
-	return string(e.book(b).head(c))
+	var room usualSize
+	return string(encoder(room[:0]).book(b).head(c))
 }
 
 func (d *decoder) core(s *projections.Stored) {
@@ -91,8 +92,8 @@ func (d *decoder) head(c *projections.Conference) {
 
 // encodeParticipant leaves out the CallSid, which is in the field's name.
 func encodeParticipant(p *projections.Participant) string {
-	e := make(encoder, 0, 128)
-	e = e.instant(p.Created).instant(p.Updated)
+	var room usualSize
+	e := encoder(room[:0]).instant(p.Created).instant(p.Updated)
 	e = e.number(p.Flags.Seq).flags(p.Flags.Value).instant(p.Flags.Healed)
 	e = e.stated(p.Label)
 	e = e.turns(p.Present).turns(p.Held).turns(p.Muted).turn(p.Last)
@@ -157,6 +158,10 @@ func (d *decoder) action(a *projections.ActionRecord) {
 
 // encoder is a buffer to which values are appended.
 type encoder []byte
+
+// usualSize is enough for most parts of a record, in bytes, so that encoding one
+// allocates no more than its string.
+type usualSize [512]byte
 
 func (e encoder) number(n int64) encoder { return binary.AppendVarint(e, n) }
 

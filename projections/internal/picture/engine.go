@@ -36,6 +36,19 @@ type Change struct {
 	Do      []Command
 }
 
+// Size returns the number of a change's texts and counts, so that a caller can
+// make room for them.
+func (c *Change) Size() int {
+	n := 3 + 2*len(c.If)
+	for i := range c.Records {
+		n += 2 + len(c.Records[i].Fields)
+	}
+	for i := range c.Do {
+		n += 2 + len(c.Do[i].Args)
+	}
+	return n
+}
+
 // when adds a condition.
 func (c *Change) when(key, field, want string) {
 	c.If = append(c.If, Condition{key, field, want})

@@ -3,6 +3,7 @@ package picture
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -30,13 +31,13 @@ func fields(before, after *projections.Conference, book projections.Book, rules 
 	}
 	out := make([]string, 0, 4)
 	out = append(out, CoreField, encodeCore(after, book))
-	for _, p := range changed(before.Participants, after.Participants, participantKey) {
+	for p := range changed(before.Participants, after.Participants, participantKey) {
 		out = append(out, participantField+participantKey(p), encodeParticipant(p))
 	}
-	for _, r := range changed(before.Recordings, after.Recordings, recordingKey) {
+	for r := range changed(before.Recordings, after.Recordings, recordingKey) {
 		out = append(out, recordingField+recordingKey(r), encodeRecording(r))
 	}
-	for _, a := range changed(before.Actions, after.Actions, actionKey) {
+	for a := range changed(before.Actions, after.Actions, actionKey) {
 		out = append(out, actionField+a.ID, encodeAction(a))
 	}
 	if rules != nil {
@@ -53,20 +54,22 @@ func actionKey(a *projections.ActionRecord) string { return a.ID }
 
 // changed returns the parts of after that are not in before. Both have the same
 // order, and parts are only ever added or replaced.
-func changed[T any](before, after []*T, key func(*T) string) []*T {
-	var out []*T
-	i := 0
-	for _, part := range after {
-		if i < len(before) && before[i] == part {
-			i++
-			continue
-		}
-		out = append(out, part)
-		if i < len(before) && key(before[i]) == key(part) {
-			i++
+func changed[T any](before, after []*T, key func(*T) string) iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		i := 0
+		for _, part := range after {
+			if i < len(before) && before[i] == part {
+				i++
+				continue
+			}
+			if !yield(part) {
+				return
+			}
+			if i < len(before) && key(before[i]) == key(part) {
+				i++
+			}
 		}
 	}
-	return out
 }
 
 // decode reads the fields of the conference that key names. An empty hash

@@ -128,14 +128,15 @@ func (s *Store) applyInParts(ctx context.Context, batches []*batch, parts int) (
 type batch struct {
 	space    space
 	from, to events.Position // of the shard, before and after
-	writes   []projections.Write
+	writes   []*projections.Write
 }
 
 // batches groups writes by shard.
 func (l *lane) batches(writes []projections.Write) []*batch {
 	var open [events.Shards]*batch
 	var out []*batch
-	for _, w := range writes {
+	for i := range writes {
+		w := &writes[i]
 		shard := events.Shard(w.After.ConferenceSid)
 		b := open[shard]
 		if b == nil || len(b.writes) == maxChangeRecords {

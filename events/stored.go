@@ -1,0 +1,50 @@
+package events
+
+import (
+	"fmt"
+	"strings"
+)
+
+// StoredParser parses entries that come back from the journal, in memory that it
+// uses again. The zero value is ready for use.
+type StoredParser struct {
+	params  Params
+	decoder decoder
+}
+
+// maxStoredParams bounds the parameters for which memory is made at once, 32
+// bytes each: more than a batch of the projector has.
+const maxStoredParams = 1 << 15
+
+// Parse is the function Parse for a stored entry. The door has found its form to
+// be UTF-8 and has searched its texts (see clearTexts), which is more than half of
+// the cost; all else is checked again. The Params of the event, though not their
+// texts, belong to the parser: they are valid until its Reset.
+func (p *StoredParser) Parse(e Entry) (Event, error) {
+	count := strings.Count(e.Form, "&") + 1
+	if count > MaxParams {
+		return Event{}, fmt.Errorf("parse form: %w", ErrTooManyParams)
+	}
+	if cap(p.params)-len(p.params) < count {
+		p.params = make(Params, 0, max(count, min(2*cap(p.params), maxStoredParams)))
+	}
+	p.decoder.trusted = true
+	var params Params
+	if e.Form != "" {
+		var err error
+		if params, err = p.decoder.form(p.params[len(p.params):], e.Form); err != nil {
+			return Event{}, fmt.Errorf("parse form: %w", err)
+		}
+	}
+	event, err := parse(e, params[:len(params):len(params)], identified)
+	if err == nil {
+		p.params = p.params[:len(p.params)+len(params)]
+	}
+	return event, err
+}
+
+// Reset takes back the Params of all events. Their texts stay as they are.
+func (p *StoredParser) Reset() {
+	clear(p.params)
+	p.params = p.params[:0]
+}
