@@ -4,6 +4,7 @@ package gavel_test
 
 import (
 	"encoding/json"
+	"go/ast"
 	"io"
 	"os/exec"
 	"slices"
@@ -106,6 +107,25 @@ func TestGuardedModulesStayBehindTheirDoor(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Rules come into force by the operator's files only: rulefiles.go proposes
+// those. rules.go proposes a demo's in the demo's own NATS.
+func TestOnlyRuleFilesProposeRules(t *testing.T) {
+	t.Parallel()
+	proposing := map[string]bool{}
+	files, _ := productFiles(t)
+	for _, f := range files {
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				if method, ok := call.Fun.(*ast.SelectorExpr); ok && method.Sel.Name == "Propose" {
+					proposing[f.path] = true
+				}
+			}
+			return true
+		})
+	}
+	same(t, "files that propose rules", map[string]bool{"app/rulefiles.go": true, "app/rules.go": true}, proposing)
 }
 
 func TestNoRoomWithoutAName(t *testing.T) {

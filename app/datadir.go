@@ -19,6 +19,9 @@ const demoMark = "demo"
 // that has something in it, because the journal there may be a real one, and any
 // other process refuses a demo's folder, where the demo's rules are in force.
 func (a *App) openDataDir(context.Context) error {
+	if a.Presets != nil && (a.NATS.URL != Embedded || !a.Redis.Embedded()) {
+		return errors.New("a demo's rules are live: they are for an embedded NATS and an embedded Redis only")
+	}
 	mark := filepath.Join(a.DataDir, demoMark)
 	_, err := os.Lstat(mark)
 	switch {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -50,12 +49,9 @@ func (a *App) proposeRules(ctx context.Context) error {
 // presetsOrigin is the origin of the demo's rules.
 const presetsOrigin = "gavel demo"
 
-// proposePresets puts the demo's rules in force in the demo's own NATS, never in
-// one that other processes may use.
+// proposePresets puts the demo's rules in force. openDataDir has made sure that
+// the NATS is the demo's own.
 func (a *App) proposePresets(ctx context.Context) error {
-	if a.NATS.URL != Embedded {
-		return errors.New("the demo's rules are for the embedded NATS only")
-	}
 	set, err := rules.Parse(a.Presets...)
 	if err == nil {
 		err = a.checkRules(set)

@@ -1,0 +1,101 @@
+package app_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gavel/app"
+	"gavel/internal/bus"
+	"gavel/internal/redistest"
+	"gavel/internal/twilio"
+	"gavel/rules"
+)
+
+// options are those of a process that reaches nothing outside itself.
+func options(t *testing.T) app.Options {
+	t.Helper()
+	return app.Options{
+		Listen:    "127.0.0.1:0",
+		DataDir:   filepath.Join(t.TempDir(), "data"),
+		NATS:      bus.Config{URL: app.Embedded},
+		Redis:     app.Redis{URL: app.Embedded},
+		Keep:      time.Hour,
+		Roles:     app.AllRoles,
+		TwilioAPI: "http://127.0.0.1:1",
+		Accounts: []twilio.Account{{
+			Sid: "AC25e16e9a716a4a8617a7c83f58e30482", Tokens: twilio.KeyRing{Current: "12345abcdef67890fedcba0987654321"},
+		}},
+		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+}
+
+func TestAProcessRunsInAnother(t *testing.T) {
+	t.Parallel()
+	a, err := app.New(t.Context(), options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.AwaitReady(t.Context()); err != nil {
+		t.Error(err)
+	}
+	url := "http://" + a.Info().Public
+	for path, want := range map[string]int{"/readyz": http.StatusOK, "/metrics": http.StatusOK, "/twilio/conference": http.StatusForbidden} {
+		response, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: %d %s, want %d", path, response.StatusCode, text, want)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := a.Run(ctx); err != nil {
+		t.Errorf("run: %v", err)
+	}
+	if _, err := http.Get(url + "/healthz"); err == nil {
+		t.Error("it answers after its end")
+	}
+}
+
+// A part of the caller's that fails ends the process, with the part's error.
+func TestAPartThatFailsEndsTheProcess(t *testing.T) {
+	t.Parallel()
+	a, err := app.New(t.Context(), options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Go("clock", func(context.Context) error { return io.ErrUnexpectedEOF })
+	if err := a.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "clock: unexpected EOF") {
+		t.Errorf("run: %v", err)
+	}
+}
+
+// A demo's rules are live. A server that other processes may use is refused
+// before anything is written there.
+func TestPresetsAreForEmbeddedServersOnly(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	for name, change := range map[string]func(*app.Options){
+		"nats":  func(o *app.Options) { o.NATS.URL = "nats://127.0.0.1:1" },
+		"redis": func(o *app.Options) { o.Redis.URL = redis.URL() },
+	} {
+		o := options(t)
+		o.Presets = []rules.File{}
+		change(&o)
+		if _, err := app.New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "for an embedded NATS and an embedded Redis only") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if keys := redis.Do("DBSIZE"); keys != ":0" {
+		t.Errorf("Redis has %s keys", keys)
+	}
+}
