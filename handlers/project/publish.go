@@ -41,8 +41,9 @@ type publisher struct {
 	switchover <-chan *switchover
 	writing    *writeLock
 	spare      chan<- *batch
-	// scratch holds the news of one publish; rested is when the next one may begin
+	// facts and scratch hold the news of one publish; rested is when the next one may begin
 	// with less than fullNews.
+	facts   []events.News
 	scratch []byte
 	rested  time.Time
 	log     *slog.Logger
@@ -120,8 +121,7 @@ func (p *publisher) publish(ctx context.Context, all []*batch) error {
 	if p.news == nil {
 		return nil
 	}
-	var news []events.News
-	data := p.scratch[:0]
+	news, data := p.facts[:0], p.scratch[:0]
 	for _, b := range all {
 		for i := range b.news {
 			n := &b.news[i]
@@ -133,7 +133,7 @@ func (p *publisher) publish(ctx context.Context, all []*batch) error {
 			})
 		}
 	}
-	p.scratch = data
+	p.facts, p.scratch = news, data
 	if len(news) == 0 {
 		return nil
 	}

@@ -136,15 +136,14 @@ func formerStreams() map[string]jetstream.StreamConfig {
 
 // limitsAfterOpening makes streams, opens a bus on them, and returns their limits
 // and the log.
-func limitsAfterOpening(t *testing.T, streams map[string]jetstream.StreamConfig) (map[string]int64, string) {
+func limitsAfterOpening(t *testing.T, url string, replicas int, streams map[string]jetstream.StreamConfig) (map[string]int64, string) {
 	t.Helper()
-	s := foreignServer(t)
 	for name, c := range streams {
-		c.Name = name
-		makeStream(t, s.ClientURL(), c)
+		c.Name, c.Replicas = name, replicas
+		makeStream(t, url, c)
 	}
 	var log bytes.Buffer
-	c := bus.Config{URL: s.ClientURL(), Replicas: 1, JournalMaxBytes: 700 << 20}
+	c := bus.Config{URL: url, Replicas: replicas, JournalMaxBytes: 700 << 20}
 	b, err := bus.Open(testContext(t), c,
 		slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
@@ -167,7 +166,17 @@ func limitsAfterOpening(t *testing.T, streams map[string]jetstream.StreamConfig)
 
 func TestStreamsOfAFormerGavelGetTheirLimits(t *testing.T) {
 	t.Parallel()
-	limits, log := limitsAfterOpening(t, formerStreams())
+	wantLimits(t, foreignServer(t).ClientURL(), 1)
+}
+
+func TestStreamsOfAFormerGavelGetTheirLimitsInACluster(t *testing.T) {
+	t.Parallel()
+	wantLimits(t, urls(cluster(t)), 3)
+}
+
+func wantLimits(t *testing.T, url string, replicas int) {
+	t.Helper()
+	limits, log := limitsAfterOpening(t, url, replicas, formerStreams())
 	for name, want := range map[string]int64{"GAVEL_EVENTS": 100 << 20, "GAVEL_ACTIONS": 50 << 20, "GAVEL_DEADLETTERS": 10 << 20} {
 		if got := limits[name]; got < want-want/50 || got > want {
 			t.Errorf("%s may hold %d bytes, not about %d", name, got, want)
@@ -184,7 +193,7 @@ func TestStreamsThatAnOperatorChangedStayAsTheyAre(t *testing.T) {
 	news, letters := streams["GAVEL_EVENTS"], streams["GAVEL_DEADLETTERS"]
 	news.MaxAge = 90 * 24 * time.Hour
 	letters.MaxBytes = 1 << 20
-	limits, log := limitsAfterOpening(t, map[string]jetstream.StreamConfig{"GAVEL_EVENTS": news, "GAVEL_DEADLETTERS": letters})
+	limits, log := limitsAfterOpening(t, foreignServer(t).ClientURL(), 1, map[string]jetstream.StreamConfig{"GAVEL_EVENTS": news, "GAVEL_DEADLETTERS": letters})
 	if limits["GAVEL_EVENTS"] != -1 || limits["GAVEL_DEADLETTERS"] != 1<<20 {
 		t.Errorf("limits are %v", limits)
 	}

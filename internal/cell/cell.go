@@ -63,14 +63,9 @@ type Cell[T any] struct {
 
 	mu      sync.Mutex
 	waiting []*change[T]
-	// turn is held by the goroutine that writes for all that wait; it guards last,
-	// the value as this process knows it.
-	turn chan struct{}
-	last version
-}
-
-// version is the value at one revision, 0 where there is none.
-type version struct {
+	// turn is held by the goroutine that writes for all that wait; it guards the
+	// value as this process knows it and its revision, 0 where it knows none.
+	turn     chan struct{}
 	value    []byte
 	revision uint64
 }
@@ -106,13 +101,13 @@ func decodeJSON[T any](value []byte) (*T, error) {
 func (c *Cell[T]) Read(ctx context.Context) (*T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Within, c.config.NoAnswer)
 	defer cancel()
-	at, err := c.read(ctx)
+	value, revision, err := c.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	v, err := c.decode(at.value)
+	v, err := c.decode(value)
 	if err == nil {
-		c.config.Kept(v, at.revision)
+		c.config.Kept(v, revision)
 	}
 	return v, err
 }
@@ -168,7 +163,7 @@ func (c *Cell[T]) serve(ctx context.Context) {
 		return
 	}
 	if slices.ContainsFunc(all, func(one *change[T]) bool { return one.fresh }) {
-		c.last = version{}
+		c.revision = 0
 	}
 	err := c.commit(context.WithoutCancel(ctx), func(v *T) (changed bool) {
 		for _, one := range all {
@@ -195,7 +190,7 @@ func (c *Cell[T]) commit(ctx context.Context, fn func(*T) bool) error {
 		if err == nil || errors.Is(err, ErrUnreadable) {
 			return err
 		}
-		c.last = version{}
+		c.revision = 0
 		if !c.config.Again && !errors.Is(err, events.ErrKeyChanged) {
 			return err
 		}
@@ -211,50 +206,49 @@ func (c *Cell[T]) commit(ctx context.Context, fn func(*T) bool) error {
 // try makes the change on the value that this process remembers, which saves the
 // reading. That nothing changes is believed only of a value that was read just now:
 // it may have been changed elsewhere.
-func (c *Cell[T]) try(ctx context.Context, fn func(*T) bool) error {
-	at := c.last
-	for remembered := at.revision > 0; ; remembered = false {
-		var err error
+func (c *Cell[T]) try(ctx context.Context, fn func(*T) bool) (err error) {
+	for remembered := c.revision > 0; ; remembered = false {
 		if !remembered {
-			if at, err = c.read(ctx); err != nil {
+			if c.value, c.revision, err = c.read(ctx); err != nil {
 				return err
 			}
 		}
-		v, err := c.decode(at.value)
+		v, err := c.decode(c.value)
 		if err != nil {
 			return err
 		}
 		if fn(v) {
-			return c.keep(ctx, v, at.revision)
+			return c.keep(ctx, v)
 		}
 		if !remembered {
-			c.last = at
-			c.config.Kept(v, at.revision)
+			c.config.Kept(v, c.revision)
 			return nil
 		}
 	}
 }
 
 // keep writes the value where the revision is still the last one.
-func (c *Cell[T]) keep(ctx context.Context, v *T, revision uint64) error {
+func (c *Cell[T]) keep(ctx context.Context, v *T) error {
 	value, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	if revision, err = c.bucket.Update(ctx, c.config.Key, value, revision); err != nil {
+	revision, err := c.bucket.Update(ctx, c.config.Key, value, c.revision)
+	if err != nil {
 		return err
 	}
-	c.last = version{value, revision}
+	c.value, c.revision = value, revision
 	c.config.Kept(v, revision)
 	return nil
 }
 
-func (c *Cell[T]) read(ctx context.Context) (version, error) {
+// read returns the value as it is now, nothing where there is none yet.
+func (c *Cell[T]) read(ctx context.Context) ([]byte, uint64, error) {
 	value, revision, err := c.bucket.Read(ctx, c.config.Key)
 	if errors.Is(err, events.ErrKeyNotFound) {
-		return version{}, nil
+		return nil, 0, nil
 	}
-	return version{value, revision}, err
+	return value, revision, err
 }
 
 func (c *Cell[T]) decode(value []byte) (*T, error) {
