@@ -92,8 +92,8 @@ func TestTheDoctorBeforeTheFirstStart(t *testing.T) {
 	d := diagnose(t, oneAccount, "--listen", "127.0.0.1:1", "--twilio-api", twilioAPI, "--public-url", "https://gavel.example.com")
 	d.ends(exitOK)
 	d.finds(doctor.CheckSettings, doctor.OK, "1 account")
-	d.finds(doctor.CheckFiles, doctor.Note, "is not there yet")
-	d.finds(doctor.CheckCredentials, doctor.OK, "takes the auth token")
+	d.finds(doctor.CheckFiles, doctor.Note, "does not exist yet")
+	d.finds(doctor.CheckCredentials, doctor.OK, "accepts the auth token")
 	d.finds(doctor.CheckClock, doctor.OK, "Twilio")
 	for _, check := range []doctor.Check{doctor.CheckNATS, doctor.CheckPublicURL, doctor.CheckSubscriptions, doctor.CheckTraps} {
 		d.finds(check, doctor.Note, "no Gavel answers at http://127.0.0.1:1")
@@ -127,10 +127,10 @@ func TestTheDoctorOfAHealthyGavel(t *testing.T) {
 	d.ends(exitOK)
 	d.finds(doctor.CheckFiles, doctor.OK, "2 files with secrets")
 	d.finds(doctor.CheckNATS, doctor.OK, "stream GAVEL_JOURNAL")
-	d.finds(doctor.CheckCredentials, doctor.OK, "takes the auth token")
+	d.finds(doctor.CheckCredentials, doctor.OK, "accepts the auth token")
 	d.finds(doctor.CheckClock, doctor.OK, "NATS and Twilio")
-	d.finds(doctor.CheckPublicURL, doctor.OK, "takes what account "+testAccount+" signs")
-	d.finds(doctor.CheckSubscriptions, doctor.OK, "told of: start end join leave;")
+	d.finds(doctor.CheckPublicURL, doctor.OK, "accepts requests signed for account "+testAccount)
+	d.finds(doctor.CheckSubscriptions, doctor.OK, "received: start end join leave;")
 	d.finds(doctor.CheckTraps, doctor.OK, "none in 1 conference")
 	if after := h.counts(); after != before {
 		t.Errorf("the doctor left something behind: %s, before %s", after, before)
@@ -191,7 +191,7 @@ func TestTheDoctorSeesTrapsAndEventsThatNobodyAskedFor(t *testing.T) {
 
 	d := h.diagnose(oneAccount, twilioAPI)
 	d.ends(exitOK) // warnings are no faults
-	d.finds(doctor.CheckSubscriptions, doctor.Warning, `"join" is not told of 1 of 2 conferences`)
+	d.finds(doctor.CheckSubscriptions, doctor.Warning, `"join" was not received for 1 of 2 conferences`)
 	d.finds(doctor.CheckTraps, doctor.Warning, "in 1 conference of 2 no leg has endConferenceOnExit")
 	d.finds(doctor.CheckTraps, doctor.Warning, "in 1 conference of 2 no leg has startConferenceOnEnter")
 	d.finds(doctor.CheckTraps, doctor.Warning, "in 1 conference of 2 a leg with endConferenceOnExit is on hold")
@@ -229,10 +229,10 @@ func TestTheDoctorOfABrokenInstallation(t *testing.T) {
 		"--nats", "nats://user:a-password@127.0.0.1:1", "--redis", redis.URL())
 	d.ends(exitFailure)
 	d.finds(doctor.CheckSettings, doctor.Warning, "Twilio cannot call it")
-	d.finds(doctor.CheckFiles, doctor.Fault, "others may write to the data directory")
-	d.finds(doctor.CheckFiles, doctor.Warning, "others may read "+token)
-	d.finds(doctor.CheckFiles, doctor.Warning, "others may read "+settings)
-	d.finds(doctor.CheckNATS, doctor.Fault, "cannot be asked")
+	d.finds(doctor.CheckFiles, doctor.Fault, "other users may write to the data directory")
+	d.finds(doctor.CheckFiles, doctor.Warning, "other users may read "+token)
+	d.finds(doctor.CheckFiles, doctor.Warning, "other users may read "+settings)
+	d.finds(doctor.CheckNATS, doctor.Fault, "cannot be reached")
 	d.finds(doctor.CheckRedis, doctor.Warning, "allkeys-lru")
 	d.finds(doctor.CheckCredentials, doctor.Fault, "refuses the auth token")
 	for _, secret := range []string{testToken, "a-password"} {
@@ -256,10 +256,10 @@ func TestTheDoctorKnocksAtThePublicURL(t *testing.T) {
 		words string
 	}{
 		// The running process expects signatures over another URL.
-		"another public URL": {pass, "refuses what account"},
-		"another site":       {http.NotFoundHandler(), "answers 404 where the door should"},
+		"another public URL": {pass, "refuses requests signed for account"},
+		"another site":       {http.NotFoundHandler(), "answers 404: something other than the door"},
 		"a redirect":         {http.RedirectHandler("https://elsewhere.example.com", http.StatusMovedPermanently), "answers with a redirect"},
-		"a catch-all":        {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }), "something else is there"},
+		"a catch-all":        {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }), "something other than the door is there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -284,14 +284,14 @@ func TestTheDoctorGoesThroughAProxy(t *testing.T) {
 
 	d := h.diagnose(oneAccount, twilioAPI, public...)
 	d.ends(exitOK)
-	d.finds(doctor.CheckPublicURL, doctor.OK, "takes what account")
+	d.finds(doctor.CheckPublicURL, doctor.OK, "accepts requests signed for account")
 
 	// The process runs on with the token that was rotated away.
 	rotated := maps.Clone(oneAccount)
 	rotated["TWILIO_AUTH_TOKEN"] = "the-new-token"
 	d = h.diagnose(rotated, twilioAPI, public...)
 	d.ends(exitFailure)
-	d.finds(doctor.CheckPublicURL, doctor.Fault, "refuses what account")
+	d.finds(doctor.CheckPublicURL, doctor.Fault, "refuses requests signed for account")
 }
 
 func TestAFileHoldsSecretsOrNamesThem(t *testing.T) {

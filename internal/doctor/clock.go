@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// Clock is somebody's clock beside ours.
+// Clock is another machine's clock, compared with ours.
 type Clock struct {
 	Whose string
-	// Ahead is how far it is ahead of ours, give or take Within. Within is 0
-	// where nobody told the time.
+	// Ahead is how far it is ahead of ours, with an uncertainty of Within.
+	// Within is 0 if its time is unknown.
 	Ahead, Within time.Duration
 }
 
 const (
-	// skewed is more than machines with NTP are apart. Redis Sentinel stops
+	// skewed is more than machines with NTP differ. Redis Sentinel stops
 	// failing over when a clock jumps by as much (Sentinel, TILT mode).
 	skewed = 2 * time.Second
-	// farOff breaks what counts in minutes: NATS refuses doubles for 5 of them
-	// and Gavel calls silence stale by our own clock.
+	// farOff breaks what is counted in minutes: NATS refuses duplicates for 5
+	// minutes, and Gavel decides by our own clock which callbacks are stale.
 	farOff = time.Minute
 )
 
-// Clocks judges them all: only together they say whose is wrong.
+// Clocks judges all clocks: only together they show which one is wrong.
 func Clocks(clocks []Clock) (found []Finding) {
 	var near []string
 	for _, c := range clocks {
@@ -41,7 +41,7 @@ func Clocks(clocks []Clock) (found []Finding) {
 	}
 	switch {
 	case len(found) == 0 && len(near) == 0:
-		return []Finding{Skipped(CheckClock, "nobody told the time")}
+		return []Finding{Skipped(CheckClock, "no other clock could be read")}
 	case len(near) > 0:
 		found = append(found, CheckClock.ok("agrees with that of %s", list(near)))
 	}

@@ -7,7 +7,7 @@ import (
 	"gavel/events"
 )
 
-// Conference is what was told about one conference of the last day.
+// Conference is what was received about one conference of the last day.
 type Conference struct {
 	Sid string
 	// Facts in the order in which they happened.
@@ -19,28 +19,28 @@ type Observation struct {
 	Kind    events.Kind
 	At      time.Time
 	CallSid string
-	// Flags of the leg; nil where the event carries none.
+	// Flags of the leg; nil if the event has none.
 	Flags *Flags
 }
 
-// Flags are those of a leg that every participant event carries (Twilio, TwiML
-// Voice: <Conference>, parameters of statusCallback).
+// Flags are the flags of a leg in every participant event (Twilio, TwiML Voice:
+// <Conference>, parameters of statusCallback).
 type Flags struct {
 	Muted, Hold, Coaching bool
 	StartsOnEnter         bool // startConferenceOnEnter
 	EndsOnExit            bool // endConferenceOnExit
 }
 
-// settled is how long a conference that nobody is in any more may be without
-// its end: callbacks of one moment come within seconds, retries within 15 s.
+// settled is how long a conference without live legs may be without its end:
+// callbacks of the same moment arrive within seconds, retries within 15 s.
 const settled = time.Minute
 
-// silent is how long a conference goes on at most without a word: Twilio ends a
-// leg after 4 hours unless told otherwise (Call resource, TimeLimit).
+// silent is the longest time that a conference can last without an event: by
+// default Twilio ends a leg after 4 hours (Call resource, TimeLimit).
 const silent = 4 * time.Hour
 
-// told reports whether an event of one of the kinds was told.
-func (c Conference) told(kinds ...events.Kind) bool {
+// received reports whether an event of one of the kinds was received.
+func (c Conference) received(kinds ...events.Kind) bool {
 	for _, f := range c.Facts {
 		for _, k := range kinds {
 			if f.Kind == k {
@@ -51,9 +51,9 @@ func (c Conference) told(kinds ...events.Kind) bool {
 	return false
 }
 
-// called reports whether the conference's own callbacks told anything: what
-// recordings and Gavel itself tell needs no statusCallback.
-func (c Conference) called() bool {
+// hasCallbacks reports whether an event of the conference's own statusCallback
+// was received. Recordings and Gavel's own entries do not need one.
+func (c Conference) hasCallbacks() bool {
 	for _, f := range c.Facts {
 		if !f.Kind.Recording() && !strings.HasPrefix(string(f.Kind), "gavel-") {
 			return true
@@ -62,7 +62,7 @@ func (c Conference) called() bool {
 	return false
 }
 
-// legs are the last flags of each leg that told any.
+// legs returns the last flags of each leg that has any.
 func (c Conference) legs() map[string]Flags {
 	legs := map[string]Flags{}
 	for _, f := range c.Facts {
@@ -73,7 +73,7 @@ func (c Conference) legs() map[string]Flags {
 	return legs
 }
 
-// any reports whether a leg ever had flags that is wants.
+// any reports whether a leg ever had flags for which is returns true.
 func (c Conference) any(is func(Flags) bool) bool {
 	for _, f := range c.Facts {
 		if f.Flags != nil && is(*f.Flags) {
@@ -83,10 +83,10 @@ func (c Conference) any(is func(Flags) bool) bool {
 	return false
 }
 
-// over reports whether it must have ended: so it was told, or everybody left,
-// or nothing was heard for longer than a leg lasts.
+// over reports whether the conference must have ended: its end was received, or
+// all legs left, or no event came for longer than a leg lasts.
 func (c Conference) over(now time.Time) bool {
-	if c.told(events.ConferenceEnd) {
+	if c.received(events.ConferenceEnd) {
 		return true
 	}
 	quiet := now.Sub(c.last())
@@ -102,7 +102,7 @@ func (c Conference) last() (at time.Time) {
 	return at
 }
 
-// deserted reports whether legs were told of and all of them left.
+// deserted reports whether the conference had legs and all of them left.
 func (c Conference) deserted() bool {
 	here := map[string]bool{}
 	for _, f := range c.Facts {

@@ -17,25 +17,25 @@ const (
 	customer = "CA00000000000000000000000000000002"
 )
 
-// story is what was told of one conference, a minute between one fact and the
-// next, the last an hour ago.
+// story is what was received about one conference: a minute between one fact
+// and the next, the last an hour ago.
 type story struct {
 	facts []doctor.Observation
-	// agent and other are the flags that the legs' TwiML gives them.
+	// agent and other are the flags in the legs' TwiML.
 	agent, other doctor.Flags
 }
 
-func (s *story) says(kind events.Kind, call string, flags *doctor.Flags) {
+func (s *story) add(kind events.Kind, call string, flags *doctor.Flags) {
 	s.facts = append(s.facts, doctor.Observation{Kind: kind, CallSid: call, Flags: flags})
 }
 
-// leg tells a participant event of a leg with its flags as they are now.
+// leg adds a participant event of a leg with its current flags.
 func (s *story) leg(kind events.Kind, call string) {
 	flags := s.other
 	if call == ana {
 		flags = s.agent
 	}
-	s.says(kind, call, &flags)
+	s.add(kind, call, &flags)
 }
 
 func (s *story) conference(n int) doctor.Conference {
@@ -45,36 +45,36 @@ func (s *story) conference(n int) doctor.Conference {
 	return doctor.Conference{Sid: fmt.Sprintf("CF%032x", n), Facts: s.facts}
 }
 
-// call is a call as it should be: the customer waits, the agent starts the
+// call is a call without problems: the customer waits, the agent starts the
 // conference, holds the customer and ends it.
 func call() *story {
 	s := &story{agent: doctor.Flags{StartsOnEnter: true, EndsOnExit: true}}
 	s.leg(events.ParticipantJoin, customer)
 	s.leg(events.ParticipantJoin, ana)
-	s.says(events.ConferenceStart, "", nil)
+	s.add(events.ConferenceStart, "", nil)
 	s.other.Hold = true
 	s.leg(events.ParticipantHold, customer)
 	s.other.Hold = false
 	s.leg(events.ParticipantUnhold, customer)
 	s.leg(events.ParticipantLeave, ana)
 	s.leg(events.ParticipantLeave, customer)
-	s.says(events.ConferenceEnd, "", nil)
+	s.add(events.ConferenceEnd, "", nil)
 	return s
 }
 
-// without is a call of whose events some kinds are not asked for.
+// without is a call without the events of some kinds.
 func without(kinds ...events.Kind) *story {
 	s := call()
 	s.facts = slices.DeleteFunc(s.facts, func(f doctor.Observation) bool { return slices.Contains(kinds, f.Kind) })
 	return s
 }
 
-var allTold = want{doctor.OK, "1 conference of the last day told of: start end join leave hold; of none: mute modify speaker announcement"}
+var allReceived = want{doctor.OK, "1 conference of the last day; received: start end join leave hold; not received: mute modify speaker announcement"}
 
-func TestACallAsItShouldBe(t *testing.T) {
+func TestACallWithoutProblems(t *testing.T) {
 	t.Parallel()
 	conferences := []doctor.Conference{call().conference(1)}
-	expect(t, doctor.Subscriptions(conferences, now), allTold)
+	expect(t, doctor.Subscriptions(conferences, now), allReceived)
 	expect(t, doctor.Traps(conferences), want{doctor.OK, "none in 1 conference"})
 }
 
@@ -84,25 +84,26 @@ func TestADayWithoutConferences(t *testing.T) {
 	expect(t, doctor.Traps(nil), want{doctor.Note, "not checked"})
 }
 
-func TestEventsThatNobodyAskedFor(t *testing.T) {
+func TestAnEventThatIsNotSubscribedIsNamed(t *testing.T) {
 	t.Parallel()
 	for word, c := range map[string]*story{
 		"start": without(events.ConferenceStart),
 		"end":   without(events.ConferenceEnd),
 		"join":  without(events.ParticipantJoin),
 		"leave": without(events.ParticipantLeave),
-		"hold":  holdUntold(),
+		"hold":  holdNotReceived(),
 	} {
 		t.Run(word, func(t *testing.T) {
 			t.Parallel()
 			found := doctor.Subscriptions([]doctor.Conference{c.conference(1)}, now)
-			expect(t, found, want{doctor.Warning, "add " + word + " to statusCallbackEvent"}, want{doctor.OK, "of none: "})
+			expect(t, found, want{doctor.Warning, "add " + word + " to statusCallbackEvent"}, want{doctor.OK, "not received: "})
 		})
 	}
 }
 
-// holdUntold is a call in which hold shows in the flags of another event only.
-func holdUntold() *story {
+// holdNotReceived is a call where only the flags of another event show the
+// hold.
+func holdNotReceived() *story {
 	s := without(events.ParticipantHold, events.ParticipantUnhold)
 	for i, f := range s.facts {
 		if f.Kind == events.ParticipantLeave && f.CallSid == customer {
@@ -112,7 +113,7 @@ func holdUntold() *story {
 	return s
 }
 
-func TestALegThatJoinsMutedWasNotMutedMeanwhile(t *testing.T) {
+func TestALegThatJoinsMutedNeedsNoMuteEvent(t *testing.T) {
 	t.Parallel()
 	s := call()
 	s.other.Muted = true
@@ -122,33 +123,33 @@ func TestALegThatJoinsMutedWasNotMutedMeanwhile(t *testing.T) {
 			s.facts[6+i].Flags.Muted = true
 		}
 	}
-	expect(t, doctor.Subscriptions([]doctor.Conference{s.conference(1)}, now), allTold)
+	expect(t, doctor.Subscriptions([]doctor.Conference{s.conference(1)}, now), allReceived)
 }
 
-func TestSomeThatLackAnEventAreNamed(t *testing.T) {
+func TestConferencesThatLackAnEventAreNamed(t *testing.T) {
 	t.Parallel()
 	found := doctor.Subscriptions([]doctor.Conference{
 		call().conference(1), without(events.ParticipantLeave).conference(2),
 	}, now)
-	expect(t, found, want{doctor.Warning, `"leave" is not told of 1 of 2 conferences that must have had it (CF00000000000000000000000000000002)`}, want{doctor.OK, ""})
+	expect(t, found, want{doctor.Warning, `"leave" was not received for 1 of 2 conferences that must have had it (CF00000000000000000000000000000002)`}, want{doctor.OK, ""})
 }
 
-func TestAConferenceThatGoesOnLacksNothing(t *testing.T) {
+func TestAConferenceInProgressLacksNothing(t *testing.T) {
 	t.Parallel()
 	s := call()
-	s.facts = s.facts[:3] // both are in, and it has started
-	expect(t, doctor.Subscriptions([]doctor.Conference{s.conference(1)}, now), want{doctor.OK, "told of: start join"})
+	s.facts = s.facts[:3] // both have joined, and the conference has started
+	expect(t, doctor.Subscriptions([]doctor.Conference{s.conference(1)}, now), want{doctor.OK, "received: start join"})
 	late := s.conference(1)
 	expect(t, doctor.Subscriptions([]doctor.Conference{late}, now.Add(5*time.Hour)),
 		want{doctor.Warning, "add end to"}, want{doctor.Warning, "add leave to"}, want{doctor.OK, ""})
 }
 
-func TestOnlyRecordingsAreTold(t *testing.T) {
+func TestAStatusCallbackIsMissingBesideRecordings(t *testing.T) {
 	t.Parallel()
 	s := &story{}
-	s.says("recording-completed", "", nil)
-	s.says(events.ActionIntent, "", nil)
-	expect(t, doctor.Subscriptions([]doctor.Conference{s.conference(1)}, now), want{doctor.Warning, "beside recordingStatusCallback"})
+	s.add("recording-completed", "", nil)
+	s.add(events.ActionIntent, "", nil)
+	expect(t, doctor.Subscriptions([]doctor.Conference{s.conference(1)}, now), want{doctor.Warning, "in addition to recordingStatusCallback"})
 }
 
 func TestTraps(t *testing.T) {
@@ -158,13 +159,13 @@ func TestTraps(t *testing.T) {
 		hold, start  bool
 		want         want
 	}{
-		"nobody ends on exit": {
+		"no leg ends on exit": {
 			agent: doctor.Flags{StartsOnEnter: true}, start: true, want: want{doctor.Warning, "no leg has endConferenceOnExit"},
 		},
-		"nobody starts on enter": {
+		"no leg starts on enter": {
 			agent: doctor.Flags{EndsOnExit: true}, want: want{doctor.Warning, "no leg has startConferenceOnEnter"},
 		},
-		"it started all the same": {
+		"it started nevertheless": {
 			agent: doctor.Flags{EndsOnExit: true}, start: true, want: want{doctor.OK, ""},
 		},
 		"a held leg ends on exit": {
@@ -178,7 +179,7 @@ func TestTraps(t *testing.T) {
 			s.leg(events.ParticipantJoin, customer)
 			s.leg(events.ParticipantJoin, ana)
 			if c.start {
-				s.says(events.ConferenceStart, "", nil)
+				s.add(events.ConferenceStart, "", nil)
 			}
 			if c.hold {
 				s.other.Hold = true
@@ -189,19 +190,19 @@ func TestTraps(t *testing.T) {
 	}
 }
 
-// A leg that nobody came to is no trap, and started nothing.
-func TestOneLegTellsNothing(t *testing.T) {
+// A conference with a single leg is not a trap, and did not start.
+func TestAConferenceWithOneLegIsNotJudged(t *testing.T) {
 	t.Parallel()
 	s := &story{agent: doctor.Flags{StartsOnEnter: true}}
 	s.leg(events.ParticipantJoin, ana)
 	s.leg(events.ParticipantLeave, ana)
-	s.says(events.ConferenceEnd, "", nil)
+	s.add(events.ConferenceEnd, "", nil)
 	conferences := []doctor.Conference{s.conference(1)}
 	expect(t, doctor.Traps(conferences), want{doctor.Note, "not checked"})
-	expect(t, doctor.Subscriptions(conferences, now), want{doctor.OK, "told of: end join leave;"})
+	expect(t, doctor.Subscriptions(conferences, now), want{doctor.OK, "received: end join leave;"})
 }
 
-func TestAFewExamplesAreEnough(t *testing.T) {
+func TestAFindingNamesAtMostThreeConferences(t *testing.T) {
 	t.Parallel()
 	var conferences []doctor.Conference
 	for n := range 5 {

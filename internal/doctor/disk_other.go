@@ -5,8 +5,8 @@ package doctor
 import "errors"
 
 func volume(string) (size, free int64, err error) {
-	return 0, 0, errors.New("the size of a volume is known on Linux and macOS")
+	return 0, 0, errors.New("the size of a volume is available on Linux and macOS only")
 }
 
-// mayWrite leaves it to the start to find out.
+// mayWrite reports true: the start finds out.
 func mayWrite(string) bool { return true }

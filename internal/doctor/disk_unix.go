@@ -4,8 +4,8 @@ package doctor
 
 import "syscall"
 
-// volume is the size of the volume that holds path, and what of it is free for a
-// user who is not root, in bytes.
+// volume returns the size of the volume that contains path, and what is free on
+// it for users other than root, in bytes.
 func volume(path string) (size, free int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(path, &s); err != nil {
@@ -18,6 +18,6 @@ func volume(path string) (size, free int64, err error) {
 // writing is W_OK of access(2).
 const writing = 2
 
-// mayWrite reports whether this user could make a file in a folder, without
-// making one.
+// mayWrite reports whether this user may create a file in a folder, without
+// creating one.
 func mayWrite(path string) bool { return syscall.Access(path, writing) == nil }

@@ -1,13 +1,14 @@
-// Package doctor says what is wrong with an installation of Gavel, and what to
-// do about it.
+// Package doctor judges an installation of Gavel: it returns what is wrong, and
+// what to do about it.
 //
-// But for files it does not gather facts itself: cmd/gavel does. Each kind of
-// facts has a method that turns them into findings. No finding holds a token, a
-// friendly name or a label, because reports are sent around.
+// Except for files, it does not gather facts itself: cmd/gavel does. Each kind
+// of facts has a method that turns them into findings. A finding never contains
+// a token, a friendly name or a label, because people send reports to others.
 //
-// Reading order: doctor.go (findings); settings.go, files.go, clock.go, nats.go,
-// redis.go, credentials.go and door.go (one subject each); conference.go,
-// subscriptions.go and traps.go (what conferences tell about who made them).
+// Reading order: doctor.go (findings); settings.go, files.go, clock.go,
+// nats.go, redis.go, credentials.go and door.go (one subject each);
+// conference.go, subscriptions.go and traps.go (what conferences show about
+// their TwiML).
 package doctor
 
 import (
@@ -20,11 +21,11 @@ type Level string
 
 // The levels, from good to bad.
 const (
-	// OK: looked at and good.
+	// OK: checked and good.
 	OK Level = "ok"
-	// Note: good, or could not be looked at; found says which.
+	// Note: good, or could not be checked; Found states which.
 	Note Level = "note"
-	// Warning: works now, and something is lost or in danger.
+	// Warning: works now, but something is lost or at risk.
 	Warning Level = "warning"
 	// Fault: does not work.
 	Fault Level = "fault"
@@ -32,19 +33,19 @@ const (
 
 var levels = []Level{OK, Note, Warning, Fault}
 
-// Finding is one thing that was looked at.
+// Finding is the result of one check.
 type Finding struct {
 	Check Check  `json:"check"`
 	Level Level  `json:"level"`
 	Found string `json:"found"`
-	// Do is what to do next; empty where nothing is to be done.
+	// Do is what to do next; empty if nothing has to be done.
 	Do string `json:"do,omitempty"`
 }
 
 // Check is what a finding is about.
 type Check string
 
-// All checks, in the order in which one needs the one before.
+// All checks. Each may depend on those before it.
 const (
 	CheckSettings      Check = "settings"
 	CheckFiles         Check = "files"
@@ -57,14 +58,14 @@ const (
 	CheckTraps         Check = "traps"
 )
 
-// Report is what a person or a script reads.
+// Report is all findings, for a person or a script.
 type Report struct {
 	// Worst is the level of the worst finding.
 	Worst    Level     `json:"worst"`
 	Findings []Finding `json:"findings"`
 }
 
-// NewReport sums findings up, in their order.
+// NewReport summarizes findings, in their order.
 func NewReport(findings []Finding) Report {
 	r := Report{Worst: OK, Findings: findings}
 	for _, f := range findings {

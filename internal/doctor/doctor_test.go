@@ -22,8 +22,8 @@ type want struct {
 	words string
 }
 
-// expect compares findings with what is wanted, in order. Nothing bad may be
-// found without a word on what to do.
+// expect compares findings with the expected ones, in order. A warning or fault
+// must have something to do.
 func expect(t *testing.T, got []doctor.Finding, wanted ...want) {
 	t.Helper()
 	if len(got) != len(wanted) {
@@ -34,14 +34,14 @@ func expect(t *testing.T, got []doctor.Finding, wanted ...want) {
 			t.Errorf("finding %d is %+v, want %s and %q", i+1, got[i], w.level, w.words)
 		}
 		if bad := got[i].Level == doctor.Warning || got[i].Level == doctor.Fault; bad && got[i].Do == "" {
-			t.Errorf("finding %d says nothing to do: %+v", i+1, got[i])
+			t.Errorf("finding %d has nothing to do: %+v", i+1, got[i])
 		}
 	}
 }
 
 func TestAReportIsAsBadAsItsWorstFinding(t *testing.T) {
 	t.Parallel()
-	skipped := doctor.Skipped(doctor.CheckNATS, "nobody is there")
+	skipped := doctor.Skipped(doctor.CheckNATS, "nothing answers")
 	r := doctor.NewReport([]doctor.Finding{{Level: doctor.Warning}, skipped, {Level: doctor.OK}})
 	if r.Worst != doctor.Warning || r.Count(doctor.Note) != 1 || r.Count(doctor.Fault) != 0 {
 		t.Errorf("the report is %+v", r)
@@ -100,14 +100,14 @@ func TestFiles(t *testing.T) {
 		want want
 	}{
 		"good":             {good, want{doctor.OK, "50.0 GB free"}},
-		"before the start": {with(func(d *doctor.DataDir) { d.Missing = true }), want{doctor.Note, "not there yet"}},
-		"not to be seen":   {with(func(d *doctor.DataDir) { d.Fault = errRefused }), want{doctor.Fault, "cannot be looked at"}},
-		"a file":           {with(func(d *doctor.DataDir) { d.Mode = 0o600 }), want{doctor.Fault, "is no directory"}},
-		"somebody else's":  {with(func(d *doctor.DataDir) { d.Writable = false }), want{doctor.Fault, "cannot write"}},
+		"before the start": {with(func(d *doctor.DataDir) { d.Missing = true }), want{doctor.Note, "does not exist yet"}},
+		"not readable":     {with(func(d *doctor.DataDir) { d.Fault = errRefused }), want{doctor.Fault, "cannot be read"}},
+		"a file":           {with(func(d *doctor.DataDir) { d.Mode = 0o600 }), want{doctor.Fault, "is not a directory"}},
+		"another user's":   {with(func(d *doctor.DataDir) { d.Writable = false }), want{doctor.Fault, "cannot write"}},
 		"others write":     {with(func(d *doctor.DataDir) { d.Mode |= 0o077 }), want{doctor.Fault, "chmod 700 data"}},
 		"others read":      {with(func(d *doctor.DataDir) { d.Mode |= 0o050 }), want{doctor.Warning, "chmod 700 data"}},
-		"little room":      {with(func(d *doctor.DataDir) { d.Free = 15e9 }), want{doctor.Warning, "15.0 GB are free (15 %)"}},
-		"no room":          {with(func(d *doctor.DataDir) { d.Free = 900e6 }), want{doctor.Fault, "900 MB are free (1 %)"}},
+		"little room":      {with(func(d *doctor.DataDir) { d.Free = 15e9 }), want{doctor.Warning, "15.0 GB free (15 %)"}},
+		"no room":          {with(func(d *doctor.DataDir) { d.Free = 900e6 }), want{doctor.Fault, "900 MB free (1 %)"}},
 		"no journal there": {with(func(d *doctor.DataDir) { d.Free, d.Journal = 1, false }), want{doctor.OK, ""}},
 		"unknown volume":   {with(func(d *doctor.DataDir) { d.Size, d.Free = 0, 0 }), want{doctor.OK, ""}},
 	} {
@@ -128,8 +128,8 @@ func TestClocks(t *testing.T) {
 	clock := func(whose string, ahead, within time.Duration) doctor.Clock {
 		return doctor.Clock{Whose: whose, Ahead: ahead, Within: within}
 	}
-	expect(t, doctor.Clocks(nil), want{doctor.Note, "nobody told the time"})
-	expect(t, doctor.Clocks([]doctor.Clock{clock("NATS", time.Hour, 0)}), want{doctor.Note, "nobody told the time"})
+	expect(t, doctor.Clocks(nil), want{doctor.Note, "no other clock could be read"})
+	expect(t, doctor.Clocks([]doctor.Clock{clock("NATS", time.Hour, 0)}), want{doctor.Note, "no other clock could be read"})
 	expect(t, doctor.Clocks([]doctor.Clock{
 		clock("NATS", time.Second, time.Millisecond), clock("Redis", 0, 1), clock("Redis", 0, 1), clock("Twilio", -3*time.Second, time.Second),
 	}), want{doctor.OK, "agrees with that of NATS, Redis and Twilio"})
@@ -158,13 +158,13 @@ func TestNATS(t *testing.T) {
 		stream bus.StreamState
 		want   want
 	}{
-		"missing":          {bus.StreamState{Name: "GAVEL_JOURNAL", Missing: true}, want{doctor.Note, "not there yet"}},
+		"missing":          {bus.StreamState{Name: "GAVEL_JOURNAL", Missing: true}, want{doctor.Note, "does not exist yet"}},
 		"refused":          {changed(journal, func(s *bus.StreamState) { s.Fault = errors.New("discard policy") }), want{doctor.Fault, "discard policy"}},
-		"fewer replicas":   {changed(journal, func(s *bus.StreamState) { s.Replicas = 1 }), want{doctor.Warning, "has 1 replica and the settings ask for 3"}},
-		"a replica behind": {changed(journal, func(s *bus.StreamState) { s.Behind = 1 }), want{doctor.Warning, "1 replica is not following"}},
+		"fewer replicas":   {changed(journal, func(s *bus.StreamState) { s.Replicas = 1 }), want{doctor.Warning, "has 1 replica, but the settings require 3"}},
+		"a replica behind": {changed(journal, func(s *bus.StreamState) { s.Behind = 1 }), want{doctor.Warning, "1 replica is behind"}},
 		"nearly full":      {changed(journal, func(s *bus.StreamState) { s.Bytes = 70 }), want{doctor.Warning, "70 % full"}},
 		"full":             {changed(journal, func(s *bus.StreamState) { s.Bytes = 95 }), want{doctor.Fault, "95 % full"}},
-		"may take all":     {changed(events, func(s *bus.StreamState) { s.MaxBytes, s.Unlimited = -1, true }), want{doctor.Warning, "may take the journal's room"}},
+		"may take all":     {changed(events, func(s *bus.StreamState) { s.MaxBytes, s.Unlimited = -1, true }), want{doctor.Warning, "may use the journal's space"}},
 		"drops its oldest": {events, want{doctor.OK, "GAVEL_EVENTS"}},
 		"without a limit":  {changed(journal, func(s *bus.StreamState) { s.MaxBytes = -1 }), want{doctor.OK, ""}},
 	} {
@@ -204,21 +204,21 @@ func TestRedis(t *testing.T) {
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		said doctor.Credentials
-		want want
+		answer doctor.Credentials
+		want   want
 	}{
-		"taken":       {doctor.Credentials{Status: 200, AccountStatus: "active"}, want{doctor.OK, "takes the auth token"}},
+		"accepted":    {doctor.Credentials{Status: 200, AccountStatus: "active"}, want{doctor.OK, "accepts the auth token"}},
 		"no status":   {doctor.Credentials{Status: 200}, want{doctor.OK, ""}},
 		"suspended":   {doctor.Credentials{Status: 200, AccountStatus: "suspended"}, want{doctor.Fault, "is not active"}},
 		"refused":     {doctor.Credentials{Status: 401}, want{doctor.Fault, "refuses the auth token"}},
-		"unknown":     {doctor.Credentials{Status: 404}, want{doctor.Fault, "does not know"}},
+		"unknown":     {doctor.Credentials{Status: 404}, want{doctor.Fault, "does not exist at Twilio"}},
 		"busy":        {doctor.Credentials{Status: 429}, want{doctor.Warning, "429"}},
 		"unreachable": {doctor.Credentials{Fault: errRefused}, want{doctor.Fault, "connection refused"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c.said.AccountSid, c.said.With = account, "auth token"
-			expect(t, c.said.Findings(), c.want)
+			c.answer.AccountSid, c.answer.With = account, "auth token"
+			expect(t, c.answer.Findings(), c.want)
 		})
 	}
 }
@@ -230,16 +230,16 @@ func TestTheDoor(t *testing.T) {
 		plain, signed doctor.Knock
 		want          want
 	}{
-		"open":           {door, doctor.Knock{Status: 204}, want{doctor.OK, "takes what account"}},
-		"another token":  {door, doctor.Knock{Status: 403}, want{doctor.Fault, "SIGHUP or restart"}},
-		"unwell":         {door, doctor.Knock{Status: 503}, want{doctor.Fault, "answers 503 to what account"}},
-		"no body passes": {door, doctor.Knock{Fault: errRefused}, want{doctor.Fault, "did not answer a signed request"}},
-		"nobody":         {doctor.Knock{Fault: errRefused}, doctor.Knock{}, want{doctor.Fault, "cannot be reached from this machine"}},
-		"a redirect":     {doctor.Knock{Status: 301}, doctor.Knock{}, want{doctor.Fault, "redirect"}},
-		"a bad gateway":  {doctor.Knock{Status: 502}, doctor.Knock{}, want{doctor.Fault, "/readyz/door"}},
-		"the wrong path": {doctor.Knock{Status: 404}, doctor.Knock{}, want{doctor.Fault, "something else is there"}},
-		"something else": {doctor.Knock{Status: 200}, doctor.Knock{Status: 204}, want{doctor.Fault, "something else is there"}},
-		"another's no":   {doctor.Knock{Status: 405, Allow: "GET"}, doctor.Knock{}, want{doctor.Fault, "something else is there"}},
+		"open":                 {door, doctor.Knock{Status: 204}, want{doctor.OK, "accepts requests signed for account"}},
+		"another token":        {door, doctor.Knock{Status: 403}, want{doctor.Fault, "SIGHUP or restart"}},
+		"not ready":            {door, doctor.Knock{Status: 503}, want{doctor.Fault, "answers 503 to a request signed for account"}},
+		"no body passes":       {door, doctor.Knock{Fault: errRefused}, want{doctor.Fault, "did not answer a signed request"}},
+		"no answer":            {doctor.Knock{Fault: errRefused}, doctor.Knock{}, want{doctor.Fault, "cannot be reached from this machine"}},
+		"a redirect":           {doctor.Knock{Status: 301}, doctor.Knock{}, want{doctor.Fault, "redirect"}},
+		"a bad gateway":        {doctor.Knock{Status: 502}, doctor.Knock{}, want{doctor.Fault, "/readyz/door"}},
+		"the wrong path":       {doctor.Knock{Status: 404}, doctor.Knock{}, want{doctor.Fault, "something other than the door is there"}},
+		"something else":       {doctor.Knock{Status: 200}, doctor.Knock{Status: 204}, want{doctor.Fault, "something other than the door is there"}},
+		"another server's 405": {doctor.Knock{Status: 405, Allow: "GET"}, doctor.Knock{}, want{doctor.Fault, "something other than the door is there"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

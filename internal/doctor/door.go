@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Door is what the public URL answered to this process.
+// Door is what answered at the public URL.
 type Door struct {
 	PublicURL string
 	// Plain is the answer to a HEAD of the path for conferences: the door
-	// itself answers 405 and names the methods it takes.
+	// answers 405 and names its methods.
 	Plain Knock
 	// Signed are the answers to an empty batch of Event Streams, signed as
 	// Twilio signs.
@@ -18,9 +18,9 @@ type Door struct {
 
 // Knock is one request and its answer.
 type Knock struct {
-	// AccountSid is whose token signed.
+	// AccountSid is the account whose token signed the request.
 	AccountSid string
-	// Status is the answer's, Allow its header; Fault is why there is none.
+	// Status and Allow are those of the answer; Fault is why there was none.
 	Status int
 	Allow  string
 	Fault  error
@@ -28,9 +28,9 @@ type Knock struct {
 
 // Findings judges the answers.
 //
-// The self-test leaves nothing behind: a batch of nothing is verified like any
-// other and has nothing to store. A callback of a conference always tells
-// something, and a path of the test's own would be a way that no callback goes.
+// The self-test stores nothing: an empty batch is verified like any other, and
+// contains no event. A conference callback always contains one, and a separate
+// path for the test would not prove that callbacks get through.
 func (d Door) Findings() []Finding {
 	if fault := d.unreached(); fault != nil {
 		return []Finding{*fault}
@@ -44,24 +44,24 @@ func (d Door) Findings() []Finding {
 
 const behindProxy = "see docs/operations.md, Behind a proxy"
 
-// unreached is why what answers is not the door.
+// unreached returns why it is not the door that answers, or nil.
 func (d Door) unreached() *Finding {
 	var f Finding
 	switch k := d.Plain; {
 	case k.Fault != nil:
 		f = CheckPublicURL.fault("%s cannot be reached from this machine: %v", d.PublicURL, k.Fault).
-			do("mend the name, the certificate or the firewall; if only this machine cannot reach it, run this elsewhere")
+			do("correct the name, the certificate or the firewall; if only this machine cannot reach it, run this elsewhere")
 	case k.Status == http.StatusMethodNotAllowed && strings.Contains(k.Allow, http.MethodPost):
 		return nil
 	case k.Status >= 300 && k.Status < 400:
-		f = CheckPublicURL.fault("%s answers with a redirect; what Twilio signed would not fit its end", d.PublicURL).
-			do("set --public-url, and the URLs at Twilio, to where it leads")
+		f = CheckPublicURL.fault("%s answers with a redirect; Twilio's signature would not match the redirected URL", d.PublicURL).
+			do("set --public-url, and the URLs at Twilio, to its target")
 	case k.Status == http.StatusServiceUnavailable || k.Status == http.StatusBadGateway || k.Status == http.StatusGatewayTimeout:
-		f = CheckPublicURL.fault("%s answers %d: Gavel is not ready there, or the proxy does not find it", d.PublicURL, k.Status).
-			do("ask /readyz/door of each door, and compare --listen with where the proxy sends")
+		f = CheckPublicURL.fault("%s answers %d: Gavel is not ready, or the proxy cannot reach it", d.PublicURL, k.Status).
+			do("fetch /readyz/door of each door, and compare --listen with the target of the proxy")
 	default:
-		f = CheckPublicURL.fault("%s answers %d where the door should: something else is there", d.PublicURL, k.Status).
-			do("let /twilio/ through to --listen, without the prefix that --public-url has; " + behindProxy)
+		f = CheckPublicURL.fault("%s answers %d: something other than the door is there", d.PublicURL, k.Status).
+			do("forward /twilio/ to --listen, without the prefix of --public-url; " + behindProxy)
 	}
 	return &f
 }
@@ -69,13 +69,13 @@ func (d Door) unreached() *Finding {
 func (d Door) signed(k Knock) Finding {
 	switch {
 	case k.Fault != nil:
-		return CheckPublicURL.fault("%s did not answer a signed request: %v", d.PublicURL, k.Fault).do("see whether the proxy passes bodies on")
+		return CheckPublicURL.fault("%s did not answer a signed request: %v", d.PublicURL, k.Fault).do("check that the proxy forwards bodies")
 	case k.Status == http.StatusNoContent:
-		return CheckPublicURL.ok("%s takes what account %s signs; whether Twilio reaches it as this machine does is not known", d.PublicURL, k.AccountSid)
+		return CheckPublicURL.ok("%s accepts requests signed for account %s; whether Twilio can reach it too was not tested", d.PublicURL, k.AccountSid)
 	case k.Status == http.StatusForbidden:
-		return CheckPublicURL.fault("%s refuses what account %s signs", d.PublicURL, k.AccountSid).
-			do("Gavel's log names the reason and the URL it expects: the running process has another token or --public-url (SIGHUP or restart it), or the proxy changes the request; " + behindProxy)
+		return CheckPublicURL.fault("%s refuses requests signed for account %s", d.PublicURL, k.AccountSid).
+			do("Gavel's log has the reason and the expected URL:  the running process has another token or --public-url (SIGHUP or restart it), or the proxy changes the request; " + behindProxy)
 	}
-	return CheckPublicURL.fault("%s answers %d to what account %s signs", d.PublicURL, k.Status, k.AccountSid).
-		do("see Gavel's log and /readyz/door")
+	return CheckPublicURL.fault("%s answers %d to a request signed for account %s", d.PublicURL, k.Status, k.AccountSid).
+		do("check Gavel's log and /readyz/door")
 }

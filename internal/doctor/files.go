@@ -10,7 +10,7 @@ import (
 // Files are the files of a process.
 type Files struct {
 	DataDir DataDir
-	// Secrets are files that hold tokens, keys or passwords.
+	// Secrets are files that contain tokens, keys or passwords.
 	Secrets []File
 }
 
@@ -18,27 +18,27 @@ type Files struct {
 type DataDir struct {
 	Path    string
 	Missing bool
-	// Fault is why it could not be looked at.
+	// Fault is why it could not be read.
 	Fault error
 	Mode  fs.FileMode
 	// Writable is whether this user can write there.
 	Writable bool
-	// Journal is whether the embedded NATS keeps its files there.
+	// Journal is whether the embedded NATS stores its files there.
 	Journal bool
-	// Size and Free are bytes of the volume that it is, or will be, on; 0 and 0
-	// where unknown.
+	// Size and Free are bytes of the volume of the directory, also if it does
+	// not exist yet; 0 and 0 if unknown.
 	Size, Free int64
 }
 
 // File is one file with a secret.
 type File struct {
 	Path  string
-	Fault error // why it could not be looked at
+	Fault error // why it could not be read
 	Mode  fs.FileMode
 }
 
-// InspectDir reads the facts about a data directory but for Journal, and changes
-// nothing.
+// InspectDir reads the facts about a data directory, except Journal, and
+// changes nothing.
 func InspectDir(path string) DataDir {
 	d := DataDir{Path: path}
 	// A volume of unknown size is not judged.
@@ -74,18 +74,18 @@ func InspectFile(path string) File {
 	return File{Path: path, Mode: info.Mode()}
 }
 
-// Rights of others than the owner.
+// Permissions of users other than the owner.
 const (
 	othersWrite fs.FileMode = 0o022
 	othersAny   fs.FileMode = 0o077
 )
 
 const (
-	// littleRoom: the embedded NATS takes no more than 80 % of the volume for
-	// itself (internal/bus), so that below 20 % something else fills it.
+	// littleRoom: the embedded NATS uses at most 80 % of the volume
+	// (internal/bus), so below 20 % something else fills it.
 	littleRoom = 0.20
-	// noRoom: a volume that is really full freezes a stream until the server
-	// starts again.
+	// noRoom: a completely full volume freezes a stream until the server is
+	// restarted.
 	noRoom = 0.05
 )
 
@@ -96,7 +96,7 @@ func (f Files) Findings() []Finding {
 		found = append(found, s.findings()...)
 	}
 	if len(found) == 0 {
-		return []Finding{CheckFiles.ok("%s and %s with secrets are their owner's alone; %s free",
+		return []Finding{CheckFiles.ok("only their owner can read %s and %s with secrets; %s free",
 			f.DataDir.Path, count(len(f.Secrets), "file"), size(f.DataDir.Free))}
 	}
 	return found
@@ -105,13 +105,13 @@ func (f Files) Findings() []Finding {
 func (d DataDir) rights() []Finding {
 	switch {
 	case d.Missing:
-		return []Finding{CheckFiles.note("the data directory %s is not there yet", d.Path).
-			do("nothing: the first start makes it")}
+		return []Finding{CheckFiles.note("the data directory %s does not exist yet", d.Path).
+			do("nothing: the first start creates it")}
 	case d.Fault != nil:
-		return []Finding{CheckFiles.fault("the data directory cannot be looked at: %v", d.Fault).
-			do("run this as the user that runs Gavel, or name another one with --data-dir")}
+		return []Finding{CheckFiles.fault("the data directory cannot be read: %v", d.Fault).
+			do("run this as the user that runs Gavel, or set another one with --data-dir")}
 	case !d.Mode.IsDir():
-		return []Finding{CheckFiles.fault("the data directory %s is no directory", d.Path).do("name another one with --data-dir")}
+		return []Finding{CheckFiles.fault("the data directory %s is not a directory", d.Path).do("set another one with --data-dir")}
 	}
 	return append(d.writing(), d.reading()...)
 }
@@ -121,16 +121,16 @@ func (d DataDir) writing() []Finding {
 		return nil
 	}
 	return []Finding{CheckFiles.fault("this user cannot write to the data directory %s", d.Path).
-		do("run this as the user that runs Gavel, or give it the directory with chown")}
+		do("run this as the user that runs Gavel, or change the directory's owner with chown")}
 }
 
 func (d DataDir) reading() []Finding {
 	switch {
 	case d.Mode&othersWrite != 0:
-		return []Finding{CheckFiles.fault("others may write to the data directory %s (%v): they can change the journal and the keys", d.Path, d.Mode.Perm()).
+		return []Finding{CheckFiles.fault("other users may write to the data directory %s (%v): they can change the journal and the keys", d.Path, d.Mode.Perm()).
 			do("chmod 700 %s", d.Path)}
 	case d.Mode&othersAny != 0:
-		return []Finding{CheckFiles.warn("others may look into the data directory %s (%v), which holds names, numbers and keys", d.Path, d.Mode.Perm()).
+		return []Finding{CheckFiles.warn("other users may read the data directory %s (%v), which contains names, phone numbers and keys", d.Path, d.Mode.Perm()).
 			do("chmod 700 %s", d.Path)}
 	}
 	return nil
@@ -141,14 +141,14 @@ func (d DataDir) room() []Finding {
 		return nil
 	}
 	free := float64(d.Free) / float64(d.Size)
-	said := "of the volume of %s %s are free (%.0f %%)"
+	format := "the volume of %s has %s free (%.0f %%)"
 	switch {
 	case free < noRoom:
-		return []Finding{CheckFiles.fault(said+": a full one stops the journal", d.Path, size(d.Free), 100*free).
-			do("make room, or move the data directory to a greater volume")}
+		return []Finding{CheckFiles.fault(format+": a full volume stops the journal", d.Path, size(d.Free), 100*free).
+			do("free space, or move the data directory to a larger volume")}
 	case free < littleRoom:
-		return []Finding{CheckFiles.warn(said, d.Path, size(d.Free), 100*free).
-			do("see what fills it; the journal alone may take 70 %%")}
+		return []Finding{CheckFiles.warn(format, d.Path, size(d.Free), 100*free).
+			do("find what fills it; the journal alone may use 70 %%")}
 	}
 	return nil
 }
@@ -156,13 +156,13 @@ func (d DataDir) room() []Finding {
 func (f File) findings() []Finding {
 	switch {
 	case f.Fault != nil:
-		return []Finding{CheckFiles.fault("a file with a secret cannot be looked at: %v", f.Fault).
-			do("run this as the user that runs Gavel, or give it the file with chown")}
+		return []Finding{CheckFiles.fault("a file with a secret cannot be read: %v", f.Fault).
+			do("run this as the user that runs Gavel, or change the file's owner with chown")}
 	case f.Mode&othersWrite != 0:
-		return []Finding{CheckFiles.fault("others may write to %s (%v), which holds a secret", f.Path, f.Mode.Perm()).
-			do("chmod 600 %s, and make the secret anew if others use this machine", f.Path)}
+		return []Finding{CheckFiles.fault("other users may write to %s (%v), which contains a secret", f.Path, f.Mode.Perm()).
+			do("chmod 600 %s, and replace the secret if others use this machine", f.Path)}
 	case f.Mode&othersAny != 0:
-		return []Finding{CheckFiles.warn("others may read %s (%v), which holds a secret", f.Path, f.Mode.Perm()).
+		return []Finding{CheckFiles.warn("other users may read %s (%v), which contains a secret", f.Path, f.Mode.Perm()).
 			do("chmod 600 %s", f.Path)}
 	}
 	return nil

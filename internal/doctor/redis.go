@@ -2,22 +2,22 @@ package doctor
 
 import "gavel/projections/redisstore"
 
-// Redis is what was found out about Redis.
+// Redis is the result of the examination of Redis.
 type Redis struct {
 	Servers []redisstore.ServerState
-	// Fault is why nobody could be asked.
+	// Fault is why no server answered.
 	Fault error
 }
 
-// memoryFull is the part of maxmemory from which on a Redis with noeviction
-// soon refuses writes.
+// memoryFull is the part of maxmemory above which a Redis with noeviction soon
+// refuses writes.
 const memoryFull = 0.9
 
 // Findings judges Redis.
 func (r Redis) Findings() (found []Finding) {
 	if r.Fault != nil {
-		return []Finding{CheckRedis.fault("cannot be asked: %v", r.Fault).
-			do("start it, or mend --redis and the user name, password or TLS files")}
+		return []Finding{CheckRedis.fault("cannot be reached: %v", r.Fault).
+			do("start it, or correct --redis and the user name, password or TLS files")}
 	}
 	for _, s := range r.Servers {
 		found = append(found, server(s)...)
@@ -30,15 +30,15 @@ func server(s redisstore.ServerState) (found []Finding) {
 		found = append(found, CheckRedis.fault("version %s is too old", s.Version).do("upgrade it to %s or newer", s.Oldest))
 	}
 	if s.Policy != "" && s.Policy != "noeviction" {
-		found = append(found, CheckRedis.warn("maxmemory-policy is %s: a full Redis drops conferences, and the picture is filled anew each time", s.Policy).
-			do("set maxmemory-policy noeviction, and maxmemory so that all fits"))
+		found = append(found, CheckRedis.warn("maxmemory-policy is %s: a full Redis drops conferences, and the picture is filled again each time", s.Policy).
+			do("set maxmemory-policy noeviction, and maxmemory so that everything fits"))
 	}
 	if s.Max > 0 && float64(s.Used) > memoryFull*float64(s.Max) {
-		found = append(found, CheckRedis.warn("%s of %s memory are used", size(s.Used), size(s.Max)).do("raise maxmemory, or shorten --keep"))
+		found = append(found, CheckRedis.warn("%s of %s memory is used", size(s.Used), size(s.Max)).do("raise maxmemory, or shorten --keep"))
 	}
 	if s.SaveFailed {
-		found = append(found, CheckRedis.warn("could not write to its disk the last time, and may refuse writes until it can").
-			do("look at its log and the room on its disk; Gavel does not need it to write at all"))
+		found = append(found, CheckRedis.warn("the last write to its disk failed, and it may refuse writes until one succeeds").
+			do("check its log and its disk space; Gavel does not need it to write to disk at all"))
 	}
 	if len(found) == 0 {
 		return []Finding{CheckRedis.ok("version %s, noeviction, %s", s.Version, keeps(s))}
@@ -46,7 +46,7 @@ func server(s redisstore.ServerState) (found []Finding) {
 	return found
 }
 
-// keeps says what is there after a restart. None of it is needed.
+// keeps describes what survives a restart of Redis. Gavel needs none of it.
 func keeps(s redisstore.ServerState) string {
 	if s.AppendOnly {
 		return "writes a log of changes to disk"

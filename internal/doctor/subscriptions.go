@@ -8,15 +8,15 @@ import (
 	"gavel/events"
 )
 
-// family is one word of statusCallbackEvent and the kinds it asks for (Twilio,
-// TwiML Voice: <Conference>, statusCallbackEvent).
+// family is one word of statusCallbackEvent and the kinds that it subscribes to
+// (Twilio, TwiML Voice: <Conference>, statusCallbackEvent).
 type family struct {
 	word  string
 	kinds []events.Kind
 	// expected reports whether a conference must have had such an event.
 	expected func(c Conference, now time.Time) bool
-	// changed reports whether a leg's flags show that there was one. Where
-	// neither is set, nothing shows it.
+	// changed reports whether a leg's flags show that there was such an event.
+	// If neither function is set, a missing event cannot be detected.
 	changed func(before, after Flags) bool
 }
 
@@ -32,7 +32,7 @@ var families = []family{
 	{word: "announcement", kinds: []events.Kind{events.AnnouncementEnd, events.AnnouncementFail}},
 }
 
-// always: nothing happens in a conference before somebody joins it.
+// always: nothing happens in a conference before a leg joins it.
 func always(Conference, time.Time) bool { return true }
 
 // started: two legs, one of them with startConferenceOnEnter, start a
@@ -41,36 +41,37 @@ func started(c Conference, _ time.Time) bool {
 	return len(c.legs()) > 1 && c.any(func(f Flags) bool { return f.StartsOnEnter })
 }
 
-// Subscriptions says which callback events the conferences of the last day
-// asked for, as far as what was told shows it.
+// Subscriptions judges which callback events the conferences of the last day
+// subscribe to, as far as the received events show it.
 func Subscriptions(conferences []Conference, now time.Time) []Finding {
-	heard, mute := partition(conferences, Conference.called)
+	withCallbacks, others := partition(conferences, Conference.hasCallbacks)
 	if len(conferences) == 0 {
-		return []Finding{CheckSubscriptions.note("nothing was told of any conference in the last day").
+		return []Finding{CheckSubscriptions.note("no event of any conference was received in the last day").
 			do("if there were calls: set statusCallback in their TwiML or REST request; `gavel serve` prints an example")}
 	}
 	var found []Finding
-	if len(mute) > 0 {
-		found = append(found, CheckSubscriptions.warn("of %s only recordings were told (%s)", count(len(mute), "conference"), examples(sids(mute))).
-			do("set statusCallback and statusCallbackEvent beside recordingStatusCallback"))
+	if len(others) > 0 {
+		found = append(found, CheckSubscriptions.warn("for %s only recordings were received (%s)", count(len(others), "conference"), examples(sids(others))).
+			do("set statusCallback and statusCallbackEvent in addition to recordingStatusCallback"))
 	}
-	if len(heard) == 0 {
+	if len(withCallbacks) == 0 {
 		return found
 	}
 	for _, f := range families {
-		found = append(found, f.findings(heard, now)...)
+		found = append(found, f.findings(withCallbacks, now)...)
 	}
-	return append(found, seen(heard))
+	return append(found, seen(withCallbacks))
 }
 
-// findings says where an event must have been and was not told.
+// findings names the conferences that must have had an event that was not
+// received.
 func (f family) findings(conferences []Conference, now time.Time) []Finding {
 	expected, lacking := 0, []string(nil)
 	for _, c := range conferences {
 		if !f.must(c, now) {
 			continue
 		}
-		if expected++; !c.told(f.kinds...) {
+		if expected++; !c.received(f.kinds...) {
 			lacking = append(lacking, c.Sid)
 		}
 	}
@@ -78,11 +79,11 @@ func (f family) findings(conferences []Conference, now time.Time) []Finding {
 	case len(lacking) == 0:
 		return nil
 	case len(lacking) == expected:
-		return []Finding{CheckSubscriptions.warn("%q is told of none of %s that must have had it (%s)", f.word, count(expected, "conference"), examples(lacking)).
+		return []Finding{CheckSubscriptions.warn("%q was received for none of %s that must have had it (%s)", f.word, count(expected, "conference"), examples(lacking)).
 			do("add %s to statusCallbackEvent", f.word)}
 	}
-	return []Finding{CheckSubscriptions.warn("%q is not told of %d of %s that must have had it (%s)", f.word, len(lacking), count(expected, "conference"), examples(lacking)).
-		do("`gavel conferences get SID`: numbers not told are lost callbacks; if none are, what makes those conferences does not ask for %s", f.word)}
+	return []Finding{CheckSubscriptions.warn("%q was not received for %d of %s that must have had it (%s)", f.word, len(lacking), count(expected, "conference"), examples(lacking)).
+		do("`gavel conferences get SID`: missing sequence numbers are lost callbacks; without any, the TwiML of those conferences does not subscribe to %s", f.word)}
 }
 
 func (f family) must(c Conference, now time.Time) bool {
@@ -90,20 +91,20 @@ func (f family) must(c Conference, now time.Time) bool {
 	case f.expected != nil:
 		return f.expected(c, now)
 	case f.changed != nil:
-		return c.told(f.kinds...) || c.changes(f.changed)
+		return c.received(f.kinds...) || c.changes(f.changed)
 	}
 	return false
 }
 
-// changes reports whether flags of a leg differ between one of its events and
-// the next.
+// changes reports whether flags of a leg differ between two successive events
+// of it.
 func (c Conference) changes(differ func(before, after Flags) bool) bool {
 	legs := map[string]Flags{}
 	for _, f := range c.Facts {
 		if f.Flags == nil || f.CallSid == "" {
 			continue
 		}
-		// A leg that joins again begins anew: another TwiML may have made it.
+		// A leg that joins again starts over: its TwiML may be another.
 		if before, known := legs[f.CallSid]; known && f.Kind != events.ParticipantJoin && differ(before, *f.Flags) {
 			return true
 		}
@@ -112,21 +113,21 @@ func (c Conference) changes(differ func(before, after Flags) bool) bool {
 	return false
 }
 
-// seen says what was told at all.
+// seen lists the events that were received and those that were not.
 func seen(conferences []Conference) Finding {
-	var told, never []string
+	var received, missing []string
 	for _, f := range families {
-		if slices.ContainsFunc(conferences, func(c Conference) bool { return c.told(f.kinds...) }) {
-			told = append(told, f.word)
+		if slices.ContainsFunc(conferences, func(c Conference) bool { return c.received(f.kinds...) }) {
+			received = append(received, f.word)
 		} else {
-			never = append(never, f.word)
+			missing = append(missing, f.word)
 		}
 	}
-	said := CheckSubscriptions.ok("%s of the last day told of: %s", count(len(conferences), "conference"), strings.Join(told, " "))
-	if len(never) > 0 {
-		said.Found += "; of none: " + strings.Join(never, " ") + " (not asked for, or it did not happen)"
+	result := CheckSubscriptions.ok("%s of the last day; received: %s", count(len(conferences), "conference"), strings.Join(received, " "))
+	if len(missing) > 0 {
+		result.Found += "; not received: " + strings.Join(missing, " ") + " (not subscribed, or did not happen)"
 	}
-	return said
+	return result
 }
 
 func partition(conferences []Conference, is func(Conference) bool) (those, others []Conference) {

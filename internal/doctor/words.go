@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// count writes "1 account" and "2 accounts".
+// count formats "1 account" and "2 accounts".
 func count(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
@@ -14,7 +14,7 @@ func count(n int, one string) string {
 	return fmt.Sprintf("%d %ss", n, one)
 }
 
-// maxExamples is how many SIDs a finding names: enough to look one up.
+// maxExamples is how many SIDs a finding names: enough to examine one.
 const maxExamples = 3
 
 func examples(sids []string) string {
@@ -24,7 +24,7 @@ func examples(sids []string) string {
 	return strings.Join(sids, ", ")
 }
 
-// size writes bytes for people.
+// size formats bytes for people.
 func size(bytes int64) string {
 	const gigabyte, megabyte = 1e9, 1e6
 	if bytes >= gigabyte {
@@ -33,7 +33,7 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%.0f MB", float64(bytes)/megabyte)
 }
 
-// rough drops what a person does not want to read.
+// rough rounds a duration for people.
 func rough(d time.Duration) time.Duration {
 	if d > time.Minute {
 		return d.Round(time.Second)
@@ -41,7 +41,7 @@ func rough(d time.Duration) time.Duration {
 	return d.Round(100 * time.Millisecond)
 }
 
-// list writes "a, b and c".
+// list formats "a, b and c".
 func list(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
@@ -50,7 +50,7 @@ func list(words []string) string {
 	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
-// isAre writes "1 replica is" and "2 replicas are".
+// isAre formats "1 replica is" and "2 replicas are".
 func isAre(n int, one string) string {
 	if n == 1 {
 		return count(n, one) + " is"
