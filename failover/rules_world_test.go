@@ -391,9 +391,9 @@ func (b *switchboard) taken(form url.Values) bool {
 // ServeHTTP carries one request.
 func (b *switchboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	form, bent := url.ParseQuery(string(body))
+	form, malformed := url.ParseQuery(string(body))
 	switch {
-	case err != nil || bent != nil:
+	case err != nil || malformed != nil:
 		w.WriteHeader(http.StatusBadRequest)
 	case b.taken(form):
 		w.WriteHeader(http.StatusNoContent)

@@ -73,12 +73,12 @@ func TestACallIsSeenEverywhere(t *testing.T) {
 	}
 }
 
-func TestTheDoorRefusesAForgery(t *testing.T) {
+func TestTheDoorRefusesAWrongSignature(t *testing.T) {
 	t.Parallel()
 	h := openHere(t, t.TempDir())
-	forged := maps.Clone(oneAccount)
-	forged["TWILIO_AUTH_TOKEN"] = "another-token"
-	if got := gavelSays(t, forged, "send", "--to", h.public); got.code != exitFailure || !strings.Contains(got.out, "403 Forbidden") {
+	another := maps.Clone(oneAccount)
+	another["TWILIO_AUTH_TOKEN"] = "another-token"
+	if got := gavelSays(t, another, "send", "--to", h.public); got.code != exitFailure || !strings.Contains(got.out, "403 Forbidden") {
 		t.Errorf("a wrong signature: %+v", got)
 	}
 	if got := h.sends("--param", "Muted=perhaps"); got.code != exitFailure || !strings.Contains(got.out, "403 Forbidden") {
