@@ -3,6 +3,7 @@ package act_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -60,7 +61,8 @@ func (c *clock) Later(_ context.Context, key events.Key, id string, at time.Time
 	return nil
 }
 
-// Dues gives what is due to fn until ctx ends. What fn fails at stays.
+// Dues gives what is due to fn until ctx ends. What fn fails at stays. What it
+// returns for later comes again at once: its own last try may not have ended yet.
 func (c *clock) Dues(ctx context.Context, _ int, fn func(context.Context, events.Key, string, []byte) error) error {
 	var working sync.WaitGroup
 	defer working.Wait()
@@ -68,7 +70,12 @@ func (c *clock) Dues(ctx context.Context, _ int, fn func(context.Context, events
 		due, rung := c.due()
 		for name, a := range due {
 			working.Go(func() {
-				if fn(ctx, name.key, name.id, a.note) != nil {
+				err := fn(ctx, name.key, name.id, a.note)
+				for errors.As(err, new(events.Later)) && ctx.Err() == nil {
+					<-time.After(time.Millisecond)
+					err = fn(ctx, name.key, name.id, a.note)
+				}
+				if err != nil {
 					c.keep(name, a)
 				}
 			})
