@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"gavel/events"
 	"gavel/handlers/callback"
 	"gavel/internal/bus"
+	"gavel/internal/measure"
 )
 
 func (a *App) openBus(ctx context.Context) (err error) {
@@ -45,10 +44,7 @@ func hintReplicas(err error) error {
 
 // watchDeadLetters logs and counts each dead letter once.
 func (a *App) watchDeadLetters() {
-	letters := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gavel_dead_letters_total", Help: "Dead letters seen, by kind.",
-	}, []string{"kind"})
-	a.metrics.MustRegister(letters)
+	letters := measure.With(a.metrics).Counters("gavel_dead_letters_total", "Dead letters seen, by kind.", "kind")
 	seen := func(letter events.DeadLetter) error {
 		letters.WithLabelValues(letter.Kind).Inc()
 		a.log.Warn("dead letter", "kind", letter.Kind, "account_sid", letter.AccountSid,

@@ -6,34 +6,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gavel/events"
+	"gavel/internal/measure"
 )
 
-// Metrics are what the performer counts.
+// Metrics are the metrics of the performer.
 type Metrics struct {
 	actions *prometheus.CounterVec
 	waiting *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
 }
 
-// NewMetrics makes and registers them.
+// NewMetrics creates and registers the metrics.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		actions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gavel_actions_total",
-			Help: "Decisions of rules that ended, by rule, action and result.",
-		}, []string{"rule", "do", "result"}),
-		waiting: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gavel_action_waits_total",
-			Help: "Tries of decisions that have to wait for another one, by why.",
-		}, []string{"why"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "gavel_action_seconds",
-			Help:    "Time from a decision to its outcome, waits included, by action.",
-			Buckets: prometheus.ExponentialBuckets(0.01, 2, 16),
-		}, []string{"do"}),
+	metrics := measure.With(reg)
+	return &Metrics{
+		actions: metrics.Counters("gavel_actions_total", "Decisions of rules that ended, by rule, action and result.", "rule", "do", "result"),
+		waiting: metrics.Counters("gavel_action_waits_total", "Attempts at decisions that have to wait for another attempt, by reason.", "why"),
+		seconds: metrics.Histograms("gavel_action_seconds", "Time from a decision to its outcome, waits included, by action.", prometheus.ExponentialBuckets(0.01, 2, 16), "do"),
 	}
-	reg.MustRegister(m.actions, m.waiting, m.seconds)
-	return m
 }
 
 func (m *Metrics) ended(rule string, do events.Do, result events.Result, took time.Duration) {

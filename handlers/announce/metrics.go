@@ -1,6 +1,10 @@
 package announce
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/internal/measure"
+)
 
 // result is how a request was answered.
 type result string
@@ -29,10 +33,7 @@ type Metrics struct{ requests *prometheus.CounterVec }
 
 // NewMetrics registers the metrics, with each result at 0.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gavel_announcements_total", Help: "Requests for announcements, by result.",
-	}, []string{"result"})}
-	reg.MustRegister(m.requests)
+	m := &Metrics{measure.With(reg).Counters("gavel_announcements_total", "Requests for announcements, by result.", "result")}
 	for _, r := range results {
 		m.requests.WithLabelValues(string(r))
 	}

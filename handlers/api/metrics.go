@@ -5,28 +5,23 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/internal/measure"
 )
 
-// Metrics are what the API counts.
+// Metrics are the metrics of the API.
 type Metrics struct {
 	requests *prometheus.CounterVec
 	streams  prometheus.Gauge
 }
 
-// NewMetrics makes and registers them.
+// NewMetrics creates and registers the metrics.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gavel_api_requests_total",
-			Help: "Requests to /v1, by operation and HTTP status.",
-		}, []string{"operation", "status"}),
-		streams: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gavel_api_streams",
-			Help: "Streams of /v1 that are open now.",
-		}),
+	metrics := measure.With(reg)
+	return &Metrics{
+		requests: metrics.Counters("gavel_api_requests_total", "Requests to /v1, by operation and HTTP status.", "operation", "status"),
+		streams:  metrics.Gauge("gavel_api_streams", "Streams of /v1 that are open now."),
 	}
-	reg.MustRegister(m.requests, m.streams)
-	return m
 }
 
 // count notes how each operation was answered. A stream that wrote no status

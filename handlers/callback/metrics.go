@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gavel/events"
+	"gavel/internal/measure"
 	"gavel/internal/twilio"
 )
 
@@ -43,36 +44,21 @@ var labelled = []events.Kind{
 
 // NewMetrics registers the door's metrics.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
+	metrics := measure.With(reg)
 	m := &Metrics{
-		received: counters("gavel_received_total",
-			"Genuine callbacks of valid form, by event.", "event"),
-		refused: counters("gavel_refused_total",
-			"Callbacks refused, by reason.", "reason"),
-		shed: counters("gavel_unavailable_total",
-			"Callbacks answered with 503, by reason. Each may be lost: reconcile.", "reason"),
-		matched: counters("gavel_key_matched_total",
-			"Genuine callbacks, by the key of the ring that signed them.", "key"),
-		streamItems: counters("gavel_event_streams_items_total",
-			"Items of Event Streams batches, by outcome.", "outcome"),
-		speech: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gavel_speech_dropped_total", Help: "Speech events dropped on purpose.",
-		}),
-		speechPending: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gavel_speech_untold_conferences", Help: "Conferences whose dropped speech numbers are not in the journal yet.",
-		}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "gavel_door_seconds", Help: "From a callback's arrival to its answer.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 12},
-		}),
+		received:      metrics.Counters("gavel_received_total", "Genuine callbacks of valid form, by event.", "event"),
+		refused:       metrics.Counters("gavel_refused_total", "Callbacks refused, by reason.", "reason"),
+		shed:          metrics.Counters("gavel_unavailable_total", "Callbacks answered with 503, by reason. Each may be lost: reconcile.", "reason"),
+		matched:       metrics.Counters("gavel_key_matched_total", "Genuine callbacks, by the key of the ring that signed them.", "key"),
+		streamItems:   metrics.Counters("gavel_event_streams_items_total", "Items of Event Streams batches, by outcome.", "outcome"),
+		speech:        metrics.Counter("gavel_speech_dropped_total", "Speech events dropped on purpose."),
+		speechPending: metrics.Gauge("gavel_speech_untold_conferences", "Conferences whose dropped speech numbers are not in the journal yet."),
+		seconds: metrics.Histogram("gavel_door_seconds", "From a callback's arrival to its answer.",
+			[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 12}),
 		byKind: map[events.Kind]prometheus.Counter{},
 		byKey:  map[twilio.KeyName]prometheus.Counter{},
 	}
-	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gavel_in_flight", Help: "Callbacks in progress.",
-	},
-		func() float64 { return float64(m.inFlight.Load()) })
-	reg.MustRegister(m.received, m.refused, m.shed, m.matched, m.streamItems,
-		m.speech, m.speechPending, m.seconds, inFlight)
+	metrics.GaugeFunc("gavel_in_flight", "Callbacks in progress.", func() float64 { return float64(m.inFlight.Load()) })
 	for _, kind := range labelled {
 		m.byKind[kind] = m.received.WithLabelValues(string(kind))
 	}
@@ -81,10 +67,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		m.byKey[key] = m.matched.WithLabelValues(string(key))
 	}
 	return m
-}
-
-func counters(name, help, label string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
 }
 
 func (m *Metrics) countReceived(kind events.Kind) {

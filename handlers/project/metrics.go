@@ -6,11 +6,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gavel/internal/measure"
 	"gavel/lanes"
 )
 
-// Metrics answer the questions of whoever is on call: does it keep up, does it
-// miss anything, does anything stick.
+// Metrics show an operator whether the projector keeps up, misses entries or is stuck.
 type Metrics struct {
 	folded, duplicates, late, told prometheus.Counter
 	missing, unfoldable            prometheus.Counter
@@ -23,58 +23,29 @@ type Metrics struct {
 	overslept                      prometheus.Histogram
 }
 
-// NewMetrics registers the projector's metrics.
+// NewMetrics creates and registers the metrics. A rule's name may be a label: its
+// author chose it, and rules are few.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-		reg.MustRegister(c)
-		return c
+	m := measure.With(reg)
+	return &Metrics{
+		folded:       m.Counter("gavel_folded_total", "Facts folded into the picture."),
+		duplicates:   m.Counter("gavel_duplicates_total", "Entries that contain nothing new."),
+		late:         m.Counter("gavel_late_total", "Facts folded after one with a greater SequenceNumber."),
+		told:         m.Counter("gavel_told_total", "Facts published to GAVEL_EVENTS."),
+		missing:      m.Counter("gavel_sequence_gaps_total", "Sequence numbers skipped when a fact was folded; late ones close gaps again."),
+		unfoldable:   m.Counter("gavel_unfoldable_total", "Entries that became dead letters."),
+		restarts:     m.Counter("gavel_lane_restarts_total", "Times a lane was taken over again after a failure."),
+		fills:        m.Counter("gavel_fills_total", "Times a lane's picture was filled from the journal."),
+		owned:        m.Gauges("gavel_lane_owned", "1 where this process owns the lane; absent where another process does.", "lane"),
+		lag:          m.Gauges("gavel_lag_seconds", "How long the newest processed entry had waited; 0 when no entry waits.", "lane"),
+		visible:      m.Histogram("gavel_visible_seconds", "From the request's arrival to the record in the store.", prometheus.ExponentialBuckets(0.0001, 2.5, 14)),
+		batchEntries: m.Histogram("gavel_batch_entries", "Entries processed in one batch.", prometheus.ExponentialBuckets(1, 3, 8)),
+		loads:        m.Counter("gavel_rule_loads_total", "Sets of rules that came into force in a lane."),
+		overdue:      m.Counter("gavel_rule_deadlines_overdue_total", "Deadlines more than 5 s late because no alarm was delivered; normally 0."),
+		decisions:    m.Counters("gavel_rule_decisions_total", "Decisions of rules, by verdict: act, would, refused.", "rule", "verdict"),
+		faults:       m.Counters("gavel_rule_faults_total", "Expressions of rules that could not be evaluated.", "rule"),
+		overslept:    m.Histogram("gavel_rule_wake_lag_seconds", "From a deadline to its wake-up in the journal.", prometheus.ExponentialBuckets(0.001, 3, 12)),
 	}
-	m := &Metrics{
-		folded:     counter("gavel_folded_total", "Facts folded into the picture."),
-		duplicates: counter("gavel_duplicates_total", "Entries that told nothing new."),
-		late:       counter("gavel_late_total", "Facts that came behind one with a greater SequenceNumber."),
-		told:       counter("gavel_told_total", "Facts published to GAVEL_EVENTS."),
-		missing:    counter("gavel_sequence_gaps_total", "Sequence numbers jumped over when a fact was folded; late ones close gaps again."),
-		unfoldable: counter("gavel_unfoldable_total", "Entries that went to the dead letters."),
-		restarts:   counter("gavel_lane_restarts_total", "Times a lane was taken over again after a failure."),
-		fills:      counter("gavel_fills_total", "Times a lane's picture was filled from the journal."),
-		owned: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "gavel_lane_owned", Help: "1 where this process works the lane; absent where another does.",
-		}, []string{"lane"}),
-		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "gavel_lag_seconds", Help: "How long the newest entry worked had waited; 0 when nothing waits.",
-		}, []string{"lane"}),
-		visible: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "gavel_visible_seconds", Help: "From the request's arrival to the record in the store.",
-			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14),
-		}),
-		batchEntries: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "gavel_batch_entries", Help: "Entries worked in one batch.",
-			Buckets: prometheus.ExponentialBuckets(1, 3, 8),
-		}),
-	}
-	reg.MustRegister(m.owned, m.lag, m.visible, m.batchEntries)
-	m.ofRules(reg, counter)
-	return m
-}
-
-// ofRules registers what is measured of judging. A rule's name is a word that its
-// author chose for labels.
-func (m *Metrics) ofRules(reg prometheus.Registerer, counter func(name, help string) prometheus.Counter) {
-	m.loads = counter("gavel_rule_loads_total", "Sets of rules that came into force in a lane.")
-	m.overdue = counter("gavel_rule_deadlines_overdue_total", "Deadlines that were over 5 s late because no alarm rang; 0 when all is well.")
-	m.decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gavel_rule_decisions_total", Help: "What rules decided, by verdict: act, would, refused.",
-	}, []string{"rule", "verdict"})
-	m.faults = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gavel_rule_faults_total", Help: "Expressions of rules that could not be evaluated.",
-	}, []string{"rule"})
-	m.overslept = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "gavel_rule_wake_lag_seconds", Help: "From a deadline to its wake-up in the journal.",
-		Buckets: prometheus.ExponentialBuckets(0.001, 3, 12),
-	})
-	reg.MustRegister(m.decisions, m.faults, m.overslept)
 }
 
 func laneLabel(lane int) string { return strconv.Itoa(lane) }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/internal/measure"
 )
 
 // Metrics are the handler's metrics.
@@ -15,19 +17,11 @@ type Metrics struct {
 
 // NewMetrics creates and registers the metrics.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gavel_rest_requests_total",
-			Help: "Requests to the Twilio-shaped REST API, by resource and HTTP status.",
-		}, []string{"resource", "status"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "gavel_rest_request_seconds",
-			Help:    "Time to answer a request to the Twilio-shaped REST API, by resource.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
-		}, []string{"resource"}),
+	metrics := measure.With(reg)
+	return &Metrics{
+		requests: metrics.Counters("gavel_rest_requests_total", "Requests to the Twilio-shaped REST API, by resource and HTTP status.", "resource", "status"),
+		seconds:  metrics.Histograms("gavel_rest_request_seconds", "Time to answer a request to the Twilio-shaped REST API, by resource.", prometheus.ExponentialBuckets(0.0005, 2, 14), "resource"),
 	}
-	reg.MustRegister(m.requests, m.seconds)
-	return m
 }
 
 func (m *Metrics) observe(of resource, status int, took time.Duration) {

@@ -1,8 +1,12 @@
 package brakes
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
 
-// Metrics say what the brakes let pass, and what they keep back.
+	"gavel/internal/measure"
+)
+
+// Metrics are the metrics of the brakes and of the stop.
 type Metrics struct {
 	admissions *prometheus.CounterVec
 	tripped    *prometheus.GaugeVec
@@ -14,21 +18,12 @@ const repeated = "repeat"
 
 // NewMetrics registers the metrics with r; nil registers nowhere.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gavel_brake_admissions_total", Help: "Actions of rules that asked to be admitted, by the answer.",
-		}, []string{"rule", "verdict"}),
-		tripped: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "gavel_rule_tripped", Help: "1 for each rule that acted too often and was not reset.",
-		}, []string{"rule"}),
-		stop: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gavel_stopped", Help: "1 while rules are stopped, or nobody knows whether they are.",
-		}),
+	metrics := measure.With(r)
+	return &Metrics{
+		admissions: metrics.Counters("gavel_brake_admissions_total", "Requests of rules to admit an action, by answer.", "rule", "verdict"),
+		tripped:    metrics.Gauges("gavel_rule_tripped", "1 for each rule that acted too often and was not reset.", "rule"),
+		stop:       metrics.Gauge("gavel_stopped", "1 while rules are stopped, or their state is unknown."),
 	}
-	if r != nil {
-		r.MustRegister(m.admissions, m.tripped, m.stop)
-	}
-	return m
 }
 
 func (m *Metrics) admission(rule string, v Verdict) {

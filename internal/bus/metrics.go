@@ -5,9 +5,11 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/internal/measure"
 )
 
-// Metrics count what passes through the bus.
+// Metrics are the metrics of the bus.
 type Metrics struct {
 	groups       *prometheus.CounterVec
 	entries      prometheus.Counter
@@ -36,43 +38,20 @@ const (
 
 // NewMetrics registers the metrics with r; nil registers nowhere.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		groups: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gavel_journal_groups_total", Help: "Groups of entries by how their append ended.",
-		}, []string{"outcome"}),
-		entries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gavel_journal_entries_total", Help: "Entries that JetStream acknowledged.",
-		}),
-		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "gavel_journal_commit_seconds", Help: "From the publish of a group to its acknowledgement, retries included.",
-			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .1, .5, 2, 6, 12},
-		}),
-		retries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gavel_journal_retries_total", Help: "Tries of a group that failed and may be made again.",
-		}),
-		news: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gavel_news_total", Help: "Facts told, by the way they went out.",
-		}, []string{"how"}),
-		journalBytes: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gavel_journal_bytes", Help: "Bytes that the journal holds.",
-		}),
-		journalMax: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gavel_journal_max_bytes", Help: "Bytes that the journal may hold; 0 where only the server's limit counts.",
-		}),
-		decided: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gavel_decided_total", Help: "Decisions kept, by whether they were there before.",
-		}, []string{"how"}),
-		alarms: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gavel_alarms_set_total", Help: "Alarms of conferences set in NATS.",
-		}),
-		rings: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gavel_alarms_rang_total", Help: "Alarms that rang and were heard.",
-		}),
+	metrics := measure.With(r)
+	return &Metrics{
+		groups:  metrics.Counters("gavel_journal_groups_total", "Groups of entries by how their append ended.", "outcome"),
+		entries: metrics.Counter("gavel_journal_entries_total", "Entries that JetStream acknowledged."),
+		commit: metrics.Histogram("gavel_journal_commit_seconds", "From the publish of a group to its acknowledgement, retries included.",
+			[]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .1, .5, 2, 6, 12}),
+		retries:      metrics.Counter("gavel_journal_retries_total", "Failed attempts to append a group that are retried."),
+		news:         metrics.Counters("gavel_news_total", "Facts published, singly or in an atomic batch.", "how"),
+		journalBytes: metrics.Gauge("gavel_journal_bytes", "Bytes that the journal holds."),
+		journalMax:   metrics.Gauge("gavel_journal_max_bytes", "Bytes that the journal may hold; 0 where only the server's limit counts."),
+		decided:      metrics.Counters("gavel_decided_total", "Decisions stored, by whether they were stored before.", "how"),
+		alarms:       metrics.Counter("gavel_alarms_set_total", "Alarms of conferences set in NATS."),
+		rings:        metrics.Counter("gavel_alarms_rang_total", "Alarms that were delivered."),
 	}
-	if r != nil {
-		r.MustRegister(m.groups, m.entries, m.commit, m.retries, m.news, m.journalBytes, m.journalMax, m.decided, m.alarms, m.rings)
-	}
-	return m
 }
 
 func (m *Metrics) observeGroup(g *group, took time.Duration) {

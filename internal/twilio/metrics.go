@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/internal/measure"
 )
 
 // Statuses of calls without an answer, besides 2xx, 4xx and the like.
@@ -16,7 +18,7 @@ const (
 // ClientMetrics are the client's metrics. No label names an account, because
 // thousands may be configured.
 type ClientMetrics struct {
-	registry prometheus.Registerer
+	registry measure.Registry
 	calls    *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	underWay prometheus.Gauge
@@ -25,36 +27,19 @@ type ClientMetrics struct {
 
 // NewClientMetrics creates and registers the metrics.
 func NewClientMetrics(reg prometheus.Registerer) *ClientMetrics {
-	m := &ClientMetrics{
-		registry: reg,
-		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gavel_twilio_calls_total",
-			Help: "Requests to Twilio's REST API, by kind and by status class, 429, silent or unsent.",
-		}, []string{"kind", "status"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "gavel_twilio_call_seconds",
-			Help:    "Time until Twilio answered a request, by kind.",
-			Buckets: prometheus.ExponentialBuckets(0.01, 2, 11),
-		}, []string{"kind"}),
-		underWay: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gavel_twilio_in_flight",
-			Help: "Requests to Twilio's REST API that wait for its answer.",
-		}),
-		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gavel_twilio_waiting",
-			Help: "Calls that wait because their account has too many in flight.",
-		}),
+	metrics := measure.With(reg)
+	return &ClientMetrics{
+		registry: metrics,
+		calls:    metrics.Counters("gavel_twilio_calls_total", "Requests to Twilio's REST API, by kind and by status class, 429, silent or unsent.", "kind", "status"),
+		seconds:  metrics.Histograms("gavel_twilio_call_seconds", "Time until Twilio answered a request, by kind.", prometheus.ExponentialBuckets(0.01, 2, 11), "kind"),
+		underWay: metrics.Gauge("gavel_twilio_in_flight", "Requests to Twilio's REST API that wait for its answer."),
+		waiting:  metrics.Gauge("gavel_twilio_waiting", "Calls that wait because their account has too many in flight."),
 	}
-	reg.MustRegister(m.calls, m.seconds, m.underWay, m.waiting)
-	return m
 }
 
 // watch registers the gauge of the lowest limit.
 func (m *ClientMetrics) watch(lowest func() float64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gavel_twilio_limit",
-		Help: "Concurrent calls that Twilio accepts, of the account with the fewest.",
-	}, lowest))
+	m.registry.GaugeFunc("gavel_twilio_limit", "Concurrent calls that Twilio accepts, of the account with the fewest.", lowest)
 }
 
 func (m *ClientMetrics) count(kind, status string) { m.calls.WithLabelValues(kind, status).Inc() }
