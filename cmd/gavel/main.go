@@ -2,8 +2,8 @@
 // a live picture of every conference.
 //
 // Reading order: main.go, cli.go (the commands), config.go and file.go (the
-// settings), wire.go (what a process is made of), lifecycle.go and run.go (how
-// it starts and stops), reload.go; then one file for each command.
+// settings), serve.go (which runs the process of package app), client.go (what
+// the other commands share); then one file for each command.
 package main
 
 import (
