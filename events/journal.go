@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // Shards is the number of hash tags that conferences are spread over; lanes
@@ -88,7 +89,9 @@ const groupVersion byte = 1
 type Group struct {
 	Lane     int
 	Sequence uint64 // of the stream
-	Data     []byte // as AppendEntry built it
+	// Data is as AppendEntry built it. It must not be written after Split: the
+	// entries are parts of it.
+	Data []byte
 }
 
 // ErrGroup is returned for a journal message that this version cannot split.
@@ -115,9 +118,10 @@ func (g Group) Split(fn func(index int, e Entry) error) error {
 	if len(b) == 0 || b[0] != groupVersion {
 		return ErrGroup
 	}
-	// One string for the whole group: entries are substrings of it.
-	s := string(b[1:])
 	b = b[1:]
+	// Entries are substrings of the message itself: a copy would be a fifth of what
+	// reading it costs.
+	s := unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // Data is never written, see Group
 	for i := 0; len(b) > 0; i++ {
 		e := Entry{Source: Source(b[0])}
 		b, s = b[1:], s[1:]

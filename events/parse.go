@@ -3,7 +3,6 @@ package events
 import (
 	"fmt"
 	"math/bits"
-	"time"
 )
 
 // TimestampLayout is Twilio's date: RFC 2822 in whole seconds, whose day may
@@ -115,7 +114,7 @@ func (e *Event) readTwilio(wanted effort) error {
 		e.SequenceNumber = n
 	}
 	if wanted&identified != 0 {
-		if t, err := time.Parse(TimestampLayout, r.value(pTimestamp)); err == nil {
+		if t, err := parseTimestamp(r.value(pTimestamp)); err == nil {
 			e.OccurredAt = t.UTC()
 		}
 		e.ID = e.identify(r.value(pRecordingStatus), r.value(pRecordingURL))

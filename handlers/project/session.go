@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// stages is how many batches are kept to be used again.
+	// stages is how many batches are worked on at the same time. With those that
+	// wait they are the batches that are kept to be used again.
 	stages = 4
 	// publishQueue is how many saved batches may wait for their news to be
 	// published. News can cost an fsync for each fact; the picture need not wait
@@ -38,7 +39,7 @@ type session struct {
 // stream sequence was last.
 func newSession(k *keeper, machine *lanes.Machine, last uint64) (*session, error) {
 	c, number := &k.config, k.lane.Number()
-	spare, writing := make(chan *batch, stages), new(writeLock)
+	spare, writing := make(chan *batch, publishQueue+stages), new(writeLock)
 	announced, loaded, wakeAll := new(atomic.Uint64), newLoads(machine), make(signal, 1)
 	folder, err := newFolder(k, machine, last)
 	if err != nil {
