@@ -1,4 +1,4 @@
-// Conferences and who was in them, by Twilio's own client (npm install twilio).
+// List conferences and their participants with Twilio's own client (npm install twilio).
 //
 //   node examples/read.mjs
 import twilio from "twilio";
