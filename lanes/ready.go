@@ -10,9 +10,9 @@ import (
 	"gavel/rules"
 )
 
-// Ready is what one step leads to. The fields are in the order in which the
-// host must process them (see the package's doc); those of a batch of steps may
-// be processed together, field by field.
+// Ready is what one step leads to. The host must process the fields in their
+// order (see the package's doc); those of a batch of steps may be processed
+// together, field by field.
 type Ready struct {
 	// Matches are to be appended to the lanes of their counts (see MatchEntry).
 	Matches []rules.Decision
@@ -29,7 +29,7 @@ type Ready struct {
 	// Loaded: a rule set came into force, or the entry of that load was
 	// repeated. All conferences that have not ended must be woken.
 	Loaded bool
-	// News must be published; its Entry is nil if there is none.
+	// News must be published; its Entry is nil without news.
 	News News
 	// Letter is for an entry that can never be applied; nil otherwise.
 	Letter *events.DeadLetter

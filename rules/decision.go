@@ -64,7 +64,7 @@ type Decision struct {
 	// for each participant.
 	CallSid string `json:"call_sid,omitempty"`
 	Subject string `json:"subject,omitempty"`
-	// Occasion names the stretch in which the condition holds, Attempt counts
+	// Occasion names the stretch where the condition holds, Attempt counts
 	// from 1 within it, and Step is the place in the rule's list, from 1.
 	Occasion string   `json:"occasion"`
 	Attempt  int      `json:"attempt"`

@@ -56,7 +56,7 @@ type StepResult struct {
 // Judgement is what one input led to.
 type Judgement struct {
 	State *State // nil if nothing has to be remembered
-	// Decisions are in the order in which they were made.
+	// Decisions are in the order they were made.
 	Decisions []Decision
 	// Wake is when the next wake-up is due if the alarm has to be set or moved,
 	// else zero.

@@ -21,7 +21,7 @@ func (c *evaluation) judgeEvent(r *Rule) {
 }
 
 // judgeEventFor judges such a rule for one subject. All its steps are evaluated
-// now: when a later step is due, the event is no longer available.
+// now: a later step is due after the event has passed.
 func (c *evaluation) judgeEventFor(r *Rule, callSid string, v condition.Vars) {
 	if !c.holds(r, v) {
 		return

@@ -107,7 +107,7 @@ type Rule struct {
 }
 
 // PerEvent reports whether the rule has one occasion for each event instead of
-// one for each stretch in which its condition holds. It has if the condition
+// one for each stretch where its condition holds. That is so if the condition
 // reads event or before, or a participant that only an event can identify.
 func (r *Rule) PerEvent() bool { return r.perEvent }
 
@@ -163,8 +163,7 @@ type Ceiling struct {
 	PerMinute int
 }
 
-// Exempt names what no rule touches, by patterns in which * matches any
-// characters.
+// Exempt names what no rule touches, by patterns where * matches any characters.
 type Exempt struct {
 	// Labels exempt the participants that have one of them, and conferences
 	// where such a participant is live.
@@ -227,7 +226,7 @@ type Step struct {
 	// Data are what a publish or webhook adds to its message.
 	Data map[string]*condition.Expression
 	// To is the conference or its participants. Participants are the rule's
-	// subject, or the live ones for which Target holds as `participant`.
+	// subject, or the live ones that Target selects, each as `participant`.
 	To     Subject
 	Target *condition.Condition // or nil
 	// OnFailure states whether the ladder continues after the step did not end

@@ -102,9 +102,8 @@ type Flip struct {
 	Due     time.Time `json:"due"`
 }
 
-// Ladder is a rule that runs its steps for a single event. When a later step is
-// due, the event is no longer available, so all steps were evaluated when it
-// was.
+// Ladder is a rule that runs its steps for a single event. A later step is due
+// after the event has passed, so all steps were evaluated at the event.
 type Ladder struct {
 	Rule     string     `json:"rule"`
 	Step     int        `json:"step"` // the last one decided
@@ -135,8 +134,7 @@ func (d Deadline) compare(e Deadline) int {
 	return cmp.Or(d.Due.Compare(e.Due), strings.Compare(d.Rule, e.Rule), strings.Compare(d.CallSid, e.CallSid))
 }
 
-// Deadlines returns the armed deadlines, in the order in which they will be
-// judged.
+// Deadlines returns the armed deadlines, in the order of their judgement.
 func (s *State) Deadlines() []Deadline {
 	var all []Deadline
 	s.eachDeadline(func(d Deadline) { all = append(all, d) })

@@ -39,7 +39,7 @@ func (b *builder) step(n *schema.Node) Step {
 	return s
 }
 
-// address sets whom the step acts on: the conference or participants.
+// address sets what the step acts on: the conference or participants.
 func (b *builder) address(s *Step, n *schema.Node, at schema.Place) {
 	target, to := n.Key("target"), n.Key("to")
 	s.Target = compile(b.Document, target)

@@ -12,8 +12,7 @@ import (
 // "" if it may be.
 type Lapse string
 
-// The reasons for which a decision lapses between being made and being
-// performed.
+// The reasons why a decision lapses before it is performed.
 const (
 	LapsedEnded     Lapse = "ended"     // the conference has ended
 	LapsedLeft      Lapse = "left"      // the leg of the decision, subject or target, is not in the conference
@@ -39,10 +38,10 @@ type Case struct {
 
 // Still checks a decision against the current state, by the rules that made it:
 // those of its own version, whatever is in force now. `when`, `unless` and the
-// step's target are evaluated again for every rule. What they read of an event, and of the record
-// before the event, keeps its value from then. A decision by an older version
-// does not carry that; such a condition counts as it did then, and everything
-// else decides.
+// step's target are evaluated again for every rule. What they read of an event,
+// and of the record before the event, keeps its value from then. A decision by
+// an older version does not carry that; such a condition counts as it did then,
+// and everything else decides.
 func Still(set *Set, now Case) Lapse {
 	d := now.Decision
 	c := &evaluation{set: set, state: now.State.copy()}

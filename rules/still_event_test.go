@@ -153,8 +153,8 @@ func TestADecisionWithoutItsEventIsCheckedOnTheRest(t *testing.T) {
 	}
 }
 
-// A later step of a rule about an event is decided when the event is no longer
-// available. It carries what was read of the event, like the first step.
+// A later step of a rule about an event is decided after the event has passed.
+// It carries what was read of the event, like the first step.
 func TestALaterStepIsCheckedAgainstTwilioToo(t *testing.T) {
 	t.Parallel()
 	first, l := decided(t, setOf(t, `

@@ -145,7 +145,7 @@ func (s *stage) post(address, signature string) answer {
 	if signature != "" {
 		r.Header.Set("X-Twilio-Signature", signature)
 	}
-	return s.does(r)
+	return s.send(r)
 }
 
 func (s *stage) signed(address string) string {
@@ -162,7 +162,7 @@ func (s *stage) request(method, address, form string) *http.Request {
 	return r
 }
 
-func (s *stage) does(r *http.Request) answer {
+func (s *stage) send(r *http.Request) answer {
 	s.Helper()
 	got, err := s.server.Client().Do(r)
 	if err != nil {
@@ -177,7 +177,7 @@ func (s *stage) does(r *http.Request) answer {
 	return answer{got.StatusCode, string(body), got.Header}
 }
 
-func (s *stage) wants(got answer, status int, body string) {
+func (s *stage) expect(got answer, status int, body string) {
 	s.Helper()
 	if got.status != status || got.body != body {
 		s.Errorf("answered %d %q, want %d %q", got.status, got.body, status, body)
@@ -210,21 +210,21 @@ func TestAnAnnouncementIsPlayedOnce(t *testing.T) {
 	s := opens(t)
 	address := s.decides(1, say(`Is <anybody> still "there" & well?`))
 	first := s.post(address, s.signed(address))
-	s.wants(first, http.StatusOK, spoken(`<Say>Is &lt;anybody&gt; still &#34;there&#34; &amp; well?</Say>`))
+	s.expect(first, http.StatusOK, spoken(`<Say>Is &lt;anybody&gt; still &#34;there&#34; &amp; well?</Say>`))
 	if got := first.header.Get("Content-Type"); got != "text/xml; charset=utf-8" {
 		t.Errorf("Content-Type is %s", got)
 	}
 	if got := first.header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("Cache-Control is %s", got)
 	}
-	s.wants(s.post(address, s.signed(address)), http.StatusOK, silence)
-	s.wants(s.does(s.request(http.MethodGet, address, "")), http.StatusOK, silence)
+	s.expect(s.post(address, s.signed(address)), http.StatusOK, silence)
+	s.expect(s.send(s.request(http.MethodGet, address, "")), http.StatusOK, silence)
 	if s.counted("served") != 1 || s.counted("repeated") != 2 {
 		t.Errorf("%v served, %v repeated", s.counted("served"), s.counted("repeated"))
 	}
-	if said := s.log.String(); !strings.Contains(said, "rule=still-there") || strings.Contains(said, "anybody") ||
-		strings.Contains(said, phone) || strings.Contains(said, "mac=") {
-		t.Errorf("the log says %s", said)
+	if logged := s.log.String(); !strings.Contains(logged, "rule=still-there") || strings.Contains(logged, "anybody") ||
+		strings.Contains(logged, phone) || strings.Contains(logged, "mac=") {
+		t.Errorf("the log is %s", logged)
 	}
 }
 
@@ -247,17 +247,17 @@ func TestOfConcurrentRequestsOneGetsTheAnnouncement(t *testing.T) {
 	}
 	wg.Wait()
 	close(answers)
-	heard := 0
+	played := 0
 	for a := range answers {
 		if a.status != http.StatusOK {
 			t.Errorf("answered %d", a.status)
 		}
 		if strings.Contains(a.body, "hello") {
-			heard++
+			played++
 		}
 	}
-	if heard != 1 {
-		t.Errorf("heard %d times", heard)
+	if played != 1 {
+		t.Errorf("played %d times", played)
 	}
 }
 
@@ -275,7 +275,7 @@ func TestTheTwiMLOfEachKindOfAnnouncement(t *testing.T) {
 		{map[string]string{"say": ""}, silence},
 	} {
 		address := s.decides(n+1, rules.Decision{Do: rules.StepAnnounce, Verdict: rules.Act, Params: c.params})
-		s.wants(s.post(address, ""), http.StatusOK, c.want)
+		s.expect(s.post(address, ""), http.StatusOK, c.want)
 	}
 }
 
@@ -285,7 +285,7 @@ func TestAGetRequestIsSignedOverItsQuery(t *testing.T) {
 	address := s.decides(1, say("hello")) + "&AccountSid=" + account + "&From=%2B4915112345678"
 	r := s.request(http.MethodGet, address, "")
 	r.Header.Set("X-Twilio-Signature", twilio.Sign(token, address, nil))
-	s.wants(s.does(r), http.StatusOK, spoken("<Say>hello</Say>"))
+	s.expect(s.send(r), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
 func TestAForgedRequestIsRefused(t *testing.T) {
@@ -308,30 +308,30 @@ func TestAForgedRequestIsRefused(t *testing.T) {
 		"another spelling":    {strings.Replace(address, "/announce/", "/announce%2F", 1), "", http.StatusNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.wants(s.post(c.address, c.signature), c.status, "")
+			s.expect(s.post(c.address, c.signature), c.status, "")
 		})
 	}
-	s.wants(s.post(address, s.signed(address)), http.StatusOK, spoken("<Say>hello</Say>"))
+	s.expect(s.post(address, s.signed(address)), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
 func TestOtherMethodsAndPathsAreRefused(t *testing.T) {
 	t.Parallel()
 	s := opens(t)
 	address := s.decides(1, say("hello"))
-	refused := s.does(s.request(http.MethodPut, address, ""))
-	s.wants(refused, http.StatusMethodNotAllowed, "")
+	refused := s.send(s.request(http.MethodPut, address, ""))
+	s.expect(refused, http.StatusMethodNotAllowed, "")
 	if got := refused.header.Get("Allow"); got != "GET, HEAD, POST" {
 		t.Errorf("Allow is %s", got)
 	}
 	long := s.request(http.MethodPost, address, "a="+strings.Repeat("x", 64<<10))
 	long.Header.Set("X-Twilio-Signature", s.signed(address))
-	s.wants(s.does(long), http.StatusRequestEntityTooLarge, "")
+	s.expect(s.send(long), http.StatusRequestEntityTooLarge, "")
 	bent := s.request(http.MethodPost, address, "a=%zz")
 	bent.Header.Set("X-Twilio-Signature", s.signed(address))
-	s.wants(s.does(bent), http.StatusForbidden, "")
-	looked := s.does(s.request(http.MethodHead, address, ""))
-	s.wants(looked, http.StatusOK, "")
-	s.wants(s.post(address, ""), http.StatusOK, spoken("<Say>hello</Say>"))
+	s.expect(s.send(bent), http.StatusForbidden, "")
+	looked := s.send(s.request(http.MethodHead, address, ""))
+	s.expect(looked, http.StatusOK, "")
+	s.expect(s.post(address, ""), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
 func TestAnExpiredAnnouncementIsNotPlayed(t *testing.T) {
@@ -339,10 +339,10 @@ func TestAnExpiredAnnouncementIsNotPlayed(t *testing.T) {
 	s := opens(t)
 	address := s.decides(1, say("hello"))
 	s.now = noon.Add(time.Hour)
-	s.wants(s.post(address, ""), http.StatusOK, silence)
-	s.wants(s.post(address, twilio.Sign("another token", address, nil)), http.StatusForbidden, "")
+	s.expect(s.post(address, ""), http.StatusOK, silence)
+	s.expect(s.post(address, twilio.Sign("another token", address, nil)), http.StatusForbidden, "")
 	s.now = noon
-	s.wants(s.post(address, ""), http.StatusOK, spoken("<Say>hello</Say>"))
+	s.expect(s.post(address, ""), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
 func TestAStopPlaysNothing(t *testing.T) {
@@ -352,11 +352,11 @@ func TestAStopPlaysNothing(t *testing.T) {
 	if err := s.brakes.Stop(t.Context(), "drill", "kate"); err != nil {
 		t.Fatal(err)
 	}
-	s.wants(s.post(address, ""), http.StatusOK, silence)
+	s.expect(s.post(address, ""), http.StatusOK, silence)
 	if err := s.brakes.Resume(t.Context(), "drill is over", "kate"); err != nil {
 		t.Fatal(err)
 	}
-	s.wants(s.post(address, ""), http.StatusOK, spoken("<Say>hello</Say>"))
+	s.expect(s.post(address, ""), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
 func TestOtherDecisionsAreNotServed(t *testing.T) {
@@ -366,7 +366,7 @@ func TestOtherDecisionsAreNotServed(t *testing.T) {
 		{Do: rules.StepEnd, Verdict: rules.Act},
 		{Do: rules.StepAnnounce, Verdict: rules.Would, Params: map[string]string{"say": "hello"}},
 	} {
-		s.wants(s.post(s.decides(n+1, d), ""), http.StatusNotFound, "")
+		s.expect(s.post(s.decides(n+1, d), ""), http.StatusNotFound, "")
 	}
 }
 
@@ -390,9 +390,9 @@ func (b broken) Served(ctx context.Context, key events.Key, id string) (bool, er
 	return b.Decisions.Served(ctx, key, id)
 }
 
-type unheard struct{}
+type unavailableBrakes struct{}
 
-func (unheard) Stopped(context.Context) (bool, brakes.Stop, error) {
+func (unavailableBrakes) Stopped(context.Context) (bool, brakes.Stop, error) {
 	return true, brakes.Stop{}, errors.New("no answer")
 }
 
@@ -403,27 +403,27 @@ func TestWithoutNATSTheAnswerIs503(t *testing.T) {
 	whole := s.config
 	for name, bend := range map[string]func(*announce.Config){
 		"decisions": func(c *announce.Config) { c.Decisions = broken{Decisions: c.Decisions, get: errors.New("no answer")} },
-		"stop":      func(c *announce.Config) { c.Brakes = unheard{} },
+		"stop":      func(c *announce.Config) { c.Brakes = unavailableBrakes{} },
 		"served": func(c *announce.Config) {
 			c.Decisions = broken{Decisions: c.Decisions, served: errors.New("no answer")}
 		},
 	} {
 		c := whole
 		bend(&c)
-		got := s.asks(c, address)
-		s.wants(got, http.StatusServiceUnavailable, "")
+		got := s.ask(c, address)
+		s.expect(got, http.StatusServiceUnavailable, "")
 		if got.header.Get("Retry-After") != "1" {
 			t.Errorf("%s: Retry-After is %q", name, got.header.Get("Retry-After"))
 		}
 	}
 	if s.counted("unavailable") != 3 || !strings.Contains(s.log.String(), "no answer") {
-		t.Errorf("%v counted, the log says %s", s.counted("unavailable"), s.log.String())
+		t.Errorf("%v counted, the log is %s", s.counted("unavailable"), s.log.String())
 	}
-	s.wants(s.asks(whole, address), http.StatusOK, spoken("<Say>hello</Say>"))
+	s.expect(s.ask(whole, address), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
-// asks sends a request to a handler with that configuration.
-func (s *stage) asks(c announce.Config, address string) answer {
+// ask sends a request to a handler with that configuration.
+func (s *stage) ask(c announce.Config, address string) answer {
 	s.Helper()
 	h, err := announce.New(c)
 	if err != nil {

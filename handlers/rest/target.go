@@ -104,8 +104,8 @@ var methods = map[resource][]string{
 }
 
 // allows returns nil if the target supports the method. Only a request that
-// adds a participant may name the room instead of the conference: it creates
-// the conference if there is none.
+// adds a participant may name the room instead of the conference: it creates a
+// missing conference.
 func (t target) allows(method string) error {
 	allowed := methods[t.resource]
 	switch {

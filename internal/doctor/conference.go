@@ -10,7 +10,7 @@ import (
 // Conference is what was received about one conference of the last day.
 type Conference struct {
 	Sid string
-	// Facts in the order in which they happened.
+	// Facts are in the order of their time.
 	Facts []Observation
 }
 
@@ -73,7 +73,7 @@ func (c Conference) legs() map[string]Flags {
 	return legs
 }
 
-// any reports whether a leg ever had flags for which is returns true.
+// any reports whether is returns true for flags that a leg ever had.
 func (c Conference) any(is func(Flags) bool) bool {
 	for _, f := range c.Facts {
 		if f.Flags != nil && is(*f.Flags) {

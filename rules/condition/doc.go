@@ -7,7 +7,7 @@
 // environment.go (the tables as CEL declarations), reading.go and object.go
 // (the record as CEL values), condition.go and expression.go (compile and
 // evaluate), examine.go (what an expression reads, and what is refused at
-// load), recall.go (evaluate again when the event is no longer available),
+// load), recall.go (evaluate again after the event),
 // kinds.go and parts.go (sets of kinds of events and of parts of the record).
 //
 // reference_test.go generates the tables in docs/rules.md, and runs every

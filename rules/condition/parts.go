@@ -30,7 +30,7 @@ func (p *Parts) add(part Parts, differs bool) {
 	}
 }
 
-// Changed returns the parts in which two records of a conference differ.
+// Changed returns the parts that differ between two records of a conference.
 func Changed(before, after *projections.Conference) (parts Parts) {
 	if before == nil || after == nil || len(before.Participants) != len(after.Participants) {
 		return AllParts

@@ -22,7 +22,7 @@ type Reading struct {
 	// a condition reads them.
 	open *object
 	live ref.Val
-	// recalls: the event is no longer available, and kept is what was stored of
+	// recalls: the event has passed, and kept is what was stored of
 	// it (Recall).
 	recalls bool
 	kept    Kept

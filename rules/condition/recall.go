@@ -21,10 +21,10 @@ import (
 )
 
 // Kept is what a rule read of an event, and of the record before it, when a
-// decision was made: enough to evaluate the rule's conditions again when the
-// event is no longer available. A key is the text of a part of a condition that
-// reads nothing else, such as `size(before.live) == 2`; its value is in JSON,
-// null if the part had no value.
+// decision was made: enough to evaluate the rule's conditions again after the
+// event has passed. A key is the text of a part of a condition that reads
+// nothing else, such as `size(before.live) == 2`; its value is in JSON, null if
+// the part had no value.
 type Kept map[string]json.RawMessage
 
 // ErrNotKept is the error of a condition that depends on something of the event

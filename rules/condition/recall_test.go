@@ -10,8 +10,7 @@ import (
 )
 
 // later is the call of the reference page half a minute later: a supervisor
-// joined meanwhile, and the event and the record before it are no longer
-// available.
+// joined meanwhile, and only what was kept of the event is left.
 func later(t *testing.T) condition.Vars {
 	t.Helper()
 	v := sample(t)

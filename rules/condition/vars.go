@@ -8,7 +8,7 @@ import (
 )
 
 // Vars are what a condition can read. Nil is allowed everywhere: a missing
-// object has empty texts, false flags and zero times, for which has() is false.
+// object has empty texts, false flags and zero times, and has() is false for these.
 type Vars struct {
 	// Conference is the record after the event.
 	Conference *projections.Conference
