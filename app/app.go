@@ -117,7 +117,7 @@ func (a *App) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case failure = <-a.failed:
-		a.log.Error("a part failed, the process ends", "err", failure)
+		a.log.Error("a part failed, the process ends", "error", failure)
 	}
 	return errors.Join(failure, a.Stop(ctx))
 }

@@ -41,7 +41,7 @@ func (l *lifecycle) stop(ctx context.Context) error {
 		step := l.stops[i]
 		began := time.Now()
 		if err := step.stop(ctx); err != nil {
-			l.log.Error("stop failed", "part", step.name, "err", err)
+			l.log.Error("stop failed", "part", step.name, "error", err)
 			faults = append(faults, fmt.Errorf("stop %s: %w", step.name, err))
 			continue
 		}

@@ -33,7 +33,7 @@ func (a *App) rereadAccounts() {
 		err = a.accounts.Replace(accounts)
 	}
 	if err != nil {
-		a.log.Error("accounts stay as they were, the settings are not right", "err", err)
+		a.log.Error("accounts stay as they were, the settings are not right", "error", err)
 		return
 	}
 	a.log.Info("accounts were read again", "accounts", len(accounts))

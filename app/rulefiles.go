@@ -126,7 +126,7 @@ func (r *ruleFiles) propose(ctx context.Context, now ruleReading, how rulebook.H
 		return
 	}
 	if _, err := r.book.Propose(ctx, set, r.origin, how); err != nil && ctx.Err() == nil {
-		r.log.Error("rules could not be proposed, trying again", "path", r.path, "version", set.Version, "err", err)
+		r.log.Error("rules could not be proposed, trying again", "path", r.path, "version", set.Version, "error", err)
 		if !errors.Is(err, rulebook.ErrCannotKeep) {
 			r.retry = how
 		}
@@ -153,7 +153,7 @@ func (r *ruleFiles) logFaults(err error) {
 	active, _ := r.book.Active()
 	var faults schema.Faults
 	if !errors.As(err, &faults) {
-		r.log.Error("rule files are not right: the rules in force stay", "path", r.path, "version", active.Version, "err", err)
+		r.log.Error("rule files are not right: the rules in force stay", "path", r.path, "version", active.Version, "error", err)
 		return
 	}
 	r.log.Error("rule files are not right: the rules in force stay", "path", r.path, "version", active.Version, "faults", len(faults))

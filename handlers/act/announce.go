@@ -66,7 +66,7 @@ func (p *Performer) heard(ctx context.Context, n events.Told) error {
 	}
 	t, err := p.told(ctx, key, id)
 	if err != nil && p.Now().Sub(end.ReceivedAt) > heardTime {
-		p.Log.Error("end of an announcement is passed over", "decision", id, "err", err)
+		p.Log.Error("end of an announcement is passed over", "decision", id, "error", err)
 		return nil
 	}
 	if err != nil {

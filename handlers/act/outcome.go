@@ -52,7 +52,7 @@ func (t *task) call(ctx context.Context) error {
 func (t *task) send(ctx context.Context) error {
 	request, err := t.request()
 	if err != nil {
-		t.log.Error("Twilio cannot be asked", "err", err)
+		t.log.Error("Twilio cannot be asked", "error", err)
 		return end(events.Failed, "address")
 	}
 	answer, err := t.ask(ctx, request)
@@ -77,7 +77,7 @@ func (t *task) unanswered(ctx context.Context, err error) error {
 	if errors.As(err, new(again)) || errors.Is(err, errOldLook) {
 		return err // said by beforeCall
 	}
-	t.log.Warn("Twilio gave no answer", "do", t.decision.Do, "err", err)
+	t.log.Warn("Twilio gave no answer", "do", t.decision.Do, "error", err)
 	if errors.Is(err, twilio.ErrSilent) {
 		return t.lookForIt(ctx, events.Outcome{Result: events.Done, Why: "seen"}, again{why: whySilent})
 	}

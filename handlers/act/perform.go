@@ -276,7 +276,7 @@ func (t *task) see(ctx context.Context) error {
 	case errors.As(err, &refused):
 		return notNow(refused.Answer)
 	case err != nil:
-		t.log.Warn("Twilio cannot be asked how things stand", "err", err)
+		t.log.Warn("Twilio cannot be asked how things stand", "error", err)
 		return again{why: whyUnsent}
 	}
 	t.sight = state

@@ -70,7 +70,7 @@ func (t *task) recordOutcome(ctx context.Context, o events.Outcome) error {
 	ctx = context.WithoutCancel(ctx)
 	o.At = t.Now()
 	if err := t.tellJournal(ctx, events.NewOutcome(t.action(), o)); err != nil {
-		t.log.Error("outcome cannot be appended", "result", o.Result, "err", err)
+		t.log.Error("outcome cannot be appended", "result", o.Result, "error", err)
 		return fmt.Errorf("append outcome: %w", err)
 	}
 	crashpoint.Pass(crashpoint.Recorded)

@@ -134,7 +134,7 @@ func (t *task) holdAgain(ctx context.Context) error {
 		t.note.Unheld = false
 		return nil
 	}
-	t.log.Error("participant was taken off hold and cannot be put back", "call_sid", t.decision.CallSid, "status", answer.Status, "err", err)
+	t.log.Error("participant was taken off hold and cannot be put back", "call_sid", t.decision.CallSid, "status", answer.Status, "error", err)
 	return again{why: whyUnheld, after: answer.RetryAfter()}
 }
 

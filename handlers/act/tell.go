@@ -27,7 +27,7 @@ func (t *task) tell(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	t.log.Warn("nobody was told", "do", t.decision.Do, "err", err)
+	t.log.Warn("nobody was told", "do", t.decision.Do, "error", err)
 	later := again{why: whyUntold}
 	var notNow *NotNow
 	if errors.As(err, &notNow) {

@@ -264,7 +264,7 @@ func (h *Handler) refuse(w http.ResponseWriter, q *request, err error) {
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", retryAfter)
 		h.cfg.Log.Warn("announcement not served", "decision", q.id,
-			"account_sid", q.key.AccountSid, "conference_sid", q.key.ConferenceSid, "err", why.err)
+			"account_sid", q.key.AccountSid, "conference_sid", q.key.ConferenceSid, "error", why.err)
 	}
 	w.WriteHeader(why.status)
 }

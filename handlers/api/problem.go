@@ -27,7 +27,7 @@ func (a *API) problem(err error) error {
 	case errors.Is(err, projections.ErrFilling), errors.Is(err, projections.ErrLost):
 		return unavailable("the picture is being filled, ask again soon")
 	}
-	a.Log.Warn("request cannot be answered", "err", err)
+	a.Log.Warn("request cannot be answered", "error", err)
 	return unavailable("a store cannot be reached, ask again soon")
 }
 

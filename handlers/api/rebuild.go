@@ -60,7 +60,7 @@ func (a *API) runRebuild(ctx context.Context, s *stream) {
 	err := a.Rebuild.Rebuild(ctx, r.progress)
 	r.finish(err)
 	if err != nil && ctx.Err() == nil {
-		a.Log.Error("rebuild failed", "err", err)
+		a.Log.Error("rebuild failed", "error", err)
 	}
 }
 

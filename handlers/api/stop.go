@@ -145,7 +145,7 @@ func (a *API) stopping(ctx context.Context) (*answer[Stopping], error) {
 	late := a.catchUp(ctx)
 	wire, err := a.views.OnTheWire(ctx)
 	if err = errors.Join(late, err); err != nil {
-		a.Log.Warn("what is on the wire cannot be told", "err", err)
+		a.Log.Warn("what is on the wire cannot be told", "error", err)
 	}
 	return &answer[Stopping]{Stopping{stop, append([]views.WireAction{}, wire...), err != nil}}, nil
 }

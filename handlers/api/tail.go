@@ -112,7 +112,7 @@ func (a *API) follow(ctx context.Context, s *stream, who keys.Identity, after ui
 	for range told { // until the tail has returned
 	}
 	if err != nil && !gone && ctx.Err() == nil {
-		a.Log.Warn("tail ended", "err", err)
+		a.Log.Warn("tail ended", "error", err)
 	}
 }
 

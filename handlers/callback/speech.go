@@ -128,7 +128,7 @@ func (l *speechLedger) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		if err := l.flush(ctx, atLeast); err != nil && ctx.Err() == nil {
-			l.cfg.Log.Warn("numbers of dropped speech events not appended", slog.Any("err", err))
+			l.cfg.Log.Warn("numbers of dropped speech events not appended", slog.Any("error", err))
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (k *keeper) moved(why error) {
 // failed notes why the lane stopped.
 func (k *keeper) failed(err error) {
 	k.config.Metrics.restarts.Inc()
-	k.log.Warn("lane is taken over again", "err", err)
+	k.log.Warn("lane is taken over again", "error", err)
 	k.status.set(State{Err: err.Error()})
 }
 

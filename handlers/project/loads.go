@@ -90,7 +90,7 @@ func (f *ruleFollower) run(ctx context.Context) error {
 			}
 			l.At = f.now()
 			if err := f.journal.AppendLane(ctx, f.lane, events.NewRulesLoaded(l)); err != nil {
-				f.log.Warn("rules wait for the journal", "version", l.Version, "err", err)
+				f.log.Warn("rules wait for the journal", "version", l.Version, "error", err)
 			} else {
 				appended = l.ID
 			}
@@ -139,7 +139,7 @@ func (w *waker) wakeUnended(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		w.log.Warn("conferences cannot be woken for the new rules yet", "err", err)
+		w.log.Warn("conferences cannot be woken for the new rules yet", "error", err)
 		if err := wait(ctx, retryAtMost); err != nil {
 			return err
 		}

@@ -92,7 +92,7 @@ func (h *Handler) faultOf(r *http.Request, err error) *fault {
 	case errors.Is(err, projections.ErrFilling), errors.Is(err, projections.ErrLost),
 		errors.Is(err, context.Canceled):
 	default:
-		h.Log.Warn("reading the picture failed", "err", err)
+		h.Log.Warn("reading the picture failed", "error", err)
 	}
 	return errUnavailable
 }

@@ -71,7 +71,7 @@ func (h *Handler) answerWrite(w http.ResponseWriter, r *http.Request, t target, 
 // outcome.
 func (h *Handler) write(ctx context.Context, t target, a events.Action, call twilio.Call) (answer, error) {
 	if err := h.append(ctx, intentTime, a.ConferenceSid, events.NewIntent(a)); err != nil {
-		h.Log.Error("appending the intent failed, Twilio was not called", "action_id", a.ID, "err", err)
+		h.Log.Error("appending the intent failed, Twilio was not called", "action_id", a.ID, "error", err)
 		// The journal may have stored the intent all the same. The outcome
 		// prevents that its actor is later reported as the probable cause of
 		// something.
@@ -85,7 +85,7 @@ func (h *Handler) write(ctx context.Context, t target, a events.Action, call twi
 	}
 	h.settle(ctx, a, o)
 	if err != nil {
-		h.Log.Warn("Twilio did not answer", "do", a.Do, "account_sid", a.AccountSid, "action_id", a.ID, "err", err)
+		h.Log.Warn("Twilio did not answer", "do", a.Do, "account_sid", a.AccountSid, "action_id", a.ID, "error", err)
 		return answer{}, unanswered(err)
 	}
 	if reply.Status == http.StatusUnauthorized {
@@ -111,7 +111,7 @@ func (h *Handler) append(ctx context.Context, within time.Duration, conferenceSi
 func (h *Handler) settle(ctx context.Context, a events.Action, o events.Outcome) {
 	o.At = h.Now()
 	if err := h.append(ctx, outcomeTime, a.ConferenceSid, events.NewOutcome(a, o)); err != nil {
-		h.Log.Error("outcome may be missing from the journal", "action_id", a.ID, "result", o.Result, "err", err)
+		h.Log.Error("outcome may be missing from the journal", "action_id", a.ID, "result", o.Result, "error", err)
 	}
 }
 

@@ -209,7 +209,7 @@ func (h *health) sicken(err error) {
 	if h.Healthy() != nil {
 		return
 	}
-	h.log.Error("journal takes nothing until this is over", "err", err)
+	h.log.Error("journal takes nothing until this is over", "error", err)
 	h.state.Load().sicken(fmt.Errorf("journal is down: %w: %w", events.ErrUnavailable, err))
 }
 

@@ -78,7 +78,7 @@ func (n *News) publish(ctx context.Context, facts []events.News) error {
 			n.count(byBatch, err, len(facts))
 			return err
 		}
-		n.log.Debug("batch of news was refused and goes out singly", "facts", len(facts), "err", err)
+		n.log.Debug("batch of news was refused and goes out singly", "facts", len(facts), "error", err)
 	}
 	_, err := n.pipeline.Publish(ctx, messages)
 	n.count(bySingles, err, len(facts))

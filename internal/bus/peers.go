@@ -112,7 +112,7 @@ func (p *peers) run() {
 	defer close(p.ended)
 	sub, err := p.conn.Subscribe(projectorsSubject, p.hear)
 	if err != nil {
-		p.log.Warn("other projectors are not heard", "err", err)
+		p.log.Warn("other projectors are not heard", "error", err)
 	} else {
 		defer func() { _ = sub.Unsubscribe() }()
 	}
@@ -150,7 +150,7 @@ func (p *peers) say(b beat) {
 func (p *peers) hear(m *nats.Msg) {
 	b, err := parseBeat(m.Data, p.lanes)
 	if err != nil {
-		p.log.Debug("a beat was not understood", "err", err)
+		p.log.Debug("a beat was not understood", "error", err)
 		return
 	}
 	if b.ID == p.id {

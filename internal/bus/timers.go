@@ -139,7 +139,7 @@ func (t *Timers) Rings(ctx context.Context, fn func(context.Context, []events.Ke
 		if err == nil {
 			t.metrics.rings.Add(float64(len(rang)))
 		} else if ctx.Err() == nil {
-			t.log.Warn("alarms that rang come again", "alarms", len(rang), "err", err)
+			t.log.Warn("alarms that rang come again", "alarms", len(rang), "error", err)
 		}
 		return err
 	})

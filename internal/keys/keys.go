@@ -82,7 +82,7 @@ func (k *Keys) load(ctx context.Context) error {
 func (k *Keys) read(sid string, value []byte) (stored, bool) {
 	s, err := parseStored(value)
 	if err != nil {
-		k.log.Error("api key in the bucket cannot be read", "key_sid", sid, "err", err)
+		k.log.Error("api key in the bucket cannot be read", "key_sid", sid, "error", err)
 		return stored{}, false
 	}
 	return s, true
@@ -112,7 +112,7 @@ func (k *Keys) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		k.log.Warn("watch of the api keys ended, watching again", "err", err)
+		k.log.Warn("watch of the api keys ended, watching again", "error", err)
 		k.reload(ctx)
 	}
 }

@@ -89,7 +89,7 @@ func (b *Book) Run(ctx context.Context) {
 			return
 		}
 		if err != nil && !lost && ctx.Err() == nil {
-			b.log.Warn("the rules in force cannot be followed: those known last stay", "err", err)
+			b.log.Warn("the rules in force cannot be followed: those known last stay", "error", err)
 		}
 		lost = err != nil
 	}

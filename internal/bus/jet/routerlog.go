@@ -26,7 +26,7 @@ func (l routerLog) with(fields watermill.LogFields) *slog.Logger {
 }
 
 func (l routerLog) Error(msg string, err error, fields watermill.LogFields) {
-	l.with(fields).Error(msg, "err", err)
+	l.with(fields).Error(msg, "error", err)
 }
 func (l routerLog) Info(msg string, fields watermill.LogFields)  { l.with(fields).Debug(msg) }
 func (l routerLog) Debug(msg string, fields watermill.LogFields) { l.with(fields).Debug(msg) }

@@ -61,7 +61,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 			defer unhook()
 			defer end()
 			if err := loop.run(both); err != nil {
-				w.Log.Error("subscription ends", "topic", topic, "err", err)
+				w.Log.Error("subscription ends", "topic", topic, "error", err)
 			}
 		})
 	}

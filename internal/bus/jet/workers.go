@@ -132,7 +132,7 @@ func (l *loop) run(ctx context.Context) error {
 			break
 		}
 		if again := Attempt(ctx, l.open); again != nil && ctx.Err() == nil {
-			l.Log.Warn("consumer gets nothing", "consumer", l.Consumer, "why", err, "err", again)
+			l.Log.Warn("consumer gets nothing", "consumer", l.Consumer, "why", err, "error", again)
 		}
 	}
 	return nil
@@ -231,7 +231,7 @@ func (l *loop) report(batch []jetstream.Msg, done <-chan struct{}) {
 		case <-progress.C:
 			for _, m := range batch {
 				if err := m.InProgress(); err != nil {
-					l.Log.Warn("cannot tell that a message is in progress", "consumer", l.Consumer, "err", err)
+					l.Log.Warn("cannot tell that a message is in progress", "consumer", l.Consumer, "error", err)
 				}
 			}
 		case <-done:
@@ -250,10 +250,10 @@ func (l *loop) settle(batch []jetstream.Msg, err error) {
 		}
 		how, delay := settle(err, delivered)
 		if how == term {
-			l.Log.Error("message is given up", "consumer", l.Consumer, "sequence", sequence, "err", err)
+			l.Log.Error("message is given up", "consumer", l.Consumer, "sequence", sequence, "error", err)
 		}
 		if err := how.tell(m, delay); err != nil {
-			l.Log.Warn("cannot settle a message", "verdict", string(how), "err", err)
+			l.Log.Warn("cannot settle a message", "verdict", string(how), "error", err)
 		}
 	}
 }

@@ -79,14 +79,14 @@ func (t Target) options(log *slog.Logger) ([]nats.Option, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if err != nil { // else it was closed here
-				log.Warn("connection to NATS is lost", "connection", nc.Opts.Name, "err", err)
+				log.Warn("connection to NATS is lost", "connection", nc.Opts.Name, "error", err)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			log.Info("connection to NATS is back", "connection", nc.Opts.Name)
 		}),
 		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
-			log.Warn("NATS reports an error", "connection", nc.Opts.Name, "err", err)
+			log.Warn("NATS reports an error", "connection", nc.Opts.Name, "error", err)
 		}),
 	}
 	if t.Server != nil {

@@ -58,7 +58,7 @@ func (s *sweeper) start(epoch string, work func(context.Context) error) {
 	s.busy[epoch] = true
 	s.wg.Go(func() {
 		if err := work(s.ctx); err != nil && s.ctx.Err() == nil {
-			s.log.Warn("old picture not swept, the next check retries", "epoch", epoch, "err", err)
+			s.log.Warn("old picture not swept, the next check retries", "epoch", epoch, "error", err)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
