@@ -25,29 +25,18 @@ func AppendConference(b []byte, c *Conference) []byte {
 	if c.End != nil {
 		end = *c.End
 	}
-	b = append(b, `{"account_sid":`...)
-	b = events.AppendJSONString(b, c.AccountSid)
-	b = append(b, `,"api_version":"`+APIVersion+`","call_sid_ending_conference":`...)
-	b = appendTextOrNull(b, end.CallSid)
-	b = append(b, `,"date_created":`...)
-	b = appendDate(b, c.Created)
-	b = append(b, `,"date_updated":`...)
-	b = appendDate(b, c.Updated)
-	b = append(b, `,"friendly_name":`...)
-	b = appendTextOrNull(b, c.FriendlyName.Value)
-	b = append(b, `,"reason_conference_ended":`...)
-	b = appendTextOrNull(b, end.Reason)
-	b = append(b, `,"region":null,"sid":`...)
-	b = events.AppendJSONString(b, c.ConferenceSid)
-	b = append(b, `,"status":`...)
-	b = events.AppendJSONString(b, c.Status())
-	b = append(b, `,"subresource_uris":{"participants":"`...)
-	b = appendPath(b, c)
-	b = append(b, `/Participants.json","recordings":"`...)
-	b = appendPath(b, c)
-	b = append(b, `/Recordings.json"},"uri":"`...)
-	b = appendPath(b, c)
-	return append(b, `.json"}`...)
+	return resource(b).
+		text(`{"account_sid":`, c.AccountSid).
+		textOrNull(`,"api_version":"`+APIVersion+`","call_sid_ending_conference":`, end.CallSid).
+		date(`,"date_created":`, c.Created).
+		date(`,"date_updated":`, c.Updated).
+		textOrNull(`,"friendly_name":`, c.FriendlyName.Value).
+		textOrNull(`,"reason_conference_ended":`, end.Reason).
+		text(`,"region":null,"sid":`, c.ConferenceSid).
+		text(`,"status":`, c.Status()).
+		path(`,"subresource_uris":{"participants":"`, c, `/Participants.json`).
+		path(`","recordings":"`, c, `/Recordings.json`).
+		path(`"},"uri":"`, c, `.json"}`)
 }
 
 // AppendParticipant appends p, a leg of c, as Twilio's Participant resource.
@@ -56,35 +45,20 @@ func AppendConference(b []byte, c *Conference) []byte {
 // null.
 func AppendParticipant(b []byte, c *Conference, p *Participant) []byte {
 	flags := p.Flags.Value
-	b = append(b, `{"account_sid":`...)
-	b = events.AppendJSONString(b, c.AccountSid)
-	b = append(b, `,"call_sid":`...)
-	b = events.AppendJSONString(b, p.CallSid)
-	b = append(b, `,"call_sid_to_coach":null,"coaching":`...)
-	b = strconv.AppendBool(b, flags.Coaching)
-	b = append(b, `,"conference_sid":`...)
-	b = events.AppendJSONString(b, c.ConferenceSid)
-	b = append(b, `,"date_created":`...)
-	b = appendDate(b, p.FirstSign())
-	b = append(b, `,"date_updated":`...)
-	b = appendDate(b, p.updated())
-	b = append(b, `,"end_conference_on_exit":`...)
-	b = strconv.AppendBool(b, flags.EndConferenceOnExit)
-	b = append(b, `,"hold":`...)
-	b = strconv.AppendBool(b, flags.Hold)
-	b = append(b, `,"label":`...)
-	b = appendTextOrNull(b, p.Label.Value)
-	b = append(b, `,"muted":`...)
-	b = strconv.AppendBool(b, flags.Muted)
-	b = append(b, `,"queue_time":null,"start_conference_on_enter":`...)
-	b = strconv.AppendBool(b, flags.StartConferenceOnEnter)
-	b = append(b, `,"status":"`...)
-	b = append(b, participantStatus(c, p)...)
-	b = append(b, `","uri":"`...)
-	b = appendPath(b, c)
-	b = append(b, "/Participants/"...)
-	b = append(b, p.CallSid...)
-	return append(b, `.json"}`...)
+	return resource(b).
+		text(`{"account_sid":`, c.AccountSid).
+		text(`,"call_sid":`, p.CallSid).
+		flag(`,"call_sid_to_coach":null,"coaching":`, flags.Coaching).
+		text(`,"conference_sid":`, c.ConferenceSid).
+		date(`,"date_created":`, p.FirstSign()).
+		date(`,"date_updated":`, p.updated()).
+		flag(`,"end_conference_on_exit":`, flags.EndConferenceOnExit).
+		flag(`,"hold":`, flags.Hold).
+		textOrNull(`,"label":`, p.Label.Value).
+		flag(`,"muted":`, flags.Muted).
+		flag(`,"queue_time":null,"start_conference_on_enter":`, flags.StartConferenceOnEnter).
+		text(`,"status":`, participantStatus(c, p)).
+		path(`,"uri":"`, c, "/Participants/", p.CallSid, `.json"}`)
 }
 
 // participantStatus has two of Twilio's values: legs that never connected send
@@ -101,34 +75,20 @@ func participantStatus(c *Conference, p *Participant) string {
 // callback carries price and encryption.
 func AppendRecording(b []byte, c *Conference, r *Recording) []byte {
 	sid := r.ResourceSid()
-	b = append(b, `{"account_sid":`...)
-	b = events.AppendJSONString(b, c.AccountSid)
-	b = append(b, `,"api_version":"`+APIVersion+`","call_sid":`...)
-	b = appendTextOrNull(b, r.CallSid)
-	b = append(b, `,"channels":`...)
-	b = appendNumberOrNull(b, r.Channels, r.Channels > 0)
-	b = append(b, `,"conference_sid":`...)
-	b = events.AppendJSONString(b, c.ConferenceSid)
-	b = append(b, `,"date_created":`...)
-	b = appendDate(b, r.StartedAt)
-	b = append(b, `,"date_updated":`...)
-	b = appendDate(b, r.updated())
-	b = append(b, `,"duration":`...)
-	b = appendTextOrNull(b, r.durationText())
-	b = append(b, `,"encryption_details":null,"error_code":`...)
 	code, err := strconv.ParseInt(r.ErrorCode, 10, 64)
-	b = appendNumberOrNull(b, code, err == nil)
-	b = append(b, `,"price":null,"price_unit":null,"sid":`...)
-	b = appendTextOrNull(b, sid)
-	b = append(b, `,"source":"Conference","start_time":`...)
-	b = appendDate(b, r.StartedAt)
-	b = append(b, `,"status":`...)
-	b = appendTextOrNull(b, r.Status())
-	b = append(b, `,"uri":"`...)
-	b = appendPath(b, c)
-	b = append(b, "/Recordings/"...)
-	b = append(b, sid...)
-	return append(b, `.json"}`...)
+	return resource(b).
+		text(`{"account_sid":`, c.AccountSid).
+		textOrNull(`,"api_version":"`+APIVersion+`","call_sid":`, r.CallSid).
+		numberOrNull(`,"channels":`, r.Channels, r.Channels > 0).
+		text(`,"conference_sid":`, c.ConferenceSid).
+		date(`,"date_created":`, r.StartedAt).
+		date(`,"date_updated":`, r.updated()).
+		textOrNull(`,"duration":`, r.durationText()).
+		numberOrNull(`,"encryption_details":null,"error_code":`, code, err == nil).
+		textOrNull(`,"price":null,"price_unit":null,"sid":`, sid).
+		date(`,"source":"Conference","start_time":`, r.StartedAt).
+		textOrNull(`,"status":`, r.Status()).
+		path(`,"uri":"`, c, "/Recordings/", sid, `.json"}`)
 }
 
 // ResourceSid is the SID of the recording as a REST resource. The deprecated
@@ -162,34 +122,48 @@ func (r *Recording) durationText() string {
 	return strconv.FormatInt(r.Duration, 10)
 }
 
-// appendPath appends the conference's path without its ".json". SIDs need no
-// escaping.
-func appendPath(b []byte, c *Conference) []byte {
-	b = append(b, "/"+APIVersion+"/Accounts/"...)
-	b = append(b, c.AccountSid...)
-	b = append(b, "/Conferences/"...)
-	return append(b, c.ConferenceSid...)
+// resource is a resource that is being written. The first argument of each
+// method is the JSON in front of the value.
+type resource []byte
+
+func (b resource) text(before, s string) resource {
+	return events.AppendJSONString(append(b, before...), s)
 }
 
-func appendDate(b []byte, i Instant) []byte {
-	if i == 0 {
-		return append(b, "null"...)
+func (b resource) flag(before string, on bool) resource {
+	return strconv.AppendBool(append(b, before...), on)
+}
+
+func (b resource) textOrNull(before, s string) resource {
+	if s == "" {
+		return append(append(b, before...), "null"...)
 	}
-	b = append(b, '"')
-	b = i.Time().AppendFormat(b, resourceDate)
-	return append(b, '"')
+	return b.text(before, s)
 }
 
-func appendNumberOrNull(b []byte, n int64, known bool) []byte {
-	if !known {
+func (b resource) numberOrNull(before string, n int64, known bool) resource {
+	if b = append(b, before...); !known {
 		return append(b, "null"...)
 	}
 	return strconv.AppendInt(b, n, 10)
 }
 
-func appendTextOrNull(b []byte, s string) []byte {
-	if s == "" {
+// date is in a form without characters that JSON escapes; null if unknown.
+func (b resource) date(before string, i Instant) resource {
+	if b = append(b, before...); i == 0 {
 		return append(b, "null"...)
 	}
-	return events.AppendJSONString(b, s)
+	return append(i.Time().AppendFormat(append(b, '"'), resourceDate), '"')
+}
+
+// path is the conference's path without its ".json", and what follows it. SIDs
+// need no escaping.
+func (b resource) path(before string, c *Conference, after ...string) resource {
+	b = append(append(b, before...), "/"+APIVersion+"/Accounts/"...)
+	b = append(append(b, c.AccountSid...), "/Conferences/"...)
+	b = append(b, c.ConferenceSid...)
+	for _, text := range after {
+		b = append(b, text...)
+	}
+	return b
 }
