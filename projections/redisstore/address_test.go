@@ -72,13 +72,13 @@ func FuzzParseAddress(f *testing.F) {
 func TestInfoWarnsAboutSettings(t *testing.T) {
 	t.Parallel()
 	var info Info
-	if err := info.read("redis_version:6.0.16\r\n"); err == nil {
+	if err := info.add(parseState("redis_version:6.0.16\r\n")); err == nil {
 		t.Error("a server that is too old is accepted")
 	}
 	info = Info{}
 	text := "# Server\r\nredis_version:7.2\r\n\r\n# Memory\r\nmaxmemory_policy:allkeys-lru\r\n"
 	for range 2 {
-		if err := info.read(text); err != nil {
+		if err := info.add(parseState(text)); err != nil {
 			t.Fatal(err)
 		}
 	}

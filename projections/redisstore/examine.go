@@ -49,27 +49,47 @@ func Examine(ctx context.Context, o Options) ([]ServerState, error) {
 	logging.Disable()
 	client := redis.NewUniversalClient(a.options(o))
 	defer func() { _ = client.Close() }() // nothing was written
-	var mu sync.Mutex
-	var found []ServerState
-	err = masters(ctx, client, func(ctx context.Context, c redis.Cmdable) error {
-		s, err := examine(ctx, c)
-		mu.Lock()
-		defer mu.Unlock()
-		found = append(found, s)
-		return err
-	})
+	found, err := readStates(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("examine redis: %w", err)
 	}
 	return found, nil
 }
 
-func examine(ctx context.Context, c redis.Cmdable) (ServerState, error) {
+// readStates returns what it could read before the error, if any.
+func readStates(ctx context.Context, client redis.UniversalClient) (found []ServerState, err error) {
+	var mu sync.Mutex
+	err = masters(ctx, client, func(ctx context.Context, c redis.Cmdable) error {
+		s, err := readState(ctx, c)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		found = append(found, s)
+		return nil
+	})
+	return found, err
+}
+
+func readState(ctx context.Context, c redis.Cmdable) (ServerState, error) {
 	text, err := c.Info(ctx).Result()
 	if err != nil {
 		return ServerState{}, err
 	}
-	v := infoValues(text)
+	s := parseState(text)
+	s.compareClocks(ctx, c)
+	return s, nil
+}
+
+// parseState parses the text of INFO, whose lines are "name:value".
+func parseState(text string) ServerState {
+	v := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			v[name] = value
+		}
+	}
 	s := ServerState{
 		Version:    v["redis_version"],
 		TooOld:     older(v["redis_version"], oldest),
@@ -81,8 +101,7 @@ func examine(ctx context.Context, c redis.Cmdable) (ServerState, error) {
 	// A value that is not a number counts as unknown.
 	s.Used, _ = strconv.ParseInt(v["used_memory"], 10, 64)
 	s.Max, _ = strconv.ParseInt(v["maxmemory"], 10, 64)
-	s.compareClocks(ctx, c)
-	return s, nil
+	return s
 }
 
 // compareClocks assumes that the server answered in the middle of the exchange.
@@ -95,15 +114,4 @@ func (s *ServerState) compareClocks(ctx context.Context, c redis.Cmdable) {
 	}
 	trip := time.Since(asked)
 	s.Ahead, s.Within = theirs.Sub(asked.Add(trip/2)), max(trip/2, 1)
-}
-
-// infoValues parses the text of INFO, whose lines are "name:value".
-func infoValues(text string) map[string]string {
-	values := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			values[name] = value
-		}
-	}
-	return values
 }

@@ -20,7 +20,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -163,19 +162,15 @@ func (a address) options(o Options) *redis.UniversalOptions {
 	return u
 }
 
-// readInfo reads INFO of every master.
-func readInfo(ctx context.Context, client redis.UniversalClient) (Info, error) {
-	var mu sync.Mutex
-	var info Info
-	err := masters(ctx, client, func(ctx context.Context, c redis.Cmdable) error {
-		text, err := c.Info(ctx).Result()
-		if err != nil {
-			return err
+// readInfo reads the state of every server that holds keys. The error is one that
+// an operator must correct.
+func readInfo(ctx context.Context, client redis.UniversalClient) (info Info, err error) {
+	states, err := readStates(ctx, client)
+	for _, s := range states {
+		if err := info.add(s); err != nil {
+			return info, err
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		return info.read(text)
-	})
+	}
 	if isAway(err) && ctx.Err() == nil {
 		info.warnf("Redis is unreachable: %v", err)
 		err = nil
@@ -186,23 +181,10 @@ func readInfo(ctx context.Context, client redis.UniversalClient) (Info, error) {
 // isAway reports whether the server did not answer, or is still starting. Other
 // errors need an operator.
 func isAway(err error) bool {
-	var answer redis.Error
-	var tooOld *versionError
-	var untrusted *tls.CertificateVerificationError
-	switch {
-	case err == nil, errors.As(err, &tooOld), errors.As(err, &untrusted):
-		return false
-	case errors.As(err, &answer):
+	if answer := redis.Error(nil); errors.As(err, &answer) {
 		return redis.HasErrorPrefix(err, "LOADING") || redis.HasErrorPrefix(err, "CLUSTERDOWN")
 	}
-	return true
-}
-
-// versionError is returned for a server older than this package needs.
-type versionError struct{ version string }
-
-func (e *versionError) Error() string {
-	return fmt.Sprintf("server is Redis %s, %s or newer is needed", e.version, oldest)
+	return err != nil && !errors.As(err, new(*tls.CertificateVerificationError))
 }
 
 // masters calls fn for every server that holds keys.
@@ -213,15 +195,12 @@ func masters(ctx context.Context, client redis.UniversalClient, fn func(context.
 	return fn(ctx, client)
 }
 
-// read reads the text of INFO.
-func (i *Info) read(text string) error {
-	values := infoValues(text)
-	i.Version = values["redis_version"]
-	if older(i.Version, oldest) {
-		return &versionError{i.Version}
+func (i *Info) add(s ServerState) error {
+	if i.Version = s.Version; s.TooOld {
+		return fmt.Errorf("server is Redis %s, %s or newer is needed", s.Version, oldest)
 	}
-	if policy := values["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-		i.warnf("maxmemory-policy is %s: a full Redis drops records, and the picture is wrong or has to be filled again; set noeviction", policy)
+	if s.Policy != "" && s.Policy != "noeviction" {
+		i.warnf("maxmemory-policy is %s: a full Redis drops records, and the picture is wrong or has to be filled again; set noeviction", s.Policy)
 	}
 	return nil
 }
