@@ -16,19 +16,18 @@ func (s *Store) Due(ctx context.Context, lane int, until time.Time, most int) ([
 		return nil, fmt.Errorf("read deadlines: %w", err)
 	}
 	defer l.mu.Unlock()
-	found, err := newWalk(s.engine, dues(l.spaces(), until.UnixMilli()), false, nil, most).next(ctx, most)
+	spaces := l.spaces()
+	found, err := newWalk(s.engine, dues(spaces, until.UnixMilli()), false, nil, most).next(ctx, most)
 	if err != nil {
 		return nil, fmt.Errorf("read deadlines: %w", err)
 	}
 	// An empty result is valid only if the picture still exists.
-	metas, err := s.engine.Hashes(ctx, metaKeys(l.claim.epoch, l.shards))
+	metas, err := s.engine.Hashes(ctx, metaKeys(spaces))
 	if err != nil {
 		return nil, fmt.Errorf("read deadlines: %w", err)
 	}
-	for i, shard := range l.shards {
-		if err := l.checkMeta(&l.claim, shard, metas[i]); err != nil {
-			return nil, err
-		}
+	if err := l.checkMetas(&l.claim, l.shards, metas); err != nil {
+		return nil, err
 	}
 	out := make([]projections.Due, len(found))
 	for i := range found {
@@ -47,24 +46,14 @@ func dues(spaces []space, until int64) []Range {
 }
 
 // spaces returns the key spaces that the writer claimed.
-func (l *lane) spaces() []space {
-	spaces := make([]space, len(l.shards))
-	for i, shard := range l.shards {
-		spaces[i] = l.claim.spaces[shard]
-	}
-	return spaces
-}
+func (l *lane) spaces() []space { return spacesOf(l.claim.epoch, l.shards) }
 
 // Armed implements [projections.Reader].
 func (s *Store) Armed(ctx context.Context, account string, most int) ([]projections.Due, error) {
 	var out []projections.Due
-	err := s.readComplete(ctx, allShards, func(spaces []space) (bool, error) {
-		var err error
-		w := newWalk(s.engine, dues(spaces, Highest), false, nil, most)
-		if out, err = w.armed(ctx, account, most); err != nil {
-			return false, err
-		}
-		return s.intact(ctx, spaces)
+	err := s.readAll(ctx, func(spaces []space) (err error) {
+		out, err = newWalk(s.engine, dues(spaces, Highest), false, nil, most).armed(ctx, account, most)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list deadlines: %w", err)

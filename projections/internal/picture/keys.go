@@ -43,6 +43,15 @@ func newSpace(epoch string, shard int) space {
 	return space{epoch, shard, epochPrefix(epoch) + "{" + strconv.Itoa(shard) + "}:"}
 }
 
+// spacesOf returns the key spaces of shards.
+func spacesOf(epoch string, shards []int) []space {
+	spaces := make([]space, len(shards))
+	for i, shard := range shards {
+		spaces[i] = newSpace(epoch, shard)
+	}
+	return spaces
+}
+
 func (s space) meta() string { return s.prefix + "meta" }
 
 func (s space) accounts() string { return s.prefix + "accounts" }

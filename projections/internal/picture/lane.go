@@ -89,14 +89,17 @@ func (l *lane) lost(format string, args ...any) error {
 	return fmt.Errorf("%w: lane %d: %s", projections.ErrLost, l.number, fmt.Sprintf(format, args...))
 }
 
-// checkMeta compares a shard's meta with the position in c, and updates c if
-// the meta is newer.
-func (l *lane) checkMeta(c *claim, shard int, meta map[string]string) error {
-	at, err := l.notBefore(c.written[shard], meta[appliedField], shard)
-	if err == nil {
+// checkMetas compares the metas of shards with the positions in c, and updates c
+// where a meta is newer.
+func (l *lane) checkMetas(c *claim, shards []int, metas []map[string]string) error {
+	for i, shard := range shards {
+		at, err := l.notBefore(c.written[shard], metas[i][appliedField], shard)
+		if err != nil {
+			return err
+		}
 		c.written[shard] = at
 	}
-	return err
+	return nil
 }
 
 // notBefore parses a shard's position and returns an error if it is before
@@ -131,7 +134,7 @@ func (s *Store) Check(ctx context.Context, lane int, floor uint64) error {
 	if p.epoch == "" {
 		return l.lost("it was never filled, or Redis was emptied")
 	}
-	metas, err := s.engine.Hashes(ctx, metaKeys(p.epoch, l.shards))
+	metas, err := s.engine.Hashes(ctx, metaKeys(spacesOf(p.epoch, l.shards)))
 	if err != nil {
 		return fmt.Errorf("check picture: %w", err)
 	}
@@ -151,10 +154,10 @@ func (s *Store) pointer(ctx context.Context, lane int) (pointer, error) {
 	return parsePointer(hashes[0]), nil
 }
 
-func metaKeys(epoch string, shards []int) []string {
-	keys := make([]string, len(shards))
-	for i, shard := range shards {
-		keys[i] = newSpace(epoch, shard).meta()
+func metaKeys(spaces []space) []string {
+	keys := make([]string, len(spaces))
+	for i, sp := range spaces {
+		keys[i] = sp.meta()
 	}
 	return keys
 }
@@ -173,15 +176,15 @@ func (l *lane) check(p pointer, metas []map[string]string, floor uint64) (claim,
 		return claim{}, l.lost("it went back from %v to %v", l.claim.applied, p.applied)
 	}
 	c := l.newClaim(p.epoch, p.applied)
-	for i, shard := range l.shards {
+	for _, shard := range l.shards {
 		c.marked[shard] = p.shards[shard]
 		c.written[shard] = p.shards[shard]
 		if same {
 			c.written[shard] = later(c.written[shard], l.claim.written[shard])
 		}
-		if err := l.checkMeta(&c, shard, metas[i]); err != nil {
-			return claim{}, err
-		}
+	}
+	if err := l.checkMetas(&c, l.shards, metas); err != nil {
+		return claim{}, err
 	}
 	return c, nil
 }
@@ -220,7 +223,7 @@ func (s *Store) withdraw(ctx context.Context, l *lane, epoch string, why error) 
 // other keys are removed.
 func (s *Store) removeMetas(ctx context.Context, epoch string, shards []int) error {
 	var changes []Change
-	for _, meta := range metaKeys(epoch, shards) {
+	for _, meta := range metaKeys(spacesOf(epoch, shards)) {
 		var c Change
 		c.do(RemoveKey, meta)
 		changes = append(changes, c)

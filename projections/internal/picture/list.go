@@ -20,12 +20,9 @@ const (
 func (s *Store) Conferences(ctx context.Context, account string, q projections.Query) (projections.Page, error) {
 	q.Limit = min(max(q.Limit, 1), maxPage)
 	var l *list
-	err := s.readComplete(ctx, allShards, func(spaces []space) (bool, error) {
+	err := s.readAll(ctx, func(spaces []space) error {
 		l = &list{engine: s.engine, spaces: spaces, account: account, query: q}
-		if err := l.read(ctx); err != nil {
-			return false, err
-		}
-		return s.intact(ctx, spaces)
+		return l.read(ctx)
 	})
 	if err == nil && l.badStart {
 		err = projections.ErrBadPage
@@ -82,12 +79,9 @@ func (l *list) start(ctx context.Context) (*Ref, error) {
 		return nil, nil
 	}
 	records, err := l.load(ctx, []string{sid})
-	if err != nil {
+	if err != nil || records[0] == nil {
+		l.badStart = err == nil
 		return nil, err
-	}
-	if records[0] == nil {
-		l.badStart = true
-		return nil, nil
 	}
 	return &Ref{Score: int64(records[0].Created), Member: sid}, nil
 }

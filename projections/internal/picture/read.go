@@ -120,17 +120,16 @@ func (s *Store) Conference(ctx context.Context, key events.Key) (projections.Sto
 // allShards are the shards that a list merges.
 var allShards = laneShards(0, 1)
 
-// intact reports whether all of the key spaces still exist.
-func (s *Store) intact(ctx context.Context, spaces []space) (bool, error) {
-	keys := make([]string, len(spaces))
-	for i, sp := range spaces {
-		keys[i] = sp.meta()
-	}
-	metas, err := s.engine.Hashes(ctx, keys)
-	if err != nil {
-		return false, err
-	}
-	return !slices.ContainsFunc(metas, func(meta map[string]string) bool { return !isComplete(meta) }), nil
+// readAll is readComplete for a read of all shards.
+func (s *Store) readAll(ctx context.Context, read func([]space) error) error {
+	return s.readComplete(ctx, allShards, func(spaces []space) (bool, error) {
+		if err := read(spaces); err != nil {
+			return false, err
+		}
+		metas, err := s.engine.Hashes(ctx, metaKeys(spaces))
+		gone := slices.ContainsFunc(metas, func(meta map[string]string) bool { return !isComplete(meta) })
+		return err == nil && !gone, err
+	})
 }
 
 // isComplete reports whether the key space with this meta exists and was
@@ -140,12 +139,9 @@ func isComplete(meta map[string]string) bool { return meta[appliedField] != "" }
 // Accounts implements [projections.Reader].
 func (s *Store) Accounts(ctx context.Context) ([]string, error) {
 	var accounts []string
-	err := s.readComplete(ctx, allShards, func(spaces []space) (bool, error) {
-		var err error
-		if accounts, err = s.accounts(ctx, spaces); err != nil {
-			return false, err
-		}
-		return s.intact(ctx, spaces)
+	err := s.readAll(ctx, func(spaces []space) (err error) {
+		accounts, err = s.accounts(ctx, spaces)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read accounts: %w", err)

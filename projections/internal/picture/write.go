@@ -41,10 +41,8 @@ func (s *Store) Load(ctx context.Context, lane int, keys []events.Key) ([]projec
 	if err != nil {
 		return nil, fmt.Errorf("load records: %w", err)
 	}
-	for i, shard := range shards {
-		if err := l.checkMeta(&l.claim, shard, hashes[len(keys)+i]); err != nil {
-			return nil, err
-		}
+	if err := l.checkMetas(&l.claim, shards, hashes[len(keys):]); err != nil {
+		return nil, err
 	}
 	out := make([]projections.Stored, len(keys))
 	for i := range keys {
