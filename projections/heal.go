@@ -28,6 +28,10 @@ type SeenLeg struct {
 	Label string
 }
 
+// Gone reports whether the leg's call has ended: Twilio lists such legs for some
+// time.
+func (l *SeenLeg) Gone() bool { return l.Status == legComplete || l.Status == legFailed }
+
 // The statuses of a leg (Twilio, REST API: Participant resource, status).
 const (
 	legConnected  = "connected"
@@ -74,54 +78,43 @@ func isHereOrComing(status string) bool {
 	return slices.Contains([]string{legConnected, legQueued, legConnecting, legRinging}, status)
 }
 
-func isGone(status string) bool { return status == legComplete || status == legFailed }
-
 // differences returns the facts that the record lacks, without ids; isHere
 // reports from its status whether a leg counts as in the conference.
 func differences(c *Conference, seen Seen, isHere func(status string) bool) []events.Healed {
 	if c == nil || c.End != nil {
 		return nil
 	}
-	lacks := lacking{fact: events.Healed{
-		Key:    events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid},
-		Behind: c.Seen.Max(), At: seen.At,
-	}}
+	var facts []events.Healed
+	add := func(fact events.Kind, callSid string, flags Flags) {
+		facts = append(facts, events.Healed{
+			Key:    events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid},
+			Behind: c.Seen.Max(), At: seen.At, Fact: fact, CallSid: callSid, Flags: flags.words(),
+		})
+	}
 	if seen.Status == StatusCompleted {
-		lacks.add(events.ConferenceEnd, "", Flags{})
-		return lacks.facts
+		add(events.ConferenceEnd, "", Flags{})
+		return facts
 	}
 	listed := map[string]bool{}
 	for _, leg := range seen.Legs {
-		if isGone(leg.Status) || listed[leg.CallSid] {
+		if leg.Gone() || listed[leg.CallSid] {
 			continue
 		}
 		listed[leg.CallSid] = true
 		p := c.Participant(leg.CallSid)
 		switch there := p != nil && p.Live(); {
 		case !there && isHere(leg.Status):
-			lacks.add(events.ParticipantJoin, leg.CallSid, leg.Flags)
+			add(events.ParticipantJoin, leg.CallSid, leg.Flags)
 		case there && leg.Status == legConnected && leg.Flags != p.Flags.Value:
-			lacks.add(events.ParticipantModify, leg.CallSid, leg.Flags)
+			add(events.ParticipantModify, leg.CallSid, leg.Flags)
 		}
 	}
 	for _, p := range c.Live() {
 		if !listed[p.CallSid] {
-			lacks.add(events.ParticipantLeave, p.CallSid, Flags{})
+			add(events.ParticipantLeave, p.CallSid, Flags{})
 		}
 	}
-	return lacks.facts
-}
-
-// lacking collects facts that have most fields in common.
-type lacking struct {
-	fact  events.Healed
-	facts []events.Healed
-}
-
-func (l *lacking) add(fact events.Kind, callSid string, flags Flags) {
-	h := l.fact
-	h.Fact, h.CallSid, h.Flags = fact, callSid, flags.words()
-	l.facts = append(l.facts, h)
+	return facts
 }
 
 // label copies the API's labels to legs that have none.

@@ -144,39 +144,36 @@ func (p *Participant) Leaving() *Leaving {
 // lasts.
 type Interval struct{ From, Until Instant }
 
-// seconds is the length of the interval; an open one lasts until end.
-func (i Interval) seconds(end Instant) int64 {
-	until := i.Until
-	if until == 0 {
-		until = end
-	}
-	return max(0, int64(until-i.From))
-}
-
 // Intervals returns when the leg was in the conference. If its join was missed,
 // it counts from the first sign of the leg.
 func (c *Conference) Intervals(p *Participant) []Interval {
 	return c.closed(spans(p.presence()))
 }
 
+// Holds returns when the leg was on hold.
+func (c *Conference) Holds(p *Participant) []Interval {
+	return c.closed(spans(withLeaves(p.Held, p.Present)))
+}
+
 // HeldSeconds returns how long the leg was on hold, in seconds up to now.
 func (c *Conference) HeldSeconds(p *Participant, now Instant) int64 {
-	return c.seconds(spans(withLeaves(p.Held, p.Present)), now)
+	return seconds(c.Holds(p), now)
 }
 
 // MutedSeconds returns how long the leg was muted, in seconds up to now.
 func (c *Conference) MutedSeconds(p *Participant, now Instant) int64 {
-	return c.seconds(spans(withLeaves(p.Muted, p.Present)), now)
+	return seconds(c.closed(spans(withLeaves(p.Muted, p.Present))), now)
 }
 
 // PresentSeconds returns how long the leg was present, in seconds up to now.
 func (c *Conference) PresentSeconds(p *Participant, now Instant) int64 {
-	return c.seconds(spans(p.presence()), now)
+	return seconds(c.Intervals(p), now)
 }
 
-func (c *Conference) seconds(all []Interval, now Instant) (sum int64) {
-	for _, i := range c.closed(all) {
-		sum += i.seconds(now)
+// seconds is the length of all intervals; an open one lasts until now.
+func seconds(all []Interval, now Instant) (sum int64) {
+	for _, i := range all {
+		sum += max(0, int64(cmp.Or(i.Until, now)-i.From))
 	}
 	return sum
 }

@@ -53,7 +53,7 @@ func words(s twilio.State) string {
 		switch l := &s.Legs[i]; {
 		case l.Status == "connected":
 			connected++
-		case !twilio.HasLeft(l):
+		case !l.Gone():
 			coming++
 		}
 	}

@@ -44,16 +44,12 @@ func (s State) Over() bool { return s.Status == projections.StatusCompleted }
 // nil.
 func (s State) Leg(callSid string) *projections.SeenLeg {
 	for i := range s.Legs {
-		if l := &s.Legs[i]; l.CallSid == callSid && !HasLeft(l) {
+		if l := &s.Legs[i]; l.CallSid == callSid && !l.Gone() {
 			return l
 		}
 	}
 	return nil
 }
-
-// HasLeft reports whether the leg's call has ended: Twilio lists such legs for
-// some time (Twilio, Participant resource: status).
-func HasLeft(l *projections.SeenLeg) bool { return l.Status == "complete" || l.Status == "failed" }
 
 // Caller makes calls, as a Client does.
 type Caller interface {
@@ -89,11 +85,9 @@ func participants(ctx context.Context, caller Caller, key events.Key) (legs []pr
 	for range maxPages {
 		var page struct {
 			Participants []struct {
-				CallSid string `json:"call_sid"`
-				Label   string `json:"label"`
-				Status  string `json:"status"`
-				// Twilio's names of the flags are those of the record.
-				projections.Flags
+				CallSid           string `json:"call_sid"`
+				Label, Status     string
+				projections.Flags // in the record they have Twilio's names
 			}
 			Next string `json:"next_page_uri"`
 		}

@@ -115,17 +115,10 @@ func heldSince(o *object, _ ...ref.Val) stretch {
 	if !o.live() || !o.participant.Flags.Value.Hold {
 		return stretch{}
 	}
-	moments := append([]projections.Turn(nil), o.participant.Held...)
-	for _, t := range o.participant.Present {
-		if !t.On {
-			moments = append(moments, t)
-		}
+	if holds := o.conference.Holds(o.participant); len(holds) > 0 && holds[len(holds)-1].Until == 0 {
+		return stretch{From: holds[len(holds)-1].From.Time()}
 	}
-	from, ok := since(moments)
-	if !ok {
-		return stretch{}
-	}
-	return stretch{From: from}
+	return stretch{}
 }
 
 // waitingSince runs while legs are live and none of them is a moderator. The

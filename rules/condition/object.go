@@ -3,7 +3,6 @@ package condition
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -134,18 +133,3 @@ func (o *object) Type() ref.Type { return o.typ }
 
 // Value is part of ref.Val; the table of fields reads from it.
 func (o *object) Value() any { return o }
-
-// since returns when the running stretch of a state began, from the moments
-// when the state was switched on and off; ok is false if it is off now.
-func since(moments []projections.Turn) (from time.Time, ok bool) {
-	slices.SortFunc(moments, projections.CompareTurns)
-	for _, t := range moments {
-		switch {
-		case t.On && !ok:
-			from, ok = t.At.Time(), true
-		case !t.On:
-			ok = false
-		}
-	}
-	return from, ok
-}
