@@ -183,8 +183,8 @@ func (p *play) append(ctx context.Context, line int, raw events.Entry) error {
 		return fmt.Errorf("%d: %w", line, err)
 	}
 	p.last.Sequence++
-	r := p.roomOf(&event)
 	var c *lanes.Conference
+	r := p.roomOf(&event)
 	if r != nil {
 		c = &r.Conference
 	}
@@ -345,30 +345,26 @@ func (r *room) leg(e *Entry) *leg {
 // params are what every event about a leg carries: its flags after it.
 func (l *leg) params(e *Entry) events.Params {
 	f := &l.flags
-	for _, set := range []struct{ to, from *bool }{
-		{&f.StartConferenceOnEnter, e.Start},
-		{&f.EndConferenceOnExit, e.EndOnExit},
-		{&f.Hold, e.Hold},
-		{&f.Muted, e.Muted},
-		{&f.Coaching, e.Coaching},
+	params := events.Params{{Name: "CallSid", Value: l.callSid}}
+	for _, flag := range []struct {
+		name    string
+		is      *bool
+		set     *bool
+		on, off events.Kind
+	}{
+		{"Muted", &f.Muted, e.Muted, events.ParticipantMute, events.ParticipantUnmute},
+		{"Hold", &f.Hold, e.Hold, events.ParticipantHold, events.ParticipantUnhold},
+		{name: "Coaching", is: &f.Coaching, set: e.Coaching},
+		{name: "EndConferenceOnExit", is: &f.EndConferenceOnExit, set: e.EndOnExit},
+		{name: "StartConferenceOnEnter", is: &f.StartConferenceOnEnter, set: e.Start},
 	} {
-		if set.from != nil {
-			*set.to = *set.from
+		switch {
+		case e.Event == flag.on, e.Event == flag.off:
+			*flag.is = e.Event == flag.on
+		case flag.set != nil:
+			*flag.is = *flag.set
 		}
-	}
-	switch e.Event {
-	case events.ParticipantHold, events.ParticipantUnhold:
-		f.Hold = e.Event == events.ParticipantHold
-	case events.ParticipantMute, events.ParticipantUnmute:
-		f.Muted = e.Event == events.ParticipantMute
-	}
-	params := events.Params{
-		{Name: "CallSid", Value: l.callSid},
-		{Name: "Muted", Value: strconv.FormatBool(f.Muted)},
-		{Name: "Hold", Value: strconv.FormatBool(f.Hold)},
-		{Name: "Coaching", Value: strconv.FormatBool(f.Coaching)},
-		{Name: "EndConferenceOnExit", Value: strconv.FormatBool(f.EndConferenceOnExit)},
-		{Name: "StartConferenceOnEnter", Value: strconv.FormatBool(f.StartConferenceOnEnter)},
+		params = append(params, events.Param{Name: flag.name, Value: strconv.FormatBool(*flag.is)})
 	}
 	if l.label != "" {
 		params = append(params, events.Param{Name: "ParticipantLabel", Value: l.label})

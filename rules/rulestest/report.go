@@ -1,6 +1,7 @@
 package rulestest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -57,26 +58,20 @@ func (t *Timeline) compare(all []decision) (line int, table string) {
 	for _, x := range t.Expect {
 		at := slices.IndexFunc(left, func(d decision) bool { return x.fits(t, d) })
 		if at >= 0 {
-			rows = append(rows, row{" ", x, left[at].describe(t, x)})
+			rows = append(rows, row{" ", left[at].row(t, x)})
 			left = slices.Delete(left, at, at+1)
 			continue
 		}
-		if line == 0 {
-			line = x.line
-		}
-		rows = append(rows, row{"-", x, x.describe()})
+		line = cmp.Or(line, x.line)
+		rows = append(rows, row{"-", x})
 	}
 	for _, d := range left {
-		x := Expectation{At: d.offset(t)}
-		rows = append(rows, row{"+", x, d.describe(t, Expectation{})})
+		rows = append(rows, row{"+", d.row(t, Expectation{})})
 	}
 	if line == 0 && len(left) == 0 {
 		return 0, ""
 	}
-	if line == 0 {
-		line = t.line
-	}
-	return line, write(rows)
+	return cmp.Or(line, t.line), write(rows)
 }
 
 // fits reports whether the decision matches the expectation.
@@ -97,35 +92,31 @@ func (d decision) offset(t *Timeline) time.Duration { return d.AsOf.Sub(t.begin(
 // has reports whether the decision has these parameters, among others.
 func (d decision) has(params map[string]string) bool {
 	for name, want := range params {
-		if got, there := d.param(name); !there || got != want {
+		got, there := d.Params[name]
+		if !there {
+			got, there = d.Data[name]
+		}
+		if !there || got != want {
 			return false
 		}
 	}
 	return true
 }
 
-func (d decision) param(name string) (text string, there bool) {
-	if text, there = d.Params[name]; !there {
-		text, there = d.Data[name]
-	}
-	return text, there
-}
-
 // row is a line of the table.
 type row struct {
 	mark string
-	x    Expectation
-	text string
+	Expectation
 }
 
 // write formats the rows in columns, by time, without trailing spaces.
 func write(rows []row) string {
-	slices.SortStableFunc(rows, func(a, b row) int { return int(a.x.At - b.x.At) })
+	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.At, b.At) })
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "      at\trule\tdo\tconference\tlabel\tverdict\t")
 	for _, r := range rows {
-		fmt.Fprintf(w, "    %s %s\n", r.mark, r.text)
+		fmt.Fprintf(w, "    %s %s\n", r.mark, r)
 	}
 	w.Flush()
 	var table strings.Builder
@@ -135,33 +126,32 @@ func write(rows []row) string {
 	return table.String()
 }
 
-// describe is the row of an expectation.
-func (x Expectation) describe() string {
-	return columns(x.At.String(), x.Rule, string(x.Do), x.Conference, x.Label, string(x.Verdict), string(x.Reason), x.Attempt, x.Params)
-}
-
-// describe is the row of a decision, with the parameters that x names, or with
-// all if x is empty.
-func (d decision) describe(t *Timeline, x Expectation) string {
+// row describes a decision as an expectation, with the parameters that x names,
+// or with all if x is empty.
+func (d decision) row(t *Timeline, x Expectation) Expectation {
 	params := map[string]string{}
 	maps.Copy(params, d.Params)
 	maps.Copy(params, d.Data)
 	if x.Rule != "" {
 		maps.DeleteFunc(params, func(name, _ string) bool { _, named := x.Params[name]; return !named })
 	}
-	return columns(d.offset(t).String(), d.Rule, string(d.Do), d.room, d.label, string(d.Verdict), string(d.Reason), d.Attempt, params)
+	return Expectation{
+		At: d.offset(t), Rule: d.Rule, Do: d.Do, Conference: d.room, Label: d.label,
+		Verdict: d.Verdict, Reason: d.Reason, Attempt: d.Attempt, Params: params,
+	}
 }
 
-func columns(at, rule, do, conference, label, verdict, reason string, attempt int, params map[string]string) string {
-	if reason != "" {
-		verdict += " (" + reason + ")"
+// String returns the columns, separated by tabs.
+func (x Expectation) String() string {
+	verdict, more := string(x.Verdict), ""
+	if x.Reason != "" {
+		verdict += " (" + string(x.Reason) + ")"
 	}
-	more := ""
-	if attempt > 1 {
-		more = fmt.Sprintf("attempt %d ", attempt)
+	if x.Attempt > 1 {
+		more = fmt.Sprintf("attempt %d ", x.Attempt)
 	}
-	for _, name := range slices.Sorted(maps.Keys(params)) {
-		more += fmt.Sprintf("%s=%q ", name, params[name])
+	for _, name := range slices.Sorted(maps.Keys(x.Params)) {
+		more += fmt.Sprintf("%s=%q ", name, x.Params[name])
 	}
-	return strings.Join([]string{at, rule, do, conference, label, verdict, strings.TrimSpace(more)}, "\t")
+	return strings.Join([]string{x.At.String(), x.Rule, string(x.Do), x.Conference, x.Label, verdict, strings.TrimSpace(more)}, "\t")
 }
