@@ -72,11 +72,13 @@ func (a Account) prepared() (*Account, error) {
 	return &a, errors.Join(faults...)
 }
 
+func (r KeyRing) all() [3]Secret { return [3]Secret{r.Current, r.Next, r.Previous} }
+
 func (r KeyRing) check() error {
 	if r.Current == "" {
 		return errors.New("current auth token is missing")
 	}
-	for _, token := range []Secret{r.Current, r.Next, r.Previous} {
+	for _, token := range r.all() {
 		if strings.TrimSpace(token.Reveal()) != token.Reveal() {
 			return errors.New("auth token has space around it")
 		}
@@ -88,12 +90,9 @@ func (r KeyRing) check() error {
 // sender could sign.
 func (r KeyRing) signers() []*signer {
 	var ring []*signer
-	for _, k := range []struct {
-		name  KeyName
-		token Secret
-	}{{Current, r.Current}, {Next, r.Next}, {Previous, r.Previous}} {
-		if k.token != "" {
-			ring = append(ring, newSigner(k.name, k.token))
+	for i, token := range r.all() {
+		if token != "" {
+			ring = append(ring, newSigner([]KeyName{Current, Next, Previous}[i], token))
 		}
 	}
 	return ring

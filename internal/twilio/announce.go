@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -31,10 +32,7 @@ var (
 const (
 	// announceLabel separates the keys made here from every other use of an
 	// auth token as a key.
-	announceLabel = "gavel announcement v1"
-	// maxAnnounceID bounds a decision's id, in bytes: more than two ULIDs.
-	maxAnnounceID = 64
-
+	announceLabel   = "gavel announcement v1"
 	announceExpires = "exp"
 	announceMAC     = "mac"
 )
@@ -120,23 +118,12 @@ func parseAnnouncePath(path string) (announcement, bool) {
 	// Only the spelling that AnnounceURL writes is accepted: an announcement
 	// that is served once must not have two addresses.
 	right := events.IsSid("AC", account) && events.CanonicalSid(account) == account &&
-		events.IsSid("CF", conference) && events.CanonicalSid(conference) == conference && isAnnounceID(id)
-	if !right {
-		return announcement{}, false
-	}
-	return announcement{events.Key{AccountSid: account, ConferenceSid: conference}, id}, true
+		events.IsSid("CF", conference) && events.CanonicalSid(conference) == conference && announceID.MatchString(id)
+	return announcement{events.Key{AccountSid: account, ConferenceSid: conference}, id}, right
 }
 
-// isAnnounceID accepts hexadecimal ids and ULIDs.
-func isAnnounceID(id string) bool {
-	for i := range len(id) {
-		c := id[i]
-		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
-			return false
-		}
-	}
-	return id != "" && len(id) <= maxAnnounceID
-}
+// announceID matches hexadecimal ids and ULIDs; 64 bytes are more than two ULIDs.
+var announceID = regexp.MustCompile(`^[0-9a-zA-Z]{1,64}$`)
 
 // verify tries every key of the ring, as Verify does for Twilio's signatures:
 // an address stays valid during a rotation.
@@ -150,7 +137,7 @@ func (a announcement) verify(ring KeyRing, query url.Values) (until time.Time, e
 		return until, ErrForged
 	}
 	matched := false
-	for _, token := range []Secret{ring.Current, ring.Next, ring.Previous} {
+	for _, token := range ring.all() {
 		if token != "" && hmac.Equal(mac, a.mac(token, expires[0])) {
 			matched = true
 		}

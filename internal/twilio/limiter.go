@@ -2,6 +2,7 @@ package twilio
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -93,13 +94,10 @@ func (l *limiter) enqueue() chan struct{} {
 	defer l.mu.Unlock()
 	turn := make(chan struct{})
 	l.queue = append(l.queue, turn)
-	l.admit()
-	select {
-	case <-turn:
+	if l.admit(); len(l.queue) == 0 {
 		return nil
-	default:
-		return turn
 	}
+	return turn
 }
 
 // leave gives up waiting. If the call was admitted at that moment, its slot
@@ -107,11 +105,9 @@ func (l *limiter) enqueue() chan struct{} {
 func (l *limiter) leave(turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, other := range l.queue {
-		if other == turn {
-			l.queue = append(l.queue[:i], l.queue[i+1:]...)
-			return
-		}
+	if i := slices.Index(l.queue, turn); i >= 0 {
+		l.queue = slices.Delete(l.queue, i, i+1)
+		return
 	}
 	l.busy--
 	l.admit()

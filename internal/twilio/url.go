@@ -28,7 +28,10 @@ func NewURLs(public, path string) (URLs, error) {
 	host, port := splitPort(u.Host)
 	rest := strings.TrimSuffix(u.EscapedPath(), "/") + path
 	var spellings []string
-	for _, h := range []string{u.Host, host, host + defaultPort(u.Scheme, port)} {
+	if port == "" {
+		port = map[string]string{"http": ":80", "https": ":443"}[u.Scheme] // validators add it
+	}
+	for _, h := range []string{u.Host, host, host + port} {
 		spelling := u.Scheme + "://" + h + rest
 		if !slices.Contains(spellings, spelling) {
 			spellings = append(spellings, spelling)
@@ -66,15 +69,4 @@ func splitPort(hostport string) (host, port string) {
 		return hostport, ""
 	}
 	return hostport[:at], hostport[at:]
-}
-
-// defaultPort is the port that validators add if the URL has none.
-func defaultPort(scheme, port string) string {
-	switch {
-	case port != "":
-		return port
-	case scheme == "https":
-		return ":443"
-	}
-	return ":80"
 }
