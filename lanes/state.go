@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,10 +88,8 @@ func (m *Machine) load(ctx context.Context, e *Entry) (changed bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	for i := range m.state.Loads {
-		if m.state.Loads[i].ID == l.ID {
-			return false, nil
-		}
+	if slices.ContainsFunc(m.state.Loads, func(known load) bool { return known.ID == l.ID }) {
+		return false, nil
 	}
 	set, err := m.set(ctx, l.Version)
 	if err != nil {

@@ -1,6 +1,9 @@
 package projections
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Ranges is a set of numbers as sorted, disjoint, inclusive ranges that never
 // touch: {1,2,3,7} is [[1 3] [7 7]]. A callback's SequenceNumber mostly extends
@@ -15,15 +18,7 @@ func (r Ranges) Has(n int64) bool {
 
 // at returns the index of the first range that ends at or after n.
 func (r Ranges) at(n int64) int {
-	i, _ := slices.BinarySearchFunc(r, n, func(x [2]int64, n int64) int {
-		switch {
-		case x[1] < n:
-			return -1
-		case x[1] > n:
-			return 1
-		}
-		return 0
-	})
+	i, _ := slices.BinarySearchFunc(r, n, func(x [2]int64, n int64) int { return cmp.Compare(x[1], n) })
 	return i
 }
 

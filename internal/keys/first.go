@@ -34,10 +34,8 @@ func (k *Keys) EnsureFirst(ctx context.Context, path string) (made bool, err err
 	if err := writeFile(path, s.Sid+":"+secret+"\n"); err != nil {
 		return false, fmt.Errorf("write first key: %w", err)
 	}
-	if err := k.put(ctx, s); err != nil {
-		return false, err
-	}
-	return true, nil
+	err = k.put(ctx, s)
+	return err == nil, err
 }
 
 // raiseFirst makes the first key of a version without roles, which counts as a

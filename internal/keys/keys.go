@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -90,18 +91,15 @@ func (k *Keys) read(sid string, value []byte) (stored, bool) {
 
 // apply applies one change of the bucket.
 func (k *Keys) apply(sid string, value []byte) {
-	var s stored
-	ok := false
+	s, ok := stored{}, false
 	if value != nil {
 		s, ok = k.read(sid, value)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !ok {
-		delete(k.bySid, sid)
-		return
+	if delete(k.bySid, sid); ok {
+		k.bySid[sid] = s
 	}
-	k.bySid[sid] = s
 }
 
 // Run follows the bucket until ctx ends. While the bucket is unreachable, the
@@ -139,10 +137,10 @@ func (k *Keys) reload(ctx context.Context) {
 // wrap ErrInvalid.
 func (k *Keys) Create(ctx context.Context, name string, role Role, accounts []string) (key Key, secret string, err error) {
 	s, secret, err := newKey(name, role, accounts, k.now())
-	if err != nil {
-		return Key{}, "", err
+	if err == nil {
+		err = k.put(ctx, s)
 	}
-	if err := k.put(ctx, s); err != nil {
+	if err != nil {
 		return Key{}, "", err
 	}
 	return s.Key, secret, nil
@@ -150,10 +148,10 @@ func (k *Keys) Create(ctx context.Context, name string, role Role, accounts []st
 
 func (k *Keys) put(ctx context.Context, s stored) error {
 	value, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("create key: %w", err)
+	if err == nil {
+		err = k.bucket.Put(ctx, s.Sid, value)
 	}
-	if err := k.bucket.Put(ctx, s.Sid, value); err != nil {
+	if err != nil {
 		return fmt.Errorf("create key: %w", err)
 	}
 	k.apply(s.Sid, value)
@@ -218,12 +216,7 @@ func (k *Keys) List() []Key {
 	for _, s := range k.bySid {
 		out = append(out, s.Key)
 	}
-	slices.SortFunc(out, func(a, b Key) int {
-		if c := a.Created.Compare(b.Created); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Sid, b.Sid)
-	})
+	slices.SortFunc(out, func(a, b Key) int { return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.Sid, b.Sid)) })
 	return out
 }
 

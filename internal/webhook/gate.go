@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"code.dny.dev/ssrf"
@@ -74,30 +75,17 @@ func (g *gate) check(address string) (*url.URL, error) {
 		return nil, errNoURL
 	}
 	ip, err := netip.ParseAddr(u.Hostname())
+	ip = ip.Unmap() // the zero address, which no range contains, for a name
+	inRange := slices.ContainsFunc(g.prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
 	switch isIP := err == nil; {
 	case u.User != nil:
 		return nil, errUserInfo
-	case u.Scheme == "http" && !g.http && !g.allowed(u):
+	case u.Scheme == "http" && !g.http && !g.trusts(u) && !inRange:
 		return nil, errPlain
-	case isIP && g.addresses.SafeAddr(ip.Unmap()) != nil:
+	case isIP && g.addresses.SafeAddr(ip) != nil:
 		return nil, errInside
 	}
 	return u, nil
-}
-
-// allowed reports whether the settings name the host, or the range in which
-// the address lies that the URL has for a host.
-func (g *gate) allowed(u *url.URL) bool {
-	if g.trusts(u) {
-		return true
-	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	for _, prefix := range g.prefixes {
-		if err == nil && prefix.Contains(ip.Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // trusts reports whether the settings name the host: it may be anywhere.

@@ -1,6 +1,8 @@
 package condition
 
 import (
+	"maps"
+
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -179,12 +181,8 @@ var fields = map[string][]field{
 }
 
 func without(all, less Kinds) Kinds {
-	rest := Kinds{}
-	for k := range all {
-		if _, out := less[k]; !out {
-			rest[k] = struct{}{}
-		}
-	}
+	rest := maps.Clone(all)
+	maps.DeleteFunc(rest, func(k events.Kind, _ struct{}) bool { _, out := less[k]; return out })
 	return rest
 }
 

@@ -72,10 +72,6 @@ type claim struct {
 	written, marked [events.Shards]events.Position
 }
 
-func newLane(number, lanes int) *lane {
-	return &lane{number: number, shards: laneShards(number, lanes)}
-}
-
 func (l *lane) newClaim(epoch string, applied events.Position) claim {
 	c := claim{epoch: epoch, applied: applied}
 	for _, shard := range l.shards {

@@ -30,7 +30,7 @@ func New(engine Engine, lanes int, log *slog.Logger) (*Store, error) {
 	}
 	s := &Store{engine: engine, sweeper: newSweeper(engine, log)}
 	for n := range lanes {
-		s.lanes = append(s.lanes, newLane(n, lanes))
+		s.lanes = append(s.lanes, &lane{number: n, shards: laneShards(n, lanes)})
 	}
 	s.pointers.Store(&snapshot{})
 	return s, nil
