@@ -35,7 +35,7 @@ import (
 // wake-up.
 var update = flag.Bool("update", false, "rewrite the logs in testdata/*.txt")
 
-func TestScenarios(t *testing.T) {
+func TestScenariosLeadToTheirLogs(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) < 10 {

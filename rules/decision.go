@@ -90,14 +90,15 @@ type Decision struct {
 	// follow if this match completes the count.
 	By   string     `json:"by,omitempty"`
 	Then []Decision `json:"then,omitempty"`
-	// Redriven is the person who asked for it again, nil where only the rule did.
-	// The journal names that person, and not the rule, as the actor of all that
+	// Redriven is the person who redrove the decision, nil if it is the rule's
+	// own. The journal names that person, and not the rule, as the actor of what
 	// follows. Rules never set it.
 	Redriven *events.Actor `json:"redriven,omitempty"`
 }
 
-// ReadDecision reads a decision as it is stored and sent, in JSON. The error is
-// an events.ErrMalformed that quotes nothing: parameters may hold names.
+// ReadDecision decodes a decision from the JSON that is stored and sent. The
+// error wraps events.ErrMalformed and quotes nothing, because parameters may
+// contain names.
 func ReadDecision(data []byte) (d Decision, err error) {
 	if err := json.Unmarshal(data, &d); err != nil {
 		return d, fmt.Errorf("read decision: %w", events.ErrMalformed)

@@ -14,7 +14,7 @@ import (
 
 // testdata/judge/*.txtar show what rules mean: each has rule files, and tests
 // of them in the form that `gavel rules test` reads.
-func TestStoriesOfJudge(t *testing.T) {
+func TestStoriesLeadToTheirDecisions(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/judge/*.txtar")
 	if err != nil || len(files) == 0 {

@@ -53,31 +53,31 @@ func TestARuleAboutAnEventIsCheckedAgainstTwilioToo(t *testing.T) {
 		seen []projections.SeenLeg
 		want rules.Lapse
 	}{
-		"nothing changed":            {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer}, ""},
-		"a third is in the room":     {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
-		"a third is called":          {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, leg(3, "ringing", "")}, rules.LapsedCondition},
-		"a third had been called":    {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, leg(3, "failed", "")}, ""},
-		"the supervisor is there":    {`{when: '` + left + `', unless: 'conference.live.exists(p, p.label == "supervisor")'}`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
-		"another agent is there":     {`{when: '` + left + `', unless: 'conference.live.exists(p, p.label == "supervisor")'}`, "", []projections.SeenLeg{customer, leg(3, "connected", "agent")}, ""},
-		"only the event is read":     {`when: '` + left + `'`, "", []projections.SeenLeg{customer, third}, ""},
-		"and what was before it":     {`when: 'size(before.live) == 2 && ` + left + `'`, "", []projections.SeenLeg{customer, third}, ""},
-		"before, and the conference": {`when: 'size(before.live) == 2 && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
-		"it came back":               {`when: 'before.live.exists(p, !conference.live.exists(q, q.call_sid == p.call_sid))'`, "", []projections.SeenLeg{leg(1, "connected", ""), customer}, rules.LapsedCondition},
-		"another came":               {`when: 'before.live.exists(p, !conference.live.exists(q, q.call_sid == p.call_sid))'`, "", []projections.SeenLeg{customer, third}, ""},
-		"its leg is read again":      {`when: '` + left + ` && !participant.live'`, "", []projections.SeenLeg{leg(1, "connected", ""), customer}, rules.LapsedCondition},
-		"its leg is as it was":       {`when: '` + left + ` && !participant.live'`, "", []projections.SeenLeg{customer}, ""},
-		"the subject is who left":    {`{each: participant, when: '` + left + ` && event.call_sid == participant.call_sid'}`, "", []projections.SeenLeg{customer}, ""},
-		"the subject left as well":   {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid'}`, "", []projections.SeenLeg{third}, rules.LapsedLeft},
-		"the subject is on hold":     {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid && !participant.hold'}`, "", []projections.SeenLeg{held(customer)}, rules.LapsedCondition},
-		"the subject is not":         {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid && !participant.hold'}`, "", []projections.SeenLeg{customer}, ""},
-		"it is a target":             {`when: '` + left + `'`, `kick: {target: "!participant.hold"}`, []projections.SeenLeg{customer, third}, ""},
-		"it is no target any more":   {`when: '` + left + `'`, `kick: {target: "!participant.hold"}`, []projections.SeenLeg{held(customer)}, rules.LapsedCondition},
-		"a target by its event":      {`when: '` + left + `'`, `mute: {target: "participant in before.live && participant.call_sid != event.call_sid"}`, []projections.SeenLeg{customer, third}, ""},
-		"a target by all of them":    {`when: '` + left + `'`, `mute: {target: "event.call_sid != participant.call_sid && size(conference.live) == 1"}`, []projections.SeenLeg{customer, third}, rules.LapsedCondition},
-		"a stretch's target":         {`when: '` + between + `'`, `hold: {target: "!participant.muted"}`, []projections.SeenLeg{customer}, ""},
-		"a stretch's target no more": {`when: '` + between + `'`, `hold: {target: "!participant.muted"}`, []projections.SeenLeg{muted(customer)}, rules.LapsedCondition},
-		"the target left":            {`when: '` + left + `'`, `kick: {target: participant.live}`, []projections.SeenLeg{third}, rules.LapsedLeft},
-		"all legs left":              {`when: '` + left + `'`, "", nil, ""},
+		"nothing changed":              {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer}, ""},
+		"a third is in the room":       {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
+		"a third is called":            {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, leg(3, "ringing", "")}, rules.LapsedCondition},
+		"a third had been called":      {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, leg(3, "failed", "")}, ""},
+		"the supervisor is there":      {`{when: '` + left + `', unless: 'conference.live.exists(p, p.label == "supervisor")'}`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
+		"another agent is there":       {`{when: '` + left + `', unless: 'conference.live.exists(p, p.label == "supervisor")'}`, "", []projections.SeenLeg{customer, leg(3, "connected", "agent")}, ""},
+		"only the event is read":       {`when: '` + left + `'`, "", []projections.SeenLeg{customer, third}, ""},
+		"and what was before it":       {`when: 'size(before.live) == 2 && ` + left + `'`, "", []projections.SeenLeg{customer, third}, ""},
+		"before, and the conference":   {`when: 'size(before.live) == 2 && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
+		"it came back":                 {`when: 'before.live.exists(p, !conference.live.exists(q, q.call_sid == p.call_sid))'`, "", []projections.SeenLeg{leg(1, "connected", ""), customer}, rules.LapsedCondition},
+		"another came":                 {`when: 'before.live.exists(p, !conference.live.exists(q, q.call_sid == p.call_sid))'`, "", []projections.SeenLeg{customer, third}, ""},
+		"its leg is read again":        {`when: '` + left + ` && !participant.live'`, "", []projections.SeenLeg{leg(1, "connected", ""), customer}, rules.LapsedCondition},
+		"its leg is as it was":         {`when: '` + left + ` && !participant.live'`, "", []projections.SeenLeg{customer}, ""},
+		"the subject is who left":      {`{each: participant, when: '` + left + ` && event.call_sid == participant.call_sid'}`, "", []projections.SeenLeg{customer}, ""},
+		"the subject left as well":     {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid'}`, "", []projections.SeenLeg{third}, rules.LapsedLeft},
+		"the subject is on hold":       {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid && !participant.hold'}`, "", []projections.SeenLeg{held(customer)}, rules.LapsedCondition},
+		"the subject is not":           {`{each: participant, when: '` + left + ` && event.call_sid != participant.call_sid && !participant.hold'}`, "", []projections.SeenLeg{customer}, ""},
+		"it is a target":               {`when: '` + left + `'`, `kick: {target: "!participant.hold"}`, []projections.SeenLeg{customer, third}, ""},
+		"it is not a target any more":  {`when: '` + left + `'`, `kick: {target: "!participant.hold"}`, []projections.SeenLeg{held(customer)}, rules.LapsedCondition},
+		"a target by its event":        {`when: '` + left + `'`, `mute: {target: "participant in before.live && participant.call_sid != event.call_sid"}`, []projections.SeenLeg{customer, third}, ""},
+		"a target by all of them":      {`when: '` + left + `'`, `mute: {target: "event.call_sid != participant.call_sid && size(conference.live) == 1"}`, []projections.SeenLeg{customer, third}, rules.LapsedCondition},
+		"a stretch's target":           {`when: '` + between + `'`, `hold: {target: "!participant.muted"}`, []projections.SeenLeg{customer}, ""},
+		"no longer a stretch's target": {`when: '` + between + `'`, `hold: {target: "!participant.muted"}`, []projections.SeenLeg{muted(customer)}, rules.LapsedCondition},
+		"the target left":              {`when: '` + left + `'`, `kick: {target: participant.live}`, []projections.SeenLeg{third}, rules.LapsedLeft},
+		"all legs left":                {`when: '` + left + `'`, "", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,7 +94,7 @@ func TestARuleAboutAnEventIsCheckedAgainstTwilioToo(t *testing.T) {
 	}
 }
 
-// eventRule is a set of one live rule, which ends the conference where do is empty.
+// eventRule is a set of one live rule, which ends the conference if do is empty.
 func eventRule(t *testing.T, rule, do string) *rules.Set {
 	t.Helper()
 	if do == "" {

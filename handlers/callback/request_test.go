@@ -81,8 +81,8 @@ func (s story) bytes(t *testing.T) string {
 	return strings.ReplaceAll(head+"\nConnection: close\n\n", "\n", "\r\n") + body
 }
 
-// TestRequests sends every file of testdata/requests over a real connection.
-func TestRequests(t *testing.T) {
+// The test sends every file of testdata/requests over a real connection.
+func TestEachRequestHasItsOutcome(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/requests/*.http")
 	if err != nil || len(files) == 0 {

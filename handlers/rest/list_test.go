@@ -11,7 +11,7 @@ import (
 	"gavel/projections"
 )
 
-func TestConferenceFilters(t *testing.T) {
+func TestFiltersSelectConferences(t *testing.T) {
 	t.Parallel()
 	s := start(t,
 		completed(room(1, "sales", at("02-28 23:59:59")), at("03-01 00:10:00")),
@@ -120,7 +120,7 @@ func TestNewConferencesDoNotShiftPages(t *testing.T) {
 	}
 }
 
-func TestPageSizes(t *testing.T) {
+func TestThePageSizeIsBounded(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	for size, want := range map[string]int{"1": 1, "1000": 1000, "1001": 1000, "999999": 1000, "": 50} {
@@ -142,7 +142,7 @@ func floorRoom() *projections.Conference {
 	)
 }
 
-func TestParticipantFilters(t *testing.T) {
+func TestFiltersSelectParticipants(t *testing.T) {
 	t.Parallel()
 	s := start(t, floorRoom(), completed(room(2, "over", at("08-01 09:00:00"), leg(9, "", at("08-01 09:00:00"), projections.Flags{})), at("08-01 09:10:00")))
 	for query, want := range map[string][]int{
@@ -213,7 +213,7 @@ func TestParticipantByCallSidOrLabel(t *testing.T) {
 	}
 }
 
-func TestRecordings(t *testing.T) {
+func TestRecordingsAreListedOnceEach(t *testing.T) {
 	t.Parallel()
 	c := room(1, "floor", at("08-01 23:00:00"))
 	c.Recordings = []*projections.Recording{

@@ -152,7 +152,7 @@ func TestAStatusCallbackIsMissingBesideRecordings(t *testing.T) {
 	expect(t, doctor.Subscriptions([]doctor.Conference{s.conference(1)}, now), want{doctor.Warning, "in addition to recordingStatusCallback"})
 }
 
-func TestTraps(t *testing.T) {
+func TestEachTrapIsFound(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		agent, other doctor.Flags

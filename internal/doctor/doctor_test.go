@@ -51,7 +51,7 @@ func TestAReportIsAsBadAsItsWorstFinding(t *testing.T) {
 	}
 }
 
-func TestSettings(t *testing.T) {
+func TestSettingsAreJudged(t *testing.T) {
 	t.Parallel()
 	good := doctor.Settings{Door: true, PublicURL: "https://gavel.example.com", EmbeddedNATS: true, Accounts: []doctor.Account{{Sid: account}}}
 	expect(t, good.Findings(), want{doctor.OK, "1 account configured"})
@@ -91,7 +91,7 @@ func TestPublicURLsThatTwilioCannotCall(t *testing.T) {
 	}
 }
 
-func TestFiles(t *testing.T) {
+func TestFilesAreJudged(t *testing.T) {
 	t.Parallel()
 	good := doctor.DataDir{Path: "data", Mode: fs.ModeDir | 0o700, Writable: true, Journal: true, Size: 100e9, Free: 50e9}
 	with := func(change func(*doctor.DataDir)) doctor.DataDir { d := good; change(&d); return d }
@@ -123,7 +123,7 @@ func TestFiles(t *testing.T) {
 		want{doctor.Warning, "chmod 600 read"}, want{doctor.Fault, "chmod 600 written"}, want{doctor.Fault, "file does not exist"})
 }
 
-func TestClocks(t *testing.T) {
+func TestClocksAreCompared(t *testing.T) {
 	t.Parallel()
 	clock := func(whose string, ahead, within time.Duration) doctor.Clock {
 		return doctor.Clock{Whose: whose, Ahead: ahead, Within: within}
@@ -139,7 +139,7 @@ func TestClocks(t *testing.T) {
 		want{doctor.Warning, "NATS is 3s ahead of"}, want{doctor.Fault, "Redis is 2h0m0s behind"}, want{doctor.OK, "Twilio"})
 }
 
-func TestNATS(t *testing.T) {
+func TestNATSAndItsStreamsAreJudged(t *testing.T) {
 	t.Parallel()
 	found := func(streams ...bus.StreamState) bus.Examination {
 		return bus.Examination{URL: "nats://one:4222", Version: "2.15.0", Streams: streams}
@@ -178,7 +178,7 @@ func TestNATS(t *testing.T) {
 // changed returns a copy of v after change.
 func changed[T any](v T, change func(*T)) T { change(&v); return v }
 
-func TestRedis(t *testing.T) {
+func TestRedisServersAreJudged(t *testing.T) {
 	t.Parallel()
 	good := redisstore.ServerState{Version: "7.0.15", Policy: "noeviction", Used: 10, Max: 100, Oldest: "6.2"}
 	expect(t, doctor.Redis{Fault: errRefused}.Findings(), want{doctor.Fault, "connection refused"})
@@ -201,7 +201,7 @@ func TestRedis(t *testing.T) {
 	}
 }
 
-func TestCredentials(t *testing.T) {
+func TestTwiliosAnswerToCredentialsIsJudged(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		answer doctor.Credentials
@@ -223,7 +223,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-func TestTheDoor(t *testing.T) {
+func TestTheAnswersAtThePublicURLAreJudged(t *testing.T) {
 	t.Parallel()
 	door := doctor.Knock{Status: 405, Allow: "GET, POST"}
 	for name, c := range map[string]struct {
