@@ -29,7 +29,7 @@ func (a *App) openPerformer(context.Context) error {
 		Rules:       a.rules,
 		Brakes:      a.brakes,
 		DeadLetters: a.bus.DeadLetters(),
-		Teller: act.Tellers{
+		Notifier: act.Notifiers{
 			rules.StepPublish: act.NewPublisher(a.bus.Notices(), time.Now),
 			rules.StepWebhook: act.NewWebhooks(webhooks, time.Now),
 		},

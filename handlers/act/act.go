@@ -15,49 +15,50 @@ import (
 	"gavel/rules"
 )
 
-// Durable consumers of decisions. Each has all of them, and passes over those
-// of the other: whoever is slow to be told keeps nobody from ending a call.
+// Durable consumers of decisions. Each receives all decisions and skips those of
+// the other, so that a slow receiver of notifications does not delay the end of a
+// call.
 const (
 	twilioConsumer = "act-twilio"
-	tellConsumer   = "act-tell"
-	// announcementsConsumer hears of announcements that ended.
+	notifyConsumer = "act-tell"
+	// announcementsConsumer receives the ends of announcements.
 	announcementsConsumer = "act-announcements"
 )
 
-// How many decisions are worked at a time in this process.
+// How many decisions this process performs at a time.
 const (
-	// twilioWorkers is below what the client lets through at once where Twilio
-	// takes much (100), so that re-reads do not queue behind one another.
+	// twilioWorkers is below the client's limit of calls in flight while Twilio
+	// accepts many (100), so that re-reads do not queue behind one another.
 	twilioWorkers = 64
-	// tellWorkers bounds webhooks under way, each up to 15 s.
-	tellWorkers = 32
-	// dueWorkers is for what had to wait, of both kinds together; of those no
-	// more than dueTells are notifications.
-	dueWorkers = 64
-	dueTells   = 16
+	// notifyWorkers bounds webhooks in flight, each up to 15 s.
+	notifyWorkers = 32
+	// dueWorkers is for decisions of both kinds that had to wait; at most
+	// dueNotifications of them are notifications.
+	dueWorkers       = 64
+	dueNotifications = 16
 )
 
-// Decisions are what rules decided (the stream GAVEL_ACTIONS).
+// Decisions are the decisions of rules (the stream GAVEL_ACTIONS).
 type Decisions interface {
-	// Perform gives each decision to fn, workers at a time, until ctx ends.
-	// What fn fails at comes again.
+	// Perform calls fn with each decision, workers at a time, until ctx ends. A
+	// decision whose fn fails is delivered again.
 	Perform(ctx context.Context, consumer string, workers int, fn func(context.Context, events.Decided) error) error
 	// Get returns one decision.
 	Get(ctx context.Context, key events.Key, id string) (events.Decided, error)
-	// Decide keeps decisions; those that are there already it leaves.
+	// Decide stores decisions, each once; fresh is how many were not stored yet.
 	Decide(ctx context.Context, decided []events.Decided) (fresh int, err error)
 }
 
-// Timers are alarm clocks that outlive the process.
+// Timers are alarms that outlive the process.
 type Timers interface {
-	// Later gives a decision back at that time; a later call for the same one
-	// replaces the one before.
+	// Later sets an alarm for a decision. It replaces the decision's alarm before
+	// it.
 	Later(ctx context.Context, key events.Key, id string, at time.Time, note []byte) error
-	// Dues gives fn what is due, until ctx ends.
+	// Dues calls fn with each decision whose alarm is due, until ctx ends.
 	Dues(ctx context.Context, workers int, fn func(ctx context.Context, key events.Key, id string, note []byte) error) error
 }
 
-// News is what was told to subscribers.
+// News is the stream of news (GAVEL_EVENTS).
 type News interface {
 	Follow(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.Told) error) error
 }
@@ -67,8 +68,8 @@ type Records interface {
 	Conference(ctx context.Context, key events.Key) (projections.Stored, error)
 }
 
-// Journal is where intents, outcomes and what was found at Twilio go. Append
-// returns once it is stored.
+// Journal stores intents, outcomes and healed facts. Append returns once the
+// entry is stored.
 type Journal interface {
 	Append(ctx context.Context, conferenceSid string, e events.Entry) error
 }
@@ -78,23 +79,23 @@ type Twilio interface {
 	Call(ctx context.Context, call twilio.Call) (twilio.Answer, error)
 }
 
-// RuleBook has all sets of rules that ever were in force.
+// RuleBook has every set of rules that ever was in force.
 type RuleBook interface {
 	Set(ctx context.Context, version string) (*rules.Set, error)
 }
 
-// Brakes bound what rules do, over all processes, and know of the stop.
+// Brakes limit what rules do, over all processes, and hold the stop.
 type Brakes interface {
 	Admit(ctx context.Context, r brakes.Request) (brakes.Verdict, error)
 	Stopped(ctx context.Context) (bool, brakes.Stop, error)
 }
 
-// DeadLetters keeps what could not be carried out.
+// DeadLetters stores decisions that could not be performed.
 type DeadLetters interface {
 	Put(ctx context.Context, letter events.DeadLetter) error
 }
 
-// Config is what a performer is made of. All of it is needed.
+// Config holds what a performer needs. Every field is required.
 type Config struct {
 	Decisions   Decisions
 	Timers      Timers
@@ -105,8 +106,8 @@ type Config struct {
 	Rules       RuleBook
 	Brakes      Brakes
 	DeadLetters DeadLetters
-	Teller      Teller
-	// Accounts make the addresses of announcements, behind PublicURL.
+	Notifier    Notifier
+	// Accounts signs the addresses of announcements, below PublicURL.
 	Accounts  *twilio.Accounts
 	PublicURL string
 	Now       func() time.Time
@@ -114,33 +115,33 @@ type Config struct {
 	Metrics   *Metrics
 }
 
-// Performer does what rules decided. Several processes may each have one: they
-// share the work.
+// Performer performs the decisions of rules. Each of several processes may run
+// one; they share the work.
 type Performer struct {
 	Config
-	underWay underWay
-	dueTells chan struct{} // one place for each notification that had to wait
+	underWay         underWay
+	dueNotifications chan struct{} // one place for each notification that had to wait
 }
 
-// New makes a performer. It does nothing before Run.
+// New returns a performer. It does nothing before Run.
 func New(c Config) *Performer {
-	return &Performer{Config: c, dueTells: make(chan struct{}, dueTells)}
+	return &Performer{Config: c, dueNotifications: make(chan struct{}, dueNotifications)}
 }
 
-// Run performs until ctx ends, and returns when nothing is under way any more.
-// The end of ctx is no error.
+// Run performs decisions until ctx ends, and returns when none is under way. The
+// end of ctx is not an error.
 func (p *Performer) Run(ctx context.Context) error {
 	group, working := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return p.Decisions.Perform(working, twilioConsumer, twilioWorkers, p.only(true))
 	})
 	group.Go(func() error {
-		return p.Decisions.Perform(working, tellConsumer, tellWorkers, p.only(false))
+		return p.Decisions.Perform(working, notifyConsumer, notifyWorkers, p.only(false))
 	})
 	group.Go(func() error { return p.Timers.Dues(working, dueWorkers, p.due) })
 	group.Go(func() error {
 		kinds := []events.Kind{events.AnnouncementEnd, events.AnnouncementFail}
-		return p.News.Follow(working, announcementsConsumer, kinds, p.heard)
+		return p.News.Follow(working, announcementsConsumer, kinds, p.announcementEnded)
 	})
 	err := group.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -149,7 +150,7 @@ func (p *Performer) Run(ctx context.Context) error {
 	return err
 }
 
-// only performs the decisions of one of the two consumers.
+// only returns the handler of one of the two consumers of decisions.
 func (p *Performer) only(atTwilio bool) func(context.Context, events.Decided) error {
 	return func(ctx context.Context, d events.Decided) error {
 		t, err := p.task(d, note{})
@@ -160,7 +161,7 @@ func (p *Performer) only(atTwilio bool) func(context.Context, events.Decided) er
 	}
 }
 
-// due performs what had to wait.
+// due performs a decision that had to wait.
 func (p *Performer) due(ctx context.Context, key events.Key, id string, raw []byte) error {
 	d, err := p.Decisions.Get(ctx, key, id)
 	if err != nil {
@@ -172,8 +173,8 @@ func (p *Performer) due(ctx context.Context, key events.Key, id string, raw []by
 	}
 	if !t.decision.Do.AtTwilio() {
 		select {
-		case p.dueTells <- struct{}{}:
-			defer func() { <-p.dueTells }()
+		case p.dueNotifications <- struct{}{}:
+			defer func() { <-p.dueNotifications }()
 		default:
 			return events.Later{After: busyDelay}
 		}

@@ -20,7 +20,7 @@ func (r *room) announceURLs() (all []string) {
 	return all
 }
 
-// heard tells subscribers of the end of an announcement, as the projector does.
+// heard publishes the end of an announcement, as the projector does.
 func (r *room) heard(announceURL string, kind events.Kind) {
 	r.Helper()
 	data, err := json.Marshal(map[string]any{"data": map[string]string{"AnnounceUrl": announceURL}})
@@ -71,8 +71,8 @@ func TestAnAnnouncementThatFails(t *testing.T) {
 	r.ends("announce failed announcement")
 }
 
-// Nobody tells of its end: after a minute the rule goes on without knowing. When
-// it is told of after all, it was done.
+// No callback reports its end: after a minute the outcome is unknown. A later
+// callback makes it done.
 func TestAnAnnouncementOfWhichNobodyTells(t *testing.T) {
 	t.Parallel()
 	w := open(t, stillThere)
@@ -87,7 +87,7 @@ func TestAnAnnouncementOfWhichNobodyTells(t *testing.T) {
 	}
 }
 
-// Others announce too, and Twilio tells of it.
+// Twilio also reports the announcements of others.
 func TestAnnouncementsOfOthersArePassedOver(t *testing.T) {
 	t.Parallel()
 	w := open(t, stillThere)
@@ -96,7 +96,7 @@ func TestAnnouncementsOfOthersArePassedOver(t *testing.T) {
 	w.waits("announced")
 	ours := r.announceURLs()[0]
 	other := w.enter("other", "agent", "customer")
-	other.heard(ours, events.AnnouncementEnd) // it is not this conference's
+	other.heard(ours, events.AnnouncementEnd) // of another conference
 	r.heard("https://elsewhere.example/hello.mp3", events.AnnouncementEnd)
 	r.heard("not an address", events.AnnouncementEnd)
 	r.heard(ours, events.AnnouncementEnd)

@@ -40,7 +40,7 @@ rules:
 	}
 }
 
-// The brakes took three seconds to answer: by then somebody may have come.
+// The brakes took three seconds to answer: by then a participant may have joined.
 func TestALookThatIsTooOldIsTakenAgain(t *testing.T) {
 	t.Parallel()
 	w := open(t, endOrphaned)

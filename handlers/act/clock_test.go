@@ -16,7 +16,7 @@ type clock struct {
 	mu     sync.Mutex
 	now    time.Time
 	alarms map[alarmName]alarm
-	rung   chan struct{} // closed and made anew when time goes by or an alarm is set
+	rung   chan struct{} // closed and replaced when time passes or an alarm is set
 }
 
 type alarmName struct {
@@ -101,7 +101,7 @@ func (c *clock) due() (due map[alarmName]alarm, rung chan struct{}) {
 	return due, c.rung
 }
 
-// keep puts an alarm back that nobody took, unless another one was set.
+// keep puts back an alarm that no worker received, unless another one was set.
 func (c *clock) keep(name alarmName, a alarm) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,7 +111,7 @@ func (c *clock) keep(name alarmName, a alarm) {
 }
 
 // alarm returns when a decision is tried again that waits for that reason. One
-// that rings already is none.
+// that rings already does not count.
 func (c *clock) alarm(why string) (at time.Time, found bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

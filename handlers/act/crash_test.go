@@ -16,7 +16,7 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// everything is a rule for each kind of deed, told apart by the room's name.
+// everything has a rule for each kind of operation, selected by the room's name.
 const everything = `
 ceiling: {per_minute: 100000}
 rules:
@@ -57,7 +57,7 @@ rules:
 `
 
 // A performer dies at each of its steps, right before and right after it, and
-// another one takes over. Each deed is done, each is recorded once, and Twilio
+// another one takes over. Each operation is done, each is recorded once, and Twilio
 // carried each out once, but for those that may be asked for twice.
 func TestACrashAtAnyStepConverges(t *testing.T) {
 	t.Parallel()
@@ -146,7 +146,7 @@ func (r *room) finish(want string, announced bool) {
 	stop()
 	r.clock.drop()
 	got := r.outcomes()
-	for i := range got { // whoever saw it done need not be who did it
+	for i := range got { // the process that saw it done need not have done it
 		for _, why := range []string{" already", " seen", " heard"} {
 			if n := len(got[i]) - len(why); n > 0 && got[i][n:] == why {
 				got[i] = got[i][:n]

@@ -1,16 +1,15 @@
-// Package act is the performer: it takes what rules decided and does it, each
-// decision once. What is destructive is done only after Twilio was asked how
-// things stand, within five minutes of the decision, and while nobody stops it.
+// Package act is the performer: it performs the decisions of rules, each once.
+// A destructive step is performed only after a fetch of the state at Twilio,
+// within five minutes of the decision, and while no stop is set.
 //
-// Reading order: act.go (what it is made of, and what it listens to);
-// perform.go (the steps of one decision, in order: it reads the record, the state
-// at Twilio and the brakes); deed.go with deeds.go, set.go and announce.go (what
-// Twilio is asked); outcome.go (what its answer means); waiting.go (what has to
-// wait, and what waited too long); record.go (what is appended to the journal);
-// tell.go with teller.go, publish.go and webhook.go (notifications); redrive.go
-// (what a person requests again).
+// Reading order: act.go (what a performer needs and consumes); perform.go (the
+// steps of one decision, in order); operation.go with set.go and announce.go
+// (the request to Twilio); outcome.go (what the answer means); waiting.go (what
+// has to wait, and what has waited too long); record.go (what is appended to the
+// journal); notify.go, publish.go and webhook.go (notifications); redrive.go
+// (decisions that a person requests again).
 //
-// Every path ends in an outcome in the journal or in a later try. A crash
-// between any two steps repeats the ones before: the record says what was
-// recorded, Twilio says what was done.
+// Every path ends with an outcome in the journal or with a later try. A crash
+// between any two steps repeats the steps before it: the record shows what was
+// recorded, Twilio's state what was done.
 package act

@@ -40,7 +40,7 @@ func TestAnOrphanIsEnded(t *testing.T) {
 	}
 }
 
-// The callback that tells of it is still on its way.
+// Its callback has not arrived yet.
 func TestCompanyThatComesBackInTimeIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	w := open(t, endOrphaned)

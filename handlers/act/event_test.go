@@ -11,7 +11,7 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// endAbandoned is about one event: the agent leaves somebody alone.
+// endAbandoned is about one event: the agent leaves a caller alone.
 const endAbandoned = `
 exempt: {labels: ["vip-*"]}
 rules:
@@ -51,7 +51,7 @@ func TestAnAbandonedCallerIsEnded(t *testing.T) {
 }
 
 // The condition held when the agent left and does not hold at Twilio any more,
-// with and without a callback that tells of it while the decision waits.
+// with and without a callback about it while the decision waits.
 func TestARuleAboutAnEventIsHeldAgainstTwilio(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]func(*room){

@@ -48,7 +48,7 @@ func FuzzWhateverComesIsSettled(f *testing.F) {
 			t.Fatal(err)
 		}
 		p := act.New(act.Config{
-			Decisions: m, Timers: m, News: m, Records: m, Journal: m, Twilio: m, Rules: m, Brakes: m, DeadLetters: m, Teller: tellers{},
+			Decisions: m, Timers: m, News: m, Records: m, Journal: m, Twilio: m, Rules: m, Brakes: m, DeadLetters: m, Notifier: notifiers{},
 			Accounts: accounts, PublicURL: public, Now: func() time.Time { return d.AsOf },
 			Log: slog.New(slog.DiscardHandler), Metrics: act.NewMetrics(prometheus.NewRegistry()),
 		})
@@ -66,7 +66,7 @@ func FuzzWhateverComesIsSettled(f *testing.F) {
 	})
 }
 
-// memory is all that a performer knows, without a network, for one decision.
+// memory is all state of a performer, without a network, for one decision.
 type memory struct {
 	decided                  events.Decided
 	note                     []byte

@@ -9,8 +9,8 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// Nobody performed for six minutes, and the agent came back meanwhile without a
-// callback: the decision is not acted on, and what Twilio says is told before
+// No performer ran for six minutes, and the agent came back meanwhile without a
+// callback: the decision is not acted on, and what Twilio's state adds is recorded before
 // the re-read is closed.
 func TestWhatComesTooLateIsLookedAtAnew(t *testing.T) {
 	t.Parallel()
@@ -30,7 +30,7 @@ func TestWhatComesTooLateIsLookedAtAnew(t *testing.T) {
 	}
 }
 
-// The condition holds still: the rule begins anew, with its own two minutes.
+// The condition still holds: the rule begins again, with its own two minutes.
 func TestWhatStillHoldsBeginsAnewWithTheReread(t *testing.T) {
 	t.Parallel()
 	w := open(t, endOrphaned)
@@ -43,7 +43,7 @@ func TestWhatStillHoldsBeginsAnewWithTheReread(t *testing.T) {
 	r.ends("end stale", "end done")
 }
 
-// Judge itself met a fact that was too old, and asks for a look.
+// Judge itself met a fact that was too old, and requests a re-read.
 func TestARefusalThatIsStaleAsksForALook(t *testing.T) {
 	t.Parallel()
 	w := open(t, `

@@ -10,11 +10,11 @@ import (
 	"gavel/rules"
 )
 
-// messageType is the CloudEvents type of what rules tell.
+// messageType is the CloudEvents type of notifications.
 const messageType = "gavel.rule.v1"
 
 // message is what publish and webhook send: a CloudEvents 1.0 event in JSON.
-// Its id is the decision's, so that whoever gets it twice knows it again.
+// Its id is the decision's, so that a receiver can detect duplicates.
 type message struct {
 	SpecVersion     string      `json:"specversion"`
 	ID              string      `json:"id"`
@@ -26,8 +26,8 @@ type message struct {
 	Data            messageData `json:"data"`
 }
 
-// messageData says which rule found what. What the step adds stands apart in
-// Data, so that no key of its writer's can hide one of these.
+// messageData states the rule and what it is about. What the step adds is apart,
+// in Data, so that none of its keys can hide one of these.
 type messageData struct {
 	Rule          string            `json:"rule"`
 	AccountSid    string            `json:"account_sid"`
@@ -38,8 +38,8 @@ type messageData struct {
 	Data          map[string]string `json:"data,omitempty"`
 }
 
-// newMessage writes what a decision says. It is late where the fact behind it
-// was, or where it goes out later than anybody would act on it.
+// newMessage returns a decision's message. It is late if the fact behind it was
+// late, or if it is sent after the time in which rules act.
 func newMessage(d rules.Decision, now time.Time) ([]byte, error) {
 	source := "/accounts/" + d.AccountSid
 	if d.ConferenceSid != "" {
@@ -47,23 +47,13 @@ func newMessage(d rules.Decision, now time.Time) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // it is no HTML, and people read it
+	e.SetEscapeHTML(false) // people read it, and it is not HTML
 	err := e.Encode(message{
-		SpecVersion:     "1.0",
-		ID:              d.ID,
-		Type:            messageType,
-		Source:          source,
-		Subject:         d.Rule,
-		Time:            d.AsOf.UTC(),
+		SpecVersion: "1.0", ID: d.ID, Type: messageType, Source: source, Subject: d.Rule, Time: d.AsOf.UTC(),
 		DataContentType: "application/json",
 		Data: messageData{
-			Rule:          d.Rule,
-			AccountSid:    d.AccountSid,
-			ConferenceSid: d.ConferenceSid,
-			CallSid:       cmp.Or(d.CallSid, d.Subject),
-			AsOf:          d.AsOf.UTC(),
-			Late:          d.Late || now.Sub(d.AsOf) > rules.MaxAge,
-			Data:          d.Data,
+			Rule: d.Rule, AccountSid: d.AccountSid, ConferenceSid: d.ConferenceSid, CallSid: cmp.Or(d.CallSid, d.Subject),
+			AsOf: d.AsOf.UTC(), Late: d.Late || now.Sub(d.AsOf) > rules.MaxAge, Data: d.Data,
 		},
 	})
 	if err != nil {

@@ -1,11 +1,8 @@
 package act
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gavel/events"
 	"gavel/internal/measure"
 )
 
@@ -25,10 +22,3 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		seconds: metrics.Histograms("gavel_action_seconds", "Time from a decision to its outcome, waits included, by action.", prometheus.ExponentialBuckets(0.01, 2, 16), "do"),
 	}
 }
-
-func (m *Metrics) ended(rule string, do events.Do, result events.Result, took time.Duration) {
-	m.actions.WithLabelValues(rule, string(do), string(result)).Inc()
-	m.seconds.WithLabelValues(string(do)).Observe(took.Seconds())
-}
-
-func (m *Metrics) waits(why string) { m.waiting.WithLabelValues(why).Inc() }

@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// MaxTellAge is how long a notification is tried: a day later nobody wants
-	// to hear of a call.
-	MaxTellAge = 24 * time.Hour
-	// maxLook is how old may be what Twilio said when it is acted on.
-	maxLook = 2 * time.Second
-	// looks bounds how often Twilio is asked how things stand in one go, because
-	// the call did not follow in time.
-	looks = 3
+	// MaxNotifyAge is how long a notification is tried: after a day it is of no
+	// use.
+	MaxNotifyAge = 24 * time.Hour
+	// maxStateAge is the greatest age of a state from Twilio to act on.
+	maxStateAge = 2 * time.Second
+	// fetches bounds how often one try fetches the state from Twilio because the
+	// call did not follow in time.
+	fetches = 3
 	// busyDelay is for a decision that is under way in this process already.
 	busyDelay = time.Second
-	// firstLag and lastLag bound the wait for a record that lies behind its
-	// decision: usually it is saved within milliseconds, and after a projector
-	// has died within seconds.
+	// firstLag and lastLag bound the wait for a record that is behind its
+	// decision. Usually it is saved within milliseconds, and within seconds
+	// after a projector has died.
 	firstLag = 100 * time.Millisecond
 	lastLag  = 5 * time.Second
 )
@@ -39,20 +39,21 @@ type task struct {
 	decided  events.Decided
 	decision rules.Decision
 	note     note // of the last try
-	deed     deed // what Twilio is to be asked
+	op       operation
 	log      *slog.Logger
 
 	stored projections.Stored
 	state  *rules.State // beside the record
-	// begun: the record has an intent without an outcome. Twilio may have been
-	// asked.
+	// begun: the record has an intent without an outcome, so Twilio may have
+	// received the request.
 	begun bool
-	sight twilio.State // before that, zero
-	// offHold: the leg is on hold, and has to be taken off it to be changed.
+	seen  twilio.State // zero before fetch
+	// offHold: the leg is on hold and must be taken off hold to be changed.
 	offHold bool
 }
 
-// task reads a decision. What cannot be read never will be.
+// task returns the task of a decision. A decision that cannot be read never will
+// be.
 func (p *Performer) task(d events.Decided, n note) (*task, error) {
 	t := &task{Performer: p, decided: d, note: n}
 	var err error
@@ -61,20 +62,19 @@ func (p *Performer) task(d events.Decided, n note) (*task, error) {
 		t.log.Error("decision cannot be read")
 		return nil, err
 	}
-	t.deed = deedOf(&t.decision)
+	t.op = operationOf(&t.decision)
 	return t, nil
 }
 
-// step is one of those that are taken one after the other. One that returns nil
-// lets the next one follow; all others end the try: ended with an outcome, again with a later one,
-// errSettled with nothing left to do, and anything else with the same delivery
-// coming again.
+// step is one step of a task. After nil the next step follows. Any other result
+// ends the try: ended with an outcome, again with a later try, errSettled with
+// nothing left to do, and any other error with a redelivery.
 type step func(context.Context) error
 
 // errSettled ends a task that has its outcome.
 var errSettled = errors.New("settled already")
 
-// ended is a task that ends with this outcome.
+// ended ends a task with an outcome.
 type ended struct{ events.Outcome }
 
 func (ended) Error() string { return "the task has ended" }
@@ -83,7 +83,8 @@ func end(result events.Result, why string) error {
 	return ended{events.Outcome{Result: result, Why: why}}
 }
 
-func take(ctx context.Context, steps ...step) error {
+// inOrder runs steps until one returns an error.
+func inOrder(ctx context.Context, steps ...step) error {
 	for _, next := range steps {
 		if err := next(ctx); err != nil {
 			return err
@@ -92,40 +93,40 @@ func take(ctx context.Context, steps ...step) error {
 	return nil
 }
 
-// perform takes the steps of one decision, and settles how that went.
+// perform runs the steps of one decision and settles their result.
 func (p *Performer) perform(ctx context.Context, t *task) error {
 	if !p.underWay.begin(t.decided.ID) {
 		return events.Later{After: busyDelay}
 	}
-	defer p.underWay.end(t.decided.ID)
+	defer p.underWay.tasks.Delete(t.decided.ID)
 	crashpoint.Pass(crashpoint.DecisionFetched)
 	return t.settle(ctx, t.run(ctx))
 }
 
-// run takes the steps that the decision's kind has. They begin anew where the
-// call did not follow its look in time.
+// run runs the steps for the decision's kind. They begin again if the call did
+// not follow the fetch of the state in time.
 func (t *task) run(ctx context.Context) error {
 	switch d := &t.decision; {
 	case d.Verdict == rules.Refused && d.Reason == rules.Stale:
-		return take(ctx, t.awaitRecord, t.answerRefusal)
+		return inOrder(ctx, t.awaitRecord, t.answerRefusal)
 	case d.Verdict != rules.Act:
 		return errSettled
 	case !d.Do.AtTwilio():
-		return take(ctx, t.awaitRecord, t.checkOutcome, t.checkTellDeadline, t.passBrakes, t.tell)
+		return inOrder(ctx, t.awaitRecord, t.checkOutcome, t.checkNotifyDeadline, t.passBrakes, t.notify)
 	}
-	for range looks {
-		err := take(
+	for range fetches {
+		err := inOrder(
 			ctx, t.awaitRecord, t.checkOutcome, t.checkParameters, t.checkUnheld, t.checkAnnounced, t.checkDeadline, t.checkStop,
-			t.look, t.checkDone, t.checkStands, t.checkHeld, t.passBrakes, t.intend, t.call,
+			t.fetchAndHeal, t.checkDone, t.checkStands, t.checkHeld, t.passBrakes, t.intend, t.call,
 		)
-		if !errors.Is(err, errOldLook) {
+		if !errors.Is(err, errOldState) {
 			return err
 		}
 	}
 	return again{why: whyCrowded}
 }
 
-// settle does what the last step asks for.
+// settle does what the last step's result requires.
 func (t *task) settle(ctx context.Context, last error) error {
 	var done ended
 	var later again
@@ -142,16 +143,16 @@ func (t *task) settle(ctx context.Context, last error) error {
 	return last
 }
 
-// awaitRecord reads the record, and waits until it has come as far as the
-// decision. What counts over many conferences has none.
+// awaitRecord reads the record, and waits until it includes the decision's
+// entry. A decision that counts over many conferences has no record.
 func (t *task) awaitRecord(ctx context.Context) error {
 	if t.decided.Key.ConferenceSid == "" {
 		return nil
 	}
 	stored, err := t.Records.Conference(ctx, t.decided.Key)
 	switch {
-	case errors.Is(err, projections.ErrNotFound) && t.age() > MaxTellAge:
-		// It was kept for as long as the picture keeps conferences.
+	case errors.Is(err, projections.ErrNotFound) && t.age() > MaxNotifyAge:
+		// The picture no longer keeps the conference.
 		return end(events.Expired, "forgotten")
 	case errors.Is(err, projections.ErrNotFound), errors.Is(err, projections.ErrFilling),
 		err == nil && t.decided.Position.After(stored.Book.Applied):
@@ -161,16 +162,14 @@ func (t *task) awaitRecord(ctx context.Context) error {
 		return err
 	}
 	t.stored = stored
-	if t.state, err = rules.DecodeState(stored.Rules); err != nil {
-		return err
-	}
-	return nil
+	t.state, err = rules.DecodeState(stored.Rules)
+	return err
 }
 
-// age is how long ago it was decided, by our own clock.
+// age is the time since the decision, by our own clock.
 func (t *task) age() time.Duration { return t.Now().Sub(t.decision.AsOf) }
 
-// checkOutcome ends what has its outcome: the message has come again, or
+// checkOutcome ends a task that has its outcome: the message is a redelivery, or
 // another process was faster.
 func (t *task) checkOutcome(ctx context.Context) error {
 	a := t.recorded()
@@ -184,13 +183,13 @@ func (t *task) checkOutcome(ctx context.Context) error {
 	case a.Outcome == nil:
 		return nil
 	case a.Outcome.Result == events.Stale:
-		// Whoever wrote it may not have come to close the re-read.
+		// The process that recorded it may have died before it closed the re-read.
 		return t.closeReread(ctx)
 	}
 	return errSettled
 }
 
-// recorded is the action as the record has it, nil where there is none.
+// recorded is the action in the record, nil if the record has none.
 func (t *task) recorded() *projections.ActionRecord {
 	if t.stored.Conference == nil {
 		return nil
@@ -203,17 +202,17 @@ func (t *task) recorded() *projections.ActionRecord {
 	return nil
 }
 
-// checkParameters ends what an expression has given a value that Twilio would
-// not take, or would take for another.
+// checkParameters ends a task if an expression made a value that Twilio would
+// refuse or read as another.
 func (t *task) checkParameters(context.Context) error {
-	if t.deed.bent {
+	if t.op.invalid {
 		return end(events.Failed, "parameters")
 	}
 	return nil
 }
 
-// checkDeadline keeps what comes too late from being done. Where nobody knows
-// yet whether Twilio was asked, Twilio knows.
+// checkDeadline ends a task that is too late. If Twilio may have received the
+// request already, its state decides how the task ends.
 func (t *task) checkDeadline(ctx context.Context) error {
 	switch {
 	case t.age() <= rules.MaxAge:
@@ -226,10 +225,10 @@ func (t *task) checkDeadline(ctx context.Context) error {
 	return t.endStale(ctx)
 }
 
-// endStale does not act on what is so old: it asks how things stand, and lets
-// the rule begin anew from there.
+// endStale ends a task without acting. It fetches the state, so that the rule
+// begins again from there.
 func (t *task) endStale(ctx context.Context) error {
-	if err := t.look(ctx); err != nil && t.age() <= MaxTellAge {
+	if err := t.fetchAndHeal(ctx); err != nil && t.age() <= MaxNotifyAge {
 		return err
 	}
 	if err := t.recordOutcome(ctx, events.Outcome{Result: events.Stale}); err != nil {
@@ -238,19 +237,19 @@ func (t *task) endStale(ctx context.Context) error {
 	return t.closeReread(ctx)
 }
 
-// answerRefusal asks how things stand where Judge met a fact that was too old
-// to act on. Nobody waits for an outcome of what was refused.
+// answerRefusal fetches the state because Judge met a fact that was too old to
+// act on. A refused decision has no outcome.
 func (t *task) answerRefusal(ctx context.Context) error {
-	if t.age() > MaxTellAge {
+	if t.age() > MaxNotifyAge {
 		return errSettled
 	}
-	if err := t.look(ctx); err != nil {
+	if err := t.fetchAndHeal(ctx); err != nil {
 		return err
 	}
 	return t.closeReread(ctx)
 }
 
-// checkStop keeps Twilio from being asked at all while everything is stopped.
+// checkStop lets no call to Twilio through while rules are stopped.
 func (t *task) checkStop(ctx context.Context) error {
 	stopped, _, err := t.Brakes.Stopped(ctx)
 	if stopped || err != nil {
@@ -259,67 +258,67 @@ func (t *task) checkStop(ctx context.Context) error {
 	return nil
 }
 
-// look requests the state at Twilio, and appends to the journal what the record
-// lacks.
-func (t *task) look(ctx context.Context) error {
-	if err := t.see(ctx); err != nil {
+// fetchAndHeal fetches the state from Twilio and appends what the record lacks to
+// the journal.
+func (t *task) fetchAndHeal(ctx context.Context) error {
+	if err := t.fetch(ctx); err != nil {
 		return err
 	}
 	return t.heal(ctx)
 }
 
-// see requests the state at Twilio.
-func (t *task) see(ctx context.Context) error {
+// fetch fetches the state from Twilio.
+func (t *task) fetch(ctx context.Context) error {
 	state, err := twilio.Snapshot(ctx, t.Twilio, t.decided.Key, t.Now())
 	var refused *twilio.AnswerError
 	switch {
 	case errors.As(err, &refused):
 		return notNow(refused.Answer)
 	case err != nil:
-		t.log.Warn("Twilio cannot be asked how things stand", "error", err)
+		t.log.Warn("state cannot be fetched from Twilio", "error", err)
 		return again{why: whyUnsent}
 	}
-	t.sight = state
+	t.seen = state
 	crashpoint.Pass(crashpoint.StateRead)
 	return nil
 }
 
-// checkDone ends what Twilio shows to be so already: by us before a crash, or
-// by somebody else. It comes before the question whether the rule still holds,
-// for what it did may be what makes it hold no more.
+// checkDone ends an operation that Twilio shows as done: by us before a crash, or
+// by another client. It precedes checkStands, because the operation itself may be
+// the reason that the rule no longer holds.
 func (t *task) checkDone(context.Context) error {
-	if t.deed.shows != nil && t.deed.shows(t.sight) {
+	if t.op.shows != nil && t.op.shows(t.seen) {
 		return end(events.Done, "already")
 	}
 	return nil
 }
 
-// checkStands holds the rule against what Twilio said.
+// checkStands ends a task whose rule no longer holds in Twilio's state.
 func (t *task) checkStands(ctx context.Context) error {
 	set, err := t.Rules.Set(ctx, t.decision.Version)
 	if err != nil {
-		return fmt.Errorf("find set of rules: %w", err)
+		return fmt.Errorf("load set of rules: %w", err)
 	}
 	why := rules.Still(set, rules.Case{
-		Decision: &t.decision, State: t.state, Record: projections.Overlay(t.stored.Conference, t.sight.Seen), Now: t.Now(), Redriven: t.decision.Redriven != nil,
+		Decision: &t.decision, State: t.state, Record: projections.Overlay(t.stored.Conference, t.seen.Seen), Now: t.Now(), Redriven: t.decision.Redriven != nil,
 	})
 	switch {
 	case why == "":
 		return nil
-	case t.begun && t.deed.shows == nil:
-		// Nothing would show that Twilio did what it may have been asked.
+	case t.begun && t.op.shows == nil:
+		// No state would show whether Twilio performed the request.
 		return end(events.Unknown, string(why))
 	}
 	return end(events.Lapsed, string(why))
 }
 
-// passBrakes asks whether the rule may act now. A notification is no part of
-// what an account may do at Twilio, and is bounded only by a rule that does
-// nothing else.
+// passBrakes requests admission of the rule's action. Notifications do not count
+// towards the account's ceiling of calls to Twilio, and only the limits of a rule
+// that does nothing else apply to them.
 func (t *task) passBrakes(ctx context.Context) error {
 	set, err := t.Rules.Set(ctx, t.decision.Version)
 	if err != nil {
-		return fmt.Errorf("find set of rules: %w", err)
+		return fmt.Errorf("load set of rules: %w", err)
 	}
 	request := brakes.Request{Rule: t.decision.Rule, AccountSid: t.decision.AccountSid, ID: t.decision.ID}
 	rule := set.Rule(t.decision.Rule)
@@ -333,10 +332,10 @@ func (t *task) passBrakes(ctx context.Context) error {
 	if err != nil {
 		return again{why: whyBraked}
 	}
-	return t.heed(verdict)
+	return t.applyVerdict(verdict)
 }
 
-// intend tells the journal what is about to be asked.
+// intend appends the intent to the journal.
 func (t *task) intend(ctx context.Context) error {
 	if t.begun {
 		return nil
@@ -344,7 +343,7 @@ func (t *task) intend(ctx context.Context) error {
 	if err := t.secure(ctx); err != nil {
 		return err
 	}
-	if err := t.tellJournal(ctx, events.NewIntent(t.action())); err != nil {
+	if err := t.append(ctx, events.NewIntent(t.action())); err != nil {
 		return fmt.Errorf("append intent: %w", err)
 	}
 	t.begun = true

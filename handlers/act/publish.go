@@ -12,10 +12,10 @@ import (
 
 // Notices is where `publish` steps publish.
 type Notices interface {
-	// Publish returns nil once the server has the message. The id is in the
-	// header Nats-Msg-Id. What can never be published is an *events.FormError
-	// of the field subject or data: expressions may have made of the subject
-	// what is none, or one that is Gavel's or NATS's own.
+	// Publish returns nil once the server has stored the message. The id is in
+	// the header Nats-Msg-Id. The error is an *events.FormError of the field
+	// subject or data if the message can never be published: expressions may
+	// have made an invalid subject, or one that belongs to Gavel or NATS.
 	Publish(ctx context.Context, subject, id string, data []byte) error
 }
 
@@ -26,13 +26,12 @@ type Publisher struct {
 }
 
 // NewPublisher returns a publisher. now is our clock.
-func NewPublisher(notices Notices, now func() time.Time) *Publisher {
-	return &Publisher{notices, now}
-}
+func NewPublisher(notices Notices, now func() time.Time) *Publisher { return &Publisher{notices, now} }
 
-// Tell publishes a decision: done once the server has the message, failed where
-// it can be none. After an error the message goes out again, under the same id.
-func (p *Publisher) Tell(ctx context.Context, d rules.Decision) (events.Outcome, error) {
+// Notify publishes a decision. The outcome is done once the server has stored the
+// message, and failed if the message is invalid. After an error the message is
+// published again, under the same id.
+func (p *Publisher) Notify(ctx context.Context, d rules.Decision) (events.Outcome, error) {
 	data, err := newMessage(d, p.now())
 	if err != nil {
 		return events.Outcome{}, err

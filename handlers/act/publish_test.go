@@ -18,7 +18,7 @@ import (
 	"gavel/rules"
 )
 
-// office is a real NATS, and somebody who listens to what rules tell.
+// office is a real NATS with a subscriber to notifications.
 type office struct {
 	notices *bus.Notices
 	desk    *nats.Subscription
@@ -64,8 +64,8 @@ func TestWhatARulePublishesIsHeard(t *testing.T) {
 	t.Parallel()
 	o := opensOffice(t, "calls.>")
 	p := act.NewPublisher(o.notices, func() time.Time { return toldAt })
-	tellers := act.Tellers{rules.StepPublish: p}
-	got, err := tellers.Tell(t.Context(), publish("calls.held.support-7"))
+	notifiers := act.Notifiers{rules.StepPublish: p}
+	got, err := notifiers.Notify(t.Context(), publish("calls.held.support-7"))
 	if want := (events.Outcome{Result: events.Done, At: toldAt}); err != nil || got != want {
 		t.Fatalf("ended %+v, %v", got, err)
 	}
@@ -79,12 +79,12 @@ func TestWhatARulePublishesIsHeard(t *testing.T) {
 	if diff := cmp.Diff(heldMessage, string(m.Data)); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
-	if _, err := tellers.Tell(t.Context(), webhookTo("https://example.com")); err == nil {
+	if _, err := notifiers.Notify(t.Context(), webhookTo("https://example.com")); err == nil {
 		t.Error("without a teller it is said to be told")
 	}
 }
 
-// TestASubjectIsCheckedAsItCameOut: what expressions put in comes from whoever
+// TestASubjectIsCheckedAsItCameOut: the values of expressions come from anyone who
 // calls in.
 func TestASubjectIsCheckedAsItCameOut(t *testing.T) {
 	t.Parallel()
@@ -95,18 +95,18 @@ func TestASubjectIsCheckedAsItCameOut(t *testing.T) {
 		"gavel", "gavel.journal.0", "gavel.actions.x", "$SYS.REQ.SERVER.PING", "$JS.API.STREAM.DELETE.GAVEL_JOURNAL", "_INBOX.x",
 		"calls." + strings.Repeat("x", 5000),
 	} {
-		got, err := p.Tell(t.Context(), publish(subject))
+		got, err := p.Notify(t.Context(), publish(subject))
 		if want := (events.Outcome{Result: events.Failed, Why: "subject", At: toldAt}); err != nil || got != want {
 			t.Errorf("%q ended %+v, %v", subject, got, err)
 		}
 	}
 	long := publish("calls.held")
 	long.Data = map[string]string{"all": strings.Repeat("x", 3<<20)}
-	if got, err := p.Tell(t.Context(), long); err != nil || got.Why != "data" {
+	if got, err := p.Notify(t.Context(), long); err != nil || got.Why != "data" {
 		t.Errorf("too much ended %+v, %v", got, err)
 	}
-	// The one that is heard next is the first that was right.
-	if _, err := p.Tell(t.Context(), publish("calls.held")); err != nil {
+	// The next message received is the first valid one.
+	if _, err := p.Notify(t.Context(), publish("calls.held")); err != nil {
 		t.Fatal(err)
 	}
 	if m, err := o.desk.NextMsgWithContext(t.Context()); err != nil || m.Subject != "calls.held" {
@@ -120,7 +120,7 @@ func (deaf) Publish(context.Context, string, string, []byte) error { return erro
 
 func TestWithoutNATSItIsPublishedLater(t *testing.T) {
 	t.Parallel()
-	got, err := act.NewPublisher(deaf{}, time.Now).Tell(t.Context(), publish("calls.held"))
+	got, err := act.NewPublisher(deaf{}, time.Now).Notify(t.Context(), publish("calls.held"))
 	if err == nil || got.Result != "" {
 		t.Errorf("ended %+v, %v", got, err)
 	}

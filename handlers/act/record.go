@@ -11,26 +11,25 @@ import (
 	"gavel/projections"
 )
 
-// appendTime bounds one append. What ends then is only the wait: the journal
-// goes on trying, and what is told again is the same fact.
+// appendTime bounds the wait for one append. The journal keeps trying, and a
+// repeated append is the same fact.
 const appendTime = 5 * time.Second
 
-// tellJournal appends, and waits until it is stored.
-func (t *task) tellJournal(ctx context.Context, e events.Entry) error {
+// append appends an entry to the journal and waits until it is stored.
+func (t *task) append(ctx context.Context, e events.Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, appendTime)
 	defer cancel()
 	return t.Journal.Append(ctx, t.decided.Key.ConferenceSid, e)
 }
 
-// action is what the journal keeps of the task. It says the same in the intent
-// and in every outcome, whoever writes them: it was asked as of when the rule
-// decided it.
+// action is what the journal keeps of the task. It is the same in the intent and
+// in every outcome, from any process: its time is that of the decision.
 func (t *task) action() events.Action {
 	a := events.Action{
-		ID: t.decided.ID, Do: t.deed.do,
+		ID: t.decided.ID, Do: t.op.do,
 		AccountSid: t.decided.Key.AccountSid, ConferenceSid: t.decided.Key.ConferenceSid, CallSid: t.decision.CallSid,
-		Asked: t.deed.form.Encode(), // of which only fixed values are kept
-		Seen:  words(t.sight),
+		Asked: t.op.form.Encode(), // NewIntent keeps only fixed values
+		Seen:  words(t.seen),
 		Actor: events.Actor{Rule: t.decision.Rule},
 		At:    t.decision.AsOf,
 	}
@@ -64,39 +63,40 @@ func words(s twilio.State) string {
 	return fmt.Sprintf("status=%s&connected=%d&coming=%d", status, connected, coming)
 }
 
-// recordOutcome tells the journal how it ended. From here on the end of the
-// process does not count: what was done has to be known.
+// recordOutcome appends the outcome to the journal. It ignores the end of ctx,
+// because what was done must be recorded.
 func (t *task) recordOutcome(ctx context.Context, o events.Outcome) error {
 	ctx = context.WithoutCancel(ctx)
 	o.At = t.Now()
-	if err := t.tellJournal(ctx, events.NewOutcome(t.action(), o)); err != nil {
+	if err := t.append(ctx, events.NewOutcome(t.action(), o)); err != nil {
 		t.log.Error("outcome cannot be appended", "result", o.Result, "error", err)
 		return fmt.Errorf("append outcome: %w", err)
 	}
 	crashpoint.Pass(crashpoint.Recorded)
-	t.Metrics.ended(t.decision.Rule, t.deed.do, o.Result, t.age())
+	t.Metrics.actions.WithLabelValues(t.decision.Rule, string(t.op.do), string(o.Result)).Inc()
+	t.Metrics.seconds.WithLabelValues(string(t.op.do)).Observe(t.age().Seconds())
 	t.log.Info("decision ended", "do", t.decision.Do, "result", o.Result, "why", o.Why, "status", o.Status, "code", o.Code)
 	return nil
 }
 
-// heal tells the journal what Twilio says otherwise than the record.
+// heal appends the facts in which Twilio's state differs from the record.
 func (t *task) heal(ctx context.Context) error {
-	if !t.sight.Known || t.stored.Conference == nil {
+	if !t.seen.Known || t.stored.Conference == nil {
 		return nil
 	}
-	for _, fact := range projections.Heal(t.stored.Conference, t.sight.Seen, events.NewULID) {
-		if err := t.tellJournal(ctx, events.NewHealed(fact)); err != nil {
+	for _, fact := range projections.Heal(t.stored.Conference, t.seen.Seen, events.NewULID) {
+		if err := t.append(ctx, events.NewHealed(fact)); err != nil {
 			return fmt.Errorf("append healed fact: %w", err)
 		}
 	}
 	return nil
 }
 
-// closeReread tells the journal that Twilio was asked, behind what was found
-// and behind the outcome that made it be asked. With that the task is settled.
+// closeReread appends the end of a re-read to the journal, behind the healed facts
+// and behind the outcome that caused it. With that the task is settled.
 func (t *task) closeReread(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	if err := t.tellJournal(ctx, events.NewReread(t.decided.Key, t.Now())); err != nil {
+	if err := t.append(ctx, events.NewReread(t.decided.Key, t.Now())); err != nil {
 		return fmt.Errorf("append re-read: %w", err)
 	}
 	return errSettled

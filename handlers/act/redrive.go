@@ -12,14 +12,14 @@ import (
 	"gavel/rules"
 )
 
-// ErrNotRedrivable is returned for a letter that is about no decision, or about
-// one that cannot be read.
-var ErrNotRedrivable = errors.New("the letter holds no decision that can be done again")
+// ErrNotRedrivable is returned for a letter without a decision, or with one that
+// cannot be read.
+var ErrNotRedrivable = errors.New("the dead letter holds no decision that can be performed again")
 
-// Redrive decides once more what was not carried out in time, under a new id,
-// which it returns once that is kept. The new decision has a deadline of its
-// own and passes the re-read, the brakes and the stop like any other; only that
-// the occasion of the old one is over does not count.
+// Redrive makes a new decision from one that was not performed in time. It
+// returns the new id once the decision is stored. The new decision has a deadline
+// of its own and passes the re-read, the brakes and the stop like any other, but
+// the occasion of the old one may be over.
 func (p *Performer) Redrive(ctx context.Context, letter events.DeadLetter, by events.Actor) (id string, err error) {
 	if letter.Kind != events.Unperformed || letter.Decision == "" {
 		return "", fmt.Errorf("redrive: %w", ErrNotRedrivable)
@@ -41,11 +41,11 @@ func (p *Performer) Redrive(ctx context.Context, letter events.DeadLetter, by ev
 	if _, err := p.Decisions.Decide(ctx, []events.Decided{d}); err != nil {
 		return "", fmt.Errorf("redrive: %w", err)
 	}
-	p.Log.Warn("decision is done once more because a person asked", "decision", letter.Decision, "as", d.ID, "rule", d.Rule)
+	p.Log.Warn("decision redriven by a person", "decision", letter.Decision, "as", d.ID, "rule", d.Rule)
 	return d.ID, nil
 }
 
-// redrivenID is a new id of a decision's form.
+// redrivenID returns a new id in the form of a decision's.
 func redrivenID(old string) string {
 	sum := sha256.Sum256([]byte(old + events.NewULID()))
 	return hex.EncodeToString(sum[:16])

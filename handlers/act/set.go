@@ -15,13 +15,12 @@ import (
 	"gavel/rules"
 )
 
-// offHoldTime is how long after a leg was taken off hold another try sees to it
-// that it is back, should this process die: it takes three calls, some tens of
-// milliseconds each.
+// offHoldTime is the time after which another try puts a leg back on hold if this
+// process dies. The change takes three calls of some tens of milliseconds each.
 const offHoldTime = 30 * time.Second
 
-// setNames are the step's flags, by what Twilio calls them (Twilio, Participant
-// resource: update).
+// setNames maps the step's parameters to Twilio's (Twilio, Participant resource:
+// update).
 var setNames = map[string]string{
 	"end_conference_on_exit": "EndConferenceOnExit",
 	"beep_on_exit":           "BeepOnExit",
@@ -31,47 +30,40 @@ var setNames = map[string]string{
 	"wait_method":            "WaitMethod",
 }
 
-// setFlags are those that are true or false. Twilio would take everything but
-// true for false.
-var setFlags = []string{"end_conference_on_exit", "beep_on_exit", "coaching"}
-
-// setDeed changes flags of a participant. It converges. Whether it was done
-// shows where Twilio shows all that is asked for.
-func setDeed(d *rules.Decision) deed {
+// setFlags changes flags of a participant. Twilio's state shows whether it was
+// done if it shows every parameter of the request. Twilio would read any flag
+// except true as false.
+func setFlags(d *rules.Decision) operation {
 	form := url.Values{}
 	for param, name := range setNames {
 		setGiven(form, name, d.Params[param])
 	}
-	s := post(events.DoUpdateParticipant, form)
-	for _, flag := range setFlags {
-		switch d.Params[flag] {
-		case "", "true", "false":
-		default:
-			s.bent = true
-		}
+	o := update(form, nil)
+	exit, coaching := d.Params["end_conference_on_exit"], d.Params["coaching"]
+	for _, flag := range []string{exit, coaching, d.Params["beep_on_exit"]} {
+		o.invalid = o.invalid || flag != "" && flag != "true" && flag != "false"
 	}
 	shown := 0
-	for _, flag := range []string{"end_conference_on_exit", "coaching"} {
-		if d.Params[flag] != "" {
+	for _, flag := range []string{exit, coaching} {
+		if flag != "" {
 			shown++
 		}
 	}
 	if shown == len(form) {
-		s.shows = legIs(d.CallSid, func(l *projections.SeenLeg) bool {
-			return isAsked(d.Params["end_conference_on_exit"], l.Flags.EndConferenceOnExit) &&
-				isAsked(d.Params["coaching"], l.Flags.Coaching)
+		o.shows = legShows(d, func(l *projections.SeenLeg) bool {
+			return matches(exit, l.Flags.EndConferenceOnExit) && matches(coaching, l.Flags.Coaching)
 		})
 	}
-	return s
+	return o
 }
 
-// isAsked reports whether a flag is as asked; "" asks for nothing.
-func isAsked(asked string, is bool) bool { return asked == "" || (asked == "true") == is }
+// matches reports whether a flag has the requested value; "" requests none.
+func matches(requested string, is bool) bool { return requested == "" || (requested == "true") == is }
 
-// checkHeld keeps flags of a leg on hold as they are: Twilio is known to ignore
-// such a change. Only a rule that says so has it taken off hold for it.
+// checkHeld skips a change of flags of a leg on hold, because Twilio ignores it.
+// If the rule allows it, the leg is taken off hold for the change.
 func (t *task) checkHeld(context.Context) error {
-	l := t.sight.Leg(t.decision.CallSid)
+	l := t.seen.Leg(t.decision.CallSid)
 	t.offHold = t.decision.Do == rules.StepSet && l != nil && l.Flags.Hold
 	if t.offHold && !t.mayUnhold() {
 		return end(events.Skipped, "held")
@@ -81,9 +73,9 @@ func (t *task) checkHeld(context.Context) error {
 
 func (t *task) mayUnhold() bool { return t.decision.Params["when_held"] == "unhold" }
 
-// secure has somebody come back whatever happens now: a leg that was taken off
-// hold must not stay so. From here on the alarm carries the decision, and not
-// its message.
+// secure sets an alarm that leads to another try even if this process dies,
+// because a leg that was taken off hold must not stay off. From here on the alarm
+// carries the decision, and not its message.
 func (t *task) secure(ctx context.Context) error {
 	if !t.mayUnhold() {
 		return nil
@@ -98,9 +90,9 @@ func (t *task) secure(ctx context.Context) error {
 	return t.later(ctx, t.Now().Add(offHoldTime), raw)
 }
 
-// setOffHold takes the leg off hold, changes it, and puts it back.
+// setOffHold takes the leg off hold, changes it, and puts it back on hold.
 func (t *task) setOffHold(ctx context.Context) error {
-	answer, err := t.ask(ctx, t.holdCall(false, t.beforeCall))
+	answer, err := t.callTwilio(ctx, t.newCall("Hold=false", t.beforeCall))
 	switch {
 	case errors.Is(err, twilio.ErrSilent) || err == nil && answer.Status >= http.StatusInternalServerError:
 		if err := t.holdAgain(ctx); err != nil {
@@ -125,11 +117,11 @@ func (t *task) setOffHold(ctx context.Context) error {
 	return last
 }
 
-// holdAgain puts the leg back on hold. Nothing ends before that is done or the
-// leg is gone.
+// holdAgain puts the leg back on hold. The task does not end before that is done
+// or the leg is gone.
 func (t *task) holdAgain(ctx context.Context) error {
 	t.note.Unheld = true
-	answer, err := t.ask(ctx, t.holdCall(true, t.beforeHold))
+	answer, err := t.callTwilio(ctx, t.newCall("Hold=true", t.beforeHold))
 	if err == nil && (answer.Status < http.StatusMultipleChoices || answer.Status == http.StatusNotFound) {
 		t.note.Unheld = false
 		return nil
@@ -138,14 +130,7 @@ func (t *task) holdAgain(ctx context.Context) error {
 	return again{why: whyUnheld, after: answer.RetryAfter()}
 }
 
-func (t *task) holdCall(hold bool, before func(context.Context) error) twilio.Call {
-	return twilio.Call{
-		AccountSid: t.decided.Key.AccountSid, Kind: string(events.DoUpdateParticipant), Method: http.MethodPost,
-		Path: t.path(), Form: fmt.Sprintf("Hold=%t", hold), Before: before,
-	}
-}
-
-// checkUnheld sees to a leg that an earlier try took off hold.
+// checkUnheld puts a leg back on hold that an earlier try took off hold.
 func (t *task) checkUnheld(ctx context.Context) error {
 	if !t.note.Unheld {
 		return nil

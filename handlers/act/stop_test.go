@@ -85,7 +85,7 @@ rules:
 	}
 }
 
-// done counts the rooms whose record says that it was done.
+// done counts the rooms whose record has the outcome done.
 func done(all []*room) (n int) {
 	for _, r := range all {
 		for _, a := range r.record().Actions {

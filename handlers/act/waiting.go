@@ -14,57 +14,56 @@ import (
 	"gavel/rules"
 )
 
-// Delays between the tries of a decision. They are alarms of their own in NATS:
-// a message that is handed back stays pending, and a storm of those would keep
-// everybody else waiting.
+// Delays between the tries of a decision. Each is an alarm in NATS: a message
+// that is put off stays pending, and many of those would delay all others.
 const (
 	firstWait = time.Second
 	lastWait  = 15 * time.Second
-	// waitSteps is the try from which on the delay grows no more.
+	// waitSteps is the try after which the delay no longer grows.
 	waitSteps = 10
 )
 
 // Why a decision waits, for logs, metrics and notes.
 const (
-	whyStopped   = "stopped"   // everything is
-	whyBraked    = "braked"    // the rule or the account has done enough for now
-	whyTooMany   = "too-many"  // Twilio says 429
-	whyFailing   = "failing"   // Twilio says 5xx, or nothing that could be read
-	whySilent    = "silent"    // Twilio was asked and said nothing
-	whyUnsent    = "unsent"    // Twilio could not be asked
-	whyRefused   = "refused"   // Twilio refuses the credentials
-	whyCrowded   = "crowded"   // too many calls at once for this one to follow its look in time
-	whyAnnounced = "announced" // Twilio has accepted; the announcement has not ended
-	whyUnheld    = "unheld"    // a leg has to go back on hold
-	whyUntold    = "untold"    // who is to be told does not take it
+	whyStopped     = "stopped"   // rules are stopped
+	whyBraked      = "braked"    // the rule or the account has reached a limit
+	whyTooMany     = "too-many"  // Twilio answered 429
+	whyFailing     = "failing"   // Twilio answered 5xx, or in no readable form
+	whySilent      = "silent"    // Twilio received the request and did not answer
+	whyUnsent      = "unsent"    // the request could not be sent
+	whyRefused     = "refused"   // Twilio refuses the credentials
+	whyCrowded     = "crowded"   // too many calls in flight: this one did not follow its fetch in time
+	whyAnnounced   = "announced" // Twilio has accepted; the announcement has not ended
+	whyUnheld      = "unheld"    // a leg must go back on hold
+	whyUndelivered = "untold"    // the receiver does not accept the notification
 )
 
-// again ends a try; another one follows.
+// again ends a try; another try follows.
 type again struct {
 	why string
-	// after is how long to wait at least.
+	// after is the shortest wait.
 	after time.Duration
 }
 
-// Error says why.
+// Error states the reason.
 func (a again) Error() string { return "again later: " + a.why }
 
-// note is what a try leaves to the next one.
+// note is what a try passes to the next one.
 type note struct {
 	Why string `json:"why,omitempty"`
-	// Tries counts those before.
+	// Tries counts the tries before.
 	Tries int `json:"tries,omitempty"`
-	// InTime: it had to wait when it was not too late yet.
+	// InTime: a try before the deadline had to wait.
 	InTime bool `json:"in_time,omitempty"`
-	// Unheld: the leg may be off hold on our account. Set is how its change
-	// ended.
+	// Unheld: Gavel may have taken the leg off hold. Set is how the change of
+	// the leg ended.
 	Unheld bool            `json:"unheld,omitempty"`
 	Set    *events.Outcome `json:"set,omitempty"`
-	// Secured: the decision's alarm carries it, and not its message.
+	// Secured: the decision's alarm carries the decision, and not its message.
 	Secured bool `json:"secured,omitempty"`
 }
 
-// readNote reads a note; one that cannot be read says nothing.
+// readNote reads a note; one that cannot be read counts as empty.
 func readNote(raw []byte) (n note) {
 	if json.Unmarshal(raw, &n) != nil {
 		return note{}
@@ -72,8 +71,8 @@ func readNote(raw []byte) (n note) {
 	return n
 }
 
-// wait sets the alarm for the next try. What waits is not lost: it is here, in
-// the stream of decisions, and in no outcome.
+// wait sets the alarm for the next try. A waiting decision is not lost: it has an
+// alarm, is in the stream of decisions, and has no outcome.
 func (t *task) wait(ctx context.Context, a again) error {
 	n := t.note
 	n.Why, n.Tries, n.InTime = a.why, n.Tries+1, n.InTime || t.age() <= t.maxAge()
@@ -86,23 +85,23 @@ func (t *task) wait(ctx context.Context, a again) error {
 		return err
 	}
 	crashpoint.Pass(crashpoint.Waiting)
-	t.Metrics.waits(a.why)
+	t.Metrics.waiting.WithLabelValues(a.why).Inc()
 	t.log.Info("decision waits", "do", t.decision.Do, "why", a.why, "tries", n.Tries, "until", at)
 	return nil
 }
 
-// later sets the alarm. From here on the end of the process does not count.
+// later sets the alarm, even if ctx has ended.
 func (t *task) later(ctx context.Context, at time.Time, note []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTime)
 	defer cancel()
 	if err := t.Timers.Later(ctx, t.decided.Key, t.decided.ID, at, note); err != nil {
-		return fmt.Errorf("set alarm of the next try: %w", err)
+		return fmt.Errorf("set alarm for the next try: %w", err)
 	}
 	return nil
 }
 
-// nextTry is when to try again: not before Twilio or the brakes say, and not
-// much after the deadline, for then it is to be said that it has passed.
+// nextTry is when to try again: not before the time that Twilio or the brakes
+// give, and at most firstWait after the deadline, to record that it has passed.
 func (t *task) nextTry(a again) time.Time {
 	now := t.Now()
 	at := now.Add(max(delay(t.note.Tries), a.after))
@@ -112,7 +111,7 @@ func (t *task) nextTry(a again) time.Time {
 	return at
 }
 
-// delay computes the wait after so many tries. NATS does the waiting.
+// delay returns the wait after so many tries.
 func delay(tries int) time.Duration {
 	b := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(firstWait),
@@ -126,16 +125,16 @@ func delay(tries int) time.Duration {
 	return wait
 }
 
-// maxAge is how long after it was decided something may be done.
+// maxAge is how long after its time a decision may be performed.
 func (t *task) maxAge() time.Duration {
 	if t.decision.Do.AtTwilio() {
 		return rules.MaxAge
 	}
-	return MaxTellAge
+	return MaxNotifyAge
 }
 
-// expire ends what had to wait until it was too late. A person may want to do
-// it all the same.
+// expire ends a decision that had to wait until it was too late. Its dead letter
+// lets a person redrive it.
 func (t *task) expire(ctx context.Context, result events.Result) error {
 	letter := events.DeadLetter{
 		Kind: events.Unperformed, AccountSid: t.decided.Key.AccountSid, ConferenceSid: t.decided.Key.ConferenceSid,
@@ -148,23 +147,23 @@ func (t *task) expire(ctx context.Context, result events.Result) error {
 	return end(result, t.note.Why)
 }
 
-// expireBegun ends what Twilio may have been asked for when it is too late to
-// ask again.
+// expireBegun ends a decision whose request Twilio may have received, when it is
+// too late to send it again.
 func (t *task) expireBegun(ctx context.Context) error {
-	if err := t.look(ctx); err != nil && t.age() <= MaxTellAge {
+	if err := t.fetchAndHeal(ctx); err != nil && t.age() <= MaxNotifyAge {
 		return err
 	}
 	switch {
-	case t.deed.shows == nil:
+	case t.op.shows == nil:
 		return t.expire(ctx, events.Unknown)
-	case !t.sight.At.IsZero() && t.deed.shows(t.sight):
+	case !t.seen.At.IsZero() && t.op.shows(t.seen):
 		return end(events.Done, "seen")
 	}
 	return t.expire(ctx, events.Expired)
 }
 
-// heed is what follows from what the brakes say.
-func (t *task) heed(v brakes.Verdict) error {
+// applyVerdict returns what follows from the verdict of the brakes.
+func (t *task) applyVerdict(v brakes.Verdict) error {
 	switch v.Answer {
 	case brakes.Admitted:
 		crashpoint.Pass(crashpoint.Admitted)

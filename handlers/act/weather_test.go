@@ -9,7 +9,7 @@ import (
 	"gavel/projections"
 )
 
-// orphaned is a room in which one is alone for long enough.
+// orphaned is a room where one participant is alone for long enough.
 func orphaned(w *world) *room {
 	w.Helper()
 	r := w.enter("support", "agent", "customer")
@@ -91,7 +91,7 @@ func TestWithoutALookNothingIsDone(t *testing.T) {
 	w.fake.SetWeather(twiliofake.Weather{On: []twiliofake.Call{twiliofake.ListParticipants}, Status: http.StatusServiceUnavailable})
 	w.perform()
 	r := orphaned(w)
-	for range 20 { // tries, of which all are within the five minutes
+	for range 20 { // tries, all within the five minutes
 		if len(r.outcomes()) > 0 {
 			break
 		}

@@ -14,19 +14,19 @@ import (
 	"gavel/rules/schema"
 )
 
-// secretFile is the parameter of a webhook step with a secret of its own.
+// secretFile is the parameter that gives a webhook step a secret of its own.
 const secretFile = "secret_file"
 
 // Why a webhook failed for good, as the outcome states it.
 const (
-	whyAddress = "address" // it must not be called
-	whyGone    = "gone"    // 410: the receiver wants no more
+	whyAddress = "address" // the address must not be called
+	whyGone    = "gone"    // 410: the receiver refuses all further calls
 )
 
 // Caller calls webhooks.
 type Caller interface {
-	// Call makes one call. The error wraps webhook.ErrAddress, or another try may
-	// succeed.
+	// Call makes one call. Unless the error wraps webhook.ErrAddress, another try
+	// may succeed.
 	Call(ctx context.Context, r webhook.Request) (webhook.Answer, error)
 }
 
@@ -36,13 +36,13 @@ type Webhooks struct {
 	now    func() time.Time
 }
 
-// NewWebhooks returns them. now is our clock.
+// NewWebhooks returns a notifier for webhooks. now is our clock.
 func NewWebhooks(caller Caller, now func() time.Time) *Webhooks { return &Webhooks{caller, now} }
 
-// Tell calls a decision's webhook. An outcome is final: done on a 2xx, failed
-// where the address must not be called or the receiver refuses. An error is a
-// *NotNow; the next try has the same webhook-id.
-func (w *Webhooks) Tell(ctx context.Context, d rules.Decision) (events.Outcome, error) {
+// Notify calls a decision's webhook. The outcome is done on a 2xx, failed if the
+// address must not be called or the receiver refuses. An error is a *NotNow; the
+// next try has the same webhook-id.
+func (w *Webhooks) Notify(ctx context.Context, d rules.Decision) (events.Outcome, error) {
 	body, err := newMessage(d, w.now())
 	if err != nil {
 		return events.Outcome{}, err
@@ -58,7 +58,7 @@ func (w *Webhooks) Tell(ctx context.Context, d rules.Decision) (events.Outcome, 
 	case err != nil:
 		return events.Outcome{}, &NotNow{Err: fmt.Errorf("call webhook: %w", err)}
 	case answer.Temporary():
-		return events.Outcome{}, &NotNow{After: answer.RetryAfter, Err: fmt.Errorf("call webhook: it answered %d", answer.Status)}
+		return events.Outcome{}, &NotNow{After: answer.RetryAfter, Err: fmt.Errorf("call webhook: status %d", answer.Status)}
 	case answer.Status == http.StatusGone:
 		outcome.Why = whyGone
 	case answer.Status/100 == 2:
@@ -67,9 +67,9 @@ func (w *Webhooks) Tell(ctx context.Context, d rules.Decision) (events.Outcome, 
 	return outcome, nil
 }
 
-// CheckWebhooks returns which webhook steps of a set could never be performed
-// with these settings: nothing signs them, or their address must not be called.
-// The error is schema.Faults. Rules that are off are not checked.
+// CheckWebhooks returns an error, schema.Faults, for the webhook steps of a set
+// that could never be performed with these settings: they have no secret, or their
+// address must not be called. It skips rules that are off.
 func CheckWebhooks(set *rules.Set, settings webhook.Settings) error {
 	var faults schema.Faults
 	for _, rule := range set.Rules {
@@ -89,7 +89,7 @@ func CheckWebhooks(set *rules.Set, settings webhook.Settings) error {
 	return faults.Sorted()
 }
 
-// checkWebhook returns why a webhook step could never be performed.
+// checkWebhook returns the reasons that a webhook step could never be performed.
 func checkWebhook(step *rules.Step, settings webhook.Settings) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	own := step.Params[secretFile]
@@ -101,21 +101,16 @@ func checkWebhook(step *rules.Step, settings webhook.Settings) (faults []string)
 	case own == nil && len(settings.Secrets) == 0:
 		fault("the webhook has no secret: set webhooks.secret in gavel.yaml, or %s in the step", secretFile)
 	case !constant:
-		fault("%s has to be written out: who calls in must not choose a file", secretFile)
+		fault("%s must be a constant: a caller must not choose a file", secretFile)
 	case own != nil:
 		if err := webhook.CheckSecretFile(path); err != nil {
 			fault("%s: %v", secretFile, err)
 		}
 	}
-	if _, err := settings.CheckAddress(writtenOut(step.Params["url"].String())); err != nil {
+	// The load allows expressions only behind the host.
+	address, _, _ := strings.Cut(step.Params["url"].String(), "${")
+	if _, err := settings.CheckAddress(address); err != nil {
 		fault("the webhook's url %v", err)
 	}
 	return faults
-}
-
-// writtenOut is the beginning of an address, in which the host is: the load
-// lets no expression stand in it.
-func writtenOut(address string) string {
-	address, _, _ = strings.Cut(address, "${")
-	return address
 }

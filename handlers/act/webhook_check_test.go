@@ -73,7 +73,7 @@ func TestWebhooksThatCannotGoOutAreFaultsAtTheLoad(t *testing.T) {
 		fault(10, "unsigned", "the webhook has no secret: set webhooks.secret in gavel.yaml, or secret_file in the step"),
 		fault(13, "plain", "the webhook's url is not https; `webhooks.http` or `webhooks.allow` lets others through"),
 		fault(16, "inside", "the webhook's url is inside the own network; `webhooks.allow` lets it through"),
-		fault(19, "chosen", "secret_file has to be written out: who calls in must not choose a file"),
+		fault(19, "chosen", "secret_file must be a constant: a caller must not choose a file"),
 		fault(22, "lost", "secret_file: read secret: stat "+file+".lost: no such file or directory"),
 		fault(25, "no-secret", "secret_file: read secret: "+file+".wrong is not whsec_ and base64 of 24 to 64 bytes"),
 	}

@@ -20,13 +20,13 @@ import (
 	"gavel/rules"
 )
 
-// asOf is when the decisions were taken, toldAt when they are told.
+// asOf is when the decisions were made, toldAt when they are sent.
 var (
 	asOf   = time.Date(2026, 11, 2, 10, 2, 0, 0, time.UTC)
 	toldAt = asOf.Add(time.Second)
 )
 
-// held is a decision to tell somebody.
+// held is a decision to send a notification.
 func held(do rules.StepKind, params map[string]string) rules.Decision {
 	return rules.Decision{
 		ID: "ee6bbd8a4d01a25c87b222e747bcb7aa", Rule: "held-too-long", Version: "v",
@@ -68,7 +68,7 @@ func webhookTo(url string) rules.Decision {
 func TestAWebhookIsACallWithTheMessage(t *testing.T) {
 	t.Parallel()
 	w, calls := webhooks(webhook.Answer{Status: http.StatusNoContent}, nil)
-	got, err := w.Tell(t.Context(), webhookTo("https://pager.example/held?room=7"))
+	got, err := w.Notify(t.Context(), webhookTo("https://pager.example/held?room=7"))
 	if want := (events.Outcome{Result: events.Done, Status: 204, At: toldAt}); err != nil || got != want {
 		t.Fatalf("ended %+v, %v", got, err)
 	}
@@ -84,7 +84,7 @@ func TestAWebhookIsACallWithTheMessage(t *testing.T) {
 func TestAnAddressThatMustNotBeCalledFails(t *testing.T) {
 	t.Parallel()
 	w, _ := webhooks(webhook.Answer{}, fmt.Errorf("%w: it is inside", webhook.ErrAddress))
-	got, err := w.Tell(t.Context(), webhookTo("https://10.0.0.1/"))
+	got, err := w.Notify(t.Context(), webhookTo("https://10.0.0.1/"))
 	if want := (events.Outcome{Result: events.Failed, Why: "address", At: toldAt}); err != nil || got != want {
 		t.Errorf("ended %+v, %v", got, err)
 	}
@@ -93,7 +93,7 @@ func TestAnAddressThatMustNotBeCalledFails(t *testing.T) {
 func TestAReceiverThatCannotBeReachedIsCalledAgain(t *testing.T) {
 	t.Parallel()
 	w, _ := webhooks(webhook.Answer{}, context.Canceled)
-	got, err := w.Tell(t.Context(), webhookTo("https://pager.example/"))
+	got, err := w.Notify(t.Context(), webhookTo("https://pager.example/"))
 	var later *act.NotNow
 	if !errors.As(err, &later) || later.After != 0 || !errors.Is(err, context.Canceled) {
 		t.Errorf("ended %+v, %v", got, err)
@@ -127,7 +127,7 @@ func TestWhatAnswersMean(t *testing.T) {
 		t.Run(fmt.Sprint(c.status, c.after), func(t *testing.T) {
 			t.Parallel()
 			w, calls := webhooks(webhook.Answer{Status: c.status, RetryAfter: c.after}, nil)
-			got, err := w.Tell(t.Context(), webhookTo("https://pager.example/"))
+			got, err := w.Notify(t.Context(), webhookTo("https://pager.example/"))
 			if c.want.Result != "" {
 				c.want.At = toldAt
 				if err != nil || got != c.want {
@@ -175,7 +175,7 @@ func TestAMessageSaysThatItIsLate(t *testing.T) {
 		{counted, `"source":"/accounts/AC0123456789abcdef0123456789abcdef",`},
 		{counted, `"data":{"rule":"held-too-long","account_sid":"AC0123456789abcdef0123456789abcdef","as_of":"2026-11-02T10:02:00Z","late":false}}`},
 	} {
-		if _, err := w.Tell(t.Context(), c.d); err != nil {
+		if _, err := w.Notify(t.Context(), c.d); err != nil {
 			t.Fatal(err)
 		}
 		if all := calls(); !strings.Contains(string(all[len(all)-1].Body), c.want) {

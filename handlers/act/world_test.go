@@ -69,7 +69,7 @@ type world struct {
 	storm map[int]int
 }
 
-// open makes a world in which these rules are in force.
+// open makes a world where these rules are in force.
 func open(t *testing.T, ruleFile string) *world {
 	t.Helper()
 	w := &world{T: t, clock: newClock(), seq: map[string]int{}, patience: 5 * time.Second}
@@ -90,7 +90,7 @@ func open(t *testing.T, ruleFile string) *world {
 	w.config = act.Config{
 		Decisions: w.bus.Actions(), Timers: w.clock, News: w.bus.News(), Records: w.store, Journal: w,
 		Twilio: w.client(accounts), Rules: w.book, Brakes: w.brakes, DeadLetters: w.bus.DeadLetters(),
-		Teller: tellers{}, Accounts: accounts, PublicURL: public,
+		Notifier: notifiers{}, Accounts: accounts, PublicURL: public,
 		Now: w.clock.Now, Log: quiet, Metrics: act.NewMetrics(prometheus.NewRegistry()),
 	}
 	return w
@@ -256,7 +256,7 @@ func (w *world) project(ctx context.Context, raw events.Entry) error {
 }
 
 // room is a conference of the stand-in's with these legs in it, as its
-// callbacks told.
+// callbacks reported.
 type room struct {
 	*world
 	key  events.Key
@@ -275,14 +275,14 @@ func (w *world) enter(name string, labels ...string) *room {
 	return r
 }
 
-// join lets somebody in, and tells of it.
+// join adds a participant, with a callback.
 func (r *room) join(label string) {
 	r.Helper()
 	r.comeIn(label)
 	r.tell(events.ParticipantJoin, label, nil)
 }
 
-// comeIn lets somebody in of whom no callback tells.
+// comeIn adds a participant without a callback.
 func (r *room) comeIn(label string) {
 	r.Helper()
 	conference, call, err := r.fake.Join(r.name, twiliofake.Leg{Label: label, StartConferenceOnEnter: true})
@@ -291,33 +291,33 @@ func (r *room) comeIn(label string) {
 	r.legs[label] = call
 }
 
-// leave lets somebody go, and tells of it.
+// leave removes a participant, with a callback.
 func (r *room) leave(label string) {
 	r.Helper()
 	r.goAway(label)
 	r.tell(events.ParticipantLeave, label, nil)
 }
 
-// goAway lets somebody go of whom no callback tells.
+// goAway removes a participant without a callback.
 func (r *room) goAway(label string) {
 	r.Helper()
 	r.must(r.fake.HangUp(r.legs[label]))
 }
 
-// hold puts somebody on hold, and tells of it.
+// hold puts a participant on hold, with a callback.
 func (r *room) hold(label string) {
 	r.Helper()
 	r.must(r.fake.Hold(r.legs[label], true))
 	r.tell(events.ParticipantHold, label, map[string]string{"Hold": "true"})
 }
 
-// tell is a callback, received right away.
+// tell sends a callback that is received right away.
 func (r *room) tell(kind events.Kind, label string, params map[string]string) {
 	r.Helper()
 	r.tellAged(kind, label, 0, params)
 }
 
-// tellAged is one that was a while on its way.
+// tellAged sends a callback that was delayed.
 func (r *room) tellAged(kind events.Kind, label string, age time.Duration, params map[string]string) {
 	r.Helper()
 	now := r.clock.Now()
@@ -450,7 +450,7 @@ func (w *world) performWith(c act.Config) (p *act.Performer, stop func()) {
 	return p, stop
 }
 
-// await polls a real condition; nothing tells tests when a performer is done.
+// await polls a real condition; a performer does not signal that it is done.
 func (w *world) await(what string, ok func() bool) {
 	w.Helper()
 	deadline := time.NewTimer(30 * time.Second)
@@ -477,7 +477,7 @@ func (r *room) ends(want ...string) {
 }
 
 // agree holds that all entries of one action say the same of it, but for how
-// Twilio looked: any of them may be folded first.
+// the state at Twilio was fetched: any of them may be folded first.
 func (r *room) agree() {
 	r.Helper()
 	said := map[string]events.Action{}
@@ -519,9 +519,9 @@ func (w *world) letters() []string {
 	return reasons
 }
 
-// tellers tell nobody.
-type tellers struct{}
+// notifiers send nothing.
+type notifiers struct{}
 
-func (tellers) Tell(context.Context, rules.Decision) (events.Outcome, error) {
+func (notifiers) Notify(context.Context, rules.Decision) (events.Outcome, error) {
 	return events.Outcome{Result: events.Done, Status: http.StatusOK}, nil
 }

@@ -26,14 +26,14 @@ rules:
     mode: live
 `
 
-// listener is told, as it is told to be.
+// listener receives notifications and answers as set.
 type listener struct {
 	mu      sync.Mutex
 	answers []error // to the first ones; then it takes all
 	heard   []rules.Decision
 }
 
-func (l *listener) Tell(_ context.Context, d rules.Decision) (events.Outcome, error) {
+func (l *listener) Notify(_ context.Context, d rules.Decision) (events.Outcome, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heard = append(l.heard, d)
@@ -45,7 +45,7 @@ func (l *listener) Tell(_ context.Context, d rules.Decision) (events.Outcome, er
 	return events.Outcome{Result: events.Done, Status: http.StatusNoContent}, nil
 }
 
-// told are what it was told, as "webhook <id>".
+// told are the notifications that it received, as "webhook <id>".
 func (l *listener) told() (all []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,12 +55,12 @@ func (l *listener) told() (all []string) {
 	return all
 }
 
-// A stop is about Twilio; and nobody there is asked before others are told.
+// A stop is about Twilio: notifications go out, without a call to Twilio.
 func TestOthersAreToldWhateverIsStopped(t *testing.T) {
 	t.Parallel()
 	w := open(t, tellOrphaned)
 	l := &listener{}
-	w.config.Teller = l
+	w.config.Notifier = l
 	w.must(w.brakes.Stop(t.Context(), "drill", "kate"))
 	w.perform()
 	r := orphaned(w)
@@ -70,12 +70,12 @@ func TestOthersAreToldWhateverIsStopped(t *testing.T) {
 	}
 }
 
-// Who would rather be told later is, under the same id.
+// A receiver that asks for a delay gets the notification later, under the same id.
 func TestWhoIsBusyIsToldLater(t *testing.T) {
 	t.Parallel()
 	w := open(t, tellOrphaned)
 	l := &listener{answers: []error{&act.NotNow{After: 10 * time.Minute, Err: errors.New("busy")}, errors.New("no route")}}
-	w.config.Teller = l
+	w.config.Notifier = l
 	w.perform()
 	r := orphaned(w)
 	first := w.waits("untold")
@@ -93,18 +93,18 @@ func TestWhoIsBusyIsToldLater(t *testing.T) {
 func TestNobodyIsToldOfYesterday(t *testing.T) {
 	t.Parallel()
 	w := open(t, tellOrphaned)
-	w.config.Teller = &listener{answers: slices.Repeat([]error{errors.New("no route")}, 100)}
+	w.config.Notifier = &listener{answers: slices.Repeat([]error{errors.New("no route")}, 100)}
 	w.perform()
 	r := orphaned(w)
 	w.waits("untold")
-	w.clock.advance(act.MaxTellAge + time.Second)
+	w.clock.advance(act.MaxNotifyAge + time.Second)
 	r.ends("publish expired untold")
 	if got, want := w.letters(), "rule tell-orphaned: publish was not done within 24h0m0s (untold)"; len(got) != 1 || got[0] != want {
 		t.Errorf("the dead letters are %q, want %q", got, want)
 	}
 }
 
-// A rule that only tells is bounded where it says so.
+// A rule that only notifies is bounded by its own limits.
 func TestNotificationsAreBoundedWhereTheRuleSaysSo(t *testing.T) {
 	t.Parallel()
 	w := open(t, `
