@@ -1,6 +1,10 @@
 package projections
 
-import "time"
+import (
+	"time"
+
+	"gavel/events"
+)
 
 // Bounds of a record, which keep its size below 5 MiB with every bound reached.
 // Within the bounds, order and duplicates of events do not change the record; a
@@ -80,6 +84,11 @@ type Conference struct {
 	// Actions are the writes to Twilio that were requested through Gavel,
 	// sorted by ID, which is the order of the requests.
 	Actions []*ActionRecord `json:"actions,omitempty"`
+}
+
+// Key returns the conference's key.
+func (c *Conference) Key() events.Key {
+	return events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid}
 }
 
 // A healed fact (events.HealedFact) has no SequenceNumber. It is ordered right

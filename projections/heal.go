@@ -87,8 +87,7 @@ func differences(c *Conference, seen Seen, isHere func(status string) bool) []ev
 	var facts []events.Healed
 	add := func(fact events.Kind, callSid string, flags Flags) {
 		facts = append(facts, events.Healed{
-			Key:    events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid},
-			Behind: c.Seen.Max(), At: seen.At, Fact: fact, CallSid: callSid, Flags: flags.words(),
+			Key: c.Key(), Behind: c.Seen.Max(), At: seen.At, Fact: fact, CallSid: callSid, Flags: flags.words(),
 		})
 	}
 	if seen.Status == StatusCompleted {

@@ -66,7 +66,7 @@ func (a *API) exempt(ctx context.Context, in *exemptInput) (*answer[Exemption], 
 	}
 	who, now := identity(ctx), a.Now()
 	x := events.Exemption{
-		ID: events.NewULID(), Key: events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid},
+		ID: events.NewULID(), Key: c.Key(),
 		Rule: in.Body.Rule, Until: now.Add(length).UTC().Truncate(time.Second), Reason: in.Body.Reason,
 		Actor: actor(who), At: now,
 	}

@@ -90,7 +90,7 @@ func (a *API) tailed(ctx context.Context, in *tailInput) (key events.Key, err er
 		if err != nil {
 			return key, err
 		}
-		key = events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid}
+		key = c.Key()
 	}
 	return key, nil
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 
-	"gavel/events"
 	"gavel/views"
 )
 
@@ -21,7 +20,7 @@ func (a *API) timeline(ctx context.Context, in *conferenceInput) (*answer[Timeli
 		return nil, a.problem(err)
 	}
 	body := TimelineBody{Conference: views.NewConference(c, a.Now())}
-	key := events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid}
+	key := c.Key()
 	if body.Facts, body.Truncated, err = a.views.Facts(ctx, key); err != nil {
 		return nil, a.problem(err)
 	}

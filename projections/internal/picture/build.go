@@ -128,7 +128,7 @@ func (b *build) put(shard int, records []projections.Stored) put {
 	meta := s.meta()
 	c.when(meta, countField, count(b.counts[shard]))
 	for _, r := range records {
-		c.do(SetFields, s.record(keyOf(r.Conference)), fields(nil, r.Conference, r.Book, r.Rules)...)
+		c.do(SetFields, s.record(r.Conference.Key()), fields(nil, r.Conference, r.Book, r.Rules)...)
 		c.updateIndexes(s, nil, r.Conference)
 		c.updateDue(s, r.Conference, 0, r.Book.Due)
 	}

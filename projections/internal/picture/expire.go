@@ -119,14 +119,15 @@ func (x *expiry) remove(ctx context.Context, refs []found) error {
 	if err != nil {
 		return err
 	}
+	records, err := decodeAll(keys, hashes)
+	if err != nil {
+		return err
+	}
 	var changes []Change
-	for i := range hashes {
-		stored, err := decode(keys[i], hashes[i])
-		if err != nil {
-			return err
-		}
-		if stored.Conference != nil && x.due(stored) {
-			changes = append(changes, removal(x.accounts[refs[i].from].space, stored))
+	for i, r := range records {
+		// Our own clock decides whether the retention has passed.
+		if r.Conference != nil && r.Book.LastEventAt != 0 && r.Book.LastEventAt < x.cutoff {
+			changes = append(changes, removal(x.accounts[refs[i].from].space, r))
 		}
 	}
 	outcomes, err := x.store.engine.Apply(ctx, changes)
@@ -139,7 +140,7 @@ func (x *expiry) remove(ctx context.Context, refs []found) error {
 }
 
 func removal(s space, stored projections.Stored) Change {
-	key := s.record(keyOf(stored.Conference))
+	key := s.record(stored.Conference.Key())
 	c := Change{Records: []RecordWrite{{Key: key, Expect: encodeVersion(stored.Book.Version)}}}
 	c.do(RemoveKey, key)
 	c.updateIndexes(s, stored.Conference, nil)
@@ -173,9 +174,4 @@ func (x *expiry) removeAccounts(ctx context.Context) error {
 	}
 	_, err = x.store.engine.Apply(ctx, changes)
 	return err
-}
-
-// due reports whether a conference's retention has passed.
-func (x *expiry) due(s projections.Stored) bool {
-	return s.Book.LastEventAt != 0 && s.Book.LastEventAt < x.cutoff
 }

@@ -87,7 +87,3 @@ func sameIndexes(before, after *projections.Conference) bool {
 		(day(before.Created) != day(before.Updated)) == (day(after.Created) != day(after.Updated)) &&
 		before.Status() == after.Status()
 }
-
-func keyOf(c *projections.Conference) events.Key {
-	return events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid}
-}

@@ -3,6 +3,7 @@ package picture
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"gavel/events"
@@ -79,46 +80,37 @@ func (l *list) start(ctx context.Context) (*Ref, error) {
 		return nil, nil
 	}
 	records, err := l.load(ctx, []string{sid})
-	if err != nil || records[0] == nil {
+	if err != nil || records[0].Conference == nil {
 		l.badStart = err == nil
 		return nil, err
 	}
-	return &Ref{Score: int64(records[0].Created), Member: sid}, nil
+	return &Ref{Score: int64(records[0].Conference.Created), Member: sid}, nil
 }
 
 // shortest returns the route with the fewest references.
-func (l *list) shortest(ctx context.Context, all []route) (route, error) {
-	if len(all) == 1 {
-		return all[0], nil
-	}
-	var best route
-	var least int
+func (l *list) shortest(ctx context.Context, all []route) (best route, err error) {
+	least := math.MaxInt
 	for _, r := range all {
-		n, err := l.length(ctx, r)
+		if len(all) == 1 {
+			return r, nil
+		}
+		var ranges []Range
+		for _, seg := range r {
+			ranges = append(ranges, seg.ranges(l.spaces, l.account)...)
+		}
+		counts, err := l.engine.Counts(ctx, ranges)
 		if err != nil {
 			return nil, err
 		}
-		if best == nil || n < least {
-			best, least = r, n
+		var sum int
+		for _, n := range counts {
+			sum += n
+		}
+		if sum < least {
+			best, least = r, sum
 		}
 	}
 	return best, nil
-}
-
-func (l *list) length(ctx context.Context, r route) (int, error) {
-	var ranges []Range
-	for _, seg := range r {
-		ranges = append(ranges, seg.ranges(l.spaces, l.account)...)
-	}
-	counts, err := l.engine.Counts(ctx, ranges)
-	if err != nil {
-		return 0, err
-	}
-	var sum int
-	for _, n := range counts {
-		sum += n
-	}
-	return sum, nil
 }
 
 // gather reads until the page is full or the walk ends. While few references
@@ -139,9 +131,9 @@ func (l *list) gather(ctx context.Context, w *walk) error {
 		if err != nil {
 			return err
 		}
-		for _, c := range records {
-			if c != nil && matches(c, l.query) {
-				l.matched = append(l.matched, c)
+		for _, r := range records {
+			if r.Conference != nil && matches(r.Conference, l.query) {
+				l.matched = append(l.matched, r.Conference)
 			}
 		}
 	}
@@ -152,8 +144,8 @@ func (l *list) gather(ctx context.Context, w *walk) error {
 // which shows whether more exist.
 func (l *list) missing() int { return l.query.Limit + 1 - len(l.matched) }
 
-// load returns the account's records with these SIDs, nil where none exists.
-func (l *list) load(ctx context.Context, sids []string) ([]*projections.Conference, error) {
+// load returns the account's records with these SIDs.
+func (l *list) load(ctx context.Context, sids []string) ([]projections.Stored, error) {
 	keys := make([]events.Key, len(sids))
 	names := make([]string, len(sids))
 	for i, sid := range sids {
@@ -164,15 +156,7 @@ func (l *list) load(ctx context.Context, sids []string) ([]*projections.Conferen
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*projections.Conference, len(sids))
-	for i := range hashes {
-		stored, err := decode(keys[i], hashes[i])
-		if err != nil {
-			return nil, err
-		}
-		out[i] = stored.Conference
-	}
-	return out, nil
+	return decodeAll(keys, hashes)
 }
 
 // page cuts the matches to the page's size, newest first.

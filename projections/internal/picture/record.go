@@ -89,6 +89,17 @@ func decode(key events.Key, hash map[string]string) (projections.Stored, error) 
 	return s, nil
 }
 
+// decodeAll decodes the records that keys name; there may be more hashes.
+func decodeAll(keys []events.Key, hashes []map[string]string) (_ []projections.Stored, err error) {
+	out := make([]projections.Stored, len(keys))
+	for i := range keys {
+		if out[i], err = decode(keys[i], hashes[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 func decodeField(s *projections.Stored, field, value string) error {
 	c := s.Conference
 	if field == rulesField {

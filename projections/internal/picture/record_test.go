@@ -70,7 +70,7 @@ func hash(list []string) map[string]string {
 func TestEveryFieldOfARecordIsStored(t *testing.T) {
 	t.Parallel()
 	want := full()
-	got, err := decode(keyOf(want.Conference), hash(fields(nil, want.Conference, want.Book, want.Rules)))
+	got, err := decode(want.Conference.Key(), hash(fields(nil, want.Conference, want.Book, want.Rules)))
 	if err != nil {
 		t.Fatal(err)
 	}

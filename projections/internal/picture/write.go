@@ -44,11 +44,9 @@ func (s *Store) Load(ctx context.Context, lane int, keys []events.Key) ([]projec
 	if err := l.checkMetas(&l.claim, shards, hashes[len(keys):]); err != nil {
 		return nil, err
 	}
-	out := make([]projections.Stored, len(keys))
-	for i := range keys {
-		if out[i], err = decode(keys[i], hashes[i]); err != nil {
-			return nil, fmt.Errorf("load records: %w", err)
-		}
+	out, err := decodeAll(keys, hashes)
+	if err != nil {
+		return nil, fmt.Errorf("load records: %w", err)
 	}
 	return out, nil
 }
@@ -159,7 +157,7 @@ func (b *batch) change() Change {
 	c.when(meta, appliedField, b.from.String())
 	for _, w := range b.writes {
 		c.Records = append(c.Records, RecordWrite{
-			Key:    b.space.record(keyOf(w.After)),
+			Key:    b.space.record(w.After.Key()),
 			Expect: encodeVersion(w.Expect),
 			Fields: fields(w.Before, w.After, w.Book, w.Rules),
 		})
