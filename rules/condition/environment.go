@@ -22,31 +22,19 @@ type variable struct {
 
 // variables are in the order of the reference page.
 var variables = []variable{
-	{
-		name: "conference", typ: conferenceType,
-		doc:     "The conference as it is recorded.",
-		example: `conference.live.all(p, p.hold)`,
-	}, {
-		name: "participant", typ: participantType,
+	{name: "conference", typ: conferenceType, doc: "The conference as it is recorded.", example: `conference.live.all(p, p.hold)`},
+	{name: "participant", typ: participantType,
 		doc:     "The participant that a rule with `each: participant` is judged for, or that a `target` is tested on. In other rules the participant that the event names; reading it counts as reading `event`.",
-		example: `participant.label == "customer" && participant.hold`,
-	}, {
-		name: "event", typ: eventType,
+		example: `participant.label == "customer" && participant.hold`},
+	{name: "event", typ: eventType,
 		doc:     "The event that is judged. A rule that reads it has one occasion for each event, and cannot have `for` or `wait`.",
-		example: `event.kind == "participant-leave"`,
-	}, {
-		name: "before", typ: conferenceType,
-		doc:     "The conference as it was before the event; reading it counts as reading `event`.",
-		example: `size(before.live) == 2 && size(conference.live) == 1`,
-	}, {
-		name: "account", typ: text,
-		doc:     "The AccountSid.",
-		example: `account.startsWith("AC")`,
-	}, {
-		name: "now", typ: when,
+		example: `event.kind == "participant-leave"`},
+	{name: "before", typ: conferenceType, doc: "The conference as it was before the event; reading it counts as reading `event`.",
+		example: `size(before.live) == 2 && size(conference.live) == 1`},
+	{name: "account", typ: text, doc: "The AccountSid.", example: `account.startsWith("AC")`},
+	{name: "now", typ: when,
 		doc:     "The conference's own time. In parameters only: in `when` and `unless`, use an elapsed-time function or `for` instead; Gavel can compute when these change.",
-		example: `now - conference.created == duration("180s")`,
-	},
+		example: `now - conference.created == duration("180s")`},
 }
 
 // Bounds of one expression.

@@ -53,51 +53,43 @@ func (s stretch) length(now time.Time) time.Duration {
 	return max(0, now.Sub(s.From))
 }
 
-var one = []*cel.Type{conferenceType}
+var (
+	one         = []*cel.Type{conferenceType}
+	withPattern = []*cel.Type{conferenceType, text}
+)
 
 // functions are in the order of the reference page. Call centres need them.
 var functions = []function{
-	{
-		name: "alone_for", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: present,
+	{name: "alone_for", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: present,
 		usage: "alone_for(conference)", parts: Life | Presence, since: aloneSince,
 		doc:     "How long the only live participant has been alone in the conference; 0s if there is none, or more than one.",
-		example: `alone_for(conference) >= duration("30s")`,
-	}, {
-		name: "held_for", args: []*cel.Type{participantType}, result: cel.DurationType, cost: projections.MaxTurns, changedBy: present,
+		example: `alone_for(conference) >= duration("30s")`},
+	{name: "held_for", args: []*cel.Type{participantType}, result: cel.DurationType, cost: projections.MaxTurns, changedBy: present,
 		usage: "held_for(participant)", parts: Life | Presence | Holds, since: heldSince,
 		doc:     "How long the participant has been on hold without a break; 0s if it is not on hold.",
-		example: `held_for(participant) > duration("45s")`,
-	}, {
-		name: "waiting_for_moderator", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: present,
+		example: `held_for(participant) > duration("45s")`},
+	{name: "waiting_for_moderator", args: one, result: cel.DurationType, cost: mostParticipants, changedBy: present,
 		usage: "waiting_for_moderator(conference)", parts: Life | Presence | Labels | OtherFlags, since: waitingSince,
 		doc:     "How long participants have been waiting before the conference started, without one whose start_conference_on_enter could start it; 0s otherwise.",
-		example: `waiting_for_moderator(conference) < duration("60s")`,
-	}, {
-		name: "waiting_for_moderator", args: []*cel.Type{conferenceType, text}, result: cel.DurationType, cost: 10 * mostParticipants, changedBy: present,
+		example: `waiting_for_moderator(conference) < duration("60s")`},
+	{name: "waiting_for_moderator", args: withPattern, result: cel.DurationType, changedBy: present, cost: 10 * mostParticipants,
 		usage: `waiting_for_moderator(conference, "agent-*")`, parts: Life | Presence | Labels | OtherFlags, since: waitingSince,
 		doc:     "How long participants have been there, started or not, without one whose label matches the pattern; 0s otherwise.",
-		example: `waiting_for_moderator(conference, "agent-*") >= duration("30s")`,
-	}, {
-		name: "duration", args: one, result: cel.DurationType, changedBy: going,
-		usage: "duration(conference)", parts: Life, since: goingSince,
+		example: `waiting_for_moderator(conference, "agent-*") >= duration("30s")`},
+	{name: "duration", args: one, result: cel.DurationType, changedBy: going, usage: "duration(conference)", parts: Life, since: goingSince,
 		doc:     "How long the conference has lasted since its first event, or how long it lasted until it ended.",
-		example: `duration(conference) < duration("4h")`,
-	}, {
-		name: "live", args: []*cel.Type{conferenceType, text}, result: cel.ListType(participantType), cost: 10 * mostParticipants, changedBy: present,
+		example: `duration(conference) < duration("4h")`},
+	{name: "live", args: withPattern, result: cel.ListType(participantType), changedBy: present, cost: 10 * mostParticipants,
 		usage: `live(conference, "agent-*")`, parts: Life | Presence | Labels, call: liveLike,
-		doc:     "The live participants whose label matches the pattern.",
-		example: `size(live(conference, "agent-*")) == 0`,
-	}, {
-		name: "like", member: true, args: []*cel.Type{text, text}, result: flag, cost: projections.MaxText / 10,
+		doc: "The live participants whose label matches the pattern.", example: `size(live(conference, "agent-*")) == 0`},
+	{name: "like", member: true, args: []*cel.Type{text, text}, result: flag, cost: projections.MaxText / 10,
 		usage: `participant.label.like("agent-*")`, call: like,
 		doc:     "Whether a text matches a pattern; `*` in it matches any characters. The whole text has to match, and case matters.",
-		example: `conference.friendly_name.like("support-*")`,
-	}, {
-		name: "param", member: true, args: []*cel.Type{eventType, text}, result: text, changedBy: anything,
+		example: `conference.friendly_name.like("support-*")`},
+	{name: "param", member: true, args: []*cel.Type{eventType, text}, result: text, changedBy: anything,
 		usage: `event.param("ReasonParticipantLeft")`, parts: AllParts, call: param,
 		doc:     "A parameter of the callback as Twilio sent it; '' if it has none of that name.",
-		example: `event.param("ReasonParticipantLeft") == "participant_hung_up"`,
-	},
+		example: `event.param("ReasonParticipantLeft") == "participant_hung_up"`},
 }
 
 // aloneSince runs while exactly one leg is live: from its join, or from the

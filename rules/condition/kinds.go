@@ -55,10 +55,8 @@ func (s Kinds) Sorted() []events.Kind { return slices.Sorted(maps.Keys(s)) }
 
 // With returns the kinds that are in either set.
 func (s Kinds) With(other Kinds) Kinds {
-	all := maps.Clone(s)
-	if all == nil {
-		all = Kinds{}
-	}
+	all := Kinds{}
+	maps.Copy(all, s)
 	maps.Copy(all, other)
 	return all
 }
