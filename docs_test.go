@@ -2,6 +2,9 @@ package gavel_test
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"maps"
 	"net/http"
@@ -11,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -154,7 +158,7 @@ func TestSettingsInDocumentsExist(t *testing.T) {
 	same(t, "table of settings", variables, all("`(GAVEL_[A-Z_]+)` \\|", join(read(t, "docs/operations.md"))))
 }
 
-func TestEveryKindOfEventIsInTheGlossary(t *testing.T) {
+func TestEveryKindOfEventIsDocumented(t *testing.T) {
 	t.Parallel()
 	kinds := all(`\bKind += "([a-z-]+)"`, join(read(t, "events/*.go")))
 	for status := range all(`pRecordingStatus: .*\[\]string\{\s*([^}]*)\}`, join(read(t, "events/parameter.go"))) {
@@ -162,8 +166,16 @@ func TestEveryKindOfEventIsInTheGlossary(t *testing.T) {
 			kinds["recording-"+name] = true
 		}
 	}
-	_, table, _ := strings.Cut(join(read(t, "docs/glossary.md")), "\n## Kinds of events\n")
-	same(t, "glossary", kinds, all("(?m)^\\| `([a-z-]+)` \\|", table))
+	same(t, "docs/events.md", kinds, all("(?m)^\\| `([a-z-]+)` \\|", join(read(t, "docs/events.md"))))
+}
+
+func TestTheGlossaryIsShort(t *testing.T) {
+	t.Parallel()
+	entries := all(`(?m)^\| ([^|]+) \|`, join(read(t, "docs/glossary.md")))
+	delete(entries, "word")
+	if len(entries) > 40 {
+		t.Errorf("docs/glossary.md has %d entries", len(entries))
+	}
 }
 
 func TestEveryMetricIsInOperations(t *testing.T) {
@@ -182,6 +194,101 @@ func TestEveryMetricIsInOperations(t *testing.T) {
 			t.Errorf("metric %s does not exist", name)
 		}
 	}
+}
+
+// TestLimitsInDocumentsAreTheConstants compares the table of limits with the
+// constants that its last column names.
+func TestLimitsInDocumentsAreTheConstants(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(join(read(t, "docs/architecture.md")), "\n## Limits\n")
+	compared := 0
+	for row := range all(`(?m)^\| ([^|]+\|[^|]+\|[^|]+\.go[^|]+) \|$`, table) {
+		cells := strings.Split(row, " | ")
+		for _, named := range regexp.MustCompile("`([a-z/]+)/[a-z]+\\.go`((?: `\\w+`)+)").FindAllStringSubmatch(cells[2], -1) {
+			for name := range all("`(\\w+)`", named[2]) {
+				texts := figures(t, constants(t, named[1]), name)
+				if !regexp.MustCompile(`(?:^|[ ;])(?:` + strings.Join(texts, "|") + `)(?:$|[ ;,])`).MatchString(cells[1]) {
+					t.Errorf("%s: the limit is %q, but %s in %s is %s", cells[0], cells[1], name, named[1], strings.Join(texts, " or "))
+				}
+				compared++
+			}
+		}
+	}
+	if compared < 30 {
+		t.Errorf("only %d constants were compared", compared)
+	}
+}
+
+// constants returns the expressions of a package's constants, by name.
+func constants(t *testing.T, dir string) map[string]ast.Expr {
+	t.Helper()
+	found := map[string]ast.Expr{}
+	for path, text := range read(t, dir+"/*.go") {
+		file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			for i := 0; ok && i < min(len(spec.Names), len(spec.Values)); i++ {
+				found[spec.Names[i].Name] = spec.Values[i]
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// figures returns the ways to write a constant: a duration with its unit, a
+// number of bytes, or a number with commas.
+func figures(t *testing.T, constants map[string]ast.Expr, name string) (texts []string) {
+	t.Helper()
+	if constants[name] == nil {
+		t.Fatalf("constant %s does not exist", name)
+	}
+	value, isTime := evaluate(t, constants, constants[name])
+	units := map[string]int64{"": 1, " KiB": 1 << 10, " MiB": 1 << 20}
+	if isTime {
+		units = map[string]int64{" ms": int64(time.Millisecond), " s": int64(time.Second), " min": int64(time.Minute)}
+	}
+	for _, unit := range slices.Sorted(maps.Keys(units)) {
+		if count := value / units[unit]; value%units[unit] == 0 {
+			text := strconv.FormatInt(count, 10)
+			if count >= 1000 {
+				text = strconv.FormatInt(count/1000, 10) + fmt.Sprintf(",%03d", count%1000)
+			}
+			texts = append(texts, text+unit)
+		}
+	}
+	return texts
+}
+
+// evaluate returns the value of a constant, and whether it is a duration.
+func evaluate(t *testing.T, constants map[string]ast.Expr, e ast.Expr) (value int64, isTime bool) {
+	t.Helper()
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		value, err := strconv.ParseInt(e.Value, 0, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value, false
+	case *ast.Ident:
+		return evaluate(t, constants, constants[e.Name])
+	case *ast.SelectorExpr: // time.Second
+		units := map[string]time.Duration{"Millisecond": time.Millisecond, "Second": time.Second, "Minute": time.Minute}
+		return int64(units[e.Sel.Name]), true
+	case *ast.BinaryExpr:
+		left, leftIsTime := evaluate(t, constants, e.X)
+		right, rightIsTime := evaluate(t, constants, e.Y)
+		results := map[token.Token]int64{token.ADD: left + right, token.SUB: left - right, token.MUL: left * right}
+		if e.Op == token.SHL {
+			return left << right, false
+		}
+		return results[e.Op], leftIsTime || rightIsTime
+	}
+	t.Fatalf("cannot evaluate %T", e)
+	return 0, false
 }
 
 func TestReadmeFitsOneScreen(t *testing.T) {
