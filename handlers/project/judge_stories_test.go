@@ -29,6 +29,26 @@ func (r *ruled) ring(t *testing.T, now func() time.Time) {
 // journaledKinds counts the entries of a kind.
 func (r *ruled) journaledKinds(t *testing.T, kind events.Kind) (n int) {
 	t.Helper()
+	r.eachOf(t, kind, func(*events.Event) { n++ })
+	return n
+}
+
+// woken are the conferences that were woken so many seconds after the beginning
+// or later: the load at the beginning wakes them as well.
+func (r *ruled) woken(t *testing.T, seconds int) map[string]bool {
+	t.Helper()
+	woken := map[string]bool{}
+	r.eachOf(t, events.Wake, func(e *events.Event) {
+		if !e.ReceivedAt.Before(r.at(seconds)) {
+			woken[e.ConferenceSid] = true
+		}
+	})
+	return woken
+}
+
+// eachOf shows each entry of a kind.
+func (r *ruled) eachOf(t *testing.T, kind events.Kind, show func(*events.Event)) {
+	t.Helper()
 	last, err := r.bus.Journal().Last(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +56,7 @@ func (r *ruled) journaledKinds(t *testing.T, kind events.Kind) (n int) {
 	err = r.bus.Journal().Read(t.Context(), 0, 1, last, func(g events.Group) error {
 		return g.Split(func(_ int, raw events.Entry) error {
 			if e, err := events.ParseStored(raw); err == nil && e.Kind == kind {
-				n++
+				show(&e)
 			}
 			return nil
 		})
@@ -44,7 +64,6 @@ func (r *ruled) journaledKinds(t *testing.T, kind events.Kind) (n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
 }
 
 // From a callback to a decision with nothing but real time: the alarm is set,
@@ -80,7 +99,7 @@ func TestCompanyThatCameBackDuringAnOutage(t *testing.T) {
 	r.set(300)
 	run(t, r.config())
 	r.ring(t, r.now)
-	r.until(t, "the alarms are heard", func() bool { return r.journaledKinds(t, events.Wake) >= 2 })
+	r.until(t, "the alarms are heard", func() bool { return len(r.woken(t, 300)) == 2 })
 	r.settled(t)
 	r.wantDecided(t, "21s 2 orphan end act")
 	r.judgedRight(t)
