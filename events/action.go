@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// The two entries that every write to Twilio leaves in the journal. Both are
-// told as news.
+// The two entries in the journal of every write to Twilio. Both are published as
+// news.
 const (
-	// ActionIntent is appended before Twilio is asked, so that who asked is
-	// known even where a crash swallows the answer.
+	// ActionIntent is appended before the request to Twilio, so that its actor is
+	// on record even if a crash loses the answer.
 	ActionIntent Kind = "gavel-intent"
-	// ActionOutcome is appended after the answer. It repeats all that the
-	// intent says and stands alone.
+	// ActionOutcome is appended after the answer. It repeats the intent, so
+	// that it is complete by itself.
 	ActionOutcome Kind = "gavel-outcome"
 )
 
-// Do is what a write asks of Twilio.
+// Do is the kind of a write.
 type Do string
 
 // The writes that Twilio's Conference API has.
@@ -30,49 +30,48 @@ const (
 	DoDeleteRecording   Do = "delete-recording"
 )
 
-// What rules do beside: they tell others.
+// The notifications that rules send.
 const (
 	DoPublish Do = "publish" // on a NATS subject
 	DoWebhook Do = "webhook"
 )
 
-// Action is one write to Twilio, or what a rule tells others: by whom, and on
-// what.
+// Action is one write to Twilio, or one notification by a rule: its actor and its
+// target.
 type Action struct {
 	// ID is a ULID, made before the intent is appended, or that of a rule's
 	// decision; the intent and the outcome share it.
 	ID         string
 	Do         Do
 	AccountSid string
-	// ConferenceSid is empty on a room that is known by its friendly name
+	// ConferenceSid is empty if the request named the room by its friendly name
 	// only: such an entry is in the journal for the audit and in no record.
 	ConferenceSid string
 	// CallSid is the participant's, or empty.
 	CallSid string
-	// RecordingSid is empty where the write is about no recording, or about
-	// the one that runs (Twilio.CURRENT).
+	// RecordingSid is empty if the write is not about a recording, or about the
+	// running one (Twilio.CURRENT).
 	RecordingSid string
-	// Asked are the parameters asked for, as a form. Those that may hold
+	// Asked are the parameters of the request, as a form. Those that may hold
 	// names, numbers or URLs are left out (see FixedForm).
 	Asked string
-	// Seen is how Twilio said the conference stands right before a rule acted
-	// on it, as a form of numbers and fixed words, or empty.
+	// Seen is the state of the conference at Twilio right before a rule acted on
+	// it, as a form of numbers and fixed words, or empty.
 	Seen string
-	// Actor is who asked.
+	// Actor made the request.
 	Actor Actor
-	// At is when we asked, on our clock; whole seconds are kept.
+	// At is when we sent the request, on our clock; whole seconds are kept.
 	At time.Time
 }
 
-// Actor is who asked for an action.
+// Actor is the API key, account or rule that requested an action.
 type Actor struct {
-	// Sid is the API key's (SK...), or the account's (AC...) where its own
-	// auth token was used.
+	// Sid is the API key's (SK...), or the account's (AC...) if its own auth
+	// token was used.
 	Sid string `json:"sid"`
-	// Name is what the key is called. It may hold names of people: it is not
-	// for logs.
+	// Name is the key's name. It may hold names of people: it is not for logs.
 	Name string `json:"name,omitempty"`
-	// Rule is the name of the rule that asked, which has no SID.
+	// Rule is the name of the rule; a rule has no SID.
 	Rule string `json:"rule,omitempty"`
 }
 
@@ -81,21 +80,21 @@ type Result string
 
 // The ends of an action.
 const (
-	Done    Result = "done"    // Twilio answered below 400, or it was so already
+	Done    Result = "done"    // Twilio answered below 400, or nothing was left to do
 	Failed  Result = "failed"  // Twilio refused, or it was never sent
 	Unknown Result = "unknown" // no answer, or 5xx: it may have happened
 )
 
-// The ends that only what a rule decided has. Nobody was asked for anything.
+// The results that only the decisions of rules have. No request was sent.
 const (
-	Stale   Result = "stale"   // it came too late to act on it unseen: Twilio was asked how things stand
-	Expired Result = "expired" // it had to wait until its deadline had passed
-	Lapsed  Result = "lapsed"  // the rule's condition did not hold any more when Twilio was asked
-	Tripped Result = "tripped" // the rule has acted too often, and a person has not reset it
-	Skipped Result = "skipped" // it would have done harm, or nothing
+	Stale   Result = "stale"   // it was too late to act without a fetch of the state at Twilio
+	Expired Result = "expired" // it had to wait until after its deadline
+	Lapsed  Result = "lapsed"  // the rule's condition no longer held in the state fetched from Twilio
+	Tripped Result = "tripped" // the rule has acted too often and was not reset by a person
+	Skipped Result = "skipped" // it would have done harm, or have had no effect
 )
 
-// results are all ends, and what is said of them to people.
+// results are all results, with their words for people.
 var results = map[Result]string{
 	Done: "", Failed: "", Unknown: "",
 	Stale:   "it came too late to act on",
@@ -112,8 +111,8 @@ type Outcome struct {
 	Status int
 	// Code is Twilio's error code, or 0.
 	Code int
-	// Why is more about a Result, one word of fixed form ("stopped", "already"),
-	// or empty.
+	// Why is the reason for a Result, one word of fixed form ("stopped",
+	// "already"), or empty.
 	Why string
 	// At is when it answered, on our clock; whole seconds are kept.
 	At time.Time
@@ -123,17 +122,17 @@ const (
 	// MaxActorName bounds an actor's name in bytes: an API key's has at most
 	// 64 characters.
 	MaxActorName = 256
-	// maxStatus is the greatest HTTP status there is (RFC 9110, 15).
+	// maxStatus is the greatest HTTP status (RFC 9110, 15).
 	maxStatus = 599
-	// maxSeen and maxWhy bound what has a fixed form, in bytes.
+	// maxSeen and maxWhy bound texts of fixed form, in bytes.
 	maxSeen = 128
 	maxWhy  = 32
 )
 
-// NewIntent is the entry that says what is about to be asked.
+// NewIntent is the entry before a request.
 func NewIntent(a Action) Entry { return newOwn(ActionIntent, a.At, a.values()...) }
 
-// NewOutcome is the entry that says how it ended.
+// NewOutcome is the entry of a request's end.
 func NewOutcome(a Action, o Outcome) Entry {
 	return newOwn(ActionOutcome, o.At, append(a.values(),
 		string(o.Result), strconv.Itoa(o.Status), strconv.Itoa(o.Code), o.Why, wholeSeconds(o.At))...)
@@ -147,21 +146,14 @@ func (a Action) values() []string {
 	}
 }
 
-// Action returns the action that an ActionIntent or ActionOutcome is about.
+// Action returns the action of an ActionIntent or ActionOutcome.
 // The error is a *FormError.
 func (e *Event) Action() (Action, error) {
 	p := e.Params
 	a := Action{
-		ID:            p.Get(ownID),
-		Do:            Do(p.Get("Do")),
-		AccountSid:    p.sid(accountParam.name),
-		ConferenceSid: p.sid(conferenceParam.name),
-		CallSid:       p.sid(callParam.name),
-		RecordingSid:  p.sid(recordingParam.name),
-		Asked:         p.Get("Asked"),
-		Seen:          p.Get("Seen"),
-		Actor:         p.actor(),
-		At:            p.moment("AskedAt"),
+		ID: p.Get(ownID), Do: Do(p.Get("Do")), AccountSid: p.sid(accountParam.name), ConferenceSid: p.sid(conferenceParam.name),
+		CallSid: p.sid(callParam.name), RecordingSid: p.sid(recordingParam.name),
+		Asked: p.Get("Asked"), Seen: p.Get("Seen"), Actor: p.actor(), At: p.moment("AskedAt"),
 	}
 	return a, p.check(intentParams, nil)
 }

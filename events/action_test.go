@@ -210,7 +210,7 @@ func TestIDsOfOurOwnAreOfTheirForm(t *testing.T) {
 	}
 }
 
-// Whatever is asked for and by whom, its entry can be read again and keeps
+// For every request and actor, the entry can be read again and keeps
 // nothing that is not on the lists.
 func FuzzAction(f *testing.F) {
 	f.Add("Status=completed&To=%2B14155550100", "kate", 404)

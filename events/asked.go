@@ -2,14 +2,14 @@ package events
 
 import "strings"
 
-// maxAsked bounds what an action keeps of the parameters asked for, in bytes:
-// all of fixed form that Twilio takes in one request have about 900.
+// maxAsked bounds the parameters that an action keeps, in bytes: all of fixed form
+// that Twilio accepts in one request have about 900.
 const maxAsked = 1024
 
 // FixedForm returns the parameters of a request to Twilio that an action may
 // keep, as a form in their order: those whose values come from a list of
 // Twilio's. Everything that people fill in stays out of the journal: numbers,
-// names, labels, URLs, SIP passwords. What is no form keeps nothing.
+// names, labels, URLs, SIP passwords. An invalid form gives "".
 func FixedForm(form string) string {
 	params, err := ParseForm(form, MaxParams)
 	if err != nil {
@@ -28,7 +28,7 @@ func FixedForm(form string) string {
 }
 
 // isFixedForm reports whether FixedForm keeps all of a form as it is, without
-// decoding it: in the names and words that it keeps nothing is escaped.
+// decoding it: the names and words that it keeps need no escapes.
 func isFixedForm(form string) bool {
 	for pair := range strings.SplitSeq(form, "&") {
 		if name, value, _ := strings.Cut(pair, "="); !fixedNames[name] || !fixedWords.all(value, "+") {
@@ -49,7 +49,7 @@ func newWords(list string) words {
 	return w
 }
 
-// all reports whether s is made of such words, one separator between them.
+// all reports whether s consists of such words, one separator between them.
 func (w words) all(s, separator string) bool {
 	for word := range strings.SplitSeq(s, separator) {
 		if !w[word] {
@@ -81,11 +81,3 @@ var fixedWords = newWords(`
 	large medium small off Enable DetectMessageEnd
 	initiated ringing answered started resumed
 	start end join leave mute hold modify speaker announcement`)
-
-// why is " (stopped)", or nothing.
-func (o Outcome) why() string {
-	if o.Why == "" {
-		return ""
-	}
-	return " (" + o.Why + ")"
-}

@@ -1,8 +1,10 @@
 package events
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -11,14 +13,14 @@ import (
 // CloudEventType returns the CloudEvents type of a kind: gavel.<event>.v1.
 func CloudEventType(k Kind) string { return "gavel." + k.Token() + ".v1" }
 
-// AppendCloudEvent appends e as a CloudEvents 1.0 event in JSON: what
+// AppendCloudEvent appends e as a CloudEvents 1.0 event in JSON, which
 // subscribers of GAVEL_EVENTS read. Its data are Twilio's parameters as given,
-// and what the fold adds: late (a fact with a greater SequenceNumber was told
-// before) and conference (Twilio's Conference resource after this fact, as
-// JSON). A parameter of one of those two names gives way.
+// and what the fold adds: late (a fact with a greater SequenceNumber was
+// published before) and conference (Twilio's Conference resource after this
+// fact, as JSON). A parameter with one of those two names is left out.
 //
-// It is written by hand because it runs once for every fact and reflection
-// costs more than all the rest of telling it.
+// It is written by hand because it runs once for every fact, and reflection
+// costs more than all other work of publishing it.
 func AppendCloudEvent(b []byte, e *Event, late bool, conference []byte) []byte {
 	b = append(b, `{"specversion":"1.0","id":`...)
 	b = AppendJSONString(b, e.ID)
@@ -45,26 +47,26 @@ func AppendCloudEvent(b []byte, e *Event, late bool, conference []byte) []byte {
 	b = append(b, `,"data":{`...)
 	b = e.Params.appendJSON(b)
 	b = append(b, `"late":`...)
-	b = appendBool(b, late)
+	b = strconv.AppendBool(b, late)
 	b = append(b, `,"conference":`...)
 	b = append(b, conference...)
 	return append(b, "}}"...)
 }
 
-// CloudEvent is what can be read from an event of GAVEL_EVENTS.
+// CloudEvent is the content of an event of GAVEL_EVENTS.
 type CloudEvent struct {
-	// Kind is the last part of the type: a kind that is not one word is "unknown".
+	// Kind is the last part of the type: "unknown" if the kind is not one word.
 	Kind Kind
-	// Time is Twilio's, ReceivedAt is on our clock; zero where they are absent.
+	// Time is Twilio's, ReceivedAt is on our clock; zero if absent.
 	Time, ReceivedAt time.Time
 	// Params are the parameters as Twilio gave them, in no order.
 	Params Params
-	// Late and FriendlyName are added by the fold; FriendlyName is the conference's.
+	// Late and the conference's FriendlyName are added by the fold.
 	Late         bool
 	FriendlyName string
 }
 
-// ParseCloudEvent reads what AppendCloudEvent wrote. It checks no parameter:
+// ParseCloudEvent parses the output of AppendCloudEvent. It checks no parameter:
 // another version may have written them.
 func ParseCloudEvent(text []byte) (CloudEvent, error) {
 	var raw struct {
@@ -90,15 +92,12 @@ func ParseCloudEvent(text []byte) (CloudEvent, error) {
 	return e, nil
 }
 
-// subject is what the event is about within the conference.
+// subject is the call or the recording that the event is about.
 func (e *Event) subject() string {
-	if e.CallSid != "" {
-		return e.CallSid
-	}
-	return e.RecordingSid
+	return cmp.Or(e.CallSid, e.RecordingSid)
 }
 
-// when is Twilio's time, or ours where Twilio told none.
+// when is Twilio's time, or ours if Twilio sent none.
 func (e *Event) when() time.Time {
 	if e.OccurredAt.IsZero() {
 		return e.ReceivedAt.UTC()
@@ -106,7 +105,7 @@ func (e *Event) when() time.Time {
 	return e.OccurredAt.UTC()
 }
 
-// appendJSON writes the members of an object, each with a comma behind it.
+// appendJSON writes the members of an object, each followed by a comma.
 func (p Params) appendJSON(b []byte) []byte {
 	for i := range p {
 		if p[i].Name == "late" || p[i].Name == "conference" {
@@ -120,16 +119,9 @@ func (p Params) appendJSON(b []byte) []byte {
 	return b
 }
 
-func appendBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, "true"...)
-	}
-	return append(b, "false"...)
-}
-
 const hexDigits = "0123456789abcdef"
 
-// AppendJSONString appends s as a JSON string. What is no UTF-8 becomes
+// AppendJSONString appends s as a JSON string. Invalid UTF-8 becomes
 // U+FFFD, as encoding/json does.
 func AppendJSONString(b []byte, s string) []byte {
 	b = append(b, '"')
@@ -156,7 +148,7 @@ func AppendJSONString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// plain are the bytes that stand in a JSON string as they are.
+// plain are the bytes that need no escape in a JSON string.
 var plain = func() (table [256]bool) {
 	for c := byte(' '); c < utf8.RuneSelf; c++ {
 		table[c] = c != '"' && c != '\\'
@@ -164,7 +156,7 @@ var plain = func() (table [256]bool) {
 	return table
 }()
 
-// appendEscaped writes one byte that may not stand in a JSON string as it is.
+// appendEscaped writes one byte that a JSON string must escape.
 func appendEscaped(b []byte, c byte) []byte {
 	switch {
 	case c == '"' || c == '\\':

@@ -13,7 +13,7 @@ import (
 	"gavel/events"
 )
 
-// hold is a participant's hold, as the projector tells it.
+// hold is a participant's hold, as the projector publishes it.
 func hold() *events.Event {
 	return &events.Event{
 		ID: "0123456789abcdef0123456789abcdef", Kind: events.ParticipantHold,
@@ -104,7 +104,7 @@ func TestAnEventNobodyNamedKeepsItsSubjectWhole(t *testing.T) {
 	}
 }
 
-// Whatever text comes, what goes out is JSON that says the same.
+// For every text the output is JSON with the same content.
 func FuzzAppendJSONString(f *testing.F) {
 	for _, s := range []string{"", "plain", "\"\\\n\t\x00", "北京 😀", "\xff\xfe", "</script>\u2028"} {
 		f.Add(s)

@@ -2,26 +2,26 @@ package events
 
 import "time"
 
-// Decided is a rule's decision on its way to whoever performs it.
+// Decided is a rule's decision on its way to the performer.
 type Decided struct {
-	// ID is the decision's: the same whenever and wherever it is taken, so that
-	// it is kept once.
+	// ID is the same whenever and wherever the decision is made, so that it is
+	// stored once.
 	ID string
-	// Key is the conference; its ConferenceSid is empty where a rule counts over
+	// Key is the conference; its ConferenceSid is empty if a rule counts over
 	// many.
 	Key  Key
 	Rule string
-	// Lane and Position are where the journal has what led to it: nobody acts on
-	// it before the record has come so far.
+	// Lane and Position are the place of the decision's entry in the journal. The
+	// decision is not performed before the record includes that entry.
 	Lane     int
 	Position Position
-	// AsOf is when it was taken, by the conference's own time.
+	// AsOf is when it was made, in the conference's own time.
 	AsOf time.Time
-	// Data is the decision as rules wrote it, JSON.
+	// Data is the decision in the JSON of package rules.
 	Data []byte
 }
 
-// Alarm is when a conference is to be judged again.
+// Alarm is when a conference is to be evaluated again.
 type Alarm struct {
 	Key Key
 	At  time.Time

@@ -6,35 +6,35 @@ import (
 	"time"
 )
 
-// FormError says which parameter is out of form and how. Its text never holds
+// FormError names a parameter that is out of form, and how. Its text never holds
 // the value: values may be names and numbers of people.
 type FormError struct {
 	Field  string
 	Reason string
 }
 
-// Error names the field.
+// Error names the field and the reason.
 func (e *FormError) Error() string { return e.Field + ": " + e.Reason }
 
-// The classes that steer delivery, and nothing else does: an error wrapping
-// ErrMalformed can never succeed (terminate and dead-letter), one wrapping
-// Later says when to try again, any other error may succeed (deliver again
-// later), nil is done.
+// Only these classes of errors decide on redelivery: after an error wrapping
+// ErrMalformed no try can succeed (terminate, and store a dead letter), one
+// wrapping Later gives the delay of the next try, after any other error a later
+// try may succeed (redeliver), and nil is done.
 var (
-	// ErrMalformed marks what no repetition can mend.
+	// ErrMalformed marks a message that no try can process.
 	ErrMalformed = errors.New("malformed")
 
 	// ErrUnavailable means that a dependency is known to be down: do not wait
 	// for it now.
 	ErrUnavailable = errors.New("unavailable")
 
-	// ErrLaneMoved means that a lane is another projector's now. Nothing is
-	// wrong with it.
-	ErrLaneMoved = errors.New("lane is in other hands")
+	// ErrLaneMoved means that another projector owns the lane now. It does not
+	// mean a failure.
+	ErrLaneMoved = errors.New("lane is owned by another projector")
 )
 
-// The errors of a bucket (keys and values that all processes share) by which its
-// users decide. They are here so that its users need not import the bus.
+// The errors of a bucket (keys and values that all processes share) that its
+// users check. They are here so that its users need not import the bus.
 var (
 	// ErrKeyNotFound means that the bucket has no such key.
 	ErrKeyNotFound = errors.New("key not found in the bucket")
@@ -47,16 +47,15 @@ var (
 // Is makes every FormError an ErrMalformed.
 func (e *FormError) Is(target error) bool { return target == ErrMalformed }
 
-// MaxLater is the longest that a Later puts a message off. What has to wait
-// for longer stays undelivered somewhere else: a message that is put off is
-// pending, and many of them would stop everybody's delivery.
+// MaxLater is the longest delay of a Later. For a longer wait use an alarm: a
+// delayed message is pending, and many of them would stop all delivery.
 const MaxLater = 5 * time.Second
 
-// Later is the error of a handler that wants its message again after a while.
+// Later is the error of a handler whose message is to be redelivered after a delay.
 type Later struct {
 	// After is at most MaxLater; more is cut.
 	After time.Duration
 }
 
-// Error says after what time.
+// Error states the delay.
 func (l Later) Error() string { return fmt.Sprintf("not before %v have passed", l.After) }

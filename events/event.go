@@ -2,9 +2,9 @@ package events
 
 import "time"
 
-// Kind says what happened, in Twilio's wire spelling of StatusCallbackEvent.
-// Kinds unknown to this list are legal: Twilio adds events without notice, and
-// they are stored and told like all others.
+// Kind is what happened, in Twilio's wire spelling of StatusCallbackEvent. Kinds
+// outside this list are legal: Twilio adds events without notice, and they are
+// stored and published like all others.
 type Kind string
 
 // The thirteen values of StatusCallbackEvent (Twilio, TwiML Voice:
@@ -35,11 +35,11 @@ const (
 	recordingPrefix = "recording-"
 
 	// SpeechDropped is Gavel's own: the door dropped speech events on purpose,
-	// so their sequence numbers are no gaps. It is never told as news.
+	// so their sequence numbers are not gaps. It is never published as news.
 	SpeechDropped Kind = "gavel-speech-dropped"
 )
 
-// Source says by which way an entry reached the journal.
+// Source is the way an entry reached the journal.
 type Source uint8
 
 // The ways into the journal. Their values are stored; never renumber them.
@@ -56,22 +56,22 @@ const NoSequence int64 = -1
 
 // Event is one thing that happened in one conference.
 type Event struct {
-	// ID is made of signed fields, so a replay or the same fact on another way
-	// has the same one (see id.go).
+	// ID is made of signed fields, so a replay, or the same fact from another
+	// source, has the same one (see id.go).
 	ID string
 	// Kind is what happened.
 	Kind Kind
 	// AccountSid, ConferenceSid, CallSid and RecordingSid are in canonical
-	// letter case. CallSid and RecordingSid are empty where the event is not
-	// about a participant or a recording.
+	// letter case. CallSid and RecordingSid are empty if the event is not about
+	// a participant or a recording.
 	AccountSid    string
 	ConferenceSid string
 	CallSid       string
 	RecordingSid  string
-	// SequenceNumber counts within the conference, or is NoSequence. Twilio
-	// does not say where it starts nor whether it is contiguous.
+	// SequenceNumber counts within the conference, or is NoSequence. Twilio does
+	// not document where it starts, nor whether it is contiguous.
 	SequenceNumber int64
-	// OccurredAt is Twilio's Timestamp (resolution one second), or zero where
+	// OccurredAt is Twilio's Timestamp (resolution one second), or zero if
 	// it is missing or unreadable.
 	OccurredAt time.Time
 	// ReceivedAt is our clock when the request arrived.
@@ -79,14 +79,14 @@ type Event struct {
 	// Source is the way the event came.
 	Source Source
 	// Query is the callback URL's own query string ("queue=sales"), without
-	// the question mark. It is no part of the event's identity.
+	// the question mark. It is not part of the event's identity.
 	Query string
-	// Params are all parameters, as they came.
+	// Params are all parameters, as received.
 	Params Params
 }
 
 // Key names a conference. The account is part of it, because a tenant can
-// validly sign an event that names a conference of somebody else.
+// validly sign an event that names another tenant's conference.
 type Key struct {
 	AccountSid    string
 	ConferenceSid string
@@ -98,14 +98,8 @@ func (e *Event) Key() Key { return Key{e.AccountSid, e.ConferenceSid} }
 // Token returns the kind as one word of a NATS subject and of a CloudEvents
 // type: itself when it matches [a-z0-9-]{1,64}, else "unknown".
 func (k Kind) Token() string {
-	if len(k) == 0 || len(k) > 64 {
+	if len(k) == 0 || len(k) > maxWord || !ruleChars.all(string(k)) {
 		return "unknown"
-	}
-	for i := range len(k) {
-		c := k[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return "unknown"
-		}
 	}
 	return string(k)
 }

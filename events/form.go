@@ -18,12 +18,12 @@ var errNotUTF8 = &FormError{Field: formField, Reason: "is not UTF-8"}
 // formField stands for the whole form in a FormError.
 const formField = "form"
 
-// ParseForm reads application/x-www-form-urlencoded: names and values in the
-// order they came, doubles kept. It is strict where a lenient reader would
-// hide what was sent: a bad escape, text that is no UTF-8, an empty name and
-// more than limit parameters are errors, each a *FormError.
+// ParseForm parses application/x-www-form-urlencoded: names and values in the
+// order received, duplicates kept. It is strict where a lenient parser would hide
+// what was sent: a bad escape, invalid UTF-8, an empty name and more than limit
+// parameters are errors, each a *FormError.
 //
-// It allocates the slice and, where anything is escaped, one string.
+// It allocates the slice and, if anything is escaped, one string.
 func ParseForm(raw string, limit int) (Params, error) {
 	if raw == "" {
 		return nil, nil
@@ -36,11 +36,7 @@ func ParseForm(raw string, limit int) (Params, error) {
 		return nil, errNotUTF8
 	}
 	var d decoder
-	params, err := d.form(make(Params, 0, count), raw)
-	if err != nil {
-		return nil, err
-	}
-	return params, nil
+	return d.form(make(Params, 0, count), raw)
 }
 
 // Encode writes the parameters as a form, in their order.
@@ -58,19 +54,19 @@ func (p Params) Encode() string {
 }
 
 // decoder unescapes the pieces of forms into buffers. A buffer never moves, so
-// that pieces of it may be kept; when it is full another one follows.
+// that its pieces may be kept; when it is full, a new one replaces it.
 type decoder struct {
 	text strings.Builder
 	size int // of the form
-	// trusted forms were found to be UTF-8 before.
+	// trusted: the form was checked to be UTF-8 before.
 	trusted bool
 }
 
-// maxBuffer bounds a buffer that is made for several forms, in bytes: a piece
-// that is kept keeps all of it.
+// maxBuffer bounds a buffer for several forms, in bytes: one piece that is kept
+// keeps all of it in memory.
 const maxBuffer = 4096
 
-// form appends the parameters of a form.
+// form appends the parameters of a form; after an error it returns none.
 func (d *decoder) form(params Params, raw string) (Params, error) {
 	d.size = len(raw)
 	for more := true; more; {
@@ -78,7 +74,7 @@ func (d *decoder) form(params Params, raw string) (Params, error) {
 		pair, raw, more = strings.Cut(raw, "&")
 		p, err := d.pair(pair)
 		if err != nil {
-			return params, err
+			return nil, err
 		}
 		params = append(params, p)
 	}

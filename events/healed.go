@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// HealedFact is a fact that no callback told: Twilio's REST API says so. It is
-// told as news.
+// HealedFact is a fact from Twilio's REST API that no callback reported. It is
+// published as news.
 const HealedFact Kind = "gavel-healed"
 
-// Healed is one thing that Twilio's REST API says otherwise than what its
-// callbacks told. It has no SequenceNumber of its own: it stands right behind
-// the greatest that was known when Twilio was asked, and before all that came
-// later.
+// Healed is one difference between Twilio's REST API and the callbacks. It has no
+// SequenceNumber of its own: its place is right behind the greatest one known at
+// the time of the request, and before all later ones.
 type Healed struct {
 	// ID is a ULID.
 	ID  string
@@ -23,13 +22,13 @@ type Healed struct {
 	Fact Kind
 	// CallSid is the leg's; empty for ConferenceEnd.
 	CallSid string
-	// Flags is how the leg stands after ParticipantJoin and ParticipantModify:
-	// those of legFlags that are set, in that order, with & between them.
+	// Flags are the leg's flags after ParticipantJoin and ParticipantModify:
+	// those of legFlags that are set, in that order, separated by &.
 	Flags string
 	// Behind is the greatest SequenceNumber that the record had seen, or
 	// NoSequence.
 	Behind int64
-	// At is when Twilio was asked, on our clock; whole seconds are kept.
+	// At is when the state was fetched, on our clock; whole seconds are kept.
 	At time.Time
 }
 
@@ -48,7 +47,7 @@ func NewHealed(h Healed) Entry {
 	return newOwn(HealedFact, h.At, h.ID, h.Key.AccountSid, h.Key.ConferenceSid, string(h.Fact), h.CallSid, h.Flags, behind, wholeSeconds(h.At))
 }
 
-// Healed returns what a HealedFact says. The error is a *FormError.
+// Healed returns the content of a HealedFact. The error is a *FormError.
 func (e *Event) Healed() (Healed, error) {
 	p := e.Params
 	h := Healed{
@@ -61,7 +60,7 @@ func (e *Event) Healed() (Healed, error) {
 	return h, p.check(ownKinds[HealedFact], nil)
 }
 
-// Words says the fact in a sentence without its full stop: "Twilio says that it
+// Words returns the fact as a sentence without its full stop: "Twilio says that it
 // has ended".
 func (h Healed) Words() string {
 	switch h.Fact {
@@ -75,7 +74,7 @@ func (h Healed) Words() string {
 	return "Twilio says that it stands otherwise" + h.standing()
 }
 
-// standing is ": muted, hold".
+// standing returns ": muted, hold".
 func (h Healed) standing() string {
 	switch {
 	case h.Flags != "":

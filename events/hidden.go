@@ -111,11 +111,11 @@ func (p *parameter) free() bool {
 // shortestHidden is the length of the shortest name and value: "Hold", "true".
 const shortestHidden = 8
 
-// byInitial are the parameters that can be told apart in a text, by the first
+// byInitial are the parameters that can be recognized in a text, by the first
 // letter of their names.
 var byInitial = func() (table [26]set) {
 	for place := range parameters {
-		if p := &parameters[place]; p.form != formText || p.telling {
+		if p := &parameters[place]; p.form != formText || p.distinct {
 			table[p.name[0]-'A'] |= 1 << place
 		}
 	}

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ func Shard(conferenceSid string) int {
 	return int(h>>16^h) & (Shards - 1)
 }
 
-// Lane returns the lane of a conference where the journal has that many.
+// Lane returns the lane of a conference in a journal with that many lanes.
 func Lane(conferenceSid string, lanes int) int { return Shard(conferenceSid) % lanes }
 
 // Position is a place in the journal: a stream sequence and the index of the
@@ -34,7 +35,7 @@ type Position struct {
 	Index    int    `json:"i"`
 }
 
-// After reports whether p lies behind q.
+// After reports whether p is behind q.
 func (p Position) After(q Position) bool {
 	if p.Sequence != q.Sequence {
 		return p.Sequence > q.Sequence
@@ -47,25 +48,22 @@ func (p Position) String() string {
 	return strconv.FormatUint(p.Sequence, 10) + "." + strconv.Itoa(p.Index)
 }
 
-// ParsePosition reads what String wrote.
+// ParsePosition parses the output of String.
 func ParsePosition(s string) (Position, error) {
 	seq, idx, ok := strings.Cut(s, ".")
 	if !ok {
 		return Position{}, fmt.Errorf("parse position %q: no dot", s)
 	}
 	n, err := strconv.ParseUint(seq, 10, 64)
-	if err != nil {
-		return Position{}, fmt.Errorf("parse position %q: %w", s, err)
-	}
-	i, err := strconv.ParseUint(idx, 10, 31)
-	if err != nil {
+	i, indexErr := strconv.ParseUint(idx, 10, 31)
+	if err := cmp.Or(err, indexErr); err != nil {
 		return Position{}, fmt.Errorf("parse position %q: %w", s, err)
 	}
 	return Position{Sequence: n, Index: int(i)}, nil
 }
 
-// Entry is one fact as it came, before anybody says what it means: the
-// verified parameters in Twilio's own form encoding, and how they reached us.
+// Entry is one fact as received, not interpreted: the verified parameters in
+// Twilio's own form encoding, and how they reached us.
 type Entry struct {
 	Source     Source
 	ReceivedAt time.Time
@@ -81,8 +79,8 @@ const (
 	MaxGroupEntries = 500
 )
 
-// groupVersion opens every journal message, so that a later format can be told
-// from this one.
+// groupVersion opens every journal message, so that a later format can be
+// distinguished from this one.
 const groupVersion byte = 1
 
 // Group is one journal message of a lane: entries that waited together.
@@ -155,12 +153,12 @@ func cutString(b []byte, s string) (head string, restB []byte, restS string, ok 
 	return s[n:end], b[end:], s[end:], true
 }
 
-// DeadLetter is a fact that was genuine but could not go on, kept so that a
-// person can look at it and send it again.
+// DeadLetter is a genuine fact that could not be processed. It is stored so that
+// a person can inspect it and send it again.
 type DeadLetter struct {
 	// Kind is "refused" (the door did not accept the form), "unfoldable" (the
 	// projector could not fold it) or "unperformed" (a rule's decision was not
-	// carried out within its deadline).
+	// performed within its deadline).
 	Kind       string    `json:"kind"`
 	AccountSid string    `json:"account_sid"`
 	Reason     string    `json:"reason"`
@@ -169,10 +167,10 @@ type DeadLetter struct {
 	Source     Source    `json:"source"`
 	Query      string    `json:"query,omitempty"`
 	Form       string    `json:"form,omitempty"`
-	// Raw is what came where it was no form: an Event Streams item, or a
+	// Raw is the input if it was not a form: an Event Streams item, or a
 	// damaged group.
 	Raw []byte `json:"raw,omitempty"`
-	// Position is where the entry stands in the journal, for "unfoldable".
+	// Position is the entry's place in the journal, for "unfoldable".
 	Position string `json:"position,omitempty"`
 	// ConferenceSid and Decision name the decision of an "unperformed".
 	ConferenceSid string `json:"conference_sid,omitempty"`

@@ -10,11 +10,11 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// ownPrefix opens the names of Gavel's own events; Twilio's may not use it.
+// ownPrefix starts the names of Gavel's own events; Twilio's must not use it.
 const ownPrefix = "gavel-"
 
-// NewULID makes the id of an entry of our own. It is made before the first
-// append, so that a repeated one is the same fact.
+// NewULID returns the id of an entry of our own. It is made before the first
+// append, so that a repeated append is the same fact.
 func NewULID() string { return ulid.Make().String() }
 
 // Names of parameters of our own entries that are read in several places.
@@ -29,14 +29,14 @@ type ownParam struct {
 	form *ownForm // nil for any text
 	// most bounds a text in bytes, and a number.
 	most int
-	// beside returns how a value does not fit the other parameters, or "".
+	// beside returns why a value contradicts other parameters, or "".
 	beside func(v string, all Params) string
 	// must and optional decide on an empty or absent value: "is missing", or no
 	// fault. Without either the form decides.
 	must, optional bool
-	// noRule marks what only an actor that is no rule has.
+	// noRule marks a parameter of actors that are not rules.
 	noRule bool
-	// written by a person: what cannot be stored is left out.
+	// written by a person: characters that cannot be stored are left out.
 	written bool
 }
 
@@ -58,7 +58,7 @@ var (
 
 // ownKinds has the parameters of every kind of entry of our own, in the order in
 // which they are written and checked. Each entry begins with its Event. A
-// parameter that is not listed is kept and means nothing.
+// parameter that is not listed is kept and ignored.
 var ownKinds = map[Kind][]ownParam{
 	SpeechDropped: {idParam, accountParam, conferenceParam, {name: "SequenceNumbers", form: ownRanges}},
 	Wake:          {decisionIDParam, accountParam, conferenceParam},
@@ -101,8 +101,8 @@ var (
 	}
 )
 
-// newOwn is an entry of our own; values are those of its parameters, in their
-// order. Empty ones are left out.
+// newOwn returns an entry of our own; values are those of its parameters, in their
+// order. Empty values are left out.
 func newOwn(kind Kind, at time.Time, values ...string) Entry {
 	var form strings.Builder
 	form.WriteString("Event=" + string(kind))
@@ -121,12 +121,12 @@ func newOwn(kind Kind, at time.Time, values ...string) Entry {
 // readOwn fills the event from an entry of Gavel's own.
 func (e *Event) readOwn() error {
 	if e.Params.doubled() {
-		return &FormError{Field: unknownField, Reason: "is there twice"}
+		return &FormError{Field: unknownField, Reason: "occurs twice"}
 	}
 	e.Kind = Kind(e.Params.Get("Event"))
 	params, known := ownKinds[e.Kind]
 	if !known {
-		return &FormError{Field: "Event", Reason: "is no event of Gavel's own"}
+		return &FormError{Field: "Event", Reason: "is not an event of Gavel's own"}
 	}
 	if err := e.Params.check(params, e); err != nil {
 		return err
@@ -161,7 +161,7 @@ func (p Params) check(params []ownParam, e *Event) error {
 	return nil
 }
 
-// setSid sets the SID that the parameter is, if it is one of an event's.
+// setSid sets the event's SID that the parameter holds, if it holds one.
 func (e *Event) setSid(param, v string) {
 	switch param {
 	case accountParam.name:
@@ -175,7 +175,7 @@ func (e *Event) setSid(param, v string) {
 	}
 }
 
-// fault returns how a value is out of form, or "".
+// fault returns why a value is out of form, or "".
 func (p *ownParam) fault(v string, there bool, all Params) string {
 	switch {
 	case v == "" && p.must:
@@ -208,12 +208,12 @@ func (p Params) doubled() bool {
 	return false
 }
 
-// sid returns a SID that was checked, in its canonical form.
+// sid returns a checked SID in its canonical form.
 func (p Params) sid(name string) string { return CanonicalSid(p.Get(name)) }
 
 func (p Params) key() Key { return Key{p.sid(accountParam.name), p.sid(conferenceParam.name)} }
 
-// actor returns who asked: a key, an account, or a rule.
+// actor returns the actor: a key, an account, or a rule.
 func (p Params) actor() Actor {
 	if rule := p.Get(ownActorRule); rule != "" {
 		return Actor{Rule: rule}
@@ -221,13 +221,13 @@ func (p Params) actor() Actor {
 	return Actor{Sid: p.sid("ActorSid"), Name: p.Get("ActorName")}
 }
 
-// moment returns a time that was checked.
+// moment returns a checked time.
 func (p Params) moment(name string) time.Time {
 	t, _ := time.Parse(time.RFC3339, p.Get(name))
 	return t.UTC()
 }
 
-// number returns a number that was checked; missing is 0.
+// number returns a checked number; 0 if it is missing.
 func (p Params) number(name string) int {
 	n, _ := parseNumber(p.Get(name))
 	return int(n)
@@ -235,8 +235,8 @@ func (p Params) number(name string) int {
 
 func wholeSeconds(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// printable makes of a text what can be stored, at most that many bytes: a
-// write must not fail for how a person is called.
+// printable returns the part of a text that can be stored, at most that many
+// bytes: a write must not fail because of a person's name.
 func printable(text string, most int) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -7,29 +7,29 @@ import (
 )
 
 // ownForm is the form of a parameter's value: ok reports whether a value has it,
-// fault is what is said of one that has not.
+// fault is the error text for one that has not.
 type ownForm struct {
 	fault string
 	ok    func(v string) bool
 }
 
-// The forms. Numbers and ranges are checked where they are read.
+// The forms. Numbers and ranges are checked by ownParam.fault.
 var (
-	ownNumber     = &ownForm{fault: "is no number in its range"}
+	ownNumber     = &ownForm{fault: "is not a number in its range"}
 	ownRanges     = &ownForm{}
-	ownULID       = &ownForm{"is no ULID", isULID}
-	ownDecisionID = &ownForm{"is no ULID", func(v string) bool { return isDecisionID(v) || isULID(v) }}
-	ownMoment     = &ownForm{"is no time in whole seconds", isMoment}
-	ownRuleName   = &ownForm{"is no name of a rule", func(v string) bool { return v[0] != '-' && ruleChars.all(v) }}
-	// ownFixed cannot hold what people are called.
+	ownULID       = &ownForm{"is not a ULID", isULID}
+	ownDecisionID = &ownForm{"is not a ULID", func(v string) bool { return isDecisionID(v) || isULID(v) }}
+	ownMoment     = &ownForm{"is not a time in whole seconds", isMoment}
+	ownRuleName   = &ownForm{"is not a name of a rule", func(v string) bool { return v[0] != '-' && ruleChars.all(v) }}
+	// ownFixed cannot hold names of people.
 	ownFixed    = &ownForm{"is not of fixed form", fixedChars.all}
 	ownAskedFor = &ownForm{"is not of fixed form", func(v string) bool { return v == "" || isFixedForm(v) }}
-	ownLegFlags = &ownForm{"are no flags of a leg in their order", isFlags}
-	ownHealed   = &ownForm{"is nothing that can be healed", func(v string) bool {
+	ownLegFlags = &ownForm{"are not flags of a leg in their order", isFlags}
+	ownHealed   = &ownForm{"is not a fact that can be healed", func(v string) bool {
 		return slices.Contains([]Kind{ConferenceEnd, ParticipantJoin, ParticipantLeave, ParticipantModify}, Kind(v))
 	}}
-	ownWrite = &ownForm{"is nothing that Twilio can be asked", func(v string) bool { return asking[Do(v)] != "" }}
-	ownEnd   = &ownForm{"is no end of an action", func(v string) bool {
+	ownWrite = &ownForm{"is not an action", func(v string) bool { return asking[Do(v)] != "" }}
+	ownEnd   = &ownForm{"is not a result of an action", func(v string) bool {
 		_, known := results[Result(v)]
 		return known
 	}}
@@ -37,21 +37,16 @@ var (
 
 // ownSid is the form of a SID of one of several kinds.
 func ownSid(prefixes ...string) *ownForm {
-	return &ownForm{"is no SID of its kind", func(v string) bool {
-		for _, prefix := range prefixes {
-			if IsSid(prefix, v) {
-				return true
-			}
-		}
-		return false
+	return &ownForm{"is not a SID of its kind", func(v string) bool {
+		return slices.ContainsFunc(prefixes, func(prefix string) bool { return IsSid(prefix, v) })
 	}}
 }
 
-// healedCallFault allows a CallSid where a leg is healed, and only there.
+// healedCallFault requires a CallSid for a healed leg and allows it only there.
 func healedCallFault(v string, all Params) string {
 	switch ended := Kind(all.Get("Fact")) == ConferenceEnd; {
 	case ended && v != "":
-		return "is of no meaning here"
+		return "has no meaning here"
 	case !ended && v == "":
 		return "is missing"
 	}
@@ -97,10 +92,16 @@ func (c *charset) all(v string) bool {
 	return true
 }
 
-const lowerOrDigit = "abcdefghijklmnopqrstuvwxyz0123456789"
+const (
+	lowerOrDigit = "abcdefghijklmnopqrstuvwxyz0123456789"
+	upperLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+)
 
 var (
 	ruleChars  = charsetOf(lowerOrDigit + "-")
+	wordChars  = charsetOf(lowerOrDigit + "-_")
+	camelChars = charsetOf(lowerOrDigit + upperLetters)
+	nameChars  = charsetOf(lowerOrDigit + upperLetters + "-_.")
 	fixedChars = charsetOf(lowerOrDigit + "-=&")
 	ulidChars  = charsetOf("0123456789ABCDEFGHJKMNPQRSTVWXYZ") // Crockford's base 32
 	lowerHex   = charsetOf("0123456789abcdef")

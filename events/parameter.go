@@ -2,7 +2,7 @@ package events
 
 import "strings"
 
-// form is what Twilio fixes about a parameter's value.
+// form is the form that Twilio fixes for a parameter's value.
 type form uint8
 
 const (
@@ -16,18 +16,17 @@ const (
 	formURL                // an address, or empty
 )
 
-// parameter is one that Twilio documents (TwiML Voice: <Conference>, tables
+// parameter is a parameter that Twilio documents (TwiML Voice: <Conference>, tables
 // of statusCallback and recordingStatusCallback).
 type parameter struct {
 	name string
 	form form
-	// prefix is what a value begins with: a SID's two letters, an address's
-	// scheme.
+	// prefix starts a value: a SID's two letters, an address's scheme.
 	prefix string
 	// values are the known ones of an enumeration. New ones are legal.
 	values []string
-	// telling marks a text whose name no other text would hold by chance.
-	telling bool
+	// distinct marks a text whose name no other text would hold by chance.
+	distinct bool
 }
 
 // Places in parameters, and bits in a set of them.
@@ -84,14 +83,14 @@ var parameters = [parameterCount]parameter{
 	pParticipantLabel:       {name: "ParticipantLabel"},
 
 	pCallSidEndingConference:          {name: "CallSidEndingConference", form: formSid, prefix: "CA"},
-	pParticipantLabelEndingConference: {name: "ParticipantLabelEndingConference", telling: true},
+	pParticipantLabelEndingConference: {name: "ParticipantLabelEndingConference", distinct: true},
 	pReasonConferenceEnded: {name: "ReasonConferenceEnded", form: formWord, values: []string{
 		"conference-ended-via-api", "last-participant-kicked", "last-participant-left",
 		"participant-with-end-conference-on-exit-kicked", "participant-with-end-conference-on-exit-left",
 	}},
 	pReason: {name: "Reason"},
 
-	pReasonAnnouncementFailed: {name: "ReasonAnnouncementFailed", telling: true},
+	pReasonAnnouncementFailed: {name: "ReasonAnnouncementFailed", distinct: true},
 	pAnnounceURL:              {name: "AnnounceUrl", form: formURL, prefix: "http"},
 
 	pParticipantCallStatus: {name: "ParticipantCallStatus", form: formWord, values: []string{
@@ -152,7 +151,7 @@ var byLength = func() (table [33][]uint8) {
 	return table
 }()
 
-// fault says how v is out of the parameter's form, or "".
+// fault returns why v is out of the parameter's form, or "".
 func (p *parameter) fault(v string) string {
 	switch {
 	case p.form == formBool:
@@ -163,11 +162,11 @@ func (p *parameter) fault(v string) string {
 		return ""
 	case p.form == formSid:
 		if !IsSid(p.prefix, v) {
-			return "is no SID of its kind"
+			return "is not a SID of its kind"
 		}
 	case p.form == formDigits:
 		if _, ok := parseNumber(v); !ok && !p.unknownLength(v) {
-			return "is no number"
+			return "is not a number"
 		}
 	case p.form == formWord:
 		if !isWord(v) {
@@ -189,14 +188,14 @@ func (p *parameter) unknownLength(v string) bool {
 	return v == "-1" && (p.name == "RecordingDuration" || p.name == "Duration")
 }
 
-// eventFault lets every name pass, for Twilio adds events without notice, but
-// two: one of our own, and a known one with a suffix that no event has.
+// eventFault accepts every name, because Twilio adds events without notice, except
+// one of our own and a known one with a suffix that no event has.
 func (p *parameter) eventFault(v string) string {
 	if strings.HasPrefix(v, ownPrefix) {
-		return "is a name of Gavel's own"
+		return "is a name reserved for Gavel"
 	}
 	if !isWord(v) && startsWithAny(v, p.values) {
-		return "has something behind the event's name"
+		return "has text after the event's name"
 	}
 	return ""
 }
@@ -213,7 +212,7 @@ func (p *parameter) opens(s string) bool {
 	case formURL:
 		return strings.HasPrefix(s, p.prefix)
 	case formText:
-		return p.telling
+		return p.distinct
 	}
 	return startsWithAny(s, p.values)
 }
@@ -249,31 +248,5 @@ const maxNumber = 1<<31 - 1
 // maxWord bounds a value of an enumeration; Twilio's longest has 46 bytes.
 const maxWord = 64
 
-func isWord(s string) bool {
-	if s == "" || len(s) > maxWord {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
-}
-
-func isCamelCase(s string) bool {
-	if len(s) > maxWord {
-		return false
-	}
-	for i := range len(s) {
-		if !isAlphanumeric(s[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func isAlphanumeric(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-}
+func isWord(s string) bool      { return s != "" && len(s) <= maxWord && wordChars.all(s) }
+func isCamelCase(s string) bool { return len(s) <= maxWord && camelChars.all(s) }

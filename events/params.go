@@ -6,8 +6,8 @@ type Param struct {
 	Value string
 }
 
-// Params are names and values in the order they came. A slice, not a map:
-// order and doubles are evidence, and a callback has about sixteen of them.
+// Params are names and values in the order received. They are a slice, not a map:
+// order and duplicates are evidence, and a callback has about sixteen parameters.
 type Params []Param
 
 // Get returns the first value of name, or "".
@@ -16,7 +16,7 @@ func (p Params) Get(name string) string {
 	return v
 }
 
-// Lookup returns the first value of name and whether it was there at all.
+// Lookup returns the first value of name and whether name occurs.
 func (p Params) Lookup(name string) (string, bool) {
 	for i := range p {
 		if p[i].Name == name {

@@ -9,12 +9,12 @@ import (
 // be without its zero (TwiML Voice: <Conference>, sample of Timestamp).
 const TimestampLayout = "Mon, 2 Jan 2006 15:04:05 -0700"
 
-// Parse reads an entry in the strict form of everything that Twilio fixes.
+// Parse parses an entry strictly, in the form that Twilio fixes.
 //
 // The signed text is a concatenation of names and values, so the form is checked
 // as strictly as the signature. Unknown events and unknown parameters are legal
 // and kept. Errors are a *FormError, which never holds a value. A Timestamp that
-// cannot be read is no error: OccurredAt stays zero.
+// cannot be parsed is not an error: OccurredAt stays zero.
 func Parse(e Entry) (Event, error) {
 	params, err := ParseForm(e.Form, MaxParams)
 	if err != nil {
@@ -30,7 +30,7 @@ func ParseParams(e Entry, params Params) (Event, error) { return parse(e, params
 // ParseStored is Parse for an entry that comes back from the journal.
 func ParseStored(e Entry) (Event, error) { return new(StoredParser).Parse(e) }
 
-// effort says which costly parts of reading an entry are wanted.
+// effort selects the costly parts of parsing an entry.
 type effort uint8
 
 const (
@@ -39,13 +39,7 @@ const (
 )
 
 func parse(e Entry, params Params, wanted effort) (Event, error) {
-	event := Event{
-		SequenceNumber: NoSequence,
-		ReceivedAt:     e.ReceivedAt,
-		Source:         e.Source,
-		Query:          e.Query,
-		Params:         params,
-	}
+	event := Event{SequenceNumber: NoSequence, ReceivedAt: e.ReceivedAt, Source: e.Source, Query: e.Query, Params: params}
 	var err error
 	if e.Source == SourceGavel {
 		err = event.readOwn()
@@ -68,7 +62,7 @@ func setOf(places ...int) (s set) {
 	return s
 }
 
-// What each class of callback must carry, none of it empty. A real capture of
+// The parameters that each class of callback must have, none of them empty. A real capture of
 // a participant event has all five flags, so they are mandatory.
 var (
 	alwaysThere      = setOf(pAccountSid, pConferenceSid)
@@ -86,12 +80,12 @@ type reading struct {
 	there  set // even if empty
 	filled set
 	at     [parameterCount]uint8 // index in params, at most MaxParams
-	// unknown is set when there is a parameter that Twilio does not document.
+	// unknown: one of the parameters is not documented by Twilio.
 	unknown bool
 }
 
-// readTwilio fills the event from a callback of Twilio's. What kind of callback
-// it is, its parameters say: recordings have no StatusCallbackEvent.
+// readTwilio fills the event from a callback of Twilio's. The parameters determine
+// the kind of callback: recordings have no StatusCallbackEvent.
 func (e *Event) readTwilio(wanted effort) error {
 	r := reading{params: e.Params}
 	if err := r.sort(); err != nil {
@@ -122,7 +116,7 @@ func (e *Event) readTwilio(wanted effort) error {
 	return nil
 }
 
-// sort puts every parameter in its place and checks its form.
+// sort finds every parameter's place and checks its form.
 func (r *reading) sort() error {
 	if len(r.params) > MaxParams {
 		return ErrTooManyParams
@@ -138,7 +132,7 @@ func (r *reading) sort() error {
 		}
 		p := &parameters[place]
 		if r.there&(1<<place) != 0 {
-			return &FormError{Field: p.name, Reason: "is there twice"}
+			return &FormError{Field: p.name, Reason: "occurs twice"}
 		}
 		if fault := p.fault(r.params[i].Value); fault != "" {
 			return &FormError{Field: p.name, Reason: fault}
@@ -159,33 +153,22 @@ const unknownField = "unknown parameter"
 // maxName bounds an unknown parameter's name; Twilio's longest has 32 bytes.
 const maxName = 128
 
-// checkUnknown looks at a parameter of no known name.
+// checkUnknown checks a parameter that Twilio does not document.
 func (r *reading) checkUnknown(i int) error {
 	name := r.params[i].Name
 	if !isName(name) {
-		return &FormError{Field: unknownField, Reason: "has a name that is none"}
+		return &FormError{Field: unknownField, Reason: "has an invalid name"}
 	}
 	for j := range i {
 		if r.params[j].Name == name {
-			return &FormError{Field: unknownField, Reason: "is there twice"}
+			return &FormError{Field: unknownField, Reason: "occurs twice"}
 		}
 	}
 	return nil
 }
 
-// isName allows what any of Twilio's products has named a parameter so far.
-func isName(s string) bool {
-	if len(s) > maxName {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if !isAlphanumeric(c) && c != '_' && c != '-' && c != '.' {
-			return false
-		}
-	}
-	return true
-}
+// isName accepts the names of parameters of all of Twilio's products so far.
+func isName(s string) bool { return len(s) <= maxName && nameChars.all(s) }
 
 // value returns a parameter's value, or "".
 func (r *reading) value(place int) string {
@@ -195,7 +178,7 @@ func (r *reading) value(place int) string {
 	return r.params[r.at[place]].Value
 }
 
-// kind tells what happened.
+// kind returns the event's kind.
 func (r *reading) kind() Kind {
 	if event := r.value(pStatusCallbackEvent); event != "" {
 		return Kind(event)
@@ -215,7 +198,7 @@ func (r *reading) recording() bool {
 	return r.filled&marks == marks && r.filled&(1<<pStatusCallbackEvent|1<<pEventName) == 0
 }
 
-// wanted is what an event of this kind must carry.
+// wanted are the parameters that an event of this kind must have.
 func (r *reading) wanted(kind Kind) set {
 	switch kind {
 	case ConferenceEnd:
@@ -233,7 +216,7 @@ func (r *reading) wanted(kind Kind) set {
 	return callbackCarries
 }
 
-// require names the first parameter that is missing.
+// require returns an error that names the first missing parameter.
 func (r *reading) require(wanted set) error {
 	missing := wanted &^ r.filled
 	if missing == 0 {

@@ -16,7 +16,7 @@ import (
 	"gavel/events"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 const (
 	account    = "AC25e16e9a716a4a8617a7c83f58e30482"

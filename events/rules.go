@@ -2,51 +2,47 @@ package events
 
 import "time"
 
-// Entries by which the lanes judge rules. They are in the journal so that
-// whoever reads it again decides alike; Fold knows none of them.
+// Entries for the evaluation of rules in the lanes. They are in the journal so that
+// a second reading leads to the same decisions; Fold skips them.
 const (
-	// Wake says that a conference is to be judged: a deadline may be due.
+	// Wake lets a conference be evaluated, because a deadline may be due.
 	Wake Kind = "gavel-wake"
-	// RulesLoaded says which set of rules is in force in its lane from here on.
-	// It is of no conference.
+	// RulesLoaded names the set of rules that is in force in its lane from here
+	// on. It does not belong to a conference.
 	RulesLoaded Kind = "gavel-rules-loaded"
-	// RuleMatch is one of the many that a rule with count waits for. It lies in
-	// the lane of its count and is of no conference.
+	// RuleMatch is one match for a rule with count. It is in the lane of its count
+	// and does not belong to a conference.
 	RuleMatch Kind = "gavel-match"
-	// Exempted keeps rules off a conference because a person said so. It is
-	// told as news.
+	// Exempted exempts a conference from rules because a person requested it. It
+	// is published as news.
 	Exempted Kind = "gavel-exempt"
-	// Reread closes the asking of Twilio after something came too late to act
-	// on: what was found differs was told before it.
+	// Reread ends a re-read of Twilio after a fact that was too late to act on.
+	// The differences found are in the journal before it.
 	Reread Kind = "gavel-reread"
 )
 
 // OfRules reports whether k is one of these.
 func (k Kind) OfRules() bool {
-	switch k {
-	case Wake, RulesLoaded, RuleMatch, Exempted, Reread:
-		return true
-	}
-	return false
+	return k == Wake || k == RulesLoaded || k == RuleMatch || k == Exempted || k == Reread
 }
 
 const (
-	// MaxReason bounds what a person gives as a reason, in bytes.
+	// MaxReason bounds a person's reason, in bytes.
 	MaxReason = 256
 	// maxVersion and maxMatch bound a set's version and a match, in bytes: the
-	// steps that follow from a match hold evaluated parameters.
+	// steps of a match hold evaluated parameters.
 	maxVersion = 64
 	maxMatch   = 64 << 10
 	// maxRuleName is the longest name that a rule may have.
 	maxRuleName = 64
 )
 
-// NewWake is the entry that wakes a conference.
+// NewWake returns the entry that lets a conference be evaluated.
 func NewWake(key Key, at time.Time) Entry {
 	return newOwn(Wake, at, NewULID(), key.AccountSid, key.ConferenceSid)
 }
 
-// Load is a set of rules coming into force.
+// Load is a set of rules that comes into force.
 type Load struct {
 	// ID is a ULID, the same in all lanes.
 	ID string
@@ -59,19 +55,19 @@ type Load struct {
 // NewRulesLoaded is the entry of a load, one for each lane.
 func NewRulesLoaded(l Load) Entry { return newOwn(RulesLoaded, l.At, l.ID, l.Version) }
 
-// Load returns what a RulesLoaded says. The error is a *FormError.
+// Load returns the content of a RulesLoaded. The error is a *FormError.
 func (e *Event) Load() (Load, error) {
 	err := e.Params.check(ownKinds[RulesLoaded], nil)
 	return Load{ID: e.Params.Get(ownID), Version: e.Params.Get("Version"), At: e.ReceivedAt}, err
 }
 
-// Match is one more of what a rule counts.
+// Match is one match that a rule counts.
 type Match struct {
 	// ID is its decision's.
 	ID         string
 	AccountSid string
 	Rule       string
-	// Decision is the decision as rules wrote it; nobody else reads it.
+	// Decision is the decision in the form of package rules, its only reader.
 	Decision string
 }
 
@@ -80,26 +76,27 @@ func NewMatch(m Match, at time.Time) Entry {
 	return newOwn(RuleMatch, at, m.ID, m.AccountSid, m.Rule, m.Decision)
 }
 
-// Match returns what a RuleMatch says. The error is a *FormError.
+// Match returns the content of a RuleMatch. The error is a *FormError.
 func (e *Event) Match() (Match, error) {
 	p := e.Params
 	m := Match{ID: p.Get(ownID), AccountSid: p.sid(accountParam.name), Rule: p.Get("Rule"), Decision: p.Get("Match")}
 	return m, p.check(ownKinds[RuleMatch], nil)
 }
 
-// Exemption keeps rules off one conference until a moment.
+// Exemption exempts one conference from rules until a time.
 type Exemption struct {
 	// ID is a ULID.
 	ID  string
 	Key Key
-	// Rule is the one rule that is kept off, or "" for all.
+	// Rule is the one rule that does not apply, or "" for all.
 	Rule string
-	// Until is in whole seconds; one that has passed lifts the exemption before.
+	// Until is in whole seconds; a time that has passed lifts the exemption before
+	// it.
 	Until time.Time
-	// Reason is what the person gave. It may hold names: it is not for logs.
+	// Reason is the person's. It may hold names: it is not for logs.
 	Reason string
 	Actor  Actor
-	// At is when it was said, on our clock.
+	// At is when it was requested, on our clock.
 	At time.Time
 }
 
@@ -109,7 +106,7 @@ func NewExempted(x Exemption) Entry {
 		x.Actor.Sid, x.Actor.Name, x.Actor.Rule)
 }
 
-// Exemption returns what an Exempted says. The error is a *FormError.
+// Exemption returns the content of an Exempted. The error is a *FormError.
 func (e *Event) Exemption() (Exemption, error) {
 	p := e.Params
 	x := Exemption{
@@ -119,7 +116,7 @@ func (e *Event) Exemption() (Exemption, error) {
 	return x, p.check(ownKinds[Exempted], nil)
 }
 
-// NewReread is the entry that closes a re-read of Twilio.
+// NewReread returns the entry that ends a re-read of Twilio.
 func NewReread(key Key, at time.Time) Entry {
 	return newOwn(Reread, at, NewULID(), key.AccountSid, key.ConferenceSid)
 }

@@ -132,7 +132,7 @@ func TestEntriesOfRulesAreChecked(t *testing.T) {
 		{"flags of nobody", "gavel-healed", "Flags", "muted&deaf"},
 		{"flags out of order", "gavel-healed", "Flags", "hold&muted"},
 		{"flags twice", "gavel-healed", "Flags", "muted&muted"},
-		{"behind what is no number", "gavel-healed", "Behind", "-7"},
+		{"behind what is not a number", "gavel-healed", "Behind", "-7"},
 		{"learned at no time", "gavel-healed", "AskedAt", "-"},
 		{"no ULID", "gavel-healed", "Id", decisionID},
 	} {

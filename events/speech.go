@@ -10,9 +10,9 @@ import (
 // with them its size: below 14 KiB.
 const MaxDroppedRanges = 500
 
-// NewSpeechDropped is the entry by which the door tells the journal which
-// sequence numbers it left out on purpose. id is a ULID, made before the first
-// append so that a repeated one is the same fact. ranges are inclusive, sorted,
+// NewSpeechDropped returns the entry with the sequence numbers that the door
+// left out on purpose. id is a ULID, made before the first
+// append so that a repeated append is the same fact. ranges are inclusive, sorted,
 // apart from each other, and at most MaxDroppedRanges.
 func NewSpeechDropped(id string, key Key, ranges [][2]int64, at time.Time) Entry {
 	var b strings.Builder
@@ -39,7 +39,7 @@ func DroppedNumbers(e Event) ([][2]int64, error) {
 	return ranges, nil
 }
 
-// parseRanges reads "3-5,9", or returns how it is out of form.
+// parseRanges reads "3-5,9", or returns why it is out of form.
 func parseRanges(list string) (ranges [][2]int64, fault string) {
 	count := strings.Count(list, ",") + 1
 	if count > MaxDroppedRanges {
@@ -50,7 +50,7 @@ func parseRanges(list string) (ranges [][2]int64, fault string) {
 	for piece := range strings.SplitSeq(list, ",") {
 		r, ok := parseRange(piece)
 		if !ok || r[0] < next {
-			return nil, "is no list of ranges"
+			return nil, "is not a list of ranges"
 		}
 		next = r[1] + 1
 		ranges = append(ranges, r)

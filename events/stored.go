@@ -5,20 +5,18 @@ import (
 	"strings"
 )
 
-// StoredParser parses entries that come back from the journal, in memory that it
-// uses again. The zero value is ready for use.
+// StoredParser parses entries from the journal, in memory that it reuses. The zero value is ready for use.
 type StoredParser struct {
 	params  Params
 	decoder decoder
 }
 
-// maxStoredParams bounds the parameters for which memory is made at once, 32
-// bytes each: more than a batch of the projector has.
+// maxStoredParams bounds the parameters in one allocation, 32 bytes each: more than a batch of the projector has.
 const maxStoredParams = 1 << 15
 
-// Parse is the function Parse for a stored entry. The door has found its form to
-// be UTF-8 and has searched its texts (see clearTexts), which is more than half of
-// the cost; all else is checked again. The Params of the event, though not their
+// Parse is the function Parse for a stored entry. The door has checked that its
+// form is UTF-8 and has searched its texts (see clearTexts), which is more than
+// half of the cost; everything else is checked again. The Params of the event, though not their
 // texts, belong to the parser: they are valid until its Reset.
 func (p *StoredParser) Parse(e Entry) (Event, error) {
 	count := strings.Count(e.Form, "&") + 1
@@ -43,7 +41,7 @@ func (p *StoredParser) Parse(e Entry) (Event, error) {
 	return event, err
 }
 
-// Reset takes back the Params of all events. Their texts stay as they are.
+// Reset invalidates the Params of all events. Their texts stay valid.
 func (p *StoredParser) Reset() {
 	clear(p.params)
 	p.params = p.params[:0]

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// parseTimestamp is time.Parse with TimestampLayout. Of the form in which Twilio
-// sends it, "Mon, 02 Mar 2026 09:00:00 +0000", it reads the digits itself:
-// time.Parse takes a twentieth of all that the projector does with a callback.
+// parseTimestamp is time.Parse with TimestampLayout. It parses the form
+// that Twilio sends, "Mon, 02 Mar 2026 09:00:00 +0000", itself, because
+// time.Parse takes a twentieth of the projector's time for a callback.
 func parseTimestamp(s string) (time.Time, error) {
 	const form = "Mon, 02 Jan 2006 15:04:05 +0000"
 	if len(s) == len(form) && s[3:5] == ", " && s[7] == ' ' && s[11] == ' ' && s[16] == ' ' && s[19] == ':' && s[22] == ':' && s[25:] == " +0000" {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// asking is what each action asks for, behind "asked Twilio to" or, where a rule
-// only tells others, "asked to".
+// asking are the words for each action, behind "asked Twilio to", or "asked to"
+// for a notification.
 var asking = map[Do]string{
 	DoEnd:               "end it",
 	DoAnnounce:          "play an announcement",
@@ -31,14 +31,14 @@ func (a Actor) String() string {
 	return a.Name + " (" + a.Sid + ")"
 }
 
-// Words says the action in a sentence without its full stop: "kate (SK...)
+// Words returns the action as a sentence without its full stop: "kate (SK...)
 // asked Twilio to end it".
 func (a Action) Words() string {
-	whom := "Twilio "
+	receiver := "Twilio "
 	if a.Do == DoPublish || a.Do == DoWebhook {
-		whom = ""
+		receiver = ""
 	}
-	text := a.Actor.String() + " asked " + whom + "to " + asking[a.Do]
+	text := a.Actor.String() + " asked " + receiver + "to " + asking[a.Do]
 	params, err := ParseForm(a.Asked, MaxParams)
 	if err != nil || len(params) == 0 || a.Do == DoEnd {
 		return text
@@ -50,7 +50,7 @@ func (a Action) Words() string {
 	return text + ": " + strings.Join(asked, ", ")
 }
 
-// Words says how what was asked ended, in a sentence without its full stop:
+// Words returns the end of an action as a sentence without its full stop:
 // "Twilio refused: 404/20404", which are the HTTP status and Twilio's error code.
 func (o Outcome) Words(asked Do) string {
 	text := o.words()
@@ -66,8 +66,10 @@ func (o Outcome) words() string {
 		answer += fmt.Sprintf("/%d", o.Code)
 	}
 	switch {
+	case results[o.Result] != "" && o.Why != "":
+		return results[o.Result] + " (" + o.Why + ")"
 	case results[o.Result] != "":
-		return results[o.Result] + o.why()
+		return results[o.Result]
 	case o.Result == Done && o.Why == "already":
 		return "it was so already"
 	case o.Result == Done && o.Status == 0 && o.Why == "":

@@ -115,7 +115,7 @@ func (w *world) watchNews() *firsts {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		err := w.bus.News().Tail(ctx, 0, "", "", func(told events.Told) error { f.hear(told); return nil })
+		err := w.bus.News().Tail(ctx, 0, "", "", func(told events.StoredNews) error { f.hear(told); return nil })
 		if ctx.Err() == nil {
 			w.t.Errorf("the news broke off: %v", err)
 		}
@@ -124,7 +124,7 @@ func (w *world) watchNews() *firsts {
 	return f
 }
 
-func (f *firsts) hear(told events.Told) {
+func (f *firsts) hear(told events.StoredNews) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
@@ -270,7 +270,7 @@ func (w *world) wasTold(key events.Key, want []string) {
 	var told []string
 	eventually(w.t, func() string {
 		told = told[:0]
-		err := w.bus.News().Timeline(w.t.Context(), key, func(n events.Told) error {
+		err := w.bus.News().Timeline(w.t.Context(), key, func(n events.StoredNews) error {
 			told = append(told, n.ID)
 			return nil
 		})

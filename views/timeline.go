@@ -14,7 +14,7 @@ import (
 
 // Timeline reads all news of one conference so far, in the order of the stream.
 type Timeline interface {
-	Timeline(ctx context.Context, key events.Key, fn func(events.Told) error) error
+	Timeline(ctx context.Context, key events.Key, fn func(events.StoredNews) error) error
 }
 
 // maxTimeline bounds the facts of one answer: each is about 2 KB, and a day of
@@ -38,7 +38,7 @@ var errEnough = errors.New("enough")
 // happened; truncated: there is more.
 func (s *Source) Facts(ctx context.Context, key events.Key) (facts []Fact, truncated bool, err error) {
 	facts = []Fact{}
-	err = s.Timeline.Timeline(ctx, key, func(told events.Told) error {
+	err = s.Timeline.Timeline(ctx, key, func(told events.StoredNews) error {
 		if len(facts) == maxTimeline {
 			return errEnough
 		}
@@ -52,7 +52,7 @@ func (s *Source) Facts(ctx context.Context, key events.Key) (facts []Fact, trunc
 	return facts, truncated, nil
 }
 
-func newFact(told events.Told) Fact {
+func newFact(told events.StoredNews) Fact {
 	return Fact{
 		Sequence: told.Sequence,
 		Position: told.Position.String(),

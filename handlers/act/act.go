@@ -60,7 +60,7 @@ type Timers interface {
 
 // News is the stream of news (GAVEL_EVENTS).
 type News interface {
-	Follow(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.Told) error) error
+	Follow(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.StoredNews) error) error
 }
 
 // Records is the picture.

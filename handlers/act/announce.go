@@ -49,7 +49,7 @@ func (t *task) checkAnnounced(context.Context) error {
 
 // announcementEnded records the end of an announcement of ours, as a callback of
 // Twilio reports it.
-func (p *Performer) announcementEnded(ctx context.Context, n events.Told) error {
+func (p *Performer) announcementEnded(ctx context.Context, n events.StoredNews) error {
 	end, err := events.ParseCloudEvent(n.Data)
 	key, id, ours := twilio.AnnounceID(end.Params.Get("AnnounceUrl"))
 	if err != nil || !ours || key != n.Key {

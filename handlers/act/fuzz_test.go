@@ -98,7 +98,7 @@ func (m *memory) Dues(ctx context.Context, _ int, fn func(context.Context, event
 	return nil
 }
 
-func (m *memory) Follow(context.Context, string, []events.Kind, func(context.Context, events.Told) error) error {
+func (m *memory) Follow(context.Context, string, []events.Kind, func(context.Context, events.StoredNews) error) error {
 	return nil
 }
 

@@ -37,7 +37,7 @@ type Keys interface {
 // ends; an empty account or conference does not filter. Calls of fn do not
 // overlap.
 type Tail interface {
-	Tail(ctx context.Context, after uint64, account, conference string, fn func(events.Told) error) error
+	Tail(ctx context.Context, after uint64, account, conference string, fn func(events.StoredNews) error) error
 }
 
 // Rebuilder builds the picture anew from the journal and switches over.

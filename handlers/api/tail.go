@@ -100,7 +100,7 @@ func (a *API) tailed(ctx context.Context, in *tailInput) (key events.Key, err er
 // it saw last.
 func (a *API) follow(ctx context.Context, s *stream, who keys.Identity, after uint64, key events.Key) {
 	ctx, cancel := context.WithCancel(ctx)
-	told := make(chan events.Told)
+	told := make(chan events.StoredNews)
 	var err error
 	go func() {
 		defer close(told)
@@ -117,8 +117,8 @@ func (a *API) follow(ctx context.Context, s *stream, who keys.Identity, after ui
 }
 
 // forward passes on what the key may see.
-func forward(ctx context.Context, who keys.Identity, to chan<- events.Told) func(events.Told) error {
-	return func(told events.Told) error {
+func forward(ctx context.Context, who keys.Identity, to chan<- events.StoredNews) func(events.StoredNews) error {
+	return func(told events.StoredNews) error {
 		if !who.May(told.Key.AccountSid) {
 			return nil
 		}
@@ -133,7 +133,7 @@ func forward(ctx context.Context, who keys.Identity, to chan<- events.Told) func
 
 // relay writes what comes until there is no more or the client is gone. The
 // first comment tells the client that it is connected.
-func (s *stream) relay(told <-chan events.Told) {
+func (s *stream) relay(told <-chan events.StoredNews) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for message := []byte(": gavel\n\n"); ; {
@@ -154,7 +154,7 @@ func (s *stream) relay(told <-chan events.Told) {
 
 // appendMessage appends one server-sent event. A CloudEvent holds no line
 // breaks, for JSON escapes them.
-func appendMessage(b []byte, told events.Told) []byte {
+func appendMessage(b []byte, told events.StoredNews) []byte {
 	b = append(b, "id: "...)
 	b = strconv.AppendUint(b, told.Sequence, 10)
 	b = append(b, "\ndata: "...)

@@ -161,7 +161,7 @@ func TestStopEndsTheStreams(t *testing.T) {
 // silent is a tail on which nothing happens.
 type silent struct{ ended chan struct{} }
 
-func (q silent) Tail(ctx context.Context, _ uint64, _, _ string, _ func(events.Told) error) error {
+func (q silent) Tail(ctx context.Context, _ uint64, _, _ string, _ func(events.StoredNews) error) error {
 	defer close(q.ended)
 	<-ctx.Done()
 	return ctx.Err()

@@ -30,7 +30,7 @@ func (s *stack) appendOwn(t *testing.T, conference string, entries ...events.Ent
 func (s *stack) toldIDs(t *testing.T, conference int) (ids []string) {
 	t.Helper()
 	key := events.Key{AccountSid: account, ConferenceSid: conferenceSid(conference)}
-	err := s.bus.News().Timeline(t.Context(), key, func(n events.Told) error {
+	err := s.bus.News().Timeline(t.Context(), key, func(n events.StoredNews) error {
 		if n.Kind == events.ActionIntent || n.Kind == events.ActionOutcome {
 			ids = append(ids, string(n.Kind)+" "+n.ID)
 		}

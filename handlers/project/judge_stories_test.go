@@ -267,7 +267,7 @@ func TestAnExemptionKeepsRulesOffAndIsTold(t *testing.T) {
 
 func (r *ruled) toldKinds(t *testing.T, conference int) (kinds []events.Kind) {
 	t.Helper()
-	err := r.bus.News().Timeline(t.Context(), keyOf(conference), func(n events.Told) error {
+	err := r.bus.News().Timeline(t.Context(), keyOf(conference), func(n events.StoredNews) error {
 		kinds = append(kinds, n.Kind)
 		return nil
 	})

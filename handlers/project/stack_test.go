@@ -174,7 +174,7 @@ func (s *stack) news(t *testing.T, conference int) []string {
 	t.Helper()
 	var out []string
 	key := events.Key{AccountSid: account, ConferenceSid: conferenceSid(conference)}
-	err := s.bus.News().Timeline(t.Context(), key, func(n events.Told) error {
+	err := s.bus.News().Timeline(t.Context(), key, func(n events.StoredNews) error {
 		var e struct {
 			Data struct{ SequenceNumber, StatusCallbackEvent string }
 		}

@@ -47,7 +47,7 @@ func TestConsumersOfAFormerGavelGoOnAsTheyAre(t *testing.T) {
 	came, _ := dues(t, b, func(due) error { return nil })
 	done := perform(t, b, "act-twilio", 1, everyDecision)
 	background(t, "the following", func(ctx context.Context) error {
-		return b.News().Follow(ctx, "act-ended", []events.Kind{"announcement-end"}, func(context.Context, events.Told) error { return nil })
+		return b.News().Follow(ctx, "act-ended", []events.Kind{"announcement-end"}, func(context.Context, events.StoredNews) error { return nil })
 	})
 	mustPut(t, b, refused(account, "one"))
 	mustSet(t, b, 0, alarmsAt(time.Now(), 1, 1)...)

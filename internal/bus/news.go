@@ -128,8 +128,8 @@ func (n *News) Told(ctx context.Context, keys []events.Key) (map[events.Key]even
 }
 
 // decodeTold reads news as it lies in the stream.
-func decodeTold(m jetstream.Msg, seq uint64) (events.Told, error) {
-	told := events.Told{Sequence: seq}
+func decodeTold(m jetstream.Msg, seq uint64) (events.StoredNews, error) {
+	told := events.StoredNews{Sequence: seq}
 	account, conference, kind, ok := splitNewsSubject(m.Subject())
 	if !ok {
 		return told, fmt.Errorf("news %d: %w: subject", seq, events.ErrMalformed)
@@ -161,7 +161,7 @@ func splitNewsSubject(subject string) (account, conference, kind string, ok bool
 
 // Timeline calls fn with all news of one conference so far, in the order of
 // the stream, and stops at fn's first error.
-func (n *News) Timeline(ctx context.Context, key events.Key, fn func(events.Told) error) error {
+func (n *News) Timeline(ctx context.Context, key events.Key, fn func(events.StoredNews) error) error {
 	subject := conferenceSubjects(key.AccountSid, key.ConferenceSid)
 	last, err := jet.LastOf(ctx, n.read, eventsStream, subject)
 	if err != nil {
@@ -179,7 +179,7 @@ func (n *News) Timeline(ctx context.Context, key events.Key, fn func(events.Told
 // Tail calls fn with news as it comes, in order, until ctx ends or fn fails:
 // all that follows the stream sequence after, or with 0 what is told from now
 // on. An empty account or conference means any.
-func (n *News) Tail(ctx context.Context, after uint64, account, conference string, fn func(events.Told) error) error {
+func (n *News) Tail(ctx context.Context, after uint64, account, conference string, fn func(events.StoredNews) error) error {
 	if after == 0 {
 		stream, err := n.read.Stream(ctx, eventsStream)
 		if err != nil {
@@ -197,7 +197,7 @@ func (n *News) Tail(ctx context.Context, after uint64, account, conference strin
 	return nil
 }
 
-func tell(m jetstream.Msg, seq uint64, fn func(events.Told) error) error {
+func tell(m jetstream.Msg, seq uint64, fn func(events.StoredNews) error) error {
 	told, err := decodeTold(m, seq)
 	if err != nil {
 		return err
@@ -214,7 +214,7 @@ const followedAtOnce = 64
 // what is under way. consumer names a durable one: processes that give the same
 // name share the news, and each other name gets all. What fn returns settles a
 // fact.
-func (n *News) Follow(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.Told) error) error {
+func (n *News) Follow(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.StoredNews) error) error {
 	var filters []string
 	for _, kind := range kinds {
 		filters = append(filters, eventsPrefix+"*.*."+kind.Token())
@@ -225,7 +225,7 @@ func (n *News) Follow(ctx context.Context, consumer string, kinds []events.Kind,
 		if err != nil {
 			return err
 		}
-		return tell(m, at.Sequence.Stream, func(told events.Told) error { return fn(ctx, told) })
+		return tell(m, at.Sequence.Stream, func(told events.StoredNews) error { return fn(ctx, told) })
 	})
 	if err != nil {
 		return fmt.Errorf("follow news: %w", err)

@@ -52,10 +52,10 @@ func mustPublish(t testing.TB, b *bus.Bus, facts []events.News) {
 	}
 }
 
-func timeline(t testing.TB, b *bus.Bus, key events.Key) []events.Told {
+func timeline(t testing.TB, b *bus.Bus, key events.Key) []events.StoredNews {
 	t.Helper()
-	var out []events.Told
-	err := b.News().Timeline(testContext(t), key, func(n events.Told) error {
+	var out []events.StoredNews
+	err := b.News().Timeline(testContext(t), key, func(n events.StoredNews) error {
 		out = append(out, n)
 		return nil
 	})
@@ -65,7 +65,7 @@ func timeline(t testing.TB, b *bus.Bus, key events.Key) []events.Told {
 	return out
 }
 
-func ids(told []events.Told) []string {
+func ids(told []events.StoredNews) []string {
 	var out []string
 	for _, n := range told {
 		out = append(out, n.ID)
@@ -94,7 +94,7 @@ func TestNewsComesOutAsItWentIn(t *testing.T) {
 	want.Lane, want.Position.Index = 3, 12
 	mustPublish(t, b, []events.News{want})
 	got := timeline(t, b, want.Key)
-	if diff := cmp.Diff([]events.Told{{News: want, Sequence: 1}}, got); diff != "" {
+	if diff := cmp.Diff([]events.StoredNews{{News: want, Sequence: 1}}, got); diff != "" {
 		t.Errorf("timeline (-want +got):\n%s", diff)
 	}
 	news, err := jetStream(t, client(t, b)).Stream(testContext(t), "GAVEL_EVENTS")
@@ -423,11 +423,11 @@ func TestTimelineOfAConferenceThatWasNeverTold(t *testing.T) {
 }
 
 // tail collects news until n have come.
-func tail(t *testing.T, b *bus.Bus, after uint64, account, conference string, n int) []events.Told {
+func tail(t *testing.T, b *bus.Bus, after uint64, account, conference string, n int) []events.StoredNews {
 	t.Helper()
 	enough := errors.New("enough")
-	var out []events.Told
-	err := b.News().Tail(testContext(t), after, account, conference, func(told events.Told) error {
+	var out []events.StoredNews
+	err := b.News().Tail(testContext(t), after, account, conference, func(told events.StoredNews) error {
 		if out = append(out, told); len(out) == n {
 			return enough
 		}
@@ -477,10 +477,10 @@ func TestTailOfNewNewsOnly(t *testing.T) {
 	b := open(t)
 	mustPublish(t, b, story(5, 1))
 	ctx, cancel := context.WithCancel(testContext(t))
-	heard := make(chan events.Told, 100)
+	heard := make(chan events.StoredNews, 100)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- b.News().Tail(ctx, 0, "", "", func(told events.Told) error {
+		ended <- b.News().Tail(ctx, 0, "", "", func(told events.StoredNews) error {
 			heard <- told
 			return nil
 		})
@@ -527,15 +527,15 @@ func TestNewsOfSomeKindsIsFollowed(t *testing.T) {
 	played, failed, joined := fact(conferenceKey(1), 1), fact(conferenceKey(1), 2), fact(conferenceKey(1), 3)
 	played.Kind, failed.Kind = events.AnnouncementEnd, events.AnnouncementFail
 	mustPublish(t, b, []events.News{played})
-	told := make(chan events.Told, 10)
+	told := make(chan events.StoredNews, 10)
 	background(t, "the follower", func(ctx context.Context) error {
 		kinds := []events.Kind{events.AnnouncementEnd, events.AnnouncementFail}
-		return b.News().Follow(ctx, "act-announcements", kinds, func(_ context.Context, n events.Told) error {
+		return b.News().Follow(ctx, "act-announcements", kinds, func(_ context.Context, n events.StoredNews) error {
 			told <- n
 			return nil
 		})
 	})
-	if diff := cmp.Diff(events.Told{News: played, Sequence: 1}, receive(t, "what was told before", told)); diff != "" {
+	if diff := cmp.Diff(events.StoredNews{News: played, Sequence: 1}, receive(t, "what was told before", told)); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 	mustPublish(t, b, []events.News{joined, failed})
