@@ -9,7 +9,7 @@ import (
 	"gavel/projections"
 )
 
-// kick is a write that somebody asked of Gavel.
+// kick is a write that a client requested from Gavel.
 func kick(conference int) events.Action {
 	return events.Action{
 		ID: events.NewULID(), Do: events.DoKick, AccountSid: account, ConferenceSid: conferenceSid(conference), CallSid: callSid(1),
@@ -26,7 +26,7 @@ func (s *stack) appendOwn(t *testing.T, conference string, entries ...events.Ent
 	}
 }
 
-// toldIDs are the ids of a conference's news of our own, in order.
+// toldIDs are the ids of a conference's own news, in order.
 func (s *stack) toldIDs(t *testing.T, conference int) (ids []string) {
 	t.Helper()
 	key := events.Key{AccountSid: account, ConferenceSid: conferenceSid(conference)}
@@ -66,7 +66,7 @@ func TestWhatWasAskedIsInTheRecordAndInTheNewsOnce(t *testing.T) {
 }
 
 // An action on a room that was known by its name only stays in the journal. It
-// is no dead letter, makes no record, and a fill passes over it too.
+// does not become a dead letter or a record, and a fill skips it too.
 func TestAnActionOnANameIsPassedOver(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

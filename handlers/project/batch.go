@@ -17,13 +17,13 @@ type batch struct {
 	read lanes.Reader
 
 	// From the folder, in the order of lanes.Ready. changes are the conferences
-	// that the entries are about, in the order in which they are met.
+	// of the entries, in the order of their first entries.
 	changes   []change
 	matches   []match
 	decisions []events.Decided
-	verdicts  []verdict // of the decisions
+	counted   []counted // for the metrics of the decisions
 	laneState []byte    // to be saved, nil if it did not change
-	loaded    bool      // other rules came into force
+	loaded    bool      // new rules came into force
 	news      []lanes.News
 }
 
@@ -32,13 +32,13 @@ type change struct {
 	key    events.Key
 	before lanes.Conference
 	after  lanes.Conference
-	// alarm is when to wake the conference, or zero.
+	// alarm is when the conference is to be evaluated again, or zero.
 	alarm time.Time
 	// dirty: the record or its rule state changed.
 	dirty bool
 }
 
-// add adds what one step led to.
+// add adds the result of one step.
 func (c *change) add(r *lanes.Ready) {
 	c.dirty = c.dirty || r.Changed
 	if !r.Alarm.IsZero() {
@@ -52,25 +52,25 @@ type match struct {
 	entry events.Entry
 }
 
-// verdict is what metrics count of a decision.
-type verdict struct{ rule, verdict string }
+// counted holds the labels of a decision's metric.
+type counted struct{ rule, verdict string }
 
 // last is the stream sequence of the batch's last group.
 func (b *batch) last() uint64 { return b.groups[len(b.groups)-1].Sequence }
 
-// pass passes a crash point of the life of a decision, if the batch has one.
+// pass passes a crash point of decisions, if the batch has a decision.
 func (b *batch) pass(p crashpoint.Point) {
 	if len(b.decisions) > 0 {
 		crashpoint.Pass(p)
 	}
 }
 
-// reset empties a finished batch so that its slices can be used again. What they
-// point to would keep journal messages in memory.
+// reset empties a finished batch so that its slices can be reused. Their elements
+// would keep journal messages in memory.
 func (b *batch) reset() {
 	b.read.Reset()
 	clear(b.changes)
 	clear(b.news)
 	b.changes, b.news = b.changes[:0], b.news[:0]
-	b.groups, b.matches, b.decisions, b.verdicts, b.laneState, b.loaded = nil, nil, nil, nil, nil, false
+	b.groups, b.matches, b.decisions, b.counted, b.laneState, b.loaded = nil, nil, nil, nil, nil, false
 }

@@ -18,7 +18,7 @@ import (
 var errDead = errors.New("the process is dead")
 
 // killer ends a projector at one step of its life: before the step, in the
-// middle of it, or after it but before anybody hears of it.
+// middle of it, or after it but before its caller returns.
 type killer struct {
 	mu    sync.Mutex
 	at    int // the step to die at, counted over all wrapped calls
@@ -79,7 +79,7 @@ func (s killedStore) NoteApplied(ctx context.Context, lane int, applied events.P
 }
 
 // killedNews gives every publication an id of its own, so that the stream's
-// duplicate window cannot hide a fact that is told twice.
+// duplicate window cannot hide a fact that is published twice.
 type killedNews struct {
 	project.News
 	*killer
@@ -122,7 +122,7 @@ func killed(c project.Config, k *killer, life int) project.Config {
 
 // A projector that dies anywhere between two steps, or in the middle of one,
 // leaves journal, picture, indexes and news agreeing once the next one has
-// worked: nothing lost, nothing told twice, nothing out of order.
+// worked: nothing lost, nothing published twice, nothing out of order.
 func TestCrashBetweenEveryTwoSteps(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"before", "in the middle of", "after"} {
@@ -136,8 +136,8 @@ func TestCrashBetweenEveryTwoSteps(t *testing.T) {
 	}
 }
 
-// crash tells two calls in disorder and with doubles, lets one projector die
-// on the way, tells the rest, and lets a second one finish.
+// crash appends two calls in disorder and with duplicates, lets one projector die
+// on the way, appends the rest, and lets a second one finish.
 func crash(t *testing.T, s *stack, at int, how string) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(uint64(at), uint64(len(how))))
@@ -150,7 +150,7 @@ func crash(t *testing.T, s *stack, at int, how string) {
 	_, stop := run(t, killed(s.config(), k, 1))
 	s.tell(t, all[10:16]...)
 	s.until(t, "the projector is dead", func() bool {
-		s.tell(t, all[0]) // a double is work as well
+		s.tell(t, all[0]) // a duplicate is work as well
 		return k.isDead()
 	})
 	stop()

@@ -1,7 +1,7 @@
 // Package project is the consumer that keeps the picture: it fetches the journal
-// lane by lane, folds what came, evaluates the rules, saves the picture and
-// publishes the news. What an entry leads to is decided by package lanes; this
-// package does what the caller of its state machine must do.
+// lane by lane, folds the entries, evaluates the rules, saves the picture and
+// publishes the news. Package lanes computes the results of an entry; this package
+// performs the duties of the caller of its state machine.
 //
 // # The pipeline
 //
@@ -15,15 +15,15 @@
 //
 // The stages work on different batches at the same time, and each meets the
 // batches in journal order. So folding overlaps with saving: while one batch is
-// written to the store, the folder already evaluates the next. It cannot wait to
-// read what the save wrote, so it folds onto what it left in its cache, assuming
-// that the save will succeed. This is safe for two reasons. A conference in the
+// written to the store, the folder already evaluates the next. It does not wait
+// to read the result of the save; it folds onto its cache, on the assumption that
+// the save will succeed. This is safe for two reasons. A conference in the
 // cache is exactly what the save under way will store; the lane has one owner, and
 // a save by a former owner fails the comparison of versions. And nothing leaves
-// the process on the strength of the assumption: what a batch decided is published
-// by the saver, after the batch before it was saved, and its news only after its
-// own save. If a save fails, the session ends with everything in memory, and the
-// next one begins again behind the last acknowledgement.
+// the process before the assumption is confirmed: the saver publishes a batch's
+// decisions after the batch before it was saved, and its news follows its own
+// save. If a save fails, the session ends with everything in memory, and the
+// next one begins behind the last acknowledgement.
 //
 // Each record's news must come after the save that shows it, and the messages'
 // acknowledgement after both. The order of the stages is that order.
@@ -31,20 +31,21 @@
 // # Crashes
 //
 // A crash between any two steps repeats work and never repeats an effect. Package
-// lanes says why for one entry. Two things are added here: whoever takes a lane
-// over reads the position of the last news of each conference that may have been
-// worked before, and sets all alarms of the lane again.
+// lanes gives the reason for one entry. This package adds two things: a projector
+// that takes a lane over reads the position of the last news of each conference
+// whose entries may have been processed before, and sets all alarms of the lane
+// again.
 //
 // # The picture
 //
-// The picture can be thrown away. When the store finds it lost, the lane fills it
+// The picture can be discarded. When the store reports that it is lost, the lane fills it
 // from the journal up to the consumer's ack floor, in memory, and writes each
-// conference once. What lies above the floor passes through the pipeline, so that
+// conference once. The entries above the floor pass through the pipeline, so that
 // nothing is folded without being published.
 //
 // Reading order: project.go (what a projector needs), keeper.go (taking a lane
 // over), session.go (how the stages are connected), batch.go; receive.go, fold.go,
-// save.go and publish.go (the stages); loads.go, rearm.go and wakes.go (what goes
-// on beside the batches); fill.go (from the journal), rebuild.go (by hand, beside
-// the picture that is read).
+// save.go and publish.go (the stages); loads.go, rearm.go and wakes.go (work
+// beside the batches); fill.go (a picture from the journal), rebuild.go (one on
+// request, beside the picture in use).
 package project

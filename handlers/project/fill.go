@@ -11,7 +11,7 @@ import (
 	"gavel/projections"
 )
 
-// putRecords is how many records are handed to the store at once.
+// putRecords is how many records one call of the store writes.
 const putRecords = 500
 
 // reader reads a lane's journal from one stream sequence to another, both
@@ -25,7 +25,7 @@ type builds interface {
 	Build(ctx context.Context, lane int) (projections.Build, error)
 }
 
-// filler makes a lane's picture from its journal. It keeps nothing, so the keeper
+// filler makes a lane's picture from its journal. It has no state, so the keeper
 // and a rebuild may use it at the same time.
 type filler struct {
 	lane       int
@@ -36,8 +36,9 @@ type filler struct {
 	newMachine func() (*lanes.Machine, error)
 }
 
-// picture is a lane in memory: what a stretch of its journal adds up to. What the
-// rules decided was published, and their alarms set, when it was first worked.
+// picture is a lane in memory, folded from a part of its journal. The decisions of
+// its entries were published, and their alarms set, when the entries were first
+// processed.
 type picture struct {
 	machine     *lanes.Machine
 	conferences map[events.Key]*lanes.Conference
@@ -50,8 +51,8 @@ func (f *filler) newPicture() (*picture, error) {
 	return &picture{conferences: make(map[events.Key]*lanes.Conference), machine: machine}, err
 }
 
-// add applies one group, whose news is acknowledged. What cannot be folded is
-// skipped: it went to the dead letters when it was first worked.
+// add applies one group, whose news is acknowledged. An entry that cannot be folded
+// is skipped: it became a dead letter when it was first processed.
 func (p *picture) add(ctx context.Context, g events.Group) error {
 	p.machine.Announced(g.Sequence)
 	p.read.Reset()
@@ -70,7 +71,7 @@ func (p *picture) add(ctx context.Context, g events.Group) error {
 	return nil
 }
 
-// conference is the one that an event is about, nil where it is about none.
+// conference returns the event's conference, nil if it has none.
 func (p *picture) conference(e *events.Event) *lanes.Conference {
 	if e.ConferenceSid == "" {
 		return nil
@@ -117,8 +118,8 @@ func (f *filler) read(ctx context.Context, p *picture, from, to uint64, progress
 	return nil
 }
 
-// put writes p and makes it the lane's picture. Conferences of which nothing came
-// for longer than they are kept stay out.
+// put writes p and makes it the lane's picture. It leaves out conferences whose last
+// event is older than the time for which they are kept.
 func (f *filler) put(ctx context.Context, build projections.Build, p *picture, upTo uint64) error {
 	cutoff := projections.Instant(0)
 	if f.keep > 0 {

@@ -18,7 +18,7 @@ import (
 // batches; at about 2 KB each that is 64 MB at the most.
 const cacheRecords = 32 << 10
 
-// records loads conferences as they are stored.
+// records loads stored conferences.
 type records interface {
 	Load(ctx context.Context, lane int, keys []events.Key) ([]projections.Stored, error)
 }
@@ -28,33 +28,33 @@ type lastNews interface {
 	Told(ctx context.Context, keys []events.Key) (map[events.Key]events.Position, error)
 }
 
-// faults counts expressions of rules that have no value.
+// faults counts expressions of rules that could not be evaluated.
 type faults interface {
 	Fault(rule, in string)
 }
 
 // folder is the second stage: it loads the conferences of a batch and steps the
-// lane's state machine. It does not wait for the saver: it folds onto what it
-// left in its cache, whose save may still be under way. If that save fails the
+// lane's state machine. It does not wait for the saver: it folds onto its
+// cache, whose save may still be in progress. If that save fails the
 // session ends, and nothing of the batch was published.
 type folder struct {
 	lane    int
 	machine *lanes.Machine
 	store   records
-	news    lastNews // nil where no news is published
+	news    lastNews // nil if news is not published
 	// resumedAt is the lane's newest sequence when it was taken over. Entries up
-	// to it may have been worked before, here or elsewhere.
+	// to it may have been processed before, by any process.
 	resumedAt uint64
 	// announced is the sequence up to which this session has published all news;
 	// the publisher sets it.
 	announced *atomic.Uint64
-	// loads is where other goroutines see the lane's loads.
+	// loads shows the lane's loads to other goroutines.
 	loads *loads
-	// cache holds many more conferences than all batches under way can touch, so
-	// none leaves it before it is saved.
+	// cache holds many more conferences than all batches in progress can change,
+	// so none leaves it before it is saved.
 	cache *simplelru.LRU[events.Key, *cached]
-	// of are the conferences of the batch's entries, nil where an entry is about
-	// none; opened are the same, each once, as they stand in batch.changes.
+	// of are the conferences of the batch's entries, nil for an entry
+	// without one; opened are the same, each once, in the order of batch.changes.
 	of, opened []*cached
 	faults     faults
 	log        *slog.Logger
@@ -64,8 +64,8 @@ type folder struct {
 // cached is a conference between two batches.
 type cached struct {
 	lanes.Conference
-	// change is the place in batch.changes, and is valid if open is set: the batch
-	// being folded is about it.
+	// change is the index in batch.changes. It is valid if open is set: the batch
+	// being folded has an entry of the conference.
 	change int
 	open   bool
 }
@@ -143,7 +143,7 @@ func (f *folder) close(b *batch, laneChanged bool) (err error) {
 	return err
 }
 
-// add adds what one step led to, but for what is in batch.changes.
+// add adds the result of one step, except what is in batch.changes.
 func (f *folder) add(b *batch, e *lanes.Entry, r *lanes.Ready) error {
 	for _, d := range r.Matches {
 		key, entry, err := lanes.MatchEntry(d, e.Event.ReceivedAt)
@@ -158,7 +158,7 @@ func (f *folder) add(b *batch, e *lanes.Entry, r *lanes.Ready) error {
 			return err
 		}
 		b.decisions = append(b.decisions, decided)
-		b.verdicts = append(b.verdicts, verdict{d.Rule, string(d.Verdict)})
+		b.counted = append(b.counted, counted{d.Rule, string(d.Verdict)})
 	}
 	b.loaded = b.loaded || r.Loaded
 	if r.News.Entry != nil {
@@ -174,15 +174,15 @@ func (f *folder) add(b *batch, e *lanes.Entry, r *lanes.Ready) error {
 	return nil
 }
 
-// fault counts an expression that has no value. Its error may quote what people
-// are called, so the log says where it is, and not what it says.
+// fault counts an expression that could not be evaluated. Its error may quote names
+// of people, so the log states its place and not the error.
 func (f *folder) fault(x rules.ExpressionFault) {
 	f.metrics.faults.WithLabelValues(x.Rule).Inc()
 	f.faults.Fault(x.Rule, x.In)
-	f.log.Debug("an expression of a rule has no value", "rule", x.Rule, "in", x.In)
+	f.log.Debug("expression of a rule cannot be evaluated", "rule", x.Rule, "in", x.In)
 }
 
-// load finds the conferences of the batch, in the cache or in the store.
+// load gets the conferences of the batch from the cache or the store.
 func (f *folder) load(ctx context.Context, b *batch) error {
 	clear(f.of)
 	clear(f.opened)
@@ -229,7 +229,7 @@ func (f *folder) loadMissing(ctx context.Context, b *batch, missing []*cached) e
 	if err != nil {
 		return fmt.Errorf("load %d records: %w", len(keys), err)
 	}
-	told, err := f.told(ctx, b, keys)
+	published, err := f.lastNews(ctx, b, keys)
 	if err != nil {
 		return err
 	}
@@ -237,20 +237,20 @@ func (f *folder) loadMissing(ctx context.Context, b *batch, missing []*cached) e
 		if c.Conference, err = lanes.Open(stored[i]); err != nil {
 			return fmt.Errorf("read %s: %w", keys[i].ConferenceSid, err)
 		}
-		c.LastNews = told[keys[i]]
+		c.LastNews = published[keys[i]]
 	}
 	return nil
 }
 
-// told reads the position of the conferences' last news where entries of the
-// batch may have been worked before.
-func (f *folder) told(ctx context.Context, b *batch, keys []events.Key) (map[events.Key]events.Position, error) {
+// lastNews reads the positions of the conferences' last news if entries of the
+// batch may have been processed before.
+func (f *folder) lastNews(ctx context.Context, b *batch, keys []events.Key) (map[events.Key]events.Position, error) {
 	if f.news == nil || b.read.Entries[0].At.Sequence > f.resumedAt {
 		return nil, nil
 	}
-	told, err := f.news.Told(ctx, keys)
+	positions, err := f.news.Told(ctx, keys)
 	if err != nil {
-		return nil, fmt.Errorf("ask how far %d conferences were told: %w", len(keys), err)
+		return nil, fmt.Errorf("read the last news of %d conferences: %w", len(keys), err)
 	}
-	return told, nil
+	return positions, nil
 }

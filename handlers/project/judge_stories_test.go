@@ -84,7 +84,7 @@ func TestAnAlarmRingsAndTheRuleDecides(t *testing.T) {
 }
 
 // The projector was away when the deadline came. Company came back before it, so
-// there is nothing to decide, however late the alarm is heard.
+// nothing is left to decide, for any delay of the alarm.
 func TestCompanyThatCameBackDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t, newStack(t))
@@ -110,7 +110,7 @@ type deaf struct{}
 
 func (deaf) Set(context.Context, int, []events.Alarm) error { return nil }
 
-// Whoever takes a lane over does not rely on the alarms of the owner before,
+// A projector that takes a lane over does not rely on the alarms of the owner before,
 // and neither does a picture that was lost.
 func TestAlarmsAreSetAnew(t *testing.T) {
 	t.Parallel()
@@ -137,8 +137,8 @@ func TestAlarmsAreSetAnew(t *testing.T) {
 	}
 }
 
-// A load takes effect at one place of the journal. Conferences of which nothing
-// is heard any more are woken for it.
+// A load takes effect at one place of the journal. Conferences without
+// further events are woken for it.
 func TestRulesChangeMidway(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t, newStack(t))
@@ -171,7 +171,7 @@ func TestALoadIsJudgedOnce(t *testing.T) {
 	first, second := r.shelf.put(t, orphan), r.shelf.put(t, strings.Replace(orphan, "20s", "40s", 1))
 	r.loadAt(t, 0, first)
 	r.loadAt(t, 1, second)
-	r.shelf.activate(first) // this process hears late of the second
+	r.shelf.activate(first) // the second reaches this process late
 	run(t, r.config())
 	r.tellAt(t, 2, told{1, 0, events.ParticipantJoin, 1})
 	r.loadAt(t, 20, second)
@@ -182,7 +182,7 @@ func TestALoadIsJudgedOnce(t *testing.T) {
 	r.judgedRight(t)
 }
 
-// Rules that are not to be had stop the lane, and say so; nothing is judged by
+// Rules that cannot be loaded stop the lane, with an error; nothing is judged by
 // others instead.
 func TestRulesThatAreNotToBeHadStopTheLane(t *testing.T) {
 	t.Parallel()
@@ -240,7 +240,7 @@ func (r *ruled) exempt(conference, from, until int) events.Entry {
 	})
 }
 
-// What a person exempts is told, stays exempt over a load, and is judged again
+// An exemption by a person is published, outlasts a load, and the room is evaluated again
 // when the time is over. It may come before there are any rules.
 func TestAnExemptionKeepsRulesOffAndIsTold(t *testing.T) {
 	t.Parallel()
@@ -248,7 +248,7 @@ func TestAnExemptionKeepsRulesOffAndIsTold(t *testing.T) {
 	p, _ := run(t, r.config())
 	r.tellAt(t, 1, told{1, 0, events.ParticipantJoin, 1})
 	r.appendOwn(t, conferenceSid(1), r.exempt(1, 2, 100))
-	r.appendOwn(t, conferenceSid(9), r.exempt(9, 2, 100)) // nobody knows that one
+	r.appendOwn(t, conferenceSid(9), r.exempt(9, 2, 100)) // an unknown conference
 	r.settled(t)
 	r.loadAt(t, 5, r.shelf.put(t, orphan))
 	r.wakeAt(t, 50, 1)
@@ -328,7 +328,7 @@ func TestWithoutRulesNothingIsKept(t *testing.T) {
 	run(t, r.config())
 	r.tell(t, call(1)...)
 	r.wakeAt(t, 1, 1)
-	r.wakeAt(t, 1, 7) // nobody knows that one
+	r.wakeAt(t, 1, 7) // an unknown conference
 	r.settled(t)
 	if kept := r.kept(t, 1); kept != "" {
 		t.Errorf("rule state without rules: %s", kept)
@@ -345,7 +345,7 @@ func TestWithoutRulesNothingIsKept(t *testing.T) {
 	}
 }
 
-// What cannot be evaluated is counted where people look for it.
+// An expression that cannot be evaluated is counted in a metric.
 func TestAFaultIsCounted(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t, newStack(t))

@@ -46,7 +46,7 @@ func (s *shelf) put(t *testing.T, text string) events.Load {
 	return events.Load{ID: events.NewULID(), Version: set.Version}
 }
 
-// activate says which rules are to be in force everywhere.
+// activate sets the rules that are to be in force everywhere.
 func (s *shelf) activate(l events.Load) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *shelf) Fault(rule, in string) {
 	s.faults = append(s.faults, rule+" "+in)
 }
 
-// ruled is a stack in which rules are judged. Its clock stands at the time that
+// ruled is a stack with rules. Its clock stands at the time that
 // a test gives it.
 type ruled struct {
 	*stack
@@ -334,7 +334,7 @@ func (r *ruled) judgedRight(t *testing.T) {
 	}
 }
 
-// rebuiltAlike makes the picture anew and compares what rules know.
+// rebuiltAlike rebuilds the picture and compares the state of rules.
 func (r *ruled) rebuiltAlike(t *testing.T, p *project.Projector, conferences ...int) {
 	t.Helper()
 	look := func() map[string]string {

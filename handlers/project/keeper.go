@@ -18,12 +18,11 @@ const (
 	// retryAtMost bounds the pause after a lane failed.
 	retryAtMost = 5 * time.Second
 	// movedPause keeps two projectors that contend for a lane from spinning. It is
-	// short, because a projector that gives a lane away releases it only when it
-	// resumes.
+	// short, because the former owner releases a lane only when it resumes.
 	movedPause = 100 * time.Millisecond
 )
 
-// keeper keeps one lane: it takes the lane over again whenever it was lost. One
+// keeper works one lane: it takes the lane over again after each loss. One
 // goroutine runs it; each take-over starts a session of its own.
 type keeper struct {
 	config Config
@@ -31,8 +30,8 @@ type keeper struct {
 	status *status
 	filler *filler
 	log    *slog.Logger
-	// switchover carries a rebuilt picture to the session, which takes it between
-	// two batches.
+	// switchover carries a rebuilt picture to the session, which switches to it
+	// between two batches.
 	switchover chan *switchover
 }
 
@@ -48,7 +47,7 @@ func newKeeper(c Config, lane Lane) *keeper {
 	}
 }
 
-// keep takes the lane over and works it, again and again until ctx ends.
+// keep takes the lane over and works it, repeatedly until ctx ends.
 func (k *keeper) keep(ctx context.Context) error {
 	pause := backoff.NewExponentialBackOff(backoff.WithMaxInterval(retryAtMost), backoff.WithMaxElapsedTime(0))
 	for {
@@ -61,10 +60,13 @@ func (k *keeper) keep(ctx context.Context) error {
 		case errors.Is(err, errSwitched):
 			continue
 		case errors.Is(err, events.ErrLaneMoved):
-			k.moved(err)
+			k.log.Info("lane moves to another projector", "why", err)
+			k.status.set(State{Elsewhere: true})
 			delay = movedPause
 		default:
-			k.failed(err)
+			k.config.Metrics.restarts.Inc()
+			k.log.Warn("lane failed and is taken over again", "error", err)
+			k.status.set(State{Err: err.Error()})
 			delay = pause.NextBackOff()
 		}
 		if err := wait(ctx, delay); err != nil {
@@ -73,22 +75,9 @@ func (k *keeper) keep(ctx context.Context) error {
 	}
 }
 
-// moved notes that another projector has the lane, which is no error.
-func (k *keeper) moved(why error) {
-	k.log.Info("lane goes to another projector", "why", why)
-	k.status.set(State{Elsewhere: true})
-}
-
-// failed notes why the lane stopped.
-func (k *keeper) failed(err error) {
-	k.config.Metrics.restarts.Inc()
-	k.log.Warn("lane is taken over again", "error", err)
-	k.status.set(State{Err: err.Error()})
-}
-
 // takeOver resumes the lane, makes the picture complete, and works the lane until
-// something fails. It calls settled once it got so far that the next failure is a
-// new one.
+// something fails. It calls settled when the lane is being worked, so that the next
+// failure counts as a new one.
 func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	floor, last, err := k.lane.Resume(ctx)
 	if err != nil {
@@ -114,7 +103,7 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	return s.run(ctx)
 }
 
-// openMachine returns the lane's state machine as it was saved.
+// openMachine returns the lane's state machine in its saved state.
 func (k *keeper) openMachine(ctx context.Context) (*lanes.Machine, error) {
 	if k.config.RuleBook == nil {
 		return lanes.New(nil, nil)
@@ -132,20 +121,19 @@ func (k *keeper) complete(ctx context.Context, floor uint64) error {
 	if !errors.Is(err, projections.ErrLost) {
 		return err
 	}
-	k.log.Log(ctx, levelOf(floor), "picture is filled from the journal", "why", err, "up_to", floor)
+	k.log.Log(ctx, levelOf(floor), "filling the picture from the journal", "why", err, "up_to", floor)
 	k.config.Metrics.fills.Inc()
 	started := k.config.Now()
 	p, err := k.filler.fill(ctx, floor, k.progress(floor))
 	if err != nil {
 		return err
 	}
-	k.log.Log(ctx, levelOf(floor), "picture is filled", "conferences", len(p.conferences), "passed_over", p.skipped,
-		"took", k.config.Now().Sub(started).Round(time.Millisecond))
+	k.log.Log(ctx, levelOf(floor), "picture filled", "conferences", len(p.conferences), "passed_over", p.skipped,
+		"took_seconds", k.config.Now().Sub(started).Seconds())
 	return k.config.Store.Check(ctx, k.lane.Number(), floor)
 }
 
-// levelOf is the level at which a fill is logged: the first start has nothing to
-// fill.
+// levelOf is the log level of a fill: at the first start the journal is empty.
 func levelOf(floor uint64) slog.Level {
 	if floor == 0 {
 		return slog.LevelDebug
@@ -156,9 +144,10 @@ func levelOf(floor uint64) slog.Level {
 // progressEvery is how often a long fill is logged.
 const progressEvery = time.Second
 
-// progress keeps the state that /readyz shows and, once a second, the log.
+// progress returns a function that updates the state for /readyz and, once a second,
+// logs.
 func (k *keeper) progress(total uint64) func(done uint64) {
-	said := k.config.Now()
+	logged := k.config.Now()
 	var calls int
 	k.status.set(State{Filling: true, Total: total})
 	return func(done uint64) {
@@ -166,8 +155,8 @@ func (k *keeper) progress(total uint64) func(done uint64) {
 			return
 		}
 		k.status.set(State{Filling: true, Done: done, Total: total})
-		if now := k.config.Now(); now.Sub(said) >= progressEvery {
-			said = now
+		if now := k.config.Now(); now.Sub(logged) >= progressEvery {
+			logged = now
 			k.log.Info("filling the picture", "read", done, "of", total)
 		}
 	}

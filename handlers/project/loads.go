@@ -14,32 +14,31 @@ import (
 	"gavel/projections"
 )
 
-// RuleBook has the sets of rules. Which one is in force in a lane is not its to
-// say: that is what the lane's journal says.
+// RuleBook has the sets of rules. The lane's journal, not the RuleBook, determines
+// the set in force in a lane.
 type RuleBook interface {
 	lanes.RuleSets
-	// Active is the load that is in force everywhere, or about to be.
+	// Active returns the load that is or will be in force in all lanes.
 	Active() (events.Load, bool)
 	// Fault counts an expression of a rule that could not be evaluated.
 	Fault(rule, in string)
 }
 
-// Listing finds conferences; the picture's readers are one.
+// Listing lists conferences. The readers of the picture implement it.
 type Listing interface {
 	Accounts(ctx context.Context) ([]string, error)
 	Conferences(ctx context.Context, account string, q projections.Query) (projections.Page, error)
 }
 
 const (
-	// loadEvery is how often the lane's owner asks whether other rules are to
-	// come into force.
+	// loadEvery is how often the lane's owner checks for new rules.
 	loadEvery = time.Second
-	// youngLoad is how old a load may be for its conferences to be woken once
-	// more when the lane is taken over: nobody knows how far the owner before
-	// came, and at wakeAtOnce for each wakePause 500,000 take half of it.
+	// youngLoad is the greatest age of a load whose conferences are woken again
+	// when the lane is taken over: it is not recorded how many the former owner
+	// woke, and at wakeAtOnce for each wakePause 500,000 take half of it.
 	youngLoad = 10 * time.Minute
-	// wakeAtOnce and wakePause pace the waking after a load: 2,000 a second
-	// leave room for callbacks.
+	// wakeAtOnce and wakePause bound the wake-ups after a load to 2,000 a second,
+	// which leaves room for callbacks.
 	wakeAtOnce = 200
 	wakePause  = 100 * time.Millisecond
 )
@@ -66,9 +65,9 @@ type laneAppender interface {
 	AppendLane(ctx context.Context, lane int, e events.Entry) error
 }
 
-// ruleFollower brings the rules that are to be in force into force in this lane,
-// at one place of its journal. Rules that cannot be compiled here stop the lane:
-// it must not go on by others.
+// ruleFollower brings the active rules into force in this lane, at one place of its
+// journal. Rules that this process cannot compile stop the lane: it must not go on
+// with other rules.
 type ruleFollower struct {
 	lane    int
 	book    RuleBook
@@ -90,7 +89,7 @@ func (f *ruleFollower) run(ctx context.Context) error {
 			}
 			l.At = f.now()
 			if err := f.journal.AppendLane(ctx, f.lane, events.NewRulesLoaded(l)); err != nil {
-				f.log.Warn("rules wait for the journal", "version", l.Version, "error", err)
+				f.log.Warn("rules not loaded: journal append failed", "version", l.Version, "error", err)
 			} else {
 				appended = l.ID
 			}
@@ -103,13 +102,13 @@ func (f *ruleFollower) run(ctx context.Context) error {
 	}
 }
 
-// waker wakes every conference that has not ended after each load, so that none
-// has to wait for its next event to be evaluated by the new rules.
+// waker wakes every conference that has not ended after each load, so that the new
+// rules evaluate it before its next event.
 type waker struct {
 	lane, lanes int
 	listing     Listing
 	journal     Appender
-	asked       signal
+	requested   signal
 	now         func() time.Time
 	log         *slog.Logger
 }
@@ -117,7 +116,7 @@ type waker struct {
 func (w *waker) run(ctx context.Context) error {
 	for {
 		select {
-		case <-w.asked:
+		case <-w.requested:
 			if err := w.wakeUnended(ctx); err != nil {
 				return err
 			}
@@ -127,19 +126,19 @@ func (w *waker) run(ctx context.Context) error {
 	}
 }
 
-// wakeUnended wakes them all. Where the picture or the journal is away it begins
-// again: to be woken twice does no harm.
+// wakeUnended wakes all of them. If the picture or the journal fails, it begins
+// again: a second wake-up does no harm.
 func (w *waker) wakeUnended(ctx context.Context) error {
 	for {
 		woken, err := w.tryWakeUnended(ctx)
 		if err == nil {
-			w.log.Info("conferences are judged by the new rules", "woken", woken)
+			w.log.Info("conferences woken for the new rules", "woken", woken)
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		w.log.Warn("conferences cannot be woken for the new rules yet", "error", err)
+		w.log.Warn("waking conferences for the new rules failed", "error", err)
 		if err := wait(ctx, retryAtMost); err != nil {
 			return err
 		}
@@ -168,7 +167,7 @@ func (w *waker) wakeStatus(ctx context.Context, account, status string) (woken i
 	for {
 		page, err := w.listing.Conferences(ctx, account, q)
 		if errors.Is(err, projections.ErrBadPage) {
-			return woken, nil // what was to be followed ended, and is kept no more
+			return woken, nil // the last conference of the page before is no longer kept
 		}
 		if err != nil {
 			return woken, fmt.Errorf("list conferences: %w", err)
@@ -188,7 +187,7 @@ func (w *waker) wakeStatus(ctx context.Context, account, status string) (woken i
 	}
 }
 
-// ofThisLane are the conferences that this lane judges.
+// ofThisLane returns the keys of the conferences of this lane.
 func (w *waker) ofThisLane(account string, all []*projections.Conference) []events.Key {
 	keys := make([]events.Key, 0, len(all))
 	for _, c := range all {

@@ -12,7 +12,7 @@ import (
 
 // Metrics show an operator whether the projector keeps up, misses entries or is stuck.
 type Metrics struct {
-	folded, duplicates, late, told prometheus.Counter
+	folded, duplicates, late, news prometheus.Counter
 	missing, unfoldable            prometheus.Counter
 	restarts, fills                prometheus.Counter
 	owned, lag                     *prometheus.GaugeVec
@@ -31,7 +31,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		folded:       m.Counter("gavel_folded_total", "Facts folded into the picture."),
 		duplicates:   m.Counter("gavel_duplicates_total", "Entries that contain nothing new."),
 		late:         m.Counter("gavel_late_total", "Facts folded after one with a greater SequenceNumber."),
-		told:         m.Counter("gavel_told_total", "Facts published to GAVEL_EVENTS."),
+		news:         m.Counter("gavel_told_total", "Facts published to GAVEL_EVENTS."),
 		missing:      m.Counter("gavel_sequence_gaps_total", "Sequence numbers skipped when a fact was folded; late ones close gaps again."),
 		unfoldable:   m.Counter("gavel_unfoldable_total", "Entries that became dead letters."),
 		restarts:     m.Counter("gavel_lane_restarts_total", "Times a lane was taken over again after a failure."),
@@ -50,21 +50,21 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 
 func laneLabel(lane int) string { return strconv.Itoa(lane) }
 
-// own says that the lane is worked here.
+// own sets the metric of a lane that this process works.
 func (m *Metrics) own(lane int) { m.owned.WithLabelValues(laneLabel(lane)).Set(1) }
 
-// disown says that it is not. The lag goes too: it is the next owner's now.
+// disown removes the lane's metrics. The next owner reports the lag.
 func (m *Metrics) disown(lane int) {
 	m.owned.DeleteLabelValues(laneLabel(lane))
 	m.lag.DeleteLabelValues(laneLabel(lane))
 }
 
-// setLag notes how long the newest entry worked had waited.
+// setLag sets how long the newest processed entry had waited.
 func (m *Metrics) setLag(lane int, lag time.Duration) {
 	m.lag.WithLabelValues(laneLabel(lane)).Set(lag.Seconds())
 }
 
-// count counts what one step led to.
+// count counts the results of one step.
 func (m *Metrics) count(r *lanes.Ready) {
 	switch {
 	case r.Fresh:

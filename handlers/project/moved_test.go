@@ -65,7 +65,7 @@ func (l *movingLane) Next(context.Context, int) ([]events.Group, error) {
 	return nil, events.ErrLaneMoved
 }
 
-// A lane that goes to another projector is no trouble, and who gives it away asks
+// A lane that moves to another projector is not an error, and its former owner asks
 // for it again at once, for that is how it is given free.
 func TestALaneThatMovedIsNoTrouble(t *testing.T) {
 	t.Parallel()

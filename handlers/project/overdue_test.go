@@ -12,11 +12,11 @@ import (
 	"gavel/projections"
 )
 
-// White box: the look of every minute.
+// White box: the check of every minute.
 
 var nine = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
-// dueStore has deadlines that nothing woke anybody for.
+// dueStore has deadlines without a wake-up.
 type dueStore struct {
 	projections.Writer
 	due []projections.Due

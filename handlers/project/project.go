@@ -14,16 +14,16 @@ import (
 	"gavel/projections"
 )
 
-// Lane is one lane of the journal as its one active projector sees it.
+// Lane is one lane of the journal for its one active projector.
 type Lane interface {
 	Number() int
 	// Resume takes the lane over: delivery begins again behind the ack floor.
 	// last is the lane's newest stream sequence at that moment.
 	Resume(ctx context.Context) (floor, last uint64, err error)
-	// Elsewhere reports whether Resume is waiting because the lane is owned by
-	// another projector.
+	// Elsewhere reports whether Resume is waiting because another projector owns
+	// the lane.
 	Elsewhere() bool
-	// Next waits for at least one group and returns what has arrived. It fails
+	// Next waits for at least one group and returns the groups that have arrived. It fails
 	// with events.ErrLaneMoved when another projector owns the lane now.
 	Next(ctx context.Context, most int) ([]events.Group, error)
 	// Ack acknowledges the groups.
@@ -47,12 +47,12 @@ type News interface {
 	lastNews
 }
 
-// DeadLetters keeps what cannot be folded.
+// DeadLetters stores entries that cannot be folded.
 type DeadLetters interface {
 	Put(ctx context.Context, letter events.DeadLetter) error
 }
 
-// Config is what a projector needs. News may be nil, for measuring without.
+// Config is what a projector needs. News may be nil, for benchmarks.
 // Without a RuleBook no rules are evaluated; with one the three fields after it
 // must be set.
 type Config struct {
@@ -90,8 +90,8 @@ func New(c Config) *Projector {
 }
 
 // Run works all lanes until ctx ends. A lane that fails is taken over again
-// after a pause, for as long as it takes: its cause is a dependency that is
-// down, and the door keeps accepting meanwhile.
+// after a pause, without a limit: the cause is a dependency that is down,
+// and the door keeps accepting meanwhile.
 func (p *Projector) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, k := range p.keepers {

@@ -22,7 +22,7 @@ func TestACallBecomesARecordAndNews(t *testing.T) {
 }
 
 // Disorder, doubles at once and doubles hours apart: the duplicate window of
-// the stream is minutes, so the late ones are told under ids that it has
+// the stream is minutes, so the late ones are published under ids that it has
 // forgotten (see killedNews).
 func TestDisorderAndDoublesAreOneStory(t *testing.T) {
 	t.Parallel()

@@ -12,27 +12,26 @@ import (
 )
 
 const (
-	// fullNews is how many facts are published at once without waiting for more: as
-	// many as NATS takes in one atomic batch.
+	// fullNews is how many facts are published without a wait for more: as many as
+	// NATS accepts in one atomic batch.
 	fullNews = 1000
 	// maxGathered bounds the journal messages that wait for their acknowledgement
 	// while news is gathered: half of what a lane may have delivered.
 	maxGathered = 256
-	// restFor is how much longer than a publish the publisher rests after it, and
-	// maxRest the longest rest. Where news is on disk before it is acknowledged a
-	// publish costs four fsyncs and a store of its own, however few facts it has: so
-	// it takes no more than a third of the time that the door needs for its own.
-	restFor = 2
-	maxRest = 100 * time.Millisecond
+	// pauseFactor times the duration of a publish is the pause after it, at most
+	// maxPause. If news is on disk before it is acknowledged, a publish costs four
+	// fsyncs and a store of its own, for any number of facts: with the pause it
+	// uses at most a third of the disk's time, which the door needs too.
+	pauseFactor = 2
+	maxPause    = 100 * time.Millisecond
 )
 
-// publisher is the fourth stage: once a batch is saved it publishes the news, puts
-// what cannot be folded to the dead letters, and acknowledges. Between two of its
-// batches everything that was saved is acknowledged, so this is where a rebuilt
-// picture replaces the old one.
+// publisher is the fourth stage: once a batch is saved it publishes the news, stores
+// the dead letters, and acknowledges. Between two of its batches every saved batch
+// is acknowledged, so here a rebuilt picture replaces the old one.
 type publisher struct {
 	lane    Lane
-	news    News // nil where no news is published
+	news    News // nil if news is not published
 	letters DeadLetters
 	// announced is the sequence up to which all news is published; the folder
 	// reads it.
@@ -41,13 +40,13 @@ type publisher struct {
 	switchover <-chan *switchover
 	writing    *writeLock
 	spare      chan<- *batch
-	// facts and scratch hold the news of one publish; rested is when the next one may begin
-	// with less than fullNews.
-	facts   []events.News
-	scratch []byte
-	rested  time.Time
-	log     *slog.Logger
-	metrics *Metrics
+	// facts and scratch hold the news of one publish; pausedTo is when the next one
+	// may begin with less than fullNews.
+	facts    []events.News
+	scratch  []byte
+	pausedTo time.Time
+	log      *slog.Logger
+	metrics  *Metrics
 }
 
 func (p *publisher) run(ctx context.Context, saved <-chan *batch) error {
@@ -60,20 +59,19 @@ func (p *publisher) run(ctx context.Context, saved <-chan *batch) error {
 		case w := <-p.switchover:
 			p.writing.Lock()
 			defer p.writing.Unlock()
-			return w.take(ctx, p.status.worked.Load())
+			return w.apply(ctx, p.status.worked.Load())
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// gather returns the batches that are finished together: the first one, those that
-// were saved meanwhile, and, until the publisher has rested, those that are saved
-// now.
+// gather returns the batches that are finished together: the first one, and those
+// that were saved meanwhile or are saved before the pause ends.
 func (p *publisher) gather(ctx context.Context, first *batch, saved <-chan *batch) []*batch {
 	all, facts, groups := []*batch{first}, len(first.news), len(first.groups)
-	rest := time.NewTimer(time.Until(p.rested))
-	defer rest.Stop()
+	pause := time.NewTimer(time.Until(p.pausedTo))
+	defer pause.Stop()
 	for facts < fullNews && groups < maxGathered {
 		var b *batch
 		select {
@@ -81,7 +79,7 @@ func (p *publisher) gather(ctx context.Context, first *batch, saved <-chan *batc
 		default:
 			select {
 			case b = <-saved:
-			case <-rest.C:
+			case <-pause.C:
 				return all
 			case <-ctx.Done():
 				return all
@@ -92,7 +90,8 @@ func (p *publisher) gather(ctx context.Context, first *batch, saved <-chan *batc
 	return all
 }
 
-// finish publishes the news of batches, and then finishes one after the other.
+// finish publishes the news of batches, stores their dead letters and acknowledges
+// them.
 func (p *publisher) finish(ctx context.Context, all []*batch) error {
 	if err := p.publish(ctx, all); err != nil {
 		return err
@@ -100,7 +99,7 @@ func (p *publisher) finish(ctx context.Context, all []*batch) error {
 	for _, b := range all {
 		p.announced.Store(b.last())
 		b.pass(crashpoint.Published)
-		if err := p.bury(ctx, b.read.Letters); err != nil {
+		if err := p.putLetters(ctx, b.read.Letters); err != nil {
 			return err
 		}
 		if err := p.lane.Ack(ctx, b.groups); err != nil {
@@ -139,23 +138,23 @@ func (p *publisher) publish(ctx context.Context, all []*batch) error {
 	}
 	began := time.Now()
 	if err := p.news.Publish(ctx, news); err != nil {
-		return fmt.Errorf("tell %d facts: %w", len(news), err)
+		return fmt.Errorf("publish %d facts: %w", len(news), err)
 	}
 	now := time.Now()
-	p.rested = now.Add(min(restFor*now.Sub(began), maxRest))
-	p.metrics.told.Add(float64(len(news)))
+	p.pausedTo = now.Add(min(pauseFactor*now.Sub(began), maxPause))
+	p.metrics.news.Add(float64(len(news)))
 	return nil
 }
 
-// bury puts what cannot be folded where a person finds it. It comes before the
-// acknowledgement: after it nothing else remembers the entry.
-func (p *publisher) bury(ctx context.Context, letters []events.DeadLetter) error {
+// putLetters stores the dead letters. This precedes the acknowledgement, after
+// which no other record of the entry exists.
+func (p *publisher) putLetters(ctx context.Context, letters []events.DeadLetter) error {
 	for _, l := range letters {
 		if err := p.letters.Put(ctx, l); err != nil {
-			return fmt.Errorf("put an entry to the dead letters: %w", err)
+			return fmt.Errorf("store a dead letter: %w", err)
 		}
 		p.metrics.unfoldable.Inc()
-		p.log.Warn("entry cannot be folded and went to the dead letters",
+		p.log.Warn("entry became a dead letter",
 			"position", l.Position, "field", l.Field, "reason", l.Reason)
 	}
 	return nil

@@ -11,30 +11,30 @@ import (
 )
 
 const (
-	// rearmAtMost bounds the conferences whose alarms are set anew when a lane
-	// is taken over, at about 150 bytes each. Those beyond it have the latest
-	// deadlines; should NATS have lost their alarms as well, the minute's look
+	// rearmAtMost bounds the conferences whose alarms are set again when a lane is
+	// taken over, at about 150 bytes each. Those beyond it have the latest
+	// deadlines; if NATS has lost their alarms as well, the check of each minute
 	// finds them.
 	rearmAtMost = 250_000
-	// rearmAtOnce and rearmPause pace that: 5,000 a second, and the picture can
-	// be written in between.
+	// rearmAtOnce and rearmPause bound that to 5,000 a second, so that the picture
+	// can be written in between.
 	rearmAtOnce = 250
 	rearmPause  = 50 * time.Millisecond
-	// overdueEvery is how often the lane looks for deadlines that nothing woke
-	// it for, overdueAfter how late an alarm may ring.
+	// overdueEvery is how often the lane checks for deadlines without a wake-up,
+	// overdueAfter how late an alarm may be.
 	overdueEvery = time.Minute
 	overdueAfter = 5 * time.Second
-	// overdueAtMost bounds what one look wakes.
+	// overdueAtMost bounds the conferences that one check wakes.
 	overdueAtMost = 10_000
 )
 
-// deadlines lists the conferences that are due.
+// deadlines lists conferences by their deadlines.
 type deadlines interface {
 	Due(ctx context.Context, lane int, until time.Time, most int) ([]projections.Due, error)
 }
 
-// alarmKeeper sets all alarms of the lane again, because those that the owner
-// before set may be lost, and then checks once a minute whether any was lost.
+// alarmKeeper sets all alarms of the lane again, because those of the former
+// owner may be lost, and then checks once a minute for lost alarms.
 type alarmKeeper struct {
 	lane    int
 	store   deadlines
@@ -49,7 +49,7 @@ type alarmKeeper struct {
 
 func (a *alarmKeeper) run(ctx context.Context) error {
 	if err := a.rearm(ctx); err != nil {
-		return fmt.Errorf("set all alarms anew: %w", err)
+		return fmt.Errorf("set all alarms again: %w", err)
 	}
 	tick := time.NewTicker(overdueEvery)
 	defer tick.Stop()
@@ -57,7 +57,7 @@ func (a *alarmKeeper) run(ctx context.Context) error {
 		select {
 		case <-tick.C:
 			if err := a.wakeOverdue(ctx); err != nil {
-				return fmt.Errorf("wake what is overdue: %w", err)
+				return fmt.Errorf("wake overdue conferences: %w", err)
 			}
 		case <-ctx.Done():
 			return ctx.Err()
@@ -69,7 +69,7 @@ func (a *alarmKeeper) rearm(ctx context.Context) error {
 	all, err := a.beginRearming(ctx)
 	for err == nil && len(all) > 0 {
 		n := min(rearmAtOnce, len(all))
-		if err = a.setAnew(ctx, all[:n]); err == nil {
+		if err = a.setAlarms(ctx, all[:n]); err == nil {
 			err = wait(ctx, rearmPause)
 		}
 		all = all[n:]
@@ -78,8 +78,8 @@ func (a *alarmKeeper) rearm(ctx context.Context) error {
 	return err
 }
 
-// beginRearming lists what is due. From here on every save notes when its
-// conferences are due, so that no alarm is set back to what was listed.
+// beginRearming lists all deadlines. From here on every save notes the deadlines of
+// its conferences, so that no alarm is set back to a listed one.
 func (a *alarmKeeper) beginRearming(ctx context.Context) ([]projections.Due, error) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
@@ -96,8 +96,8 @@ func (a *alarmKeeper) endRearming() {
 // farFuture is behind every deadline.
 var farFuture = time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// setAnew sets some alarms while nothing is saved.
-func (a *alarmKeeper) setAnew(ctx context.Context, some []projections.Due) error {
+// setAlarms sets some alarms, while the saver is locked out.
+func (a *alarmKeeper) setAlarms(ctx context.Context, some []projections.Due) error {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	alarms := make([]events.Alarm, 0, len(some))
@@ -116,8 +116,8 @@ func (a *alarmKeeper) setAnew(ctx context.Context, some []projections.Due) error
 	return a.timers.Set(ctx, a.lane, alarms)
 }
 
-// wakeOverdue wakes what no alarm woke. While the lane is behind, what rang waits
-// in its journal, and there is nothing to be wondered at.
+// wakeOverdue wakes overdue conferences whose alarm was lost. While the lane is
+// behind, their wake-ups may still wait in its journal, so it does nothing.
 func (a *alarmKeeper) wakeOverdue(ctx context.Context) error {
 	if a.status.lag() > overdueAfter {
 		return nil
@@ -128,7 +128,7 @@ func (a *alarmKeeper) wakeOverdue(ctx context.Context) error {
 		return err
 	}
 	a.metrics.overdue.Add(float64(len(late)))
-	a.log.Warn("alarms did not ring", "conferences", len(late), "due", late[0].At)
+	a.log.Warn("overdue alarms woken", "conferences", len(late), "due", late[0].At)
 	keys := make([]events.Key, len(late))
 	for i, d := range late {
 		keys[i] = d.Key

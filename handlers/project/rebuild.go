@@ -19,13 +19,12 @@ var ErrRebuilding = errors.New("a rebuild is already running")
 // picture.
 var errSwitched = errors.New("switched to the rebuilt picture")
 
-// Rebuild makes the picture of every lane that is worked here anew, beside the
-// one that is read, and switches over. Where other projectors share the lanes,
-// each rebuilds its own; it fails if none is here, or one leaves meanwhile. The
-// journal is folded while the lane goes on; the lane pauses
-// only to take what came meanwhile and to write the result. progress is told
-// stream sequences read and to be read, over all lanes; it may be called from
-// several goroutines.
+// Rebuild makes a new picture of every lane that this process works, beside the
+// one in use, and switches over. If other projectors share the lanes, each rebuilds
+// its own. Rebuild fails if this process works no lane, or if a lane moves
+// meanwhile. The lane goes on while the journal is folded, and pauses only to fold
+// the entries since and to write the result. progress receives, for each lane, the
+// stream sequences read and to be read; several goroutines may call it.
 func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, total uint64)) error {
 	if !p.rebuilding.TryLock() {
 		return ErrRebuilding
@@ -33,7 +32,7 @@ func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, t
 	defer p.rebuilding.Unlock()
 	here := p.here()
 	if len(here) == 0 {
-		return fmt.Errorf("rebuild: %w: none is worked in this process", events.ErrLaneMoved)
+		return fmt.Errorf("rebuild: %w: this process works no lane", events.ErrLaneMoved)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, k := range here {
@@ -47,7 +46,7 @@ func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, t
 	return nil
 }
 
-// here are the keepers of lanes that no other projector has.
+// here returns the keepers of the lanes that no other projector owns.
 func (p *Projector) here() (here []*keeper) {
 	for _, k := range p.keepers {
 		if !k.lane.Elsewhere() {
@@ -81,15 +80,15 @@ func (k *keeper) rebuild(ctx context.Context, progress func(done, total uint64))
 	return nil
 }
 
-// switchTo waits until the lane takes the new picture, for as long as it is ours.
+// switchTo waits until the session accepts the new picture, while the lane is ours.
 func (k *keeper) switchTo(ctx context.Context, w *switchover) error {
-	look := time.NewTicker(checkEvery)
-	defer look.Stop()
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case k.switchover <- w:
 			return nil
-		case <-look.C:
+		case <-tick.C:
 			if k.lane.Elsewhere() {
 				return fmt.Errorf("switch lane %d over: %w", k.lane.Number(), events.ErrLaneMoved)
 			}
@@ -99,7 +98,7 @@ func (k *keeper) switchTo(ctx context.Context, w *switchover) error {
 	}
 }
 
-// switchover is a rebuilt picture on its way to the session that shall use it.
+// switchover is a rebuilt picture for the lane's session.
 type switchover struct {
 	filler  *filler
 	picture *picture
@@ -108,10 +107,10 @@ type switchover struct {
 	done    chan error
 }
 
-// take runs between two batches of the lane: it adds what was worked since the
-// rebuild read the journal, and puts the new picture in place. It ends the
-// session either way, so that nothing of the old picture stays in its cache.
-func (w *switchover) take(ctx context.Context, worked uint64) error {
+// apply runs between two batches of the lane: it adds the entries processed since
+// the rebuild read the journal, and puts the new picture in place. It always ends
+// the session, so that nothing of the old picture stays in its cache.
+func (w *switchover) apply(ctx context.Context, worked uint64) error {
 	err := w.filler.read(ctx, w.picture, w.readTo+1, worked, func(uint64) {})
 	if err == nil {
 		err = w.filler.put(ctx, w.build, w.picture, worked)

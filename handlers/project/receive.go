@@ -7,15 +7,15 @@ import (
 	"gavel/events"
 )
 
-// batchGroups bounds the journal messages of one batch; at about ten entries
-// each it is the 500 records at which a pipelined Redis stops gaining.
+// batchGroups bounds the journal messages of one batch. At about ten entries each
+// they change the 500 records above which a Redis pipeline gains nothing.
 const batchGroups = 128
 
 // receiver is the first stage: it fetches journal messages and parses them.
 type receiver struct {
 	lane      Lane
 	evaluates bool // rules are evaluated
-	// spare are batches to be used again.
+	// spare are batches for reuse.
 	spare <-chan *batch
 }
 
@@ -23,7 +23,7 @@ func (r *receiver) run(ctx context.Context, received chan<- *batch) error {
 	for {
 		groups, err := r.lane.Next(ctx, batchGroups)
 		if err != nil {
-			return fmt.Errorf("take groups from the lane: %w", err)
+			return fmt.Errorf("fetch groups of the lane: %w", err)
 		}
 		if err := pass(ctx, received, r.parse(groups)); err != nil {
 			return err

@@ -23,7 +23,7 @@ func newRedisStack(t *testing.T) (*stack, *redistest.Server) {
 }
 
 // heals waits until the picture of the conferences is whole again: until then
-// reads must fail, and never say that there is no such conference.
+// reads must fail, and never report that the conference does not exist.
 func (s *stack) heals(t *testing.T, conferences ...int) {
 	t.Helper()
 	for _, n := range conferences {

@@ -14,20 +14,20 @@ import (
 	"gavel/projections"
 )
 
-// Actions keeps what was decided, each decision once for ever. Decide returns
-// when all are acknowledged; fresh is how many were not there yet.
+// Actions stores decisions, each once. Decide returns when all are acknowledged;
+// fresh is how many were not stored yet.
 type Actions interface {
 	Decide(ctx context.Context, decided []events.Decided) (fresh int, err error)
 }
 
-// Timers holds alarms: when a conference is to be evaluated again. A later alarm
-// of the same conference replaces the one before. Set returns when all are
+// Timers holds alarms: when a conference is to be evaluated again. A new alarm of a
+// conference replaces the one before. Set returns when all are
 // acknowledged.
 type Timers interface {
 	Set(ctx context.Context, lane int, alarms []events.Alarm) error
 }
 
-// pictures is the picture as it is written and checked.
+// pictures writes and checks the picture.
 type pictures interface {
 	Check(ctx context.Context, lane int, floor uint64) error
 	Save(ctx context.Context, lane int, writes []projections.Write) error
@@ -36,14 +36,14 @@ type pictures interface {
 }
 
 const (
-	// checkEvery is how often an idle lane compares the picture with the journal,
-	// half of the two seconds within which a lost one is noticed.
+	// checkEvery is how often an idle lane compares the picture with the journal:
+	// half of the two seconds in which a loss must be noticed.
 	checkEvery = time.Second
 	// expireEvery is how often ended conferences beyond Config.Keep are removed.
 	expireEvery = 10 * time.Minute
 )
 
-// saver is the third stage: it publishes what was decided and saves the picture.
+// saver is the third stage: it publishes the decisions and saves the picture.
 // Once a second, with or without batches, it checks the picture.
 type saver struct {
 	lane    int
@@ -52,13 +52,13 @@ type saver struct {
 	actions Actions
 	timers  Timers
 	writing *writeLock
-	// wakeAll asks for all conferences to be woken.
+	// wakeAll requests a wake-up of all conferences.
 	wakeAll signal
 	status  *status
 	keep    time.Duration
 	// scratch holds the writes of one batch.
 	scratch []projections.Write
-	// saved and expired are when it last did so.
+	// saved and expired are the times of the last save and the last expiry.
 	saved, expired time.Time
 	now            func() time.Time
 	log            *slog.Logger
@@ -87,9 +87,9 @@ func (s *saver) run(ctx context.Context, folded <-chan *batch, saved chan<- *bat
 	}
 }
 
-// save publishes what the rules decided, writes the conferences that changed, and
-// notes that the batch is applied. What was decided goes out first: once it is in
-// the rule state, it is not decided again.
+// save publishes the decisions of rules, writes the conferences that changed, and
+// notes that the batch is applied. Decisions are published first: once they are in
+// the rule state, they are not made again.
 func (s *saver) save(ctx context.Context, b *batch) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -109,19 +109,19 @@ func (s *saver) save(ctx context.Context, b *batch) error {
 	b.pass(crashpoint.Saved)
 	applied := events.Position{Sequence: b.last(), Index: events.MaxGroupEntries}
 	if err := s.store.NoteApplied(ctx, s.lane, applied, b.laneState); err != nil {
-		return fmt.Errorf("note that the batch is worked: %w", err)
+		return fmt.Errorf("note that the batch is applied: %w", err)
 	}
 	b.pass(crashpoint.Applied)
 	if b.loaded {
-		s.wakeAll.send() // conferences from before the load can be listed from here on
+		s.wakeAll.send() // from here on all conferences from before the load can be listed
 	}
 	s.observe(b.read.Entries)
 	return nil
 }
 
-// writes are the conferences to save.
+// writes returns the conferences to save.
 func (s *saver) writes(b *batch) ([]projections.Write, error) {
-	clear(s.scratch) // what it points to may have left the folder's cache
+	clear(s.scratch) // its elements may have left the folder's cache
 	writes := s.scratch[:0]
 	for i := range b.changes {
 		c := &b.changes[i]
@@ -141,7 +141,7 @@ func (s *saver) writes(b *batch) ([]projections.Write, error) {
 	return writes, nil
 }
 
-// publish publishes what was decided: matches to the lanes that count them,
+// publish publishes the results of rules: matches to the lanes that count them,
 // decisions to the performers, alarms to NATS.
 func (s *saver) publish(ctx context.Context, b *batch) error {
 	b.pass(crashpoint.Judged)
@@ -159,8 +159,8 @@ func (s *saver) publish(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// appendMatches appends matches to the journal. One that is stored twice is
-// counted once.
+// appendMatches appends matches to the journal. A match that is stored twice counts
+// once.
 func (s *saver) appendMatches(ctx context.Context, matches []match) error {
 	if len(matches) == 0 {
 		return nil
@@ -171,7 +171,7 @@ func (s *saver) appendMatches(ctx context.Context, matches []match) error {
 		g.Go(func() error { return s.journal.Append(ctx, m.key, m.entry) })
 	}
 	if err := g.Wait(); err != nil {
-		return fmt.Errorf("hand %d matches to their counts: %w", len(matches), err)
+		return fmt.Errorf("append %d matches: %w", len(matches), err)
 	}
 	crashpoint.Pass(crashpoint.Matched)
 	return nil
@@ -182,9 +182,9 @@ func (s *saver) decide(ctx context.Context, b *batch) error {
 		return nil
 	}
 	if _, err := s.actions.Decide(ctx, b.decisions); err != nil {
-		return fmt.Errorf("hand on %d decisions: %w", len(b.decisions), err)
+		return fmt.Errorf("publish %d decisions: %w", len(b.decisions), err)
 	}
-	for _, v := range b.verdicts {
+	for _, v := range b.counted {
 		s.metrics.decisions.WithLabelValues(v.rule, v.verdict).Inc()
 	}
 	return nil
@@ -209,7 +209,7 @@ func (s *saver) setAlarms(ctx context.Context, changes []change) error {
 	return nil
 }
 
-// observe measures how long entries took to be readable.
+// observe measures the time until entries were readable.
 func (s *saver) observe(entries []lanes.Entry) {
 	s.metrics.batchEntries.Observe(float64(len(entries)))
 	if len(entries) == 0 {
@@ -222,8 +222,8 @@ func (s *saver) observe(entries []lanes.Entry) {
 	s.status.setLag(max(0, now.Sub(entries[len(entries)-1].Event.ReceivedAt)))
 }
 
-// check compares the picture with the journal and removes what is no longer
-// kept.
+// check compares the picture with the journal and removes conferences that are no
+// longer kept.
 func (s *saver) check(ctx context.Context) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -250,6 +250,6 @@ func (s *saver) expire(ctx context.Context, now time.Time) error {
 	if removed == 0 {
 		return nil
 	}
-	s.log.Info("old conferences left the picture", "removed", removed)
+	s.log.Info("old conferences removed from the picture", "removed", removed)
 	return errSwitched // the folder's cache may hold conferences that were removed
 }

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// stages is how many batches are worked on at the same time. With those that
-	// wait they are the batches that are kept to be used again.
+	// stages is how many batches are processed at the same time. With those in the
+	// queue they are the batches that are kept for reuse.
 	stages = 4
-	// publishQueue is how many saved batches may wait for their news to be
-	// published. News can cost an fsync for each fact; the picture need not wait
-	// for that.
+	// publishQueue is how many saved batches may wait for the publication of their
+	// news. News can cost an fsync for each fact, and the picture does not wait for
+	// that.
 	publishQueue = 8
 )
 
-// session is one unbroken stretch of working a lane. It ends with its first
-// error; the next one begins again behind the ack floor and with empty memory.
+// session works a lane until the first error. The next session begins behind the
+// ack floor and with empty memory.
 // It only connects: what each goroutine owns is in the fields of its stage.
 type session struct {
 	receiver  *receiver
 	folder    *folder
 	saver     *saver
 	publisher *publisher
-	// The rest is nil where no rules are evaluated.
+	// The rest is nil if no rules are evaluated.
 	follower *ruleFollower
 	waker    *waker
 	alarms   *alarmKeeper
@@ -60,7 +60,7 @@ func newSession(k *keeper, machine *lanes.Machine, last uint64) (*session, error
 	}
 	if machine.Evaluates() {
 		s.follower = &ruleFollower{lane: number, book: c.RuleBook, journal: c.Journal, loads: loaded, now: c.Now, log: k.log}
-		s.waker = &waker{lane: number, lanes: len(c.Lanes), listing: c.Listing, journal: c.Journal, asked: wakeAll, now: c.Now, log: k.log}
+		s.waker = &waker{lane: number, lanes: len(c.Lanes), listing: c.Listing, journal: c.Journal, requested: wakeAll, now: c.Now, log: k.log}
 		s.alarms = &alarmKeeper{
 			lane: number, store: c.Store, timers: c.Timers, journal: c.Journal, writing: writing,
 			status: k.status, now: c.Now, log: k.log, metrics: c.Metrics,
@@ -91,13 +91,13 @@ func (s *session) run(ctx context.Context) error {
 // writeLock is held while the lane's picture is written or switched.
 type writeLock struct {
 	sync.Mutex
-	// dues are the deadlines of the conferences saved while all alarms are set
-	// again, as Book.Due; nil otherwise. The holder of the lock may use it.
+	// dues are the deadlines, as Book.Due, of the conferences saved while all
+	// alarms are set again; nil otherwise. The lock guards it.
 	dues map[events.Key]int64
 }
 
-// signal asks another goroutine for something; asking twice before it begins is
-// asking once.
+// signal is a request to another goroutine. A second request before it begins has no
+// effect.
 type signal chan struct{}
 
 // send does not wait.
@@ -108,7 +108,7 @@ func (s signal) send() {
 	}
 }
 
-// pass hands a batch to the next stage, which owns it from then on.
+// pass sends a batch to the next stage, which owns it from then on.
 func pass(ctx context.Context, to chan<- *batch, b *batch) error {
 	select {
 	case to <- b:

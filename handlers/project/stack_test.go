@@ -87,7 +87,7 @@ func run(t *testing.T, c project.Config) (p *project.Projector, stop func()) {
 	return p, stop
 }
 
-// told is one callback as a test tells it.
+// told is one callback of a test.
 type told struct {
 	conference, seq int
 	kind            events.Kind
@@ -151,7 +151,7 @@ func (s *stack) settled(t *testing.T) {
 	})
 }
 
-// until polls a real condition; nothing tells tests when another process's
+// until polls a real condition; no signal reports when another process's
 // state has arrived.
 func (s *stack) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -168,7 +168,7 @@ func (s *stack) until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// news returns what subscribers were told about a conference, as
+// news returns the news of a conference that subscribers received, as
 // "number kind", in order.
 func (s *stack) news(t *testing.T, conference int) []string {
 	t.Helper()

@@ -8,21 +8,21 @@ import (
 // State is the state of one lane.
 type State struct {
 	Lane int
-	// Ready: the picture is complete and the lane is being worked.
+	// Ready: the picture is complete and this process works the lane.
 	Ready bool
-	// Elsewhere: another process works the lane, and this one stands by.
+	// Elsewhere: another process works the lane, and this one is a standby.
 	Elsewhere bool
 	// Filling: Done of Total stream sequences are read.
 	Filling     bool
 	Done, Total uint64
-	// Lag is how long the newest entry worked had waited, zero when nothing
+	// Lag is how long the newest processed entry had waited, zero when no entry
 	// waits.
 	Lag time.Duration
-	// Err is why the lane does not go on, as text for people.
+	// Err is why the lane stopped, as text for people.
 	Err string
 }
 
-// status is what is known of a lane outside the goroutine that works it. It is
+// status is a lane's state for other goroutines than the one that works it. It is
 // safe for concurrent use.
 type status struct {
 	lane    Lane
@@ -52,11 +52,11 @@ func (s *status) set(state State) {
 	s.state.Store(&state)
 }
 
-// lag is how far behind the lane was when it was last looked at.
+// lag is how far behind the lane was at the last update.
 func (s *status) lag() time.Duration { return s.state.Load().Lag }
 
-// setLag notes how long the newest entry of a batch had waited. The state shows
-// what an operator would notice.
+// setLag sets how long the newest entry of a batch had waited. The state shows only
+// a lag that an operator would notice.
 func (s *status) setLag(lag time.Duration) {
 	s.metrics.setLag(s.lane.Number(), lag)
 	if lag > checkEvery {
@@ -64,7 +64,7 @@ func (s *status) setLag(lag time.Duration) {
 	}
 }
 
-// idle notes that nothing has waited for a while.
+// idle sets the state of a lane without waiting entries.
 func (s *status) idle() {
 	s.metrics.setLag(s.lane.Number(), 0)
 	s.set(State{Ready: true})

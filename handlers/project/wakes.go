@@ -11,32 +11,32 @@ import (
 	"gavel/internal/crashpoint"
 )
 
-// appendAtOnce is how many entries are under way to the journal at once: those
-// that wait together become one message, which holds about as many.
+// appendAtOnce is how many entries are appended to the journal at once: entries that
+// wait together become one message, which holds about as many.
 const appendAtOnce = events.MaxGroupEntries
 
-// Rings are the alarms as they go off, of all lanes. What fn returned nil for
-// does not ring again.
+// Rings delivers the alarms of all lanes when they are due. An alarm is delivered
+// again unless fn returns nil.
 type Rings interface {
 	Rings(ctx context.Context, fn func(context.Context, []events.Key) error) error
 }
 
-// Appender adds an entry to the lane of a conference.
+// Appender appends an entry to the lane of a conference.
 type Appender interface {
 	Append(ctx context.Context, conferenceSid string, e events.Entry) error
 }
 
-// Wakes brings what rings into the journal, where it is judged behind all that
-// was accepted earlier. So it does not matter how late an alarm rings, how
-// often, or in which process.
+// Wakes appends a wake-up to the journal for each alarm. The conference is evaluated
+// behind everything that was accepted earlier, so the delay of an alarm, its
+// redeliveries and its process do not matter.
 type Wakes struct {
 	Timers  Rings
 	Journal Appender
-	// Now is our own clock, which the entries are stamped with.
+	// Now is our own clock, for the time of the entries.
 	Now func() time.Time
 }
 
-// Run does so until ctx ends. What the journal does not take rings again.
+// Run runs until ctx ends. An alarm whose append fails is delivered again.
 func (w Wakes) Run(ctx context.Context) error {
 	err := w.Timers.Rings(ctx, func(ctx context.Context, keys []events.Key) error {
 		crashpoint.Pass(crashpoint.AlarmFetched)
