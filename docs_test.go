@@ -362,7 +362,7 @@ func TestSettingsFilesAreRight(t *testing.T) {
 				command.Env = append(command.Env, variable+"=secret")
 			}
 			out, err := command.CombinedOutput()
-			want := "gavel: settings:\n--keep: \"nonsense\" is no age; write 30d, 13 months or 72h\n"
+			want := "gavel: settings:\n--keep: \"nonsense\" is not an age; write 30d, 13 months or 72h\n"
 			if err == nil || string(out) != want {
 				t.Errorf("gavel said %v:\n%s", err, out)
 			}

@@ -11,7 +11,7 @@ import (
 	"gavel/internal/rulebook"
 )
 
-// banner prints where things are, and what to configure at Twilio.
+// banner prints the addresses and files, and the TwiML to configure at Twilio.
 func banner(w io.Writer, o app.Options, at app.Info) {
 	admin := "http://" + at.Admin
 	rows := [][2]string{{"roles", o.Roles.String()}}
@@ -60,7 +60,7 @@ func redisPlace(o app.Options) string {
 	return "external"
 }
 
-// rulesPlace is which rules are in force, and their origin.
+// rulesPlace returns which rules are in force, and their origin.
 func rulesPlace(o app.Options, status rulebook.Status) string {
 	switch {
 	case status.InForce == nil:
@@ -73,7 +73,7 @@ func rulesPlace(o app.Options, status rulebook.Status) string {
 	return fmt.Sprintf("version %s of %s", status.InForce.Version, status.InForce.Origin)
 }
 
-// syncMeaning says what an acknowledged callback survives.
+// syncMeaning returns what an acknowledged callback survives.
 func syncMeaning(embedded bool, sync bus.Sync) string {
 	switch {
 	case sync == bus.SyncAlways && embedded:
@@ -86,8 +86,8 @@ func syncMeaning(embedded bool, sync bus.Sync) string {
 	return "interval: an accepted callback survives kill -9; a power cut of all NATS servers may lose the last two minutes (declare --sync always if they run with sync_interval: always)"
 }
 
-// twiml is what to paste into the TwiML of a conference. rc and rp let Twilio
-// try again as often as it can, whatever went wrong.
+// twiml is the part to paste into the TwiML of a conference. rc and rp make Twilio
+// retry as often as it can, after every kind of failure.
 func twiml(publicURL string) string {
 	lines := []string{
 		`  <Conference statusCallback="` + publicURL + callback.ConferencePath + `#rc=5&amp;rp=all"`,

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -15,35 +17,35 @@ import (
 
 // cli is the command tree.
 type cli struct {
-	Config string `help:"Settings file. Flags and environment are stronger. Default: gavel.yaml, if there is one." placeholder:"FILE" env:"GAVEL_CONFIG"`
+	Config string `help:"Settings file. Flags and environment override it (default gavel.yaml, if it exists)." placeholder:"FILE" env:"GAVEL_CONFIG"`
 
-	Serve       serveCommand       `cmd:"" help:"Receive callbacks and answer questions about conferences."`
-	Demo        demoCommand        `cmd:"" help:"Everything in one process, with a stand-in Twilio and its call floor."`
-	Twilio      twilioCommand      `cmd:"" help:"The stand-in Twilio, as a server of its own."`
-	Send        sendCommand        `cmd:"" help:"Sign and send a callback, as Twilio would."`
-	Tail        tailCommand        `cmd:"" help:"Show events as they come."`
-	Conferences conferencesCommand `cmd:"" help:"Ask about conferences."`
-	Keys        keysCommand        `cmd:"" help:"Make, list and revoke API keys."`
-	Rules       rulesCommand       `cmd:"" help:"Check and test rule files; ask about the rules in force."`
+	Serve       serveCommand       `cmd:"" help:"Receive callbacks and answer queries about conferences."`
+	Demo        demoCommand        `cmd:"" help:"Run everything in one process, with a stand-in Twilio and its call floor."`
+	Twilio      twilioCommand      `cmd:"" help:"Run the stand-in Twilio as a separate server."`
+	Send        sendCommand        `cmd:"" help:"Sign and send a callback, as Twilio does."`
+	Tail        tailCommand        `cmd:"" help:"Follow events as they arrive."`
+	Conferences conferencesCommand `cmd:"" help:"List and show conferences."`
+	Keys        keysCommand        `cmd:"" help:"Create, list and revoke API keys."`
+	Rules       rulesCommand       `cmd:"" help:"Check and test rule files; show the rules in force."`
 	Exempt      exemptCommand      `cmd:"" help:"Keep rules off one conference for a while."`
-	Stop        stopCommand        `cmd:"" help:"Stop all that rules do at Twilio, everywhere."`
+	Stop        stopCommand        `cmd:"" help:"Stop all calls of rules to Twilio, everywhere."`
 	Resume      resumeCommand      `cmd:"" help:"End the stop."`
-	DeadLetters deadLettersCommand `cmd:"" name:"deadletters" help:"Look at what could not go on, and send it again."`
-	Rebuild     rebuildCommand     `cmd:"" help:"Fill the picture from the journal anew, and switch over."`
-	Doctor      doctorCommand      `cmd:"" help:"Look for what is wrong, and say what to do."`
+	DeadLetters deadLettersCommand `cmd:"" name:"deadletters" help:"List, show and redrive dead letters."`
+	Rebuild     rebuildCommand     `cmd:"" help:"Fill a new picture from the journal, and switch to it."`
+	Doctor      doctorCommand      `cmd:"" help:"Find faults of an installation and their remedies."`
 	Version     versionCommand     `cmd:"" help:"Print versions."`
 
 	terminal terminal
 	file     *settingsFile
-	ignored  []string // settings that are there and that demo does not use
+	ignored  []string // settings that exist and that demo does not use
 }
 
-// usageError is a fault of the command line or the settings.
+// usageError is an error of the command line or the settings.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// run does what args ask for and returns the exit code.
+// run runs the command of args and returns the exit code.
 func run(ctx context.Context, args []string, t terminal) int {
 	root := &cli{terminal: t}
 	err := root.run(ctx, args)
@@ -74,8 +76,7 @@ func (c *cli) run(ctx context.Context, args []string) error {
 	return command.Run(c, &c.terminal)
 }
 
-// parser reads the command line; exit is called when it was asked for help and
-// has given it.
+// parser reads the command line. It calls exit after it has printed help.
 func (c *cli) parser(exit func(int)) (*kong.Kong, error) {
 	parser, err := kong.New(c,
 		kong.Name("gavel"),
@@ -87,33 +88,45 @@ func (c *cli) parser(exit func(int)) (*kong.Kong, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the command line: %w", err)
 	}
+	texts := map[string]string{}
+	for section := range strings.SplitSeq(helpTexts, "\n# ") {
+		command, text, _ := strings.Cut(section, "\n")
+		texts[command] = text
+	}
+	for _, command := range parser.Model.Leaves(false) {
+		command.Detail = strings.TrimSpace(texts[command.Path()])
+	}
 	return parser, nil
 }
+
+// helpTexts are the longer help texts. The heading of each is its command.
+//
+//go:embed help.txt
+var helpTexts string
 
 // helpWidth keeps help readable on a wide terminal.
 const helpWidth = 100
 
-// hinted tells where the help is that fits.
+// hinted adds to an error where help is.
 func hinted(err error, args []string) error {
 	if usage := (usageError{}); errors.As(err, &usage) {
-		return err // about the settings file, which it names
+		return err // it names the settings file
 	}
 	if len(args) == 0 {
 		return fmt.Errorf("%w; `gavel --help` lists them, `gavel demo` shows the main job", err)
 	}
-	return fmt.Errorf("%w; `gavel --help` and `gavel COMMAND --help` say what there is", err)
+	return fmt.Errorf("%w; see `gavel --help` and `gavel COMMAND --help`", err)
 }
 
-// BeforeResolve reads the settings file and puts flags, environment and file
-// in their order of strength. (kong by itself lets a file win over the
-// environment.)
+// BeforeResolve reads the settings file. Flags override the environment, which
+// overrides the file. (kong itself would let the file override the environment.)
 func (c *cli) BeforeResolve(command *kong.Context) error {
 	if command.Command() == "version" {
 		return nil
 	}
 	switch command.Command() {
 	case "twilio":
-		c.file = &settingsFile{} // the settings of Gavel are none of the stand-in's
+		c.file = &settingsFile{} // the stand-in does not use Gavel's settings
 	case "demo":
 		if err := c.ignoreSettings(command); err != nil {
 			return usageError{err}
@@ -139,8 +152,8 @@ func (c *cli) BeforeResolve(command *kong.Context) error {
 	return nil
 }
 
-// ignoreSettings leaves the settings file unread, and notes it and the variables
-// of the environment that the command would use if it were another one.
+// ignoreSettings does not read the settings file. It records, as ignored, the
+// file and the environment variables that only other commands use.
 func (c *cli) ignoreSettings(command *kong.Context) error {
 	c.file = &settingsFile{}
 	for _, given := range command.Path {
@@ -183,7 +196,7 @@ func (c *cli) configPath(command *kong.Context) string {
 	return path
 }
 
-// defaultFile is read when no other file is named, if it is there.
+// defaultFile is read when no other file is named, if it exists.
 const defaultFile = "gavel.yaml"
 
 func readFile(path string) (*settingsFile, error) {
@@ -201,8 +214,8 @@ func readFile(path string) (*settingsFile, error) {
 	return parseSettings(path, text)
 }
 
-// rereadAccounts reads the accounts of the settings anew. A file that was there
-// at the start has to be there again.
+// rereadAccounts reads the accounts of the settings again. A file that existed at
+// the start must still exist.
 func (c *cli) rereadAccounts() ([]twilio.Account, error) {
 	file, err := readFile(c.file.path)
 	if err != nil {

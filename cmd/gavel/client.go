@@ -18,22 +18,23 @@ import (
 	"gavel/internal/keys"
 )
 
-// clientFlags are the settings of every command that asks a running Gavel.
+// clientFlags are the settings of every command that sends requests to a running
+// Gavel.
 type clientFlags struct {
-	Server  string `default:"http://127.0.0.1:8080" env:"GAVEL_SERVER" placeholder:"URL" help:"The Gavel to ask (default ${default})."`
+	Server  string `default:"http://127.0.0.1:8080" env:"GAVEL_SERVER" placeholder:"URL" help:"The running Gavel (default ${default})."`
 	APIKey  string `name:"api-key" env:"GAVEL_API_KEY" placeholder:"SID:SECRET" help:"API key (default: the first key, in the data directory)."`
-	DataDir string `default:"./gavel-data" env:"GAVEL_DATA_DIR" placeholder:"DIR" help:"Where the first key is looked for (default ${default})."`
+	DataDir string `default:"./gavel-data" env:"GAVEL_DATA_DIR" placeholder:"DIR" help:"The data directory with the first key (default ${default})."`
 	outputFlag
 }
 
-// outputFlag says how a command prints its answer.
+// outputFlag selects how a command prints its answer.
 type outputFlag struct {
 	Output string `default:"text" enum:"text,json" placeholder:"text|json" help:"Text for people, JSON for scripts (default ${default})."`
 }
 
 func (f outputFlag) json() bool { return f.Output == "json" }
 
-// print writes an answer as JSON, or by text.
+// print writes an answer as JSON, or with text.
 func (f outputFlag) print(t *terminal, answer any, text func(io.Writer) error) error {
 	if f.json() {
 		return writeJSON(t.out, answer)
@@ -51,36 +52,47 @@ func writeJSON(w io.Writer, v any) error {
 	return nil
 }
 
-// question is what most commands are: a request to a running Gavel, and how its
-// answer is shown.
-type question[T any] struct {
+// request is what most commands are: one request to /v1 of a running Gavel, and
+// how its answer is printed.
+type request[T any] struct {
 	method string // GET if empty
 	path   string // behind /v1/
 	query  url.Values
 	body   any
-	json   func(T) any // what JSON shows of the answer; nil: all of it
+	json   func(T) any // the part of the answer that JSON shows; nil: all of it
 	text   func(io.Writer, T) error
 }
 
 // run sends the request and prints the answer.
-func (q question[T]) run(ctx context.Context, f clientFlags, t *terminal) error {
-	asker, err := f.client()
+func (r request[T]) run(ctx context.Context, f clientFlags, t *terminal) error {
+	c, err := f.client()
 	if err != nil {
 		return err
 	}
 	var answer T
-	if err := asker.ask(ctx, cmp.Or(q.method, http.MethodGet), q.path, q.query, q.body, &answer); err != nil {
+	if err := c.call(ctx, cmp.Or(r.method, http.MethodGet), r.path, r.query, r.body, &answer); err != nil {
 		return err
 	}
 	shown := any(answer)
-	if q.json != nil {
-		shown = q.json(answer)
+	if r.json != nil {
+		shown = r.json(answer)
 	}
-	return f.print(t, shown, func(w io.Writer) error { return q.text(w, answer) })
+	return f.print(t, shown, func(w io.Writer) error { return r.text(w, answer) })
 }
 
-// done is the answer of a request that answers nothing; JSON shows what was done
-// to what, and text a sentence.
+// queryOf returns the parameters that have a value.
+func queryOf(params map[string]string) url.Values {
+	query := url.Values{}
+	for name, value := range params {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query
+}
+
+// done is the answer of a request without a body in its answer. JSON shows what
+// was done to what, and text shows a sentence.
 type done struct{}
 
 func didTo(what, to string) func(done) any {
@@ -94,7 +106,7 @@ func sentence(words string) func(io.Writer, done) error {
 	}
 }
 
-// client asks /v1 of a running Gavel.
+// client sends requests to /v1 of a running Gavel.
 type client struct {
 	server string
 	sid    string
@@ -102,8 +114,8 @@ type client struct {
 	http   *http.Client
 }
 
-// askTimeout bounds a question; streams have none.
-const askTimeout = 30 * time.Second
+// callTimeout bounds a call; streams are not bounded.
+const callTimeout = 30 * time.Second
 
 func (f clientFlags) client() (*client, error) {
 	c := &client{server: strings.TrimRight(f.Server, "/"), http: http.DefaultClient}
@@ -125,10 +137,10 @@ func (f clientFlags) client() (*client, error) {
 	return c, nil
 }
 
-// ask sends body, if it is not nil, as JSON and decodes the answer, if there is
-// one.
-func (c *client) ask(ctx context.Context, method, path string, query url.Values, body, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+// call sends body, unless it is nil, as JSON and decodes the answer, unless it is
+// empty.
+func (c *client) call(ctx context.Context, method, path string, query url.Values, body, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	response, err := c.open(ctx, method, path, query, body, nil)
 	if err != nil {
@@ -144,14 +156,14 @@ func (c *client) ask(ctx context.Context, method, path string, query url.Values,
 	return nil
 }
 
-// open sends a request and returns the answer if it is a success; the caller
-// closes its body.
+// open sends a request and returns a successful answer, whose body the caller
+// closes. The error is a *refused for any other answer.
 func (c *client) open(ctx context.Context, method, path string, query url.Values, body any, header http.Header) (*http.Response, error) {
 	var encoded io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return nil, fmt.Errorf("encode the question: %w", err)
+			return nil, fmt.Errorf("encode the request: %w", err)
 		}
 		encoded = bytes.NewReader(text)
 	}
@@ -161,7 +173,7 @@ func (c *client) open(ctx context.Context, method, path string, query url.Values
 	}
 	request, err := http.NewRequestWithContext(ctx, method, address, encoded)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", c.server, err)
+		return nil, fmt.Errorf("call %s: %w", c.server, err)
 	}
 	for name, values := range header {
 		request.Header[name] = values
@@ -172,7 +184,7 @@ func (c *client) open(ctx context.Context, method, path string, query url.Values
 	request.SetBasicAuth(c.sid, c.secret)
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w; is `gavel serve` running there? --server says where to ask", c.server, withoutURL(err))
+		return nil, fmt.Errorf("call %s: %w; is `gavel serve` running there? --server names another address", c.server, withoutURL(err))
 	}
 	if response.StatusCode >= 300 {
 		defer response.Body.Close()
@@ -181,8 +193,8 @@ func (c *client) open(ctx context.Context, method, path string, query url.Values
 	return response, nil
 }
 
-// withoutURL takes the address out of an error of net/http, which would say it
-// a second time and with the query, where names of people may stand.
+// withoutURL removes the URL from an error of net/http: the caller names the server
+// already, and the query may hold names of people.
 func withoutURL(err error) error {
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {
 		return failed.Err
@@ -190,7 +202,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// refused is an answer that is no success.
+// refused is an answer whose status is 300 or more.
 type refused struct {
 	server string
 	status int
@@ -199,19 +211,22 @@ type refused struct {
 }
 
 func (r *refused) Error() string {
-	said := fmt.Sprintf("%s answered %d: %s", r.server, r.status, r.detail)
+	text := fmt.Sprintf("%s answered %d: %s", r.server, r.status, r.detail)
 	switch r.status {
 	case http.StatusUnauthorized:
-		return said + "; name a key with --api-key, or the data directory of that Gavel with --data-dir"
+		return text + "; name a key with --api-key, or the data directory of that Gavel with --data-dir"
 	case http.StatusNotFound:
-		return said + r.wayOn()
+		if command, found := catalogues[r.detail]; found {
+			return text + "; `gavel " + command + "` lists them"
+		}
 	case http.StatusServiceUnavailable:
-		return said + "; try again in " + either(r.retry != "", r.retry, "a few") + " s"
+		return text + "; try again in " + either(r.retry != "", r.retry, "a few") + " s"
 	}
-	return said
+	return text
 }
 
-// catalogues show what there is of what was not found.
+// catalogues are the commands that list what was not found, by the detail of the
+// answer.
 var catalogues = map[string]string{
 	"no such conference":  "conferences list",
 	"no such dead letter": "deadletters list",
@@ -219,14 +234,7 @@ var catalogues = map[string]string{
 	"no such rule":        "rules status",
 }
 
-func (r *refused) wayOn() string {
-	if command, there := catalogues[r.detail]; there {
-		return "; `gavel " + command + "` shows what there is"
-	}
-	return ""
-}
-
-// maxProblem bounds what is read of an error's body.
+// maxProblem is how many bytes of an error's body are read.
 const maxProblem = 16 << 10
 
 func refusal(server string, response *http.Response) error {
@@ -234,22 +242,19 @@ func refusal(server string, response *http.Response) error {
 		Title, Detail string
 		Errors        []struct{ Location, Message string }
 	}
-	// What is no problem+json comes from something else than Gavel; the status
-	// says enough.
+	// An answer that is not problem+json does not come from Gavel; its status is
+	// enough.
 	_ = json.NewDecoder(io.LimitReader(response.Body, maxProblem)).Decode(&problem)
-	detail := problem.Detail
-	if detail == "" {
-		detail = http.StatusText(response.StatusCode)
-	}
+	detail := cmp.Or(problem.Detail, http.StatusText(response.StatusCode))
 	for _, e := range problem.Errors {
-		if !strings.Contains(detail, e.Location) { // else it says so itself
+		if !strings.Contains(detail, e.Location) { // otherwise the detail names it
 			detail += "; " + e.Location + ": " + e.Message
 		}
 	}
 	return &refused{server, response.StatusCode, detail, response.Header.Get("Retry-After")}
 }
 
-// refusedWith reports whether err is an answer with that status.
+// refusedWith reports whether err is an answer with the status.
 func refusedWith(err error, status int) bool {
 	r := (*refused)(nil)
 	return errors.As(err, &r) && r.status == status

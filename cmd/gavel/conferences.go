@@ -13,7 +13,7 @@ import (
 	"gavel/views"
 )
 
-// conferencesCommand asks about conferences.
+// conferencesCommand lists and shows conferences.
 type conferencesCommand struct {
 	List     conferencesList     `cmd:"" help:"List conferences, newest first."`
 	Get      conferencesGet      `cmd:"" help:"Show everything about one conference."`
@@ -30,21 +30,12 @@ type conferencesList struct {
 	Limit   int    `default:"50" help:"At most this many (default ${default})."`
 }
 
-// Help is the longer help text.
-func (conferencesList) Help() string {
-	return `A conference of which nothing was heard for hours although it did not end is marked stale: its end was probably lost.
-
-Example:
-  gavel conferences list --status in-progress --since 8h`
-}
-
-// pageSize is how many conferences are asked for at a time, the most that /v1
-// gives.
+// pageSize is how many conferences one request fetches, the most that /v1 allows.
 const pageSize = 200
 
 // Run lists.
 func (c *conferencesList) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
@@ -52,7 +43,7 @@ func (c *conferencesList) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return usageError{err}
 	}
-	found, err := asker.conferences(ctx, query, c.Limit)
+	found, err := client.conferences(ctx, query, c.Limit)
 	if err != nil {
 		return err
 	}
@@ -60,12 +51,7 @@ func (c *conferencesList) Run(ctx context.Context, t *terminal) error {
 }
 
 func (c *conferencesList) query() (url.Values, error) {
-	query := url.Values{}
-	for name, value := range map[string]string{"status": c.Status, "friendly_name": c.Name, "account": c.Account} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
+	query := queryOf(map[string]string{"status": c.Status, "friendly_name": c.Name, "account": c.Account})
 	if c.Since != "" {
 		since, err := parseAge(c.Since)
 		if err != nil {
@@ -79,13 +65,13 @@ func (c *conferencesList) query() (url.Values, error) {
 	return query, nil
 }
 
-// conferences reads pages until there are enough.
+// conferences reads pages until it has limit conferences or no page is left.
 func (c *client) conferences(ctx context.Context, query url.Values, limit int) ([]views.Conference, error) {
 	found := []views.Conference{}
 	for {
 		query.Set("limit", strconv.Itoa(min(limit-len(found), pageSize)))
 		var page api.Conferences
-		if err := c.ask(ctx, http.MethodGet, "conferences", query, nil, &page); err != nil {
+		if err := c.call(ctx, http.MethodGet, "conferences", query, nil, &page); err != nil {
 			return nil, err
 		}
 		found = append(found, page.Conferences...)
@@ -105,10 +91,7 @@ type conferenceArgument struct {
 func (a conferenceArgument) path() string { return "conferences/" + url.PathEscape(a.Conference) }
 
 func (a conferenceArgument) query() url.Values {
-	if a.Account == "" {
-		return nil
-	}
-	return url.Values{"account": {a.Account}}
+	return queryOf(map[string]string{"account": a.Account})
 }
 
 // conferencesGet shows one conference.
@@ -117,15 +100,9 @@ type conferencesGet struct {
 	conferenceArgument
 }
 
-// Help is the longer help text.
-func (conferencesGet) Help() string {
-	return `Example:
-  gavel conferences get support-103`
-}
-
 // Run shows it.
 func (c *conferencesGet) Run(ctx context.Context, t *terminal) error {
-	return question[views.Record]{path: c.path(), query: c.query(), text: card}.run(ctx, c.clientFlags, t)
+	return request[views.Record]{path: c.path(), query: c.query(), text: card}.run(ctx, c.clientFlags, t)
 }
 
 // conferencesTimeline shows what happened in one conference.
@@ -134,17 +111,9 @@ type conferencesTimeline struct {
 	conferenceArgument
 }
 
-// Help is the longer help text.
-func (conferencesTimeline) Help() string {
-	return `Events are in the order of Twilio's SequenceNumber; one that came late says so.
-
-Example:
-  gavel conferences timeline support-103`
-}
-
 // Run shows it.
 func (c *conferencesTimeline) Run(ctx context.Context, t *terminal) error {
-	return question[api.TimelineBody]{
+	return request[api.TimelineBody]{
 		path:  c.path() + "/timeline",
 		query: c.query(),
 		text:  func(w io.Writer, body api.TimelineBody) error { return timelineList(w, body, paletteFor(w, t.lookup)) },

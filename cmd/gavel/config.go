@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -13,16 +14,16 @@ import (
 	"gavel/internal/twilio"
 )
 
-// serverFlags are the settings of serve and doctor that are flags. Each is an
-// environment variable too, and a key of gavel.yaml.
+// serverFlags are the settings of serve and doctor that are flags. Each is also an
+// environment variable and a key of gavel.yaml.
 type serverFlags struct {
 	Listen      string `default:"127.0.0.1:8080" env:"GAVEL_LISTEN" placeholder:"HOST:PORT" help:"Where HTTP is served (default ${default})."`
-	AdminListen string `env:"GAVEL_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"When set, everything but /twilio/* is served here."`
+	AdminListen string `env:"GAVEL_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"If set, everything except /twilio/* is served here."`
 	PublicURL   string `env:"GAVEL_PUBLIC_URL" placeholder:"URL" help:"The URL that Twilio calls and signs (default http:// and --listen)."`
-	DataDir     string `env:"GAVEL_DATA_DIR" placeholder:"DIR" help:"Where files are kept (default ./gavel-data; demo: a temporary one)."`
+	DataDir     string `env:"GAVEL_DATA_DIR" placeholder:"DIR" help:"Data directory (default ./gavel-data)."`
 	NATS        string `name:"nats" default:"embedded" env:"GAVEL_NATS_URL" placeholder:"URL" help:"NATS server, 2.14.6 or newer, or embedded (default)."`
 	NATSListen  string `name:"nats-listen" default:"127.0.0.1:4222" env:"GAVEL_NATS_LISTEN" placeholder:"HOST:PORT" help:"Where the embedded NATS can be reached, or off (default ${default})."`
-	Sync        string `env:"GAVEL_SYNC" placeholder:"always|interval" help:"Embedded NATS: always survives a power cut, interval only a crash (default always). External: what its servers are set to (default interval)."`
+	Sync        string `env:"GAVEL_SYNC" placeholder:"always|interval" help:"Embedded NATS: always survives a power cut, interval only a crash (default always). External: the setting of its servers (default interval)."`
 	Redis       string `default:"embedded" env:"GAVEL_REDIS_URL" placeholder:"URL" help:"redis://, rediss://, redis+sentinel://, redis+cluster://, or embedded (default)."`
 	Keep        string `env:"GAVEL_KEEP" placeholder:"AGE" help:"How long Redis keeps ended conferences: 30d, 13 months (default 30d embedded, 13 months external)."`
 	Roles       string `default:"all" env:"GAVEL_ROLES" placeholder:"ROLES" help:"What this process does: door,project,act,serve,deliver (default all)."`
@@ -30,19 +31,18 @@ type serverFlags struct {
 	TwilioAPI   string `name:"twilio-api" default:"https://api.twilio.com" env:"GAVEL_TWILIO_API" placeholder:"URL" help:"Twilio's REST API (default ${default})."`
 }
 
-// defaultDataDir is where serve keeps its files and the CLI looks for the first
-// key.
+// defaultDataDir is where serve keeps its files and commands read the first key.
 const defaultDataDir = "./gavel-data"
 
-// config puts flags and file together. Its error joins everything that is
-// wrong, so that a person mends it in one go.
+// config merges flags and file. Its error joins all faults, so that a person can
+// fix them in one go.
 func (f serverFlags) config(file *settingsFile, lookup func(string) (string, bool)) (app.Options, error) {
 	s := &secrets{lookup: lookup}
 	o := app.Options{
 		Listen:      f.Listen,
 		AdminListen: f.AdminListen,
 		PublicURL:   strings.TrimRight(f.PublicURL, "/"),
-		DataDir:     firstOf(f.DataDir, defaultDataDir),
+		DataDir:     cmp.Or(f.DataDir, defaultDataDir),
 		TwilioAPI:   f.TwilioAPI,
 		Rules:       f.Rules,
 		NATS: bus.Config{
@@ -68,7 +68,7 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 	var keepFault, rolesFault error
 	o.Keep, keepFault = parseAge(either(f.Keep != "", f.Keep, either(o.Redis.Embedded(), "30d", "13 months")))
 	if o.Roles, rolesFault = app.ParseRoles(f.Roles); rolesFault != nil {
-		o.Roles = app.AllRoles // so that one mistake is not told as three
+		o.Roles = app.AllRoles // so that one mistake is not reported as three
 	}
 	if len(o.Accounts) == 0 && len(s.faults) == 0 && o.Roles.Has(app.Door) {
 		s.faults = append(s.faults, errNoAccount)
@@ -80,9 +80,9 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 	return o, nil
 }
 
-var errNoAccount = errors.New("accounts: there is none; set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or name accounts in gavel.yaml (`gavel demo` needs none)")
+var errNoAccount = errors.New("accounts: not set; set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or name accounts in gavel.yaml (`gavel demo` needs none)")
 
-// checkOptions returns everything that is wrong with the options, joined.
+// checkOptions returns all faults of the options, joined.
 func checkOptions(o app.Options) error {
 	return errors.Join(slices.Concat(
 		addressFaults(o), natsFaults(o.NATS), redisFaults(o.Redis), roleFaults(o), accountFaults(o.Accounts), []error{o.Webhooks.Check()},
@@ -103,8 +103,8 @@ func addressFaults(o app.Options) (faults []error) {
 	return append(faults, flagFault("--twilio-api", checkBaseURL(o.TwilioAPI)))
 }
 
-// minJournal is less than an hour of a small floor; a lower number lacks its
-// unit.
+// minJournal, in bytes, is less than an hour of a small call floor. A lower number
+// probably lacks its unit.
 const minJournal = 64 << 20
 
 func natsFaults(n bus.Config) (faults []error) {
@@ -119,7 +119,7 @@ func natsFaults(n bus.Config) (faults []error) {
 		faults = append(faults, flagFault("--nats", checkServers(n.URL, "nats", "tls", "ws", "wss")))
 	}
 	if n.Sync != "" && n.Sync != bus.SyncAlways && n.Sync != bus.SyncInterval {
-		faults = append(faults, errors.New("--sync: is neither always nor interval"))
+		faults = append(faults, errors.New("--sync: must be always or interval"))
 	}
 	if n.Replicas < 0 || n.Replicas > bus.MaxReplicas {
 		faults = append(faults, fmt.Errorf("nats.replicas: %d is not 1 to %d", n.Replicas, bus.MaxReplicas))
@@ -145,8 +145,8 @@ func redisFaults(r app.Redis) (faults []error) {
 	return append(faults, flagFault("redis.tls", tlsFiles(r.TLS).check()))
 }
 
-// roleFaults refuses roles that would wait for each other in vain: an embedded
-// part is reached from this process alone.
+// roleFaults refuses roles that would wait for each other forever: only this
+// process can reach an embedded part.
 func roleFaults(o app.Options) (faults []error) {
 	if o.NATS.URL == app.Embedded && !o.Roles.Has(app.Door) {
 		faults = append(faults, errors.New("--roles: the embedded NATS gets its events from this process's door; add door, or set --nats"))
@@ -168,8 +168,8 @@ func accountFaults(accounts []twilio.Account) []error {
 	return []error{err}
 }
 
-// accounts returns the file's accounts, or the environment's one where the
-// file has none.
+// accounts returns the accounts of the file, or the one of the environment if the
+// file names no account.
 func accounts(file *settingsFile, s *secrets) []twilio.Account {
 	if len(file.Accounts) > 0 {
 		return file.accounts(s)
@@ -204,7 +204,7 @@ func checkAddress(address string) error {
 	return nil
 }
 
-// checkBaseURL accepts http and https URLs that paths can be put behind.
+// checkBaseURL accepts http and https URLs that a path can be appended to.
 func checkBaseURL(base string) error {
 	u, err := url.Parse(base)
 	switch {
@@ -216,8 +216,8 @@ func checkBaseURL(base string) error {
 	return nil
 }
 
-// checkServers accepts what begins with one of the schemes; the rest is for the
-// client that knows it. Its error does not quote it: it may hold a password.
+// checkServers accepts URLs that begin with one of the schemes; the client library
+// checks the rest. The error does not quote them: they may hold a password.
 func checkServers(urls string, schemes ...string) error {
 	scheme, rest, ok := strings.Cut(urls, "://")
 	if !ok || rest == "" || !slices.Contains(schemes, scheme) {
@@ -228,7 +228,7 @@ func checkServers(urls string, schemes ...string) error {
 
 func (t tlsFiles) check() error {
 	if (t.Cert == "") != (t.Key == "") {
-		return errors.New("cert and key go together")
+		return errors.New("cert and key must be set together")
 	}
 	return nil
 }

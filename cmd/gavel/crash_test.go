@@ -156,7 +156,7 @@ func (h *house) hasAll(want accepted) {
 			var timeline api.TimelineBody
 			h.asksJSON(&timeline, "conferences", "timeline", sid)
 			for _, fact := range timeline.Facts {
-				e, err := parseTold(fact.Event)
+				e, err := parseEvent(fact.Event)
 				if err != nil {
 					h.t.Fatal(err)
 				}

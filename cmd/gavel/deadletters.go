@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -14,11 +15,11 @@ import (
 	"gavel/handlers/api"
 )
 
-// deadLettersCommand is about what could not go on.
+// deadLettersCommand lists, shows and redrives dead letters.
 type deadLettersCommand struct {
 	List    deadLettersList    `cmd:"" help:"List dead letters, newest first."`
-	Show    deadLettersShow    `cmd:"" help:"Show one with what came."`
-	Redrive deadLettersRedrive `cmd:"" help:"Send one on its way again."`
+	Show    deadLettersShow    `cmd:"" help:"Show a dead letter and its content."`
+	Redrive deadLettersRedrive `cmd:"" help:"Process a dead letter again."`
 }
 
 // deadLettersList lists them.
@@ -27,17 +28,9 @@ type deadLettersList struct {
 	Limit int `default:"50" help:"At most this many, up to 200 (default ${default})."`
 }
 
-// Help is the longer help text.
-func (deadLettersList) Help() string {
-	return `A letter is refused (genuine, but the door could not accept its form), unfoldable (the picture could not take it in) or unperformed (a rule decided it, and it could not be done in time). Each kind keeps the last 1,000 of an account.
-
-Example:
-  gavel deadletters list`
-}
-
 // Run lists them.
 func (c *deadLettersList) Run(ctx context.Context, t *terminal) error {
-	return question[api.DeadLetterList]{
+	return request[api.DeadLetterList]{
 		path:  "deadletters",
 		query: url.Values{"limit": {strconv.Itoa(c.Limit)}},
 		json:  func(all api.DeadLetterList) any { return all.DeadLetters },
@@ -50,12 +43,9 @@ func letterTable(w io.Writer, letters []api.DeadLetter, now time.Time) error {
 		_, err := fmt.Fprintln(w, "no dead letters")
 		return err
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tAGE\tKIND\tACCOUNT\tWHY")
-	for _, l := range letters {
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", l.ID, ago(&l.At, now), l.Kind, firstOf(shortSid(l.AccountSid), "-"), clip(letterWhy(l), 60))
-	}
-	return table.Flush()
+	return printTable(w, "ID\tAGE\tKIND\tACCOUNT\tWHY", letters, func(l api.DeadLetter) []any {
+		return []any{l.ID, ago(&l.At, now), l.Kind, cmp.Or(shortSid(l.AccountSid), "-"), clip(letterWhy(l), 60)}
+	})
 }
 
 func letterWhy(l api.DeadLetter) string {
@@ -65,9 +55,9 @@ func letterWhy(l api.DeadLetter) string {
 	return l.Field + ": " + l.Reason
 }
 
-// letterArgument names one.
+// letterArgument names a dead letter.
 type letterArgument struct {
-	ID uint64 `arg:"" help:"Its number, as list shows it."`
+	ID uint64 `arg:"" help:"Its id, as list shows it."`
 }
 
 func (a letterArgument) path() string { return "deadletters/" + strconv.FormatUint(a.ID, 10) }
@@ -78,17 +68,9 @@ type deadLettersShow struct {
 	letterArgument
 }
 
-// Help is the longer help text.
-func (deadLettersShow) Help() string {
-	return `What came is shown as it came, with the names and numbers of people in it.
-
-Example:
-  gavel deadletters show 17`
-}
-
 // Run shows it.
 func (c *deadLettersShow) Run(ctx context.Context, t *terminal) error {
-	return question[api.DeadLetterContent]{path: c.path(), text: letterCard}.run(ctx, c.clientFlags, t)
+	return request[api.DeadLetterContent]{path: c.path(), text: letterCard}.run(ctx, c.clientFlags, t)
 }
 
 func letterCard(w io.Writer, l api.DeadLetterContent) error {
@@ -97,7 +79,7 @@ func letterCard(w io.Writer, l api.DeadLetterContent) error {
 		{"id", strconv.FormatUint(l.ID, 10)},
 		{"kind", l.Kind},
 		{"why", letterWhy(l.DeadLetter)},
-		{"put aside", moment(&l.At)},
+		{"stored", moment(&l.At)},
 		{"received", moment(&l.ReceivedAt)},
 		{"account", l.AccountSid},
 		{"conference", l.ConferenceSid},
@@ -122,30 +104,22 @@ func letterCard(w io.Writer, l api.DeadLetterContent) error {
 	return out.Flush()
 }
 
-// deadLettersRedrive sends one on its way again.
+// deadLettersRedrive processes one again.
 type deadLettersRedrive struct {
 	clientFlags
 	letterArgument
 }
 
-// Help is the longer help text.
-func (deadLettersRedrive) Help() string {
-	return `A callback goes into the journal, if this version and the settings let it in now. It counts as late: rules ask Twilio before they act on it. What a rule decided gets a new id and your name, and passes Twilio's own word, the brakes and the stop like any other. The letter stays.
-
-Example:
-  gavel deadletters redrive 17`
-}
-
 // Run redrives it.
 func (c *deadLettersRedrive) Run(ctx context.Context, t *terminal) error {
-	return question[api.Redriven]{method: http.MethodPost, path: c.path() + "/redrive", text: redrivenWords}.run(ctx, c.clientFlags, t)
+	return request[api.Redriven]{method: http.MethodPost, path: c.path() + "/redrive", text: redrivenText}.run(ctx, c.clientFlags, t)
 }
 
-func redrivenWords(w io.Writer, r api.Redriven) (err error) {
+func redrivenText(w io.Writer, r api.Redriven) (err error) {
 	if r.Decision != "" {
-		_, err = fmt.Fprintf(w, "letter %d is decision %s now: it is performed if it still holds\n", r.ID, r.Decision)
+		_, err = fmt.Fprintf(w, "dead letter %d is now decision %s: it is performed if it still holds\n", r.ID, r.Decision)
 	} else {
-		_, err = fmt.Fprintf(w, "letter %d is in the journal\n", r.ID)
+		_, err = fmt.Fprintf(w, "dead letter %d is in the journal\n", r.ID)
 	}
 	return err
 }

@@ -24,16 +24,15 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// demoCommand is a Gavel with a stand-in Twilio calling it. Its rules are live
-// and its conferences are made up, so it must never play on stores that are in
-// use: it takes no setting that could name one, be it a flag, the environment
-// or a settings file.
+// demoCommand is a Gavel that a stand-in Twilio calls. Its rules are live and its
+// conferences are made up, so it must never use the stores of another Gavel: no
+// flag, environment variable or settings file can name one.
 type demoCommand struct {
 	Listen     string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where HTTP is served (default ${default})."`
-	DataDir    string        `placeholder:"DIR" help:"Where files are kept: an empty folder, or one of an earlier demo (default: a temporary one)."`
+	DataDir    string        `placeholder:"DIR" help:"Data directory: an empty folder, or one of an earlier demo (default: a temporary one)."`
 	NATSListen string        `name:"nats-listen" default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where the embedded NATS can be reached, or off (default ${default})."`
 	LogLevel   slog.Level    `default:"warn" env:"GAVEL_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error (default ${default})."`
-	LogFormat  string        `default:"text" enum:"text,json" env:"GAVEL_LOG_FORMAT" placeholder:"text|json" help:"How log lines look (default ${default})."`
+	LogFormat  string        `default:"text" enum:"text,json" env:"GAVEL_LOG_FORMAT" placeholder:"text|json" help:"Format of log lines (default ${default})."`
 	For        time.Duration `placeholder:"DURATION" help:"Stop after this long (default: until Ctrl-C)."`
 	floorFlags
 
@@ -51,20 +50,12 @@ type demoCommand struct {
 // serveOnly is a flag of serve that the demo refuses.
 type serveOnly struct{}
 
-var errServeOnly = errors.New("the demo uses only stores, rules and an account of its own, because its rules are live; `gavel serve` takes this setting")
+var errServeOnly = errors.New("the demo uses only its own stores, rules and account, because its rules are live; `gavel serve` has this setting")
 
 // Decode refuses the flag.
 func (*serveOnly) Decode(*kong.DecodeContext) error { return errServeOnly }
 
-// Help is the longer help text.
-func (demoCommand) Help() string {
-	return `It uses only its own embedded NATS and Redis, and ignores gavel.yaml and the environment's settings of serve. A call floor plays conferences that end for all of Twilio's five reasons, and the presets of examples/rules are live with all times divided by 20: who is left alone is spoken to, and then the conference is ended. The terminal shows events as they come and, at the end, why each conference ended and by whom.
-
-Example:
-  gavel demo --for 1m --duplicates 0.1 --reorder 0.1`
-}
-
-// The account that the stand-in signs for.
+// The account whose token the stand-in signs with.
 const (
 	demoAccountSid = "AC00000000000000000000000000000000"
 	demoAuthToken  = "00000000000000000000000000000000"
@@ -76,7 +67,7 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 		return usageError{err}
 	}
 	if len(root.ignored) > 0 {
-		fmt.Fprintf(t.out, "The demo uses only stores of its own; it ignores %s.\n", strings.Join(root.ignored, ", "))
+		fmt.Fprintf(t.out, "The demo uses only its own stores; it ignores %s.\n", strings.Join(root.ignored, ", "))
 	}
 	if c.DataDir == "" {
 		folder, err := os.MkdirTemp("", "gavel-demo-")
@@ -116,7 +107,7 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 	return a.Run(playing)
 }
 
-// options are those of a process that reaches nothing but itself and the
+// options returns those of a process that connects only to itself and to the
 // stand-in.
 func (c *demoCommand) options(standIn string) (app.Options, error) {
 	presets, err := demoRules()
@@ -149,8 +140,8 @@ func (c *demoCommand) check() error {
 	return err
 }
 
-// freeAddress returns the address, or one of the same host with a free port
-// where it is taken: a demo that only says "port in use" shows nothing.
+// freeAddress returns the address, or the same host with a free port if the port
+// is in use: a demo that ends with "port in use" would show nothing.
 func freeAddress(ctx context.Context, address string, w io.Writer) string {
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", address)
@@ -166,8 +157,7 @@ func freeAddress(ctx context.Context, address string, w io.Writer) string {
 	return net.JoinHostPort(host, "0")
 }
 
-// show is the stand-in Twilio on one side, and on the other what a user of
-// Gavel sees of it through /v1.
+// show runs the stand-in Twilio, and shows what a user of Gavel sees through /v1.
 type show struct {
 	*demoCommand
 	app     *app.App
@@ -178,10 +168,10 @@ type show struct {
 	shown   atomic.Int64
 }
 
-// readyWithin is how long the demo's own stores may take to get ready.
+// readyWithin bounds how long the demo's own stores take to become ready.
 const readyWithin = time.Minute
 
-// play runs the floor and shows the events, and the conferences at the end.
+// play runs the call floor, and shows the events and, at the end, the conferences.
 func (s *show) play(ctx context.Context) error {
 	starting, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("not ready within %s", readyWithin))
 	defer cancel()
@@ -217,14 +207,14 @@ func (s *show) play(ctx context.Context) error {
 	return s.curtain(context.WithoutCancel(ctx), began)
 }
 
-// connect makes the client that any user of this machine would have.
+// connect makes the same client that a command on this machine has.
 func (s *show) connect(at app.Info) (err error) {
 	s.client = &client{server: "http://" + at.Admin, http: http.DefaultClient}
 	s.client.sid, s.client.secret, err = keys.ReadFile(at.KeyFile)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "Ask in another terminal:\n  gavel conferences list --server %s --data-dir %s\n\n", s.client.server, s.DataDir)
+	fmt.Fprintf(s.out, "Try in another terminal:\n  gavel conferences list --server %s --data-dir %s\n\n", s.client.server, s.DataDir)
 	return nil
 }
 
@@ -252,8 +242,7 @@ func (s *show) startTail(ctx context.Context) tail {
 	return t
 }
 
-// floor is the stand-in, pointed at the door; its REST API is where Gavel's
-// writes go.
+// floor returns the stand-in, which calls the door. Gavel writes to its REST API.
 func (s *show) floor(door string) *twiliofake.Twilio {
 	config := s.calling(door)
 	config.AccountSid, config.AuthToken = demoAccountSid, demoAuthToken
@@ -273,10 +262,10 @@ func (s *show) run(ctx context.Context, floor *twiliofake.Twilio) error {
 	return floor.Run(ctx)
 }
 
-// newsTime is how long the last events may take from the door to the terminal.
+// newsTime bounds how long the last events take from the door to the terminal.
 const newsTime = 2 * time.Second
 
-// awaitNews lets the terminal catch up with what the door accepted.
+// awaitNews waits until the terminal has shown all that the door accepted.
 func (s *show) awaitNews(accepted int64) {
 	late := time.NewTimer(newsTime)
 	defer late.Stop()

@@ -9,11 +9,11 @@ import (
 	"gavel/rules"
 )
 
-// demoHaste is how much faster the presets are in the demo: nobody watches a
-// terminal for the two minutes after which a caller counts as left alone.
+// demoHaste is how much faster the presets are in the demo: two minutes, after
+// which a caller counts as left alone, are too long to watch a terminal.
 const demoHaste = 20
 
-// demoRules are the presets, live and in haste.
+// demoRules returns the presets, live and with shorter times.
 func demoRules() ([]rules.File, error) {
 	files := presets.Files()
 	for i := range files {
@@ -30,8 +30,8 @@ func demoRules() ([]rules.File, error) {
 // those in conditions.
 var spans = regexp.MustCompile(`(\b(?:for|wait|within|again): *|\bduration\(")([0-9][0-9a-z.]*)`)
 
-// hasten divides every length of time by demoHaste. A rule's own keys take whole
-// seconds, so theirs are rounded, and none becomes nothing.
+// hasten divides every length of time by demoHaste. A rule's own keys accept only
+// whole seconds, so theirs are rounded, to at least one second.
 func hasten(text string) (string, error) {
 	var fault error
 	text = spans.ReplaceAllStringFunc(text, func(span string) string {
@@ -49,10 +49,10 @@ func hasten(text string) (string, error) {
 	return text, fault
 }
 
-// names are where rules begin.
+// names match the first line of a rule.
 var names = regexp.MustCompile(`(?m)^  - name: .*$`)
 
-// goLive takes every rule out of its shadow.
+// goLive makes every rule live.
 func goLive(text string) string {
 	return names.ReplaceAllStringFunc(text, func(line string) string {
 		return line + "\n" + strings.Repeat(" ", len("  - ")) + "mode: live"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,28 +15,18 @@ import (
 	"gavel/internal/doctor"
 )
 
-// doctorCommand looks for what is wrong.
+// doctorCommand finds faults of an installation.
 type doctorCommand struct {
 	serverFlags
-	Server string `env:"GAVEL_SERVER" placeholder:"URL" help:"The running Gavel to ask (default: where these settings let it listen)."`
+	Server string `env:"GAVEL_SERVER" placeholder:"URL" help:"The running Gavel (default: the address where these settings make it listen)."`
 	APIKey string `name:"api-key" env:"GAVEL_API_KEY" placeholder:"SID:SECRET" help:"API key (default: the first key, in the data directory)."`
 	outputFlag
 }
 
-// Help is the longer help text.
-func (doctorCommand) Help() string {
-	return `Give it the settings of serve. It looks at settings, files, NATS, Redis, the credentials at Twilio, clocks, the public URL (by a signed request that leaves nothing behind), and at what the conferences of the last day tell about the callback events they asked for and about flags that are traps. It changes nothing, and works before the first start as well: what cannot be looked at yet says why. Its output holds no secret and no phone number.
-
-The exit code is 0 when there is no fault, 1 when there is one; warnings and notes do not count.
-
-Example:
-  gavel doctor --public-url https://gavel.example.com`
-}
-
-// doctorTime bounds everything together: each check has its own bound too.
+// doctorTime bounds all checks together; each check has its own bound too.
 const doctorTime = 2 * time.Minute
 
-// Run looks, tells, and fails where there is a fault.
+// Run prints the findings, and fails if one is a fault.
 func (c *doctorCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
@@ -55,8 +46,8 @@ type examination struct {
 	app.Options
 	file   *settingsFile
 	server string // the running Gavel's address
-	asker  func() (*client, error)
-	absent string // why the running Gavel cannot be asked; empty where it can
+	client func() (*client, error)
+	absent string // why the running Gavel cannot be reached; empty if it can
 	clocks []doctor.Clock
 }
 
@@ -65,10 +56,10 @@ func (c *doctorCommand) examine(ctx context.Context, root *cli, t *terminal) []d
 	if err != nil {
 		return afterFaults(err)
 	}
-	x := &examination{Options: config, file: root.file, server: firstOf(c.Server, "http://"+ownAddress(firstOf(c.AdminListen, c.Listen)))}
-	x.asker = clientFlags{Server: x.server, APIKey: c.APIKey, DataDir: config.DataDir}.client
-	x.absent = knockAtHealth(ctx, x.server)
-	x.PublicURL = firstOf(config.PublicURL, "http://"+ownAddress(c.Listen))
+	x := &examination{Options: config, file: root.file, server: cmp.Or(c.Server, "http://"+ownAddress(cmp.Or(c.AdminListen, c.Listen)))}
+	x.client = clientFlags{Server: x.server, APIKey: c.APIKey, DataDir: config.DataDir}.client
+	x.absent = probeHealth(ctx, x.server)
+	x.PublicURL = cmp.Or(config.PublicURL, "http://"+ownAddress(c.Listen))
 	return slices.Concat(
 		x.settings(),
 		x.files().Findings(),
@@ -81,8 +72,7 @@ func (c *doctorCommand) examine(ctx context.Context, root *cli, t *terminal) []d
 	)
 }
 
-// afterFaults tells all faults of the settings; what they would have led to is
-// left alone.
+// afterFaults reports all faults of the settings, and all other checks as skipped.
 func afterFaults(err error) []doctor.Finding {
 	if usage := (usageError{}); errors.As(err, &usage) {
 		err = usage.error
@@ -93,12 +83,12 @@ func afterFaults(err error) []doctor.Finding {
 		doctor.CheckFiles, doctor.CheckNATS, doctor.CheckRedis, doctor.CheckCredentials, doctor.CheckClock,
 		doctor.CheckPublicURL, doctor.CheckSubscriptions, doctor.CheckTraps,
 	} {
-		found = append(found, doctor.Skipped(check, "the settings have to be whole first"))
+		found = append(found, doctor.Skipped(check, "the settings must be correct first"))
 	}
 	return found
 }
 
-// ownAddress is how this machine reaches a listener of its own.
+// ownAddress returns the address at which this machine reaches its own listener.
 func ownAddress(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -110,8 +100,7 @@ func ownAddress(listen string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// findingList prints findings for people: what was found, and below it what to
-// do.
+// findingList prints findings for people: what was found, and below it the remedy.
 func findingList(w io.Writer, r doctor.Report, p palette) error {
 	for _, f := range r.Findings {
 		level := p.paint(levelColours[f.Level], fmt.Sprintf("%-8s", f.Level))

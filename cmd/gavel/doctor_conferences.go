@@ -13,47 +13,47 @@ import (
 )
 
 const (
-	// lookBack is how old the conferences are that are judged: what older ones
-	// show may be mended long ago.
-	lookBack = day
-	// maxJudged bounds them; the newest show how conferences are made now.
-	maxJudged = 200
+	// maxAge is how old the checked conferences may be: faults of older ones may be
+	// fixed by now.
+	maxAge = day
+	// maxChecked bounds them; the newest show how conferences are made now.
+	maxChecked = 200
 )
 
-// conferences reads what was told of the conferences of the last day from the
+// conferences checks the conferences of the last day, which it reads from the
 // running Gavel.
 func (x *examination) conferences(ctx context.Context) []doctor.Finding {
 	if x.absent != "" {
 		return skipConferences(x.absent)
 	}
-	asker, err := x.asker()
+	client, err := x.client()
 	if err != nil {
 		return skipConferences(err.Error())
 	}
-	query := url.Values{"created_from": {time.Now().Add(-lookBack).UTC().Format(time.RFC3339)}}
-	listed, err := asker.conferences(ctx, query, maxJudged)
+	query := url.Values{"created_from": {time.Now().Add(-maxAge).UTC().Format(time.RFC3339)}}
+	listed, err := client.conferences(ctx, query, maxChecked)
 	if err != nil {
 		return skipConferences(err.Error())
 	}
-	judged := make([]doctor.Conference, len(listed))
+	checked := make([]doctor.Conference, len(listed))
 	for i, c := range listed {
-		if judged[i], err = asker.told(ctx, c); err != nil {
+		if checked[i], err = client.observe(ctx, c); err != nil {
 			return skipConferences(err.Error())
 		}
 	}
-	return append(doctor.Subscriptions(judged, time.Now()), doctor.Traps(judged)...)
+	return append(doctor.Subscriptions(checked, time.Now()), doctor.Traps(checked)...)
 }
 
 func skipConferences(why string) []doctor.Finding {
 	return []doctor.Finding{doctor.Skipped(doctor.CheckSubscriptions, why), doctor.Skipped(doctor.CheckTraps, why)}
 }
 
-// told reads the timeline of one conference.
-func (c *client) told(ctx context.Context, listed views.Conference) (doctor.Conference, error) {
+// observe reads the timeline of one conference.
+func (c *client) observe(ctx context.Context, listed views.Conference) (doctor.Conference, error) {
 	found := doctor.Conference{Sid: listed.Sid}
 	var body api.TimelineBody
 	query := url.Values{"account": {listed.AccountSid}}
-	if err := c.ask(ctx, http.MethodGet, "conferences/"+listed.Sid+"/timeline", query, nil, &body); err != nil {
+	if err := c.call(ctx, http.MethodGet, "conferences/"+listed.Sid+"/timeline", query, nil, &body); err != nil {
 		return found, err
 	}
 	for _, f := range body.Facts {
@@ -66,7 +66,7 @@ func (c *client) told(ctx context.Context, listed views.Conference) (doctor.Conf
 	return found, nil
 }
 
-// parseFact reads of a CloudEvent what the doctor wants to know.
+// parseFact reads from a CloudEvent what the checks need.
 func parseFact(cloudEvent []byte) (doctor.Observation, error) {
 	e, err := events.ParseCloudEvent(cloudEvent)
 	if err != nil {

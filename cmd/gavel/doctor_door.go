@@ -16,29 +16,29 @@ import (
 	"gavel/internal/twilio"
 )
 
-// knockTime bounds one request to Gavel, directly or through its proxy. Twilio
+// probeTime bounds one request to Gavel, directly or through its proxy. Twilio
 // waits 15 s.
-const knockTime = 15 * time.Second
+const probeTime = 15 * time.Second
 
-// prober does not follow redirects: neither does Twilio with its parameters.
+// prober does not follow redirects: Twilio follows them without the parameters.
 var prober = &http.Client{
-	Timeout:       knockTime,
+	Timeout:       probeTime,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// knockAtHealth returns why Gavel cannot be asked, or nothing where it can.
-func knockAtHealth(ctx context.Context, server string) string {
-	k := knock(ctx, http.MethodGet, server+"/healthz", "", "")
+// probeHealth returns why Gavel cannot be reached, or "" if it can.
+func probeHealth(ctx context.Context, server string) string {
+	k := probe(ctx, http.MethodGet, server+"/healthz", "", "")
 	switch {
 	case k.Fault != nil:
-		return fmt.Sprintf("no Gavel answers at %s (%v); --server says where to ask", server, k.Fault)
+		return fmt.Sprintf("no Gavel answers at %s (%v); --server names another address", server, k.Fault)
 	case k.Status != http.StatusOK:
-		return fmt.Sprintf("what answers at %s is no Gavel, or its admin side is elsewhere; --server says where to ask", server)
+		return fmt.Sprintf("the server at %s is not a Gavel, or its admin side is elsewhere; --server names another address", server)
 	}
 	return ""
 }
 
-// publicURL goes the way of a callback, from outside the process.
+// publicURL sends a request over the path of a callback, from outside the process.
 func (x *examination) publicURL(ctx context.Context) []doctor.Finding {
 	switch {
 	case !x.Roles.Has(app.Door):
@@ -46,27 +46,27 @@ func (x *examination) publicURL(ctx context.Context) []doctor.Finding {
 	case x.absent != "":
 		return []doctor.Finding{doctor.Skipped(doctor.CheckPublicURL, x.absent)}
 	}
-	d := doctor.Door{PublicURL: x.PublicURL, Plain: knock(ctx, http.MethodHead, x.PublicURL+callback.ConferencePath, "", "")}
+	d := doctor.Door{PublicURL: x.PublicURL, Plain: probe(ctx, http.MethodHead, x.PublicURL+callback.ConferencePath, "", "")}
 	for _, a := range x.Accounts {
 		d.Signed = append(d.Signed, selfTest(ctx, x.PublicURL, a))
 	}
 	return d.Findings()
 }
 
-// nothing is a batch of Event Streams that tells nothing: the door verifies it
-// like any other, and there is nothing in it to keep.
-const nothing = "[]"
+// emptyBatch is a batch of Event Streams without an event: the door verifies it
+// like any other, and stores nothing.
+const emptyBatch = "[]"
 
-// selfTest sends nothing, signed as Twilio would sign it.
+// selfTest sends an empty batch, signed as Twilio signs one.
 func selfTest(ctx context.Context, publicURL string, a twilio.Account) doctor.Knock {
-	sum := sha256.Sum256([]byte(nothing))
+	sum := sha256.Sum256([]byte(emptyBatch))
 	url := publicURL + callback.EventsPath + "?bodySHA256=" + hex.EncodeToString(sum[:])
-	k := knock(ctx, http.MethodPost, url, nothing, twilio.Sign(a.Tokens.Current.Reveal(), url, nil))
+	k := probe(ctx, http.MethodPost, url, emptyBatch, twilio.Sign(a.Tokens.Current.Reveal(), url, nil))
 	k.AccountSid = a.Sid
 	return k
 }
 
-func knock(ctx context.Context, method, url, body, signature string) doctor.Knock {
+func probe(ctx context.Context, method, url, body, signature string) doctor.Knock {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return doctor.Knock{Fault: withoutURL(err)}
@@ -80,6 +80,6 @@ func knock(ctx context.Context, method, url, body, signature string) doctor.Knoc
 		return doctor.Knock{Fault: withoutURL(err)}
 	}
 	defer response.Body.Close()
-	_, _ = io.CopyN(io.Discard, response.Body, maxProblem) // what it says does not matter
+	_, _ = io.CopyN(io.Discard, response.Body, maxProblem) // only the status and headers matter
 	return doctor.Knock{Status: response.StatusCode, Allow: response.Header.Get("Allow")}
 }

@@ -33,8 +33,8 @@ func (x *examination) files() doctor.Files {
 	return f
 }
 
-// secretFiles are those that the settings name, and those that Gavel makes
-// where they are made already.
+// secretFiles are those that the settings name, and those of Gavel's own that
+// exist already.
 func (x *examination) secretFiles() (paths []string) {
 	for _, a := range x.file.Accounts {
 		paths = append(paths, a.AuthTokens.CurrentFile, a.AuthTokens.NextFile, a.AuthTokens.PreviousFile, a.APIKey.SecretFile)
@@ -56,8 +56,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// holdsSecrets reports whether a secret stands in the file itself. One that is
-// nothing but a variable of the environment does not; a URL with a user does.
+// holdsSecrets reports whether the file itself holds a secret. A value that is only
+// an environment variable is not one; a URL with a user is.
 func (f *settingsFile) holdsSecrets() bool {
 	for _, url := range []*string{f.NATS.URL, f.Redis.URL} {
 		if url != nil && strings.Contains(*url, "@") {

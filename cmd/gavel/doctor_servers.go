@@ -20,8 +20,8 @@ import (
 	"gavel/projections/redisstore"
 )
 
-// nats looks at the external NATS, or at the embedded one of a Gavel that runs
-// here and lets others in.
+// nats checks the external NATS, or the embedded one of a Gavel that runs here and
+// accepts other clients.
 func (x *examination) nats(ctx context.Context) []doctor.Finding {
 	c, inProcess := x.NATS, x.NATS.URL == app.Embedded
 	if inProcess {
@@ -33,7 +33,7 @@ func (x *examination) nats(ctx context.Context) []doctor.Finding {
 	}
 	found, err := bus.Examine(ctx, c)
 	if err != nil && inProcess {
-		// Another NATS may have the address; then Gavel keeps its own to itself.
+		// Another NATS may have the address; then Gavel does not expose its own.
 		return []doctor.Finding{doctor.Skipped(doctor.CheckNATS, fmt.Sprintf("the embedded server is not at %s: %v", x.NATS.Listen, err))}
 	}
 	if err == nil {
@@ -42,13 +42,13 @@ func (x *examination) nats(ctx context.Context) []doctor.Finding {
 	return doctor.NATS{Examination: found, Embedded: inProcess, Declared: x.NATS.Sync == bus.SyncAlways, Fault: err}.Findings()
 }
 
-// embeddedNATS is where the embedded server lets others in, or why it does not.
+// embeddedNATS returns the address of the embedded server, or why it has none.
 func (x *examination) embeddedNATS() (address, why string) {
 	if x.absent != "" {
 		return "", "the embedded server is part of Gavel; " + x.absent
 	}
 	if x.NATS.Listen == bus.ListenOff {
-		return "", "the embedded server lets nobody in (--nats-listen off); Gavel looked at its streams and its sync at the start"
+		return "", "the embedded server accepts no clients (--nats-listen off); Gavel checked its streams and its sync at the start"
 	}
 	token, err := os.ReadFile(filepath.Join(x.DataDir, natsd.TokenFile))
 	if err != nil {
@@ -59,7 +59,7 @@ func (x *examination) embeddedNATS() (address, why string) {
 
 func (x *examination) redis(ctx context.Context) []doctor.Finding {
 	if x.Redis.Embedded() {
-		return []doctor.Finding{doctor.Skipped(doctor.CheckRedis, "the embedded one is part of Gavel, and filled from the journal at every start")}
+		return []doctor.Finding{doctor.Skipped(doctor.CheckRedis, "the embedded Redis is part of Gavel, which fills it from the journal at every start")}
 	}
 	options, err := x.Redis.Options()
 	if err != nil {
@@ -72,56 +72,56 @@ func (x *examination) redis(ctx context.Context) []doctor.Finding {
 	return doctor.Redis{Servers: servers, Fault: err}.Findings()
 }
 
-// credentials shows Twilio each account's auth token and API key.
+// credentials checks each account's auth token and API key with Twilio.
 func (x *examination) credentials(ctx context.Context) (found []doctor.Finding) {
 	if len(x.Accounts) == 0 {
 		return []doctor.Finding{doctor.Skipped(doctor.CheckCredentials, "the settings have no account")}
 	}
 	for _, a := range x.Accounts {
 		bare := twilio.Account{Sid: a.Sid, Tokens: a.Tokens}
-		found = append(found, x.show(ctx, bare, "auth token", "/2010-04-01/Accounts/"+a.Sid+".json")...)
+		found = append(found, x.checkCredential(ctx, bare, "auth token", "/2010-04-01/Accounts/"+a.Sid+".json")...)
 		if a.APIKey != (twilio.APIKey{}) {
-			// A standard key may not ask for the account itself (Twilio, "API keys
-			// overview"), so it is shown where Gavel needs it.
-			found = append(found, x.show(ctx, a, "API key", "/2010-04-01/Accounts/"+a.Sid+"/Conferences.json?PageSize=1")...)
+			// A standard key may not fetch the account itself (Twilio, "API keys
+			// overview"), so the check fetches what Gavel needs.
+			found = append(found, x.checkCredential(ctx, a, "API key", "/2010-04-01/Accounts/"+a.Sid+"/Conferences.json?PageSize=1")...)
 		}
 	}
 	return found
 }
 
-// show makes one request in an account's name.
-func (x *examination) show(ctx context.Context, a twilio.Account, with, path string) []doctor.Finding {
+// checkCredential makes one request with an account's credentials.
+func (x *examination) checkCredential(ctx context.Context, a twilio.Account, with, path string) []doctor.Finding {
 	c := doctor.Credentials{AccountSid: a.Sid, With: with}
 	all, err := twilio.NewAccounts([]twilio.Account{a})
 	if err != nil {
 		c.Fault = err
 		return c.Findings()
 	}
-	asker := twilio.NewClient(twilio.ClientConfig{
+	client := twilio.NewClient(twilio.ClientConfig{
 		Base: x.TwilioAPI, Accounts: all, Metrics: twilio.NewClientMetrics(prometheus.NewRegistry()),
 	})
-	defer asker.Close()
-	asked := time.Now()
-	answer, err := asker.Call(ctx, twilio.Call{AccountSid: a.Sid, Kind: "doctor", Method: http.MethodGet, Path: path})
+	defer client.Close()
+	sent := time.Now()
+	answer, err := client.Call(ctx, twilio.Call{AccountSid: a.Sid, Kind: "doctor", Method: http.MethodGet, Path: path})
 	if err != nil {
 		c.Fault = err
 		return c.Findings()
 	}
-	x.compareTwilioClock(asked, answer.Header)
+	x.compareTwilioClock(sent, answer.Header)
 	c.Status = answer.Status
 	var account struct{ Status string }
-	if json.Unmarshal(answer.Body, &account) == nil { // else the status says enough
+	if json.Unmarshal(answer.Body, &account) == nil { // otherwise the status is enough
 		c.AccountStatus = account.Status
 	}
 	return c.Findings()
 }
 
-// compareTwilioClock reads the Date of an answer, which has whole seconds and
-// was written somewhere between question and answer.
-func (x *examination) compareTwilioClock(asked time.Time, header http.Header) {
-	trip := time.Since(asked)
+// compareTwilioClock reads the Date of an answer, which has whole seconds and was
+// written at some moment between request and answer.
+func (x *examination) compareTwilioClock(sent time.Time, header http.Header) {
+	trip := time.Since(sent)
 	if date, err := http.ParseTime(header.Get("Date")); err == nil {
 		theirs := date.Add(time.Second / 2)
-		x.clocks = append(x.clocks, doctor.Clock{Whose: "Twilio", Ahead: theirs.Sub(asked.Add(trip / 2)), Within: (time.Second + trip) / 2})
+		x.clocks = append(x.clocks, doctor.Clock{Whose: "Twilio", Ahead: theirs.Sub(sent.Add(trip / 2)), Within: (time.Second + trip) / 2})
 	}
 }

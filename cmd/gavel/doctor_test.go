@@ -107,7 +107,7 @@ func TestTheDoctorTellsAllFaultsOfTheSettings(t *testing.T) {
 	d.finds(doctor.CheckSettings, doctor.Fault, "--keep")
 	d.finds(doctor.CheckSettings, doctor.Fault, "--roles")
 	d.finds(doctor.CheckSettings, doctor.Fault, "auth token has space around it")
-	d.finds(doctor.CheckNATS, doctor.Note, "the settings have to be whole first")
+	d.finds(doctor.CheckNATS, doctor.Note, "the settings must be correct first")
 	if strings.Contains(d.text, testToken) {
 		t.Error("a token is shown")
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -203,7 +204,7 @@ func (h *house) get(path string) (status int, body []byte) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	request.SetBasicAuth(firstOf(h.sid, testAccount), firstOf(h.token, testToken))
+	request.SetBasicAuth(cmp.Or(h.sid, testAccount), cmp.Or(h.token, testToken))
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		h.t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -14,18 +15,9 @@ import (
 type exemptCommand struct {
 	clientFlags
 	conferenceArgument
-	For    string `required:"" placeholder:"AGE" help:"How long: 30m, 2h, at most 7d; 0s ends it."`
+	For    string `required:"" placeholder:"AGE" help:"How long: 30m, 2h, at most 7d; 0s ends the exemption."`
 	Rule   string `placeholder:"RULE" help:"Only this rule (default all)."`
-	Reason string `required:"" placeholder:"TEXT" help:"Why. It is kept in the journal."`
-}
-
-// Help is the longer help text.
-func (exemptCommand) Help() string {
-	return `It counts from the moment it is in the journal. Rules that are at work on the conference stop; what they had asked of Twilio already is not taken back. Where a condition still holds at the end, its rule begins anew.
-
-Examples:
-  gavel exempt support-103 --for 30m --reason "the board is waiting in there"
-  gavel exempt support-103 --for 0s --reason "they are done"`
+	Reason string `required:"" placeholder:"TEXT" help:"Why; the journal keeps it."`
 }
 
 // Run exempts.
@@ -39,7 +31,7 @@ func (c *exemptCommand) Run(ctx context.Context, t *terminal) error {
 		Rule string `json:"rule,omitempty"`
 		because
 	}{length.String(), c.Rule, because{c.Reason}}
-	return question[api.Exemption]{
+	return request[api.Exemption]{
 		method: http.MethodPost,
 		path:   c.path() + "/exempt",
 		query:  c.query(),
@@ -59,7 +51,7 @@ func (c *exemptCommand) length() (time.Duration, error) {
 }
 
 func exemptWords(x api.Exemption, length time.Duration) string {
-	name := printable(firstOf(x.FriendlyName, x.Conference)) + " (" + x.Conference + ")"
+	name := printable(cmp.Or(x.FriendlyName, x.Conference)) + " (" + x.Conference + ")"
 	which := "no rule touches " + name
 	if x.Rule != "" {
 		which = "rule " + x.Rule + " does not touch " + name

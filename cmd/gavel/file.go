@@ -14,7 +14,7 @@ import (
 )
 
 // settingsFile is gavel.yaml: every flag by its name with underscores, and the
-// parts that are no flag.
+// settings without a flag.
 type settingsFile struct {
 	Listen      *string `yaml:"listen"`
 	AdminListen *string `yaml:"admin_listen"`
@@ -36,8 +36,8 @@ type settingsFile struct {
 	path string
 }
 
-// fileAccount is one Twilio account. Tokens and secrets may hold ${NAME} of the
-// environment, or stand in files of their own.
+// fileAccount is one Twilio account. Tokens and secrets may contain ${NAME} of the
+// environment, or be in separate files.
 type fileAccount struct {
 	Sid             string     `yaml:"sid"`
 	AuthTokens      fileTokens `yaml:"auth_tokens"`
@@ -83,8 +83,8 @@ type fileRedis struct {
 	PasswordFile string   `yaml:"password_file"`
 }
 
-// fileWebhooks are the settings of the webhooks that rules call. Several secrets
-// are a rotation: each signs.
+// fileWebhooks are the settings of the webhooks that rules call. During a rotation
+// there are several secrets, and each signs.
 type fileWebhooks struct {
 	Secret     oneOrMore `yaml:"secret"`
 	SecretFile oneOrMore `yaml:"secret_file"`
@@ -92,7 +92,7 @@ type fileWebhooks struct {
 	HTTP       bool      `yaml:"http"`
 }
 
-// oneOrMore is a text or a list of them.
+// oneOrMore is a string or a list of strings.
 type oneOrMore []string
 
 // UnmarshalYAML reads either.
@@ -129,7 +129,7 @@ func parseSettings(path string, text []byte) (*settingsFile, error) {
 	return file, nil
 }
 
-// settingsError says where the fault is, in one line and without the text
+// settingsError returns where the fault is, in one line and without the lines
 // around it, which go-yaml would print.
 func settingsError(path string, err error) error {
 	where, key, message := path, "", ""
@@ -146,22 +146,22 @@ func settingsError(path string, err error) error {
 		return fmt.Errorf("%s: %w", where, wrong)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%s: unknown key %q", where, key)
-	case strings.Contains(message, "already defined"): // of no type of its own
-		return fmt.Errorf("%s: key %q is there twice", where, key)
+	case strings.Contains(message, "already defined"): // an error without its own type
+		return fmt.Errorf("%s: key %q is given twice", where, key)
 	case errors.As(err, &mistyped):
-		return fmt.Errorf("%s: the value has to be %s", where, mistyped.DstType)
+		return fmt.Errorf("%s: the value must be %s", where, mistyped.DstType)
 	case errors.As(err, &misplaced):
-		return fmt.Errorf("%s: the value has to be %s", where, strings.ToLower(misplaced.Expected.String()))
+		return fmt.Errorf("%s: the value must be %s", where, strings.ToLower(misplaced.Expected.String()))
 	}
-	return fmt.Errorf("%s: not readable as YAML", where)
+	return fmt.Errorf("%s: is not valid YAML", where)
 }
 
-// valueError is a fault of a value that go-yaml knows nothing of.
+// valueError is a fault of a value that go-yaml accepts.
 type valueError string
 
 func (e valueError) Error() string { return string(e) }
 
-// flag returns what the file says for a flag.
+// flag returns the value that the file has for a flag.
 func (f *settingsFile) flag(name string) (string, bool) {
 	value := map[string]*string{
 		"listen":       f.Listen,
@@ -184,19 +184,18 @@ func (f *settingsFile) flag(name string) (string, bool) {
 	return *value, true
 }
 
-// secrets turns what the file says about secrets into secrets, and collects
-// what is wrong with them.
+// secrets resolves the secrets of the file, and collects their faults.
 type secrets struct {
 	lookup func(name string) (string, bool)
 	faults []error
 }
 
-// read returns a secret from its text or from its file, whichever is given.
-// where is the setting's place, for the fault's text.
+// read returns a secret from its text or from its file. where names the setting in
+// the text of a fault.
 func (s *secrets) read(where, text, path string) twilio.Secret {
 	switch {
 	case text != "" && path != "":
-		s.fault(where, "given both as a value and as a file")
+		s.fault(where, "set both as a value and as a file")
 	case path != "":
 		return s.fromFile(where, path)
 	case text != "":
@@ -220,7 +219,7 @@ func (s *secrets) fromFile(where, path string) twilio.Secret {
 
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
-// expand replaces each ${NAME} by the environment's value.
+// expand replaces each ${NAME} with the value in the environment.
 func (s *secrets) expand(where, text string) twilio.Secret {
 	return twilio.Secret(variable.ReplaceAllStringFunc(text, func(match string) string {
 		name := match[2 : len(match)-1]
@@ -236,7 +235,7 @@ func (s *secrets) fault(where, what string) {
 	s.faults = append(s.faults, fmt.Errorf("%s: %s", where, what))
 }
 
-// accounts reads the accounts of the file.
+// accounts returns the accounts of the file.
 func (f *settingsFile) accounts(s *secrets) []twilio.Account {
 	accounts := make([]twilio.Account, len(f.Accounts))
 	for i, a := range f.Accounts {
@@ -258,7 +257,7 @@ func (f *settingsFile) accounts(s *secrets) []twilio.Account {
 	return accounts
 }
 
-// webhooks reads what the file says about webhooks.
+// webhooks returns the webhook settings of the file.
 func (f *settingsFile) webhooks(s *secrets) webhook.Settings {
 	const where = "webhooks.secret"
 	settings := webhook.Settings{Allow: f.Webhooks.Allow, HTTP: f.Webhooks.HTTP}

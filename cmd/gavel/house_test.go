@@ -413,7 +413,7 @@ func (h *house) tails(more ...string) *tailing {
 }
 
 // awaits returns the events once there are that many.
-func (t *tailing) awaits(events int) []told {
+func (t *tailing) awaits(events int) []event {
 	t.t.Helper()
 	var lines []string
 	eventually(t.t, func() string {
@@ -423,10 +423,10 @@ func (t *tailing) awaits(events int) []told {
 		}
 		return ""
 	})
-	shown := make([]told, len(lines))
+	shown := make([]event, len(lines))
 	for i, line := range lines {
 		var err error
-		if shown[i], err = parseTold([]byte(line)); err != nil {
+		if shown[i], err = parseEvent([]byte(line)); err != nil {
 			t.t.Fatal(err)
 		}
 	}

@@ -19,8 +19,8 @@ type callbackLines struct {
 	err     error
 }
 
-// all yields each line's number and parameters until the first line that cannot
-// be read, which it leaves in err. Empty lines are passed over.
+// all yields the number and the parameters of each line. It skips empty lines, and
+// ends at the first line that cannot be read, whose error it stores in err.
 func (l *callbackLines) all(yield func(int, events.Params) bool) {
 	lines := bufio.NewScanner(l.from)
 	lines.Buffer(nil, maxEventLine)
@@ -56,10 +56,10 @@ func parseCallbackLine(text string) (events.Params, error) {
 	decoder.UseNumber()
 	var object map[string]any
 	if err := decoder.Decode(&object); err != nil {
-		return nil, errors.New("is no JSON object")
+		return nil, errors.New("is not a JSON object")
 	}
 	if decoder.More() {
-		return nil, errors.New("has something behind its JSON object")
+		return nil, errors.New("has text after its JSON object")
 	}
 	var params events.Params
 	for name, value := range object {
@@ -67,7 +67,7 @@ func parseCallbackLine(text string) (events.Params, error) {
 		case string, json.Number, bool:
 			params = append(params, events.Param{Name: name, Value: fmt.Sprint(value)})
 		default:
-			return nil, fmt.Errorf("%s is neither a string nor a number nor a boolean", name)
+			return nil, fmt.Errorf("%s is not a string, a number or a boolean", name)
 		}
 	}
 	slices.SortFunc(params, func(a, b events.Param) int { return strings.Compare(a.Name, b.Name) })

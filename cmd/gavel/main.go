@@ -16,16 +16,16 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// After the first signal the second one has its usual effect: the process
-	// ends at once, however long the drain would take.
+	// A second signal has its usual effect: the process ends at once and does not
+	// wait for the drain.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv}))
 }
 
-// hangups are the signals that ask for the accounts to be read again. Without
-// it they would end the process; after stop they do.
+// hangups delivers the SIGHUPs that make the process read its accounts again.
+// Without it, and after stop, a SIGHUP ends the process.
 func hangups() (signals <-chan os.Signal, stop func()) {
-	c := make(chan os.Signal, 1) // one that waits stands for those that follow
+	c := make(chan os.Signal, 1) // a waiting one covers those that follow
 	signal.Notify(c, syscall.SIGHUP)
 	return c, func() { signal.Stop(c) }
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -20,20 +21,27 @@ func conferenceTable(w io.Writer, conferences []views.Conference, now time.Time)
 		_, err := fmt.Fprintln(w, "no conferences")
 		return err
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "STATUS\tAGE\tLIVE\tNAME\tSID\tWHY")
-	for _, c := range conferences {
+	return printTable(w, "STATUS\tAGE\tLIVE\tNAME\tSID\tWHY", conferences, func(c views.Conference) []any {
 		status := c.Status
 		if c.StaleSince != nil {
 			status += " (stale " + ago(c.StaleSince, now) + ")"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n",
-			status, ago(c.Created, now), c.Connected, clip(c.FriendlyName, 40), c.Sid, printable(c.Why))
+		return []any{status, ago(c.Created, now), c.Connected, clip(c.FriendlyName, 40), c.Sid, printable(c.Why)}
+	})
+}
+
+// printTable prints a header and a line for each row, in aligned columns.
+func printTable[T any](w io.Writer, header string, rows []T, cells func(T) []any) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, header)
+	for _, row := range rows {
+		all := cells(row)
+		fmt.Fprintf(table, strings.Repeat("%v\t", len(all)-1)+"%v\n", all...)
 	}
 	return table.Flush()
 }
 
-// ago is how long before now something was, in its largest unit.
+// ago returns how long before now t was, in its largest unit.
 func ago(t *time.Time, now time.Time) string {
 	if t == nil {
 		return "-"
@@ -58,7 +66,7 @@ func rough(d time.Duration) string {
 // card prints a record for people.
 func card(w io.Writer, r views.Record) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(out, "%s\n%s\n\n", printable(firstOf(r.FriendlyName, r.Sid)), printable(r.Why))
+	fmt.Fprintf(out, "%s\n%s\n\n", printable(cmp.Or(r.FriendlyName, r.Sid)), printable(r.Why))
 	rows := [][2]string{
 		{"sid", r.Sid},
 		{"account", r.AccountSid},
@@ -77,14 +85,14 @@ func card(w io.Writer, r views.Record) error {
 		}
 	}
 	for _, p := range r.Participants {
-		fmt.Fprintf(out, "\n  %s\t%s\n", printable(firstOf(p.Label, "participant")), p.CallSid)
+		fmt.Fprintf(out, "\n  %s\t%s\n", printable(cmp.Or(p.Label, "participant")), p.CallSid)
 		fmt.Fprintf(out, "    %s\n", participantLine(p))
 		for _, i := range p.Intervals {
 			fmt.Fprintf(out, "    %s to %s\n", moment(i.Joined), either(i.Left != nil, moment(i.Left), "now"))
 		}
 	}
 	for _, rec := range r.Recordings {
-		fmt.Fprintf(out, "\n  recording\t%s\n    %s\n", firstOf(rec.Sid, rec.URL), recordingLine(rec))
+		fmt.Fprintf(out, "\n  recording\t%s\n    %s\n", cmp.Or(rec.Sid, rec.URL), recordingLine(rec))
 	}
 	for _, a := range r.Actions {
 		fmt.Fprintf(out, "\n  %s\t%s\n    %s\n", a.Do, moment(a.AskedAt), printable(a.Words))
@@ -153,30 +161,28 @@ func ranges(all [][2]int64) string {
 func timelineList(w io.Writer, body api.TimelineBody, p palette) error {
 	fmt.Fprintf(w, "%s  %s\n%s\n\n", printable(body.Conference.FriendlyName), body.Conference.Sid, printable(body.Conference.Why))
 	for _, fact := range body.Facts {
-		e, err := parseTold(fact.Event)
+		e, err := parseEvent(fact.Event)
 		if err != nil {
 			return err
 		}
-		line := fmt.Sprintf("%4s  %s  %s  %-16s %s", firstOf(e.Params.Get("SequenceNumber"), "-"), p.dim(e.Time.Local().Format(time.TimeOnly)),
-			p.event(fmt.Sprintf("%-24s", e.event())), clip(e.who(), 16), p.dim(e.detail()))
+		line := fmt.Sprintf("%4s  %s  %s  %-16s %s", cmp.Or(e.Params.Get("SequenceNumber"), "-"), p.dim(e.Time.Local().Format(time.TimeOnly)),
+			p.event(fmt.Sprintf("%-24s", e.name())), clip(e.who(), 16), p.dim(e.detail()))
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
 			return err
 		}
 	}
 	if body.Truncated {
-		_, err := fmt.Fprintln(w, "there are more events than are shown here")
+		_, err := fmt.Fprintln(w, "the list is cut off: the conference has more events")
 		return err
 	}
 	return nil
 }
 
-// curtainTable says of each conference how long it lasted, why it ended and by
-// whom, as Gavel knows it.
+// curtainTable prints for each conference how long it lasted, why it ended and the
+// participant that ended it.
 func curtainTable(w io.Writer, conferences []views.Conference, now time.Time) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tSID\tLEGS\tLASTED\tENDED BY\tREASON")
 	reasons := map[string]int{}
-	for _, c := range conferences {
+	err := printTable(w, "NAME\tSID\tLEGS\tLASTED\tENDED BY\tREASON", conferences, func(c views.Conference) []any {
 		until, by, reason := now, "-", c.Status
 		if c.Ended != nil {
 			until, by, reason = *c.Ended, c.EndedBy, c.Reason
@@ -186,19 +192,18 @@ func curtainTable(w io.Writer, conferences []views.Conference, now time.Time) er
 		if c.Created != nil {
 			lasted = rough(until.Sub(*c.Created))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n",
-			clip(c.FriendlyName, 20), shortSid(c.Sid), c.Joined, lasted, clip(by, 20), reason)
-	}
-	if err := table.Flush(); err != nil {
+		return []any{clip(c.FriendlyName, 20), shortSid(c.Sid), c.Joined, lasted, clip(by, 20), reason}
+	})
+	if err != nil {
 		return fmt.Errorf("print the conferences: %w", err)
 	}
-	_, err := fmt.Fprintf(w, "\n%d conferences, %s\n", len(conferences), reasonCounts(reasons))
+	_, err = fmt.Fprintf(w, "\n%d conferences, %s\n", len(conferences), reasonCounts(reasons))
 	return err
 }
 
 func reasonCounts(reasons map[string]int) string {
 	if len(reasons) == 0 {
-		return "none of them ended yet"
+		return "none has ended yet"
 	}
 	words := make([]string, 0, len(reasons))
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {

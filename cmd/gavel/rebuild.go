@@ -12,24 +12,16 @@ import (
 	"gavel/handlers/api"
 )
 
-// rebuildCommand fills the picture anew.
+// rebuildCommand fills a new picture.
 type rebuildCommand struct{ clientFlags }
 
-// Help is the longer help text.
-func (rebuildCommand) Help() string {
-	return `The new picture is made beside the one that is read, which goes on meanwhile. Stopping this command stops the rebuild; the old picture stays.
-
-Example:
-  gavel rebuild`
-}
-
-// Run follows the rebuild to its end.
+// Run prints the progress of the rebuild until it ends.
 func (c *rebuildCommand) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
-	response, err := asker.open(ctx, http.MethodPost, "rebuild", nil, nil, nil)
+	response, err := client.open(ctx, http.MethodPost, "rebuild", nil, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -41,8 +33,8 @@ func (c *rebuildCommand) Run(ctx context.Context, t *terminal) error {
 	return followRebuild(response.Body, show)
 }
 
-// followRebuild shows each line of progress. A stream that ends before it says
-// that the rebuild finished is a failure.
+// followRebuild shows each line of progress. It fails if the stream ends before the
+// line that reports the end of the rebuild.
 func followRebuild(r io.Reader, show func(api.Progress) error) error {
 	lines := json.NewDecoder(r)
 	for {
@@ -62,8 +54,8 @@ func followRebuild(r io.Reader, show func(api.Progress) error) error {
 	}
 }
 
-// progressBar draws over its own line on a terminal; elsewhere it writes the
-// last line only.
+// progressBar redraws one line on a terminal; otherwise it writes only the last
+// line.
 func progressBar(w io.Writer, terminal bool) func(api.Progress) error {
 	const width = 40
 	return func(p api.Progress) error {

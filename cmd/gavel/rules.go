@@ -11,29 +11,20 @@ import (
 	"gavel/rules/schema"
 )
 
-// rulesCommand is about rules: check and test read files and ask nobody, the
-// others ask a running Gavel.
+// rulesCommand checks, tests and shows rules. check and test only read files; the
+// others send requests to a running Gavel.
 type rulesCommand struct {
-	Check  rulesCheckCommand  `cmd:"" help:"Say all that is wrong with rule files."`
-	Test   rulesTestCommand   `cmd:"" help:"Play calls against rules, and compare what they decide."`
-	Status rulesStatusCommand `cmd:"" help:"Show the rules in force and how they fare."`
-	Armed  rulesArmedCommand  `cmd:"" help:"List the deadlines of rules that run down now."`
-	Reset  rulesResetCommand  `cmd:"" help:"Let a rule act again that has tripped."`
+	Check  rulesCheckCommand  `cmd:"" help:"Report all faults of rule files."`
+	Test   rulesTestCommand   `cmd:"" help:"Play callbacks against rules, and compare their decisions."`
+	Status rulesStatusCommand `cmd:"" help:"Show the rules in force and their state."`
+	Armed  rulesArmedCommand  `cmd:"" help:"List the pending deadlines of rules."`
+	Reset  rulesResetCommand  `cmd:"" help:"Let a tripped rule act again."`
 }
 
 // rulesCheckCommand reads rule files as serve would.
 type rulesCheckCommand struct {
 	Path   string `arg:"" optional:"" help:"A rule file, or a folder of them."`
 	Schema bool   `help:"Print the JSON Schema of rule files instead, for editors."`
-}
-
-// Help is the longer help text.
-func (rulesCheckCommand) Help() string {
-	return `Every fault is said at once, with file, line, column and rule, as a compiler would; the exit code is 1 when there is one. Conditions are compiled, type-checked and bounded in what they cost. In a folder all files that end in .yaml or .yml are one set, but for those that end in _test.yaml.
-
-Examples:
-  gavel rules check rules/
-  gavel rules check --schema > rules.schema.json`
 }
 
 // Run checks, or prints the schema.
@@ -53,8 +44,8 @@ func (c *rulesCheckCommand) Run(t *terminal) error {
 	return nil
 }
 
-// readRules reads a set; faults go to w, a line each, with the path as it was
-// given, so that terminals and editors find the place.
+// readRules reads a set. It writes each fault as a line to w, with the path as it
+// was given, so that terminals and editors can open the place.
 func readRules(path string, w io.Writer) (*rules.Set, error) {
 	files, err := rules.ReadFiles(path)
 	if err != nil {

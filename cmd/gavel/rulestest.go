@@ -10,21 +10,12 @@ import (
 	"gavel/rules/rulestest"
 )
 
-// rulesTestCommand plays test files against the rules they name.
+// rulesTestCommand runs test files against the rules that they name.
 type rulesTestCommand struct {
 	Files []string `arg:"" placeholder:"FILE" help:"Test files, or folders with files that end in _test.yaml."`
 }
 
-// Help is the longer help text.
-func (rulesTestCommand) Help() string {
-	return `A test is a timeline of callbacks and all the decisions that are expected of it. Its clock is virtual: four hours take no time. Every step that is taken ends done at once, unless the test says otherwise. Where decisions differ, a table shows what was expected (-) and what was decided (+), and the exit code is 1.
-
-Examples:
-  gavel rules test examples/rules
-  gavel rules test examples/rules/alone-too-long_test.yaml`
-}
-
-// Run plays them.
+// Run runs them.
 func (c *rulesTestCommand) Run(ctx context.Context, t *terminal) error {
 	files, err := testFiles(c.Files)
 	if err != nil {
@@ -44,10 +35,10 @@ func (c *rulesTestCommand) Run(ctx context.Context, t *terminal) error {
 	return nil
 }
 
-// testTally is how one file came out.
+// testTally counts the tests of one file.
 type testTally struct{ tests, failed int }
 
-// playTests plays one file and prints how it came out.
+// playTests runs the tests of one file and prints the result.
 func playTests(ctx context.Context, t *terminal, path string) (testTally, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -61,18 +52,18 @@ func playTests(ctx context.Context, t *terminal, path string) (testTally, error)
 	if err != nil {
 		return testTally{}, err
 	}
-	verdict := "ok  "
+	result := "ok  "
 	if len(failures) > 0 {
-		verdict = "FAIL"
+		result = "FAIL"
 	}
-	fmt.Fprintf(t.out, "%s  %s  %s\n", verdict, path, plural(len(file.Tests), "test"))
+	fmt.Fprintf(t.out, "%s  %s  %s\n", result, path, plural(len(file.Tests), "test"))
 	for _, f := range failures {
 		fmt.Fprintf(t.out, "\n%s\n", f)
 	}
 	return testTally{len(file.Tests), len(failures)}, nil
 }
 
-// rulesBeside reads the rule files that a test file names, from where it lies.
+// rulesBeside reads the rule files that a test file names, relative to its folder.
 func rulesBeside(path string, names []string) (*rules.Set, error) {
 	var files []rules.File
 	for _, name := range names {
@@ -85,7 +76,7 @@ func rulesBeside(path string, names []string) (*rules.Set, error) {
 	return rules.Parse(files...)
 }
 
-// testFiles are the files named, and those in the folders named.
+// testFiles returns the named files, and the test files in the named folders.
 func testFiles(paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -12,12 +13,12 @@ import (
 	"gavel/events"
 )
 
-// params makes the callback that the flags describe: what Twilio always tells
-// of such an event, with values that fit, and --param over it.
+// params makes the callback that the flags describe: the parameters that Twilio
+// always sends with the event, with plausible values. --param overrides them.
 func (c *sendCommand) params(account string) (events.Params, error) {
-	account = firstOf(account, "AC"+strings.Repeat("0", 32))
-	conference := firstOf(c.Conference, madeSid("CF", account, c.Name))
-	call := firstOf(c.Call, madeSid("CA", conference, c.Label))
+	account = cmp.Or(account, "AC"+strings.Repeat("0", 32))
+	conference := cmp.Or(c.Conference, madeSid("CF", account, c.Name))
+	call := cmp.Or(c.Call, madeSid("CA", conference, c.Label))
 	var p events.Params
 	if status, ok := strings.CutPrefix(c.Event, "recording-"); ok {
 		p = sampleRecording(account, conference, status, time.Now())
@@ -92,13 +93,13 @@ func sampleRecording(account, conference, status string, now time.Time) events.P
 	return p
 }
 
-// madeSid makes the same SID of the same words.
+// madeSid makes a SID from words; the same words make the same SID.
 func madeSid(prefix string, words ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
 	return prefix + hex.EncodeToString(sum[:16])
 }
 
-// replaced returns p with another value of name, or with one more parameter.
+// replaced returns p with the parameter name set to value.
 func replaced(p events.Params, name, value string) events.Params {
 	i := slices.IndexFunc(p, func(q events.Param) bool { return q.Name == name })
 	if i < 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,31 +24,23 @@ import (
 
 // sendCommand signs and sends callbacks.
 type sendCommand struct {
-	To        string `default:"http://127.0.0.1:8080" placeholder:"URL" help:"Where to send (default ${default}); without a path, the one that fits the callback."`
+	To        string `default:"http://127.0.0.1:8080" placeholder:"URL" help:"Where to send (default ${default}); a URL without a path gets that of the callback."`
 	PublicURL string `env:"GAVEL_PUBLIC_URL" placeholder:"URL" help:"Sign for this base URL instead of the one in --to."`
-	Account   string `placeholder:"SID" help:"The account to sign for, where the settings name several."`
+	Account   string `placeholder:"SID" help:"The account to sign for, if the settings name several."`
 
 	Event      string   `default:"participant-join" placeholder:"EVENT" help:"StatusCallbackEvent, or recording-completed and the like (default ${default})."`
 	Name       string   `default:"room" placeholder:"NAME" help:"FriendlyName of the conference (default ${default})."`
-	Conference string   `placeholder:"SID" help:"ConferenceSid (default: made of account and name, so that callbacks of one name meet)."`
-	Call       string   `placeholder:"SID" help:"CallSid of the participant (default: made of conference and label)."`
+	Conference string   `placeholder:"SID" help:"ConferenceSid (default: made from account and name)."`
+	Call       string   `placeholder:"SID" help:"CallSid of the participant (default: made from conference and label)."`
 	Label      string   `placeholder:"LABEL" help:"ParticipantLabel."`
 	Seq        int64    `default:"0" help:"SequenceNumber (default ${default})."`
-	Param      []string `sep:"none" placeholder:"NAME=VALUE" help:"Any other parameter, or another value; NAME= leaves it empty."`
+	Param      []string `sep:"none" placeholder:"NAME=VALUE" help:"Adds or replaces a parameter; NAME= leaves it empty."`
 
 	File        string  `placeholder:"FILE" help:"Send each line of a file (- is standard input): a JSON object of parameters, or a form."`
-	Concurrency int     `default:"1" help:"Requests at a time, with --file (default ${default}: in order)."`
+	Concurrency int     `default:"1" help:"Concurrent requests, with --file (default ${default}: in order)."`
 	Rate        float64 `default:"0" placeholder:"N" help:"At most this many requests a second (default no limit)."`
-	Quiet       bool    `help:"Print failures and the sum only."`
+	Quiet       bool    `help:"Print only failures and the totals."`
 	outputFlag
-}
-
-// Help is the longer help text.
-func (sendCommand) Help() string {
-	return `The account and its token are those of the settings: TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or gavel.yaml. Each line of the answer is one callback and its status; the exit code is 1 when one was not answered 2xx.
-
-Example:
-  gavel send --event participant-join --name support-103 --label agent-ana --seq 3`
 }
 
 // Run sends one callback or a file of them.
@@ -85,10 +78,10 @@ func (c *sendCommand) open(t *terminal) (io.ReadCloser, error) {
 
 func (c *sendCommand) sender(root *cli, t *terminal) (*callbackSender, error) {
 	var faults []error
-	for flag, address := range map[string]string{"--to": c.To, "--public-url": firstOf(c.PublicURL, c.To)} {
+	for flag, address := range map[string]string{"--to": c.To, "--public-url": cmp.Or(c.PublicURL, c.To)} {
 		u, err := url.Parse(address)
 		if err != nil || u.Host == "" {
-			faults = append(faults, fmt.Errorf("%s: is no URL", flag))
+			faults = append(faults, fmt.Errorf("%s: is not a URL", flag))
 		}
 	}
 	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
@@ -164,12 +157,12 @@ type callbackSender struct {
 
 	mu           sync.Mutex
 	sent, failed int
-	forbidden    bool // one of them was answered 403
-	told         time.Time
+	forbidden    bool // an answer was 403
+	progressAt   time.Time
 }
 
-// sendAll sends what comes, each with its line, and fails when one was not
-// answered 2xx.
+// sendAll sends all callbacks, by their line numbers. It fails if an answer was not
+// 2xx.
 func (s *callbackSender) sendAll(ctx context.Context, all iter.Seq2[int, events.Params]) error {
 	slots := make(chan struct{}, s.Concurrency)
 	var under sync.WaitGroup
@@ -206,13 +199,14 @@ func (s *callbackSender) send(ctx context.Context, params events.Params) (status
 		return 0, fmt.Errorf("send to %s: %w", to, withoutURL(err))
 	}
 	defer response.Body.Close()
-	// The body is read so that the connection can be used again; an error of
-	// that changes nothing about the answer.
+	// The body is read so that the connection can be reused; an error of the read
+	// does not change the answer.
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxProblem))
 	return response.StatusCode, nil
 }
 
-// target is the URL as given, or with the path that fits the callback.
+// target returns the URL as given, or with the path of the callback's kind if it has
+// no path.
 func target(to string, params events.Params) string {
 	u, err := url.Parse(to)
 	if err != nil || u.Path != "" && u.Path != "/" {
@@ -231,7 +225,7 @@ func isRecording(params events.Params) bool {
 	return recording && !status
 }
 
-// moved puts path and query of address behind another base.
+// moved appends path and query of address to another base.
 func moved(address, base string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -277,23 +271,22 @@ func (s *callbackSender) report(line int, params events.Params, status int, err 
 
 func (s *callbackSender) print(r result) {
 	if s.json() {
-		// A closed pipe shows in the next line's failure and the exit code of
-		// what reads it; sending goes on.
+		// A closed pipe does not stop the sending.
 		_ = json.NewEncoder(s.out).Encode(r)
 		return
 	}
-	said := either(r.Error != "", r.Error, http.StatusText(r.Status))
-	fmt.Fprintf(s.out, "%d\t%d %s\t%s %s %s\n", r.Line, r.Status, said, r.Event, r.ConferenceSid, r.SequenceNumber)
+	text := either(r.Error != "", r.Error, http.StatusText(r.Status))
+	fmt.Fprintf(s.out, "%d\t%d %s\t%s %s %s\n", r.Line, r.Status, text, r.Event, r.ConferenceSid, r.SequenceNumber)
 }
 
-// progressEvery is how often a person is told how far it is.
+// progressEvery is how often progress is printed.
 const progressEvery = time.Second
 
 func (s *callbackSender) progress() {
-	if !s.terminal || !s.Quiet || time.Since(s.told) < progressEvery {
+	if !s.terminal || !s.Quiet || time.Since(s.progressAt) < progressEvery {
 		return
 	}
-	s.told = time.Now()
+	s.progressAt = time.Now()
 	fmt.Fprintf(s.err, "\rsent %d, failed %d", s.sent, s.failed)
 }
 
@@ -309,7 +302,7 @@ func (s *callbackSender) sum(ctx context.Context) error {
 	}
 	err := fmt.Errorf("send: %d of %d callbacks were not answered 2xx", s.failed, s.sent)
 	if s.forbidden {
-		err = fmt.Errorf("%w; 403 is a signature that does not fit (the token, or --public-url) or a parameter out of form: Gavel's log says which", err)
+		err = fmt.Errorf("%w; 403 means a wrong signature (check the token and --public-url) or a malformed parameter: see Gavel's log", err)
 	}
 	return err
 }
@@ -318,5 +311,5 @@ func eventOf(params events.Params) string {
 	if isRecording(params) {
 		return "recording-" + params.Get("RecordingStatus")
 	}
-	return firstOf(params.Get("StatusCallbackEvent"), params.Get("EventName"))
+	return cmp.Or(params.Get("StatusCallbackEvent"), params.Get("EventName"))
 }

@@ -121,7 +121,7 @@ func TestSendSignsForThePublicURL(t *testing.T) {
 		t.Errorf("said %+v", got)
 	}
 	got = gavelSays(t, oneAccount, "send", "--to", server.URL)
-	if got.code != exitFailure || !strings.Contains(got.err, "1 of 1 callbacks were not answered 2xx; 403 is") {
+	if got.code != exitFailure || !strings.Contains(got.err, "1 of 1 callbacks were not answered 2xx; 403 means") {
 		t.Errorf("said %+v", got)
 	}
 }

@@ -10,18 +10,10 @@ import (
 	"gavel/app"
 )
 
-// serveCommand receives callbacks and answers questions.
+// serveCommand receives callbacks and answers queries.
 type serveCommand struct {
 	serverFlags
 	logFlags
-}
-
-// Help is the longer help text.
-func (serveCommand) Help() string {
-	return `With TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN set it needs no other setting. It prints where things are and the TwiML to paste. Settings that are no flag are in gavel.yaml. SIGHUP reads its accounts again.
-
-Example:
-  gavel serve --public-url https://gavel.example.com --listen :8080`
 }
 
 // Run serves until ctx ends.
@@ -40,11 +32,11 @@ func (c *serveCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 		return err
 	}
 	banner(t.out, options, a.Info())
-	// The process serves already; what may be missing until the ready line is
-	// the picture.
+	// The process serves already, but the picture may be incomplete until the ready
+	// line.
 	a.Go("ready line", func(ctx context.Context) error {
 		if a.AwaitReady(ctx) != nil {
-			return nil // stopped before it was
+			return nil // stopped before it was ready
 		}
 		_, err := io.WriteString(t.out, readyLine(a.Info()))
 		return err
@@ -52,14 +44,14 @@ func (c *serveCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 	return a.Run(ctx)
 }
 
-// readyLine is for what waits for the start: a person, a test, a script.
+// readyLine marks the end of the start for people, tests and scripts.
 func readyLine(at app.Info) string {
 	return fmt.Sprintf("gavel: ready http=%s admin=%s\n", at.Public, at.Admin)
 }
 
-// gcPercent lets the heap grow to five times what is in use before it is
-// collected: that takes the collector out of the door's slowest answers.
-// GOMEMLIMIT bounds it on small machines; GOGC overrules it.
+// gcPercent lets the heap grow to five times the live heap before a collection, so
+// that collections do not slow the door's slowest answers. GOMEMLIMIT bounds the
+// heap on small machines; GOGC overrides gcPercent.
 const gcPercent = 400
 
 func tuneGC(lookup func(string) (string, bool)) {
@@ -68,10 +60,10 @@ func tuneGC(lookup func(string) (string, bool)) {
 	}
 }
 
-// logFlags say how a process logs.
+// logFlags are the level and the format of the log.
 type logFlags struct {
 	LogLevel  slog.Level `default:"info" env:"GAVEL_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error (default ${default})."`
-	LogFormat string     `default:"text" enum:"text,json" env:"GAVEL_LOG_FORMAT" placeholder:"text|json" help:"How log lines look (default ${default})."`
+	LogFormat string     `default:"text" enum:"text,json" env:"GAVEL_LOG_FORMAT" placeholder:"text|json" help:"Format of log lines (default ${default})."`
 }
 
 func (f logFlags) logger(w io.Writer) *slog.Logger {

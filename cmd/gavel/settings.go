@@ -10,8 +10,8 @@ import (
 	"gavel/handlers/callback"
 )
 
-// day and month are what --keep counts in. A month has 31 days, so that what is
-// to be kept for months is never removed early.
+// day and month are the units of --keep. A month has 31 days, so that conferences are
+// never removed early.
 const (
 	day   = 24 * time.Hour
 	month = 31 * day
@@ -31,10 +31,10 @@ func parseAge(text string) (time.Duration, error) {
 		length, err = time.ParseDuration(text)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%q is no age; write 30d, 13 months or 72h", text)
+		return 0, fmt.Errorf("%q is not an age; write 30d, 13 months or 72h", text)
 	}
 	if length <= 0 {
-		return 0, errors.New("has to be more than nothing")
+		return 0, errors.New("must be positive")
 	}
 	return length, nil
 }
@@ -44,7 +44,7 @@ func cutNumber(text string) (number, unit string) {
 	return text[:digits], strings.TrimSpace(text[digits:])
 }
 
-// speech is what the door does with the speech events, which flood.
+// speech is what the door does with speech events, the most frequent ones.
 type speech struct{ callback.SpeechPolicy }
 
 // UnmarshalYAML reads "keep", "drop" or {sample: 10}.
@@ -57,7 +57,7 @@ func (s *speech) UnmarshalYAML(unmarshal func(any) error) error {
 		case "drop":
 			s.SpeechPolicy = callback.DropSpeech
 		default:
-			return valueError("door.speech is none of keep, drop, {sample: N}")
+			return valueError("door.speech must be keep, drop or {sample: N}")
 		}
 		return nil
 	}
@@ -68,7 +68,7 @@ func (s *speech) UnmarshalYAML(unmarshal func(any) error) error {
 		return err
 	}
 	if sampled.Sample < 1 {
-		return valueError("door.speech.sample has to be 1 or more")
+		return valueError("door.speech.sample must be 1 or more")
 	}
 	s.SpeechPolicy = callback.SampleSpeech(sampled.Sample)
 	return nil

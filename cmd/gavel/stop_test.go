@@ -133,7 +133,7 @@ func TestARefusedCallbackIsFoundAndGoesOn(t *testing.T) {
 	if got := h.asks("deadletters", "redrive", "1"); got.code != exitFailure || !strings.Contains(got.err, "it still cannot be read: Muted") {
 		t.Errorf("redrive: %+v", got)
 	}
-	if got := h.asks("deadletters", "show", "2"); got.code != exitFailure || !strings.Contains(got.err, "`gavel deadletters list` shows what there is") {
+	if got := h.asks("deadletters", "show", "2"); got.code != exitFailure || !strings.Contains(got.err, "`gavel deadletters list` lists them") {
 		t.Errorf("one that there is not: %+v", got)
 	}
 }

@@ -12,25 +12,17 @@ import (
 	"time"
 )
 
-// tailCommand shows events as they come.
+// tailCommand shows events as they arrive.
 type tailCommand struct {
 	clientFlags
 	Conference string `placeholder:"SID|NAME" help:"Only this conference."`
 	Account    string `placeholder:"SID" help:"Only this account."`
-	After      string `placeholder:"ID" help:"Begin behind this id; 0 is only what is new (default)."`
-}
-
-// Help is the longer help text.
-func (tailCommand) Help() string {
-	return `Each line is one event: when, room, conference, what, who, why. With --output json each line is a CloudEvent. A connection that breaks is made again and goes on where it stopped.
-
-Example:
-  gavel tail --conference support-103`
+	After      string `placeholder:"ID" help:"Start behind this id; 0 shows only new events (default)."`
 }
 
 // Run follows until ctx ends.
 func (c *tailCommand) Run(ctx context.Context, t *terminal) error {
-	asker, err := c.client()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
@@ -41,20 +33,15 @@ func (c *tailCommand) Run(ctx context.Context, t *terminal) error {
 	if !c.json() {
 		show = eventLines(t.out, paletteFor(t.out, t.lookup))
 	}
-	query := url.Values{}
-	for name, value := range map[string]string{"conference": c.Conference, "account": c.Account, "after": c.After} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	f := follower{client: asker, query: query, show: show, warn: t.err}
+	query := queryOf(map[string]string{"conference": c.Conference, "account": c.Account, "after": c.After})
+	f := follower{client: client, query: query, show: show, warn: t.err}
 	return f.follow(ctx)
 }
 
 // eventLines shows CloudEvents to people.
 func eventLines(w io.Writer, p palette) func([]byte) error {
 	return func(cloudEvent []byte) error {
-		e, err := parseTold(cloudEvent)
+		e, err := parseEvent(cloudEvent)
 		if err != nil {
 			return err
 		}
@@ -63,29 +50,28 @@ func eventLines(w io.Writer, p palette) func([]byte) error {
 	}
 }
 
-// follower reads the tail and, when the connection breaks, goes on where it
-// stopped.
+// follower reads the tail. After a lost connection it resumes behind the last event.
 type follower struct {
 	*client
 	query url.Values
 	show  func(cloudEvent []byte) error
 	warn  io.Writer
-	// connected is called each time the server has answered, if set.
+	// connected, if set, is called each time the server has answered.
 	connected func()
 
 	last     string // id of the last event shown
-	answered bool   // by the server, ever
+	answered bool   // the server has answered once
 }
 
-// Pauses between connections: short, because events wait; bounded, because
-// somebody watches.
+// Pauses between connections: short, because events wait; bounded, because a person
+// watches.
 const (
 	reconnectFirst = 250 * time.Millisecond
 	reconnectMost  = 5 * time.Second
 )
 
-// follow returns when ctx ends, when nobody answers the first time, when what
-// was asked for is refused for good, or when an event cannot be shown.
+// follow returns when ctx ends, if the first connection fails, if the server refuses
+// the request for good, or if an event cannot be shown.
 func (f *follower) follow(ctx context.Context) error {
 	pause := reconnectFirst
 	for {
@@ -99,7 +85,7 @@ func (f *follower) follow(ctx context.Context) error {
 		case f.last != began:
 			pause = reconnectFirst
 		}
-		fmt.Fprintf(f.warn, "gavel: the connection ended, connecting again in %s (%v)\n", pause, err)
+		fmt.Fprintf(f.warn, "gavel: connection lost, connecting again in %s (%v)\n", pause, err)
 		if !sleep(ctx, pause) {
 			return nil
 		}
@@ -107,7 +93,7 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 }
 
-// isFinal reports whether another connection would end the same way.
+// isFinal reports whether a new connection would end the same way.
 func isFinal(err error) bool {
 	for _, status := range []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity} {
 		if refusedWith(err, status) {
@@ -117,7 +103,7 @@ func isFinal(err error) bool {
 	return errors.As(err, new(showError))
 }
 
-// showError is a failure on our side of the stream.
+// showError is a failure to show an event.
 type showError struct{ error }
 
 func (e showError) Unwrap() error { return e.error }
@@ -146,12 +132,12 @@ func (f *follower) once(ctx context.Context) error {
 	})
 }
 
-// maxEventLine bounds a line of the stream: a CloudEvent holds a form of at
-// most 64 KiB, which JSON may blow up sixfold, twice.
+// maxEventLine bounds a line of the stream, in bytes: a CloudEvent holds a form of at
+// most 64 KiB, whose encoding as JSON may take six times the space, twice.
 const maxEventLine = 1 << 20
 
 // readEvents reads server-sent events until the stream ends, which is io.EOF.
-// Events without data are passed over, as the specification says.
+// It skips events without data, as the specification requires.
 func readEvents(r io.Reader, fn func(id string, data []byte) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxEventLine)
@@ -186,7 +172,7 @@ func readEvents(r io.Reader, fn func(id string, data []byte) error) error {
 	return io.EOF
 }
 
-// sleep waits for d and reports whether ctx still goes on.
+// sleep waits for d and reports false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -15,29 +15,21 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// twilioCommand is the stand-in Twilio as a server of its own.
+// twilioCommand is the stand-in Twilio as a separate server.
 type twilioCommand struct {
 	Listen          string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where the REST API is served (default ${default})."`
-	CallbackURL     string `name:"callback-url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"Gavel's public URL, which the call floor's callbacks go to (default ${default})."`
-	EventStreamsURL string `name:"event-streams-url" placeholder:"URL" help:"Event Streams sink that is told the same, such as Gavel's /twilio/events (default: none)."`
+	CallbackURL     string `name:"callback-url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"Gavel's public URL, where the call floor sends callbacks (default ${default})."`
+	EventStreamsURL string `name:"event-streams-url" placeholder:"URL" help:"Event Streams sink that receives the same events, such as Gavel's /twilio/events (default: none)."`
 	AccountSid      string `name:"account-sid" env:"TWILIO_ACCOUNT_SID" placeholder:"SID" help:"The account (default: AC and zeros)."`
 	AuthToken       string `name:"auth-token" env:"TWILIO_AUTH_TOKEN" placeholder:"TOKEN" help:"Its auth token (default: zeros)."`
-	APIKey          string `name:"api-key" placeholder:"SID:SECRET" help:"An API key that is let in besides (default: none)."`
+	APIKey          string `name:"api-key" placeholder:"SID:SECRET" help:"An API key that is also accepted (default: none)."`
 	floorFlags
 	TooMany       float64       `name:"rest-429" default:"0" placeholder:"SHARE" help:"Share of REST requests that are answered 429, 0 to 1."`
 	Broken        float64       `name:"rest-5xx" default:"0" placeholder:"SHARE" help:"Share of REST requests that are carried out and answered 500, 0 to 1."`
 	Silent        float64       `name:"rest-silent" default:"0" placeholder:"SHARE" help:"Share of REST requests that are carried out and never answered, 0 to 1."`
-	Slow          time.Duration `name:"rest-delay" default:"0s" placeholder:"DURATION" help:"How long the other REST requests take."`
-	MaxConcurrent int           `name:"rest-concurrent" default:"0" placeholder:"N" help:"REST requests at a time before the next is answered 429 (default: no limit)."`
+	Slow          time.Duration `name:"rest-delay" default:"0s" placeholder:"DURATION" help:"Duration of the other REST requests."`
+	MaxConcurrent int           `name:"rest-concurrent" default:"0" placeholder:"N" help:"Concurrent REST requests before the next is answered 429 (default: no limit)."`
 	logFlags
-}
-
-// Help is the longer help text.
-func (twilioCommand) Help() string {
-	return `It keeps conferences as Twilio does, plays a call floor, sends signed callbacks about it and answers Twilio's REST API for conferences: enough for Gavel and for Twilio's own clients, on a machine without a phone line. It prints how to point them at it.
-
-Example:
-  gavel twilio --rate 60 --rest-429 0.1`
 }
 
 // Run plays until ctx ends.
@@ -54,7 +46,7 @@ func (c *twilioCommand) Run(ctx context.Context, t *terminal) error {
 	c.banner(t.out, "http://"+l.Address())
 	playing, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() { cancel(<-l.Ended()) }() // ends with the server, which stop below waits for
+	go func() { cancel(<-l.Ended()) }() // ends with the server; l.Stop below waits for it
 	err = standIn.Run(playing)
 	if failure := context.Cause(playing); ctx.Err() == nil && failure != nil {
 		err = errors.Join(err, failure)
@@ -97,8 +89,8 @@ func (c *twilioCommand) account() (sid, token string) {
 	return cmp.Or(c.AccountSid, demoAccountSid), cmp.Or(c.AuthToken, demoAuthToken)
 }
 
-// weather is what the flags ask for. What hides that it was carried out is the
-// harder case, so it is the one to meet.
+// weather returns the faults that the flags request. Failed answers are of requests
+// that were carried out, because that is the harder case.
 func (c *twilioCommand) weather() (weather []twiliofake.Weather) {
 	for _, w := range []twiliofake.Weather{
 		{Share: c.TooMany, Status: http.StatusTooManyRequests, RetryAfter: time.Second},
@@ -112,8 +104,8 @@ func (c *twilioCommand) weather() (weather []twiliofake.Weather) {
 	return append(weather, twiliofake.Weather{Delay: c.Slow})
 }
 
-// banner says where it is and how to point others at it. The auth token is told
-// only if it is nobody's.
+// banner prints the addresses and how to point clients at them. It prints the auth
+// token only if that is the demo's.
 func (c *twilioCommand) banner(w io.Writer, at string) {
 	sid, token := c.account()
 	if token != demoAuthToken {
@@ -136,18 +128,18 @@ gavel: ready twilio=%[1]s
 `, at, sid, c.CallbackURL+callback.ConferencePath, cmp.Or(c.EventStreamsURL, "none"), token)
 }
 
-// floorFlags are the stand-in Twilio's call floor, and what goes wrong on the
-// way of its callbacks.
+// floorFlags are the stand-in Twilio's call floor, and the faults on the way of its
+// callbacks.
 type floorFlags struct {
 	Pace       float64       `name:"rate" default:"20" placeholder:"N" help:"Conferences a minute, 0 for an empty floor (default ${default})."`
 	Seed       uint64        `default:"7" placeholder:"N" help:"Another seed plays other calls (default ${default})."`
-	Duplicates float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that come twice, 0 to 1."`
-	Reorder    float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that later ones overtake, 0 to 1."`
-	Lose       float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that never come, 0 to 1."`
-	Delay      time.Duration `default:"0s" placeholder:"DURATION" help:"Callbacks come up to this much late."`
+	Duplicates float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that are sent twice, 0 to 1."`
+	Reorder    float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that arrive after later ones, 0 to 1."`
+	Lose       float64       `default:"0" placeholder:"SHARE" help:"Share of callbacks that are lost, 0 to 1."`
+	Delay      time.Duration `default:"0s" placeholder:"DURATION" help:"Callbacks are delayed by up to this duration."`
 }
 
-// maxPace is about what one terminal line a millisecond comes to.
+// maxPace is about one terminal line a millisecond.
 const maxPace = 6000
 
 func (f floorFlags) check() error {
@@ -163,7 +155,7 @@ func (f floorFlags) check() error {
 	}))...)
 }
 
-// checkShares names the flags that are no share.
+// checkShares returns an error for each flag that is not 0 to 1.
 func checkShares(shares map[string]float64) error {
 	var faults []error
 	for flag, share := range shares {
@@ -174,7 +166,7 @@ func checkShares(shares map[string]float64) error {
 	return errors.Join(faults...)
 }
 
-// calling is a stand-in whose floor calls a door.
+// calling configures a stand-in whose floor calls a door.
 func (f floorFlags) calling(door string) twiliofake.Config {
 	return twiliofake.Config{
 		Status:    twiliofake.Subscription{URL: door + callback.ConferencePath + "#rc=5&rp=all"},

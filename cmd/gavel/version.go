@@ -12,12 +12,6 @@ import (
 // versionCommand prints versions.
 type versionCommand struct{ outputFlag }
 
-// Help is the longer help text.
-func (versionCommand) Help() string {
-	return `Example:
-  gavel version --output json`
-}
-
 // Run prints them.
 func (c *versionCommand) Run(t *terminal) error {
 	v := versions()
@@ -27,10 +21,10 @@ func (c *versionCommand) Run(t *terminal) error {
 	})
 }
 
-// natsModule is where the embedded server comes from.
+// natsModule is the module of the embedded server.
 const natsModule = "github.com/nats-io/nats-server/v2"
 
-// versions are those that this binary was built from.
+// versions returns those that this binary was built from.
 func versions() api.Version {
 	v := api.Version{Gavel: "unknown", Go: runtime.Version(), NATS: "unknown"}
 	info, ok := debug.ReadBuildInfo()

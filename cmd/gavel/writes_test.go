@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"maps"
 	"net/http"
@@ -29,7 +30,7 @@ func standIn(t *testing.T) (fake *twiliofake.Twilio, url string) {
 // status; 0 where the house is gone before it answers.
 func (h *house) ends(sid string, key api.NewKey) int {
 	h.t.Helper()
-	path := "/2010-04-01/Accounts/" + firstOf(h.sid, testAccount) + "/Conferences/" + sid + ".json"
+	path := "/2010-04-01/Accounts/" + cmp.Or(h.sid, testAccount) + "/Conferences/" + sid + ".json"
 	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.url+path, strings.NewReader("Status=completed"))
 	if err != nil {
 		h.t.Fatal(err)

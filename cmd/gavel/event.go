@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -12,37 +13,37 @@ import (
 	"gavel/events"
 )
 
-// told is a CloudEvent as the terminal shows it.
-type told struct{ events.CloudEvent }
+// event is a CloudEvent as the terminal shows it.
+type event struct{ events.CloudEvent }
 
-func parseTold(cloudEvent []byte) (told, error) {
+func parseEvent(cloudEvent []byte) (event, error) {
 	e, err := events.ParseCloudEvent(cloudEvent)
-	return told{e}, err
+	return event{e}, err
 }
 
-// event is the wire spelling, as in participant-join.
-func (e *told) event() string {
+// name is the wire spelling, as in participant-join.
+func (e *event) name() string {
 	return printable(string(e.Kind))
 }
 
-// room is the friendly name; a recording's callback does not tell it, but the
-// conference does.
-func (e *told) room() string {
-	return firstOf(e.Params.Get("FriendlyName"), e.FriendlyName, "-")
+// room is the friendly name. The callback of a recording does not carry it, so it may
+// come from the conference.
+func (e *event) room() string {
+	return cmp.Or(e.Params.Get("FriendlyName"), e.FriendlyName, "-")
 }
 
-// who is the participant that the event is about, or that ended the conference.
-func (e *told) who() string {
-	return firstOf(
+// who is the participant of the event, or the one that ended the conference.
+func (e *event) who() string {
+	return cmp.Or(
 		e.Params.Get("ParticipantLabel"), shortSid(e.Params.Get("CallSid")),
 		e.Params.Get("ParticipantLabelEndingConference"), shortSid(e.Params.Get("CallSidEndingConference")),
 	)
 }
 
-// detail is what else is worth a word.
-func (e *told) detail() string {
+// detail is the rest that is worth showing.
+func (e *event) detail() string {
 	p := e.Params
-	words := firstOf(p.Get("ReasonConferenceEnded"), p.Get("ReasonParticipantLeft"), p.Get("ReasonAnnouncementFailed"), e.action())
+	words := cmp.Or(p.Get("ReasonConferenceEnded"), p.Get("ReasonParticipantLeft"), p.Get("ReasonAnnouncementFailed"), e.action())
 	if seconds := p.Get("RecordingDuration"); seconds != "" {
 		words = seconds + " s"
 	}
@@ -52,9 +53,9 @@ func (e *told) detail() string {
 	return printable(words)
 }
 
-// action says who asked for what, or what Twilio answered to that or to a
-// question of our own; empty for what is none of these.
-func (e *told) action() string {
+// action describes a request and its actor, the outcome of a request, or what a read
+// of Twilio's state corrected. It is empty for other events.
+func (e *event) action() string {
 	p := e.Params
 	do, rule := events.Do(p.Get("Do")), p.Get("ActorRule")
 	switch e.Kind {
@@ -75,23 +76,23 @@ func (e *told) action() string {
 	return ""
 }
 
-// line is the event in one line: when, where, what, who, why.
-func (e *told) line(p palette) string {
+// line is the event in one line: time, room, conference, event, participant, details.
+func (e *event) line(p palette) string {
 	return strings.TrimRight(fmt.Sprintf("%s  %-14s %s  %s  %-16s %s",
 		p.dim(e.Time.Local().Format(time.TimeOnly)),
 		clip(e.room(), 14),
 		p.dim(shortSid(e.Params.Get("ConferenceSid"))),
-		p.event(fmt.Sprintf("%-24s", e.event())),
+		p.event(fmt.Sprintf("%-24s", e.name())),
 		clip(e.who(), 16),
 		p.dim(e.detail())), " ")
 }
 
-// shortSid keeps the beginning of a SID, which is enough to tell it from the
-// others on a screen.
+// shortSid keeps the beginning of a SID, which distinguishes it from the others on a
+// screen.
 func shortSid(sid string) string { return clip(sid, 10) }
 
-// clip cuts s to that many characters, the last of which then says so. What a
-// terminal would take for a command is replaced: names come from outside.
+// clip cuts s to most characters and marks the cut with an ellipsis. It replaces
+// control characters, because names come from outside.
 func clip(s string, most int) string {
 	runes := []rune(printable(s))
 	if len(runes) <= most {
@@ -109,16 +110,7 @@ func printable(s string) string {
 	}, s)
 }
 
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
-// palette colours what goes to a terminal, and nothing else.
+// palette colours output to a terminal.
 type palette struct{ on bool }
 
 func paletteFor(w io.Writer, lookup func(string) (string, bool)) palette {
@@ -144,8 +136,7 @@ func (p palette) paint(code, s string) string {
 
 func (p palette) dim(s string) string { return p.paint("2", s) }
 
-// event colours beginnings green, ends red, what went wrong yellow, what was
-// asked of Gavel cyan.
+// event colours starts green, ends red, failures yellow and Gavel's own events cyan.
 func (p palette) event(padded string) string {
 	switch name := strings.TrimSpace(padded); {
 	case name == "conference-start", name == "participant-join":

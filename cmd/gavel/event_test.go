@@ -66,7 +66,7 @@ func TestEventsAreOneTidyLine(t *testing.T) {
 
 func TestOnlyATerminalGetsColour(t *testing.T) {
 	t.Parallel()
-	e, err := parseTold([]byte(toldJoin))
+	e, err := parseEvent([]byte(toldJoin))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func FuzzEventLine(f *testing.F) {
 		f.Add([]byte(event))
 	}
 	f.Fuzz(func(t *testing.T, event []byte) {
-		e, err := parseTold(event)
+		e, err := parseEvent(event)
 		if err != nil {
 			return
 		}
