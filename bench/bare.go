@@ -11,8 +11,8 @@ import (
 	"os"
 )
 
-// bareChild is the measure that doors are held against: a net/http server
-// whose handler reads the body and answers 204.
+// bareChild is the baseline for doors: a net/http server whose handler reads
+// the body and answers 204.
 func bareChild(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bare", flag.ContinueOnError)
 	if err := flags.Parse(args); err != nil {

@@ -18,15 +18,15 @@ import (
 	"gavel/events"
 )
 
-// What is measured are rates; these tests hold what the rates stand on: that
-// the load is genuine, that each side meets all of it, and that the table says
-// what was measured.
+// The bench measures rates. These tests check what the rates depend on: the
+// load is genuine, each side processes all of it, and the table shows what was
+// measured.
 
-func TestEveryCallbackIsGenuineAndTellsSomethingNew(t *testing.T) {
+func TestEveryCallbackIsSignedAndIsNoDuplicate(t *testing.T) {
 	t.Parallel()
 	const (
 		count = 2 * liveConferences * conferenceEvents
-		some  = 20 // looking at every 20th conference is enough
+		some  = 20 // checking every 20th conference is enough
 	)
 	began := time.Now()
 	seen := make(map[string]bool)
@@ -37,7 +37,7 @@ func TestEveryCallbackIsGenuineAndTellsSomethingNew(t *testing.T) {
 			t.Fatalf("callback %d: %v", n, err)
 		}
 		if seen[e.ID] {
-			t.Fatalf("callback %d tells what was told before", n)
+			t.Fatalf("callback %d is a duplicate", n)
 		}
 		seen[e.ID] = true
 		if e.SequenceNumber != next[e.ConferenceSid] {
@@ -57,7 +57,7 @@ func TestNoBatchHoldsAConferenceTwice(t *testing.T) {
 	for n := range 5 * liveConferences {
 		sid := callbackAt(n, time.Now()).conferenceSid
 		if last, ok := held[sid]; ok && n-last < longestBatch {
-			t.Fatalf("callbacks %d and %d are of one conference", last, n)
+			t.Fatalf("callbacks %d and %d belong to one conference", last, n)
 		}
 		held[sid] = n
 	}
@@ -74,7 +74,7 @@ func TestCallbacksAreAsLongAsTwilios(t *testing.T) {
 	}
 }
 
-// receiver answers like a door and remembers what came.
+// receiver answers like a door and records the requests.
 type receiver struct {
 	mu     sync.Mutex
 	bodies map[string]int
@@ -110,7 +110,7 @@ func TestLoaderSendsEachRequestOnceAndCountsItsAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if done.Sent != 500 || len(r.bodies) != 500 {
-		t.Errorf("%d were answered and %d came, not 500", done.Sent, len(r.bodies))
+		t.Errorf("%d requests were answered and %d arrived, want 500", done.Sent, len(r.bodies))
 	}
 	for body, times := range r.bodies {
 		form, err := url.ParseQuery(body)
@@ -120,7 +120,7 @@ func TestLoaderSendsEachRequestOnceAndCountsItsAnswer(t *testing.T) {
 	}
 }
 
-func TestLoaderTakesNothingButA204(t *testing.T) {
+func TestLoaderFailsOnAnyAnswerExcept204(t *testing.T) {
 	t.Parallel()
 	r := &receiver{bodies: make(map[string]int), status: http.StatusServiceUnavailable}
 	_, err := loadOn(t, r, 100, load{lasting: time.Minute})
@@ -129,7 +129,7 @@ func TestLoaderTakesNothingButA204(t *testing.T) {
 	}
 }
 
-func TestRoundsGoForwardAndBackward(t *testing.T) {
+func TestSidesRunForwardAndBackwardInTurn(t *testing.T) {
 	t.Parallel()
 	var order []string
 	of := func(name string, values ...float64) side {
@@ -159,8 +159,9 @@ func TestRoundsGoForwardAndBackward(t *testing.T) {
 	}
 }
 
-// TestTwoBuildsTakeTurns: a round measures both builds, and their order changes.
-func TestTwoBuildsTakeTurns(t *testing.T) {
+// TestTwoBuildsTakeTurns checks that a round measures both builds and that
+// their order alternates.
+func TestAComparisonAlternatesTheOrderOfTheBuilds(t *testing.T) {
 	t.Parallel()
 	now := &workshop{root: "new", settings: settings{rounds: 3}}
 	before := &workshop{root: "old"}
@@ -193,7 +194,7 @@ func TestTwoBuildsTakeTurns(t *testing.T) {
 	}
 }
 
-func TestVerdict(t *testing.T) {
+func TestARatioPassesUpToItsBar(t *testing.T) {
 	t.Parallel()
 	figures := func(values ...float64) (f []figure) {
 		for _, v := range values {
@@ -223,7 +224,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-func TestQuantileIsReadOffWhatCameBetween(t *testing.T) {
+func TestQuantileCountsOnlyWhatWasAddedBetweenTwoReadings(t *testing.T) {
 	t.Parallel()
 	histogram := func(counts ...uint64) *dto.Histogram {
 		h := &dto.Histogram{}

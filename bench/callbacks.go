@@ -10,8 +10,8 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// The one account of the bench. The URL that is signed has a name of its own,
-// so that the same signed requests fit servers on any port.
+// The bench has one account. The signed URL has its own host name, so the same
+// signed requests fit servers on any port.
 const (
 	accountSid = "AC5b9f5d2c8e6a47b1930c4d7e8f6a1b2c"
 	authToken  = "1f2e3d4c5b6a79880716253443526170"
@@ -20,24 +20,25 @@ const (
 )
 
 const (
-	// liveConferences take turns: a batch of the projector, 640 entries when
-	// groups hold ten, never holds one of them twice.
+	// liveConferences are active in turn, so a batch of the projector, which is
+	// 640 entries when groups hold ten, never holds two entries of one
+	// conference.
 	liveConferences = 1000
-	// conferenceEvents is how long each of them lives before a new one takes
-	// its place; 1 M events are 20,000 conferences.
+	// conferenceEvents is how many events a conference has before a new one
+	// replaces it; 1 M events are 20,000 conferences.
 	conferenceEvents = 50
 	legs             = 4
-	// turnLasts is how far the callbacks of one conference lie apart by their
-	// own clocks: it lives for about four minutes, which is long enough for
-	// rules with deadlines to decide something.
+	// turnLasts is the time between two callbacks of one conference, by their
+	// timestamps. A conference lasts about four minutes, which is long enough
+	// for rules with deadlines to decide something.
 	turnLasts = 5 * time.Second
-	// deliveryTime is how long after its Timestamp a callback in a journal that
-	// is made here was received.
+	// deliveryTime is the delay between a callback's Timestamp and its receipt,
+	// in a journal that the bench makes.
 	deliveryTime = 300 * time.Millisecond
 )
 
-// script is what happens in one conference: everybody joins, ten changes for
-// each leg, everybody leaves.
+// script is the course of one conference: all legs join, each leg changes ten
+// times, all legs leave.
 var script = func() (s [conferenceEvents]step) {
 	changes := [...]events.Kind{
 		events.ParticipantMute, events.ParticipantUnmute,
@@ -73,7 +74,7 @@ type callback struct {
 	params        events.Params
 }
 
-// callbackAt returns the nth callback of an endless day on which 1,000
+// callbackAt returns the nth callback of a load without an end, in which 1,000
 // conferences are live at any time.
 func callbackAt(n int, began time.Time) callback {
 	slot, turn := n%liveConferences, n/liveConferences
@@ -83,7 +84,7 @@ func callbackAt(n int, began time.Time) callback {
 	return newCallback(conference, sequence, script[sequence], name, saidAt(n, began))
 }
 
-// newCallback returns what a conference tells at one step, under a name.
+// newCallback returns the callback of a conference at one step, under a name.
 func newCallback(conference, sequence int, s step, name string, at time.Time) callback {
 	c := callback{conferenceSid: sid("CF", conference)}
 	c.params = events.Params{
@@ -104,13 +105,14 @@ func newCallback(conference, sequence int, s step, name string, at time.Time) ca
 	return c
 }
 
-// saidAt is when the nth callback's conference says that it happened.
+// saidAt returns the event time that the nth callback states.
 func saidAt(n int, began time.Time) time.Time {
 	return began.Truncate(time.Second).Add(time.Duration(n/liveConferences) * turnLasts)
 }
 
-// participant is what a participant's callback adds, with the three that a
-// TaskRouter conference has: sixteen parameters in about 620 bytes.
+// participant returns the parameters that a participant's callback adds,
+// including the three of a TaskRouter conference: sixteen parameters in about
+// 620 bytes.
 func participant(conference int, s step) events.Params {
 	p := events.Params{
 		{Name: "CallSid", Value: sid("CA", conference*legs+s.leg)},
@@ -144,18 +146,18 @@ func ending(conference, leg int) events.Params {
 	}
 }
 
-// sid makes the nth SID of a kind; its digits are spread as Twilio's are.
+// sid returns the nth SID of a kind; its digits are spread as Twilio's are.
 func sid(prefix string, n int) string {
 	spread := (uint64(n) + 1) * 0x9e3779b97f4a7c15
 	return fmt.Sprintf("%s%016x%016x", prefix, spread, spread*0xbf58476d1ce4e5b9)
 }
 
-// entry is the callback as the door appends it to the journal.
+// entry returns the callback as the door appends it to the journal.
 func (c callback) entry(received time.Time) events.Entry {
 	return events.Entry{Source: events.SourceCallback, ReceivedAt: received, Form: c.params.Encode()}
 }
 
-// request is the callback as it comes over the wire, signed.
+// request returns the signed callback as an HTTP request.
 func (c callback) request(n int) []byte {
 	values := make(url.Values, len(c.params))
 	for _, p := range c.params {

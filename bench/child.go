@@ -19,16 +19,16 @@ import (
 const (
 	// readyWithin bounds the start of a server.
 	readyWithin = 30 * time.Second
-	// doneWithin ends a child that hangs; the longest works for some
+	// doneWithin stops a child that hangs; the longest mode runs for about
 	// twenty seconds.
 	doneWithin = 3 * time.Minute
-	// stopWithin is what a server gets to end by itself, 15 s for Gavel.
+	// stopWithin is how long a server may take to shut down, 15 s for Gavel.
 	stopWithin = 20 * time.Second
-	// saidLines is how much of what a child said is kept for its error.
+	// saidLines is how many lines of a child's output are kept for its error.
 	saidLines = 20
 )
 
-// child is a server in a process of its own.
+// child is a server in its own process.
 type child struct {
 	name string
 	cmd  *exec.Cmd
@@ -39,7 +39,7 @@ type child struct {
 	err   error // once ended
 }
 
-// start runs a server and waits until a line of what it says matches ready.
+// start runs a server and waits until a line of its output matches ready.
 func start(ctx context.Context, name string, ready *regexp.Regexp, cmd *exec.Cmd) (*child, error) {
 	output, input, err := os.Pipe()
 	if err != nil {
@@ -57,7 +57,7 @@ func start(ctx context.Context, name string, ready *regexp.Regexp, cmd *exec.Cmd
 	return c, c.waitReady(ctx)
 }
 
-// watch reads what the child says until it ends.
+// watch reads the child's output until the child ends.
 func (c *child) watch(output io.ReadCloser) {
 	defer close(c.ended)
 	defer output.Close()
@@ -75,14 +75,14 @@ func (c *child) waitReady(ctx context.Context) error {
 	case <-c.ended:
 		err = fmt.Errorf("it ended: %w", c.err)
 	case <-late.C:
-		err = fmt.Errorf("it is not ready after %s", readyWithin)
+		err = fmt.Errorf("not ready after %s", readyWithin)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
 	return errors.Join(fmt.Errorf("start %s: %w\n%s", c.name, err, c.said), c.stop())
 }
 
-// stop ends the child and waits for it. That it was ended by our signal is no
+// stop ends the child and waits for it. An exit caused by our signal is not an
 // error.
 func (c *child) stop() error {
 	c.cmd.Process.Signal(syscall.SIGTERM)
@@ -100,7 +100,8 @@ func signalled(exit *exec.ExitError) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM
 }
 
-// said is the last that a child said, and the first that tells it is ready.
+// said holds the last lines of a child's output and the first line that matches
+// ready.
 type said struct {
 	pattern *regexp.Regexp
 	ready   chan string
@@ -132,22 +133,22 @@ func (s *said) keep(line string) {
 	}
 }
 
-// String is the last lines.
+// String returns the last lines.
 func (s *said) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return "  " + strings.Join(s.lines, "\n  ")
 }
 
-// ask runs a mode of the measured program in a process of its own and reads its
-// answer, one JSON value.
+// ask runs a mode of the measured program in its own process and reads its
+// result, one JSON value.
 func ask[T any](ctx context.Context, shop *workshop, mode string, args ...string) (answer T, err error) {
 	answer, _, err = askProgram[T](ctx, shop, shop.self, mode, args...)
 	return answer, err
 }
 
-// askProgram is ask for any build of this program. It returns the CPU time of the
-// process as well.
+// askProgram is ask for any build of this program. It also returns the CPU time
+// of the process.
 func askProgram[T any](ctx context.Context, shop *workshop, program, mode string, args ...string) (answer T, cpu time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, doneWithin)
 	defer cancel()
@@ -162,7 +163,7 @@ func askProgram[T any](ctx context.Context, shop *workshop, program, mode string
 		return answer, 0, fmt.Errorf("run %s: %w\n%s", mode, err, complaint.String())
 	}
 	if err := json.Unmarshal(raw, &answer); err != nil {
-		return answer, 0, fmt.Errorf("read the answer of %s: %w", mode, err)
+		return answer, 0, fmt.Errorf("read the result of %s: %w", mode, err)
 	}
 	return answer, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }

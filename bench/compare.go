@@ -12,15 +12,14 @@ import (
 // comparedRows are measured by default when two builds are compared.
 var comparedRows = []string{"door", "door-interval", "project", "project-rules", "fill"}
 
-// What the median of a comparison must reach: a rate, and a time.
+// The bar for the median of a comparison: of a rate, and of a time.
 const (
 	unchangedRate = 0.9
 	unchangedTime = 1.1
 )
 
 // compare measures this build and another one in the same rounds and prints the
-// ratios new/old. Two runs one after the other would compare two states of the
-// machine.
+// ratios new/old. Two separate runs would compare two states of the machine.
 func compare(ctx context.Context, s settings) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, compareAtMost, fmt.Errorf("the run took more than %s", compareAtMost))
 	defer cancel()
@@ -52,8 +51,9 @@ func compare(ctx context.Context, s settings) (err error) {
 	return conclude(s, lines)
 }
 
-// other opens a workshop for another build. Where is a checkout of it, or a
-// revision of this repository, which is exported into a temporary directory.
+// other opens a workshop for another build. Where is a directory with a
+// checkout, or a revision of this repository, which other exports into a
+// temporary directory.
 func (s *workshop) other(ctx context.Context, where string) (*workshop, error) {
 	root, err := filepath.Abs(where)
 	if err != nil {
@@ -87,8 +87,8 @@ func (s *workshop) export(ctx context.Context, revision string) (string, error) 
 	})
 }
 
-// compare runs the measured side of every ratio on both builds in every round. The
-// order of the builds changes from round to round.
+// compare runs the measured side of every ratio on both builds in every round.
+// The order of the builds alternates.
 func (g *group) compare(ctx context.Context, now, before *workshop, progress io.Writer) ([]line, error) {
 	if len(g.ratios) == 0 {
 		return nil, nil
@@ -127,7 +127,7 @@ func (g *group) compare(ctx context.Context, now, before *workshop, progress io.
 	return lines, nil
 }
 
-// compared is the row for two builds of a ratio's measured side.
+// compared returns the row that compares two builds on a ratio's measured side.
 func (g *group) compared(r ratio, now, before []figure) line {
 	builds := ratio{name: r.name, what: r.side + ": new / old", bar: unchangedRate, most: r.most, behind: r.behind}
 	if r.most {

@@ -18,11 +18,11 @@ const (
 	sidePeer         = "node peer"
 )
 
-// keepsUpWithin is how soon after the end of a load its last callback must be
-// visible.
+// keepsUpWithin is the maximum time from the end of a load until its last
+// callback is visible.
 const keepsUpWithin = time.Second
 
-// doors measures everything that answers callbacks, with the same requests.
+// doors measures all servers that answer callbacks, with the same requests.
 func doors() *group {
 	return &group{
 		unit:    perSecond,
@@ -80,7 +80,7 @@ func runBare(ctx context.Context, shop *workshop) (_ figure, err error) {
 	return loadOnly(ctx, shop, server.ready)
 }
 
-// loadOnly loads a door as hard as it bears.
+// loadOnly loads a door at the highest rate it sustains.
 func loadOnly(ctx context.Context, shop *workshop, addr string) (figure, error) {
 	done, err := shop.load(ctx, load{addr: addr, lasting: shop.lasting})
 	return figure{value: done.PerSecond}, err
@@ -104,8 +104,8 @@ func runGavel(ctx context.Context, shop *workshop, flags ...string) (_ figure, e
 	return figure{value: done.PerSecond, cpu: used}, err
 }
 
-// runServe loads the whole product and waits until the last callback that was
-// answered is in the picture.
+// runServe loads the complete product and waits until the last answered
+// callback is in the picture.
 func runServe(ctx context.Context, shop *workshop) (_ figure, err error) {
 	g, err := startGavel(ctx, shop, "--sync", "always")
 	if err != nil {
@@ -134,8 +134,9 @@ type gavel struct {
 	remove func() error
 }
 
-// gavel builds the product. With profiles wanted it gets one more file, which
-// writes a CPU profile; the product itself has no such door.
+// gavel builds the product. If profiles are requested, the build contains one
+// more file that writes a CPU profile; the product itself has no profiling
+// endpoint.
 func (s *workshop) gavel(ctx context.Context) (string, error) {
 	if s.profiles == "" {
 		return s.build(ctx, "gavel", "./cmd/gavel")
@@ -147,8 +148,8 @@ func (s *workshop) gavel(ctx context.Context) (string, error) {
 	return s.build(ctx, "gavel", "./cmd/gavel", "-overlay", overlay)
 }
 
-// startGavel starts gavel serve on a data directory of its own, embedded parts
-// throughout unless flags say otherwise.
+// startGavel starts gavel serve on its own data directory, with embedded NATS
+// and Redis unless flags state otherwise.
 func startGavel(ctx context.Context, shop *workshop, flags ...string) (*gavel, error) {
 	binary, err := shop.gavel(ctx)
 	if err != nil {

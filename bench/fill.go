@@ -13,13 +13,13 @@ import (
 	"gavel/handlers/project"
 )
 
-// The sides that go through a whole journal.
+// The sides that process a whole journal.
 const (
 	sideFill = "fill"
 	sideRead = "read and parse"
 )
 
-// fills measures how long it takes to make the picture anew.
+// fills measures how long it takes to fill the picture from the journal.
 func fills() *group {
 	return &group{
 		unit: seconds,
@@ -60,7 +60,7 @@ func runFill(ctx context.Context, shop *workshop) (_ figure, err error) {
 	return figure{value: done.Seconds, cpu: cpu / time.Duration(shop.fillEvents)}, err
 }
 
-// wrongCount sees to it that a side did the whole work.
+// wrongCount adds an error if a side did not process the whole journal.
 func wrongCount(err error, done worked, shop *workshop) error {
 	if err == nil && done.Events != shop.fillEvents {
 		return fmt.Errorf("%d events were read, not %d", done.Events, shop.fillEvents)
@@ -98,7 +98,7 @@ func readChild(ctx context.Context, args []string) (err error) {
 	return json.NewEncoder(os.Stdout).Encode(worked{count, time.Since(began).Seconds()})
 }
 
-// fillChild has a projector fill an empty Redis from a whole journal.
+// fillChild lets a projector fill an empty Redis from a whole journal.
 func fillChild(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("fill", flag.ContinueOnError)
 	data := flags.String("data", "", "")
@@ -129,8 +129,8 @@ func fillChild(ctx context.Context, args []string) (err error) {
 	return json.NewEncoder(os.Stdout).Encode(worked{*count, took.Seconds()})
 }
 
-// worn is a lane of which everything was acknowledged before: whoever takes it
-// over with an empty Redis has to fill it, and then nothing more comes.
+// worn is a lane whose groups are all acknowledged. A projector that acquires
+// it with an empty Redis has to fill the picture; after that no group arrives.
 type worn struct {
 	last            uint64
 	resumed, filled chan time.Time
@@ -146,10 +146,10 @@ func (l *worn) Resume(context.Context) (floor, last uint64, err error) {
 	return l.last, l.last, nil
 }
 
-// Elsewhere is never: nobody else knows of it.
+// Elsewhere is always false: the lane has no other owner.
 func (l *worn) Elsewhere() bool { return false }
 
-// Next is asked for the first time when the picture is whole.
+// Next is called for the first time when the picture is complete.
 func (l *worn) Next(ctx context.Context, _ int) ([]events.Group, error) {
 	select {
 	case l.filled <- time.Now():
@@ -161,7 +161,7 @@ func (l *worn) Next(ctx context.Context, _ int) ([]events.Group, error) {
 
 func (l *worn) Ack(context.Context, []events.Group) error { return nil }
 
-// took is how long the fill took.
+// took returns how long the fill took.
 func (l *worn) took(ctx context.Context) (time.Duration, error) {
 	resumed := <-l.resumed
 	select {

@@ -17,8 +17,8 @@ import (
 	"gavel/internal/bus"
 )
 
-// appenders fill a journal side by side. Half of them wait while the group of
-// the others is written, so groups hold about ten entries.
+// appenders is how many goroutines fill a journal at once. Half of them wait
+// while the group of the others is written, so groups hold about ten entries.
 const appenders = 20
 
 // openBus opens the embedded NATS server on a data directory, with its default
@@ -27,17 +27,17 @@ func openBus(ctx context.Context, dataDir string) (*bus.Bus, error) {
 	return bus.Open(ctx, bus.Config{DataDir: dataDir, Sync: bus.SyncInterval, Lanes: 1}, slog.New(slog.DiscardHandler))
 }
 
-// closeBus gives the bus the time that gavel serve gives it.
+// closeBus closes the bus with the timeout that gavel serve uses.
 func closeBus(b *bus.Bus) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
 	return b.Close(ctx)
 }
 
-// filled says what a journal holds.
+// filled describes the contents of a journal.
 type filled struct{ Groups uint64 }
 
-// journalChild fills a journal with callbacks, as many as asked for.
+// journalChild fills a journal with the requested number of callbacks.
 func journalChild(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("journal", flag.ContinueOnError)
 	data := flags.String("data", "", "")
@@ -75,8 +75,9 @@ func appendAll(ctx context.Context, journal *bus.Journal, count int) error {
 	})
 }
 
-// sideBySide calls fn for each number below count, in their order and so many at
-// once: what waits for the journal together is written together.
+// sideBySide calls fn for each number below count, in order, with up to atOnce
+// calls in parallel: entries that wait for the journal at the same time are
+// written together.
 func sideBySide(ctx context.Context, atOnce, count int, fn func(ctx context.Context, n int) error) error {
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
@@ -93,8 +94,8 @@ func sideBySide(ctx context.Context, atOnce, count int, fn func(ctx context.Cont
 	return g.Wait()
 }
 
-// filledJournal makes a data directory whose journal holds count events, once
-// in a run for each choice of flags.
+// filledJournal returns a data directory whose journal holds count events. It
+// is made once per run for each combination of flags.
 func (s *workshop) filledJournal(ctx context.Context, count int, flags ...string) (string, error) {
 	name := fmt.Sprintf("journal-%d%s", count, strings.Join(flags, ""))
 	return s.once(name, func(path string) error {

@@ -16,10 +16,11 @@ import (
 	"gavel/rules"
 )
 
-// rulesOrigin says whose the rules of the bench are.
+// rulesOrigin is the origin recorded with the bench's rules.
 const rulesOrigin = "bench"
 
-// twentyRules are the ten presets, live, and the same ten under other names.
+// twentyRules returns the ten presets, live, and the same ten under other
+// names.
 func twentyRules() (*rules.Set, error) {
 	var files []rules.File
 	for _, f := range presets.Files() {
@@ -32,7 +33,7 @@ func twentyRules() (*rules.Set, error) {
 }
 
 // loadRules puts the rules in force and appends the load to the lane, as a
-// projector does: in front of everything else, so that all is judged.
+// projector does, before all callbacks, so that all of them are judged.
 func loadRules(ctx context.Context, b *bus.Bus) error {
 	set, err := twentyRules()
 	if err != nil {
@@ -50,9 +51,9 @@ func loadRules(ctx context.Context, b *bus.Bus) error {
 	return b.Journal().AppendLane(ctx, 0, events.NewRulesLoaded(load))
 }
 
-// judging gives a projector what gavel serve gives it to judge, and returns what
-// lets alarms wake the lane, and what holds the decisions against those that a
-// journal of so many events leads to.
+// judging configures a projector to judge as gavel serve does. It returns a
+// function that runs the alarms of the lane, and one that compares the
+// decisions with the number expected from a journal of this many events.
 func judging(ctx context.Context, b *bus.Bus, store projections.Store, c *project.Config) (
 	letWake func(context.Context) error, check func(count int) error, err error,
 ) {
@@ -66,13 +67,13 @@ func judging(ctx context.Context, b *bus.Bus, store projections.Store, c *projec
 	return wakes.Run, decided.check, nil
 }
 
-// counted counts what is decided.
+// counted counts decisions.
 type counted struct {
 	project.Actions
 	fresh atomic.Int64
 }
 
-// Decide counts decisions that were not there before.
+// Decide counts the decisions that are new.
 func (c *counted) Decide(ctx context.Context, decided []events.Decided) (fresh int, err error) {
 	fresh, err = c.Actions.Decide(ctx, decided)
 	c.fresh.Add(int64(fresh))
@@ -80,11 +81,12 @@ func (c *counted) Decide(ctx context.Context, decided []events.Decided) (fresh i
 }
 
 // check expects the decisions of count callbacks, whose conferences all have
-// ended: nobody in them is called agent-*, so each waits for a moderator until
-// both rules about that say so. For anything else they are too short.
+// ended: no participant is labelled agent-*, so each conference waits for a
+// moderator until the two rules about that decide. It is too short for all
+// other rules.
 func (c *counted) check(count int) error {
 	if got, want := int(c.fresh.Load()), 2*count/conferenceEvents; got != want {
-		return fmt.Errorf("look at the decisions: there are %d, not %d", got, want)
+		return fmt.Errorf("check the decisions: got %d, want %d", got, want)
 	}
 	return nil
 }

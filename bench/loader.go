@@ -16,38 +16,38 @@ import (
 	"time"
 )
 
-// connections is how many keep-alive connections the loader has; Twilio's own
-// number is not documented.
+// connections is how many keep-alive connections the loader has; Twilio does
+// not document its number.
 const connections = 64
 
-// warmUp is left out of the rate: connections are made and heaps grow.
+// warmUp is excluded from the rate: connections are opened and heaps grow.
 const warmUp = 300 * time.Millisecond
 
-// load says what to send where.
+// load describes what to send, and to which address.
 type load struct {
 	addr     string
 	requests string // file
 	first    int    // number of the first request to send
 	lasting  time.Duration
-	// rate is in requests per second, sent when they are due whether or not
-	// others have been answered; zero sends the next as soon as a connection
-	// is free.
+	// rate is in requests per second, each sent when it is due, even if earlier
+	// ones are unanswered (open loop). Zero sends the next request as soon as a
+	// connection is free.
 	rate int
 }
 
-// loaded is what came of a load.
+// loaded is the result of a load.
 type loaded struct {
 	// Sent is how many requests were answered 204; any other answer is an
 	// error.
 	Sent int
 	// PerSecond is the rate of answers after the warm-up.
 	PerSecond float64
-	// P50 and P99 are from the time a request was due, in open loop, or sent.
+	// P50 and P99 are measured from when a request was due (open loop) or sent.
 	P50, P99 time.Duration
 	Ended    time.Time
 }
 
-// args is l for loaderChild.
+// args returns l as arguments of loaderChild.
 func (l load) args() []string {
 	return []string{
 		"-addr", l.addr, "-requests", l.requests, "-first", fmt.Sprint(l.first),
@@ -55,8 +55,8 @@ func (l load) args() []string {
 	}
 }
 
-// loaderChild sends a load from a process with one thread, so that it takes
-// the same share of the machine from every server.
+// loaderChild sends a load from a process with one thread, so that it uses the
+// same share of the machine with every server.
 func loaderChild(ctx context.Context, args []string) error {
 	var l load
 	flags := flag.NewFlagSet("loader", flag.ContinueOnError)
@@ -76,7 +76,7 @@ func loaderChild(ctx context.Context, args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(done)
 }
 
-// loader is a load under way.
+// loader is a running load.
 type loader struct {
 	load
 	*requests
@@ -84,8 +84,8 @@ type loader struct {
 	began time.Time
 }
 
-// send sends the load, or as much of it as there is time for until ctx ends, and
-// waits for the answers.
+// send sends the load until it is complete or ctx ends, and waits for the
+// answers.
 func (l load) send(ctx context.Context) (loaded, error) {
 	ready, err := readRequests(l.requests)
 	if err != nil {
@@ -109,7 +109,7 @@ func (l load) send(ctx context.Context) (loaded, error) {
 	return run.sum(conns)
 }
 
-// connection is one keep-alive connection and what was answered on it.
+// connection is one keep-alive connection and the answers received on it.
 type connection struct {
 	net.Conn
 	*loader
@@ -118,7 +118,7 @@ type connection struct {
 	err     error
 }
 
-// answer is when one came, and how long it took.
+// answer is when an answer arrived, and how long it took.
 type answer struct{ at, took time.Duration }
 
 func (l *loader) dial(ctx context.Context) (*connection, error) {
@@ -127,17 +127,17 @@ func (l *loader) dial(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	// Nothing here waits for longer than this; it ends a run that hangs.
+	// The deadline ends a run that hangs; nothing here waits longer.
 	if err := conn.SetDeadline(time.Now().Add(l.lasting + answerWithin)); err != nil {
 		return nil, fmt.Errorf("set deadline: %w", err)
 	}
 	return &connection{Conn: conn, loader: l, answers: make([]answer, 0, 1<<14)}, nil
 }
 
-// answerWithin is longer than a door may take, 12 s.
+// answerWithin exceeds the 12 s that a door may take.
 const answerWithin = 15 * time.Second
 
-// work sends one request after another until the time is over.
+// work sends one request after another until the load ends.
 func (c *connection) work(ctx context.Context) {
 	for ctx.Err() == nil {
 		n := int(c.next.Add(1)) - 1
@@ -156,7 +156,7 @@ func (c *connection) work(ctx context.Context) {
 	}
 }
 
-// due waits until request n may go, and returns when that was.
+// due waits until request n is due, and returns that time.
 func (c *connection) due(n int) time.Duration {
 	now := time.Since(c.began)
 	if c.rate == 0 {
@@ -172,8 +172,7 @@ var (
 	noContent = []byte("HTTP/1.1 204 ")
 )
 
-// exchange sends a request and reads its answer, which has no body when it is
-// a 204.
+// exchange sends a request and reads its answer. A 204 has no body.
 func (c *connection) exchange(request []byte) error {
 	if _, err := c.Write(request); err != nil {
 		return fmt.Errorf("send: %w", err)
@@ -193,7 +192,7 @@ func (c *connection) exchange(request []byte) error {
 	return nil
 }
 
-// sum puts the answers of all connections together.
+// sum combines the answers of all connections.
 func (l *loader) sum(conns []*connection) (loaded, error) {
 	sum := loaded{Ended: time.Now()}
 	var took []time.Duration
@@ -218,7 +217,7 @@ func (l *loader) sum(conns []*connection) (loaded, error) {
 	return sum, nil
 }
 
-// percentile sorts values.
+// percentile sorts values in place.
 func percentile[T cmp.Ordered](values []T, p int) T {
 	slices.Sort(values)
 	return values[min(len(values)-1, len(values)*p/100)]

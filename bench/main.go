@@ -1,13 +1,13 @@
-// Bench measures Gavel against what the machine can do, in ratios taken within
-// one run. README.md beside this file says how to read its table.
+// Bench measures Gavel against what the machine can do, in ratios measured
+// within one run. README.md beside this file explains how to read its table.
 //
-// Reading order: main.go, ratio.go (sides, rounds, ratios), compare.go (two builds
-// in the same rounds), table.go; then what is measured: door.go and peer.go (callbacks over HTTP), projector.go and
-// plain.go (journal to Redis), judging.go (by rules), fill.go, visible.go,
-// storm.go and stormfloor.go (everything due at once); then what they stand on:
-// callbacks.go and requests.go (the load), loader.go, bare.go, standin.go (a
-// light Twilio), redisserver.go, metrics.go, child.go (processes), workshop.go
-// (files and builds).
+// Reading order: main.go, ratio.go (sides, rounds, ratios), compare.go (two
+// builds in the same rounds), table.go. The measurements: door.go and peer.go
+// (callbacks over HTTP), projector.go and plain.go (journal to Redis),
+// judging.go (with rules), fill.go, visible.go, storm.go and stormfloor.go
+// (many deadlines at once). Their foundations: callbacks.go and requests.go
+// (the load), loader.go, bare.go, standin.go (a light Twilio), redisserver.go,
+// metrics.go, child.go (processes), workshop.go (files and builds).
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// modes are what this program does in processes of its own, so that one side
+// modes are what this program runs in separate processes, so that one side
 // leaves no heap behind for the next and the loader is not the server.
 var modes = map[string]func(ctx context.Context, args []string) error{
 	"bare":    bareChild,
@@ -38,8 +38,8 @@ var modes = map[string]func(ctx context.Context, args []string) error{
 	"standin": standInChild,
 }
 
-// gcPercent is what gavel serve sets for itself; whoever is compared with it
-// gets the same.
+// gcPercent is what gavel serve sets for itself; a program that is compared
+// with it gets the same.
 const gcPercent = 400
 
 func main() {
@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string) error {
 	return measure(ctx, s)
 }
 
-// runAtMost ends a run that hangs; the default one takes less than twenty
+// runAtMost ends a run that hangs; the default run takes less than twenty
 // minutes.
 const runAtMost = 45 * time.Minute
 
@@ -85,7 +85,7 @@ type settings struct {
 	rounds     int
 	seconds    float64
 	fillEvents int
-	// stormConferences is how many fall due at once.
+	// stormConferences is how many conferences are due at once.
 	stormConferences int
 	profiles         string
 	strict           bool
@@ -102,7 +102,7 @@ func parseSettings(args []string) (settings, error) {
 	flags.StringVar(&s.against, "against", "", "compare with another build: a checkout's directory, or a revision of this repository")
 	flags.Float64Var(&s.seconds, "seconds", 3, "length of one load")
 	flags.IntVar(&s.fillEvents, "fill-events", 1_000_000, "events in the journal that the picture is filled from")
-	flags.IntVar(&s.stormConferences, "storm", 100_000, "conferences that fall due at once")
+	flags.IntVar(&s.stormConferences, "storm", 100_000, "conferences that are due at once")
 	flags.StringVar(&s.profiles, "cpuprofile", "", "directory for a CPU profile of every process measured")
 	flags.BoolVar(&s.strict, "strict", false, "exit with 1 when a ratio is below its bar")
 	if err := flags.Parse(args); err != nil {
@@ -122,7 +122,7 @@ func parseSettings(args []string) (settings, error) {
 	}
 	for _, name := range s.only {
 		if !slices.Contains(allRows(), name) {
-			return s, fmt.Errorf("there is no row %q; rows are %s", name, strings.Join(allRows(), ", "))
+			return s, fmt.Errorf("unknown row %q; rows are %s", name, strings.Join(allRows(), ", "))
 		}
 	}
 	return s, nil
@@ -135,10 +135,10 @@ func defaultRounds(comparison bool) int {
 	return 5
 }
 
-// measurement is some rows of the table that are measured together.
+// measurement is a set of table rows that are measured together.
 type measurement interface {
 	rows() []string
-	// keep leaves out the rows that are not wanted.
+	// keep removes the rows that were not selected.
 	keep(wanted func(row string) bool)
 	measure(ctx context.Context, shop *workshop, progress io.Writer) ([]line, error)
 }
@@ -154,10 +154,10 @@ func allRows() (rows []string) {
 	return rows
 }
 
-// errBelow is what -strict makes of a ratio below its bar.
+// errBelow is the error of -strict for a ratio below its bar.
 var errBelow = errors.New("a ratio is below its bar")
 
-// measure measures the rows that are wanted and prints the table.
+// measure measures the selected rows and prints the table.
 func measure(ctx context.Context, s settings) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, runAtMost, fmt.Errorf("the run took more than %s", runAtMost))
 	defer cancel()
@@ -175,7 +175,7 @@ func measure(ctx context.Context, s settings) (err error) {
 		m.keep(wanted)
 		found, err := m.measure(ctx, shop, os.Stderr)
 		if ctx.Err() != nil {
-			return context.Cause(ctx) // what a child said on being stopped says nothing
+			return context.Cause(ctx) // the error of a child that was stopped adds nothing
 		}
 		if err != nil {
 			return err
@@ -185,7 +185,7 @@ func measure(ctx context.Context, s settings) (err error) {
 	return conclude(s, lines)
 }
 
-// conclude prints the table, and fails where -strict wants it.
+// conclude prints the table, and fails if -strict requires it.
 func conclude(s settings, lines []line) error {
 	if err := printTable(os.Stdout, lines); err != nil {
 		return fmt.Errorf("print the table: %w", err)

@@ -18,22 +18,21 @@ import (
 const visibleMetric = "gavel_visible_seconds"
 
 const (
-	// pollEvery is how often it is asked whether the picture has caught up.
+	// pollEvery is the interval between checks whether the picture has caught up.
 	pollEvery = 10 * time.Millisecond
-	// catchUpWithin ends a run whose picture stays behind.
+	// catchUpWithin ends a run whose picture does not catch up.
 	catchUpWithin = time.Minute
 )
 
-// allVisible waits until count callbacks are in the picture and returns when
-// that was.
+// allVisible waits until count callbacks are in the picture and returns that
+// time.
 func (g *gavel) allVisible(ctx context.Context, count int) (time.Time, error) {
 	return g.await(ctx, pollEvery, catchUpWithin, "callbacks visible", count, func(m measured) float64 {
 		return float64(m.histogram(visibleMetric).GetSampleCount())
 	})
 }
 
-// await waits until what is counted reaches count, looking every so often, and
-// returns when that was.
+// await polls the metrics until counted reaches count, and returns that time.
 func (g *gavel) await(ctx context.Context, every, within time.Duration, what string, count int, counted func(measured) float64) (time.Time, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %s", within))
 	defer cancel()
@@ -52,13 +51,13 @@ func (g *gavel) await(ctx context.Context, every, within time.Duration, what str
 		case <-ctx.Done():
 			return time.Time{}, fmt.Errorf("%s: %.0f of %d: %w", what, so, count, context.Cause(ctx))
 		case <-g.ended:
-			return time.Time{}, fmt.Errorf("%s: %.0f of %d: gavel has ended: %w\n%s", what, so, count, g.err, g.said)
+			return time.Time{}, fmt.Errorf("%s: %.0f of %d: gavel exited: %w\n%s", what, so, count, g.err, g.said)
 		case <-tick.C:
 		}
 	}
 }
 
-// visible reads the histogram as it stands.
+// visible returns the histogram's current state.
 func (g *gavel) visible(ctx context.Context) (*dto.Histogram, error) {
 	m, err := g.metrics(ctx)
 	if err != nil {
@@ -76,16 +75,16 @@ func (g *gavel) cpu(ctx context.Context) (time.Duration, error) {
 	return time.Duration(m.count("process_cpu_seconds_total", "") * float64(time.Second)), nil
 }
 
-// cpuSince is the CPU time of the process for each callback since before.
+// cpuSince returns the CPU time per callback since before.
 func (g *gavel) cpuSince(ctx context.Context, before time.Duration, callbacks int) (time.Duration, error) {
 	now, err := g.cpu(ctx)
 	return (now - before) / time.Duration(max(callbacks, 1)), err
 }
 
-// measured are a process's metrics as they stood once.
+// measured holds a process's metrics at one moment.
 type measured map[string]*dto.MetricFamily
 
-// metrics reads them.
+// metrics fetches the metrics.
 func (g *gavel) metrics(ctx context.Context) (measured, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.ready+"/metrics", nil)
 	if err != nil {
@@ -104,7 +103,7 @@ func (g *gavel) metrics(ctx context.Context) (measured, error) {
 	return families, nil
 }
 
-// histogram returns the one of that name, an empty one where there is none.
+// histogram returns the histogram of that name, or an empty one.
 func (m measured) histogram(name string) *dto.Histogram {
 	if family := m[name]; family != nil && len(family.Metric) > 0 {
 		return family.Metric[0].GetHistogram()
@@ -112,8 +111,8 @@ func (m measured) histogram(name string) *dto.Histogram {
 	return &dto.Histogram{}
 }
 
-// count sums a counter over all of its metrics that have that value as one of
-// their labels; over all of them where value is empty.
+// count sums a counter over all its series that have value as one of their
+// labels, or over all of them if value is empty.
 func (m measured) count(name, value string) (sum float64) {
 	for _, one := range m[name].GetMetric() {
 		if value == "" || slices.ContainsFunc(one.Label, func(l *dto.LabelPair) bool { return l.GetValue() == value }) {
@@ -123,9 +122,9 @@ func (m measured) count(name, value string) (sum float64) {
 	return sum
 }
 
-// quantile reads q off what was counted between two states of a histogram, as
-// Prometheus does: within a bucket all values are taken to lie evenly, and those
-// above the last bound at that.
+// quantile computes q from the observations between two states of a histogram,
+// as Prometheus does: it assumes that values are spread evenly within a bucket,
+// and counts those above the last bound at that bound.
 func quantile(q float64, before, after *dto.Histogram) time.Duration {
 	want := q * float64(after.GetSampleCount()-before.GetSampleCount())
 	var floor, counted float64

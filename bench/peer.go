@@ -11,8 +11,9 @@ import (
 
 const natsModule = "github.com/nats-io/nats-server/v2"
 
-// natsConfig is a server that nobody else uses. With syncAlways it has every
-// message on disk before it is acknowledged, as the power-safe door does.
+// natsConfig is the configuration of a nats-server used by one measurement.
+// With syncAlways the server syncs every message to disk before it acknowledges
+// it, as the power-safe door does.
 const (
 	natsConfig = `listen: "127.0.0.1:-1"
 max_payload: 2MB
@@ -24,8 +25,8 @@ jetstream { store_dir: %q %s }
 
 var natsListens = regexp.MustCompile(`Listening for client connections on (\S+)`)
 
-// runPeer loads what a Twilio user writes today (peer/server.mjs), with a
-// nats-server of its own.
+// runPeer loads what a Twilio user writes today (peer/server.mjs), with its own
+// nats-server.
 func runPeer(ctx context.Context, shop *workshop) (_ figure, err error) {
 	nats, stopNATS, err := startNATS(ctx, shop, syncAlways)
 	if err != nil {
@@ -46,8 +47,7 @@ func runPeer(ctx context.Context, shop *workshop) (_ figure, err error) {
 	return loadOnly(ctx, shop, server.ready)
 }
 
-// startNATS starts a nats-server on a store of its own and returns its
-// address.
+// startNATS starts a nats-server on its own store and returns its address.
 func startNATS(ctx context.Context, shop *workshop, sync string) (addr string, stop func() error, err error) {
 	binary, err := shop.build(ctx, "nats-server", natsModule)
 	if err != nil {
@@ -71,7 +71,7 @@ func startNATS(ctx context.Context, shop *workshop, sync string) (addr string, s
 	}, nil
 }
 
-// peer installs the peer's packages where they are not yet, and returns its
+// peer installs the peer's packages if they are missing, and returns its
 // directory.
 func (s *workshop) peer(ctx context.Context) (string, error) {
 	dir := filepath.Join(s.root, "bench", "peer")

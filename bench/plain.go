@@ -12,11 +12,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// plainPipeline is how many events the plain writer sends at once; more gains
-// nothing.
+// plainPipeline is how many events the plain writer sends at once; a larger
+// number is no faster.
 const plainPipeline = 500
 
-// worked says how fast a child worked.
+// worked is the speed of a child.
 type worked struct {
 	Events  int
 	Seconds float64
@@ -24,9 +24,8 @@ type worked struct {
 
 func (w worked) perSecond() float64 { return float64(w.Events) / w.Seconds }
 
-// plainChild is the measure that the projector is held against: it writes as
-// many events to Redis with no more than what any picture needs, and does not
-// look at what is there.
+// plainChild is the baseline for the projector: it writes the same number of
+// events to Redis, with only what any picture needs, and reads nothing.
 func plainChild(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("plain", flag.ContinueOnError)
 	addr := flags.String("redis", "", "")
@@ -45,8 +44,8 @@ func plainChild(ctx context.Context, args []string) (err error) {
 	return json.NewEncoder(os.Stdout).Encode(worked{*count, time.Since(began).Seconds()})
 }
 
-// writePlain writes events from one number up to another: four fields of the
-// conference, one participant, one index.
+// writePlain writes the events of a range: four fields of the conference, one
+// participant, one index.
 func writePlain(ctx context.Context, client *redis.Client, from, to int, began time.Time) error {
 	pipe := client.Pipeline()
 	for n := from; n < to; n++ {

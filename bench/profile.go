@@ -11,7 +11,7 @@ import (
 
 // Processes of this program write a CPU profile to the file that
 // profileVariable names; gavel, built with profilingSource, does the same for
-// the time in profileLasting.
+// the duration in profileLasting.
 const (
 	profileVariable = "GAVEL_BENCH_CPUPROFILE"
 	profileLasting  = "GAVEL_BENCH_CPUPROFILE_LASTING"
@@ -36,7 +36,7 @@ func (s *workshop) profilingOverlay() (string, error) {
 	})
 }
 
-// profiled is the environment in which a child writes its profile.
+// profiled returns the environment that makes a child write its profile.
 func (s *workshop) profiled(name string) []string {
 	if s.profiles == "" {
 		return nil
@@ -46,7 +46,8 @@ func (s *workshop) profiled(name string) []string {
 	return []string{profileVariable + "=" + path, profileLasting + "=" + s.lasting.String()}
 }
 
-// profile runs a mode of this program, with a profile if one is asked for.
+// profile runs a mode of this program, with a CPU profile if the environment
+// requests one.
 func profile(mode func() error) (err error) {
 	path := os.Getenv(profileVariable)
 	if path == "" {

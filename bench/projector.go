@@ -22,7 +22,7 @@ import (
 	"gavel/projections/redisstore"
 )
 
-// The sides that bring a journal to Redis.
+// The sides that write a journal to Redis.
 const (
 	sidePlain     = "plain writer"
 	sideProjector = "projector"
@@ -30,11 +30,10 @@ const (
 	sideRules     = "with 20 rules"
 )
 
-// projectEvents is how many events wait in the journal of the projector.
+// projectEvents is how many events the projector's journal holds.
 const projectEvents = 200_000
 
-// projectors measures the projector on a journal that is full and a Redis that
-// is empty.
+// projectors measures the projector on a full journal and an empty Redis.
 func projectors() *group {
 	return &group{
 		unit: perSecond,
@@ -50,7 +49,7 @@ func projectors() *group {
 		},
 		ratios: []ratio{
 			{
-				name: "project", what: "projector with all it does on a real Redis / plain pipelined writer",
+				name: "project", what: "complete projector on a real Redis / plain pipelined writer",
 				side: sideProjector, over: sidePlain, bar: 0.25,
 			},
 			{
@@ -75,7 +74,7 @@ func runPlain(ctx context.Context, shop *workshop) (_ figure, err error) {
 	return figure{value: done.perSecond()}, err
 }
 
-// runProjector works a copy of the journal, whose consumer has not begun.
+// runProjector processes a copy of the journal whose consumer has not started.
 func runProjector(ctx context.Context, shop *workshop, flags ...string) (_ figure, err error) {
 	journal, err := shop.filledJournal(ctx, projectEvents, journalFlags(flags)...)
 	if err != nil {
@@ -99,7 +98,7 @@ func runProjector(ctx context.Context, shop *workshop, flags ...string) (_ figur
 	return figure{value: done.perSecond(), cpu: cpu / projectEvents}, err
 }
 
-// journalFlags are those that the journal of a run has to be made with too.
+// journalFlags returns the flags that also determine how the journal is made.
 func journalFlags(flags []string) []string {
 	if slices.Contains(flags, "-rules") {
 		return []string{"-rules"}
@@ -107,7 +106,7 @@ func journalFlags(flags []string) []string {
 	return nil
 }
 
-// projectChild works a journal until its last group is acknowledged.
+// projectChild processes a journal until its last group is acknowledged.
 func projectChild(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("project", flag.ContinueOnError)
 	data := flags.String("data", "", "")
@@ -153,21 +152,21 @@ func projectChild(ctx context.Context, args []string) (err error) {
 	return json.NewEncoder(os.Stdout).Encode(worked{*count, took.Seconds()})
 }
 
-// checkPicture looks whether the last of count callbacks got into the picture,
-// with all that its conference was told before.
+// checkPicture checks that the last of count callbacks is in the picture,
+// together with all earlier callbacks of its conference.
 func checkPicture(ctx context.Context, store projections.Reader, count int) error {
 	last := count - 1
 	key := events.Key{AccountSid: accountSid, ConferenceSid: callbackAt(last, time.Now()).conferenceSid}
 	stored, err := store.Conference(ctx, key)
 	if err != nil {
-		return fmt.Errorf("look at the picture: %w", err)
+		return fmt.Errorf("check the picture: %w", err)
 	}
 	want := projections.Ranges(nil)
 	for n := range last/liveConferences%conferenceEvents + 1 {
 		want = want.With(int64(n))
 	}
 	if seen := stored.Conference.Seen; !slices.Equal(seen, want) {
-		return fmt.Errorf("look at the picture: of the last conference %v was told, not %v", seen, want)
+		return fmt.Errorf("check the picture: the last conference contains %v, want %v", seen, want)
 	}
 	return nil
 }
@@ -190,7 +189,8 @@ func openAll(ctx context.Context, dataDir, redisAddr string) (*bus.Bus, projecti
 	}, nil
 }
 
-// warnings are all that a child logs; they come to light when it fails.
+// warnings returns the logger of a child; its output is shown if the child
+// fails.
 func warnings() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
@@ -207,7 +207,8 @@ func projectorConfig(b *bus.Bus, store projections.Writer, lane project.Lane) pr
 	}
 }
 
-// runInBackground runs something until stop, which waits for its end.
+// runInBackground runs a function until stop is called; stop waits for it to
+// return.
 func runInBackground(ctx context.Context, run func(context.Context) error) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
@@ -220,8 +221,9 @@ func runInBackground(ctx context.Context, run func(context.Context) error) (stop
 	}
 }
 
-// watched is a lane that says when its first groups were taken and when those up
-// to the last were acknowledged: what alarms append comes behind it.
+// watched is a lane that records when its first groups were fetched and when
+// all groups up to the last were acknowledged. Entries that alarms append come
+// after that.
 type watched struct {
 	project.Lane
 	last              uint64
@@ -247,7 +249,7 @@ func (l *watched) Ack(ctx context.Context, groups []events.Group) error {
 	return err
 }
 
-// took is how long the lane was worked.
+// took returns how long the lane's groups took.
 func (l *watched) took(ctx context.Context) (time.Duration, error) {
 	var began, ended time.Time
 	for ended.IsZero() {

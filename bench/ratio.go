@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// side is one of the two things that a ratio is made of.
+// side is one of the two measurements that form a ratio.
 type side struct {
 	name string
 	run  func(ctx context.Context, shop *workshop) (figure, error)
 }
 
-// figure is what one run of a side gave.
+// figure is the result of one run of a side.
 type figure struct {
 	// value is in the unit of the group: a rate, or a time.
 	value float64
-	// behind is how long after the end of the load the picture was whole, on
-	// sides that keep one.
+	// behind is how long after the end of the load the picture was complete, on
+	// sides that have a picture.
 	behind time.Duration
-	// cpu is the user and system time of the measured process for each callback;
-	// zero where it is not measured.
+	// cpu is the user and system time of the measured process per callback;
+	// zero if not measured.
 	cpu time.Duration
 }
 
@@ -32,13 +32,14 @@ type ratio struct {
 	name, what string
 	side, over string
 	bar        float64
-	// most: the bar is the most that passes, because the sides are times.
+	// most is set if the bar is a maximum, because the sides are times.
 	most bool
-	// behind bounds the figure of that name; zero is no bound.
+	// behind limits the figure of that name; zero means no limit.
 	behind time.Duration
 }
 
-// group is sides that are measured in turn, and the ratios between them.
+// group is a set of sides that are measured in turn, and the ratios between
+// them.
 type group struct {
 	unit    string
 	prepare func(ctx context.Context, shop *workshop) error
@@ -46,7 +47,7 @@ type group struct {
 	ratios  []ratio
 }
 
-// rows are the names of the group's ratios.
+// rows returns the names of the group's ratios.
 func (g *group) rows() (names []string) {
 	for _, r := range g.ratios {
 		names = append(names, r.name)
@@ -54,7 +55,7 @@ func (g *group) rows() (names []string) {
 	return names
 }
 
-// keep leaves only the ratios that are wanted and the sides they need.
+// keep keeps only the selected ratios and the sides they need.
 func (g *group) keep(wanted func(name string) bool) {
 	needed := make(map[string]bool)
 	g.ratios = slices.DeleteFunc(g.ratios, func(r ratio) bool {
@@ -67,9 +68,9 @@ func (g *group) keep(wanted func(name string) bool) {
 	g.sides = slices.DeleteFunc(g.sides, func(s side) bool { return !needed[s.name] })
 }
 
-// measure runs all sides once in every round, forward in even rounds and
-// backward in odd ones: the speed of the machine drifts over minutes, and
-// whoever always came second would be measured on another machine.
+// measure runs all sides once per round, forward in even rounds and backward in
+// odd ones: the speed of the machine drifts over minutes, so a side that always
+// ran second would in effect run on a different machine.
 func (g *group) measure(ctx context.Context, shop *workshop, progress io.Writer) ([]line, error) {
 	if err := g.prepare(ctx, shop); err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
@@ -100,7 +101,7 @@ func inTurn[T any](sides []T, round int) []T {
 	return sides
 }
 
-// amount writes a value with the group's unit.
+// amount formats a value with the group's unit.
 func (g *group) amount(value float64) string {
 	if g.unit == perSecond {
 		return fmt.Sprintf("%.0f%s", value, g.unit)
@@ -114,7 +115,7 @@ const (
 	seconds   = " s"
 )
 
-// line sums up a ratio over all rounds.
+// line summarizes a ratio over all rounds.
 func (r ratio) line(g *group, side, over []figure) line {
 	ratios := make([]float64, len(side))
 	for i := range side {

@@ -11,8 +11,8 @@ import (
 
 var redisListens = regexp.MustCompile(`Ready to accept connections`)
 
-// redisServer is a running redis-server that nobody else uses, without a snapshot or
-// a log of its own: the picture can be thrown away.
+// redisServer is a running redis-server for one measurement, without snapshots
+// and without an append-only file: the picture is disposable.
 type redisServer struct {
 	*child
 	addr   string
@@ -44,7 +44,7 @@ func (r *redisServer) stop() (err error) {
 	return r.child.stop()
 }
 
-// url is how Gavel is told to use it.
+// url returns the address in the form of Gavel's setting.
 func (r *redisServer) url() string { return "redis://" + r.addr }
 
 // freeAddress finds a port for redis-server, which cannot choose one itself.

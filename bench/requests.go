@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// requestsPerSecond is how many requests are made ready for each second of
-// load, more than any server here answers. They are signed beforehand, so that
-// the loader, which shares the cores with the server, has nothing to do but
-// send; all servers get the same ones.
+// requestsPerSecond is how many requests are prepared per second of load, more
+// than any server here answers. They are signed beforehand, because the loader
+// shares the cores with the server and should only send. All servers get the
+// same requests.
 const requestsPerSecond = 70_000
 
-// requests are signed requests, ready to be sent, each once.
+// requests are signed requests, each to be sent once.
 type requests struct {
 	raw  []byte
 	ends []int
@@ -29,7 +29,7 @@ func (r *requests) at(n int) []byte {
 	return r.raw[start+lengthSize : r.ends[n]]
 }
 
-// lengthSize is what stands before each request in the file.
+// lengthSize is the size of the length that precedes each request in the file.
 const lengthSize = 4
 
 // writeRequests signs count requests into a file.
@@ -58,7 +58,7 @@ func writeRequests(path string, count int) (err error) {
 	return nil
 }
 
-// readRequests reads what writeRequests wrote.
+// readRequests reads a file of writeRequests.
 func readRequests(path string) (*requests, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// standIn is as much of Twilio's REST API as ending a conference needs, and
-// light enough to stand a storm beside what is measured: fetch a conference,
-// list its participants, complete it. The stand-in of gavel demo does more, and
-// costs more.
+// standIn implements only the part of Twilio's REST API that ending a
+// conference needs: fetch a conference, list its participants, complete it. It
+// is light enough to run beside the measured process during a storm. The
+// stand-in of gavel demo does more, and costs more.
 type standIn struct {
 	numbers map[string]int // of conferences, by SID
 
@@ -26,7 +26,7 @@ type standIn struct {
 	tally standInTally
 }
 
-// standInTally is what was asked, for the one who measures.
+// standInTally counts the requests.
 type standInTally struct {
 	// Reads are conferences fetched; Ends are requests to end one. Unknown
 	// requests are those that nothing here should cause.
@@ -35,7 +35,7 @@ type standInTally struct {
 	EndedAt map[int]int64
 }
 
-// standInChild serves as many conferences of a storm as asked for.
+// standInChild serves the requested number of conferences of a storm.
 func standInChild(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("standin", flag.ContinueOnError)
 	count := flags.Int("conferences", 0, "")
@@ -75,7 +75,7 @@ func (s *standIn) handler() http.Handler {
 	return mux
 }
 
-// of finds the conference of a path, with or without what stands behind its SID.
+// of finds the conference of a path, with or without a subresource.
 func (s *standIn) of(answer func(number int, r *http.Request) any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		sid, _ := strings.CutSuffix(r.PathValue("file"), ".json")
@@ -95,8 +95,8 @@ func (s *standIn) unknown(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusNotFound)
 }
 
-// conferenceShown and participantShown are Twilio's resources, as far as Gavel
-// reads them.
+// conferenceShown and participantShown are the fields of Twilio's resources
+// that Gavel reads.
 type conferenceShown struct {
 	Sid    string `json:"sid"`
 	Status string `json:"status"`
@@ -109,7 +109,8 @@ type participantShown struct {
 	StartConferenceOnEnter bool   `json:"start_conference_on_enter"`
 }
 
-// showLeg shows a leg as its callback tells of it: nothing else is to be healed.
+// showLeg returns a leg in the state its callback states: there is nothing else
+// to heal.
 func showLeg(number, leg int) participantShown {
 	return participantShown{stormCall(number, leg), label(leg), "connected", true}
 }
@@ -121,7 +122,7 @@ func (s *standIn) fetch(number int, _ *http.Request) any {
 	return s.show(number)
 }
 
-// show expects the lock to be held.
+// show requires the caller to hold the lock.
 func (s *standIn) show(number int) conferenceShown {
 	status := "in-progress"
 	if _, over := s.ended[number]; over {
@@ -165,6 +166,6 @@ func (s *standIn) tell(w http.ResponseWriter, _ *http.Request) {
 
 func reply(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	// Who has gone needs no answer.
+	// The client may be gone; it needs no answer.
 	_ = json.NewEncoder(w).Encode(v)
 }

@@ -21,34 +21,35 @@ import (
 const rowStorm = "storm"
 
 const (
-	// stormDoorRate is how many callbacks a second come through the door
-	// meanwhile.
+	// stormDoorRate is how many callbacks per second the door receives during
+	// the storm.
 	stormDoorRate = 100
-	// stormDrainsWithin ends a storm that does not pass: what is not done
-	// after five minutes expires.
+	// stormDrainsWithin ends a storm that does not drain: decisions that are
+	// not done after five minutes expire.
 	stormDrainsWithin = 8 * time.Minute
-	// stormAppenders fill the journal: there is not much time.
+	// stormAppenders is how many goroutines fill the journal; time is short.
 	stormAppenders = 500
-	// stormPollEvery is how often Gavel's metrics are read meanwhile: each time
-	// costs it about a millisecond.
+	// stormPollEvery is the interval between reads of Gavel's metrics: each
+	// read costs Gavel about a millisecond.
 	stormPollEvery = 250 * time.Millisecond
-	// stormSayEvery is how often it is told how far things are.
+	// stormSayEvery is the interval between progress lines.
 	stormSayEvery = 15 * time.Second
 	// stormLanes is the default of an external NATS.
 	stormLanes = 8
-	// doorLoadBefore is how long before the storm the door's load begins.
+	// doorLoadBefore is how long before the storm the load of the door starts.
 	doorLoadBefore = 2 * time.Second
 )
 
-// storm measures conferences that all fall due within the same second. It is
-// printed and has no bar, but what it counts has to be right: it fails where a
-// conference was not judged once, ended twice, or a callback refused.
+// storm measures conferences that are all due within the same second. It is
+// printed and has no bar, but its counts have to be right: it fails if a
+// conference was not judged exactly once, was ended twice, or a callback was
+// refused.
 type storm struct{}
 
 func (storm) rows() []string              { return []string{rowStorm} }
 func (storm) keep(func(name string) bool) {}
 
-// measure runs one round: it takes minutes.
+// measure runs one round: a round takes minutes.
 func (storm) measure(ctx context.Context, shop *workshop, progress io.Writer) ([]line, error) {
 	w := stormWorld{shop: shop, count: shop.stormConferences, progress: progress}
 	passed, err := w.run(ctx)
@@ -57,12 +58,12 @@ func (storm) measure(ctx context.Context, shop *workshop, progress io.Writer) ([
 	}
 	return []line{{
 		name:  rowStorm,
-		what:  fmt.Sprintf("%d conferences due in one second, a half of them lapsed", w.count),
+		what:  fmt.Sprintf("%d conferences due in one second, half of them lapsed", w.count),
 		aside: passed.String(),
 	}}, nil
 }
 
-// stormWorld is everything that a storm needs, each in a process of its own.
+// stormWorld is everything that a storm needs, each part in its own process.
 type stormWorld struct {
 	shop     *workshop
 	count    int
@@ -71,15 +72,16 @@ type stormWorld struct {
 	nats    string
 	standIn *child
 	gavel   *gavel
-	// due is when the first conference falls due.
+	// due is when the first conference is due.
 	due time.Time
 }
 
-// stormPassed is what a storm led to.
+// stormPassed is the result of a storm.
 type stormPassed struct {
 	drain, plain time.Duration
-	// late is from a conference's deadline to its end at Twilio; woken from its
-	// alarm to its wake-up in the journal, read off a coarse histogram.
+	// late is the time from a conference's deadline to its end at Twilio; woken
+	// is the time from its alarm to its wake-up in the journal, read from a
+	// coarse histogram.
 	late50, late99, lateMost time.Duration
 	woken50, woken99         time.Duration
 	door                     loaded
@@ -95,8 +97,8 @@ func (p stormPassed) String() string {
 		stormDoorRate, p.door.Sent, rounded(p.door.P50), rounded(p.door.P99))
 }
 
-// run starts everything, fills the journal, waits for the storm and watches it
-// pass.
+// run starts everything, fills the journal, waits for the storm, and measures
+// it until it drains.
 func (w *stormWorld) run(ctx context.Context) (passed stormPassed, err error) {
 	var stopNATS func() error
 	if w.nats, stopNATS, err = startNATS(ctx, w.shop, syncDefault); err != nil {
@@ -125,7 +127,7 @@ func (w *stormWorld) run(ctx context.Context) (passed stormPassed, err error) {
 	return passed, w.weather(ctx, &passed)
 }
 
-// plain measures the same NATS with nothing of Gavel.
+// plain measures the same NATS without any part of Gavel.
 func (w *stormWorld) plain(ctx context.Context) (time.Duration, error) {
 	binary, err := w.shop.build(ctx, "plainnats", "./bench/plainnats", "-tags", "plainnats")
 	if err != nil {
@@ -151,10 +153,10 @@ func (w *stormWorld) startStandIn(ctx context.Context) (err error) {
 	return err
 }
 
-// startGavel starts gavel serve with the rule, and waits until that is in force
-// in every lane.
+// startGavel starts gavel serve with the rule, and waits until the rule is in
+// force in every lane.
 func (w *stormWorld) startGavel(ctx context.Context, redis string) error {
-	dir, _, err := w.shop.tempDir("storm") // goes with the workshop
+	dir, _, err := w.shop.tempDir("storm") // removed with the workshop
 	if err != nil {
 		return err
 	}
@@ -179,8 +181,8 @@ func (w *stormWorld) startGavel(ctx context.Context, redis string) error {
 	return nil
 }
 
-// gather tells the journal of all conferences, and waits until they are all in
-// the picture with their alarms set.
+// gather appends the callbacks of all conferences to the journal, and waits
+// until all are in the picture with their alarms set.
 func (w *stormWorld) gather(ctx context.Context) (err error) {
 	b, err := bus.Open(ctx, bus.Config{URL: "nats://" + w.nats, Lanes: stormLanes, Replicas: 1}, warnings())
 	if err != nil {
@@ -204,8 +206,8 @@ func (w *stormWorld) gather(ctx context.Context) (err error) {
 	return nil
 }
 
-// appendStorm appends what the conferences tell, each in its order, and returns
-// how much it was.
+// appendStorm appends the entries of the conferences, each conference's in
+// order, and returns their number.
 func appendStorm(ctx context.Context, journal *bus.Journal, count int, began time.Time) (told int, err error) {
 	var appended atomic.Int64
 	err = sideBySide(ctx, stormAppenders, count, func(ctx context.Context, n int) error {
@@ -220,8 +222,8 @@ func appendStorm(ctx context.Context, journal *bus.Journal, count int, began tim
 	return int(appended.Load()), err
 }
 
-// weather loads the door, waits until every decision has its outcome, and looks
-// at what they came to.
+// weather loads the door, waits until every decision has its outcome, and
+// checks the results.
 func (w *stormWorld) weather(ctx context.Context, passed *stormPassed) (err error) {
 	stopLoad, err := w.loadDoor(ctx)
 	if err != nil {
@@ -244,7 +246,7 @@ func (w *stormWorld) weather(ctx context.Context, passed *stormPassed) (err erro
 	return w.sumUp(ctx, passed)
 }
 
-// sayEvery tells how far things are, every so often.
+// sayEvery prints the progress at an interval.
 func (w *stormWorld) sayEvery(d time.Duration) func(measured) {
 	next := w.due
 	return func(m measured) {
@@ -258,7 +260,8 @@ func (w *stormWorld) sayEvery(d time.Duration) func(measured) {
 	}
 }
 
-// loadDoor sends callbacks of other conferences through the door until stop.
+// loadDoor sends callbacks of other conferences through the door until stop is
+// called.
 func (w *stormWorld) loadDoor(ctx context.Context) (stop func() (loaded, error), err error) {
 	requests, err := w.shop.once("storm-requests", func(path string) error {
 		return writeRequests(path, int(stormDrainsWithin.Seconds()+stormFor(w.count).Seconds())*stormDoorRate)
@@ -292,7 +295,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// sumUp reads how it went off the stand-in and off Gavel's metrics.
+// sumUp reads the results from the stand-in and from Gavel's metrics.
 func (w *stormWorld) sumUp(ctx context.Context, passed *stormPassed) error {
 	told, err := w.tally(ctx)
 	if err != nil {
@@ -313,7 +316,7 @@ func (w *stormWorld) sumUp(ctx context.Context, passed *stormPassed) error {
 	return nil
 }
 
-// lateness is how long after its deadline each conference was ended.
+// lateness returns how long after its deadline each conference was ended.
 func (w *stormWorld) lateness(told standInTally) (p50, p99, most time.Duration) {
 	late := make([]time.Duration, 0, len(told.EndedAt))
 	for n, at := range told.EndedAt {
@@ -325,15 +328,15 @@ func (w *stormWorld) lateness(told standInTally) (p50, p99, most time.Duration) 
 func (w *stormWorld) tally(ctx context.Context) (told standInTally, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.standIn.ready+"/tally", nil)
 	if err != nil {
-		return told, fmt.Errorf("ask the stand-in: %w", err)
+		return told, fmt.Errorf("query the stand-in: %w", err)
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return told, fmt.Errorf("ask the stand-in: %w", err)
+		return told, fmt.Errorf("query the stand-in: %w", err)
 	}
 	defer answer.Body.Close()
 	if err := json.NewDecoder(answer.Body).Decode(&told); err != nil {
-		return told, fmt.Errorf("ask the stand-in: %w", err)
+		return told, fmt.Errorf("query the stand-in: %w", err)
 	}
 	return told, nil
 }

@@ -9,8 +9,8 @@ import (
 	"gavel/rules"
 )
 
-// TestMain lets this binary be the processes of a measurement, as the bench's
-// own binary is.
+// TestMain lets this binary run the modes of a measurement, as the bench's own
+// binary does.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && modes[os.Args[1]] != nil {
 		main()
@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestASmallStormPasses(t *testing.T) {
+func TestASmallStormDrains(t *testing.T) {
 	t.Parallel()
 	shop, err := openWorkshop(t.Context(), settings{rounds: 1, seconds: 1, stormConferences: 1000})
 	if err != nil {
@@ -39,7 +39,7 @@ func TestASmallStormPasses(t *testing.T) {
 	}
 }
 
-func TestAStormThatWentWrongIsAnError(t *testing.T) {
+func TestAStormWithWrongCountsIsAnError(t *testing.T) {
 	t.Parallel()
 	w := stormWorld{count: 4}
 	if e, want := w.expected(), (stormExpected{decisions: 3, done: 2, lapsed: 1}); e != want {
@@ -66,12 +66,12 @@ func TestAStormFallsDueWithinOneSecond(t *testing.T) {
 			t.Errorf("conference %d is due %s after the first", n, due.Sub(began))
 		}
 		if want := map[stormFate]int{companyTold: 3, companyUntold: 2, stillAlone: 2}[stormKind(n)]; len(stormEntries(n, count, began)) != want {
-			t.Errorf("conference %d tells another story than its fate", n)
+			t.Errorf("the callbacks of conference %d do not match its fate", n)
 		}
 	}
 }
 
-func TestTwentyRulesAreLive(t *testing.T) {
+func TestTheBenchHasTwentyRules(t *testing.T) {
 	t.Parallel()
 	set, err := twentyRules()
 	if err != nil {

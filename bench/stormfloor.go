@@ -8,21 +8,23 @@ import (
 	"gavel/events"
 )
 
-// stormFirst numbers the storm's conferences apart from those of other loads.
+// stormFirst is the first number of the storm's conferences, apart from those
+// of other loads.
 const stormFirst = 10_000_000
 
-// stormFate is what becomes of a conference between its deadline being set and
-// its being over.
+// stormFate is what happens to a conference between the setting of its deadline
+// and its end.
 type stormFate int
 
-// The fates, in equal shares by number, but that half stay alone.
+// The fates, in equal shares by number, except that half of the callers stay
+// alone.
 const (
 	stillAlone    stormFate = iota
-	companyTold             // company came, and a callback said so
-	companyUntold           // company came, and only Twilio knows
+	companyTold             // company joined, and a callback reported it
+	companyUntold           // company joined, and no callback reported it
 )
 
-// stormKinds is how the conferences take turns.
+// stormKinds is the order of the fates among conferences.
 var stormKinds = [...]stormFate{companyTold, stillAlone, companyUntold, stillAlone}
 
 func stormKind(number int) stormFate { return stormKinds[number%len(stormKinds)] }
@@ -31,14 +33,14 @@ func stormConference(number int) string { return sid("CF", stormFirst+number) }
 
 func stormCall(number, leg int) string { return sid("CA", (stormFirst+number)*legs+leg) }
 
-// stormFor is how long a caller has to be alone: long enough to gather them all,
-// at a rate that a slow machine bears.
+// stormFor is how long a caller has to be alone: long enough to append all
+// conferences, at a rate that a slow machine sustains.
 func stormFor(count int) time.Duration {
 	const atLeast, conferencesPerSecond = 10 * time.Second, 1000
 	return atLeast + time.Duration(count)*time.Second/conferencesPerSecond
 }
 
-// stormRule ends calls of one caller; its brakes are open.
+// stormRule ends calls with one caller; its brakes are open.
 func stormRule(count int) []byte {
 	return fmt.Appendf(nil, `rules:
   - name: storm
@@ -51,8 +53,8 @@ func stormRule(count int) []byte {
 `, stormFor(count))
 }
 
-// stormEntries is what a conference tells before the storm: a caller comes and
-// is alone, at a moment of the same second as in all the others.
+// stormEntries returns the entries of a conference before the storm: a caller
+// joins and is alone. The time lies within the same second for all conferences.
 func stormEntries(number, count int, began time.Time) (entries []events.Entry) {
 	alone := stormDue(number, count, began)
 	tell := func(at time.Time, s step) {
@@ -68,12 +70,13 @@ func stormEntries(number, count int, began time.Time) (entries []events.Entry) {
 	return entries
 }
 
-// stormDue is a conference's own moment of the second that begins then.
+// stormDue returns the time at which a conference is due, within the second
+// that starts at first.
 func stormDue(number, count int, first time.Time) time.Time {
 	return first.Add(time.Duration(number) * time.Second / time.Duration(count))
 }
 
-// stormExpected is what a storm has to come to.
+// stormExpected is the expected result of a storm.
 type stormExpected struct{ decisions, done, lapsed int }
 
 func (w *stormWorld) expected() (e stormExpected) {
@@ -89,7 +92,7 @@ func (w *stormWorld) expected() (e stormExpected) {
 	return e
 }
 
-// check holds it against what Gavel counted and the stand-in was asked.
+// check compares the expectation with Gavel's counters and the stand-in's.
 func (e stormExpected) check(m measured, told standInTally) error {
 	var faults []error
 	for _, c := range []struct {
@@ -104,7 +107,7 @@ func (e stormExpected) check(m measured, told standInTally) error {
 		{"outcomes lapsed", m.count("gavel_actions_total", "lapsed"), float64(e.lapsed)},
 		{"conferences ended at Twilio", float64(len(told.EndedAt)), float64(e.done)},
 		{"requests to end one", float64(told.Ends), float64(e.done)},
-		{"requests that nobody expected", float64(told.Unknown), 0},
+		{"unexpected requests", float64(told.Unknown), 0},
 	} {
 		if c.got != c.want {
 			faults = append(faults, fmt.Errorf("%s: %.0f, not %.0f", c.what, c.got, c.want))

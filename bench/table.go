@@ -7,34 +7,34 @@ import (
 	"text/tabwriter"
 )
 
-// line is one row of the table that is printed.
+// line is one row of the printed table.
 type line struct {
 	name, what string
 	spread     spread
 	bar        float64
 	most       bool
 	verdict    string
-	// aside are absolute figures, for scale only.
+	// aside holds absolute figures, for scale only.
 	aside string
 }
 
-// Verdicts. A line without a bar has none.
+// Verdicts. A line without a bar has no verdict.
 const (
 	pass  = "pass"
 	below = "BELOW"
 )
 
-// spread is the least, the middle and the greatest of some values.
+// spread is the minimum, the median and the maximum of some values.
 type spread struct{ least, median, greatest float64 }
 
-// spreadOf takes at least one value.
+// spreadOf requires at least one value.
 func spreadOf(values []float64) spread {
 	s := slices.Sorted(slices.Values(values))
 	return spread{s[0], median(s), s[len(s)-1]}
 }
 
-// median of sorted values; of an even number of them the mean of the middle
-// two.
+// median returns the median of sorted values; of an even number of them, the
+// mean of the middle two.
 func median(sorted []float64) float64 {
 	half := len(sorted) / 2
 	if len(sorted)%2 == 1 {
@@ -47,7 +47,7 @@ func (s spread) String() string {
 	return fmt.Sprintf("%.2f\t%.2f\t%.2f", s.least, s.median, s.greatest)
 }
 
-// barText is what the median must reach.
+// barText returns the bar that the median must meet.
 func (l line) barText() string {
 	if l.most {
 		return fmt.Sprintf("<= %.2f", l.bar)
@@ -55,7 +55,8 @@ func (l line) barText() string {
 	return fmt.Sprintf(">= %.2f", l.bar)
 }
 
-// printTable writes the lines; those without a bar carry their figures aside.
+// printTable writes the lines; a line without a bar prints its figures in the
+// last column.
 func printTable(w io.Writer, lines []line) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "row\twhat\tmin\tmedian\tmax\tbar\t\tfor scale")

@@ -11,11 +11,12 @@ import (
 
 const rowVisible = "visible"
 
-// visibleRate is the open-loop load, a busy but not a saturated Gavel.
+// visibleRate is the open-loop load: it keeps Gavel busy, not saturated.
 const visibleRate = 1000 // callbacks per second
 
 // latencies measures from the arrival of a POST to its record in a real Redis.
-// They are printed and have no bar: milliseconds are the machine's.
+// The results are printed and have no bar, because milliseconds depend on the
+// machine.
 type latencies struct{}
 
 func (latencies) rows() []string              { return []string{rowVisible} }
@@ -49,8 +50,9 @@ func (latencies) measure(ctx context.Context, shop *workshop, progress io.Writer
 	return lines, nil
 }
 
-// latency is what one run gave. Visible is read off the projector's histogram,
-// which begins when the request has arrived; post is the loader's.
+// latency is the result of one run. Visible is read from the projector's
+// histogram, which starts when the request has arrived; post is measured by the
+// loader.
 type latency struct {
 	visible50, visible99 time.Duration
 	post50, post99       time.Duration
@@ -63,8 +65,8 @@ func (l latency) String() string {
 
 func rounded(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
-// measureLatency warms Gavel up first, so that what the first callbacks of a
-// process cost does not show.
+// measureLatency warms Gavel up first, so that the cost of a process's first
+// callbacks is excluded.
 func measureLatency(ctx context.Context, shop *workshop, sync string) (_ latency, err error) {
 	server, err := startRedis(ctx, shop)
 	if err != nil {
@@ -93,7 +95,7 @@ func measureLatency(ctx context.Context, shop *workshop, sync string) (_ latency
 }
 
 // loadVisibly sends a load, waits until the picture has all of it, and returns
-// the histogram then.
+// the histogram at that time.
 func (g *gavel) loadVisibly(ctx context.Context, shop *workshop, l load) (loaded, *dto.Histogram, error) {
 	done, err := shop.load(ctx, l)
 	if err != nil {
@@ -106,7 +108,7 @@ func (g *gavel) loadVisibly(ctx context.Context, shop *workshop, l load) (loaded
 	return done, h, err
 }
 
-// medianLatency takes the median of each figure by itself.
+// medianLatency returns the median of each figure separately.
 func medianLatency(all []latency) latency {
 	of := func(figure func(latency) time.Duration) time.Duration {
 		values := make([]float64, len(all))

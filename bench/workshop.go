@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// workshop is what all measurements share: settings, a place for files, and
+// workshop is what all measurements share: settings, a directory for files, and
 // the programs built for this run.
 type workshop struct {
 	settings
-	lasting time.Duration // of one load
+	lasting time.Duration // length of one load
 
 	root string // of the module
 	dir  string // temporary
 	self string // the measured build of this program, for its other modes
-	// loader is the build of this program that sends loads: the same for both sides
-	// of a comparison.
+	// loader is the build of this program that sends loads: the same for both
+	// sides of a comparison.
 	loader string
 
-	made map[string]string // what was built, by name
+	made map[string]string // paths of what was built, by name
 	runs int               // of everything so far, for names of directories
 }
 
@@ -52,7 +52,7 @@ func openWorkshop(ctx context.Context, from settings) (*workshop, error) {
 
 func (s *workshop) close() error { return os.RemoveAll(s.dir) }
 
-// once makes something the first time it is asked for.
+// once makes something when it is first needed.
 func (s *workshop) once(name string, produce func(path string) error) (string, error) {
 	if path, ok := s.made[name]; ok {
 		return path, nil
@@ -65,7 +65,7 @@ func (s *workshop) once(name string, produce func(path string) error) (string, e
 	return path, nil
 }
 
-// build builds a program of this module or of one that it needs, in the
+// build builds a program of this module, or of a module it requires in the
 // version that go.mod names.
 func (s *workshop) build(ctx context.Context, name, pkg string, flags ...string) (string, error) {
 	return s.once(name, func(path string) error {
@@ -74,7 +74,7 @@ func (s *workshop) build(ctx context.Context, name, pkg string, flags ...string)
 	})
 }
 
-// run runs a tool and gives back what it said where it failed.
+// run runs a tool and returns an error with its output if it fails.
 func (s *workshop) run(ctx context.Context, dir, tool string, args ...string) error {
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = dir
@@ -84,14 +84,15 @@ func (s *workshop) run(ctx context.Context, dir, tool string, args ...string) er
 	return nil
 }
 
-// signedRequests is the file of requests, enough for one load at full speed.
+// signedRequests returns the file of requests, enough for one load at full
+// speed.
 func (s *workshop) signedRequests() (string, error) {
 	return s.once("requests", func(path string) error {
 		return writeRequests(path, int(s.lasting.Seconds()*requestsPerSecond))
 	})
 }
 
-// tempDir makes a new directory for one run; whoever runs removes it.
+// tempDir makes a new directory for one run; the caller removes it.
 func (s *workshop) tempDir(name string) (dir string, remove func() error, err error) {
 	s.runs++
 	dir = filepath.Join(s.dir, fmt.Sprintf("%s-%d", name, s.runs))
@@ -101,12 +102,12 @@ func (s *workshop) tempDir(name string) (dir string, remove func() error, err er
 	return dir, func() error { return os.RemoveAll(dir) }, nil
 }
 
-// load runs the loader in a process of its own.
+// load runs the loader in its own process.
 func (s *workshop) load(ctx context.Context, l load) (loaded, error) {
 	l.requests = s.made["requests"]
 	done, _, err := askProgram[loaded](ctx, s, s.loader, "loader", l.args()...)
 	return done, err
 }
 
-// join keeps what went wrong while clearing up.
+// join adds an error of clean-up to err.
 func join(err *error, clearUp func() error) { *err = errors.Join(*err, clearUp()) }

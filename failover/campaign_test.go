@@ -2,7 +2,7 @@
 
 package failover_test
 
-// How often something is broken: what the promises are tested with.
+// The number of failures per test: what the promises are tested with.
 const (
 	kills  = 20
 	stalls = 5

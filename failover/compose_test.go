@@ -15,17 +15,17 @@ import (
 	"gavel/internal/redistest"
 )
 
-// service is what a test needs to know of a service in docker-compose.yml.
+// service is the part of a service in docker-compose.yml that a test needs.
 type service struct {
 	Command     []string          `yaml:"command"`
 	Environment map[string]string `yaml:"environment"`
 	Volumes     []string          `yaml:"volumes"`
 }
 
-// TestTheServicesOfTheComposeFile runs them as processes, with the commands,
-// the environment and the files that docker-compose.yml gives them; only paths,
-// ports and names are those of this machine. What an engine adds, images and
-// its network, is not tested here.
+// TestTheServicesOfTheComposeFile runs the services as processes, with the
+// commands, the environment and the files of docker-compose.yml; only paths,
+// ports and names are replaced with those of this machine. What a container
+// engine adds, such as images and a network, is not tested here.
 func TestTheServicesOfTheComposeFile(t *testing.T) {
 	t.Parallel()
 	c := readCompose(t)
@@ -44,18 +44,18 @@ func TestTheServicesOfTheComposeFile(t *testing.T) {
 	}
 	eventually(t, func() string {
 		if status, _, err := projector.get(resource(c.w.rooms[0])); err != nil || status != http.StatusOK {
-			return "the projector does not serve what the door took"
+			return "the projector does not serve the callback that the door accepted"
 		}
 		return ""
 	})
 	for _, g := range []*gavel{door, projector} {
 		if code := g.stop(); code != 0 {
-			t.Errorf("%s ended with %d", g.name, code)
+			t.Errorf("%s exited with %d", g.name, code)
 		}
 	}
 }
 
-// compose is the file, and how its names are read on this machine.
+// compose is the file, and the replacements of its names on this machine.
 type compose struct {
 	w        *world
 	door     string // address
@@ -88,8 +88,8 @@ func readCompose(t *testing.T) *compose {
 	}
 }
 
-// here is a text of the file with this machine's names in it, mounted files
-// included.
+// here returns a text of the file with its names replaced by those of this
+// machine, mounted files included.
 func (c *compose) here(text string, s service) string {
 	names := c.names
 	for _, volume := range s.Volumes {
@@ -100,12 +100,12 @@ func (c *compose) here(text string, s service) string {
 	return strings.NewReplacer(names...).Replace(text)
 }
 
-// command is a service's, for a program of this machine.
+// command returns a service's command line for a program of this machine.
 func (c *compose) command(program, name string) *exec.Cmd {
 	c.w.t.Helper()
 	s, there := c.services[name]
 	if !there {
-		c.w.t.Fatalf("there is no service %s", name)
+		c.w.t.Fatalf("docker-compose.yml has no service %s", name)
 	}
 	command := exec.Command(program)
 	for _, arg := range s.Command {
@@ -118,8 +118,8 @@ func (c *compose) command(program, name string) *exec.Cmd {
 	return command
 }
 
-// startNATS starts it with the mounted configuration, on a port and a disk of
-// this machine.
+// startNATS starts NATS with the mounted configuration, on a port and a
+// directory of this machine.
 func (c *compose) startNATS(name string) {
 	c.w.t.Helper()
 	port, dir := strconv.Itoa(freePorts(c.w.t, 1)[0]), c.w.t.TempDir()
@@ -138,7 +138,7 @@ func (c *compose) startNATS(name string) {
 	c.names = append(c.names, "nats://nats:4222", "nats://127.0.0.1:"+port)
 }
 
-// startRedis starts it with the settings of the mounted configuration.
+// startRedis starts Redis with the settings of the mounted configuration.
 func (c *compose) startRedis(name string) {
 	c.w.t.Helper()
 	command := c.command("redis-server", name)

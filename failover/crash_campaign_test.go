@@ -2,5 +2,5 @@
 
 package failover_test
 
-// crashSeeds is how often a process dies at each point.
+// crashSeeds is how many times a process dies at each point.
 const crashSeeds = 20

@@ -2,6 +2,6 @@
 
 package failover_test
 
-// crashSeeds is how often a process dies at each point, short where all tests
-// run together.
+// crashSeeds is how many times a process dies at each point, few because this
+// file applies where all tests run together.
 const crashSeeds = 2

@@ -27,21 +27,23 @@ import (
 )
 
 const (
-	// crashPasses is how deep into a story a crash may lie: the pass of its
-	// point at which the process dies is 1 to this.
+	// crashPasses is the range of the crash: the process dies at the first to
+	// the crashPasses-th time that it reaches the point.
 	crashPasses = 2
-	// crashesAtOnce bounds the stories that run side by side. Each waits most
-	// of its time.
+	// crashesAtOnce limits the stories that run in parallel. Each spends most
+	// of its time waiting.
 	crashesAtOnce = 8
-	// settlesWithin is how long a decision may take to its outcome, the time
-	// after which NATS delivers again what a dead process had taken included.
+	// settlesWithin is the maximum time from a decision to its outcome. It
+	// includes the time after which NATS redelivers what a dead process had
+	// fetched.
 	settlesWithin = 3 * time.Minute
-	// lookSeldom is how often the journal is read meanwhile.
+	// lookSeldom is the interval between reads of the journal.
 	lookSeldom = 500 * time.Millisecond
 )
 
-// crashRules do one thing of each kind: what converges, what is heard, what is
-// told, and what counts over many.
+// crashRules perform one action of each kind: some that converge when repeated,
+// one that people hear, some that are published, and one that counts over many
+// conferences.
 const crashRules = `
 rules:
   - name: left-alone
@@ -85,10 +87,10 @@ rules:
     mode: live
 `
 
-// crashSettings let the webhook's receiver be on this machine.
+// crashSettings allow a webhook receiver on this machine.
 const crashSettings = "webhooks: {secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz, allow: [127.0.0.1], http: true}\n"
 
-// crashWants are the steps that have to be taken in the story, and how often.
+// crashWants are the steps that the story must lead to, and how many times.
 var crashWants = map[string]int{
 	"left-alone announce": 1, "left-alone end": 1,
 	"welcome announce": 1, "no-intruders kick": 1, "no-noise mute": 1, "parked hold": 1,
@@ -98,9 +100,9 @@ var crashWants = map[string]int{
 
 var crashBinary = built("gavel-that-crashes", "gavel/cmd/gavel", "-tags", "crashpoints")
 
-// A process dies between two steps of a decision's life, at every one of them,
-// and comes back. Whatever was decided has been done once, or told under one id,
-// and has an outcome.
+// A process dies between two steps of a decision's life, at each of these
+// points, and is started again. Every decision has been performed once, or
+// published under one id, and has an outcome.
 func TestADecisionOutlivesACrash(t *testing.T) {
 	t.Parallel()
 	places := make(chan struct{}, crashesAtOnce)
@@ -118,14 +120,14 @@ func TestADecisionOutlivesACrash(t *testing.T) {
 	}
 }
 
-// crash is one story with one death in it.
+// crash is one story with one crash in it.
 type crash struct {
 	*world
 	t       *testing.T
-	point   string // with its pass
+	point   string // and the number of the pass
 	twilio  *twiliofake.Twilio
 	api     string
-	url     string // of Gavel
+	url     string // Gavel's
 	rules   string // path
 	notices *notices
 	died    atomic.Bool
@@ -137,7 +139,7 @@ func newCrash(t *testing.T, point crashpoint.Point, seed int) *crash {
 	w := newWorld(t, shape{lanes: 2})
 	c := &crash{world: w, t: t, point: fmt.Sprintf("%s:%d", point, 1+chance.IntN(crashPasses))}
 	if seed == 0 {
-		c.point = string(point) + ":1" // which is always reached
+		c.point = string(point) + ":1" // every story reaches the first pass
 	}
 	port := freePorts(t, 1)[0]
 	c.url = fmt.Sprintf("http://127.0.0.1:%d", port)
@@ -165,8 +167,8 @@ func (w *world) sets(text string) {
 	}
 }
 
-// opensTwilio starts the stand-in. It tries its callbacks for as long as Twilio
-// can be told to.
+// opensTwilio starts the stand-in. It retries its callbacks for as long as
+// Twilio can be configured to.
 func (c *crash) opensTwilio() {
 	c.t.Helper()
 	c.twilio = twiliofake.New(twiliofake.Config{
@@ -187,8 +189,7 @@ func (c *crash) opensTwilio() {
 	})
 }
 
-// lives starts the process that will die, and sees to it that another one
-// takes its place.
+// lives starts the process that will die, and starts another one in its place.
 func (c *crash) lives() {
 	c.t.Helper()
 	b := c.process(crashBinary(c.t), crashVariable+"="+c.point)
@@ -206,8 +207,8 @@ func (c *crash) lives() {
 	c.awaitRules()
 }
 
-// awaitRules waits until the rules are in force in every lane: what came before
-// is not judged by rules about single events.
+// awaitRules waits until the rules are in force in every lane: rules about
+// single events do not judge earlier entries.
 func (c *crash) awaitRules() {
 	c.t.Helper()
 	withinLooking(c.t, patience, lookSeldom, func() string {
@@ -220,10 +221,11 @@ func (c *crash) awaitRules() {
 	})
 }
 
-// crashVariable is what the build with crash points reads.
+// crashVariable is the environment variable that a build with crash points
+// reads.
 const crashVariable = "GAVEL_CRASH"
 
-// process starts one life of Gavel.
+// process starts one process of Gavel.
 func (c *crash) process(binary string, environment ...string) *gavel {
 	command := c.command("all", "--listen", strings.TrimPrefix(c.url, "http://"), "--public-url", c.url,
 		"--twilio-api", c.api, "--rules", c.rules)
@@ -235,8 +237,8 @@ func (c *crash) process(binary string, environment ...string) *gavel {
 	return g
 }
 
-// plays is the story: in one room a caller is left alone, in the other there are
-// people whom the rules do something to, until the host goes.
+// plays runs the story: in one room a caller is left alone; in the other are
+// participants whom the rules act on, until the host leaves.
 func (c *crash) plays() {
 	c.t.Helper()
 	s := c.twilio.NewStory()
@@ -265,7 +267,8 @@ func (c *crash) act(s *twiliofake.Story) {
 	}
 }
 
-// settles waits until these steps were decided, and everything has an outcome.
+// settles waits until these steps were decided and every decision has an
+// outcome.
 func (c *crash) settles(wants ...string) {
 	c.t.Helper()
 	withinLooking(c.t, settlesWithin, lookSeldom, func() string {
@@ -282,14 +285,14 @@ func (c *crash) settles(wants ...string) {
 		}
 		for _, want := range wants {
 			if taken[want] == 0 {
-				return fmt.Sprintf("no %s; there are %v", want, taken)
+				return fmt.Sprintf("%s was not decided; decided were %v", want, taken)
 			}
 		}
 		return ""
 	})
 }
 
-// decided are all decisions.
+// decided returns all decisions.
 func (c *crash) decided() []rules.Decision {
 	c.t.Helper()
 	kept, err := c.bus.Actions().List(c.t.Context(), "", "", 1000)
@@ -305,7 +308,7 @@ func (c *crash) decided() []rules.Decision {
 	return decisions
 }
 
-// checks is what a crash must not change.
+// checks asserts what a crash must not change.
 func (c *crash) checks() {
 	c.t.Helper()
 	taken := map[string]int{}
@@ -317,38 +320,38 @@ func (c *crash) checks() {
 		}
 		taken[d.Rule+" "+string(d.Do)]++
 		if taken[d.Rule+" "+string(d.Do)] > 1 {
-			c.t.Errorf("%s %s was decided once more for %s", d.Rule, d.Do, d.Occasion)
+			c.t.Errorf("%s %s was decided twice for %s", d.Rule, d.Do, d.Occasion)
 		}
 		if results := ended[d.ID]; len(results) != 1 || !results[string(events.Done)] {
-			c.t.Errorf("%s %s of %s ended %v", d.Rule, d.Do, d.Occasion, results)
+			c.t.Errorf("%s %s of %s has the results %v", d.Rule, d.Do, d.Occasion, results)
 		}
 	}
 	if !maps.Equal(taken, crashWants) {
-		c.t.Errorf("taken were %v, want %v", taken, crashWants)
+		c.t.Errorf("decided steps: %v, want %v", taken, crashWants)
 	}
 	for url, times := range c.twilio.Played() {
 		if times > 1 {
-			c.t.Errorf("%s was heard %d times", url, times)
+			c.t.Errorf("%s was played %d times", url, times)
 		}
 	}
 	c.notices.check(c.t)
 	c.converges()
 	if !c.died.Load() {
-		c.t.Errorf("it never came to %s", c.point)
+		c.t.Errorf("no process reached %s", c.point)
 	}
-	c.t.Logf("died at %s; asked Twilio to end %d times, to kick %d, to update %d", c.point,
+	c.t.Logf("died at %s; requests to Twilio: %d ends, %d kicks, %d updates", c.point,
 		c.twilio.Tally(twiliofake.EndConference).Asked, c.twilio.Tally(twiliofake.KickParticipant).Asked,
 		c.twilio.Tally(twiliofake.UpdateParticipant).Asked)
 }
 
-// notices are what subscribers and the webhook's receiver hear.
+// notices holds what subscribers and the webhook's receiver received.
 type notices struct {
 	url string
 	mu  sync.Mutex
-	ids map[string]map[string]int // by where, then by id
+	ids map[string]map[string]int // by destination, then by id
 }
 
-// hears listens before anything happens.
+// hears subscribes before the story starts.
 func (c *crash) hears() *notices {
 	c.t.Helper()
 	n := &notices{ids: map[string]map[string]int{}}
@@ -381,14 +384,14 @@ func (n *notices) note(where, id string) {
 	n.ids[where][id]++
 }
 
-// check wants each told at least once, under one id.
+// check requires at least one notice for each destination, all under one id.
 func (n *notices) check(t *testing.T) {
 	t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, where := range []string{"floor.customers", "floor.endings", "webhook"} {
 		if len(n.ids[where]) != 1 {
-			t.Errorf("%s heard the ids %v, want one", where, n.ids[where])
+			t.Errorf("%s received the ids %v, want one", where, n.ids[where])
 		}
 	}
 }

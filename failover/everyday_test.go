@@ -2,7 +2,8 @@
 
 package failover_test
 
-// How often something is broken, short where all tests run together.
+// The number of failures per test, few because this file applies where all
+// tests run together.
 const (
 	kills  = 2
 	stalls = 1

@@ -24,8 +24,8 @@ type gavel struct {
 	url  string
 }
 
-// command makes the command line of a process with these roles. Everything that
-// has to be the same for all processes is the world's.
+// command returns the command line of a process with these roles. The world
+// adds everything that has to be the same for all processes.
 func (w *world) command(roles string, more ...string) *exec.Cmd {
 	w.t.Helper()
 	nats, redis := urls(w.nats), w.redis
@@ -45,7 +45,7 @@ func (w *world) command(roles string, more ...string) *exec.Cmd {
 	return command
 }
 
-// gavel starts a process and waits until it says that it is ready.
+// gavel starts a process and waits until it prints that it is ready.
 func (w *world) gavel(roles string, more ...string) *gavel {
 	w.t.Helper()
 	return w.awaitReady(w.begin(roles, more...))
@@ -70,8 +70,8 @@ func (w *world) begin(roles string, more ...string) beginning {
 	return beginning{g, ready}
 }
 
-// announce passes on the address of the ready line, and reads on so that nobody
-// waits to write.
+// announce sends the address of the ready line, and keeps reading so that the
+// process does not block on a full pipe.
 func announce(out io.Reader, ready chan<- string) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		var address string
@@ -88,7 +88,7 @@ func (w *world) awaitReady(b beginning) *gavel {
 		case b.url = <-b.ready:
 			return ""
 		case <-b.ended:
-			w.t.Fatalf("%s ended with %d before it was ready:\n%s", b.name, b.command.ProcessState.ExitCode(), b.log.tail())
+			w.t.Fatalf("%s exited with %d before it was ready:\n%s", b.name, b.command.ProcessState.ExitCode(), b.log.tail())
 		default:
 		}
 		return b.name + " is not ready"
@@ -96,7 +96,7 @@ func (w *world) awaitReady(b beginning) *gavel {
 	return b.gavel
 }
 
-// get asks a process for a path.
+// get fetches a path from a process.
 func (g *gavel) get(path string) (status int, body []byte, err error) {
 	request, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, g.url+path, nil)
 	if err != nil {
@@ -114,7 +114,7 @@ func (g *gavel) get(path string) (status int, body []byte, err error) {
 
 var ownedLine = regexp.MustCompile(`(?m)^gavel_lane_owned\{lane="(\d+)"\} 1$`)
 
-// owned are the lanes that the process says it works.
+// owned returns the lanes that the process reports as its own.
 func (g *gavel) owned() map[int]bool {
 	g.t.Helper()
 	_, body, err := g.get("/metrics")
@@ -132,7 +132,7 @@ func (g *gavel) owned() map[int]bool {
 	return lanes
 }
 
-// counted is a counter without labels.
+// counted returns the value of a counter without labels.
 func (g *gavel) counted(metric string) float64 {
 	g.t.Helper()
 	_, body, err := g.get("/metrics")

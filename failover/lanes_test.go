@@ -9,22 +9,22 @@ import (
 )
 
 const (
-	// floodTogether is how many callbacks wait at a time: enough for groups to
-	// fill in every lane.
+	// floodTogether is how many callbacks are in flight at a time: enough to
+	// fill groups in every lane.
 	floodTogether = 256
 	// floodTime is short: the ratios settle within seconds.
 	floodTime = 4 * time.Second
 )
 
-// measured is what a number of lanes costs and gives.
+// measured is the cost and the throughput of a number of lanes.
 type measured struct {
 	lanes           int
 	door, projector float64 // callbacks and facts a second
 	takeover        time.Duration
 }
 
-// What docs/adr/0010-lanes.md decides by: the same story with other numbers of
-// lanes, in one run, as ratios to one lane.
+// The measurement that docs/adr/0010-lanes.md is based on: the same story with
+// different numbers of lanes, in one run, as ratios to one lane.
 func TestTheNumberOfLanes(t *testing.T) {
 	var all []measured
 	for _, lanes := range []int{1, 4, 8, 16} {
@@ -62,8 +62,8 @@ func measure(t *testing.T, lanes int) measured {
 	return m
 }
 
-// catchUp waits until so many facts are told and returns how many were told a
-// second, from the first on.
+// catchUp waits until this many facts are published and returns the rate per
+// second, from the first fact on.
 func (w *world) catchUp(facts int) (rate float64) {
 	w.t.Helper()
 	var began time.Time
@@ -77,7 +77,7 @@ func (w *world) catchUp(facts int) (rate float64) {
 			began, had = time.Now(), told
 		}
 		if told < uint64(facts) {
-			return fmt.Sprintf("%d of %d facts are told", told, facts)
+			return fmt.Sprintf("%d of %d facts are published", told, facts)
 		}
 		rate = float64(told-had) / time.Since(began).Seconds()
 		return ""

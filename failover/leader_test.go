@@ -9,19 +9,18 @@ import (
 )
 
 const (
-	// leaderLoad is the floor that the promise is made for: 300 callbacks a
-	// second.
+	// leaderLoad is the minimum load of the promise: 300 callbacks a second.
 	leaderLoad = 300
-	// leaderKills are how many leaders are lost, one after the other.
+	// leaderKills is how many leaders are killed, one after the other.
 	leaderKills = 2
-	// answeredWithin is what an answer may take while the journal has no
-	// leader: Twilio waits 15 s, and the way there takes some of it.
+	// answeredWithin is how long an answer may take while the journal has no
+	// leader: Twilio waits 15 s, and the network takes some of it.
 	answeredWithin = 14 * time.Second
 )
 
-// Of three NATS servers the one that leads the journal is killed under load.
+// Of three NATS servers, the one that leads the journal is killed under load.
 // Every callback is answered 2xx in time, and nothing is lost.
-func TestTheJournalOutlivesItsLeader(t *testing.T) {
+func TestTheJournalSurvivesTheLossOfItsLeader(t *testing.T) {
 	w := newWorld(t, shape{servers: 3})
 	door := w.gavel("door")
 	w.gavel("project")
@@ -49,14 +48,14 @@ func TestTheJournalOutlivesItsLeader(t *testing.T) {
 	w.converges()
 }
 
-// acceptsAgain waits until something that was sent after a kill is accepted.
+// acceptsAgain waits until a callback that was sent after a kill is accepted.
 func (w *world) acceptsAgain(l *load, killed time.Time) {
 	w.t.Helper()
 	eventually(w.t, func() string {
 		if !l.accepted(func(a answer) bool { return a.sent.After(killed) }) {
-			return "nothing is accepted"
+			return "no callback is accepted"
 		}
 		return ""
 	})
-	w.t.Logf("the journal took something again %s after its leader was killed", time.Since(killed).Round(time.Millisecond))
+	w.t.Logf("the journal accepted an entry %s after its leader was killed", time.Since(killed).Round(time.Millisecond))
 }

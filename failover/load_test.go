@@ -22,31 +22,31 @@ import (
 const (
 	// rooms is how many conferences a load has, the same number in each lane.
 	rooms = 32
-	// legs are how many participants each has.
+	// legs is how many participants each conference has.
 	legs = 4
-	// twilioWaits is what Twilio gives a callback in all (Twilio, "Webhooks:
+	// twilioWaits is Twilio's total timeout for a callback (Twilio, "Webhooks:
 	// Connection Overrides": total time-out 15 s).
 	twilioWaits = 15 * time.Second
-	// settleTime lets load go on before and after something is broken.
+	// settleTime is how long the load runs before and after a failure.
 	settleTime = 2 * time.Second
-	// idleConnections is more than any load here has under way.
+	// idleConnections is more than any load here has in flight.
 	idleConnections = 512
 )
 
 // load sends callbacks at a steady rate, whether they are answered or not, and
-// remembers how each fared.
+// records the result of each.
 type load struct {
 	doors  []string // base URLs, in turn
 	client *http.Client
 	rooms  []string // ConferenceSids
-	from   int      // number of the first callback: earlier loads had those before
+	from   int      // number of the first callback: earlier loads sent those below it
 	stop   func() []answer
 
 	mu      sync.Mutex
 	answers []answer
 }
 
-// answer is how one callback fared; status 0 is none.
+// answer is the result of one callback; status 0 means no answer.
 type answer struct {
 	form   string
 	status int
@@ -57,14 +57,14 @@ type answer struct {
 
 func (a answer) accepted() bool { return a.status >= 200 && a.status < 300 }
 
-// callbacks sends so many a second to doors, for conferences in every lane,
-// until it is stopped; stop returns all answers.
+// callbacks sends perSecond callbacks to doors, for conferences in every lane,
+// until stop is called; stop returns all answers.
 func (w *world) callbacks(perSecond int, doors ...string) *load {
 	w.t.Helper()
 	return w.load(doors, func(ctx context.Context, l *load) { l.steady(ctx, perSecond) })
 }
 
-// flood sends as fast as doors answer, so many callbacks at a time.
+// flood keeps that many callbacks in flight, as fast as the doors answer.
 func (w *world) flood(together int, doors ...string) *load {
 	w.t.Helper()
 	return w.load(doors, func(ctx context.Context, l *load) { l.pressing(ctx, together) })
@@ -121,7 +121,7 @@ func (l *load) pressing(ctx context.Context, together int) {
 	}
 }
 
-// send sends the nth callback and notes the answer.
+// send sends the nth callback and records the answer.
 func (l *load) send(n int) {
 	form := l.form(l.from + n)
 	a := answer{form: form.Encode(), sent: time.Now()}
@@ -149,8 +149,8 @@ func (l *load) post(door string, form url.Values) (status int, err error) {
 	return response.StatusCode, err
 }
 
-// form is the nth callback: conferences in turn, each counting its own. First
-// its legs join, then they are muted and unmuted.
+// form returns the nth callback: conferences in turn, each with its own
+// sequence. First its legs join, then they are muted and unmuted.
 func (l *load) form(n int) url.Values {
 	room, sequence := l.rooms[n%len(l.rooms)], n/len(l.rooms)
 	event := events.ParticipantJoin
@@ -177,7 +177,7 @@ func (l *load) form(n int) url.Values {
 	}
 }
 
-// roomsOf makes conferences until every lane has its share.
+// roomsOf returns conferences, the same number for every lane.
 func roomsOf(lanes int, seed string) []string {
 	var made []string
 	have := make([]int, lanes)
@@ -191,13 +191,14 @@ func roomsOf(lanes int, seed string) []string {
 	return made
 }
 
-// sid makes the same SID of the same words.
+// sid returns the same SID for the same words.
 func sid(prefix string, words ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
 	return prefix + hex.EncodeToString(sum[:16])
 }
 
-// unanswered says what was not accepted, at most a few of it.
+// unanswered describes the callbacks that were not accepted, at most three of
+// them.
 func unanswered(answers []answer) string {
 	var said []string
 	refused := 0
@@ -215,7 +216,7 @@ func unanswered(answers []answer) string {
 	return fmt.Sprintf("%d of %d were not accepted: %s", refused, len(answers), strings.Join(said, "; "))
 }
 
-// accepted reports whether one like that has been accepted.
+// accepted reports whether a matching callback has been accepted.
 func (l *load) accepted(like func(answer) bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

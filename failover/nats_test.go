@@ -17,8 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// natsServer is one nats-server with its files and ports, process after
-// process.
+// natsServer is one nats-server with its files and ports. It can be restarted.
 type natsServer struct {
 	t    *testing.T
 	name string
@@ -27,7 +26,7 @@ type natsServer struct {
 	*process
 }
 
-// startNATS starts servers that replicate to each other, or one alone, and
+// startNATS starts servers that replicate to each other, or a single one, and
 // waits until JetStream answers.
 func startNATS(t *testing.T, servers int) []*natsServer {
 	t.Helper()
@@ -47,8 +46,8 @@ func startNATS(t *testing.T, servers int) []*natsServer {
 	return all
 }
 
-// configure writes what deployments/nats.conf has for one server: the line that
-// matters is sync_interval.
+// configure writes the settings of deployments/nats.conf for one server;
+// sync_interval is the one that matters.
 func (s *natsServer) configure(routePort int, routes []string) {
 	s.t.Helper()
 	text := fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:%d\nmax_payload: 2MB\njetstream { store_dir: %q, sync_interval: always }\n",
@@ -61,7 +60,7 @@ func (s *natsServer) configure(routePort int, routes []string) {
 	}
 }
 
-// start starts it, for the first time or again.
+// start starts the server, for the first time or again.
 func (s *natsServer) start() {
 	s.t.Helper()
 	s.process = launch(s.t, s.name, exec.Command(natsBinary(s.t), "-c", s.conf), io.Discard)
@@ -77,10 +76,10 @@ func urls(servers []*natsServer) string {
 	return strings.Join(all, ",")
 }
 
-// askWithin bounds one question to NATS.
+// askWithin limits one request to NATS.
 const askWithin = 2 * time.Second
 
-// asking connects for one question.
+// asking connects for one request.
 func asking(servers []*natsServer, ask func(js jetstream.JetStream) error) error {
 	conn, err := nats.Connect(urls(servers), nats.Timeout(askWithin))
 	if err != nil {
@@ -88,7 +87,7 @@ func asking(servers []*natsServer, ask func(js jetstream.JetStream) error) error
 	}
 	defer conn.Close()
 	if !slices.ContainsFunc(servers, func(s *natsServer) bool { return s.name == conn.ConnectedServerName() }) {
-		return errors.New("another's server has the port")
+		return errors.New("the port belongs to another server")
 	}
 	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(askWithin))
 	if err != nil {
@@ -109,7 +108,7 @@ func noJetStream(t *testing.T, servers []*natsServer) string {
 	return ""
 }
 
-// leaderOf is the server that leads a stream.
+// leaderOf returns the server that leads a stream.
 func leaderOf(t *testing.T, servers []*natsServer, stream string) *natsServer {
 	t.Helper()
 	var leader *natsServer
@@ -134,7 +133,8 @@ func leaderOf(t *testing.T, servers []*natsServer, stream string) *natsServer {
 	return leader
 }
 
-// notCurrent says what a stream lacks until all its replicas have everything.
+// notCurrent reports what is missing until all replicas of a stream are
+// current.
 func notCurrent(t *testing.T, servers []*natsServer, stream string) (missing string) {
 	t.Helper()
 	err := asking(servers, func(js jetstream.JetStream) error {
@@ -155,7 +155,7 @@ func notCurrent(t *testing.T, servers []*natsServer, stream string) (missing str
 	return missing
 }
 
-// messages is how many messages a stream holds.
+// messages returns how many messages a stream holds.
 func messages(t *testing.T, servers []*natsServer, stream string) (count uint64, err error) {
 	t.Helper()
 	err = asking(servers, func(js jetstream.JetStream) error {

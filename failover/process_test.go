@@ -16,18 +16,18 @@ import (
 
 const (
 	// patience is how long a test waits for something that should happen soon,
-	// on a machine that runs other tests as well.
+	// on a machine that also runs other tests.
 	patience = 60 * time.Second
-	// lookEvery is how often it looks meanwhile.
+	// lookEvery is the interval between checks while a test waits.
 	lookEvery = 10 * time.Millisecond
-	// stopsWithin is what a process has to end after SIGTERM: Gavel drains for
-	// up to 15 s.
+	// stopsWithin is the maximum time a process may take to exit after SIGTERM:
+	// Gavel drains for up to 15 s.
 	stopsWithin = 20 * time.Second
-	// logShown is how much of a process's log a failed test shows.
+	// logShown is how much of a process's log a failed test prints.
 	logShown = 8 << 10
 )
 
-// workshop holds the binaries for as long as the tests run.
+// workshop is the directory of the binaries while the tests run.
 var workshop string
 
 func TestMain(m *testing.M) {
@@ -67,7 +67,7 @@ func built(name, pkg string, flags ...string) func(t *testing.T) string {
 	}
 }
 
-// process is one life of a program.
+// process is one started process of a program.
 type process struct {
 	t       *testing.T
 	command *exec.Cmd
@@ -75,8 +75,8 @@ type process struct {
 	ended   chan struct{}
 }
 
-// launch starts a program, which is killed at the end of the test unless it
-// ended before. Its standard output goes to out.
+// launch starts a program. It is killed at the end of the test unless it exited
+// before. Its standard output goes to out.
 func launch(t *testing.T, name string, command *exec.Cmd, out io.Writer) *process {
 	t.Helper()
 	p := &process{t: t, command: command, ended: make(chan struct{})}
@@ -86,7 +86,7 @@ func launch(t *testing.T, name string, command *exec.Cmd, out io.Writer) *proces
 	}
 	go func() {
 		defer close(p.ended)
-		_ = command.Wait() // how it ended is asked of its state
+		_ = command.Wait() // ProcessState holds the result
 	}()
 	t.Cleanup(func() {
 		p.kill()
@@ -97,25 +97,25 @@ func launch(t *testing.T, name string, command *exec.Cmd, out io.Writer) *proces
 	return p
 }
 
-// kill ends it as a crash does.
+// kill kills the process, as a crash would.
 func (p *process) kill() {
-	_ = p.command.Process.Kill() // it may have ended
+	_ = p.command.Process.Kill() // it may have exited
 	<-p.ended
 }
 
-// stop asks it to end and returns its exit code.
+// stop sends SIGTERM and returns the exit code.
 func (p *process) stop() int {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
 	case <-time.After(stopsWithin):
-		p.t.Fatalf("process %d does not end", p.command.Process.Pid)
+		p.t.Fatalf("process %d does not exit", p.command.Process.Pid)
 	}
 	return p.command.ProcessState.ExitCode()
 }
 
-// freeze takes the processor from it, and thaw gives it back.
+// freeze suspends the process, and thaw resumes it.
 func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
 func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
 
@@ -149,12 +149,13 @@ func (l *logText) tail() string {
 	return text[max(0, len(text)-logShown):]
 }
 
-// given are the ports that freePorts has returned.
+// given holds the ports that freePorts has returned.
 var given sync.Map
 
-// freePorts were free a moment ago: who shall come back at the same place, or
-// be known to others before it starts, must have its port given.
-// None is given twice, so that no story meets the servers of another.
+// freePorts returns ports that were free a moment ago. A process needs a given
+// port if it restarts at the same address, or if others need its address before
+// it starts. No port is returned twice, so that no story reaches the servers of
+// another.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
 	var free []int
@@ -172,7 +173,8 @@ func freePorts(t *testing.T, n int) []int {
 	return free
 }
 
-// eventually waits until nothing is missing, and fails with what is.
+// eventually waits until look reports nothing missing, and fails with its last
+// report.
 func eventually(t *testing.T, look func() (missing string)) {
 	t.Helper()
 	within(t, patience, look)
@@ -183,7 +185,7 @@ func within(t *testing.T, limit time.Duration, look func() (missing string)) {
 	withinLooking(t, limit, lookEvery, look)
 }
 
-// withinLooking is for looks that cost the servers something.
+// withinLooking is within for checks that are expensive for the servers.
 func withinLooking(t *testing.T, limit, every time.Duration, look func() (missing string)) {
 	t.Helper()
 	tick := time.NewTicker(every)
@@ -202,8 +204,8 @@ func withinLooking(t *testing.T, limit, every time.Duration, look func() (missin
 	}
 }
 
-// pass lets time pass in which something is to happen that nobody can signal,
-// such as load going on.
+// pass waits while something happens that sends no signal, such as a running
+// load.
 func pass(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {

@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// probeEvery is how often the proxy asks who is ready; the drain of a door
-	// outlasts it by far.
+	// probeEvery is the interval between the proxy's readiness probes; it is
+	// far shorter than the drain of a door.
 	probeEvery = 50 * time.Millisecond
-	// probeWithin bounds one question.
+	// probeWithin limits one probe.
 	probeWithin = time.Second
 )
 
-// proxy stands before doors as a load balancer does: it follows /readyz/door,
-// carries each connection to one that is ready, and refuses one when none is.
-// It looks at no request and repeats none.
+// proxy balances load over doors as a load balancer does: it follows
+// /readyz/door, forwards each connection to a door that is ready, and refuses
+// it if no door is. It inspects no request and retries none.
 type proxy struct {
 	t        *testing.T
 	listener net.Listener
@@ -32,7 +32,7 @@ type proxy struct {
 
 	mu    sync.Mutex
 	doors []string // host:port of all
-	ready []string // of those that were ready when last asked
+	ready []string // of the doors that were ready at the last probe
 	turn  int
 	open  map[net.Conn]bool
 
@@ -68,7 +68,7 @@ func (p *proxy) close() {
 
 func (p *proxy) url() string { return "http://" + p.listener.Addr().String() }
 
-// lead tells the proxy of a door and has it asked.
+// lead adds a door to the proxy and waits until it is probed.
 func (p *proxy) lead(g *gavel) {
 	p.mu.Lock()
 	p.doors = append(p.doors, strings.TrimPrefix(g.url, "http://"))
@@ -76,7 +76,7 @@ func (p *proxy) lead(g *gavel) {
 	p.probe()
 }
 
-// follow asks all doors again and again.
+// follow probes all doors at an interval.
 func (p *proxy) follow() {
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
@@ -120,8 +120,8 @@ func (p *proxy) accept() {
 	}
 }
 
-// carry connects one connection with a door, the next one where the first does
-// not take it.
+// carry forwards one connection to a door, or to the next one if the first does
+// not accept it.
 func (p *proxy) carry(from net.Conn) {
 	defer p.drop(from)
 	p.hold(from)
@@ -135,7 +135,7 @@ func (p *proxy) carry(from net.Conn) {
 		p.under.Go(func() {
 			defer p.drop(to)
 			defer p.drop(from)
-			_, _ = io.Copy(from, to) // either side may hang up
+			_, _ = io.Copy(from, to) // either side may close
 		})
 		_, _ = io.Copy(to, from)
 		p.drop(to)
@@ -143,7 +143,7 @@ func (p *proxy) carry(from net.Conn) {
 	}
 }
 
-// choices are the ready doors, each time beginning with another.
+// choices returns the ready doors, starting with another one each time.
 func (p *proxy) choices() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,12 +11,12 @@ import (
 	"gavel/internal/redistest"
 )
 
-// redisLoad is enough for every batch to find some of its records on the
-// server that goes.
+// redisLoad is high enough for every batch to write some records to the server
+// that is killed.
 const redisLoad = 100
 
-// A Redis Cluster loses a master, and with it whatever was not yet at its
-// replica.
+// A Redis Cluster loses a master, and with it every write that the replica did
+// not have yet.
 func TestAClusterFailsOver(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartReplicatedCluster(t)
@@ -24,7 +24,7 @@ func TestAClusterFailsOver(t *testing.T) {
 	w.losesRedis(cluster.Nodes[0])
 }
 
-// Behind Sentinel the only master goes.
+// Behind Sentinel the only master is killed.
 func TestSentinelFailsOver(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
@@ -33,13 +33,14 @@ func TestSentinelFailsOver(t *testing.T) {
 	w.losesRedis(master)
 }
 
-// losesRedis kills a master under load. The door takes everything meanwhile,
-// readers are told nothing that is wrong, and in the end the picture is whole.
+// losesRedis kills a master under load. The door accepts every callback
+// meanwhile, readers get no wrong answer, and in the end the picture is
+// complete.
 func (w *world) losesRedis(master *redistest.Server) {
 	w.t.Helper()
 	door := w.gavel("door")
 	w.gavel("project")
-	reader := w.gavel("serve") // is ready once there is a picture
+	reader := w.gavel("serve") // is ready once the picture is filled
 	load := w.callbacks(redisLoad, door.url)
 	pass(w.t, settleTime)
 	eventually(w.t, func() string { return w.unread(reader) })
@@ -49,7 +50,7 @@ func (w *world) losesRedis(master *redistest.Server) {
 	master.Kill()
 	eventually(w.t, func() string {
 		if status, _, err := reader.get("/readyz"); err != nil || status == http.StatusOK {
-			return fmt.Sprintf("the reader did not notice: %v", err)
+			return fmt.Sprintf("the reader still answers: %v", err)
 		}
 		return ""
 	})
@@ -63,7 +64,7 @@ func (w *world) losesRedis(master *redistest.Server) {
 	asked()
 }
 
-// unread says which conference cannot be read.
+// unread names a conference that cannot be read.
 func (w *world) unread(reader *gavel) string {
 	for _, room := range w.rooms {
 		if status, body, err := reader.get(resource(room)); err != nil || status != http.StatusOK {
@@ -77,8 +78,8 @@ func resource(room string) string {
 	return "/2010-04-01/Accounts/" + account + "/Conferences/" + room + ".json"
 }
 
-// asksOn reads one conference after the other until it is called off, and fails
-// if one that exists was ever said not to.
+// asksOn fetches one conference after the other until over is called, and fails
+// if an existing one was ever reported as not found.
 func (w *world) asksOn(reader *gavel) (over func()) {
 	w.t.Helper()
 	stop, ended := make(chan struct{}), make(chan struct{})
@@ -105,7 +106,7 @@ func (w *world) asksOn(reader *gavel) (over func()) {
 		w.t.Helper()
 		close(stop)
 		<-ended
-		w.t.Logf("readers were answered %d times and told to come back %d times", answered.Load(), refused.Load())
+		w.t.Logf("readers got %d answers and %d requests to retry", answered.Load(), refused.Load())
 		if denied.Load() > 0 {
 			w.t.Errorf("%d answers said that a conference does not exist", denied.Load())
 		}

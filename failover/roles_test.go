@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A door, a projector and a reader share the work, each in a process of its own,
-// and each serves what is its own and nothing else.
+// A door, a projector and a reader each run in a separate process, and each
+// serves only the endpoints of its role.
 func TestEachRoleHasAProcessOfItsOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, shape{})
@@ -21,7 +21,7 @@ func TestEachRoleHasAProcessOfItsOwn(t *testing.T) {
 	}
 	w.converges()
 	if owned := projector.owned(); len(owned) != w.lanes {
-		t.Errorf("the one projector works the lanes %v", owned)
+		t.Errorf("the only projector owns the lanes %v", owned)
 	}
 
 	for _, c := range []struct {
@@ -42,7 +42,7 @@ func TestEachRoleHasAProcessOfItsOwn(t *testing.T) {
 	}
 }
 
-// A role whose part nobody else could reach is refused with what to do.
+// A role whose data no other process could reach is refused, with the remedy.
 func TestARoleThatCouldNotWorkIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ args, want string }{
@@ -57,7 +57,7 @@ func TestARoleThatCouldNotWorkIsRefused(t *testing.T) {
 			command.Env = []string{"TWILIO_ACCOUNT_SID=" + account, "TWILIO_AUTH_TOKEN=" + token}
 			out, err := command.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), c.want) {
-				t.Errorf("it ended with %v:\n%s", err, out)
+				t.Errorf("it exited with %v:\n%s", err, out)
 			}
 		})
 	}

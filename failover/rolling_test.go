@@ -9,13 +9,13 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// floorRate begins twenty conferences a second, which makes some hundred
+// floorRate starts twenty conferences a second, which makes about a hundred
 // callbacks.
 const floorRate = 1200
 
 // Two doors behind a proxy that follows their readiness are restarted one after
-// the other, under the callbacks of a call floor. Twilio tries again once,
-// and only where it could not connect: that must be enough.
+// the other, under the callbacks of a call floor. Twilio retries once, and only
+// if it could not connect: that must be enough.
 func TestDoorsAreRestartedUnderLoad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, shape{})
@@ -30,7 +30,7 @@ func TestDoorsAreRestartedUnderLoad(t *testing.T) {
 		for i, door := range doors {
 			pass(t, settleTime)
 			if code := door.stop(); code != 0 {
-				t.Errorf("a door ended with %d", code)
+				t.Errorf("a door exited with %d", code)
 			}
 			doors[i] = w.gavel("door", "--public-url", p.url())
 			p.lead(doors[i])
@@ -48,9 +48,9 @@ func TestDoorsAreRestartedUnderLoad(t *testing.T) {
 	t.Logf("%d callbacks on %d connections", accepted, p.carried.Load())
 }
 
-// floorCalls lets a call floor run against a door, with the delivery that
-// Twilio has unless its customer asks for another. The result ends it and tells
-// how many callbacks were accepted and which were lost for good.
+// floorCalls runs a call floor against a door, with Twilio's default retries.
+// The returned function stops it and returns how many callbacks were accepted
+// and which were lost for good.
 func (w *world) floorCalls(door string) (hangUp func() (accepted int, lost []string)) {
 	w.t.Helper()
 	var lost lostCallbacks
@@ -78,8 +78,8 @@ func (w *world) floorCalls(door string) (hangUp func() (accepted int, lost []str
 	}
 }
 
-// lostCallbacks is a log handler that keeps what the stand-in says about
-// callbacks it gave up.
+// lostCallbacks is a log handler that keeps what the stand-in logs about
+// callbacks that it gave up.
 type lostCallbacks struct {
 	mu   sync.Mutex
 	lost []string

@@ -9,7 +9,8 @@ import (
 	"gavel/rules"
 )
 
-// endFew ends few calls: in a minute, or at all before somebody looks.
+// endFew ends few calls: per minute, or in total until an operator resets the
+// rule.
 const endFew = `
 rules:
   - name: few-a-minute
@@ -26,10 +27,10 @@ rules:
     mode: live
 `
 
-// Each of two rules has twenty calls to end, and two processes do it. One rule
-// may end five in a minute: five are ended, fifteen wait. The other trips at the
-// fifth: fifteen are not ended, which is recorded, and after a person's reset it
-// ends calls again.
+// Each of two rules has twenty calls to end, with two processes to perform it.
+// One rule may end five in a minute: five are ended, fifteen wait. The other
+// trips at the fifth: fifteen are not ended, which is recorded, and after an
+// operator's reset the rule ends calls again.
 func TestRulesBrakeTogether(t *testing.T) {
 	t.Parallel()
 	const due, few = 20, 5
@@ -46,15 +47,15 @@ func TestRulesBrakeTogether(t *testing.T) {
 	r.end("few-a-minute", rules.StepEnd, map[string]int{"done": few, "": due - few})
 	eventually(t, func() string {
 		if waiting := r.waits("braked"); waiting < due-few {
-			return fmt.Sprintf("%d wait for the brakes, want %d", waiting, due-few)
+			return fmt.Sprintf("%d actions wait for the brakes, want %d", waiting, due-few)
 		}
 		return ""
 	})
 	if ends := r.twilio.Tally(twiliofake.EndConference); ends.Asked != 2*few {
-		t.Errorf("Twilio was asked to end %d calls, want %d", ends.Asked, 2*few)
+		t.Errorf("%d requests to Twilio to end a call, want %d", ends.Asked, 2*few)
 	}
 	if said := r.cli(g, "rules", "status"); !strings.Contains(said, "TRIPPED") {
-		t.Errorf("gavel rules status says\n%s", said)
+		t.Errorf("gavel rules status prints\n%s", said)
 	}
 
 	r.cli(g, "rules", "reset", "few-at-all", "--reason", "the carrier's outage is over")

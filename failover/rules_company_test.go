@@ -11,7 +11,7 @@ import (
 	"gavel/rules"
 )
 
-// endAlone ends a call in which one is left for two seconds.
+// endAlone ends a call in which one participant has been alone for two seconds.
 const endAlone = `
 rules:
   - name: end-alone
@@ -21,9 +21,9 @@ rules:
     mode: live
 `
 
-// Somebody is left alone, and company comes back in time: before anything is
-// due there is nothing to decide.
-func TestRulesLetCompanyComeBack(t *testing.T) {
+// A participant is left alone, and company joins in time: no deadline is
+// reached, so no rule decides anything.
+func TestRulesDecideNothingWhenCompanyJoinsInTime(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
 	r.gavel("all", r.ruleFile(endAlone))
@@ -40,15 +40,15 @@ func TestRulesLetCompanyComeBack(t *testing.T) {
 		t.Errorf("%s was ended, and %s should have been", ended[0].ConferenceSid, unlucky.ConferenceSid())
 	}
 	if all := r.desk.list(); slices.ContainsFunc(all, func(a asked) bool { return a.conference() == lucky.ConferenceSid() }) {
-		t.Errorf("Twilio was asked %v", all)
+		t.Errorf("requests to Twilio: %v", all)
 	}
 	r.converges()
 }
 
-// Company came back, and nobody told: the callback was lost. What was decided
-// lapses when Twilio is asked how things stand. The journal and the picture know
-// from then on who is there, and nobody's call is ended.
-func TestRulesSeeCompanyThatNobodyTold(t *testing.T) {
+// Company joined, but the callback was lost. The decision lapses when Gavel
+// fetches the state from Twilio. From then on the journal and the picture
+// contain the participants, and no call is ended.
+func TestADecisionLapsesWhenTwilioShowsCompanyThatNoCallbackReported(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
 	g := r.gavel("all", r.ruleFile(endAlone))
@@ -63,16 +63,16 @@ func TestRulesSeeCompanyThatNobodyTold(t *testing.T) {
 
 	r.end("end-alone", rules.StepEnd, map[string]int{"lapsed": 1})
 	if all := r.desk.list(); len(all) != 0 {
-		t.Errorf("Twilio was asked %v", all)
+		t.Errorf("requests to Twilio: %v", all)
 	}
 	if facts := r.healed(customer.ConferenceSid()); !slices.Equal(facts, []string{string(events.ParticipantJoin) + " " + bob.CallSid()}) {
-		t.Errorf("the journal heals %v", facts)
+		t.Errorf("the journal has the healed facts %v", facts)
 	}
 	r.shows(g, customer, 2)
 	r.converges()
 }
 
-// shows waits until the picture has so many legs in somebody's conference.
+// shows waits until the picture has this many legs in a caller's conference.
 func (r *ruled) shows(g *gavel, caller *twiliofake.Caller, legs int) {
 	r.t.Helper()
 	eventually(r.t, func() string {
@@ -81,7 +81,7 @@ func (r *ruled) shows(g *gavel, caller *twiliofake.Caller, legs int) {
 			return err.Error()
 		}
 		if live != legs {
-			return "the picture does not show who is there"
+			return "the picture does not show all participants"
 		}
 		return ""
 	})

@@ -12,7 +12,7 @@ import (
 	"gavel/rules"
 )
 
-// tellsOfMute says so, once for as long as anybody in a conference is muted.
+// tellsOfMute publishes once while any participant of a conference is muted.
 const tellsOfMute = `
 rules:
   - name: somebody-muted
@@ -22,7 +22,7 @@ rules:
     mode: live
 `
 
-// tellsOfCrowd is one more rule.
+// tellsOfCrowd is a second rule.
 const tellsOfCrowd = `
   - name: crowd
     when: size(conference.live) >= 4
@@ -30,9 +30,9 @@ const tellsOfCrowd = `
     mode: live
 `
 
-// Two processes have different rule files. The second says so and follows the
-// first. A person who sends it SIGHUP means it: from then on its rules are in
-// force, in both, and at one place of each lane.
+// Two processes have different rule files. The second reports that and follows
+// the first. When an operator sends it SIGHUP, its rules come into force, in
+// both processes and at one position of each lane.
 func TestRulesOfTwoProcesses(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
@@ -44,10 +44,10 @@ func TestRulesOfTwoProcesses(t *testing.T) {
 	r.inForce(mine)
 	r.follows(second, mine, others)
 	if said := r.cli(second, "rules", "status"); !strings.Contains(said, mine) || !strings.Contains(said, "its own files are version "+others) {
-		t.Errorf("gavel rules status says\n%s", said)
+		t.Errorf("gavel rules status prints\n%s", said)
 	}
 	if !strings.Contains(second.log.String(), "this process has other rules than those in force") {
-		t.Error("the second process does not say that it has other rules")
+		t.Error("the second process does not log that it has other rules")
 	}
 	r.mutesIn("support-1")
 	r.toldBy("one", 1)
@@ -62,7 +62,7 @@ func TestRulesOfTwoProcesses(t *testing.T) {
 	r.converges()
 }
 
-// ruleVersion is what a set of rules is called.
+// ruleVersion returns the version of a set of rules.
 func (r *ruled) ruleVersion(text string) string {
 	r.t.Helper()
 	files, err := rules.ReadFiles(r.ruleFile(text))
@@ -76,8 +76,8 @@ func (r *ruled) ruleVersion(text string) string {
 	return set.Version
 }
 
-// follows waits until a process says that this version is in force and has
-// another of its own, or none.
+// follows waits until a process reports that this version is in force, and
+// which version of its own files differs from it, if any.
 func (r *ruled) follows(g *gavel, version, own string) {
 	r.t.Helper()
 	eventually(r.t, func() string {
@@ -89,13 +89,13 @@ func (r *ruled) follows(g *gavel, version, own string) {
 			return err.Error()
 		}
 		if status.InForce.Version != version || status.Own != own {
-			return fmt.Sprintf("%s says %+v, want %s in force and %q of its own", g.name, status, version, own)
+			return fmt.Sprintf("%s reports %+v, want %s in force and %q of its own", g.name, status, version, own)
 		}
 		return ""
 	})
 }
 
-// mutesIn is a call in which somebody is muted, and goes on.
+// mutesIn is a call in which one participant is muted, and which goes on.
 func (r *ruled) mutesIn(room string) {
 	r.t.Helper()
 	s := r.twilio.NewStory()
@@ -104,7 +104,7 @@ func (r *ruled) mutesIn(room string) {
 	r.plays(s)
 }
 
-// toldBy waits until one set of rules has told of so many.
+// toldBy waits until one set of rules has published this many times.
 func (r *ruled) toldBy(from string, times int) {
 	r.t.Helper()
 	eventually(r.t, func() string {
@@ -115,18 +115,18 @@ func (r *ruled) toldBy(from string, times int) {
 			}
 		}
 		if told != times {
-			return fmt.Sprintf("%q told %d times, want %d", from, told, times)
+			return fmt.Sprintf("%q published %d times, want %d", from, told, times)
 		}
 		return ""
 	})
 }
 
-// loadOnRules is how many callbacks a second come in while the rules change.
+// loadOnRules is how many callbacks arrive per second while the rules change.
 const loadOnRules = 200
 
-// A file changes under load. In each lane everything before the load is judged
-// by the old rules and everything behind it by the new ones; no occasion is
-// decided twice for it; and the rule that is new judges every conference once.
+// A rule file changes under load. In each lane the old rules judge everything
+// before the position of the change and the new ones everything after it; no
+// occasion is decided twice; and the new rule judges every conference once.
 func TestRulesAreReloadedUnderLoad(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
@@ -153,26 +153,26 @@ func TestRulesAreReloadedUnderLoad(t *testing.T) {
 	for _, d := range slices.Concat(muted, crowds) {
 		by[d.Version]++
 		if want := l.version(d.lane, d.at); d.Version != want {
-			t.Errorf("lane %d, %s: judged by version %s, in force was %s", d.lane, d.at, d.Version, want)
+			t.Errorf("lane %d, %s: judged by version %s, but %s was in force", d.lane, d.at, d.Version, want)
 		}
 	}
 	if by[old] == 0 || by[fresh] == len(crowds) || len(by) != 2 {
 		t.Errorf("judged by these versions: %v", by)
 	}
 	if told.heard() != len(muted) {
-		t.Errorf("%d were told of %d", told.heard(), len(muted))
+		t.Errorf("%d mutes were published, want %d", told.heard(), len(muted))
 	}
 	r.converges()
 }
 
-// settled waits until so many were told by a rule, each with one outcome.
+// settled waits until a rule has this many decisions, each with one outcome.
 func (r *ruled) settled(rule string, decisions int) []deed {
 	r.t.Helper()
 	return r.end(rule, rules.StepPublish, map[string]int{"done": decisions})
 }
 
-// occasions counts in the journal, independently of whoever judges, how often
-// it came to be so that somebody was muted.
+// occasions counts in the journal, independently of the judge, how many times a
+// conference changed to having a muted participant.
 func (r *ruled) occasions() (times int) {
 	r.t.Helper()
 	records := map[events.Key]*projections.Conference{}
@@ -195,7 +195,7 @@ func (r *ruled) occasions() (times int) {
 	return times
 }
 
-// muted reports whether anybody in a conference is.
+// muted reports whether any participant of a conference is muted.
 func muted(c *projections.Conference) bool {
 	return slices.ContainsFunc(c.Live(), func(p *projections.Participant) bool { return p.Flags.Value.Muted })
 }

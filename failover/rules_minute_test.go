@@ -10,8 +10,8 @@ import (
 )
 
 // A rule may end five calls in a minute, and eleven are due. Two processes end
-// five, five more when the minute is over, and one in the minute after; in no
-// minute do they end more.
+// five, five more when the minute is over, and one in the minute after; they
+// end more than five in no minute.
 func TestRulesBrakeByTheMinute(t *testing.T) {
 	t.Parallel()
 	const due, few = 11, 5

@@ -11,7 +11,7 @@ import (
 	"gavel/rules"
 )
 
-// endAloneSlowly leaves time to break something before it is due.
+// endAloneSlowly leaves time to break something before the deadline.
 const endAloneSlowly = `
 rules:
   - name: end-alone
@@ -21,11 +21,11 @@ rules:
     mode: live
 `
 
-// The projector is away while deadlines pass, for a few seconds. Where company
-// came back before the deadline nothing is decided; where it came after it, but
-// before anybody could act, what was decided lapses; where nobody came the call
-// is ended, late as it is.
-func TestRulesOutliveAShortOutage(t *testing.T) {
+// The projector is stopped for a few seconds while deadlines pass. Where
+// company joined before the deadline, no rule decides; where it joined after
+// it, but before an action was possible, the decision lapses; where no one
+// joined, the call is ended, late.
+func TestRulesCatchUpAfterAShortOutage(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
 	projector := r.gavel("project,serve", "")
@@ -46,16 +46,16 @@ func TestRulesOutliveAShortOutage(t *testing.T) {
 	ended := r.end("end-alone", rules.StepEnd, map[string]int{"lapsed": 1, "done": 1})
 	for i, want := range []map[string]int{nothingDone, {"lapsed": 1}, {"done": 1}} {
 		if got := count(of(ended, callers[i].ConferenceSid())); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("in room %d it ended in these ways: %v, want %v", i+1, got, want)
+			t.Errorf("room %d: decisions ended in these ways: %v, want %v", i+1, got, want)
 		}
 	}
 	if ends := r.twilio.Tally(twiliofake.EndConference); ends.Asked != 1 {
-		t.Errorf("Twilio was asked to end %d calls, want 1", ends.Asked)
+		t.Errorf("%d requests to Twilio to end a call, want 1", ends.Asked)
 	}
 	r.converges()
 }
 
-// armed waits until so many deadlines are.
+// armed waits until this many deadlines are armed.
 func (r *ruled) armed(g *gavel, deadlines int) {
 	r.t.Helper()
 	eventually(r.t, func() string {
@@ -70,21 +70,21 @@ func (r *ruled) armed(g *gavel, deadlines int) {
 	})
 }
 
-// The projector was away for ten minutes, so that all it decides is stale.
-// Nothing is done about it: Twilio is asked how things stand, and the rule
-// begins anew from there. Where company came back meanwhile, that is all; where
-// nobody came, the call is ended after another `for`.
-func TestRulesAskAgainAfterALongOutage(t *testing.T) {
+// The projector was stopped for ten minutes, so all its decisions are stale.
+// They are not performed: Gavel fetches the state from Twilio, and the rule
+// starts again from there. Where company joined meanwhile, nothing follows;
+// where no one joined, the call is ended after another `for`.
+func TestRulesFetchTheStateFromTwilioAfterALongOutage(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
 	text := r.ruleFile(endAlone)
 	first := r.gavel("all", text)
 	r.everyLaneLoaded(1)
 	if code := first.stop(); code != 0 {
-		t.Fatalf("the first process ended with %d", code)
+		t.Fatalf("the first process exited with %d", code)
 	}
-	// What happens now was accepted ten minutes ago, but for the return of
-	// company, of which no callback came.
+	// What happens now was accepted ten minutes ago, except the return of
+	// company, whose callback was lost.
 	late := r.board.keeps("bob")
 	s := r.twilio.NewStory()
 	callers := leavesAlone(s, "company", "nobody")
@@ -98,19 +98,19 @@ func TestRulesAskAgainAfterALongOutage(t *testing.T) {
 	ended := r.end("end-alone", rules.StepEnd, map[string]int{"stale": 2, "done": 1})
 	for i, want := range []map[string]int{{"stale": 1}, {"stale": 1, "done": 1}} {
 		if got := count(of(ended, callers[i].ConferenceSid())); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("in room %d it ended in these ways: %v, want %v", i+1, got, want)
+			t.Errorf("room %d: decisions ended in these ways: %v, want %v", i+1, got, want)
 		}
 	}
 	if facts := r.healed(callers[0].ConferenceSid()); fmt.Sprint(facts) != fmt.Sprintf("[%s %s]", events.ParticipantJoin, bob.CallSid()) {
-		t.Errorf("the journal heals %v", facts)
+		t.Errorf("the journal has the healed facts %v", facts)
 	}
 	if ends := r.twilio.Tally(twiliofake.EndConference); ends.Asked != 1 {
-		t.Errorf("Twilio was asked to end %d calls, want 1", ends.Asked)
+		t.Errorf("%d requests to Twilio to end a call, want 1", ends.Asked)
 	}
 	r.converges()
 }
 
-// everyLaneLoaded waits until so many sets of rules came into force in every
+// everyLaneLoaded waits until this many sets of rules came into force in every
 // lane.
 func (r *ruled) everyLaneLoaded(sets int) loads {
 	r.t.Helper()
@@ -119,7 +119,7 @@ func (r *ruled) everyLaneLoaded(sets int) loads {
 		l = r.loads()
 		for lane := range l.versions {
 			if got := len(l.versions[lane]); got != sets {
-				return fmt.Sprintf("in lane %d came %d sets of rules into force, want %d", lane, got, sets)
+				return fmt.Sprintf("lane %d: %d sets of rules came into force, want %d", lane, got, sets)
 			}
 		}
 		return ""
@@ -127,8 +127,9 @@ func (r *ruled) everyLaneLoaded(sets int) loads {
 	return l
 }
 
-// keeps takes all callbacks from the line for later, but those about a leg of
-// that label, which are lost. The result ends it.
+// keeps holds all callbacks back for later, except those about a leg with that
+// label, which are lost. The returned function ends it and returns the
+// callbacks.
 func (b *switchboard) keeps(lost string) (kept func() []url.Values) {
 	var all []url.Values
 	b.takes(func(form url.Values) bool {
@@ -143,8 +144,8 @@ func (b *switchboard) keeps(lost string) (kept func() []url.Values) {
 	}
 }
 
-// appendOld puts a callback into the journal as it would lie there if it had
-// happened, and been accepted, so long ago.
+// appendOld appends a callback to the journal as if it had happened, and been
+// accepted, that long ago.
 func (r *ruled) appendOld(form url.Values, age time.Duration) {
 	r.t.Helper()
 	at, err := time.Parse(time.RFC1123Z, form.Get("Timestamp"))

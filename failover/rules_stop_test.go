@@ -17,11 +17,11 @@ import (
 const (
 	// dueAtOnce is how many calls are due in the same second.
 	dueAtOnce = 40
-	// slowTwilio keeps calls on the wire for so long.
+	// slowTwilio is how long Twilio takes to answer a request to end a call.
 	slowTwilio = 300 * time.Millisecond
 )
 
-// endMany ends calls without minding how many, and tells who leaves.
+// endMany ends calls without a limit, and publishes each leave.
 const endMany = `
 rules:
   - name: end-alone
@@ -36,10 +36,10 @@ rules:
     mode: live
 `
 
-// Dozens of calls are due, and some are ended already, when a person stops it
-// all. Once the command has returned, no request reaches Twilio but those that
-// it listed. People are told as before. When the person resumes, all are ended,
-// each once, and nothing is lost.
+// Dozens of calls are due, and some are ended already, when an operator stops
+// all actions. Once the command has returned, no request reaches Twilio except
+// those that the command listed. Subscribers are notified as before. When the
+// operator resumes, all calls are ended, each once, and nothing is lost.
 func TestRulesAreStoppedUnderLoad(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
@@ -53,25 +53,25 @@ func TestRulesAreStoppedUnderLoad(t *testing.T) {
 	r.plays(s)
 	eventually(t, func() string {
 		if asked := len(r.desk.list()); asked < dueAtOnce/4 {
-			return fmt.Sprintf("Twilio is asked to end %d calls only", asked)
+			return fmt.Sprintf("Twilio got requests to end %d calls only", asked)
 		}
 		return ""
 	})
 	listed := r.stops(g)
 	before := r.desk.list()
-	t.Logf("%d of %d calls were asked for when all was stopped, %d were on the wire", len(before), dueAtOnce, len(listed))
+	t.Logf("%d of %d requests were made before the stop, %d were in flight", len(before), dueAtOnce, len(listed))
 
 	r.allWait(dueAtOnce)
 	for _, late := range r.desk.list()[len(before):] {
 		if !slices.Contains(listed, late.conference()) {
-			t.Errorf("Twilio was asked to end %s after the stop, which did not list it", late.conference())
+			t.Errorf("a request to end %s, which the stop did not list, came after the stop", late.conference())
 		}
 	}
 	leavesAlone(s, "meanwhile")
 	r.plays(s)
 	eventually(t, func() string {
 		if n := told.heard(); n < dueAtOnce+1 {
-			return fmt.Sprintf("%d leaves were told of %d", n, dueAtOnce+1)
+			return fmt.Sprintf("%d leaves were published, want %d", n, dueAtOnce+1)
 		}
 		return ""
 	})
@@ -85,7 +85,7 @@ func TestRulesAreStoppedUnderLoad(t *testing.T) {
 }
 
 // stops stops all rules, and returns the conferences whose ends the command
-// says to be on the wire.
+// reports as in flight.
 func (r *ruled) stops(g *gavel) (listed []string) {
 	r.t.Helper()
 	said := r.cli(g, "stop", "--reason", "ends the wrong calls", "--output", "json")
@@ -97,7 +97,7 @@ func (r *ruled) stops(g *gavel) (listed []string) {
 		} `json:"on_the_wire"`
 	}
 	if err := json.Unmarshal([]byte(said), &answer); err != nil || !answer.Stopped || answer.Unsure {
-		r.t.Fatalf("gavel stop says %s (%v)", said, err)
+		r.t.Fatalf("gavel stop prints %s (%v)", said, err)
 	}
 	for _, call := range answer.Wire {
 		listed = append(listed, call.ConferenceSid)
@@ -105,8 +105,8 @@ func (r *ruled) stops(g *gavel) (listed []string) {
 	return listed
 }
 
-// allWait waits until so many calls are to be ended, and each of them either
-// was, or waits for the stop to end.
+// allWait waits until this many calls have a decision to end them, and each was
+// ended or waits for the stop to end.
 func (r *ruled) allWait(decisions int) {
 	r.t.Helper()
 	eventually(r.t, func() string {
@@ -119,14 +119,15 @@ func (r *ruled) allWait(decisions int) {
 	})
 }
 
-// No Gavel answers whoever wants to stop it. The command leaves a file in the
-// data directory, which is as good as the stop itself for the process there.
+// An operator wants to stop all actions and no Gavel answers. The command
+// leaves a file in the data directory, which stops the process there as the
+// stop itself would.
 func TestRulesAreStoppedByFile(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
 	g := r.gavel("all", r.ruleFile(endMany))
-	nobody := "http://127.0.0.1:" + strconv.Itoa(freePorts(t, 1)[0])
-	r.command("stop", "--reason", "nobody answers", "--server", nobody, "--data-dir", g.dataDir())
+	nowhere := "http://127.0.0.1:" + strconv.Itoa(freePorts(t, 1)[0])
+	r.command("stop", "--reason", "no process answers", "--server", nowhere, "--data-dir", g.dataDir())
 	if _, err := os.Stat(filepath.Join(g.dataDir(), "STOP")); err != nil {
 		t.Error(err)
 	}
@@ -136,15 +137,15 @@ func TestRulesAreStoppedByFile(t *testing.T) {
 	r.plays(s)
 	eventually(t, func() string {
 		if r.waits("stopped") == 0 {
-			return "nothing waits for the stop to end"
+			return "no action waits for the stop to end"
 		}
 		return ""
 	})
 	if all := r.desk.list(); len(all) != 0 {
-		t.Errorf("Twilio was asked %v", all)
+		t.Errorf("requests to Twilio: %v", all)
 	}
 
-	r.cli(g, "resume", "--reason", "somebody answers again")
+	r.cli(g, "resume", "--reason", "a process answers again")
 	r.end("end-alone", rules.StepEnd, map[string]int{"done": 1})
 	r.converges()
 }

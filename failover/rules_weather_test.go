@@ -8,7 +8,8 @@ import (
 	"gavel/rules"
 )
 
-// leftAlone asks whether somebody is there, and ends the call where nobody came.
+// leftAlone plays an announcement to a caller left alone, and ends the call if
+// no one joins.
 const leftAlone = `
 rules:
   - name: left-alone
@@ -21,10 +22,10 @@ rules:
     mode: live
 `
 
-// Twilio refuses, breaks down, or falls silent over what it was asked and may
-// have done. The caller hears the announcement at most once, the call is ended,
-// and the journal has one outcome of it: done.
-func TestRulesInBadWeather(t *testing.T) {
+// Twilio refuses requests, fails, or does not answer a request that it may have
+// carried out. The caller hears the announcement at most once, the call is
+// ended, and the journal has one outcome for it: done.
+func TestACallIsEndedOnceWhateverTwilioAnswers(t *testing.T) {
 	t.Parallel()
 	both := []twiliofake.Call{twiliofake.Announcement, twiliofake.EndConference}
 	end := []twiliofake.Call{twiliofake.EndConference}
@@ -50,11 +51,11 @@ func TestRulesInBadWeather(t *testing.T) {
 			r.end("left-alone", rules.StepAnnounce, done)
 			for url, times := range r.twilio.Played() {
 				if times > 1 {
-					t.Errorf("%s was heard %d times", url, times)
+					t.Errorf("%s was played %d times", url, times)
 				}
 			}
 			if ends := r.twilio.Tally(twiliofake.EndConference); ends.Done != 1 {
-				t.Errorf("Twilio ended the call %d times of %d", ends.Done, ends.Asked)
+				t.Errorf("Twilio ended the call %d times in %d requests", ends.Done, ends.Asked)
 			}
 			r.converges()
 		})

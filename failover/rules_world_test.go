@@ -28,8 +28,9 @@ import (
 	"gavel/rules"
 )
 
-// ruled is a world in which rules act. Beside it stands Twilio, which reaches
-// Gavel through a switchboard and is asked through a desk that keeps a list.
+// ruled is a world in which rules act. It includes Twilio, whose callbacks
+// reach Gavel through a switchboard and whose API Gavel calls through a desk
+// that records requests.
 type ruled struct {
 	*world
 	twilio *twiliofake.Twilio
@@ -43,7 +44,7 @@ func newRuled(t *testing.T) *ruled {
 	return ruledIn(newWorld(t, shape{lanes: 2}))
 }
 
-// ruledIn puts Twilio beside a world.
+// ruledIn adds Twilio to a world.
 func ruledIn(w *world) *ruled {
 	t := w.t
 	t.Helper()
@@ -65,8 +66,8 @@ func ruledIn(w *world) *ruled {
 	return r
 }
 
-// gavel starts a process that Twilio may reach and that may ask Twilio. Its own
-// rule files may be none: then it follows others.
+// gavel starts a process that Twilio can reach and that can call Twilio.
+// Without rule files it follows the rules of other processes.
 func (r *ruled) gavel(roles, rules string) *gavel {
 	r.t.Helper()
 	more := []string{"--public-url", r.board.url, "--twilio-api", r.desk.url}
@@ -81,7 +82,7 @@ func (r *ruled) gavel(roles, rules string) *gavel {
 	return g
 }
 
-// ruleFile writes a rule file of its own.
+// ruleFile writes a new rule file.
 func (r *ruled) ruleFile(text string) (path string) {
 	r.t.Helper()
 	path = filepath.Join(r.t.TempDir(), "rules.yaml")
@@ -96,7 +97,7 @@ func rewrite(t *testing.T, path, text string) {
 	}
 }
 
-// plays lets a story happen.
+// plays runs a story.
 func (r *ruled) plays(s *twiliofake.Story) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
@@ -115,7 +116,7 @@ func leavesAlone(s *twiliofake.Story, rooms ...string) (customers []*twiliofake.
 	return customers
 }
 
-// roomNames are so many names.
+// roomNames returns n names.
 func roomNames(prefix string, n int) []string {
 	names := make([]string, n)
 	for i := range names {
@@ -124,7 +125,7 @@ func roomNames(prefix string, n int) []string {
 	return names
 }
 
-// cli runs a command of Gavel's, which asks a process with the first key.
+// cli runs a command of Gavel against a process, with the first key.
 func (r *ruled) cli(g *gavel, args ...string) string {
 	r.t.Helper()
 	return r.command(append(args, "--server", g.url, "--data-dir", r.gavels[0].dataDir())...)
@@ -141,13 +142,13 @@ func (r *ruled) command(args ...string) string {
 	return string(out)
 }
 
-// dataDir is the directory of a process's own.
+// dataDir returns the process's own directory.
 func (g *gavel) dataDir() string {
 	args := g.command.Args
 	return args[slices.Index(args, "--data-dir")+1]
 }
 
-// alive are the processes that have not ended.
+// alive returns the processes that have not exited.
 func (r *ruled) alive() (all []*gavel) {
 	for _, g := range r.gavels {
 		select {
@@ -159,7 +160,7 @@ func (r *ruled) alive() (all []*gavel) {
 	return all
 }
 
-// waits is how many tries had to wait for that reason, in all processes.
+// waits returns how many tries had to wait for that reason, in all processes.
 func (r *ruled) waits(why string) (n int) {
 	r.t.Helper()
 	for _, g := range r.alive() {
@@ -177,8 +178,9 @@ func (r *ruled) waits(why string) (n int) {
 	return n
 }
 
-// deed is a decision, and how it ended as the journal has it. Outcomes that say
-// the same count once: a lost acknowledgement lets an entry be appended again.
+// deed is a decision and its results in the journal. Outcomes with the same
+// result count once: a lost acknowledgement can cause an entry to be appended
+// twice.
 type deed struct {
 	rules.Decision
 	at    events.Position
@@ -186,7 +188,7 @@ type deed struct {
 	ended []string // results
 }
 
-// how is how it ended, or its verdict where nothing had to be done.
+// how returns the result, or the verdict if no action was needed.
 func (d deed) how() string {
 	if d.Verdict != rules.Act {
 		return string(d.Verdict)
@@ -194,7 +196,7 @@ func (d deed) how() string {
 	return strings.Join(d.ended, ",")
 }
 
-// deeds are what a rule decided to do so, in the order of the decisions.
+// deeds returns a rule's decisions with that step, in order.
 func (r *ruled) deeds(rule string, do rules.StepKind) []deed {
 	r.t.Helper()
 	kept, err := r.bus.Actions().List(r.t.Context(), "", "", 2000)
@@ -238,10 +240,10 @@ func count(all []deed) map[string]int {
 	return ways
 }
 
-// nothingDone is of rules that decided nothing.
+// nothingDone is the expectation for rules that decided nothing.
 var nothingDone = map[string]int{}
 
-// of are the deeds in a conference.
+// of returns the deeds in a conference.
 func of(all []deed, conferenceSid string) (own []deed) {
 	for _, d := range all {
 		if d.ConferenceSid == conferenceSid {
@@ -251,7 +253,8 @@ func of(all []deed, conferenceSid string) (own []deed) {
 	return own
 }
 
-// healed are the facts of a conference that no callback told, by kind and leg.
+// healed returns the facts of a conference that no callback reported, by kind
+// and leg.
 func (r *ruled) healed(conferenceSid string) (facts []string) {
 	r.t.Helper()
 	r.journal(events.HealedFact, func(_ int, _ events.Position, e *events.Event) error {
@@ -264,8 +267,8 @@ func (r *ruled) healed(conferenceSid string) (facts []string) {
 	return facts
 }
 
-// loads are the sets of rules that came into force, each lane's in its order:
-// their versions, and where they stand.
+// loads holds the sets of rules that came into force, in the order of each
+// lane: their versions and their positions.
 type loads struct {
 	versions [][]string
 	at       [][]events.Position
@@ -283,8 +286,8 @@ func (r *ruled) loads() loads {
 	return l
 }
 
-// inForce waits until these versions came into force in every lane, one after
-// the other, and none besides.
+// inForce waits until exactly these versions came into force in every lane, one
+// after the other.
 func (r *ruled) inForce(versions ...string) loads {
 	r.t.Helper()
 	var l loads
@@ -300,7 +303,7 @@ func (r *ruled) inForce(versions ...string) loads {
 	return l
 }
 
-// version is the one in force at a place of a lane.
+// version returns the one in force at a position of a lane.
 func (l loads) version(lane int, at events.Position) (version string) {
 	for i, load := range l.at[lane] {
 		if at.After(load) {
@@ -310,14 +313,14 @@ func (l loads) version(lane int, at events.Position) (version string) {
 	return version
 }
 
-// live is how many legs of a conference the picture shows.
+// live returns how many legs of a conference the picture shows.
 func (g *gavel) live(conferenceSid string) (legs int, err error) {
 	var list struct{ Participants []struct{} }
 	err = g.read("/2010-04-01/Accounts/"+account+"/Conferences/"+conferenceSid+"/Participants.json", &list)
 	return len(list.Participants), err
 }
 
-// read asks a process for JSON.
+// read fetches JSON from a process.
 func (g *gavel) read(path string, into any) error {
 	status, body, err := g.get(path)
 	if err != nil {
@@ -330,8 +333,8 @@ func (g *gavel) read(path string, into any) error {
 }
 
 // switchboard is the address at which Twilio reaches Gavel, whichever process
-// stands behind it. What the test takes out of the line never arrives, and
-// Twilio believes it did.
+// is behind it. A callback that the test intercepts never arrives, and Twilio
+// gets a 204 for it.
 type switchboard struct {
 	url     string
 	forward *httputil.ReverseProxy
@@ -346,7 +349,7 @@ func newSwitchboard(t *testing.T) *switchboard {
 	b := &switchboard{take: nothing}
 	b.forward = &httputil.ReverseProxy{
 		Rewrite:  func(p *httputil.ProxyRequest) { p.SetURL(b.leadsTo()) },
-		ErrorLog: log.New(io.Discard, "", 0), // a door that is gone is no news here
+		ErrorLog: log.New(io.Discard, "", 0), // a stopped door is expected here
 	}
 	server := httptest.NewServer(b)
 	t.Cleanup(server.Close)
@@ -354,7 +357,7 @@ func newSwitchboard(t *testing.T) *switchboard {
 	return b
 }
 
-// leads lets callbacks come to that process from now on.
+// leads routes callbacks to that process from now on.
 func (b *switchboard) leads(g *gavel) {
 	to, err := url.Parse(g.url)
 	if err != nil {
@@ -371,11 +374,11 @@ func (b *switchboard) leadsTo() *url.URL {
 	return b.door
 }
 
-// nothing is what is taken out of the line usually.
+// nothing intercepts no callback, which is the default.
 func nothing(url.Values) bool { return false }
 
-// takes lets the test take callbacks out of the line from now on. They are
-// shown to take one at a time.
+// takes lets the test intercept callbacks from now on. take is called for one
+// callback at a time.
 func (b *switchboard) takes(take func(form url.Values) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -388,7 +391,7 @@ func (b *switchboard) taken(form url.Values) bool {
 	return b.take(form)
 }
 
-// ServeHTTP carries one request.
+// ServeHTTP forwards one request.
 func (b *switchboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	form, malformed := url.ParseQuery(string(body))
@@ -405,21 +408,21 @@ func (b *switchboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// desk is where Twilio's API is asked. It keeps a list of who was to be changed
-// how, in the order of their arrival.
+// desk is in front of Twilio's API. It records the requests that change
+// something, in the order of their arrival.
 type desk struct {
 	url string
 	mu  sync.Mutex
 	all []asked
 }
 
-// asked is one request that would change something.
+// asked is one request to change something.
 type asked struct {
 	at   time.Time
 	path string
 }
 
-// conference is whom it is about.
+// conference returns the conference that the request is about.
 func (a asked) conference() string {
 	_, rest, _ := strings.Cut(a.path, "/Conferences/")
 	return rest[:min(len(rest), len("CF")+32)]
@@ -445,7 +448,7 @@ func (d *desk) note(a asked) {
 	d.all = append(d.all, a)
 }
 
-// list is what arrived so far.
+// list returns the requests so far.
 func (d *desk) list() []asked {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -458,7 +461,7 @@ type subscriber struct {
 	ids map[string]int
 }
 
-// subscribe listens to subjects before anything happens.
+// subscribe subscribes before the story starts.
 func (r *ruled) subscribe(subjects string) *subscriber {
 	r.t.Helper()
 	s := &subscriber{ids: map[string]int{}}
@@ -482,7 +485,7 @@ func (s *subscriber) hear(m *nats.Msg) {
 	s.ids[m.Header.Get(nats.MsgIdHdr)]++
 }
 
-// heard is how many were told, each counted once.
+// heard returns how many notices arrived, each counted once.
 func (s *subscriber) heard() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// givenWithin is how long a lane may be silent that goes from one projector to
-// another while both are well: half of what a take-over takes, with room for a
-// crowded machine.
+// givenWithin is how long a lane may be silent when it moves from one projector
+// to another while both are healthy: half of what a take-over takes, with a
+// margin for a busy machine.
 const givenWithin = 1500 * time.Millisecond
 
-// Projectors come and go, all of them well: each time the lanes are shared anew,
-// and the callers of a lane that changes hands hardly notice.
-func TestProjectorsComeAndGo(t *testing.T) {
+// Healthy projectors start and stop: each time the lanes are shared again, and
+// the callers of a lane that moves hardly notice.
+func TestLanesMoveWithoutAPauseWhenProjectorsStartAndStop(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, shape{})
 	door := w.gavel("door")
@@ -21,20 +21,20 @@ func TestProjectorsComeAndGo(t *testing.T) {
 	load := w.callbacks(takeoverLoad, door.url)
 	w.shared(projectors...)
 	for range 2 {
-		w.handsOver(news, "one came", func() []*gavel {
+		w.handsOver(news, "one started", func() []*gavel {
 			projectors = append(projectors, w.gavel("project"))
 			return projectors
 		})
 	}
 	for range rounds {
-		w.handsOver(news, "one went", func() []*gavel {
+		w.handsOver(news, "one stopped", func() []*gavel {
 			if code := projectors[0].stop(); code != 0 {
-				t.Errorf("a projector ended with %d", code)
+				t.Errorf("a projector exited with %d", code)
 			}
 			projectors = projectors[1:]
 			return projectors
 		})
-		w.handsOver(news, "another came", func() []*gavel {
+		w.handsOver(news, "another started", func() []*gavel {
 			projectors = append(projectors, w.gavel("project"))
 			return projectors
 		})
@@ -45,8 +45,7 @@ func TestProjectorsComeAndGo(t *testing.T) {
 	w.converges()
 }
 
-// handsOver lets lanes change hands, and wants none of them to be silent for
-// long meanwhile.
+// handsOver makes lanes move, and fails if one of them is silent for too long.
 func (w *world) handsOver(news *firsts, why string, change func() []*gavel) {
 	w.t.Helper()
 	pass(w.t, settleTime)
@@ -55,7 +54,7 @@ func (w *world) handsOver(news *firsts, why string, change func() []*gavel) {
 	w.shared(projectors...)
 	pass(w.t, settleTime)
 	silent := news.longest()
-	w.t.Logf("%s, and no lane was silent for longer than %s", why, silent.Round(time.Millisecond))
+	w.t.Logf("%s: no lane was silent for longer than %s", why, silent.Round(time.Millisecond))
 	if silent > givenWithin {
 		w.t.Errorf("a lane was silent for longer than %s", givenWithin)
 	}

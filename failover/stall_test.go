@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A projector that stands still long enough to lose its lanes comes back in the
-// middle of what it was doing, and does no harm: what it saves is compared,
-// what it tells again has the same id, and what it counts does not fit.
+// A projector that is suspended for long enough to lose its lanes resumes in
+// the middle of its work, and does no harm: its saves are compare-and-set, the
+// news it publishes again has the same id, and its counts are rejected.
 func TestAStalledProjectorDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, shape{})
@@ -30,11 +30,11 @@ func TestAStalledProjectorDoesNoHarm(t *testing.T) {
 	w.converges()
 }
 
-// stall freezes a projector until its lanes are worked by another.
+// stall suspends a projector until other projectors own its lanes.
 func (w *world) stall(news *firsts, p *gavel) {
 	w.t.Helper()
 	owned := p.owned()
 	began := time.Now()
 	p.freeze()
-	w.t.Logf("the last of %d lanes told again after %s", len(owned), w.silence(news, owned, began))
+	w.t.Logf("the last of %d lanes published again after %s", len(owned), w.silence(news, owned, began))
 }

@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// takeoverWithin is Gavel's promise: the first news from each lane that was
-	// taken over comes within 5 s of the end of its owner.
+	// takeoverWithin is Gavel's promise: a lane that was taken over publishes
+	// its first news within 5 s of the end of its owner.
 	takeoverWithin = 5 * time.Second
-	// takeoverLoad keeps every lane busy: with eight lanes each gets a dozen
-	// callbacks a second.
+	// takeoverLoad keeps every lane busy: with eight lanes each gets about a
+	// dozen callbacks a second.
 	takeoverLoad = 100
 )
 
-// Projectors that share the lanes are killed in turn, under load: first news
-// from the last lane within the promise, each time.
-func TestALaneOutlivesItsProjector(t *testing.T) {
+// Projectors that share the lanes are killed in turn, under load: each time the
+// last lane publishes within the promise.
+func TestALaneIsTakenOverWhenItsProjectorIsKilled(t *testing.T) {
 	t.Parallel()
 	for _, projectors := range []int{2, 3} {
 		t.Run(fmt.Sprintf("one of %d", projectors), func(t *testing.T) {
@@ -44,7 +44,7 @@ func (w *world) killProjectors(together, times int) {
 		w.shared(projectors...)
 		victim := n % together
 		took = append(took, w.takesOver(news, projectors[victim]))
-		w.t.Logf("kill %d: the last lane told again after %s", n+1, took[n].Round(time.Millisecond))
+		w.t.Logf("kill %d: the last lane published again after %s", n+1, took[n].Round(time.Millisecond))
 		projectors[victim] = w.gavel("project")
 	}
 	w.shared(projectors...)
@@ -52,12 +52,12 @@ func (w *world) killProjectors(together, times int) {
 		w.t.Error(missing)
 	}
 	slices.Sort(took)
-	w.t.Logf("take-over of all lanes, %d times: median %s, longest %s", times,
+	w.t.Logf("take-over of all lanes, %d kills: median %s, longest %s", times,
 		took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
 }
 
-// shared waits until each lane is worked by one process, and none works two more
-// than another.
+// shared waits until each lane has one owner, and no projector has two lanes
+// more than another.
 func (w *world) shared(projectors ...*gavel) {
 	w.t.Helper()
 	began := time.Now()
@@ -68,7 +68,7 @@ func (w *world) shared(projectors ...*gavel) {
 			owners, least, most = owners+owned, min(least, owned), max(most, owned)
 		}
 		if owners != w.lanes || most-least > 1 {
-			return fmt.Sprintf("%d lanes have %d owners, of whom one works %d and one %d", w.lanes, owners, least, most)
+			return fmt.Sprintf("%d lanes have %d owners; the smallest share is %d lanes, the largest %d", w.lanes, owners, least, most)
 		}
 		return ""
 	})
@@ -85,7 +85,8 @@ func (w *world) takesOver(news *firsts, victim *gavel) time.Duration {
 	return w.silence(news, lanes, began)
 }
 
-// silence waits for news from lanes of what was journaled from now on.
+// silence waits for news in these lanes of entries journaled from now on, and
+// returns the longest wait.
 func (w *world) silence(news *firsts, lanes map[int]bool, since time.Time) time.Duration {
 	w.t.Helper()
 	news.forget(w.journalEnd())
@@ -94,7 +95,7 @@ func (w *world) silence(news *firsts, lanes map[int]bool, since time.Time) time.
 		heard := news.heard()
 		for lane := range lanes {
 			if heard[lane].IsZero() {
-				return fmt.Sprintf("lane %d tells nothing", lane)
+				return fmt.Sprintf("lane %d publishes nothing", lane)
 			}
 			if heard[lane].After(last) {
 				last = heard[lane]
@@ -109,9 +110,9 @@ func (w *world) silence(news *firsts, lanes map[int]bool, since time.Time) time.
 	return silent
 }
 
-// Three projectors start at the same moment into waiting callbacks, and then go
-// one after the other. Each time the others have to agree on one owner for each
-// lane, and soon.
+// Three projectors start at the same moment with callbacks waiting, and then
+// stop one after the other. Each time the others must soon agree on one owner
+// for each lane.
 func TestProjectorsAgreeOnOneOwner(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, shape{})
@@ -125,7 +126,7 @@ func TestProjectorsAgreeOnOneOwner(t *testing.T) {
 	news := w.watchNews()
 	for len(projectors) > 1 {
 		w.shared(projectors...)
-		t.Logf("with %d to take over from the one killed, the last lane told again after %s", len(projectors)-1,
+		t.Logf("with %d left to take over, the last lane published again after %s", len(projectors)-1,
 			w.takesOver(news, projectors[0]).Round(time.Millisecond))
 		projectors = projectors[1:]
 	}

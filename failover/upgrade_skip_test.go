@@ -2,5 +2,5 @@
 
 package failover_test
 
-// upgrades says that the tests with an older build run.
+// upgrades reports whether the tests with an older build run.
 const upgrades = false

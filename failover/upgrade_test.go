@@ -21,10 +21,11 @@ import (
 	"gavel/rules"
 )
 
-// writtenBy is the build that wrote the data: format 1, before there was a number.
+// writtenBy is the build that wrote the data: format 1, before formats had a
+// number.
 const writtenBy = "7921494855b586f9153020ccabb9e76bf04be642"
 
-// oldBinary builds Gavel as it was at writtenBy, from the history of this
+// oldBinary builds Gavel at the commit writtenBy, from the history of this
 // repository.
 var oldBinary = sync.OnceValues(func() (string, error) {
 	if err := exec.Command("git", "cat-file", "-e", writtenBy+"^{commit}").Run(); err != nil {
@@ -55,9 +56,9 @@ func gavelBefore(t *testing.T) string {
 	return path
 }
 
-// upgradeRules leave work undone when the old process stops: ladders between two
-// steps, deadlines, decisions that the stop holds back, and a rule that is about to
-// trip.
+// upgradeRules leave work unfinished when the old process stops: ladders
+// between two steps, deadlines, decisions that the stop holds back, and a rule
+// that is about to trip.
 const upgradeRules = `
 rules:
   - name: ladder
@@ -83,19 +84,19 @@ rules:
     mode: live
 `
 
-// comparesWithin is how soon after its start the new process must answer as the old
-// one did. No deadline is reached by then.
+// comparesWithin is how soon after its start the new process must give the same
+// answers as the old one. No deadline is reached by then.
 const comparesWithin = 15 * time.Second
 
-// How many calls each rule is about.
+// The number of calls for each rule.
 const (
 	ladders   = 3
 	deadlines = 4
 	flights   = 3
-	braked    = 2 // as many as trip their rule
+	braked    = 2 // the number that trips the rule
 )
 
-// The whole of Gavel in one process is replaced: its NATS lies in the data
+// The complete Gavel in one process is replaced: its NATS data is in the data
 // directory, and its picture is filled at every start.
 func TestUpgradeEmbedded(t *testing.T) {
 	t.Parallel()
@@ -103,7 +104,7 @@ func TestUpgradeEmbedded(t *testing.T) {
 	w := &world{t: t, binary: gavelBefore, embedded: true, dataDir: t.TempDir(), lanes: 2}
 	w.configure("nats: {lanes: 2, sync: always}\n")
 	if code := upgraded(t, ruledIn(w)).stop(); code != 0 {
-		t.Errorf("the new process ended with %d", code)
+		t.Errorf("the new process exited with %d", code)
 	}
 	w.openBus(shape{lanes: 2})
 	for key, ids := range w.journaled().ids {
@@ -111,8 +112,8 @@ func TestUpgradeEmbedded(t *testing.T) {
 	}
 }
 
-// Gavel is replaced on a NATS server and a Redis of the operator's, which go on.
-// The new one takes the picture as it is: no lane is filled.
+// Gavel is replaced on an external NATS server and Redis, which keep running.
+// The new process uses the picture as it is: no lane is filled.
 func TestUpgradeExternal(t *testing.T) {
 	t.Parallel()
 	onlyInUpgrades(t)
@@ -128,8 +129,8 @@ func TestUpgradeExternal(t *testing.T) {
 	w.converges()
 }
 
-// onlyInUpgrades leaves the test to `make upgrade`: building the older Gavel takes
-// longer than the test.
+// onlyInUpgrades skips the test outside `make upgrade`: building the older
+// Gavel takes longer than the test.
 func onlyInUpgrades(t *testing.T) {
 	t.Helper()
 	if !upgrades {
@@ -144,13 +145,13 @@ func (w *world) configure(text string) {
 	rewrite(w.t, w.settings, text)
 }
 
-// upgraded leaves work undone under the old binary, starts the new one on the
-// same data, and expects to find everything as it was and the work to be done once.
+// upgraded leaves work unfinished under the old binary, starts the new one on
+// the same data, and expects the same answers as before and each action once.
 func upgraded(t *testing.T, r *ruled) *gavel {
 	t.Helper()
 	gavelBefore(t)
 	gavelBinary(t)
-	began := time.Now() // building does not count
+	began := time.Now() // without the time to build
 	defer func() { t.Logf("it took %s", time.Since(began).Round(time.Second)) }()
 	file := r.ruleFile(upgradeRules)
 	old := r.gavel("all", file)
@@ -158,13 +159,13 @@ func upgraded(t *testing.T, r *ruled) *gavel {
 	before := old.shows(rooms)
 	asked := r.desk.list()
 	if code := old.stop(); code != 0 {
-		t.Fatalf("the old process ended with %d", code)
+		t.Fatalf("the old process exited with %d", code)
 	}
 	r.binary = gavelBinary
 	g := r.gavel("all", file)
 	within(t, comparesWithin, func() string { return changed(before, g.shows(rooms)) })
 	if now := r.desk.list(); len(now) != len(asked) {
-		t.Errorf("Twilio was asked for %v before rules were resumed", now[len(asked):])
+		t.Errorf("requests to Twilio before rules were resumed: %v", now[len(asked):])
 	}
 
 	r.cli(g, "resume", "--reason", "the new version is good")
@@ -215,7 +216,7 @@ func (r *ruled) leavesWorkUndone(g *gavel) (rooms []string) {
 	return slices.Concat(acted, waiting, []string{"talks", "over"})
 }
 
-// decision is one of /v1/decisions.
+// decision is one entry of /v1/decisions.
 type decision struct {
 	ID     string
 	Rule   string
@@ -234,7 +235,8 @@ func (g *gavel) decisions() []decision {
 	return list.Decisions
 }
 
-// ended waits until so many decisions of each rule and step have ended in each way.
+// ended waits until this many decisions of each rule and step have ended in
+// each way.
 func (r *ruled) ended(g *gavel, want map[string]int) {
 	r.t.Helper()
 	within(r.t, 2*patience, func() string {
@@ -253,8 +255,8 @@ func (r *ruled) ended(g *gavel, want map[string]int) {
 	})
 }
 
-// eachOnce expects one decision for each step of each call, and that Twilio was
-// asked once for each of them.
+// eachOnce expects one decision for each step of each call, and one request to
+// Twilio for each decision.
 func (r *ruled) eachOnce(all []decision) {
 	r.t.Helper()
 	taken := map[string]int{}
@@ -268,7 +270,7 @@ func (r *ruled) eachOnce(all []decision) {
 	}
 	const ends = ladders + deadlines + flights + braked
 	if n := r.twilio.Tally(twiliofake.EndConference); n.Asked != ends || n.Done != ends {
-		r.t.Errorf("Twilio was asked to end %d calls and ended %d, want %d", n.Asked, n.Done, ends)
+		r.t.Errorf("%d requests to Twilio to end a call, %d calls ended, want %d", n.Asked, n.Done, ends)
 	}
 	played := r.twilio.Played()
 	for announcement, times := range played {
@@ -281,7 +283,7 @@ func (r *ruled) eachOnce(all []decision) {
 	}
 }
 
-// shows is all that a process answers about conferences, by path.
+// shows returns all that a process answers about conferences, by path.
 func (g *gavel) shows(rooms []string) map[string]any {
 	g.t.Helper()
 	paths := []string{"/v1/conferences?limit=200", "/v1/decisions?limit=200", "/v1/armed", "/v1/stop", "/v1/deadletters"}
@@ -304,7 +306,8 @@ func (g *gavel) shows(rooms []string) map[string]any {
 	return all
 }
 
-// changed is the first difference between two answers to the same questions.
+// changed returns the first difference between two sets of answers to the same
+// requests.
 func changed(before, after map[string]any) string {
 	for _, path := range slices.Sorted(maps.Keys(before)) {
 		if diff := cmp.Diff(before[path], after[path]); diff != "" {
@@ -314,8 +317,8 @@ func changed(before, after map[string]any) string {
 	return ""
 }
 
-// withoutClock removes what the time of the question decides: lengths of what still
-// lasts.
+// withoutClock removes what depends on the time of the request: the lengths of
+// what is still in progress.
 func withoutClock(value any) {
 	switch v := value.(type) {
 	case []any:

@@ -20,15 +20,15 @@ import (
 	"gavel/projections/redisstore"
 )
 
-// world is what all processes of a story share, and what is known of it from
-// outside: NATS, Redis, and what was answered.
+// world is what all processes of a story share, and what the test can observe
+// from outside: NATS, Redis, and the answers.
 type world struct {
 	t        *testing.T
 	nats     []*natsServer
 	redis    string
 	embedded bool // NATS and Redis run inside the process
 	binary   func(t *testing.T) string
-	dataDir  string // of every process; empty: each has its own
+	dataDir  string // shared by all processes; empty if each has its own
 	settings string // path of gavel.yaml
 	lanes    int
 	rooms    []string
@@ -37,7 +37,7 @@ type world struct {
 	bus      *bus.Bus // the test's own
 }
 
-// shape says how large a world is; zero fields mean one NATS server, one Redis,
+// shape is the size of a world; zero fields mean one NATS server, one Redis,
 // eight lanes.
 type shape struct {
 	servers int
@@ -62,8 +62,8 @@ func newWorld(t *testing.T, s shape) *world {
 	return w
 }
 
-// openBus opens the test's own way to NATS, by which streams are made before
-// any process comes.
+// openBus opens the test's own connection to NATS, which makes the streams
+// before any process starts.
 func (w *world) openBus(s shape) {
 	w.t.Helper()
 	config := bus.Config{URL: urls(w.nats), Sync: bus.SyncAlways, Lanes: s.lanes, Replicas: s.servers}
@@ -82,7 +82,7 @@ func (w *world) openBus(s shape) {
 	})
 }
 
-// journalEnd is the stream sequence of the journal's newest message.
+// journalEnd returns the stream sequence of the journal's newest message.
 func (w *world) journalEnd() uint64 {
 	w.t.Helper()
 	var end uint64
@@ -97,8 +97,8 @@ func (w *world) journalEnd() uint64 {
 	return end
 }
 
-// firsts waits for news of what was journaled behind a stream sequence, and
-// notes how long lanes are silent.
+// firsts waits for news of entries journaled after a stream sequence, and
+// records how long lanes are silent.
 type firsts struct {
 	mu     sync.Mutex
 	after  uint64
@@ -107,7 +107,7 @@ type firsts struct {
 	silent time.Duration     // the longest
 }
 
-// watchNews begins to listen to all news.
+// watchNews subscribes to all news.
 func (w *world) watchNews() *firsts {
 	w.t.Helper()
 	f := &firsts{after: 1 << 62, when: map[int]time.Time{}, last: map[int]time.Time{}}
@@ -117,7 +117,7 @@ func (w *world) watchNews() *firsts {
 		defer close(ended)
 		err := w.bus.News().Tail(ctx, 0, "", "", func(told events.StoredNews) error { f.hear(told); return nil })
 		if ctx.Err() == nil {
-			w.t.Errorf("the news broke off: %v", err)
+			w.t.Errorf("the tail of the news ended: %v", err)
 		}
 	}()
 	w.t.Cleanup(func() { cancel(); <-ended })
@@ -137,29 +137,29 @@ func (f *firsts) hear(told events.StoredNews) {
 	f.last[told.Lane] = now
 }
 
-// forget begins anew behind a stream sequence of the journal.
+// forget restarts the record after a stream sequence of the journal.
 func (f *firsts) forget(after uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.after, f.when, f.silent = after, map[int]time.Time{}, 0
 }
 
-// longest is the longest time between two news of one lane since forget.
+// longest returns the longest time between two news of one lane since forget.
 func (f *firsts) longest() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.silent
 }
 
-// heard is when each lane told something for the first time since forget.
+// heard returns when each lane first published since forget.
 func (f *firsts) heard() map[int]time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.when)
 }
 
-// facts are what the journal says: the records it adds up to, and of each
-// conference the ids of its facts in their order.
+// facts is the content of the journal: the folded records, and the ids of each
+// conference's facts in order.
 type facts struct {
 	records map[events.Key]*projections.Conference
 	ids     map[events.Key][]string
@@ -186,7 +186,7 @@ func (f facts) tell(_ int, entry events.Entry) error {
 	}
 	key := e.Key()
 	if key.ConferenceSid == "" {
-		return nil // of a lane, of a count, or of a room that is known by its name only
+		return nil // about a lane, a count, or a room of which only the name is known
 	}
 	after, fresh, err := projections.Fold(f.records[key], &e)
 	if err != nil || !fresh {
@@ -197,7 +197,7 @@ func (f facts) tell(_ int, entry events.Entry) error {
 	return nil
 }
 
-// endings are the results in the journal, by decision.
+// endings returns the results in the journal, by decision.
 func (w *world) endings() map[string]map[string]bool {
 	w.t.Helper()
 	all := map[string]map[string]bool{}
@@ -216,8 +216,8 @@ func (w *world) endings() map[string]map[string]bool {
 	return all
 }
 
-// journal shows each entry of a kind, lane by lane; of all kinds where it is
-// empty.
+// journal passes each entry of a kind to show, lane by lane; an empty kind
+// means all kinds.
 func (w *world) journal(kind events.Kind, show func(lane int, at events.Position, e *events.Event) error) {
 	w.t.Helper()
 	for lane := range w.lanes {
@@ -236,9 +236,9 @@ func (w *world) journal(kind events.Kind, show func(lane int, at events.Position
 	}
 }
 
-// converges demands, once all load is over, that nothing accepted was lost,
-// that everything was told once and in order, and that the picture is the
-// journal's.
+// converges checks, once all load has stopped, that nothing accepted was lost,
+// that every fact was published once and in order, and that the picture equals
+// the journal's fold.
 func (w *world) converges() {
 	w.t.Helper()
 	f := w.journaled()
@@ -253,7 +253,7 @@ func (w *world) converges() {
 			w.t.Fatal(err)
 		}
 		if !f.known[e.ID] {
-			w.t.Errorf("accepted and not in the journal: %s %s %d", e.Kind, e.ConferenceSid, e.SequenceNumber)
+			w.t.Errorf("accepted but not in the journal: %s %s %d", e.Kind, e.ConferenceSid, e.SequenceNumber)
 		}
 	}
 	for key, ids := range f.ids {
@@ -263,8 +263,8 @@ func (w *world) converges() {
 	w.t.Logf("of %d callbacks %d were accepted, %d facts are in the journal", len(w.answers), accepted, len(f.known))
 }
 
-// wasTold waits until as many facts of a conference were told as there are, and
-// wants them to be those, each once, in the journal's order.
+// wasTold waits until all facts of a conference are published, and requires
+// them to be exactly those of the journal, each once and in order.
 func (w *world) wasTold(key events.Key, want []string) {
 	w.t.Helper()
 	var told []string
@@ -275,7 +275,7 @@ func (w *world) wasTold(key events.Key, want []string) {
 			return nil
 		})
 		if err != nil || len(told) < len(want) {
-			return fmt.Sprintf("conference %s: %d of %d facts were told (%v)", key.ConferenceSid, len(told), len(want), err)
+			return fmt.Sprintf("conference %s: %d of %d facts were published (%v)", key.ConferenceSid, len(told), len(want), err)
 		}
 		return ""
 	})
@@ -287,7 +287,7 @@ func (w *world) wasTold(key events.Key, want []string) {
 	}
 }
 
-// hasPicture wants Redis to hold exactly these records.
+// hasPicture requires Redis to hold exactly these records.
 func (w *world) hasPicture(want map[events.Key]*projections.Conference) {
 	w.t.Helper()
 	store, err := redisstore.Open(w.t.Context(), redisstore.Options{URL: w.redis, Lanes: w.lanes, Log: slog.New(slog.DiscardHandler)})
@@ -304,7 +304,7 @@ func (w *world) hasPicture(want map[events.Key]*projections.Conference) {
 			case err != nil:
 				return fmt.Sprintf("conference %s: %v", key.ConferenceSid, err)
 			case !projections.Equal(got.Conference, record):
-				return fmt.Sprintf("conference %s is not what the journal adds up to", key.ConferenceSid)
+				return fmt.Sprintf("conference %s differs from the fold of the journal", key.ConferenceSid)
 			}
 			return ""
 		})

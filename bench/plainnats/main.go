@@ -1,10 +1,11 @@
 //go:build plainnats
 
-// Plainnats publishes messages to JetStream and consumes them meanwhile, each
-// acknowledged both ways: what the client library and the server can do, with
-// nothing of Gavel in between. The bench builds and runs it for its row storm.
+// Plainnats publishes messages to JetStream and consumes them at the same time,
+// with acknowledgements in both directions: what the client library and the
+// server can do without any part of Gavel. The bench builds and runs it for its
+// row storm.
 //
-// It is a program of its own because only internal/bus may import nats.go.
+// It is a separate program because only internal/bus may import nats.go.
 package main
 
 import (
@@ -27,12 +28,12 @@ const (
 	size = 600
 	// doneWithin ends a run that hangs.
 	doneWithin = 2 * time.Minute
-	// unsettled bounds what is delivered and not acknowledged, as Gavel bounds
-	// it for decisions.
+	// unsettled limits the messages delivered and not acknowledged, as Gavel
+	// limits them for decisions.
 	unsettled = 4096
 )
 
-// worked is what the bench reads.
+// worked is the result that the bench reads.
 type worked struct {
 	Events  int
 	Seconds float64
@@ -86,11 +87,11 @@ func run(url string, count int) (took time.Duration, err error) {
 	return time.Since(began), err
 }
 
-// publish returns when all are acknowledged.
+// publish returns when all messages are acknowledged.
 func publish(ctx context.Context, js jetstream.JetStream, count int) error {
 	body := bytes.Repeat([]byte{'x'}, size)
 	for n := range count {
-		// The library's own patience is 200 ms, less than a busy machine needs.
+		// The library's default timeout is 200 ms, too short for a busy machine.
 		if _, err := js.PublishAsync(fmt.Sprint("plain.", n), body, jetstream.WithStallWait(doneWithin)); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
@@ -103,8 +104,8 @@ func publish(ctx context.Context, js jetstream.JetStream, count int) error {
 	}
 }
 
-// consume acknowledges what comes; of the last one it waits until the server
-// has heard it.
+// consume acknowledges the messages; for the last one it waits until the server
+// has confirmed the acknowledgement.
 func consume(ctx context.Context, js jetstream.JetStream, count int) (done <-chan error, stop func(), err error) {
 	consumer, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		Durable: "plain", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: unsettled,
