@@ -81,7 +81,7 @@ func callbackAt(n int, began time.Time) callback {
 	conference := slot + turn/conferenceEvents*liveConferences
 	sequence := turn % conferenceEvents
 	name := "Support queue 7 (billing, English), ticket " + strconv.Itoa(conference)
-	return newCallback(conference, sequence, script[sequence], name, saidAt(n, began))
+	return newCallback(conference, sequence, script[sequence], name, eventTime(n, began))
 }
 
 // newCallback returns the callback of a conference at one step, under a name.
@@ -105,8 +105,8 @@ func newCallback(conference, sequence int, s step, name string, at time.Time) ca
 	return c
 }
 
-// saidAt returns the event time that the nth callback states.
-func saidAt(n int, began time.Time) time.Time {
+// eventTime returns the event time that the nth callback states.
+func eventTime(n int, began time.Time) time.Time {
 	return began.Truncate(time.Second).Add(time.Duration(n/liveConferences) * turnLasts)
 }
 

@@ -24,8 +24,8 @@ const (
 	doneWithin = 3 * time.Minute
 	// stopWithin is how long a server may take to shut down, 15 s for Gavel.
 	stopWithin = 20 * time.Second
-	// saidLines is how many lines of a child's output are kept for its error.
-	saidLines = 20
+	// outputLines is how many lines of a child's output are kept for its error.
+	outputLines = 20
 )
 
 // child is a server in its own process.
@@ -33,10 +33,10 @@ type child struct {
 	name string
 	cmd  *exec.Cmd
 	// ready is what the first group of the pattern matched.
-	ready string
-	said  *said
-	ended chan struct{}
-	err   error // once ended
+	ready      string
+	lastOutput *lastOutput
+	ended      chan struct{}
+	err        error // once ended
 }
 
 // start runs a server and waits until a line of its output matches ready.
@@ -52,7 +52,7 @@ func start(ctx context.Context, name string, ready *regexp.Regexp, cmd *exec.Cmd
 		output.Close()
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	c := &child{name: name, cmd: cmd, said: newSaid(ready), ended: make(chan struct{})}
+	c := &child{name: name, cmd: cmd, lastOutput: newOutput(ready), ended: make(chan struct{})}
 	go c.watch(output)
 	return c, c.waitReady(ctx)
 }
@@ -61,7 +61,7 @@ func start(ctx context.Context, name string, ready *regexp.Regexp, cmd *exec.Cmd
 func (c *child) watch(output io.ReadCloser) {
 	defer close(c.ended)
 	defer output.Close()
-	c.said.read(output)
+	c.lastOutput.read(output)
 	c.err = c.cmd.Wait()
 }
 
@@ -70,7 +70,7 @@ func (c *child) waitReady(ctx context.Context) error {
 	defer late.Stop()
 	var err error
 	select {
-	case c.ready = <-c.said.ready:
+	case c.ready = <-c.lastOutput.ready:
 		return nil
 	case <-c.ended:
 		err = fmt.Errorf("it ended: %w", c.err)
@@ -79,7 +79,7 @@ func (c *child) waitReady(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	return errors.Join(fmt.Errorf("start %s: %w\n%s", c.name, err, c.said), c.stop())
+	return errors.Join(fmt.Errorf("start %s: %w\n%s", c.name, err, c.lastOutput), c.stop())
 }
 
 // stop ends the child and waits for it. An exit caused by our signal is not an
@@ -90,7 +90,7 @@ func (c *child) stop() error {
 	<-c.ended
 	var exit *exec.ExitError
 	if !late.Stop() || c.err != nil && !(errors.As(c.err, &exit) && signalled(exit)) {
-		return fmt.Errorf("stop %s: %w\n%s", c.name, c.err, c.said)
+		return fmt.Errorf("stop %s: %w\n%s", c.name, c.err, c.lastOutput)
 	}
 	return nil
 }
@@ -100,18 +100,20 @@ func signalled(exit *exec.ExitError) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM
 }
 
-// said holds the last lines of a child's output and the first line that matches
+// lastOutput holds the last lines of a child's output and the first line that matches
 // ready.
-type said struct {
+type lastOutput struct {
 	pattern *regexp.Regexp
 	ready   chan string
 	mu      sync.Mutex
 	lines   []string
 }
 
-func newSaid(ready *regexp.Regexp) *said { return &said{pattern: ready, ready: make(chan string, 1)} }
+func newOutput(ready *regexp.Regexp) *lastOutput {
+	return &lastOutput{pattern: ready, ready: make(chan string, 1)}
+}
 
-func (s *said) read(output io.Reader) {
+func (s *lastOutput) read(output io.Reader) {
 	lines := bufio.NewScanner(output)
 	for lines.Scan() {
 		s.keep(lines.Text())
@@ -125,31 +127,31 @@ func (s *said) read(output io.Reader) {
 	}
 }
 
-func (s *said) keep(line string) {
+func (s *lastOutput) keep(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lines = append(s.lines, line); len(s.lines) > saidLines {
+	if s.lines = append(s.lines, line); len(s.lines) > outputLines {
 		s.lines = s.lines[1:]
 	}
 }
 
 // String returns the last lines.
-func (s *said) String() string {
+func (s *lastOutput) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return "  " + strings.Join(s.lines, "\n  ")
 }
 
-// ask runs a mode of the measured program in its own process and reads its
+// runMode runs a mode of the measured program in its own process and reads its
 // result, one JSON value.
-func ask[T any](ctx context.Context, shop *workshop, mode string, args ...string) (answer T, err error) {
-	answer, _, err = askProgram[T](ctx, shop, shop.self, mode, args...)
+func runMode[T any](ctx context.Context, shop *workshop, mode string, args ...string) (answer T, err error) {
+	answer, _, err = runModeOf[T](ctx, shop, shop.self, mode, args...)
 	return answer, err
 }
 
-// askProgram is ask for any build of this program. It also returns the CPU time
+// runModeOf is runMode for any build of this program. It also returns the CPU time
 // of the process.
-func askProgram[T any](ctx context.Context, shop *workshop, program, mode string, args ...string) (answer T, cpu time.Duration, err error) {
+func runModeOf[T any](ctx context.Context, shop *workshop, program, mode string, args ...string) (answer T, cpu time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, doneWithin)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, append([]string{mode}, args...)...)

@@ -42,7 +42,7 @@ func runRead(ctx context.Context, shop *workshop) (figure, error) {
 	if err != nil {
 		return figure{}, err
 	}
-	done, err := ask[worked](ctx, shop, "read", "-data", journal)
+	done, err := runMode[worked](ctx, shop, "read", "-data", journal)
 	return figure{value: done.Seconds}, wrongCount(err, done, shop)
 }
 
@@ -56,7 +56,7 @@ func runFill(ctx context.Context, shop *workshop) (_ figure, err error) {
 	if err != nil {
 		return figure{}, err
 	}
-	done, cpu, err := askProgram[worked](ctx, shop, shop.self, "fill", "-data", journal, "-redis", server.addr, "-events", strconv.Itoa(shop.fillEvents))
+	done, cpu, err := runModeOf[worked](ctx, shop, shop.self, "fill", "-data", journal, "-redis", server.addr, "-events", strconv.Itoa(shop.fillEvents))
 	return figure{value: done.Seconds, cpu: cpu / time.Duration(shop.fillEvents)}, err
 }
 
@@ -116,7 +116,7 @@ func fillChild(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	lane := &worn{last: last, resumed: make(chan time.Time, 1), filled: make(chan time.Time, 1)}
+	lane := &acknowledgedLane{last: last, resumed: make(chan time.Time, 1), filled: make(chan time.Time, 1)}
 	stop := runInBackground(ctx, project.New(projectorConfig(b, store, lane)).Run)
 	defer join(&err, stop)
 	took, err := lane.took(ctx)
@@ -129,16 +129,16 @@ func fillChild(ctx context.Context, args []string) (err error) {
 	return json.NewEncoder(os.Stdout).Encode(worked{*count, took.Seconds()})
 }
 
-// worn is a lane whose groups are all acknowledged. A projector that acquires
+// acknowledgedLane is a lane whose groups are all acknowledged. A projector that acquires
 // it with an empty Redis has to fill the picture; after that no group arrives.
-type worn struct {
+type acknowledgedLane struct {
 	last            uint64
 	resumed, filled chan time.Time
 }
 
-func (l *worn) Number() int { return 0 }
+func (l *acknowledgedLane) Number() int { return 0 }
 
-func (l *worn) Resume(context.Context) (floor, last uint64, err error) {
+func (l *acknowledgedLane) Resume(context.Context) (floor, last uint64, err error) {
 	select {
 	case l.resumed <- time.Now():
 	default:
@@ -147,10 +147,10 @@ func (l *worn) Resume(context.Context) (floor, last uint64, err error) {
 }
 
 // Elsewhere is always false: the lane has no other owner.
-func (l *worn) Elsewhere() bool { return false }
+func (l *acknowledgedLane) Elsewhere() bool { return false }
 
 // Next is called for the first time when the picture is complete.
-func (l *worn) Next(ctx context.Context, _ int) ([]events.Group, error) {
+func (l *acknowledgedLane) Next(ctx context.Context, _ int) ([]events.Group, error) {
 	select {
 	case l.filled <- time.Now():
 	default:
@@ -159,10 +159,10 @@ func (l *worn) Next(ctx context.Context, _ int) ([]events.Group, error) {
 	return nil, ctx.Err()
 }
 
-func (l *worn) Ack(context.Context, []events.Group) error { return nil }
+func (l *acknowledgedLane) Ack(context.Context, []events.Group) error { return nil }
 
 // took returns how long the fill took.
-func (l *worn) took(ctx context.Context) (time.Duration, error) {
+func (l *acknowledgedLane) took(ctx context.Context) (time.Duration, error) {
 	resumed := <-l.resumed
 	select {
 	case filled := <-l.filled:

@@ -71,7 +71,7 @@ func appendAll(ctx context.Context, journal *bus.Journal, count int) error {
 	began := time.Now().Add(-time.Duration(count/liveConferences+1) * turnLasts)
 	return sideBySide(ctx, appenders, count, func(ctx context.Context, n int) error {
 		c := callbackAt(n, began)
-		return journal.Append(ctx, c.conferenceSid, c.entry(saidAt(n, began).Add(deliveryTime)))
+		return journal.Append(ctx, c.conferenceSid, c.entry(eventTime(n, began).Add(deliveryTime)))
 	})
 }
 
@@ -100,7 +100,7 @@ func (s *workshop) filledJournal(ctx context.Context, count int, flags ...string
 	name := fmt.Sprintf("journal-%d%s", count, strings.Join(flags, ""))
 	return s.once(name, func(path string) error {
 		args := append([]string{"-data", path, "-events", strconv.Itoa(count)}, flags...)
-		f, err := ask[filled](ctx, s, "journal", args...)
+		f, err := runMode[filled](ctx, s, "journal", args...)
 		if err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func (g *gavel) await(ctx context.Context, every, within time.Duration, what str
 		case <-ctx.Done():
 			return time.Time{}, fmt.Errorf("%s: %.0f of %d: %w", what, so, count, context.Cause(ctx))
 		case <-g.ended:
-			return time.Time{}, fmt.Errorf("%s: %.0f of %d: gavel exited: %w\n%s", what, so, count, g.err, g.said)
+			return time.Time{}, fmt.Errorf("%s: %.0f of %d: gavel exited: %w\n%s", what, so, count, g.err, g.lastOutput)
 		case <-tick.C:
 		}
 	}

@@ -70,7 +70,7 @@ func runPlain(ctx context.Context, shop *workshop) (_ figure, err error) {
 		return figure{}, err
 	}
 	defer join(&err, server.stop)
-	done, err := ask[worked](ctx, shop, "plain", "-redis", server.addr, "-events", strconv.Itoa(projectEvents))
+	done, err := runMode[worked](ctx, shop, "plain", "-redis", server.addr, "-events", strconv.Itoa(projectEvents))
 	return figure{value: done.perSecond()}, err
 }
 
@@ -94,7 +94,7 @@ func runProjector(ctx context.Context, shop *workshop, flags ...string) (_ figur
 		return figure{}, fmt.Errorf("copy the journal: %w", err)
 	}
 	args := append([]string{"-data", dir, "-redis", server.addr, "-events", strconv.Itoa(projectEvents)}, flags...)
-	done, cpu, err := askProgram[worked](ctx, shop, shop.self, "project", args...)
+	done, cpu, err := runModeOf[worked](ctx, shop, shop.self, "project", args...)
 	return figure{value: done.perSecond(), cpu: cpu / projectEvents}, err
 }
 

@@ -70,7 +70,7 @@ func (s *standIn) handler() http.Handler {
 	mux.HandleFunc("GET "+conferences+"{file}", s.of(s.fetch))
 	mux.HandleFunc("POST "+conferences+"{file}", s.of(s.end))
 	mux.HandleFunc("GET "+conferences+"{file}/Participants.json", s.of(s.participants))
-	mux.HandleFunc("GET /tally", s.tell)
+	mux.HandleFunc("GET /tally", s.serveTally)
 	mux.HandleFunc("/", s.unknown)
 	return mux
 }
@@ -153,15 +153,15 @@ func (s *standIn) end(number int, r *http.Request) any {
 	return s.show(number)
 }
 
-func (s *standIn) tell(w http.ResponseWriter, _ *http.Request) {
+func (s *standIn) serveTally(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	told := s.tally
-	told.EndedAt = make(map[int]int64, len(s.ended))
+	tally := s.tally
+	tally.EndedAt = make(map[int]int64, len(s.ended))
 	for number, at := range s.ended {
-		told.EndedAt[number] = at.UnixNano()
+		tally.EndedAt[number] = at.UnixNano()
 	}
-	reply(w, told)
+	reply(w, tally)
 }
 
 func reply(w http.ResponseWriter, v any) {

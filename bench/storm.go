@@ -32,8 +32,8 @@ const (
 	// stormPollEvery is the interval between reads of Gavel's metrics: each
 	// read costs Gavel about a millisecond.
 	stormPollEvery = 250 * time.Millisecond
-	// stormSayEvery is the interval between progress lines.
-	stormSayEvery = 15 * time.Second
+	// stormReportEvery is the interval between progress lines.
+	stormReportEvery = 15 * time.Second
 	// stormLanes is the default of an external NATS.
 	stormLanes = 8
 	// doorLoadBefore is how long before the storm the load of the door starts.
@@ -121,10 +121,10 @@ func (w *stormWorld) run(ctx context.Context) (passed stormPassed, err error) {
 		return passed, err
 	}
 	defer join(&err, w.gavel.stop)
-	if err := w.gather(ctx); err != nil {
+	if err := w.prepare(ctx); err != nil {
 		return passed, err
 	}
-	return passed, w.weather(ctx, &passed)
+	return passed, w.drain(ctx, &passed)
 }
 
 // plain measures the same NATS without any part of Gavel.
@@ -181,9 +181,9 @@ func (w *stormWorld) startGavel(ctx context.Context, redis string) error {
 	return nil
 }
 
-// gather appends the callbacks of all conferences to the journal, and waits
+// prepare appends the callbacks of all conferences to the journal, and waits
 // until all are in the picture with their alarms set.
-func (w *stormWorld) gather(ctx context.Context) (err error) {
+func (w *stormWorld) prepare(ctx context.Context) (err error) {
 	b, err := bus.Open(ctx, bus.Config{URL: "nats://" + w.nats, Lanes: stormLanes, Replicas: 1}, warnings())
 	if err != nil {
 		return err
@@ -191,12 +191,12 @@ func (w *stormWorld) gather(ctx context.Context) (err error) {
 	defer join(&err, func() error { return closeBus(b) })
 	began := time.Now()
 	w.due = began.Add(stormFor(w.count))
-	told, err := appendStorm(ctx, b.Journal(), w.count, began)
+	appended, err := appendStorm(ctx, b.Journal(), w.count, began)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w.progress, "storm: %d callbacks of %d conferences in the journal after %.1f s\n", told, w.count, time.Since(began).Seconds())
-	at, err := w.gavel.await(ctx, stormPollEvery, time.Until(w.due), "callbacks visible before the storm begins", told+stormLanes, func(m measured) float64 {
+	fmt.Fprintf(w.progress, "storm: %d callbacks of %d conferences in the journal after %.1f s\n", appended, w.count, time.Since(began).Seconds())
+	at, err := w.gavel.await(ctx, stormPollEvery, time.Until(w.due), "callbacks visible before the storm begins", appended+stormLanes, func(m measured) float64 {
 		return float64(m.histogram(visibleMetric).GetSampleCount())
 	})
 	if err != nil {
@@ -208,7 +208,7 @@ func (w *stormWorld) gather(ctx context.Context) (err error) {
 
 // appendStorm appends the entries of the conferences, each conference's in
 // order, and returns their number.
-func appendStorm(ctx context.Context, journal *bus.Journal, count int, began time.Time) (told int, err error) {
+func appendStorm(ctx context.Context, journal *bus.Journal, count int, began time.Time) (total int, err error) {
 	var appended atomic.Int64
 	err = sideBySide(ctx, stormAppenders, count, func(ctx context.Context, n int) error {
 		for _, e := range stormEntries(n, count, began) {
@@ -222,17 +222,17 @@ func appendStorm(ctx context.Context, journal *bus.Journal, count int, began tim
 	return int(appended.Load()), err
 }
 
-// weather loads the door, waits until every decision has its outcome, and
+// drain loads the door, waits until every decision has its outcome, and
 // checks the results.
-func (w *stormWorld) weather(ctx context.Context, passed *stormPassed) (err error) {
+func (w *stormWorld) drain(ctx context.Context, passed *stormPassed) (err error) {
 	stopLoad, err := w.loadDoor(ctx)
 	if err != nil {
 		return err
 	}
 	decisions := w.expected().decisions
-	say := w.sayEvery(stormSayEvery)
+	report := w.reportEvery(stormReportEvery)
 	ended, err := w.gavel.await(ctx, stormPollEvery, time.Until(w.due)+stormDrainsWithin, "decisions ended", decisions, func(m measured) float64 {
-		say(m)
+		report(m)
 		return m.count("gavel_actions_total", "")
 	})
 	var loadErr error
@@ -246,8 +246,8 @@ func (w *stormWorld) weather(ctx context.Context, passed *stormPassed) (err erro
 	return w.sumUp(ctx, passed)
 }
 
-// sayEvery prints the progress at an interval.
-func (w *stormWorld) sayEvery(d time.Duration) func(measured) {
+// reportEvery prints the progress at an interval.
+func (w *stormWorld) reportEvery(d time.Duration) func(measured) {
 	next := w.due
 	return func(m measured) {
 		now := time.Now()
@@ -297,7 +297,7 @@ func wait(ctx context.Context, d time.Duration) error {
 
 // sumUp reads the results from the stand-in and from Gavel's metrics.
 func (w *stormWorld) sumUp(ctx context.Context, passed *stormPassed) error {
-	told, err := w.tally(ctx)
+	tally, err := w.tally(ctx)
 	if err != nil {
 		return err
 	}
@@ -305,10 +305,10 @@ func (w *stormWorld) sumUp(ctx context.Context, passed *stormPassed) error {
 	if err != nil {
 		return err
 	}
-	if err := w.expected().check(m, told); err != nil {
+	if err := w.expected().check(m, tally); err != nil {
 		return err
 	}
-	passed.late50, passed.late99, passed.lateMost = w.lateness(told)
+	passed.late50, passed.late99, passed.lateMost = w.lateness(tally)
 	woken := m.histogram("gavel_rule_wake_lag_seconds")
 	passed.woken50, passed.woken99 = quantile(0.5, &dto.Histogram{}, woken), quantile(0.99, &dto.Histogram{}, woken)
 	passed.rang = m.count("gavel_alarms_rang_total", "")
@@ -317,26 +317,26 @@ func (w *stormWorld) sumUp(ctx context.Context, passed *stormPassed) error {
 }
 
 // lateness returns how long after its deadline each conference was ended.
-func (w *stormWorld) lateness(told standInTally) (p50, p99, most time.Duration) {
-	late := make([]time.Duration, 0, len(told.EndedAt))
-	for n, at := range told.EndedAt {
+func (w *stormWorld) lateness(tally standInTally) (p50, p99, most time.Duration) {
+	late := make([]time.Duration, 0, len(tally.EndedAt))
+	for n, at := range tally.EndedAt {
 		late = append(late, time.Unix(0, at).Sub(stormDue(n, w.count, w.due)))
 	}
 	return percentile(late, 50), percentile(late, 99), percentile(late, 100)
 }
 
-func (w *stormWorld) tally(ctx context.Context) (told standInTally, err error) {
+func (w *stormWorld) tally(ctx context.Context) (tally standInTally, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.standIn.ready+"/tally", nil)
 	if err != nil {
-		return told, fmt.Errorf("query the stand-in: %w", err)
+		return tally, fmt.Errorf("query the stand-in: %w", err)
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return told, fmt.Errorf("query the stand-in: %w", err)
+		return tally, fmt.Errorf("query the stand-in: %w", err)
 	}
 	defer answer.Body.Close()
-	if err := json.NewDecoder(answer.Body).Decode(&told); err != nil {
-		return told, fmt.Errorf("query the stand-in: %w", err)
+	if err := json.NewDecoder(answer.Body).Decode(&tally); err != nil {
+		return tally, fmt.Errorf("query the stand-in: %w", err)
 	}
-	return told, nil
+	return tally, nil
 }

@@ -65,7 +65,7 @@ func TestAStormFallsDueWithinOneSecond(t *testing.T) {
 		if due.Before(began) || !due.Before(began.Add(time.Second)) {
 			t.Errorf("conference %d is due %s after the first", n, due.Sub(began))
 		}
-		if want := map[stormFate]int{companyTold: 3, companyUntold: 2, stillAlone: 2}[stormKind(n)]; len(stormEntries(n, count, began)) != want {
+		if want := map[stormFate]int{companyReported: 3, companyUnreported: 2, stillAlone: 2}[stormKind(n)]; len(stormEntries(n, count, began)) != want {
 			t.Errorf("the callbacks of conference %d do not match its fate", n)
 		}
 	}

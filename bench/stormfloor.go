@@ -19,13 +19,13 @@ type stormFate int
 // The fates, in equal shares by number, except that half of the callers stay
 // alone.
 const (
-	stillAlone    stormFate = iota
-	companyTold             // company joined, and a callback reported it
-	companyUntold           // company joined, and no callback reported it
+	stillAlone        stormFate = iota
+	companyReported             // company joined, and a callback reported it
+	companyUnreported           // company joined, and no callback reported it
 )
 
 // stormKinds is the order of the fates among conferences.
-var stormKinds = [...]stormFate{companyTold, stillAlone, companyUntold, stillAlone}
+var stormKinds = [...]stormFate{companyReported, stillAlone, companyUnreported, stillAlone}
 
 func stormKind(number int) stormFate { return stormKinds[number%len(stormKinds)] }
 
@@ -57,15 +57,15 @@ func stormRule(count int) []byte {
 // joins and is alone. The time lies within the same second for all conferences.
 func stormEntries(number, count int, began time.Time) (entries []events.Entry) {
 	alone := stormDue(number, count, began)
-	tell := func(at time.Time, s step) {
+	add := func(at time.Time, s step) {
 		name := fmt.Sprintf("storm %d", number)
 		c := newCallback(stormFirst+number, len(entries), s, name, at.Add(-deliveryTime))
 		entries = append(entries, c.entry(at))
 	}
-	tell(alone, step{events.ParticipantJoin, 0})
-	tell(alone, step{events.ConferenceStart, 0})
-	if stormKind(number) == companyTold {
-		tell(alone.Add(time.Second), step{events.ParticipantJoin, 1})
+	add(alone, step{events.ParticipantJoin, 0})
+	add(alone, step{events.ConferenceStart, 0})
+	if stormKind(number) == companyReported {
+		add(alone.Add(time.Second), step{events.ParticipantJoin, 1})
 	}
 	return entries
 }
@@ -84,7 +84,7 @@ func (w *stormWorld) expected() (e stormExpected) {
 		switch stormKind(n) {
 		case stillAlone:
 			e.done++
-		case companyUntold:
+		case companyUnreported:
 			e.lapsed++
 		}
 	}
@@ -93,7 +93,7 @@ func (w *stormWorld) expected() (e stormExpected) {
 }
 
 // check compares the expectation with Gavel's counters and the stand-in's.
-func (e stormExpected) check(m measured, told standInTally) error {
+func (e stormExpected) check(m measured, tally standInTally) error {
 	var faults []error
 	for _, c := range []struct {
 		what      string
@@ -105,15 +105,15 @@ func (e stormExpected) check(m measured, told standInTally) error {
 		{"outcomes", m.count("gavel_actions_total", ""), float64(e.decisions)},
 		{"outcomes done", m.count("gavel_actions_total", "done"), float64(e.done)},
 		{"outcomes lapsed", m.count("gavel_actions_total", "lapsed"), float64(e.lapsed)},
-		{"conferences ended at Twilio", float64(len(told.EndedAt)), float64(e.done)},
-		{"requests to end one", float64(told.Ends), float64(e.done)},
-		{"unexpected requests", float64(told.Unknown), 0},
+		{"conferences ended at Twilio", float64(len(tally.EndedAt)), float64(e.done)},
+		{"requests to end one", float64(tally.Ends), float64(e.done)},
+		{"unexpected requests", float64(tally.Unknown), 0},
 	} {
 		if c.got != c.want {
 			faults = append(faults, fmt.Errorf("%s: %.0f, not %.0f", c.what, c.got, c.want))
 		}
 	}
-	for n := range told.EndedAt {
+	for n := range tally.EndedAt {
 		if stormKind(n) != stillAlone {
 			faults = append(faults, fmt.Errorf("conference %d had company and was ended", n))
 		}

@@ -78,8 +78,8 @@ func (s *workshop) build(ctx context.Context, name, pkg string, flags ...string)
 func (s *workshop) run(ctx context.Context, dir, tool string, args ...string) error {
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = dir
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w\n%s", tool, strings.Join(args, " "), err, said)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", tool, strings.Join(args, " "), err, output)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func (s *workshop) tempDir(name string) (dir string, remove func() error, err er
 // load runs the loader in its own process.
 func (s *workshop) load(ctx context.Context, l load) (loaded, error) {
 	l.requests = s.made["requests"]
-	done, _, err := askProgram[loaded](ctx, s, s.loader, "loader", l.args()...)
+	done, _, err := runModeOf[loaded](ctx, s, s.loader, "loader", l.args()...)
 	return done, err
 }
 

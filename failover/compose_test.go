@@ -124,17 +124,17 @@ func (c *compose) startNATS(name string) {
 	c.w.t.Helper()
 	port, dir := strconv.Itoa(freePorts(c.w.t, 1)[0]), c.w.t.TempDir()
 	command := c.command(natsBinary(c.w.t), name)
-	given, err := os.ReadFile(command.Args[len(command.Args)-1])
+	mounted, err := os.ReadFile(command.Args[len(command.Args)-1])
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
-	conf := strings.NewReplacer("0.0.0.0:4222", "127.0.0.1:"+port, "http: 127.0.0.1:8222", "", "/data", dir).Replace(string(given))
+	conf := strings.NewReplacer("0.0.0.0:4222", "127.0.0.1:"+port, "http: 127.0.0.1:8222", "", "/data", dir).Replace(string(mounted))
 	path := filepath.Join(dir, "nats.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		c.w.t.Fatal(err)
 	}
 	command.Args[len(command.Args)-1] = path
-	launch(c.w.t, name, command, io.Discard)
+	startProcess(c.w.t, name, command, io.Discard)
 	c.names = append(c.names, "nats://nats:4222", "nats://127.0.0.1:"+port)
 }
 
@@ -142,12 +142,12 @@ func (c *compose) startNATS(name string) {
 func (c *compose) startRedis(name string) {
 	c.w.t.Helper()
 	command := c.command("redis-server", name)
-	given, err := os.ReadFile(command.Args[len(command.Args)-1])
+	mounted, err := os.ReadFile(command.Args[len(command.Args)-1])
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
 	var settings []string
-	for line := range strings.Lines(string(given)) {
+	for line := range strings.Lines(string(mounted)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if key == "" || key == "#" || key == "bind" {
 			continue
@@ -167,6 +167,6 @@ func (c *compose) startGavel(name, listen string) *gavel {
 	c.w.t.Cleanup(func() { stdout.Close() })
 	ready := make(chan string, 1)
 	go announce(out, ready)
-	g := &gavel{name: name, process: launch(c.w.t, name, command, stdout)}
+	g := &gavel{name: name, process: startProcess(c.w.t, name, command, stdout)}
 	return c.w.awaitReady(beginning{g, ready})
 }

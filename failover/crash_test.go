@@ -37,8 +37,8 @@ const (
 	// includes the time after which NATS redelivers what a dead process had
 	// fetched.
 	settlesWithin = 3 * time.Minute
-	// lookSeldom is the interval between reads of the journal.
-	lookSeldom = 500 * time.Millisecond
+	// checkSeldom is the interval between reads of the journal.
+	checkSeldom = 500 * time.Millisecond
 )
 
 // crashRules perform one action of each kind: some that converge when repeated,
@@ -143,7 +143,7 @@ func newCrash(t *testing.T, point crashpoint.Point, seed int) *crash {
 	}
 	port := freePorts(t, 1)[0]
 	c.url = fmt.Sprintf("http://127.0.0.1:%d", port)
-	c.notices = c.hears()
+	c.notices = c.subscribes()
 	c.sets(crashSettings)
 	c.rules = filepath.Join(t.TempDir(), "rules.yaml")
 	if err := os.WriteFile(c.rules, fmt.Appendf(nil, crashRules, c.notices.url), 0o600); err != nil {
@@ -211,7 +211,7 @@ func (c *crash) lives() {
 // single events do not judge earlier entries.
 func (c *crash) awaitRules() {
 	c.t.Helper()
-	withinLooking(c.t, patience, lookSeldom, func() string {
+	withinChecking(c.t, patience, checkSeldom, func() string {
 		loaded := 0
 		c.journal(events.RulesLoaded, func(int, events.Position, *events.Event) error { loaded++; return nil })
 		if loaded < c.lanes {
@@ -233,7 +233,7 @@ func (c *crash) process(binary string, environment ...string) *gavel {
 	command.Env = append(command.Env, environment...)
 	c.started++
 	g := &gavel{name: fmt.Sprintf("all-%d", c.started), url: c.url}
-	g.process = launch(c.t, g.name, command, io.Discard)
+	g.process = startProcess(c.t, g.name, command, io.Discard)
 	return g
 }
 
@@ -271,21 +271,21 @@ func (c *crash) act(s *twiliofake.Story) {
 // outcome.
 func (c *crash) settles(wants ...string) {
 	c.t.Helper()
-	withinLooking(c.t, settlesWithin, lookSeldom, func() string {
+	withinChecking(c.t, settlesWithin, checkSeldom, func() string {
 		decisions, ended := c.decided(), c.endings()
-		taken := map[string]int{}
+		times := map[string]int{}
 		for _, d := range decisions {
 			if d.Verdict != rules.Act {
 				continue
 			}
-			taken[d.Rule+" "+string(d.Do)]++
+			times[d.Rule+" "+string(d.Do)]++
 			if len(ended[d.ID]) == 0 {
 				return fmt.Sprintf("%s %s has no outcome", d.Rule, d.Do)
 			}
 		}
 		for _, want := range wants {
-			if taken[want] == 0 {
-				return fmt.Sprintf("%s was not decided; decided were %v", want, taken)
+			if times[want] == 0 {
+				return fmt.Sprintf("%s was not decided; decided were %v", want, times)
 			}
 		}
 		return ""
@@ -311,23 +311,23 @@ func (c *crash) decided() []rules.Decision {
 // checks asserts what a crash must not change.
 func (c *crash) checks() {
 	c.t.Helper()
-	taken := map[string]int{}
+	times := map[string]int{}
 	ended := c.endings()
 	for _, d := range c.decided() {
 		if d.Verdict != rules.Act {
 			c.t.Errorf("%s %s: %s %s", d.Rule, d.Do, d.Verdict, d.Reason)
 			continue
 		}
-		taken[d.Rule+" "+string(d.Do)]++
-		if taken[d.Rule+" "+string(d.Do)] > 1 {
+		times[d.Rule+" "+string(d.Do)]++
+		if times[d.Rule+" "+string(d.Do)] > 1 {
 			c.t.Errorf("%s %s was decided twice for %s", d.Rule, d.Do, d.Occasion)
 		}
 		if results := ended[d.ID]; len(results) != 1 || !results[string(events.Done)] {
 			c.t.Errorf("%s %s of %s has the results %v", d.Rule, d.Do, d.Occasion, results)
 		}
 	}
-	if !maps.Equal(taken, crashWants) {
-		c.t.Errorf("decided steps: %v, want %v", taken, crashWants)
+	if !maps.Equal(times, crashWants) {
+		c.t.Errorf("decided steps: %v, want %v", times, crashWants)
 	}
 	for url, times := range c.twilio.Played() {
 		if times > 1 {
@@ -351,8 +351,8 @@ type notices struct {
 	ids map[string]map[string]int // by destination, then by id
 }
 
-// hears subscribes before the story starts.
-func (c *crash) hears() *notices {
+// subscribes opens the subscriptions before the story starts.
+func (c *crash) subscribes() *notices {
 	c.t.Helper()
 	n := &notices{ids: map[string]map[string]int{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -65,7 +65,7 @@ func (w *world) begin(roles string, more ...string) beginning {
 	go announce(out, ready)
 	w.started++
 	g := &gavel{name: fmt.Sprintf("%s-%d", roles, w.started)}
-	g.process = launch(w.t, g.name, w.command(roles, more...), stdout)
+	g.process = startProcess(w.t, g.name, w.command(roles, more...), stdout)
 	w.t.Cleanup(func() { stdout.Close() })
 	return beginning{g, ready}
 }

@@ -69,17 +69,17 @@ func (w *world) catchUp(facts int) (rate float64) {
 	var began time.Time
 	var had uint64
 	eventually(w.t, func() string {
-		told, err := messages(w.t, w.nats, "GAVEL_EVENTS")
+		count, err := messages(w.t, w.nats, "GAVEL_EVENTS")
 		if err != nil {
 			return err.Error()
 		}
-		if began.IsZero() && told > 0 {
-			began, had = time.Now(), told
+		if began.IsZero() && count > 0 {
+			began, had = time.Now(), count
 		}
-		if told < uint64(facts) {
-			return fmt.Sprintf("%d of %d facts are published", told, facts)
+		if count < uint64(facts) {
+			return fmt.Sprintf("%d of %d facts are published", count, facts)
 		}
-		rate = float64(told-had) / time.Since(began).Seconds()
+		rate = float64(count-had) / time.Since(began).Seconds()
 		return ""
 	})
 	return rate

@@ -63,7 +63,7 @@ func (s *natsServer) configure(routePort int, routes []string) {
 // start starts the server, for the first time or again.
 func (s *natsServer) start() {
 	s.t.Helper()
-	s.process = launch(s.t, s.name, exec.Command(natsBinary(s.t), "-c", s.conf), io.Discard)
+	s.process = startProcess(s.t, s.name, exec.Command(natsBinary(s.t), "-c", s.conf), io.Discard)
 }
 
 func (s *natsServer) url() string { return "nats://127.0.0.1:" + strconv.Itoa(s.port) }

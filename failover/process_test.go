@@ -18,8 +18,8 @@ const (
 	// patience is how long a test waits for something that should happen soon,
 	// on a machine that also runs other tests.
 	patience = 60 * time.Second
-	// lookEvery is the interval between checks while a test waits.
-	lookEvery = 10 * time.Millisecond
+	// checkEvery is the interval between checks while a test waits.
+	checkEvery = 10 * time.Millisecond
 	// stopsWithin is the maximum time a process may take to exit after SIGTERM:
 	// Gavel drains for up to 15 s.
 	stopsWithin = 20 * time.Second
@@ -75,9 +75,9 @@ type process struct {
 	ended   chan struct{}
 }
 
-// launch starts a program. It is killed at the end of the test unless it exited
+// startProcess starts a program. It is killed at the end of the test unless it exited
 // before. Its standard output goes to out.
-func launch(t *testing.T, name string, command *exec.Cmd, out io.Writer) *process {
+func startProcess(t *testing.T, name string, command *exec.Cmd, out io.Writer) *process {
 	t.Helper()
 	p := &process{t: t, command: command, ended: make(chan struct{})}
 	command.Stdout, command.Stderr = out, &p.log
@@ -149,8 +149,8 @@ func (l *logText) tail() string {
 	return text[max(0, len(text)-logShown):]
 }
 
-// given holds the ports that freePorts has returned.
-var given sync.Map
+// reservedPorts holds the ports that freePorts has returned.
+var reservedPorts sync.Map
 
 // freePorts returns ports that were free a moment ago. A process needs a given
 // port if it restarts at the same address, or if others need its address before
@@ -166,33 +166,33 @@ func freePorts(t *testing.T, n int) []int {
 		}
 		defer l.Close()
 		port := l.Addr().(*net.TCPAddr).Port
-		if _, before := given.LoadOrStore(port, true); !before {
+		if _, before := reservedPorts.LoadOrStore(port, true); !before {
 			free = append(free, port)
 		}
 	}
 	return free
 }
 
-// eventually waits until look reports nothing missing, and fails with its last
+// eventually waits until check reports nothing missing, and fails with its last
 // report.
-func eventually(t *testing.T, look func() (missing string)) {
+func eventually(t *testing.T, check func() (missing string)) {
 	t.Helper()
-	within(t, patience, look)
+	within(t, patience, check)
 }
 
-func within(t *testing.T, limit time.Duration, look func() (missing string)) {
+func within(t *testing.T, limit time.Duration, check func() (missing string)) {
 	t.Helper()
-	withinLooking(t, limit, lookEvery, look)
+	withinChecking(t, limit, checkEvery, check)
 }
 
-// withinLooking is within for checks that are expensive for the servers.
-func withinLooking(t *testing.T, limit, every time.Duration, look func() (missing string)) {
+// withinChecking is within for checks that are expensive for the servers.
+func withinChecking(t *testing.T, limit, every time.Duration, check func() (missing string)) {
 	t.Helper()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	deadline := time.After(limit)
 	for {
-		missing := look()
+		missing := check()
 		if missing == "" {
 			return
 		}

@@ -44,7 +44,7 @@ func (w *world) losesRedis(master *redistest.Server) {
 	load := w.callbacks(redisLoad, door.url)
 	pass(w.t, settleTime)
 	eventually(w.t, func() string { return w.unread(reader) })
-	asked := w.asksOn(reader)
+	asked := w.readsOn(reader)
 
 	killed := time.Now()
 	master.Kill()
@@ -78,9 +78,9 @@ func resource(room string) string {
 	return "/2010-04-01/Accounts/" + account + "/Conferences/" + room + ".json"
 }
 
-// asksOn fetches one conference after the other until over is called, and fails
+// readsOn fetches one conference after the other until over is called, and fails
 // if an existing one was ever reported as not found.
-func (w *world) asksOn(reader *gavel) (over func()) {
+func (w *world) readsOn(reader *gavel) (over func()) {
 	w.t.Helper()
 	stop, ended := make(chan struct{}), make(chan struct{})
 	var answered, refused, denied atomic.Int64

@@ -52,7 +52,7 @@ func TestADecisionLapsesWhenTwilioShowsCompanyThatNoCallbackReported(t *testing.
 	t.Parallel()
 	r := newRuled(t)
 	g := r.gavel("all", r.ruleFile(endAlone))
-	r.board.takes(func(form url.Values) bool {
+	r.board.intercepts(func(form url.Values) bool {
 		return form.Get("ParticipantLabel") == "bob" && form.Get("StatusCallbackEvent") == string(events.ParticipantJoin)
 	})
 

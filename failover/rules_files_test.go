@@ -12,18 +12,18 @@ import (
 	"gavel/rules"
 )
 
-// tellsOfMute publishes once while any participant of a conference is muted.
-const tellsOfMute = `
+// publishesMute publishes once while any participant of a conference is muted.
+const publishesMute = `
 rules:
-  - name: somebody-muted
+  - name: any-muted
     when: conference.live.exists(p, p.muted)
     do:
       - publish: {subject: floor.muted, data: {from: %q}}
     mode: live
 `
 
-// tellsOfCrowd is a second rule.
-const tellsOfCrowd = `
+// publishesCrowd is a second rule.
+const publishesCrowd = `
   - name: crowd
     when: size(conference.live) >= 4
     do: [{publish: {subject: floor.crowd}}]
@@ -36,7 +36,7 @@ const tellsOfCrowd = `
 func TestRulesOfTwoProcesses(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
-	one, other := fmt.Sprintf(tellsOfMute, "one"), fmt.Sprintf(tellsOfMute, "the other")
+	one, other := fmt.Sprintf(publishesMute, "one"), fmt.Sprintf(publishesMute, "the other")
 	first := r.gavel("all", r.ruleFile(one))
 	second := r.gavel("all", r.ruleFile(other))
 	mine, others := r.ruleVersion(one), r.ruleVersion(other)
@@ -50,15 +50,15 @@ func TestRulesOfTwoProcesses(t *testing.T) {
 		t.Error("the second process does not log that it has other rules")
 	}
 	r.mutesIn("support-1")
-	r.toldBy("one", 1)
+	r.publishedBy("one", 1)
 
 	second.signal(syscall.SIGHUP)
 	r.inForce(mine, others)
 	r.follows(first, others, mine)
 	r.follows(second, others, "")
 	r.mutesIn("support-2")
-	r.toldBy("the other", 1)
-	r.toldBy("one", 1)
+	r.publishedBy("the other", 1)
+	r.publishedBy("one", 1)
 	r.converges()
 }
 
@@ -104,18 +104,18 @@ func (r *ruled) mutesIn(room string) {
 	r.plays(s)
 }
 
-// toldBy waits until one set of rules has published this many times.
-func (r *ruled) toldBy(from string, times int) {
+// publishedBy waits until one set of rules has published this many times.
+func (r *ruled) publishedBy(from string, times int) {
 	r.t.Helper()
 	eventually(r.t, func() string {
-		told := 0
-		for _, d := range r.deeds("somebody-muted", rules.StepPublish) {
+		published := 0
+		for _, d := range r.deeds("any-muted", rules.StepPublish) {
 			if d.Data["from"] == from && d.how() == "done" {
-				told++
+				published++
 			}
 		}
-		if told != times {
-			return fmt.Sprintf("%q published %d times, want %d", from, told, times)
+		if published != times {
+			return fmt.Sprintf("%q published %d times, want %d", from, published, times)
 		}
 		return ""
 	})
@@ -130,8 +130,8 @@ const loadOnRules = 200
 func TestRulesAreReloadedUnderLoad(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
-	told := r.subscribe("floor.muted")
-	before, after := fmt.Sprintf(tellsOfMute, "before"), fmt.Sprintf(tellsOfMute, "after")+tellsOfCrowd
+	published := r.subscribe("floor.muted")
+	before, after := fmt.Sprintf(publishesMute, "before"), fmt.Sprintf(publishesMute, "after")+publishesCrowd
 	path := r.ruleFile(before)
 	r.gavel("all", path)
 	r.gavel("project", "")
@@ -147,7 +147,7 @@ func TestRulesAreReloadedUnderLoad(t *testing.T) {
 		t.Error(missing)
 	}
 
-	muted := r.settled("somebody-muted", r.occasions())
+	muted := r.settled("any-muted", r.occasions())
 	crowds := r.settled("crowd", len(r.rooms))
 	by := map[string]int{}
 	for _, d := range slices.Concat(muted, crowds) {
@@ -159,8 +159,8 @@ func TestRulesAreReloadedUnderLoad(t *testing.T) {
 	if by[old] == 0 || by[fresh] == len(crowds) || len(by) != 2 {
 		t.Errorf("judged by these versions: %v", by)
 	}
-	if told.heard() != len(muted) {
-		t.Errorf("%d mutes were published, want %d", told.heard(), len(muted))
+	if published.received() != len(muted) {
+		t.Errorf("%d mutes were published, want %d", published.received(), len(muted))
 	}
 	r.converges()
 }

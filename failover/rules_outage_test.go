@@ -132,14 +132,14 @@ func (r *ruled) everyLaneLoaded(sets int) loads {
 // callbacks.
 func (b *switchboard) keeps(lost string) (kept func() []url.Values) {
 	var all []url.Values
-	b.takes(func(form url.Values) bool {
+	b.intercepts(func(form url.Values) bool {
 		if form.Get("ParticipantLabel") != lost {
 			all = append(all, form)
 		}
 		return true
 	})
 	return func() []url.Values {
-		b.takes(nothing)
+		b.intercepts(nothing)
 		return all
 	}
 }

@@ -43,7 +43,7 @@ rules:
 func TestRulesAreStoppedUnderLoad(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
-	told := r.subscribe("floor.left")
+	published := r.subscribe("floor.left")
 	g := r.gavel("all", r.ruleFile(endMany))
 	r.gavel("act", "")
 	r.twilio.SetWeather(twiliofake.Weather{On: []twiliofake.Call{twiliofake.EndConference}, Delay: slowTwilio})
@@ -70,7 +70,7 @@ func TestRulesAreStoppedUnderLoad(t *testing.T) {
 	leavesAlone(s, "meanwhile")
 	r.plays(s)
 	eventually(t, func() string {
-		if n := told.heard(); n < dueAtOnce+1 {
+		if n := published.received(); n < dueAtOnce+1 {
 			return fmt.Sprintf("%d leaves were published, want %d", n, dueAtOnce+1)
 		}
 		return ""

@@ -339,14 +339,14 @@ type switchboard struct {
 	url     string
 	forward *httputil.ReverseProxy
 
-	mu   sync.Mutex
-	door *url.URL
-	take func(form url.Values) bool
+	mu        sync.Mutex
+	door      *url.URL
+	intercept func(form url.Values) bool
 }
 
 func newSwitchboard(t *testing.T) *switchboard {
 	t.Helper()
-	b := &switchboard{take: nothing}
+	b := &switchboard{intercept: nothing}
 	b.forward = &httputil.ReverseProxy{
 		Rewrite:  func(p *httputil.ProxyRequest) { p.SetURL(b.leadsTo()) },
 		ErrorLog: log.New(io.Discard, "", 0), // a stopped door is expected here
@@ -377,18 +377,18 @@ func (b *switchboard) leadsTo() *url.URL {
 // nothing intercepts no callback, which is the default.
 func nothing(url.Values) bool { return false }
 
-// takes lets the test intercept callbacks from now on. take is called for one
+// intercepts lets the test intercept callbacks from now on. intercept is called for one
 // callback at a time.
-func (b *switchboard) takes(take func(form url.Values) bool) {
+func (b *switchboard) intercepts(intercept func(form url.Values) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.take = take
+	b.intercept = intercept
 }
 
-func (b *switchboard) taken(form url.Values) bool {
+func (b *switchboard) intercepted(form url.Values) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.take(form)
+	return b.intercept(form)
 }
 
 // ServeHTTP forwards one request.
@@ -398,7 +398,7 @@ func (b *switchboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil || malformed != nil:
 		w.WriteHeader(http.StatusBadRequest)
-	case b.taken(form):
+	case b.intercepted(form):
 		w.WriteHeader(http.StatusNoContent)
 	case b.leadsTo() == nil:
 		w.WriteHeader(http.StatusBadGateway)
@@ -470,7 +470,7 @@ func (r *ruled) subscribe(subjects string) *subscriber {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(conn.Close)
-	if _, err = conn.Subscribe(subjects, s.hear); err == nil {
+	if _, err = conn.Subscribe(subjects, s.receive); err == nil {
 		err = conn.Flush()
 	}
 	if err != nil {
@@ -479,14 +479,14 @@ func (r *ruled) subscribe(subjects string) *subscriber {
 	return s
 }
 
-func (s *subscriber) hear(m *nats.Msg) {
+func (s *subscriber) receive(m *nats.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ids[m.Header.Get(nats.MsgIdHdr)]++
 }
 
-// heard returns how many notices arrived, each counted once.
-func (s *subscriber) heard() int {
+// received returns how many notices arrived, each counted once.
+func (s *subscriber) received() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.ids)

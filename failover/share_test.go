@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// givenWithin is how long a lane may be silent when it moves from one projector
+// movedWithin is how long a lane may be silent when it moves from one projector
 // to another while both are healthy: half of what a take-over takes, with a
 // margin for a busy machine.
-const givenWithin = 1500 * time.Millisecond
+const movedWithin = 1500 * time.Millisecond
 
 // Healthy projectors start and stop: each time the lanes are shared again, and
 // the callers of a lane that moves hardly notice.
@@ -55,7 +55,7 @@ func (w *world) handsOver(news *firsts, why string, change func() []*gavel) {
 	pass(w.t, settleTime)
 	silent := news.longest()
 	w.t.Logf("%s: no lane was silent for longer than %s", why, silent.Round(time.Millisecond))
-	if silent > givenWithin {
-		w.t.Errorf("a lane was silent for longer than %s", givenWithin)
+	if silent > movedWithin {
+		w.t.Errorf("a lane was silent for longer than %s", movedWithin)
 	}
 }

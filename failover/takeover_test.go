@@ -92,13 +92,13 @@ func (w *world) silence(news *firsts, lanes map[int]bool, since time.Time) time.
 	news.forget(w.journalEnd())
 	var last time.Time
 	within(w.t, patience, func() string {
-		heard := news.heard()
+		first := news.firstNews()
 		for lane := range lanes {
-			if heard[lane].IsZero() {
+			if first[lane].IsZero() {
 				return fmt.Sprintf("lane %d publishes nothing", lane)
 			}
-			if heard[lane].After(last) {
-				last = heard[lane]
+			if first[lane].After(last) {
+				last = first[lane]
 			}
 		}
 		return ""

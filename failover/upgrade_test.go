@@ -108,7 +108,7 @@ func TestUpgradeEmbedded(t *testing.T) {
 	}
 	w.openBus(shape{lanes: 2})
 	for key, ids := range w.journaled().ids {
-		w.wasTold(key, ids)
+		w.published(key, ids)
 	}
 }
 
@@ -259,11 +259,11 @@ func (r *ruled) ended(g *gavel, want map[string]int) {
 // Twilio for each decision.
 func (r *ruled) eachOnce(all []decision) {
 	r.t.Helper()
-	taken := map[string]int{}
+	decided := map[string]int{}
 	for _, d := range all {
-		taken[d.Rule+" "+string(d.Do)+" "+d.ConferenceSid]++
+		decided[d.Rule+" "+string(d.Do)+" "+d.ConferenceSid]++
 	}
-	for what, times := range taken {
+	for what, times := range decided {
 		if times != 1 {
 			r.t.Errorf("%s was decided %d times", what, times)
 		}

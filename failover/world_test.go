@@ -115,7 +115,7 @@ func (w *world) watchNews() *firsts {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		err := w.bus.News().Tail(ctx, 0, "", "", func(told events.StoredNews) error { f.hear(told); return nil })
+		err := w.bus.News().Tail(ctx, 0, "", "", func(published events.StoredNews) error { f.record(published); return nil })
 		if ctx.Err() == nil {
 			w.t.Errorf("the tail of the news ended: %v", err)
 		}
@@ -124,17 +124,17 @@ func (w *world) watchNews() *firsts {
 	return f
 }
 
-func (f *firsts) hear(told events.StoredNews) {
+func (f *firsts) record(published events.StoredNews) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	if _, heard := f.when[told.Lane]; !heard && told.Position.Sequence > f.after {
-		f.when[told.Lane] = now
+	if _, before := f.when[published.Lane]; !before && published.Position.Sequence > f.after {
+		f.when[published.Lane] = now
 	}
-	if last, before := f.last[told.Lane]; before {
+	if last, before := f.last[published.Lane]; before {
 		f.silent = max(f.silent, now.Sub(last))
 	}
-	f.last[told.Lane] = now
+	f.last[published.Lane] = now
 }
 
 // forget restarts the record after a stream sequence of the journal.
@@ -151,8 +151,8 @@ func (f *firsts) longest() time.Duration {
 	return f.silent
 }
 
-// heard returns when each lane first published since forget.
-func (f *firsts) heard() map[int]time.Time {
+// firstNews returns when each lane first published since forget.
+func (f *firsts) firstNews() map[int]time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.when)
@@ -171,7 +171,7 @@ func (w *world) journaled() facts {
 	w.t.Helper()
 	f := facts{map[events.Key]*projections.Conference{}, map[events.Key][]string{}, map[string]bool{}}
 	for lane := range w.lanes {
-		err := w.bus.Journal().Read(w.t.Context(), lane, 1, 1<<62, func(g events.Group) error { return g.Split(f.tell) })
+		err := w.bus.Journal().Read(w.t.Context(), lane, 1, 1<<62, func(g events.Group) error { return g.Split(f.fold) })
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -179,7 +179,7 @@ func (w *world) journaled() facts {
 	return f
 }
 
-func (f facts) tell(_ int, entry events.Entry) error {
+func (f facts) fold(_ int, entry events.Entry) error {
 	e, err := events.ParseStored(entry)
 	if err != nil {
 		return err
@@ -257,31 +257,31 @@ func (w *world) converges() {
 		}
 	}
 	for key, ids := range f.ids {
-		w.wasTold(key, ids)
+		w.published(key, ids)
 	}
 	w.hasPicture(f.records)
 	w.t.Logf("of %d callbacks %d were accepted, %d facts are in the journal", len(w.answers), accepted, len(f.known))
 }
 
-// wasTold waits until all facts of a conference are published, and requires
+// published waits until all facts of a conference are published, and requires
 // them to be exactly those of the journal, each once and in order.
-func (w *world) wasTold(key events.Key, want []string) {
+func (w *world) published(key events.Key, want []string) {
 	w.t.Helper()
-	var told []string
+	var published []string
 	eventually(w.t, func() string {
-		told = told[:0]
+		published = published[:0]
 		err := w.bus.News().Timeline(w.t.Context(), key, func(n events.StoredNews) error {
-			told = append(told, n.ID)
+			published = append(published, n.ID)
 			return nil
 		})
-		if err != nil || len(told) < len(want) {
-			return fmt.Sprintf("conference %s: %d of %d facts were published (%v)", key.ConferenceSid, len(told), len(want), err)
+		if err != nil || len(published) < len(want) {
+			return fmt.Sprintf("conference %s: %d of %d facts were published (%v)", key.ConferenceSid, len(published), len(want), err)
 		}
 		return ""
 	})
-	for i := range told {
-		if i >= len(want) || told[i] != want[i] {
-			w.t.Errorf("conference %s: news %d of %d is not fact %d of %d in the journal", key.ConferenceSid, i, len(told), i, len(want))
+	for i := range published {
+		if i >= len(want) || published[i] != want[i] {
+			w.t.Errorf("conference %s: news %d of %d is not fact %d of %d in the journal", key.ConferenceSid, i, len(published), i, len(want))
 			return
 		}
 	}
