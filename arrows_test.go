@@ -1,5 +1,5 @@
-// Package gavel_test holds what the whole house promises: which package may
-// know which, and that the documents speak of things that exist.
+// Package gavel_test checks what the whole repository promises: which package
+// may import which, and that the documents name things that exist.
 package gavel_test
 
 import (
@@ -12,15 +12,16 @@ import (
 	"testing"
 )
 
-// pkg is what `go list -json` says of one package of ours.
+// pkg is the part of `go list -json` for one package of this module that the
+// tests need.
 type pkg struct {
 	ImportPath string
 	Imports    []string
-	Deps       []string // all that is imported, directly or through others
+	Deps       []string // all dependencies, direct and indirect
 }
 
-// floors are the levels of the house, ground floor first. A package may import
-// only packages of floors below its own.
+// floors are the levels of the packages, lowest first. A package may import
+// only packages of lower levels.
 var floors = [][]string{
 	{"gavel/events"},
 	{"gavel/projections"},
@@ -35,8 +36,8 @@ var floors = [][]string{
 	{"gavel/cmd/", "gavel/bench", "gavel/failover"},
 }
 
-// onBus are the packages that may depend on the bus and on the modules of NATS,
-// directly or through others. The rest can be tested and used without NATS.
+// onBus are the packages that may depend, directly or indirectly, on the bus
+// and on the modules of NATS. The others can be tested and used without NATS.
 var onBus = []string{
 	"gavel/internal/bus", "gavel/internal/bus/", "gavel/internal/doctor",
 	"gavel/app", "gavel/cmd/", "gavel/bench", "gavel/failover",
@@ -45,7 +46,8 @@ var onBus = []string{
 // busModules are what the other packages must not depend on.
 var busModules = []string{"gavel/internal/bus", "github.com/nats-io/", "github.com/ThreeDotsLabs/watermill"}
 
-// guarded are modules that only one package, or those inside it, may import.
+// guarded are modules that only one package, or the packages inside it, may
+// import.
 var guarded = map[string]string{
 	"github.com/ThreeDotsLabs/watermill": "gavel/internal/bus",
 	"github.com/nats-io/":                "gavel/internal/bus",
@@ -53,10 +55,10 @@ var guarded = map[string]string{
 	"cel.dev/cel-go":                     "gavel/rules/condition",
 }
 
-// roomless are names that say nothing about what is inside.
+// roomless are package names that do not describe their contents.
 var roomless = []string{"pkg", "util", "utils", "common", "models", "types", "helpers"}
 
-func TestArrowsRunOneWay(t *testing.T) {
+func TestImportsRunOneWay(t *testing.T) {
 	t.Parallel()
 	for _, p := range packages(t) {
 		if p.ImportPath == "gavel" {
@@ -64,7 +66,7 @@ func TestArrowsRunOneWay(t *testing.T) {
 		}
 		own := floor(p.ImportPath)
 		if own < 0 {
-			t.Errorf("%s is on no floor: give it one in this test", p.ImportPath)
+			t.Errorf("%s has no level: add it to floors in this test", p.ImportPath)
 			continue
 		}
 		for _, imported := range p.Imports {
@@ -73,9 +75,9 @@ func TestArrowsRunOneWay(t *testing.T) {
 			}
 			switch below := floor(imported); {
 			case below > own:
-				t.Errorf("%s imports %s, which lies above it", p.ImportPath, imported)
+				t.Errorf("%s imports %s, which has a higher level", p.ImportPath, imported)
 			case below == own && isHandler(imported):
-				t.Errorf("%s imports %s: handlers do not know each other", p.ImportPath, imported)
+				t.Errorf("%s imports %s: handlers must not import each other", p.ImportPath, imported)
 			}
 		}
 	}
@@ -96,7 +98,7 @@ func TestOnlyTheProcessDependsOnTheBus(t *testing.T) {
 	}
 }
 
-func TestGuardedModulesStayBehindTheirDoor(t *testing.T) {
+func TestGuardedModulesAreImportedByOnePackage(t *testing.T) {
 	t.Parallel()
 	for _, p := range packages(t) {
 		for _, imported := range p.Imports {
@@ -109,8 +111,8 @@ func TestGuardedModulesStayBehindTheirDoor(t *testing.T) {
 	}
 }
 
-// Rules come into force by the operator's files only: rulefiles.go proposes
-// those. rules.go proposes a demo's in the demo's own NATS.
+// Only the operator's files bring rules into force: rulefiles.go proposes
+// those. rules.go proposes a demo's rules, in the demo's own NATS.
 func TestOnlyRuleFilesProposeRules(t *testing.T) {
 	t.Parallel()
 	proposing := map[string]bool{}
@@ -128,18 +130,18 @@ func TestOnlyRuleFilesProposeRules(t *testing.T) {
 	same(t, "files that propose rules", map[string]bool{"app/rulefiles.go": true, "app/rules.go": true}, proposing)
 }
 
-func TestNoRoomWithoutAName(t *testing.T) {
+func TestPackageNamesDescribeTheirContents(t *testing.T) {
 	t.Parallel()
 	for _, p := range packages(t) {
 		for _, part := range strings.Split(p.ImportPath, "/") {
 			if slices.Contains(roomless, part) {
-				t.Errorf("%s: %q says nothing about what is inside", p.ImportPath, part)
+				t.Errorf("%s: %q does not describe the contents", p.ImportPath, part)
 			}
 		}
 	}
 }
 
-// floor returns the level of a package, or -1. The longest name wins.
+// floor returns the level of a package, or -1. The longest matching name wins.
 func floor(path string) int {
 	level, length := -1, 0
 	for i, names := range floors {
@@ -152,8 +154,9 @@ func floor(path string) int {
 	return level
 }
 
-// covers reports whether a name of the tables above stands for a package: its own
-// name, or with a slash at its end the name of a folder around it.
+// covers reports whether a name of the tables above matches a package: the
+// package's own name, or with a slash at its end the name of a folder that
+// contains it.
 func covers(name, path string) bool {
 	return path == name || strings.HasSuffix(name, "/") && strings.HasPrefix(path, name)
 }

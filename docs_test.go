@@ -24,9 +24,9 @@ import (
 	"gavel/projections"
 )
 
-// What the documents name has to exist, and what can be run is run.
+// What the documents name has to exist, and their examples are run.
 
-// documents are all that are for people, by path.
+// documents returns all documents for people, by path.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	return read(t, "*.md", "docs/*.md", "docs/adr/*.md", "bench/*.md")
@@ -67,7 +67,7 @@ func join(files map[string]string) string {
 	return strings.Join(slices.Collect(maps.Values(files)), "\n")
 }
 
-// same reports what is in one of two sets only.
+// same reports the names that only one of two sets contains.
 func same(t *testing.T, what string, want, got map[string]bool) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(want)) {
@@ -88,7 +88,7 @@ func TestPathsInDocumentsExist(t *testing.T) {
 		for path := range all("`([A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+)+|[A-Za-z_-]+\\.(?:go|md|yml))`", text) {
 			root, rest, _ := strings.Cut(path, "/")
 			if _, err := os.Stat(root); err != nil && rest != "" || strings.Contains(rest, "node_modules") {
-				continue // not ours, or not in a fresh clone
+				continue // not in this repository, or not in a fresh clone
 			}
 			if _, err := os.Stat(strings.TrimSuffix(path, "/...")); err != nil {
 				t.Errorf("%s names %s, which does not exist", document, path)
@@ -112,7 +112,7 @@ func TestLinksWithinDocumentsLeadToHeadings(t *testing.T) {
 				to = filepath.Join(filepath.Dir(document), link[1])
 			}
 			if !headings(texts[to])[link[2]] {
-				t.Errorf("%s links to #%s, which %s has not", document, link[2], to)
+				t.Errorf("%s links to #%s, which does not exist in %s", document, link[2], to)
 			}
 		}
 	}
@@ -136,8 +136,8 @@ func TestMakeTargetsInDocumentsExist(t *testing.T) {
 	}
 }
 
-// TestSettingsInDocumentsExist compares with the help texts, which the command's
-// own tests compare with the command.
+// TestSettingsInDocumentsExist compares the documents with the help texts. The
+// command's own tests compare those with the command.
 func TestSettingsInDocumentsExist(t *testing.T) {
 	t.Parallel()
 	help, text := join(read(t, "cmd/gavel/testdata/help/*.txt")), join(documents(t))
@@ -311,7 +311,7 @@ func TestDecisionsAreIndexedAndDecided(t *testing.T) {
 	same(t, "index of decisions", pages, index)
 }
 
-// workshop holds the binary for as long as the tests run.
+// workshop is the directory of the binary while the tests run.
 var workshop string
 
 func TestMain(m *testing.M) {
@@ -335,7 +335,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// account is the one that examples are run for.
+// account is the account that examples use.
 var account = []string{"TWILIO_ACCOUNT_SID=AC" + strings.Repeat("0", 32), "TWILIO_AUTH_TOKEN=token"}
 
 // TestSettingsFilesAreRight has each read together with one flag that is wrong:
@@ -409,6 +409,6 @@ func TestTheExampleCallIsOneConference(t *testing.T) {
 	defer mu.Unlock()
 	if record.Status() != projections.StatusCompleted || record.FriendlyName.Value != "support-7" ||
 		record.End.Label != "agent-ana" || len(record.Participants) != 2 || len(record.Recordings) != 1 {
-		t.Errorf("the call came out as %+v", record)
+		t.Errorf("the call is folded to %+v", record)
 	}
 }

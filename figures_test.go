@@ -24,7 +24,7 @@ const (
 	maxFunctionLines9 = 22 // nine of ten functions
 )
 
-// notProduct are folders that hold tests, measurements and tools for them.
+// notProduct are folders of tests, measurements and their tools.
 var notProduct = []string{
 	"bench", "compat", "examples", "failover",
 	"internal/twilio/twiliofake", "projections/storetest", "internal/redistest",
