@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"gavel/events"
@@ -116,11 +117,9 @@ func (t *task) answered(ctx context.Context, answer twilio.Answer) error {
 // temporary reports whether a later request may succeed: the refusal is about
 // timing, or about credentials that are being changed.
 func temporary(status int) bool {
-	switch status {
-	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	}
-	return false
+	return slices.Contains([]int{
+		http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests,
+	}, status)
 }
 
 // notNow returns the later try after an answer that decides nothing.

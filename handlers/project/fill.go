@@ -46,11 +46,6 @@ type picture struct {
 	skipped     int
 }
 
-func (f *filler) newPicture() (*picture, error) {
-	machine, err := f.newMachine()
-	return &picture{conferences: make(map[events.Key]*lanes.Conference), machine: machine}, err
-}
-
 // add applies one group, whose news is acknowledged. An entry that cannot be folded
 // is skipped: it became a dead letter when it was first processed.
 func (p *picture) add(ctx context.Context, g events.Group) error {
@@ -86,21 +81,31 @@ func (p *picture) conference(e *events.Event) *lanes.Conference {
 
 // fill makes the lane's picture up to the ack floor and puts it in place.
 func (f *filler) fill(ctx context.Context, floor uint64, progress func(done uint64)) (*picture, error) {
-	p, err := f.newPicture()
+	p, build, err := f.begin(ctx, floor, progress)
 	if err != nil {
 		return nil, err
-	}
-	if err := f.read(ctx, p, 1, floor, progress); err != nil {
-		return nil, err
-	}
-	build, err := f.store.Build(ctx, f.lane)
-	if err != nil {
-		return nil, fmt.Errorf("begin a new picture: %w", err)
 	}
 	if err := f.put(ctx, build, p, floor); err != nil {
 		return nil, errors.Join(err, build.Abandon(context.WithoutCancel(ctx)))
 	}
 	return p, nil
+}
+
+// begin folds the journal up to a sequence and begins a new picture in the store.
+func (f *filler) begin(ctx context.Context, upTo uint64, progress func(done uint64)) (*picture, projections.Build, error) {
+	machine, err := f.newMachine()
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &picture{conferences: make(map[events.Key]*lanes.Conference), machine: machine}
+	if err := f.read(ctx, p, 1, upTo, progress); err != nil {
+		return nil, nil, err
+	}
+	build, err := f.store.Build(ctx, f.lane)
+	if err != nil {
+		return nil, nil, fmt.Errorf("begin a new picture: %w", err)
+	}
+	return p, build, nil
 }
 
 // read applies the journal from one sequence to another to p.

@@ -11,8 +11,8 @@ import (
 	"gavel/handlers/project"
 )
 
-// awayLane is one that never becomes ours. It says so from the nth time on that
-// it is asked.
+// awayLane is a lane that another projector owns. Elsewhere reports that from the
+// nth call on.
 type awayLane struct {
 	project.Lane
 	from, asked atomic.Int32
@@ -65,9 +65,9 @@ func (l *movingLane) Next(context.Context, int) ([]events.Group, error) {
 	return nil, events.ErrLaneMoved
 }
 
-// A lane that moves to another projector is not an error, and its former owner asks
-// for it again at once, for that is how it is given free.
-func TestALaneThatMovedIsNoTrouble(t *testing.T) {
+// A lane that moves to another projector is not an error, and its former owner
+// resumes it again at once, because only that releases it.
+func TestALaneThatMovedIsNotAnError(t *testing.T) {
 	t.Parallel()
 	c := newStack(t).config()
 	lane := &movingLane{Lane: c.Lanes[0], again: make(chan struct{})}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,7 +31,7 @@ func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, t
 		return ErrRebuilding
 	}
 	defer p.rebuilding.Unlock()
-	here := p.here()
+	here := slices.DeleteFunc(slices.Clone(p.keepers), func(k *keeper) bool { return k.lane.Elsewhere() })
 	if len(here) == 0 {
 		return fmt.Errorf("rebuild: %w: this process works no lane", events.ErrLaneMoved)
 	}
@@ -46,28 +47,11 @@ func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, t
 	return nil
 }
 
-// here returns the keepers of the lanes that no other projector owns.
-func (p *Projector) here() (here []*keeper) {
-	for _, k := range p.keepers {
-		if !k.lane.Elsewhere() {
-			here = append(here, k)
-		}
-	}
-	return here
-}
-
 func (k *keeper) rebuild(ctx context.Context, progress func(done, total uint64)) error {
 	upTo := k.status.worked.Load()
-	p, err := k.filler.newPicture()
+	p, build, err := k.filler.begin(ctx, upTo, func(done uint64) { progress(done, upTo) })
 	if err != nil {
 		return err
-	}
-	if err := k.filler.read(ctx, p, 1, upTo, func(done uint64) { progress(done, upTo) }); err != nil {
-		return err
-	}
-	build, err := k.filler.store.Build(ctx, k.filler.lane)
-	if err != nil {
-		return fmt.Errorf("begin a new picture: %w", err)
 	}
 	w := &switchover{filler: k.filler, picture: p, readTo: upTo, build: build, done: make(chan error, 1)}
 	if err := k.switchTo(ctx, w); err != nil {
