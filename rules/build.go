@@ -1,8 +1,10 @@
 package rules
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,11 +50,11 @@ func buildRule(d *schema.Document, n *schema.Node, file string) *Rule {
 		Version:     ruleVersion(n),
 		File:        file,
 		Line:        n.At.Line,
-		Each:        Subject(orElse(n.Key("each").Text(), string(EachConference))),
-		When:        compile(d, n.Key("when")),
-		Unless:      compile(d, n.Key("unless")),
+		Each:        Subject(cmp.Or(n.Key("each").Text(), string(EachConference))),
+		When:        compile(d, n.Key("when"), condition.Compile),
+		Unless:      compile(d, n.Key("unless"), condition.Compile),
 		For:         span(d, n.Key("for"), minTime),
-		Mode:        Mode(orElse(n.Key("mode").Text(), string(Shadow))),
+		Mode:        Mode(cmp.Or(n.Key("mode").Text(), string(Shadow))),
 	}}
 	b.rule.perEvent = b.rule.aboutEvents(b.rule.When) || b.rule.aboutEvents(b.rule.Unless)
 	b.steps()
@@ -140,11 +142,8 @@ func (b *builder) times() {
 	r := b.rule
 	again, attempts := b.node.Key("again"), b.node.Key("attempts")
 	r.Again, r.Attempts = span(b.Document, again, minAgain), 1
-	ends := false
-	for _, s := range r.Do {
-		ends = ends || s.Kind == StepEnd
-	}
-	if again == nil && ends && !r.PerEvent() {
+	ends := func(s Step) bool { return s.Kind == StepEnd }
+	if again == nil && slices.ContainsFunc(r.Do, ends) && !r.PerEvent() {
 		r.Again = defaultAgain
 	}
 	if r.Again > 0 {
@@ -187,8 +186,8 @@ func (b *builder) limits() {
 	r, n := b.rule, b.node.Key("limits")
 	r.Limits = Limits{PerMinute: number(n.Key("per_minute")), TripAfter: number(n.Key("trip_after"))}
 	if r.AtTwilio() {
-		r.Limits.PerMinute = orElse(r.Limits.PerMinute, defaultPerMinute)
-		r.Limits.TripAfter = orElse(r.Limits.TripAfter, defaultTripAfter)
+		r.Limits.PerMinute = cmp.Or(r.Limits.PerMinute, defaultPerMinute)
+		r.Limits.TripAfter = cmp.Or(r.Limits.TripAfter, defaultTripAfter)
 	}
 }
 
@@ -199,12 +198,8 @@ func (b *builder) count() {
 	}
 	by := n.Key("by")
 	b.rule.Count = &Count{Within: span(b.Document, n.Key("within"), minTime), AtLeast: number(n.Key("at_least"))}
-	if by != nil {
-		var faults []condition.Fault
-		b.rule.Count.By, faults = condition.CompileValue(by.Text())
-		addFaults(b.Document, by, faults)
-		b.checkVariables(by, b.rule.Count.By, false)
-	}
+	b.rule.Count.By = compile(b.Document, by, condition.CompileValue)
+	b.checkVariables(by, b.rule.Count.By, false)
 	for i, s := range b.rule.Do {
 		if s.Kind != StepPublish && s.Kind != StepWebhook {
 			b.Fault(b.node.Key("do").Items()[i].At, "a rule that counts is about many conferences: it can only publish or call webhooks")
@@ -217,7 +212,7 @@ func buildQuietHours(d *schema.Document, n *schema.Node) *QuietHours {
 		Location: time.UTC,
 		From:     clock(n.Key("from")),
 		To:       clock(n.Key("to")),
-		Do:       Quiet(orElse(n.Key("do").Text(), string(QuietHold))),
+		Do:       Quiet(cmp.Or(n.Key("do").Text(), string(QuietHold))),
 	}
 	if tz := n.Key("tz"); tz != nil {
 		location, err := time.LoadLocation(tz.Text())
@@ -235,11 +230,8 @@ func buildQuietHours(d *schema.Document, n *schema.Node) *QuietHours {
 
 // clock parses a time such as "22:30"; the schema has checked its form.
 func clock(n *schema.Node) time.Duration {
-	t, err := time.Parse("15:04", n.Text())
-	if err != nil {
-		return 0
-	}
-	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
+	sinceMidnight, _ := time.ParseDuration(strings.Replace(n.Text(), ":", "h", 1) + "m")
+	return sinceMidnight
 }
 
 // span parses a duration; the schema has checked its form.
@@ -295,12 +287,4 @@ func words(n *schema.Node) []string {
 func number(n *schema.Node) int {
 	i, _ := strconv.Atoi(n.Text())
 	return i
-}
-
-func orElse[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -115,7 +116,7 @@ const decisionIDBytes = 16
 // not repeat an earlier decision.
 func (d *Decision) id() string {
 	h := sha256.New()
-	for _, part := range []string{d.Rule, d.AccountSid, orDash(d.ConferenceSid), d.leg(), d.Occasion} {
+	for _, part := range []string{d.Rule, d.AccountSid, cmp.Or(d.ConferenceSid, "-"), d.leg(), d.Occasion} {
 		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
 		h.Write([]byte(part))
 	}
@@ -129,16 +130,9 @@ func (d *Decision) id() string {
 func (d *Decision) leg() string {
 	switch {
 	case d.CallSid == "" || d.CallSid == d.Subject:
-		return orDash(d.Subject)
+		return cmp.Or(d.Subject, "-")
 	case d.Subject == "":
 		return d.CallSid
 	}
 	return d.Subject + ">" + d.CallSid
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

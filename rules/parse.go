@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -70,8 +71,8 @@ func ruleFiles(folder string) ([]string, error) {
 }
 
 func isRuleFile(name string) bool {
-	name, extension := strings.TrimSuffix(name, filepath.Ext(name)), filepath.Ext(name)
-	return (extension == ".yaml" || extension == ".yml") && !strings.HasSuffix(name, "_test")
+	extension := filepath.Ext(name)
+	return (extension == ".yaml" || extension == ".yml") && !strings.HasSuffix(name, "_test"+extension)
 }
 
 // Parse makes a set from files. The error is schema.Faults: all mistakes in all
@@ -128,7 +129,7 @@ func (p *parser) parse(file File) {
 	p.fileLevel(d, file.Name)
 	for _, n := range d.Root.Key("rules").Items() {
 		name := n.Key("name")
-		d.Rule(nameOf(n))
+		d.Rule(cmp.Or(name.Text(), "without a name"))
 		if first, double := p.named[name.Text()]; double && name != nil {
 			d.Fault(name.At, "a rule of that name already exists at %s:%d", first.File, first.Line)
 		} else if name != nil {
@@ -140,14 +141,6 @@ func (p *parser) parse(file File) {
 		}
 	}
 	p.faults = append(p.faults, d.Faults...)
-}
-
-// nameOf returns the name of a rule in faults.
-func nameOf(n *schema.Node) string {
-	if name := n.Key("name").Text(); name != "" {
-		return name
-	}
-	return "without a name"
 }
 
 // fileLevel reads the keys that apply to all rules. Each key may be in one file
@@ -176,26 +169,15 @@ func (p *parser) fileLevel(d *schema.Document, file string) {
 	}
 }
 
-func compile(d *schema.Document, n *schema.Node) *condition.Condition {
+// compile compiles a text of the file, as a condition or as an expression; nil
+// for a text that is missing or faulty.
+func compile[T any](d *schema.Document, n *schema.Node, as func(string) (*T, []condition.Fault)) *T {
 	if n == nil {
 		return nil
 	}
-	c, faults := condition.Compile(n.Text())
-	addFaults(d, n, faults)
-	return c
-}
-
-func compileText(d *schema.Document, n *schema.Node) *condition.Expression {
-	if n == nil {
-		return nil
-	}
-	x, faults := condition.CompileText(n.Text())
-	addFaults(d, n, faults)
-	return x
-}
-
-func addFaults(d *schema.Document, n *schema.Node, faults []condition.Fault) {
+	compiled, faults := as(n.Text())
 	for _, f := range faults {
 		d.Fault(d.Within(n, f.Line, f.Column), "%s", f.Message)
 	}
+	return compiled
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"time"
 
 	"gavel/rules/condition"
@@ -40,15 +41,7 @@ func (s *Set) Rule(name string) *Rule {
 
 // For reports whether the set applies to an account.
 func (s *Set) For(accountSid string) bool {
-	if len(s.Accounts) == 0 {
-		return true
-	}
-	for _, sid := range s.Accounts {
-		if sid == accountSid {
-			return true
-		}
-	}
-	return false
+	return len(s.Accounts) == 0 || slices.Contains(s.Accounts, accountSid)
 }
 
 // File is one rule file as it was read. Name has no folder in it, so that the
@@ -112,10 +105,7 @@ type Rule struct {
 func (r *Rule) PerEvent() bool { return r.perEvent }
 
 func (r *Rule) aboutEvents(c *condition.Condition) bool {
-	if c == nil {
-		return false
-	}
-	return c.Uses("event") || c.Uses("before") || c.Uses("participant") && r.Each == EachConference
+	return c != nil && (c.Uses("event") || c.Uses("before") || c.Uses("participant") && r.Each == EachConference)
 }
 
 // AtTwilio reports whether any step calls Twilio.
@@ -255,11 +245,7 @@ const (
 // AtTwilio reports whether a step of that kind calls Twilio. The others are
 // waits and notifications; a notification is sent late rather than not at all.
 func (k StepKind) AtTwilio() bool {
-	switch k {
-	case StepPublish, StepWebhook, StepWait:
-		return false
-	}
-	return true
+	return k != StepPublish && k != StepWebhook && k != StepWait
 }
 
 // OnFailure is what a ladder does after a step that did not end done.

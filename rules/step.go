@@ -1,8 +1,10 @@
 package rules
 
 import (
+	"cmp"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gavel/rules/condition"
@@ -22,7 +24,7 @@ func (b *builder) steps() {
 }
 
 func (b *builder) step(n *schema.Node) Step {
-	s := Step{Line: n.At.Line, To: EachConference, OnFailure: OnFailure(orElse(n.Key("on_failure").Text(), string(Stop)))}
+	s := Step{Line: n.At.Line, To: EachConference, OnFailure: OnFailure(cmp.Or(n.Key("on_failure").Text(), string(Stop)))}
 	for _, name := range n.Keys() {
 		if name != "on_failure" {
 			s.Kind = StepKind(name)
@@ -42,7 +44,7 @@ func (b *builder) step(n *schema.Node) Step {
 // address sets what the step acts on: the conference or participants.
 func (b *builder) address(s *Step, n *schema.Node, at schema.Place) {
 	target, to := n.Key("target"), n.Key("to")
-	s.Target = compile(b.Document, target)
+	s.Target = compile(b.Document, target, condition.Compile)
 	if target != nil && s.Target != nil && (s.Target.Uses("event") || s.Target.Uses("before")) && !b.rule.PerEvent() {
 		b.Fault(target.At, "reads event or before, which are only available if the condition of the rule reads them")
 	}
@@ -83,7 +85,7 @@ func (b *builder) parameters(s *Step, n *schema.Node) {
 }
 
 func (b *builder) text(n *schema.Node, toParticipant bool) *condition.Expression {
-	x := compileText(b.Document, n)
+	x := compile(b.Document, n, condition.CompileText)
 	b.checkVariables(n, x, toParticipant)
 	return x
 }
@@ -143,10 +145,5 @@ func isSubject(text string) bool {
 }
 
 func changesAny(n *schema.Node) bool {
-	for _, name := range n.Keys() {
-		if name != "target" && name != "when_held" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.Keys(), func(name string) bool { return name != "target" && name != "when_held" })
 }

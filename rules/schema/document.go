@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // Node is one value of a rule file whose form is correct. Its methods may be
@@ -26,36 +28,18 @@ type Node struct {
 type Place struct{ Line, Column int }
 
 // Key returns the value of a key, or nil.
-func (n *Node) Key(name string) *Node {
-	if n == nil {
-		return nil
-	}
-	return n.keys[name]
-}
+func (n *Node) Key(name string) *Node { return n.orMissing().keys[name] }
 
 // Keys returns the keys in their order in the file.
-func (n *Node) Keys() []string {
-	if n == nil {
-		return nil
-	}
-	return n.order
-}
+func (n *Node) Keys() []string { return n.orMissing().order }
 
 // Items returns the items of a list.
-func (n *Node) Items() []*Node {
-	if n == nil {
-		return nil
-	}
-	return n.items
-}
+func (n *Node) Items() []*Node { return n.orMissing().items }
 
 // Text returns the text of a value without parts; "" if it is missing.
-func (n *Node) Text() string {
-	if n == nil {
-		return ""
-	}
-	return n.text
-}
+func (n *Node) Text() string { return n.orMissing().text }
+
+func (n *Node) orMissing() *Node { return cmp.Or(n, &Node{}) }
 
 // Lines returns the value and everything in it, a line for each text, in an
 // order that does not depend on its order in the file: "name=...", "do.0.end".
@@ -131,19 +115,18 @@ func (d *Document) parse(text string) *Node {
 func (d *Document) unreadable(err error) {
 	at, what := Place{1, 1}, ""
 	if located := yaml.Error(nil); errors.As(err, &located) && located.GetToken() != nil {
-		at = placeOf(located.GetToken().Position.Line, located.GetToken().Position.Column)
-		what = ": " + located.GetMessage()
+		at, what = placeOf(located.GetToken()), ": "+located.GetMessage()
 	}
 	d.Fault(at, "not readable as YAML%s", what)
 }
 
-func placeOf(line, column int) Place { return Place{max(1, line), max(1, column)} }
+func where(n ast.Node) Place { return placeOf(n.GetToken()) }
 
-func where(n ast.Node) Place {
-	if token := n.GetToken(); token != nil && token.Position != nil {
-		return placeOf(token.Position.Line, token.Position.Column)
+func placeOf(t *token.Token) Place {
+	if t == nil || t.Position == nil {
+		return Place{1, 1}
 	}
-	return Place{1, 1}
+	return Place{max(1, t.Position.Line), max(1, t.Position.Column)}
 }
 
 // Within returns the place of a fault in a text of the file, from a line (from

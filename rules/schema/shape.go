@@ -1,8 +1,6 @@
 package schema
 
-import (
-	"gavel/rules/condition"
-)
+import "gavel/rules/condition"
 
 // shape is what one place of a rule file may contain. The parser and the schema
 // for editors are both generated from shapes, so they cannot disagree.
@@ -93,24 +91,15 @@ var fileShape = &shape{
 		{"rules", &shape{kind: list, items: ruleShape, least: 1, most: maxRules, doc: "The rules."}, true},
 		{"exempt", exemptShape, false},
 		{"quiet_hours", quietHoursShape, false},
-		{"accounts", &shape{
-			kind: list, items: &shape{kind: word, pattern: accountPattern}, least: 1,
-			doc: "AccountSids that the rules apply to; all accounts if omitted.",
-		}, false},
-		{"ceiling", &shape{
-			kind: object, doc: "Bounds the actions of all rules together, in each account.",
-			keys: []key{{"per_minute", rate("Actions in a minute."), true}},
-		}, false},
+		{"accounts", listOf("AccountSids that the rules apply to; all accounts if omitted.", &shape{kind: word, pattern: accountPattern}), false},
+		{"ceiling", params("Bounds the actions of all rules together, in each account.",
+			key{"per_minute", rate("Actions in a minute."), true}), false},
 	},
 }
 
-var exemptShape = &shape{
-	kind: object, doc: "What no rule touches. In patterns, * matches any characters.",
-	keys: []key{
-		{"labels", patterns("Patterns of labels: of participants, and of conferences where one of those is live."), false},
-		{"names", patterns("Patterns of friendly names."), false},
-	},
-}
+var exemptShape = params("What no rule touches. In patterns, * matches any characters.",
+	key{"labels", patterns("Patterns of labels: of participants, and of conferences where one of those is live."), false},
+	key{"names", patterns("Patterns of friendly names."), false})
 
 var quietHoursShape = &shape{
 	kind: object, doc: "A time of day when rules hold back.",
@@ -118,10 +107,7 @@ var quietHoursShape = &shape{
 		{"tz", &shape{kind: word, pattern: anyPattern, doc: "Time zone, like Europe/Berlin."}, true},
 		{"from", &shape{kind: word, pattern: clockPattern, doc: `Like "22:00", in quotes.`}, true},
 		{"to", &shape{kind: word, pattern: clockPattern, doc: `Like "07:00", in quotes; before from: on the next day.`}, true},
-		{"do", &shape{
-			kind: word, values: []string{"hold", "shadow"},
-			doc: "hold (the default): wait until they end, within the action's deadline. shadow: do nothing.",
-		}, false},
+		{"do", choice("hold (the default): wait until they end, within the action's deadline. shadow: do nothing.", "hold", "shadow"), false},
 	},
 }
 
@@ -130,49 +116,31 @@ var ruleShape = &shape{
 	keys: []key{
 		{"name", &shape{kind: word, pattern: namePattern, doc: "Lower-case letters, digits and hyphens; unique."}, true},
 		{"description", &shape{kind: word, doc: "Why the rule exists."}, false},
-		{"each", &shape{
-			kind: word, values: []string{"conference", "participant"},
-			doc: "What the rule is judged for, one at a time; conference if omitted.",
-		}, false},
-		{"on", &shape{
-			kind: list, items: &shape{kind: word, values: kindNames()}, least: 1,
-			doc: "Kinds of events that may begin an occasion; if omitted, those that can change what the condition reads.",
-		}, false},
+		{"each", choice("What the rule is judged for, one at a time; conference if omitted.", "conference", "participant"), false},
+		{"on", listOf("Kinds of events that may begin an occasion; if omitted, those that can change what the condition reads.",
+			choice("", kindNames()...)), false},
 		{"when", &shape{kind: expression, doc: "CEL: the condition."}, true},
 		{"unless", &shape{kind: expression, doc: "CEL: if it holds, the rule does nothing."}, false},
 		{"for", span("How long the condition has to hold before the first step."), false},
 		{"do", &shape{kind: list, items: stepShape, least: 1, most: maxSteps, doc: "The steps, in order."}, true},
-		{"mode", &shape{
-			kind: word, values: []string{"off", "shadow", "live"},
-			doc: "off; shadow (the default): judge, but do nothing; or live.",
-		}, false},
-		{"limits", &shape{
-			kind: object, doc: "Brakes. The defaults for a rule that acts at Twilio are per_minute: 10 and trip_after: 50.",
-			keys: []key{
-				{"per_minute", rate("Actions in a minute."), false},
-				{"trip_after", rate("Actions in a rolling hour after which the rule only reports what it would do, until an operator resets it."), false},
-			},
-		}, false},
+		{"mode", choice("off; shadow (the default): judge, but do nothing; or live.", "off", "shadow", "live"), false},
+		{"limits", params("Brakes. The defaults for a rule that acts at Twilio are per_minute: 10 and trip_after: 50.",
+			key{"per_minute", rate("Actions in a minute."), false},
+			key{"trip_after", rate("Actions in a rolling hour after which the rule only reports what it would do, until an operator resets it."),
+				false}), false},
 		{"again", span("How long after an attempt that did not succeed the next one starts; the default is 15m for a rule that ends conferences."), false},
 		{"attempts", &shape{kind: number, least: 1, most: maxAttempts, doc: "How many attempts there are in all; the default with again is 3."}, false},
-		{"count", &shape{
-			kind: object, doc: "Counts matches over many conferences; such a rule only publishes or calls webhooks.",
-			keys: []key{
-				{"by", &shape{kind: expression, doc: "CEL: matches with the same value are counted together."}, true},
-				{"within", span("How long a match counts."), true},
-				{"at_least", rate("How many matches the rule needs."), true},
-			},
-		}, false},
+		{"count", params("Counts matches over many conferences; such a rule only publishes or calls webhooks.",
+			key{"by", &shape{kind: expression, doc: "CEL: matches with the same value are counted together."}, true},
+			key{"within", span("How long a match counts."), true},
+			key{"at_least", rate("How many matches the rule needs."), true}), false},
 	},
 }
 
 // stepShape has exactly one key for what the step does.
 var stepShape = &shape{
 	kind: object, doc: "A step: one thing to do.",
-	oneOf: []string{
-		"end", "announce", "kick", "mute", "unmute",
-		"hold", "unhold", "set", "publish", "webhook", "wait",
-	},
+	oneOf: []string{"end", "announce", "kick", "mute", "unmute", "hold", "unhold", "set", "publish", "webhook", "wait"},
 	keys: []key{
 		{"end", params("End the conference."), false},
 		{"announce", announceShape, false},
@@ -232,14 +200,12 @@ func text(doc string) *shape                { return &shape{kind: template, doc:
 func onOff(doc string) *shape               { return &shape{kind: flag, doc: doc} }
 func rate(doc string) *shape                { return &shape{kind: number, doc: doc, least: 1, most: maxRate} }
 func span(doc string) *shape                { return &shape{kind: length, doc: doc, pattern: lengthPattern} }
+func patterns(doc string) *shape            { return listOf(doc, &shape{kind: word, pattern: anyPattern}) }
 
-func choice(doc string, values ...string) *shape {
-	return &shape{kind: word, doc: doc, values: values}
+func listOf(doc string, items *shape) *shape {
+	return &shape{kind: list, doc: doc, items: items, least: 1}
 }
-
-func patterns(doc string) *shape {
-	return &shape{kind: list, items: &shape{kind: word, pattern: anyPattern}, least: 1, doc: doc}
-}
+func choice(doc string, values ...string) *shape { return &shape{kind: word, doc: doc, values: values} }
 
 func kindNames() []string {
 	var names []string

@@ -63,14 +63,10 @@ func (d *Document) object(n ast.Node, s *shape) *Node {
 
 // start is where an object begins: at its first key, or at its brace.
 func start(n ast.Node, pairs []*ast.MappingValueNode) Place {
-	if len(pairs) == 0 {
+	if m, ok := n.(*ast.MappingNode); len(pairs) == 0 || ok && m.IsFlowStyle {
 		return where(n)
 	}
-	first, brace := where(pairs[0].Key), where(n)
-	if m, ok := n.(*ast.MappingNode); ok && m.IsFlowStyle {
-		return brace
-	}
-	return first
+	return where(pairs[0].Key)
 }
 
 // enter sets the rule that later faults belong to, and returns the function
@@ -99,7 +95,7 @@ func (d *Document) pair(v *Node, pair *ast.MappingValueNode, s *shape) {
 		d.Fault(at, "a key must match %s", s.pattern)
 		return
 	}
-	if _, double := v.keys[name]; double || slices.Contains(v.order, name) {
+	if slices.Contains(v.order, name) {
 		d.Fault(at, "key %q is duplicated", name)
 		return
 	}
@@ -115,17 +111,14 @@ func (d *Document) required(v *Node, s *shape) {
 			d.Fault(v.At, "key %q is missing", k.name)
 		}
 	}
-	if s.oneOf == nil {
-		return
-	}
-	var there []string
+	there := 0
 	for _, name := range v.order {
 		if slices.Contains(s.oneOf, name) {
-			there = append(there, name)
+			there++
 		}
 	}
-	if len(there) != 1 {
-		d.Fault(v.At, "has %d of %s; it must have exactly one", len(there), strings.Join(s.oneOf, ", "))
+	if s.oneOf != nil && there != 1 {
+		d.Fault(v.At, "has %d of %s; it must have exactly one", there, strings.Join(s.oneOf, ", "))
 	}
 }
 
@@ -213,15 +206,13 @@ func (s *shape) bounds() string {
 	return fmt.Sprintf("%d to %d", s.least, s.most)
 }
 
-func matches(pattern, text string) bool {
-	return compiled[pattern].MatchString(text)
-}
+func matches(pattern, text string) bool { return compiled[pattern].MatchString(text) }
 
 // compiled are the patterns, compiled so that they match whole texts.
 var compiled = func() map[string]*regexp.Regexp {
 	all := map[string]*regexp.Regexp{}
 	for _, p := range []string{namePattern, accountPattern, clockPattern, lengthPattern, dataPattern, anyPattern} {
-		all[p] = regexp.MustCompile("^(" + p + ")$")
+		all[p] = regexp.MustCompile(whole(p))
 	}
 	return all
 }()
