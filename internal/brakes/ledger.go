@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"gavel/rules"
@@ -173,29 +174,17 @@ func (l *ledger) reset(c Change) bool {
 // note keeps a change, the last ones of each rule and of all.
 func (l *ledger) note(c Change) {
 	l.Past = append(l.Past, c)
-	if past := l.past(c.Rule); len(past) > maxPastOfRule {
-		l.drop(past[0])
+	ofRule, first := 0, 0
+	for i, past := range slices.Backward(l.Past) {
+		if past.Rule == c.Rule {
+			ofRule, first = ofRule+1, i
+		}
+	}
+	if ofRule > maxPastOfRule {
+		l.Past = slices.Delete(l.Past, first, first+1)
 	}
 	if len(l.Past) > maxPast {
 		l.Past = l.Past[1:]
-	}
-}
-
-func (l *ledger) past(name string) (past []Change) {
-	for _, c := range l.Past {
-		if c.Rule == name {
-			past = append(past, c)
-		}
-	}
-	return past
-}
-
-func (l *ledger) drop(gone Change) {
-	for i, c := range l.Past {
-		if c == gone {
-			l.Past = append(l.Past[:i:i], l.Past[i+1:]...)
-			return
-		}
 	}
 }
 

@@ -55,13 +55,7 @@ func (t tallies) thinned() tallies {
 	return append(out, t[half:]...)
 }
 
-func (t tallies) within(w window, now int64) tallies {
-	first := slices.IndexFunc(t, func(one tally) bool { return w.covers(one.second, now) })
-	if first < 0 {
-		return nil
-	}
-	return t[first:]
-}
+func (t tallies) within(w window, now int64) tallies { return within(t, w, now) }
 
 // count is how many there were in a window that ends now.
 func (t tallies) count(w window, now int64) (n int) {
@@ -100,12 +94,20 @@ func (a admissions) add(one admission) admissions {
 	return a[max(0, len(a)-maxIDs):]
 }
 
-func (a admissions) within(w window, now int64) admissions {
-	first := slices.IndexFunc(a, func(one admission) bool { return w.covers(one.second, now) })
+func (a admissions) within(w window, now int64) admissions { return within(a, w, now) }
+
+// timed is a tally or an admission.
+type timed interface{ at() int64 }
+
+func (t tally) at() int64     { return t.second }
+func (a admission) at() int64 { return a.second }
+
+func within[T timed](all []T, w window, now int64) []T {
+	first := slices.IndexFunc(all, func(one T) bool { return w.covers(one.at(), now) })
 	if first < 0 {
 		return nil
 	}
-	return a[first:]
+	return all[first:]
 }
 
 // The form of both in JSON: numbers of variable length in base64, each second
@@ -113,109 +115,68 @@ func (a admissions) within(w window, now int64) admissions {
 
 // MarshalText writes distance and number, one after the other.
 func (t tallies) MarshalText() ([]byte, error) {
-	var out []byte
-	before := int64(0)
-	for _, one := range t {
-		out = binary.AppendVarint(out, one.second-before)
-		out = binary.AppendUvarint(out, uint64(one.n))
-		before = one.second
-	}
-	return base64.RawStdEncoding.AppendEncode(nil, out), nil
+	return marshal(t, func(out []byte, one tally) []byte { return binary.AppendUvarint(out, uint64(one.n)) })
 }
 
 // UnmarshalText reads what MarshalText wrote.
-func (t *tallies) UnmarshalText(text []byte) error {
-	r, err := newReader(text)
-	*t = nil
-	for err == nil && r.more() {
-		one := tally{second: r.second(), n: int(r.uvarint() & maxCount)}
-		err = r.fault
-		*t = append(*t, one)
-	}
+func (t *tallies) UnmarshalText(text []byte) (err error) {
+	*t, err = unmarshal(text, func(second int64, rest []byte) (tally, int) {
+		n, size := binary.Uvarint(rest)
+		return tally{second, int(n & maxCount)}, size
+	})
 	return err
 }
 
 // MarshalText writes distance and id, one after the other.
 func (a admissions) MarshalText() ([]byte, error) {
-	var out []byte
-	before := int64(0)
-	for _, one := range a {
-		out = binary.AppendVarint(out, one.second-before)
-		out = binary.BigEndian.AppendUint64(out, one.id)
-		before = one.second
-	}
-	return base64.RawStdEncoding.AppendEncode(nil, out), nil
+	return marshal(a, func(out []byte, one admission) []byte { return binary.BigEndian.AppendUint64(out, one.id) })
 }
 
 // UnmarshalText reads what MarshalText wrote.
-func (a *admissions) UnmarshalText(text []byte) error {
-	r, err := newReader(text)
-	*a = nil
-	for err == nil && r.more() {
-		one := admission{second: r.second(), id: r.fixed64()}
-		err = r.fault
-		*a = append(*a, one)
-	}
+func (a *admissions) UnmarshalText(text []byte) (err error) {
+	*a, err = unmarshal(text, func(second int64, rest []byte) (admission, int) {
+		if len(rest) < 8 {
+			return admission{}, 0
+		}
+		return admission{second, binary.BigEndian.Uint64(rest)}, 8
+	})
 	return err
 }
 
 // maxCount keeps a bent number from being a negative one.
 const maxCount = 1<<31 - 1
 
-var errShort = errors.New("admissions end too early")
-
-// reader reads numbers until one cannot be read.
-type reader struct {
-	rest   []byte
-	before int64
-	fault  error
-}
-
-func newReader(text []byte) (*reader, error) {
-	raw, err := base64.RawStdEncoding.AppendDecode(nil, text)
-	if err != nil {
-		return nil, fmt.Errorf("read admissions: %w", err)
-	}
-	return &reader{rest: raw}, nil
-}
-
-func (r *reader) more() bool { return len(r.rest) > 0 }
-
-// second reads one; seconds that go backwards would confuse what is oldest.
-func (r *reader) second() int64 {
-	distance, n := binary.Varint(r.rest)
-	r.skip(n)
-	at := r.before + distance
-	if at < r.before || at > maxSecond {
-		r.fault = errors.New("admissions are out of order")
-	}
-	r.before = at
-	return at
-}
-
 // maxSecond is the last that time.Time can be written as JSON for.
 var maxSecond = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	r.skip(n)
-	return v
+func marshal[T timed](all []T, value func(out []byte, one T) []byte) ([]byte, error) {
+	var out []byte
+	before := int64(0)
+	for _, one := range all {
+		out = value(binary.AppendVarint(out, one.at()-before), one)
+		before = one.at()
+	}
+	return base64.RawStdEncoding.AppendEncode(nil, out), nil
 }
 
-func (r *reader) fixed64() uint64 {
-	if len(r.rest) < 8 {
-		r.skip(0)
-		return 0
+// unmarshal reads them with value, which returns how many bytes it read, none
+// where there are too few. Seconds that go backwards would confuse what is oldest.
+func unmarshal[T timed](text []byte, value func(second int64, rest []byte) (T, int)) (all []T, err error) {
+	rest, err := base64.RawStdEncoding.AppendDecode(nil, text)
+	if err != nil {
+		return nil, fmt.Errorf("read admissions: %w", err)
 	}
-	v := binary.BigEndian.Uint64(r.rest)
-	r.skip(8)
-	return v
-}
-
-func (r *reader) skip(n int) {
-	if n <= 0 || n > len(r.rest) {
-		r.fault, r.rest = errShort, nil
-		return
+	for before := int64(0); len(rest) > 0; {
+		distance, n := binary.Varint(rest)
+		second := before + distance
+		one, size := value(second, rest[max(n, 0):])
+		switch {
+		case n <= 0 || size <= 0:
+			return nil, errors.New("admissions end too early")
+		case second < before || second > maxSecond:
+			return nil, errors.New("admissions are out of order")
+		}
+		all, rest, before = append(all, one), rest[n+size:], second
 	}
-	r.rest = r.rest[n:]
+	return all, nil
 }

@@ -70,17 +70,14 @@ func (b *Brakes) State(ctx context.Context) (map[string]State, error) {
 
 // Tripped returns the rules that are tripped.
 func (b *Brakes) Tripped(ctx context.Context) (map[string]Trip, error) {
-	l, err := b.ledger.Read(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("look at the brakes: %w", err)
-	}
+	states, err := b.State(ctx)
 	trips := map[string]Trip{}
-	for name, r := range l.Rules {
-		if r.Trip != nil {
-			trips[name] = *r.Trip
+	for name, s := range states {
+		if s.Trip != nil {
+			trips[name] = *s.Trip
 		}
 	}
-	return trips, nil
+	return trips, err
 }
 
 // Reset lets a tripped rule act again. by says who did it.

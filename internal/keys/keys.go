@@ -103,30 +103,20 @@ func (k *Keys) apply(sid string, value []byte) {
 }
 
 // Run follows the bucket until ctx ends. While the bucket is unreachable, the
-// keys in memory stay valid.
+// keys in memory stay valid. After a watch ends, load is called until it
+// succeeds: only load detects keys that were deleted while the watch was broken.
 func (k *Keys) Run(ctx context.Context) {
-	for ctx.Err() == nil {
+	for {
 		err := k.bucket.Watch(ctx, k.apply)
 		if ctx.Err() != nil {
 			return
 		}
 		k.log.Warn("watch of the api keys ended, watching again", "error", err)
-		k.reload(ctx)
-	}
-}
-
-// reload calls load until it succeeds: only load detects keys that were deleted
-// while the watch was broken.
-func (k *Keys) reload(ctx context.Context) {
-	tick := time.NewTicker(rewatch)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if k.load(ctx) == nil {
+		for loaded := false; !loaded; loaded = k.load(ctx) == nil {
+			select {
+			case <-ctx.Done():
 				return
+			case <-time.After(rewatch):
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -65,10 +66,7 @@ func (s sharedFaults) with(more map[place]Fault) []Fault {
 		one.Count += before.Count
 		all[at] = one
 	}
-	sum := make([]Fault, 0, len(all))
-	for _, one := range all {
-		sum = append(sum, one)
-	}
+	sum := slices.AppendSeq(make([]Fault, 0, len(all)), maps.Values(all))
 	slices.SortFunc(sum, func(a, b Fault) int { return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.In, b.In)) })
 	return sum
 }

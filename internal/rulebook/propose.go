@@ -51,8 +51,9 @@ func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how H
 			return Proposal{}, fmt.Errorf("propose rules: %w", err)
 		}
 	}
-	if !p.Taken {
-		b.stay(&p.InForce, set.Version, origin)
+	if p.Follows(set.Version) {
+		b.log.Warn("this process has other rules than those in force: it follows those in force; send SIGHUP to put its own in force",
+			"own_version", set.Version, "own_from", origin, "version", p.InForce.Version, "from", p.InForce.Origin)
 	}
 	return p, nil
 }
@@ -63,14 +64,6 @@ func stays(active *InForce, version, origin string, how How) bool {
 		return false
 	}
 	return active.Version == version || how == Start && active.Origin != origin
-}
-
-// stay says whose rules this process follows.
-func (b *Book) stay(active *InForce, version, origin string) {
-	if active.Version != version {
-		b.log.Warn("this process has other rules than those in force: it follows those in force; send SIGHUP to put its own in force",
-			"own_version", version, "own_from", origin, "version", active.Version, "from", active.Origin)
-	}
 }
 
 // putInForce puts the set in force, unless what came into force meanwhile stays.

@@ -92,15 +92,16 @@ func (b *Book) Set(ctx context.Context, version string) (*rules.Set, error) {
 
 func compile(value []byte, version string) compiled {
 	var files []rules.File
-	if err := json.Unmarshal(value, &files); err != nil {
-		return compiled{err: fmt.Errorf("compile set %s: %w", version, err)}
+	var set *rules.Set
+	err := json.Unmarshal(value, &files)
+	if err == nil {
+		set, err = rules.Parse(files...)
 	}
-	set, err := rules.Parse(files...)
+	if err == nil && set.Version != version {
+		err = fmt.Errorf("its files are those of %s", set.Version)
+	}
 	if err != nil {
 		return compiled{err: fmt.Errorf("compile set %s: %w", version, err)}
-	}
-	if set.Version != version {
-		return compiled{err: fmt.Errorf("compile set %s: its files are those of %s", version, set.Version)}
 	}
 	return compiled{set: set}
 }
