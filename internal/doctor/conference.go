@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,25 +43,15 @@ const silent = 4 * time.Hour
 
 // received reports whether an event of one of the kinds was received.
 func (c Conference) received(kinds ...events.Kind) bool {
-	for _, f := range c.Facts {
-		for _, k := range kinds {
-			if f.Kind == k {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Facts, func(f Observation) bool { return slices.Contains(kinds, f.Kind) })
 }
 
 // hasCallbacks reports whether an event of the conference's own statusCallback
 // was received. Recordings and Gavel's own entries do not need one.
 func (c Conference) hasCallbacks() bool {
-	for _, f := range c.Facts {
-		if !f.Kind.Recording() && !strings.HasPrefix(string(f.Kind), "gavel-") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Facts, func(f Observation) bool {
+		return !f.Kind.Recording() && !strings.HasPrefix(string(f.Kind), "gavel-")
+	})
 }
 
 // legs returns the last flags of each leg that has any.
@@ -75,12 +67,7 @@ func (c Conference) legs() map[string]Flags {
 
 // any reports whether is returns true for flags that a leg ever had.
 func (c Conference) any(is func(Flags) bool) bool {
-	for _, f := range c.Facts {
-		if f.Flags != nil && is(*f.Flags) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Facts, func(f Observation) bool { return f.Flags != nil && is(*f.Flags) })
 }
 
 // over reports whether the conference must have ended: its end was received, or
@@ -110,10 +97,5 @@ func (c Conference) deserted() bool {
 			here[f.CallSid] = f.Kind != events.ParticipantLeave
 		}
 	}
-	for _, is := range here {
-		if is {
-			return false
-		}
-	}
-	return len(here) > 0
+	return len(here) > 0 && !slices.Contains(slices.Collect(maps.Values(here)), true)
 }

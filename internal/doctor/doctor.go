@@ -87,24 +87,15 @@ func (r Report) Count(l Level) (n int) {
 }
 
 // Skipped is the finding of a check that could not run.
-func Skipped(c Check, why string) Finding {
-	return Finding{Check: c, Level: Note, Found: "not checked: " + why}
-}
+func Skipped(c Check, why string) Finding { return c.note("not checked: %s", why) }
 
-func (c Check) ok(format string, args ...any) Finding {
-	return Finding{Check: c, Level: OK, Found: fmt.Sprintf(format, args...)}
-}
+func (c Check) ok(format string, args ...any) Finding    { return c.finding(OK, format, args...) }
+func (c Check) note(format string, args ...any) Finding  { return c.finding(Note, format, args...) }
+func (c Check) warn(format string, args ...any) Finding  { return c.finding(Warning, format, args...) }
+func (c Check) fault(format string, args ...any) Finding { return c.finding(Fault, format, args...) }
 
-func (c Check) note(format string, args ...any) Finding {
-	return Finding{Check: c, Level: Note, Found: fmt.Sprintf(format, args...)}
-}
-
-func (c Check) warn(format string, args ...any) Finding {
-	return Finding{Check: c, Level: Warning, Found: fmt.Sprintf(format, args...)}
-}
-
-func (c Check) fault(format string, args ...any) Finding {
-	return Finding{Check: c, Level: Fault, Found: fmt.Sprintf(format, args...)}
+func (c Check) finding(level Level, format string, args ...any) Finding {
+	return Finding{Check: c, Level: level, Found: fmt.Sprintf(format, args...)}
 }
 
 // do adds what to do next.

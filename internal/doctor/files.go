@@ -102,7 +102,7 @@ func (f Files) Findings() []Finding {
 	return found
 }
 
-func (d DataDir) rights() []Finding {
+func (d DataDir) rights() (found []Finding) {
 	switch {
 	case d.Missing:
 		return []Finding{CheckFiles.note("the data directory %s does not exist yet", d.Path).
@@ -113,27 +113,19 @@ func (d DataDir) rights() []Finding {
 	case !d.Mode.IsDir():
 		return []Finding{CheckFiles.fault("the data directory %s is not a directory", d.Path).do("set another one with --data-dir")}
 	}
-	return append(d.writing(), d.reading()...)
-}
-
-func (d DataDir) writing() []Finding {
-	if d.Writable {
-		return nil
+	if !d.Writable {
+		found = append(found, CheckFiles.fault("this user cannot write to the data directory %s", d.Path).
+			do("run this as the user that runs Gavel, or change the directory's owner with chown"))
 	}
-	return []Finding{CheckFiles.fault("this user cannot write to the data directory %s", d.Path).
-		do("run this as the user that runs Gavel, or change the directory's owner with chown")}
-}
-
-func (d DataDir) reading() []Finding {
 	switch {
 	case d.Mode&othersWrite != 0:
-		return []Finding{CheckFiles.fault("other users may write to the data directory %s (%v): they can change the journal and the keys", d.Path, d.Mode.Perm()).
-			do("chmod 700 %s", d.Path)}
+		found = append(found, CheckFiles.fault("other users may write to the data directory %s (%v): they can change the journal and the keys", d.Path, d.Mode.Perm()).
+			do("chmod 700 %s", d.Path))
 	case d.Mode&othersAny != 0:
-		return []Finding{CheckFiles.warn("other users may read the data directory %s (%v), which contains names, phone numbers and keys", d.Path, d.Mode.Perm()).
-			do("chmod 700 %s", d.Path)}
+		found = append(found, CheckFiles.warn("other users may read the data directory %s (%v), which contains names, phone numbers and keys", d.Path, d.Mode.Perm()).
+			do("chmod 700 %s", d.Path))
 	}
-	return nil
+	return found
 }
 
 func (d DataDir) room() []Finding {

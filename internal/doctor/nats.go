@@ -19,18 +19,14 @@ func (n NATS) Findings() []Finding {
 		return []Finding{CheckNATS.fault("cannot be reached: %v", n.Fault).
 			do("start it, or correct --nats, nats.credentials or nats.tls")}
 	}
-	found := n.server()
+	found := []Finding{CheckNATS.ok("version %s at %s", n.Version, n.URL)}
+	if n.VersionFault != nil {
+		found[0] = CheckNATS.fault("%v", n.VersionFault).do("upgrade the servers; older ones lose acknowledged messages")
+	}
 	for _, s := range n.Streams {
 		found = append(found, stream(s)...)
 	}
 	return append(found, n.sync())
-}
-
-func (n NATS) server() []Finding {
-	if n.VersionFault != nil {
-		return []Finding{CheckNATS.fault("%v", n.VersionFault).do("upgrade the servers; older ones lose acknowledged messages")}
-	}
-	return []Finding{CheckNATS.ok("version %s at %s", n.Version, n.URL)}
 }
 
 func stream(s bus.StreamState) []Finding {
@@ -47,7 +43,11 @@ func stream(s bus.StreamState) []Finding {
 			do("nats stream edit %s --replicas %d, or change nats.replicas", s.Name, s.Wanted))
 	}
 	if s.Behind > 0 {
-		found = append(found, CheckNATS.warn("stream %s: %s behind; the next server that fails may stop the stream", s.Name, isAre(s.Behind, "replica")).
+		are := "are"
+		if s.Behind == 1 {
+			are = "is"
+		}
+		found = append(found, CheckNATS.warn("stream %s: %s %s behind; the next server that fails may stop the stream", s.Name, count(s.Behind, "replica"), are).
 			do("check the NATS servers: one is down or behind"))
 	}
 	if len(found) == 0 {

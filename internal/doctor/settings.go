@@ -29,11 +29,14 @@ type Account struct {
 }
 
 // Findings judges the settings.
-func (s Settings) Findings() []Finding {
-	if len(s.Faults) > 0 {
-		return s.faults()
+func (s Settings) Findings() (found []Finding) {
+	for _, f := range s.Faults {
+		found = append(found, CheckSettings.fault("%s", f).do("correct it; `gavel serve` does not start before"))
 	}
-	found := s.publicURL()
+	if len(found) > 0 {
+		return found
+	}
+	found = s.publicURL()
 	if s.EmbeddedNATS && s.Sync == "interval" {
 		found = append(found, CheckSettings.warn("with sync interval a power cut loses up to two minutes of callbacks that were answered 2xx").
 			do("set --sync to always, unless that loss is acceptable"))
@@ -46,13 +49,6 @@ func (s Settings) Findings() []Finding {
 	}
 	if len(found) == 0 {
 		return []Finding{CheckSettings.ok("complete; %s configured", count(len(s.Accounts), "account"))}
-	}
-	return found
-}
-
-func (s Settings) faults() (found []Finding) {
-	for _, f := range s.Faults {
-		found = append(found, CheckSettings.fault("%s", f).do("correct it; `gavel serve` does not start before"))
 	}
 	return found
 }

@@ -51,7 +51,7 @@ func Subscriptions(conferences []Conference, now time.Time) []Finding {
 	}
 	var found []Finding
 	if len(others) > 0 {
-		found = append(found, CheckSubscriptions.warn("for %s only recordings were received (%s)", count(len(others), "conference"), examples(sids(others))).
+		found = append(found, CheckSubscriptions.warn("for %s only recordings were received (%s)", count(len(others), "conference"), examples(others)).
 			do("set statusCallback and statusCallbackEvent in addition to recordingStatusCallback"))
 	}
 	if len(withCallbacks) == 0 {
@@ -66,23 +66,16 @@ func Subscriptions(conferences []Conference, now time.Time) []Finding {
 // findings names the conferences that must have had an event that was not
 // received.
 func (f family) findings(conferences []Conference, now time.Time) []Finding {
-	expected, lacking := 0, []string(nil)
-	for _, c := range conferences {
-		if !f.must(c, now) {
-			continue
-		}
-		if expected++; !c.received(f.kinds...) {
-			lacking = append(lacking, c.Sid)
-		}
-	}
+	expected, _ := partition(conferences, func(c Conference) bool { return f.must(c, now) })
+	_, lacking := partition(expected, func(c Conference) bool { return c.received(f.kinds...) })
 	switch {
 	case len(lacking) == 0:
 		return nil
-	case len(lacking) == expected:
-		return []Finding{CheckSubscriptions.warn("%q was received for none of %s that must have had it (%s)", f.word, count(expected, "conference"), examples(lacking)).
+	case len(lacking) == len(expected):
+		return []Finding{CheckSubscriptions.warn("%q was received for none of %s that must have had it (%s)", f.word, count(len(expected), "conference"), examples(lacking)).
 			do("add %s to statusCallbackEvent", f.word)}
 	}
-	return []Finding{CheckSubscriptions.warn("%q was not received for %d of %s that must have had it (%s)", f.word, len(lacking), count(expected, "conference"), examples(lacking)).
+	return []Finding{CheckSubscriptions.warn("%q was not received for %d of %s that must have had it (%s)", f.word, len(lacking), count(len(expected), "conference"), examples(lacking)).
 		do("`gavel conferences get SID`: missing sequence numbers are lost callbacks; without any, the TwiML of those conferences does not subscribe to %s", f.word)}
 }
 
@@ -139,12 +132,4 @@ func partition(conferences []Conference, is func(Conference) bool) (those, other
 		}
 	}
 	return those, others
-}
-
-func sids(conferences []Conference) []string {
-	all := make([]string, len(conferences))
-	for i, c := range conferences {
-		all[i] = c.Sid
-	}
-	return all
 }

@@ -11,11 +11,9 @@ type trap struct {
 
 var traps = []trap{
 	{
-		caught: func(c Conference) bool {
-			return !c.any(func(f Flags) bool { return f.EndsOnExit })
-		},
-		found: "no leg has endConferenceOnExit: the last leg stays alone, and is billed, until someone notices",
-		do:    "set endConferenceOnExit on the leg that the conference depends on, usually the agent's",
+		caught: func(c Conference) bool { return !c.any(func(f Flags) bool { return f.EndsOnExit }) },
+		found:  "no leg has endConferenceOnExit: the last leg stays alone, and is billed, until someone notices",
+		do:     "set endConferenceOnExit on the leg that the conference depends on, usually the agent's",
 	},
 	{
 		caught: func(c Conference) bool {
@@ -25,11 +23,9 @@ var traps = []trap{
 		do:    "set startConferenceOnEnter on the leg that the others wait for",
 	},
 	{
-		caught: func(c Conference) bool {
-			return c.any(func(f Flags) bool { return f.Hold && f.EndsOnExit })
-		},
-		found: "a leg with endConferenceOnExit is on hold: if it hangs up there, the conference ends for all the others",
-		do:    "set endConferenceOnExit to false with Hold, and back afterwards; Twilio has ignored EndConferenceOnExit in a request of its own (twilio-go issue 259)",
+		caught: func(c Conference) bool { return c.any(func(f Flags) bool { return f.Hold && f.EndsOnExit }) },
+		found:  "a leg with endConferenceOnExit is on hold: if it hangs up there, the conference ends for all the others",
+		do:     "set endConferenceOnExit to false with Hold, and back afterwards; Twilio has ignored EndConferenceOnExit in a request of its own (twilio-go issue 259)",
 	},
 }
 
@@ -42,7 +38,7 @@ func Traps(conferences []Conference) (found []Finding) {
 	}
 	for _, t := range traps {
 		if caught, _ := partition(judged, t.caught); len(caught) > 0 {
-			found = append(found, CheckTraps.warn("in %s of %d %s (%s)", count(len(caught), "conference"), len(judged), t.found, examples(sids(caught))).
+			found = append(found, CheckTraps.warn("in %s of %d %s (%s)", count(len(caught), "conference"), len(judged), t.found, examples(caught)).
 				do("%s", t.do))
 		}
 	}

@@ -17,9 +17,13 @@ func count(n int, one string) string {
 // maxExamples is how many SIDs a finding names: enough to examine one.
 const maxExamples = 3
 
-func examples(sids []string) string {
-	if len(sids) > maxExamples {
-		return strings.Join(sids[:maxExamples], ", ") + " and others"
+func examples(conferences []Conference) string {
+	var sids []string
+	for _, c := range conferences[:min(len(conferences), maxExamples)] {
+		sids = append(sids, c.Sid)
+	}
+	if len(conferences) > maxExamples {
+		return strings.Join(sids, ", ") + " and others"
 	}
 	return strings.Join(sids, ", ")
 }
@@ -48,12 +52,4 @@ func list(words []string) string {
 	}
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " and " + words[last]
-}
-
-// isAre formats "1 replica is" and "2 replicas are".
-func isAre(n int, one string) string {
-	if n == 1 {
-		return count(n, one) + " is"
-	}
-	return count(n, one) + " are"
 }
