@@ -75,13 +75,14 @@ func (r *refusal) because(fault error) *refusal {
 
 // unavailable turns an error of the journal into a refusal.
 func unavailable(err error) *refusal {
+	why := reasonJournal
 	switch {
 	case errors.Is(err, events.ErrUnavailable):
-		return refuse(http.StatusServiceUnavailable, reasonUnavailable).because(err)
+		why = reasonUnavailable
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
-		return refuse(http.StatusServiceUnavailable, reasonBudget).because(err)
+		why = reasonBudget
 	}
-	return refuse(http.StatusServiceUnavailable, reasonJournal).because(err)
+	return refuse(http.StatusServiceUnavailable, why).because(err)
 }
 
 // Refusals are logged up to this rate; metrics count all of them. Anyone can

@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"gavel/internal/twilio"
@@ -49,12 +50,7 @@ func typed(values, types []string) bool {
 	if err != nil || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
 		return false
 	}
-	for _, t := range types {
-		if media == t {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(types, media)
 }
 
 // errBody replaces net/http's error for a broken body, which can quote the

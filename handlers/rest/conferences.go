@@ -11,11 +11,8 @@ import (
 // listConferences answers GET .../Conferences.json, newest first.
 func (h *Handler) listConferences(ctx context.Context, t target, q url.Values) ([]byte, error) {
 	f := &filters{q: q}
-	query, err := conferenceQuery(f)
-	if err != nil {
-		return nil, err
-	}
-	p, err := parsePaging(q, "CF")
+	query := conferenceQuery(f)
+	p, err := f.paging("CF")
 	if err != nil {
 		return nil, err
 	}
@@ -36,21 +33,18 @@ func (h *Handler) listConferences(ctx context.Context, t target, q url.Values) (
 }
 
 // conferenceQuery reads the filters of the list of conferences.
-func conferenceQuery(f *filters) (q projections.Query, err error) {
+func conferenceQuery(f *filters) (q projections.Query) {
 	if status, ok := f.text("Status"); ok {
 		switch status {
 		case projections.StatusInit, projections.StatusInProgress, projections.StatusCompleted:
 			q.Status = status
 		default:
-			return q, badRequest("Status must be init, in-progress or completed")
+			f.refuse("Status must be init, in-progress or completed")
 		}
 	}
 	if name, ok := f.text("FriendlyName"); ok {
 		q.FriendlyName = &name
 	}
-	if q.Created, err = f.span("DateCreated"); err != nil {
-		return q, err
-	}
-	q.Updated, err = f.span("DateUpdated")
-	return q, err
+	q.Created, q.Updated = f.span("DateCreated"), f.span("DateUpdated")
+	return q
 }

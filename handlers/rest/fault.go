@@ -27,11 +27,8 @@ type fault struct {
 // Faults without variable parts. Codes and messages are Twilio's (error
 // dictionary, and recorded answers).
 var (
-	errUnauthorized = &fault{
-		http.StatusUnauthorized, 20003, "Authenticate",
-		"WWW-Authenticate", `Basic realm="Twilio API"`,
-	}
-	errTooMany = &fault{http.StatusTooManyRequests, 20429, "Too Many Requests", "Retry-After", "1"}
+	errUnauthorized = &fault{http.StatusUnauthorized, 20003, "Authenticate", "WWW-Authenticate", `Basic realm="Twilio API"`}
+	errTooMany      = &fault{http.StatusTooManyRequests, 20429, "Too Many Requests", "Retry-After", "1"}
 
 	errReadsOnly     = forbidden("this API key may only read; create one that may write with gavel keys create --role operator")
 	errForeignPage   = forbidden("a web page of another site may not write")
@@ -68,10 +65,7 @@ func badRequest(why string) *fault {
 }
 
 func notFound(path string) *fault {
-	return &fault{
-		status: http.StatusNotFound, code: 20404,
-		message: "The requested resource " + path + " was not found",
-	}
+	return &fault{status: http.StatusNotFound, code: 20404, message: "The requested resource " + path + " was not found"}
 }
 
 // Error returns the message.

@@ -37,19 +37,22 @@ type paging struct {
 	back   bool
 }
 
-// parsePaging reads the three paging parameters of a list whose items have SIDs
-// with that prefix.
-func parsePaging(q url.Values, prefix string) (paging, error) {
-	size, err := wholeNumber(q, "PageSize", defaultPageSize)
+// paging reads the three paging parameters of a list whose items have SIDs
+// with that prefix. It comes after the filters, whose error it returns.
+func (f *filters) paging(prefix string) (paging, error) {
+	if f.err != nil {
+		return paging{}, f.err
+	}
+	size, err := wholeNumber(f.q, "PageSize", defaultPageSize)
 	if err != nil || size < 1 {
 		return paging{}, badRequest("PageSize must be a whole number of at least 1")
 	}
-	page, err := wholeNumber(q, "Page", 0)
+	page, err := wholeNumber(f.q, "Page", 0)
 	if err != nil || page < 0 || page > maxPage {
 		return paging{}, badRequest("Page must be a whole number, from 0")
 	}
 	p := paging{size: min(size, maxPageSize), page: page}
-	token := q.Get("PageToken")
+	token := f.q.Get("PageToken")
 	if token == "" {
 		return p, nil
 	}

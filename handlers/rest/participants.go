@@ -19,11 +19,8 @@ const history = "GavelHistory"
 // direction of its conferences.
 func listParticipants(c *projections.Conference, t target, q url.Values) ([]byte, error) {
 	f := &filters{q: q}
-	keep, err := participantFilter(f, c)
-	if err != nil {
-		return nil, err
-	}
-	p, err := parsePaging(q, "CA")
+	keep := participantFilter(f, c)
+	p, err := f.paging("CA")
 	if err != nil {
 		return nil, err
 	}
@@ -42,28 +39,13 @@ func listParticipants(c *projections.Conference, t target, q url.Values) ([]byte
 }
 
 // participantFilter reads the filters of the list of participants.
-func participantFilter(f *filters, c *projections.Conference) (func(*projections.Participant) bool, error) {
-	muted, err := f.flag("Muted")
-	if err != nil {
-		return nil, err
-	}
-	hold, err := f.flag("Hold")
-	if err != nil {
-		return nil, err
-	}
-	coaching, err := f.flag("Coaching")
-	if err != nil {
-		return nil, err
-	}
-	all, err := f.flag(history)
-	if err != nil {
-		return nil, err
-	}
+func participantFilter(f *filters, c *projections.Conference) func(*projections.Participant) bool {
+	muted, hold, coaching, all := f.flag("Muted"), f.flag("Hold"), f.flag("Coaching"), f.flag(history)
 	return func(p *projections.Participant) bool {
 		flags := p.Flags.Value
 		return (isTrue(all) || connected(c, p)) &&
 			passes(muted, flags.Muted) && passes(hold, flags.Hold) && passes(coaching, flags.Coaching)
-	}, nil
+	}
 }
 
 func isTrue(flag *bool) bool { return flag != nil && *flag }
@@ -85,9 +67,9 @@ func newestParticipants(c *projections.Conference) []*projections.Participant {
 // fetchParticipant answers GET .../Participants/{CallSid or label}.json.
 func fetchParticipant(c *projections.Conference, t target, q url.Values) ([]byte, error) {
 	f := &filters{q: q}
-	all, err := f.flag(history)
-	if err != nil {
-		return nil, err
+	all := f.flag(history)
+	if f.err != nil {
+		return nil, f.err
 	}
 	p := findParticipant(c, t.member, isTrue(all))
 	if p == nil {

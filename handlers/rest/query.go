@@ -13,6 +13,7 @@ import (
 type filters struct {
 	q    url.Values
 	kept []string
+	err  error // the first, for a value that is not valid
 }
 
 // keep records a filter for the page URIs.
@@ -30,18 +31,25 @@ func (f *filters) text(name string) (string, bool) {
 	return value, true
 }
 
+// refuse keeps the first error.
+func (f *filters) refuse(why string) {
+	if f.err == nil {
+		f.err = badRequest(why)
+	}
+}
+
 // flag returns the value of a filter that is true or false; nil means no
 // filter.
-func (f *filters) flag(name string) (*bool, error) {
+func (f *filters) flag(name string) *bool {
 	value, ok := f.text(name)
 	if !ok {
-		return nil, nil
+		return nil
 	}
 	on := value == "true"
 	if !on && value != "false" {
-		return nil, badRequest(name + " must be true or false")
+		f.refuse(name + " must be true or false")
 	}
-	return &on, nil
+	return &on
 }
 
 // The comparisons of a date, at the end of a parameter's name:
@@ -53,34 +61,29 @@ const (
 )
 
 // span reads the three parameters of a date. All that are set apply.
-func (f *filters) span(name string) (projections.Span, error) {
-	var span projections.Span
+func (f *filters) span(name string) (span projections.Span) {
 	for _, comparison := range []string{onDay, before, after} {
 		for _, value := range f.q[name+comparison] {
-			if value == "" {
-				continue
-			}
-			if err := f.narrow(&span, name, comparison, value); err != nil {
-				return span, err
+			if value != "" {
+				f.narrow(&span, name, comparison, value)
 			}
 		}
 	}
-	return span, nil
+	return span
 }
 
 // narrow applies one date. A value may contain the comparison itself
 // ("DateCreated=>=2021-01-01"), as in Twilio's announcement of 2019.
-func (f *filters) narrow(span *projections.Span, name, comparison, value string) error {
+func (f *filters) narrow(span *projections.Span, name, comparison, value string) {
 	if comparison == onDay && len(value) > 1 && value[1] == '=' && strings.Contains(before+after, value[:1]) {
 		comparison, value = value[:1], value[2:]
 	}
 	day, err := time.Parse(time.DateOnly, value)
 	if err != nil {
-		return badRequest(name + " must be a date, YYYY-MM-DD")
+		f.refuse(name + " must be a date, YYYY-MM-DD")
 	}
 	f.keep(name+comparison, value)
 	*span = intersect(*span, spanOf(comparison, projections.Instant(day.Unix())))
-	return nil
 }
 
 // spanOf returns the span that a comparison with a day selects, given its

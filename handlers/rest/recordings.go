@@ -13,11 +13,8 @@ import (
 // listRecordings answers GET .../Recordings.json, newest first.
 func listRecordings(c *projections.Conference, t target, q url.Values) ([]byte, error) {
 	f := &filters{q: q}
-	created, err := f.span("DateCreated")
-	if err != nil {
-		return nil, err
-	}
-	p, err := parsePaging(q, "RE")
+	created := f.span("DateCreated")
+	p, err := f.paging("RE")
 	if err != nil {
 		return nil, err
 	}
