@@ -39,7 +39,7 @@ type messageData struct {
 }
 
 // newMessage returns a decision's message. It is late if the fact behind it was
-// late, or if it is sent after the time in which rules act.
+// late, or if it is sent after rules.MaxAge.
 func newMessage(d rules.Decision, now time.Time) ([]byte, error) {
 	source := "/accounts/" + d.AccountSid
 	if d.ConferenceSid != "" {

@@ -124,7 +124,7 @@ func (f *filler) read(ctx context.Context, p *picture, from, to uint64, progress
 }
 
 // put writes p and makes it the lane's picture. It leaves out conferences whose last
-// event is older than the time for which they are kept.
+// event is older than Config.Keep.
 func (f *filler) put(ctx context.Context, build projections.Build, p *picture, upTo uint64) error {
 	cutoff := projections.Instant(0)
 	if f.keep > 0 {

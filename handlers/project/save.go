@@ -37,7 +37,7 @@ type pictures interface {
 
 const (
 	// checkEvery is how often an idle lane compares the picture with the journal:
-	// half of the two seconds in which a loss must be noticed.
+	// half of the two seconds that a loss may go unnoticed.
 	checkEvery = time.Second
 	// expireEvery is how often ended conferences beyond Config.Keep are removed.
 	expireEvery = 10 * time.Minute

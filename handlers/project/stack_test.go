@@ -191,7 +191,7 @@ func (s *stack) news(t *testing.T, conference int) []string {
 }
 
 // journaled returns the facts that the journal holds for a conference, each
-// once, in the order in which they came first: what the news must be.
+// once, in the order of their first arrival: the news must be the same.
 func (s *stack) journaled(t *testing.T, conference int) (facts []string, record *projections.Conference) {
 	t.Helper()
 	lane := events.Lane(conferenceSid(conference), s.bus.Info().Lanes)
