@@ -1,4 +1,4 @@
-// Twilio's own client, pointed at Gavel. Every answer that it gets is held
+// Twilio's own client, configured to call Gavel. Every answer is validated
 // against the schemas beside this file.
 
 import assert from "node:assert/strict";
@@ -16,8 +16,8 @@ const ajv = new Ajv({
   schemas: readdirSync(folder).map((name) => JSON.parse(readFileSync(new URL(name, folder)))),
 });
 
-// schemaOf names the schema of an answer: that of the last word of the path
-// which names a resource; a list is in the plural.
+// schemaOf returns the schema of an answer, named after the last resource in the
+// path; a list has the plural.
 function schemaOf({ method, uri }, status) {
   if (status >= 400) return "error";
   const path = new URL(uri).pathname.replace(/\.json$/, "").split("/");
@@ -45,7 +45,7 @@ export function client(target, user, password) {
   return c;
 }
 
-// eventually asks again until there is an answer.
+// eventually repeats a request until it has a result.
 export async function eventually(what, check) {
   const deadline = Date.now() + visibleDeadline;
   for (;;) {

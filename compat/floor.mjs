@@ -1,5 +1,5 @@
 // Twilio's own client runs a call floor through Gavel: every write goes to the
-// stand-in Twilio, whose callbacks bring what came of it back.
+// stand-in Twilio, whose callbacks report the result.
 
 import assert from "node:assert/strict";
 import { client, eventually } from "./client.mjs";

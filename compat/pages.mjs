@@ -1,4 +1,4 @@
-// Twilio's own client lists 2,500 conferences by pages, while others begin.
+// Twilio's own client lists 2,500 conferences by pages, while others start.
 
 import assert from "node:assert/strict";
 import { client, eventually } from "./client.mjs";
@@ -12,7 +12,7 @@ export function pages(test, target) {
   test(`pages stay whole over ${before} conferences while ${meanwhile} arrive`, async () => {
     const api = client(target, target.accountSid, target.authToken);
     const door = new Floor(target);
-    const night = new Date(Date.UTC(2026, 0, 31, 9)); // a day that nobody else uses
+    const night = new Date(Date.UTC(2026, 0, 31, 9)); // a day without other conferences
     const begin = (n) => new Room(door, `wave ${n}`, new Date(night.getTime() + n * 1000)).leg("participant-join", sid("CA"), "");
     const wave = async (from, count) => {
       for (let n = from; n < from + count; n += together) {

@@ -1,10 +1,10 @@
-// Twilio's own npm client against a running Gavel: what it posts, signed by
-// Twilio's own code, is read back through Twilio's own REST client, and what it
-// asks for is done by the stand-in Twilio behind Gavel, which calls back.
+// Twilio's own npm client against a running Gavel: callbacks signed by Twilio's
+// own code are read back through Twilio's own REST client. The stand-in Twilio
+// behind Gavel carries out the client's writes and sends callbacks.
 //
-//   node run.mjs BINARY   starts that Gavel with a data directory of its own
+//   node run.mjs BINARY   starts that Gavel with its own data directory
 //
-// Real: the binary, HTTP, the client. Only Twilio itself is a stand-in.
+// The binary, HTTP and the client are real. Only Twilio is a stand-in.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -54,8 +54,8 @@ function start(...args) {
   return child;
 }
 
-// freeAddress was free a moment ago: the stand-in has to know where Gavel is,
-// and Gavel where the stand-in is.
+// freeAddress returns an address that was free a moment ago: the stand-in needs
+// Gavel's address before Gavel starts, and Gavel needs the stand-in's.
 async function freeAddress() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -65,7 +65,7 @@ async function freeAddress() {
   return `127.0.0.1:${port}`;
 }
 
-// said returns what the pattern finds in what a child says.
+// said returns what the pattern's group matches in a child's output.
 async function said(child, pattern) {
   const deadline = AbortSignal.timeout(startDeadline);
   const lines = createInterface({ input: child.stdout, signal: deadline });
@@ -73,7 +73,7 @@ async function said(child, pattern) {
   for await (const line of lines) {
     const found = pattern.exec(line);
     if (found) {
-      child.stdout.resume(); // nobody reads on, and the pipe must not fill up
+      child.stdout.resume(); // nothing reads the rest, and the pipe must not fill up
       return found[1];
     }
   }

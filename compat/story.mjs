@@ -28,7 +28,7 @@ export class Floor {
   }
 }
 
-// Room is one conference as it goes on.
+// Room is one conference in progress.
 export class Room {
   constructor(floor, name, created) {
     this.floor = floor;

@@ -18,7 +18,7 @@ import (
 	"gavel/rules"
 )
 
-func TestARuleActsSoOftenAMinute(t *testing.T) {
+func TestARuleActsUpToItsLimitPerMinute(t *testing.T) {
 	t.Parallel()
 	at := noon()
 	b := brakes.New(bucket(t), at.now)
@@ -28,9 +28,9 @@ func TestARuleActsSoOftenAMinute(t *testing.T) {
 
 	v := expect(t, b, brakes.Wait, ask("end", "c", 3, 0))
 	if want := noon().at.Truncate(time.Second).Add(61 * time.Second); !v.Until.Equal(want) {
-		t.Errorf("told to wait until %s, want %s", v.Until, want)
+		t.Errorf("must wait until %s, want %s", v.Until, want)
 	}
-	expect(t, b, brakes.Admitted, ask("kick", "k", 3, 0)) // another rule is free
+	expect(t, b, brakes.Admitted, ask("kick", "k", 3, 0)) // another rule is not limited
 	at.pass(v.Until.Sub(at.now()) - time.Millisecond)
 	expect(t, b, brakes.Wait, ask("end", "c", 3, 0))
 	at.pass(time.Millisecond)
@@ -51,31 +51,31 @@ func TestAnAccountHasACeilingOverAllItsRules(t *testing.T) {
 		expect(t, b, brakes.Wait, under("end", fmt.Sprint("storm-", i), account))
 	}
 	many(t, b, 1, under("end", "c", other))
-	// Those that the ceiling kept waiting were never counted for the rule: it
-	// did three things so far, and trips with the fourth.
+	// Requests that waited for the ceiling were not counted for the rule: it has
+	// acted three times, and trips at the fourth.
 	at.pass(61 * time.Second)
 	expect(t, b, brakes.Admitted, under("end", "storm-0", account))
 	expect(t, b, brakes.Tripped, under("end", "storm-1", account))
 }
 
-func TestAskingAgainIsFree(t *testing.T) {
+func TestARepeatedRequestIsNotCountedAgain(t *testing.T) {
 	t.Parallel()
 	at, shared := noon(), bucket(t)
 	here, there := brakes.New(shared, at.now), brakes.New(shared, at.now)
 	expect(t, here, brakes.Admitted, ask("end", "a", 1, 2))
 	for _, b := range []*brakes.Brakes{here, there} {
 		if v := expect(t, b, brakes.Admitted, ask("end", "a", 1, 2)); !v.Repeat {
-			t.Error("it was counted again")
+			t.Error("the request was counted again")
 		}
 		expect(t, b, brakes.Wait, ask("end", "b", 1, 2))
 	}
 	at.pass(61 * time.Second)
 	expect(t, there, brakes.Admitted, ask("end", "b", 1, 2)) // the second one trips
 	expect(t, here, brakes.Tripped, ask("end", "c", 1, 2))
-	expect(t, here, brakes.Admitted, ask("end", "a", 1, 2)) // what was admitted stays so
+	expect(t, here, brakes.Admitted, ask("end", "a", 1, 2)) // an admitted request stays admitted
 }
 
-func TestARuleThatActsTooOftenTripsUntilAPersonResetsIt(t *testing.T) {
+func TestARuleThatActsTooOftenTripsUntilItIsReset(t *testing.T) {
 	t.Parallel()
 	at, shared := noon(), bucket(t)
 	here, there := brakes.New(shared, at.now), brakes.New(shared, at.now)
@@ -96,7 +96,7 @@ func TestARuleThatActsTooOftenTripsUntilAPersonResetsIt(t *testing.T) {
 	if err := there.Reset(t.Context(), "end", "the storm is over", "SK1"); err != nil {
 		t.Fatal(err)
 	}
-	many(t, here, 2, ask("end", "d", 0, 3)) // also where it was remembered as tripped
+	many(t, here, 2, ask("end", "d", 0, 3)) // also in the process that had cached the trip
 	if err := here.Reset(t.Context(), "end", "again", "SK1"); !errors.Is(err, brakes.ErrNotTripped) {
 		t.Errorf("reset twice: %v", err)
 	}
@@ -115,7 +115,7 @@ func TestARuleThatActsTooOftenTripsUntilAPersonResetsIt(t *testing.T) {
 	}
 }
 
-func TestAfterAResetTheHourBeginsAnewAndTheMinuteDoesNot(t *testing.T) {
+func TestAResetRestartsTheHourButNotTheMinute(t *testing.T) {
 	t.Parallel()
 	b := brakes.New(bucket(t), noon().now)
 	many(t, b, 3, ask("end", "a", 4, 3))
@@ -151,8 +151,8 @@ func TestOnlyTheLastTripsAndResetsAreKept(t *testing.T) {
 	}
 }
 
-// What nothing limits asks nobody.
-func TestWithoutLimitsNobodyIsAsked(t *testing.T) {
+// A request without a limit needs no write.
+func TestARequestWithoutLimitsIsAdmittedWithoutTheBucket(t *testing.T) {
 	t.Parallel()
 	bad := &weather{}
 	bad.down.Store(true)
@@ -178,15 +178,15 @@ func TestManyAtOnceAreCountedOnceEach(t *testing.T) {
 	}
 	wait.Wait()
 	if n := admitted.Load(); n != 70 {
-		t.Errorf("%d were admitted", n)
+		t.Errorf("%d requests were admitted", n)
 	}
 	if n := shared.updates.Load(); n > 70 {
-		t.Errorf("it took %d writes: nobody waited together", n)
+		t.Errorf("it took %d writes: no requests shared a write", n)
 	}
 }
 
-// A write of which no answer comes is kept all the same: it is not done twice.
-func TestAnAnswerThatIsLostCountsNothingTwice(t *testing.T) {
+// A write without an answer is stored all the same: it is not repeated.
+func TestALostAnswerCountsNothingTwice(t *testing.T) {
 	t.Parallel()
 	shared := &weather{Bucket: bucket(t)}
 	b := brakes.New(shared, noon().now)
@@ -217,7 +217,7 @@ func TestNoAnswerIsNoAdmission(t *testing.T) {
 			t.Errorf("%+v, %v", v, err)
 		}
 		if took := time.Since(began); took > 2*time.Second {
-			t.Errorf("it took %s to say so", took)
+			t.Errorf("the error took %s", took)
 		}
 		if _, err := b.Tripped(t.Context()); !errors.Is(err, errDown) {
 			t.Errorf("tripped: %v", err)
@@ -228,7 +228,7 @@ func TestNoAnswerIsNoAdmission(t *testing.T) {
 	})
 }
 
-func TestWhoeverGoesAwayIsNotWaitedFor(t *testing.T) {
+func TestARequestEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	b := brakes.New(bucket(t), noon().now)
 	gone, cancel := context.WithCancel(t.Context())
@@ -251,7 +251,7 @@ func TestALedgerThatCannotBeReadAdmitsNothing(t *testing.T) {
 	}
 }
 
-func TestMetricsSayWhatWasKeptBack(t *testing.T) {
+func TestMetricsCountAdmissionsAndRefusals(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	b := brakes.New(bucket(t), noon().now, brakes.WithMetrics(brakes.NewMetrics(registry)))
@@ -274,7 +274,7 @@ func TestMetricsSayWhatWasKeptBack(t *testing.T) {
 	}
 }
 
-// gathered are all values, by name and labels.
+// gathered returns all values, by name and labels.
 func gathered(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()

@@ -12,7 +12,7 @@ import (
 	"gavel/rules"
 )
 
-// White box: the ledger's form on disk, and its bounds.
+// White box: the stored form of the ledger, and its limits.
 
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
@@ -47,7 +47,7 @@ func TestALedgerIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestALedgerForgetsWhatLimitsNothing(t *testing.T) {
+func TestALedgerDropsEntriesThatLimitNothing(t *testing.T) {
 	t.Parallel()
 	l := mustParse(t, nil, start)
 	l.admit(Request{Rule: "end", AccountSid: "AC1", ID: "1", Ceiling: rules.Ceiling{PerMinute: 1}}, start)
@@ -64,13 +64,13 @@ func TestALedgerForgetsWhatLimitsNothing(t *testing.T) {
 	}
 }
 
-// The bus takes 1 MiB; a ledger that were bigger would stop all rules.
+// The bus accepts 1 MiB; a bigger ledger would stop all rules.
 func TestAFullLedgerFitsIntoAMessage(t *testing.T) {
 	t.Parallel()
 	l := mustParse(t, nil, start)
 	for second := range 3600 {
 		now := start.Add(time.Duration(second) * time.Second)
-		for rule := range 200 { // the most a set can have
+		for rule := range 200 { // the maximum of a set
 			r := Request{Rule: fmt.Sprintf("%064d", rule), AccountSid: "AC" + strings.Repeat("0", 32), ID: fmt.Sprint(second, rule)}
 			l.rule(r.Rule)
 			l.count(r, hashOf(r.ID), now.Unix())
@@ -87,7 +87,7 @@ func TestAFullLedgerFitsIntoAMessage(t *testing.T) {
 	}
 }
 
-func TestAThinnedHourIsLongerAndNeverShorter(t *testing.T) {
+func TestAThinnedTallyCountsForLongerAndNeverForLess(t *testing.T) {
 	t.Parallel()
 	var thinned, exact tallies
 	for second := int64(0); second < 3600; second += 3 {
@@ -95,17 +95,17 @@ func TestAThinnedHourIsLongerAndNeverShorter(t *testing.T) {
 		exact = append(exact, tally{second, 1})
 	}
 	if len(thinned) > maxTallies {
-		t.Errorf("%d tallies are kept", len(thinned))
+		t.Errorf("%d tallies remain", len(thinned))
 	}
 	for now := int64(3600); now < 7300; now += 60 {
 		if is, least := thinned.count(hour, now), exact.count(hour, now); is < least {
-			t.Errorf("at %d: %d are counted, %d were admitted", now, is, least)
+			t.Errorf("at %d: %d actions are counted, %d were admitted", now, is, least)
 		}
 	}
 }
 
-// A process whose clock is behind counts where the other one is.
-func TestAClockThatIsBehindIsCountedLater(t *testing.T) {
+// A process whose clock is behind counts at the time of the other one.
+func TestAProcessWhoseClockIsBehindCountsAtTheLaterTime(t *testing.T) {
 	t.Parallel()
 	counts := tallies(nil).add(100).add(98).add(101)
 	if diff := cmp.Diff(tallies{{100, 2}, {101, 1}}, counts, cmp.AllowUnexported(tally{})); diff != "" {
@@ -126,7 +126,7 @@ func FuzzLedger(f *testing.F) {
 		l.admit(Request{Rule: "end", AccountSid: "AC1", ID: "2", Limits: rules.Limits{PerMinute: 2, TripAfter: 3}}, start)
 		again, err := parseLedger(encoded(l), start)
 		if err != nil {
-			t.Fatalf("what was written cannot be read: %v", err)
+			t.Fatalf("the encoded ledger cannot be read: %v", err)
 		}
 		if diff := cmp.Diff(string(encoded(again)), string(encoded(l))); diff != "" && len(l.Rules) == len(again.Rules) {
 			t.Errorf("-again +written:\n%s", diff)
@@ -134,7 +134,7 @@ func FuzzLedger(f *testing.F) {
 	})
 }
 
-// encoded is a ledger as its cell keeps it.
+// encoded returns a ledger in its stored form.
 func encoded(l *ledger) []byte {
 	value, err := json.Marshal(l)
 	if err != nil {

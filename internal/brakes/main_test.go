@@ -17,9 +17,9 @@ import (
 	"gavel/rules"
 )
 
-// NATS is real here, embedded; so is all contention. Time is a clock that tests
-// set. What a network does to writes and reads is played by a bucket in front
-// of the real one. Nothing may be asserted of how many tries something took.
+// NATS (embedded) is real here, and so is all contention. Tests set the clock. A
+// bucket in front of the real one simulates network errors of writes and reads.
+// Tests must not assert how many tries a write took.
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -28,7 +28,7 @@ const (
 	other   = "ACffffffffffffffffffffffffffffffff"
 )
 
-// bucket is a fresh one in a NATS of its own.
+// bucket returns a new bucket in its own NATS.
 func bucket(t testing.TB) brakes.Bucket {
 	t.Helper()
 	b, err := bus.Open(t.Context(), bus.Config{DataDir: t.TempDir(), Sync: bus.SyncInterval}, slog.New(slog.DiscardHandler))
@@ -43,7 +43,7 @@ func bucket(t testing.TB) brakes.Bucket {
 	return b.Brakes()
 }
 
-// clock is set by hand.
+// clock is set by the test.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -64,12 +64,12 @@ func (c *clock) pass(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// weather is a bucket in front of another one, whose network can be bad.
+// weather is a bucket in front of another one; its network can fail.
 type weather struct {
 	brakes.Bucket
 	updates atomic.Int64
 	down    atomic.Bool
-	mute    atomic.Int64 // so many writes are kept without an answer
+	mute    atomic.Int64 // number of writes that are stored without an answer
 }
 
 var errDown = errors.New("bucket is down")
@@ -93,7 +93,7 @@ func (w *weather) Update(ctx context.Context, key string, value []byte, revision
 	return kept, err
 }
 
-// ask is one request of a rule.
+// ask returns one request of a rule.
 func ask(rule, id string, perMinute, tripAfter int) brakes.Request {
 	return brakes.Request{Rule: rule, AccountSid: account, ID: id, Limits: rules.Limits{PerMinute: perMinute, TripAfter: tripAfter}}
 }
@@ -107,7 +107,7 @@ func admit(t *testing.T, b *brakes.Brakes, r brakes.Request) brakes.Verdict {
 	return v
 }
 
-// expect asks and compares the answer.
+// expect sends a request and compares the answer.
 func expect(t *testing.T, b *brakes.Brakes, want brakes.Answer, r brakes.Request) brakes.Verdict {
 	t.Helper()
 	v := admit(t, b, r)
@@ -117,7 +117,7 @@ func expect(t *testing.T, b *brakes.Brakes, want brakes.Answer, r brakes.Request
 	return v
 }
 
-// many asks that often, each time with another id.
+// many sends n requests, each with another id.
 func many(t *testing.T, b *brakes.Brakes, n int, r brakes.Request) {
 	t.Helper()
 	for i := range n {

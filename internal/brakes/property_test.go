@@ -13,12 +13,13 @@ import (
 	"gavel/rules"
 )
 
-// model is the brakes as anybody would write them: a list of what was admitted.
-// An admission counts for a minute, or an hour, from the end of its second on.
+// model is the simplest implementation of the brakes: a list of what was
+// admitted. An admission counts for a minute, or an hour, from the end of its
+// second on.
 type model struct {
 	admitted []done
-	tripped  map[string]time.Time // zero: not
-	reset    map[string]int       // how many of admitted do not count for the hour
+	tripped  map[string]time.Time // zero: not tripped
+	reset    map[string]int       // number of the first admissions that do not count for the hour
 }
 
 type done struct {
@@ -64,7 +65,7 @@ func (m *model) resetRule(name string) bool {
 	return was
 }
 
-// most is the greatest number within any minute, to the nanosecond.
+// most returns the greatest number within any minute, to the nanosecond.
 func (m *model) most(is func(done) bool) (most int) {
 	for i, first := range m.admitted {
 		n := 0
@@ -92,9 +93,9 @@ func (a apart) Update(ctx context.Context, key string, value []byte, revision ui
 	return a.Bucket.Update(ctx, a.prefix+key, value, revision)
 }
 
-// Whatever two processes ask of one bucket, in whatever order: the answers are
-// the model's, and no minute has more than it may.
-func TestBrakesAreWhatAnybodyWouldWrite(t *testing.T) {
+// Any requests of two processes to one bucket, in any order, get the model's
+// answers, and no minute has more actions than its limit.
+func TestBrakesAnswerAsASimpleModelDoes(t *testing.T) {
 	t.Parallel()
 	shared := bucket(t)
 	runs := 0
@@ -130,23 +131,23 @@ func TestBrakesAreWhatAnybodyWouldWrite(t *testing.T) {
 	})
 }
 
-// checkUntil sees that nobody is sent away for longer than a limit lasts.
+// checkUntil checks that no request must wait for longer than a limit lasts.
 func checkUntil(rt *rapid.T, v brakes.Verdict, now time.Time) {
 	if v.Answer == brakes.Wait && (!v.Until.After(now) || v.Until.Sub(now) > 61*time.Second) {
-		rt.Fatalf("at %s told to wait until %s", now, v.Until)
+		rt.Fatalf("at %s: must wait until %s", now, v.Until)
 	}
 }
 
 func checkMinutes(rt *rapid.T, m *model, limits rules.Limits, ceiling rules.Ceiling) {
 	for _, name := range []string{"end", "kick"} {
 		if n := m.most(func(d done) bool { return d.Rule == name }); n > limits.PerMinute {
-			rt.Fatalf("%s acted %d times in a minute, %d are allowed", name, n, limits.PerMinute)
+			rt.Fatalf("%s acted %d times in a minute, the limit is %d", name, n, limits.PerMinute)
 		}
 	}
 	if n := m.most(func(done) bool { return true }); n > ceiling.PerMinute {
 		rt.Fatalf("%d actions in a minute, the ceiling is %d", n, ceiling.PerMinute)
 	}
 	if !slices.IsSortedFunc(m.admitted, func(a, b done) int { return a.at.Compare(b.at) }) {
-		rt.Fatal("the model is out of order")
+		rt.Fatal("the model's admissions are out of order")
 	}
 }

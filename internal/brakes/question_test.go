@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Many ask at once while the bucket is slow: they share readings, and none is
-// told what was read before it asked.
-func TestNobodyIsToldAnOldStop(t *testing.T) {
+// Concurrent requests share reads of a slow bucket, and none gets the result of a
+// read that started before the request.
+func TestARequestNeverGetsTheResultOfAnEarlierRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := newQuestions()
@@ -20,7 +20,7 @@ func TestNobodyIsToldAnOldStop(t *testing.T) {
 		read := func(context.Context) (Stop, error) {
 			readings.Add(1)
 			s := Stop{Stopped: stopped.Load()}
-			time.Sleep(100 * time.Millisecond) // on its way back
+			time.Sleep(100 * time.Millisecond) // the answer is in flight
 			return s, nil
 		}
 		early := make(chan Stop, 1)
@@ -41,21 +41,21 @@ func TestNobodyIsToldAnOldStop(t *testing.T) {
 			}()
 		}
 		if s := <-early; s.Stopped {
-			t.Error("who asked before the stop was told of it; the test proves nothing")
+			t.Error("the request before the stop got the stop; the test proves nothing")
 		}
 		for range cap(late) {
 			if s := <-late; !s.Stopped {
-				t.Fatal("who asked after the stop was told that there is none")
+				t.Fatal("a request after the stop got no stop")
 			}
 		}
 		if n := readings.Load(); n != 2 {
-			t.Errorf("%d readings for 51 who asked", n)
+			t.Errorf("%d reads for 51 requests, want 2", n)
 		}
 	})
 }
 
-// Where nobody answers, all who ask know that within the time that they have.
-func TestNoAnswerIsToldInTime(t *testing.T) {
+// If the bucket does not answer, all requests fail within their time limit.
+func TestRequestsFailInTimeWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := newQuestions()
@@ -78,10 +78,10 @@ func TestNoAnswerIsToldInTime(t *testing.T) {
 			}
 		}
 		if took := time.Since(began); took > stopTime+200*time.Millisecond {
-			t.Errorf("the last heard after %s", took)
+			t.Errorf("the last request failed after %s", took)
 		}
 		if _, err := q.ask(t.Context(), func(context.Context) (Stop, error) { return Stop{}, nil }); err != nil {
-			t.Errorf("it is never asked again: %v", err)
+			t.Errorf("after the outage: %v", err)
 		}
 	})
 }

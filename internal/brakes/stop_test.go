@@ -15,7 +15,7 @@ import (
 	"gavel/internal/bus/jet"
 )
 
-// stopped returns what is said, which has to be so without an error.
+// stopped returns the stop, and fails the test on an error.
 func stopped(t *testing.T, b *brakes.Brakes) brakes.Stop {
 	t.Helper()
 	is, s, err := b.Stopped(t.Context())
@@ -25,14 +25,14 @@ func stopped(t *testing.T, b *brakes.Brakes) brakes.Stop {
 	return s
 }
 
-func TestOnesWordStopsAllUntilSomebodyResumes(t *testing.T) {
+func TestAStopAppliesToAllProcessesUntilAResume(t *testing.T) {
 	t.Parallel()
 	at, shared := noon(), bucket(t)
 	here, there := brakes.New(shared, at.now), brakes.New(shared, at.now)
 	if s := stopped(t, there); s.Stopped {
-		t.Fatalf("stopped from the first: %+v", s)
+		t.Fatalf("stopped before the first stop: %+v", s)
 	}
-	for _, reason := range []string{"a customer was cut off", "and another one"} { // stopping twice is no fault
+	for _, reason := range []string{"a customer was cut off", "and another one"} { // a second stop is not an error
 		if err := here.Stop(t.Context(), reason, "SK1"); err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestNoAnswerIsAStop(t *testing.T) {
 				t.Errorf("%s: %v, %+v, %v", name, is, s, err)
 			}
 			if took := time.Since(began); took > 500*time.Millisecond {
-				t.Errorf("%s: it took %s to say so", name, took)
+				t.Errorf("%s: the answer took %s", name, took)
 			}
 			if err := b.Stop(t.Context(), "x", "SK1"); !errors.Is(err, brakes.ErrNoAnswer) {
 				t.Errorf("%s: stop: %v", name, err)
@@ -86,7 +86,7 @@ func TestNoAnswerIsAStop(t *testing.T) {
 	})
 }
 
-func TestAStopThatCannotBeReadIsOneAndCanBeResumed(t *testing.T) {
+func TestAStopThatCannotBeReadStopsAndCanBeResumed(t *testing.T) {
 	t.Parallel()
 	shared := bucket(t)
 	b := brakes.New(shared, noon().now)
@@ -104,7 +104,8 @@ func TestAStopThatCannotBeReadIsOneAndCanBeResumed(t *testing.T) {
 	}
 }
 
-// racing has somebody else write the stop between a read and the write after it.
+// racing lets another process write the stop between a read and the write after
+// it.
 type racing struct {
 	brakes.Bucket
 	rival *brakes.Brakes
@@ -162,7 +163,7 @@ func TestAFileStopsItsDataDirectory(t *testing.T) {
 	}
 }
 
-// A person under pressure touches it, or writes a word.
+// An operator under pressure runs touch, or writes any text.
 func TestAStopFileMayHoldAnything(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -186,10 +187,10 @@ func TestAStopFileMayHoldAnything(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := stopped(t, brakes.New(silent{}, noon().now, brakes.WithStopFile(dir))); !s.Stopped {
-		t.Error("a folder of that name does not stop")
+		t.Error("a folder of that name does not stop the process")
 	}
 	if is, _, err := brakes.New(silent{}, noon().now, brakes.WithStopFile("no\x00path")).Stopped(t.Context()); !is || err == nil {
-		t.Errorf("a place that cannot be looked at: %v, %v", is, err)
+		t.Errorf("a path that cannot be read: %v, %v", is, err)
 	}
 }
 

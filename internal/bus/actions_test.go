@@ -16,7 +16,7 @@ import (
 	"gavel/internal/bus"
 )
 
-// decision is the n-th of a conference.
+// decision returns the n-th decision of a conference.
 func decision(n int) events.Decided {
 	return events.Decided{
 		ID:       fmt.Sprintf("%032x", n),
@@ -45,7 +45,7 @@ func mustDecide(t testing.TB, b *bus.Bus, all ...events.Decided) int {
 	return fresh
 }
 
-// perform gives the decisions that fn lets pass.
+// perform returns the decisions for which fn returns no error.
 func perform(t testing.TB, b *bus.Bus, consumer string, workers int, fn func(context.Context, events.Decided) error) <-chan events.Decided {
 	t.Helper()
 	done := make(chan events.Decided, 5000)
@@ -63,7 +63,7 @@ func perform(t testing.TB, b *bus.Bus, consumer string, workers int, fn func(con
 
 func everyDecision(context.Context, events.Decided) error { return nil }
 
-// background runs fn until the test ends, and wants it to end without an error.
+// background runs fn until the test ends, and requires it to return no error.
 func background(t testing.TB, who string, fn func(context.Context) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -103,12 +103,12 @@ func TestDecisionIsKeptOnceForEver(t *testing.T) {
 	}
 	got, err := again.Actions().Get(testContext(t), changed.Key, changed.ID)
 	if diff := cmp.Diff(decision(7), got); diff != "" || err != nil {
-		t.Errorf("it is not the first that stays, %v (-want +got):\n%s", err, diff)
+		t.Errorf("the first decision was not kept, %v (-want +got):\n%s", err, diff)
 	}
 }
 
-// Two who take over from each other decide the same at the same moment.
-func TestTwoDecideTheSame(t *testing.T) {
+// Two projectors, during a take-over, make the same decision at the same moment.
+func TestADecisionOfTwoProjectorsIsKeptOnce(t *testing.T) {
 	t.Parallel()
 	one := open(t)
 	two, _ := secondProcess(t, one)
@@ -142,7 +142,7 @@ func TestDecisionOfNoConference(t *testing.T) {
 	}
 }
 
-func TestDecisionsThatCanBeNoMessage(t *testing.T) {
+func TestDecisionsThatCannotBeAMessageAreMalformed(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	for name, spoil := range map[string]func(*events.Decided){
@@ -231,7 +231,7 @@ func TestNewestDecisionsComeFirst(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatIsAskedForIsGot(t *testing.T) {
+func TestGetReturnsOnlyTheRequestedDecision(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	mustDecide(t, b, decision(1))
@@ -286,7 +286,7 @@ func TestDecisionsArePerformedSideBySide(t *testing.T) {
 	t.Parallel()
 	one := open(t)
 	two, _ := secondProcess(t, one)
-	mustDecide(t, one, decisions(1, 100)...) // before anybody performs
+	mustDecide(t, one, decisions(1, 100)...) // before any performer starts
 	var busy atomic.Int32
 	together := make(chan struct{})
 	meet := func(context.Context, events.Decided) error {
@@ -319,7 +319,7 @@ func TestDecisionsArePerformedSideBySide(t *testing.T) {
 	wantAll(t, done, 200)
 }
 
-// wantAll wants so many decisions, each once.
+// wantAll requires this many decisions, each once.
 func wantAll(t testing.TB, done <-chan events.Decided, count int) {
 	t.Helper()
 	got := map[string]bool{}
@@ -359,8 +359,8 @@ func TestErrorsSteerPerforming(t *testing.T) {
 	}
 }
 
-// Who is told to stop waits for what is under way, and what it had not begun
-// goes to another at once.
+// A performer that stops waits for the decisions in progress; those it had not
+// started are delivered to another performer at once.
 func TestPerformerThatStopsFinishesItsWork(t *testing.T) {
 	t.Parallel()
 	one := open(t)
@@ -379,15 +379,15 @@ func TestPerformerThatStopsFinishesItsWork(t *testing.T) {
 	first := receive(t, "the first decision", began)
 	stop()
 	if !finished.Load() {
-		t.Error("nobody waited for what was under way")
+		t.Error("the performer did not wait for the decision in progress")
 	}
 	if len(began) != 0 {
-		t.Error("it began another after it was told to stop")
+		t.Error("it started another decision after the stop")
 	}
 	done := perform(t, two, "act-twilio", 1, everyDecision)
 	for range 2 {
 		if d := receive(t, "what was left", done); d.ID == first.ID {
-			t.Error("what was finished came again")
+			t.Error("a finished decision was delivered again")
 		}
 	}
 }
@@ -412,7 +412,7 @@ func TestPerformerOutlivesItsConsumer(t *testing.T) {
 	})
 }
 
-func TestForeignMessageAmongDecisionsIsGivenUp(t *testing.T) {
+func TestAForeignMessageAmongDecisionsIsTerminated(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	said := settlements(t, b)
@@ -428,7 +428,7 @@ func TestForeignMessageAmongDecisionsIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestNobodyPerformsNothing(t *testing.T) {
+func TestAnEmptyListOfDecisionsIsNoError(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	ctx, cancel := context.WithCancel(t.Context())

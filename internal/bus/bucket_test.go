@@ -118,18 +118,18 @@ func TestBucketIsComparedAndSet(t *testing.T) {
 		t.Errorf("update: %d, %v", second2, err)
 	}
 	if _, err := brakes.Update(ctx, "stop", []byte("three"), first); !errors.Is(err, events.ErrKeyChanged) {
-		t.Errorf("update of what was changed: %v", err)
+		t.Errorf("update of a changed key: %v", err)
 	}
 
-	// What was deleted can be made again.
+	// A deleted key can be created again.
 	if err := brakes.Delete(ctx, "stop"); err != nil {
 		t.Fatal(err)
 	}
 	if _, revision, err := theirs.Read(ctx, "stop"); !errors.Is(err, events.ErrKeyNotFound) || revision != 0 {
-		t.Errorf("read of what was deleted: %d, %v", revision, err)
+		t.Errorf("read of a deleted key: %d, %v", revision, err)
 	}
 	if _, err := theirs.Update(ctx, "stop", []byte("four"), 0); err != nil {
-		t.Errorf("made again after a delete: %v", err)
+		t.Errorf("created again after a delete: %v", err)
 	}
 	if value, _, err := brakes.Read(ctx, "stop"); err != nil || string(value) != "four" {
 		t.Errorf("read %q, %v", value, err)
@@ -148,8 +148,8 @@ func TestBucketTakesASetOfRules(t *testing.T) {
 	}
 }
 
-// The stop has to be known within 500 ms, or counts as given.
-func TestReadOfNobodyEndsInTime(t *testing.T) {
+// The stop has to be read within 500 ms, or it counts as set.
+func TestAReadWithoutAnAnswerEndsInTime(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	second, way := secondProcess(t, b)

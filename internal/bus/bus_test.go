@@ -31,11 +31,11 @@ const (
 	conference = "CFaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 )
 
-// patience is a deadline under which tests wait for something that will
-// happen; how fast is asserted nowhere but where a test says so.
+// patience limits how long tests wait for something that will happen. Only tests
+// that state it assert how fast.
 const patience = 20 * time.Second
 
-// testContext ends before the test binary does.
+// testContext ends before the test binary's timeout.
 func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
@@ -82,7 +82,7 @@ func address(t testing.TB, b *bus.Bus) string {
 	return strings.Replace(b.Info().URL, "nats://", "nats://"+strings.TrimSpace(string(token))+"@", 1)
 }
 
-// client connects to b's server as anybody would.
+// client connects to b's server as any client would.
 func client(t testing.TB, b *bus.Bus) *nats.Conn { return dial(t, address(t, b)) }
 
 func dial(t testing.TB, url string) *nats.Conn {
@@ -144,7 +144,7 @@ func newRelay(t testing.TB, target string) *relay {
 	return r
 }
 
-// through gives the URL of a client that goes this way.
+// through returns the URL of a client that connects by the relay.
 func (r *relay) through(url string) string {
 	return strings.Replace(url, r.target, r.Addr().String(), 1)
 }
@@ -187,7 +187,7 @@ func (r *relay) copy(to, from net.Conn) {
 	}
 }
 
-// hold keeps everything that is under way until goOn.
+// hold holds back everything in transit until goOn.
 func (r *relay) hold() { r.set(true) }
 func (r *relay) goOn() { r.set(false) }
 
@@ -198,8 +198,8 @@ func (r *relay) set(still bool) {
 	r.held.Broadcast()
 }
 
-// breakOff ends all connections, with what is under way; new ones are let
-// through.
+// breakOff closes all connections and drops what is in transit; new ones are
+// accepted.
 func (r *relay) breakOff() {
 	r.mu.Lock()
 	for _, c := range r.conns {
@@ -210,7 +210,7 @@ func (r *relay) breakOff() {
 	r.goOn()
 }
 
-// vanish is the end of the process behind the relay.
+// vanish simulates the death of the process behind the relay.
 func (r *relay) vanish() {
 	_ = r.Close()
 	r.breakOff()
@@ -227,7 +227,7 @@ func secondProcess(t testing.TB, b *bus.Bus, change ...func(*bus.Config)) (*bus.
 	return openConfig(t, c), r
 }
 
-// eventually asks until the answer is yes.
+// eventually repeats the check until it is true.
 func eventually(t testing.TB, what string, ask func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
@@ -237,7 +237,7 @@ func eventually(t testing.TB, what string, ask func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
@@ -248,7 +248,7 @@ func receive[T any](t testing.TB, what string, from <-chan T) T {
 	case v := <-from:
 		return v
 	case <-time.After(patience):
-		t.Fatalf("waited in vain: %s", what)
+		t.Fatalf("timed out waiting for %s", what)
 		panic("unreachable")
 	}
 }
@@ -282,7 +282,7 @@ func forms(t testing.TB, groups []events.Group) []string {
 	return out
 }
 
-func TestOpenSaysWhereThingsAre(t *testing.T) {
+func TestInfoHoldsTheAddressOfTheEmbeddedServer(t *testing.T) {
 	t.Parallel()
 	b := open(t, func(c *bus.Config) { c.Sync = "" })
 	got := b.Info()
@@ -326,7 +326,7 @@ func TestTokenStaysTheSame(t *testing.T) {
 	}
 }
 
-func TestTakenAddressIsSaidAndNoFault(t *testing.T) {
+func TestAnAddressInUseIsReportedAndIsNotAnError(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -378,7 +378,7 @@ func TestBadConfigNamesAllFaults(t *testing.T) {
 	}
 }
 
-// fakeServer greets like a NATS server of some version.
+// fakeServer sends the greeting of a NATS server of that version.
 func fakeServer(t *testing.T, version string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -399,7 +399,7 @@ func fakeServer(t *testing.T, version string) string {
 	return "nats://" + l.Addr().String()
 }
 
-// pong answers pings until the client goes.
+// pong answers pings until the client disconnects.
 func pong(c net.Conn) {
 	buf := make([]byte, 4096)
 	for {
@@ -423,7 +423,7 @@ func TestOldServersAreRefused(t *testing.T) {
 	}
 }
 
-func TestCloseGivesTheDataDirectoryFree(t *testing.T) {
+func TestCloseReleasesTheDataDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first := open(t, func(c *bus.Config) { c.DataDir = dir })

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Whoever asks is answered when a projector has acknowledged what was there.
+// CatchUp returns when a projector has acknowledged all earlier entries.
 func TestCatchingUpWaitsForTheProjector(t *testing.T) {
 	t.Parallel()
 	b := open(t)
@@ -18,7 +18,7 @@ func TestCatchingUpWaitsForTheProjector(t *testing.T) {
 	soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if err := b.CatchUp(soon); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("nobody works the lane: %v", err)
+		t.Errorf("no projector owns the lane: %v", err)
 	}
 	caught := make(chan error, 1)
 	go func() { caught <- b.CatchUp(t.Context()) }()

@@ -40,8 +40,8 @@ func cluster(t *testing.T) []*server.Server {
 	return servers
 }
 
-// freeAddresses were free a moment ago: members of a cluster must know each
-// other's before they start.
+// freeAddresses returns addresses that were free a moment ago: members of a
+// cluster need each other's before they start.
 func freeAddresses(t *testing.T, n int) []*url.URL {
 	t.Helper()
 	var free []*url.URL
@@ -69,8 +69,8 @@ func urls(servers []*server.Server) string {
 	return strings.Join(all, ",")
 }
 
-// With one of three servers gone nothing that was acknowledged is, and nothing
-// stands still for longer than an append may take.
+// When one of three servers is lost, nothing acknowledged is lost, and nothing
+// stops for longer than an append may take.
 func TestClusterOutlivesTheServerThatLeads(t *testing.T) {
 	t.Parallel()
 	servers := cluster(t)
@@ -108,8 +108,8 @@ func TestClusterOutlivesTheServerThatLeads(t *testing.T) {
 	receive(t, "the letter", watch(t, b, everyLetter))
 }
 
-// What rules decided, what is to ring and what brakes them are on three
-// servers, and asked of the one that leads.
+// Decisions, alarms and the brakes' ledger are on three servers, and are read
+// from the leader.
 func TestClusterKeepsWhatRulesDecided(t *testing.T) {
 	t.Parallel()
 	servers := cluster(t)
@@ -150,7 +150,7 @@ func TestClusterKeepsWhatRulesDecided(t *testing.T) {
 		}
 	}
 	came, _ := dues(t, b, func(due) error { return nil })
-	receive(t, "what was put off", came)
+	receive(t, "the decision that was put off", came)
 	eventually(t, "what was heard to be gone", func() bool {
 		info, err := jetStream(t, dial(t, urls(servers))).Stream(testContext(t), "GAVEL_TIMERS")
 		return err == nil && info.CachedInfo().State.Msgs == 0

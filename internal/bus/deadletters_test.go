@@ -46,7 +46,7 @@ func deadLetters(t testing.TB, b *bus.Bus) map[string]uint64 {
 	return info.State.Subjects
 }
 
-// watch gives the letters that fn lets pass.
+// watch returns the letters for which fn returns no error.
 func watch(t testing.TB, b *bus.Bus, fn func(events.DeadLetter) error) <-chan events.DeadLetter {
 	t.Helper()
 	heard := make(chan events.DeadLetter, 5000)
@@ -89,7 +89,7 @@ func TestDeadLettersAreKeptByKindAndAccount(t *testing.T) {
 	}
 }
 
-func TestBentRequestsOfOneAccountLeaveTheLettersOfAnother(t *testing.T) {
+func TestMalformedRequestsOfOneAccountDoNotEvictTheLettersOfAnother(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	mustPut(t, b, refused(other, "real"))
@@ -114,7 +114,7 @@ func TestLongLetterIsCut(t *testing.T) {
 	}
 }
 
-func TestEachLetterIsHeardOnce(t *testing.T) {
+func TestEachLetterIsDeliveredOnce(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	want := refused(account, "before anybody watches")
@@ -144,7 +144,7 @@ func TestEachLetterIsHeardOnce(t *testing.T) {
 	}
 }
 
-// settlements are what JetStream is told about deliveries, word for word.
+// settlements returns the acknowledgements sent to JetStream, word for word.
 func settlements(t testing.TB, b *bus.Bus) <-chan *nats.Msg {
 	t.Helper()
 	nc := client(t, b)
@@ -189,7 +189,7 @@ func TestErrorsSteerDelivery(t *testing.T) {
 	}
 }
 
-// wantDelay checks that the n-th delivery rests for about 100 ms * 2^(n-1).
+// wantDelay checks that the n-th delivery is delayed by about 100 ms * 2^(n-1).
 func wantDelay(t *testing.T, said string, n int) {
 	t.Helper()
 	var nanos int64
@@ -199,7 +199,7 @@ func wantDelay(t *testing.T, said string, n int) {
 	}
 	got, want := time.Duration(nanos), 100*time.Millisecond<<(n-1)
 	if got < want*8/10 || got > want*12/10 {
-		t.Errorf("delivery %d rests for %v, want about %v", n, got, want)
+		t.Errorf("delivery %d is delayed by %v, want about %v", n, got, want)
 	}
 }
 
@@ -224,8 +224,8 @@ func TestLetterThatCannotBeReadIsNotDeliveredAgain(t *testing.T) {
 	}
 }
 
-// TestWatchThatIsOverBeforeItBegan leaves nothing running: TestMain looks.
-func TestWatchThatIsOverBeforeItBegan(t *testing.T) {
+// TestAWatchWithAnEndedContextLeavesNothingRunning leaves nothing running: TestMain checks that.
+func TestAWatchWithAnEndedContextLeavesNothingRunning(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -257,8 +257,8 @@ func TestDeadLettersAreListedAndGot(t *testing.T) {
 	for _, l := range list {
 		got = append(got, fmt.Sprint(l.ID, " ", l.Reason))
 	}
-	// The same decision twice is one letter; what cannot be read is left out,
-	// but counted.
+	// The same decision twice is one letter; an unreadable letter is omitted, but
+	// counted.
 	if diff := cmp.Diff([]string{"5 three", "3 expired"}, got); diff != "" {
 		t.Errorf("list (-want +got):\n%s", diff)
 	}

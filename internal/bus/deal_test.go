@@ -11,7 +11,7 @@ import (
 	"gavel/internal/bus"
 )
 
-// holding says who holds which lanes, as projectors tell each other.
+// holding states which projector holds which lanes, as projectors report it.
 type holding map[string][]int
 
 func (h holding) deal(lanes int) []string {
@@ -25,7 +25,7 @@ func (h holding) deal(lanes int) []string {
 	return bus.Deal(lanes, held)
 }
 
-func TestLanesAreDealtEvenlyAndStayWhereTheyCan(t *testing.T) {
+func TestLanesAreAssignedEvenlyAndMoveAsLittleAsPossible(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		held holding
@@ -49,7 +49,8 @@ func TestLanesAreDealtEvenlyAndStayWhereTheyCan(t *testing.T) {
 	}
 }
 
-// someHolding makes projectors that hold some of the lanes, none of them twice.
+// someHolding returns projectors that hold some of the lanes, each lane at most
+// once.
 func someHolding(r *rand.Rand, lanes, projectors int) holding {
 	h := holding{}
 	for n := range projectors {
@@ -76,7 +77,7 @@ func chances(t *testing.T, try func(r *rand.Rand, lanes int, h holding)) {
 	}
 }
 
-func TestEveryLaneIsDealtAndNobodyHasTwoMore(t *testing.T) {
+func TestEveryLaneIsAssignedAndNoProjectorHasTwoMoreThanAnother(t *testing.T) {
 	t.Parallel()
 	chances(t, func(_ *rand.Rand, lanes int, h holding) {
 		count := map[string]int{}
@@ -94,10 +95,10 @@ func TestEveryLaneIsDealtAndNobodyHasTwoMore(t *testing.T) {
 	})
 }
 
-// In whatever order projectors take what is dealt to them and give what is not,
-// the deal stays as it was: that is why all of them come to the same end without
-// waiting for each other.
-func TestTakingAndGivingAsDealtChangesNothing(t *testing.T) {
+// In whatever order projectors claim the lanes assigned to them and release the
+// others, the assignment stays the same: that is why all of them reach the same
+// result without waiting for each other.
+func TestClaimsAndReleasesDoNotChangeTheAssignment(t *testing.T) {
 	t.Parallel()
 	chances(t, func(r *rand.Rand, lanes int, h holding) {
 		want := h.deal(lanes)
@@ -106,20 +107,20 @@ func TestTakingAndGivingAsDealtChangesNothing(t *testing.T) {
 				h[id] = slices.DeleteFunc(have, func(n int) bool { return n == lane && id != want[lane] })
 			}
 			if got := h.deal(lanes); !slices.Equal(got, want) {
-				t.Errorf("after lane %d was given (-before +after):\n%s", lane, cmp.Diff(want, got))
+				t.Errorf("after lane %d was released (-before +after):\n%s", lane, cmp.Diff(want, got))
 			}
 			if owner := want[lane]; !slices.Contains(h[owner], lane) && r.IntN(2) == 0 {
 				h[owner] = append(h[owner], lane)
 			}
 			if got := h.deal(lanes); !slices.Equal(got, want) {
-				t.Errorf("after lane %d was taken (-before +after):\n%s", lane, cmp.Diff(want, got))
+				t.Errorf("after lane %d was claimed (-before +after):\n%s", lane, cmp.Diff(want, got))
 			}
 		}
 	})
 }
 
-// When a projector goes, only its lanes change hands.
-func TestNobodyGivesWhenAnotherGoes(t *testing.T) {
+// When a projector stops, only its lanes move.
+func TestOnlyTheLanesOfAStoppedProjectorMove(t *testing.T) {
 	t.Parallel()
 	chances(t, func(r *rand.Rand, lanes int, h holding) {
 		before := h.deal(lanes)
@@ -136,7 +137,7 @@ func TestNobodyGivesWhenAnotherGoes(t *testing.T) {
 		}
 		for lane, owner := range settled.deal(lanes) {
 			if before[lane] != gone && owner != before[lane] {
-				t.Errorf("%s went, and lane %d went from %s to %s", gone, lane, before[lane], owner)
+				t.Errorf("%s stopped, and lane %d moved from %s to %s", gone, lane, before[lane], owner)
 			}
 		}
 	})

@@ -37,7 +37,7 @@ func TestExaminationOfARunningBus(t *testing.T) {
 	}
 }
 
-// An examination makes nothing, and says what Open would refuse.
+// An examination creates nothing, and reports what Open would refuse.
 func TestExaminationOfAForeignServer(t *testing.T) {
 	t.Parallel()
 	s := foreignServer(t)
@@ -52,7 +52,7 @@ func TestExaminationOfAForeignServer(t *testing.T) {
 		}
 	}
 	if e.Within != 0 {
-		t.Error("nobody told the time, and it is known")
+		t.Error("the clock offset is known without a source")
 	}
 
 	bad := goodJournal()
@@ -69,7 +69,7 @@ func TestExaminationOfAForeignServer(t *testing.T) {
 	}
 }
 
-func TestExaminationOfNobodyTellsNoSecret(t *testing.T) {
+func TestAnExaminationWithoutAServerShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"nats://secret@127.0.0.1:1", "nats://user:secret@", "secret"} {
 		_, err := bus.Examine(testContext(t), bus.Config{URL: url})

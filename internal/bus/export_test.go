@@ -1,10 +1,10 @@
 package bus
 
-// StopServer takes the embedded server away under the bus.
+// StopServer stops the embedded server under the bus.
 func (b *Bus) StopServer() {
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
 }
 
-// Deal is the pure part of sharing lanes.
+// Deal is the pure part of the assignment of lanes.
 var Deal = deal

@@ -13,8 +13,8 @@ import (
 	"gavel/events"
 )
 
-// These tests are inside the package, because a frozen server cannot be had on
-// order: the probe is a stand-in and time is virtual.
+// These tests are inside the package, because a test cannot freeze a real server:
+// the probe is a stand-in and time is virtual.
 
 // patient is a health whose probe answers what the test sets.
 type patient struct {
@@ -39,7 +39,7 @@ func newPatient(t *testing.T, patience time.Duration, mortal bool) *patient {
 	return p
 }
 
-// set changes the answer and lets so much time pass.
+// set changes the answer and lets that much time pass.
 func (p *patient) set(err error, pass time.Duration) {
 	<-p.answers
 	p.answers <- err
@@ -63,10 +63,10 @@ func TestFrozenEmbeddedServerIsUnavailableWithinASecond(t *testing.T) {
 			t.Errorf("frozen for a second: %v", err)
 		}
 		if err := context.Cause(during); !errors.Is(err, events.ErrUnavailable) {
-			t.Errorf("what was under way goes on: %v", err)
+			t.Errorf("work in progress continues: %v", err)
 		}
 		if len(p.dead) != 0 {
-			t.Error("it is called dead too early")
+			t.Error("it is reported dead too early")
 		}
 		p.set(nil, time.Second)
 		if p.Healthy() != nil {
@@ -80,7 +80,7 @@ func TestServerThatStaysFrozenIsDeadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPatient(t, embeddedPatience, true)
 		p.set(errFrozen, 4*time.Second)
-		p.set(nil, time.Second) // the count begins anew
+		p.set(nil, time.Second) // the count starts again
 		p.set(errFrozen, 4*time.Second)
 		if len(p.dead) != 0 {
 			t.Fatal("dead within five seconds")
@@ -142,7 +142,7 @@ func TestProbeThatHangsIsAnAnswer(t *testing.T) {
 	})
 }
 
-// A new process would find no more storage than this one.
+// A new process would have no more storage than this one.
 func TestServerWithoutStorageIsUnavailableAndNotDead(t *testing.T) {
 	t.Parallel()
 	for name, patience := range map[string]time.Duration{"embedded": embeddedPatience, "external": externalPatience} {
@@ -157,7 +157,7 @@ func TestServerWithoutStorageIsUnavailableAndNotDead(t *testing.T) {
 				}
 				p.set(errNoRoom, time.Minute)
 				if len(p.dead) != 0 {
-					t.Error("it is called dead")
+					t.Error("it is reported dead")
 				}
 				p.set(nil, time.Second)
 				if p.Healthy() != nil {
@@ -168,8 +168,8 @@ func TestServerWithoutStorageIsUnavailableAndNotDead(t *testing.T) {
 	}
 }
 
-// What an append found out counts until a probe finds the contrary.
-func TestAppendThatFindsNoStorageIsBelieved(t *testing.T) {
+// The error of an append counts until a probe disproves it.
+func TestAnAppendWithoutStorageMakesTheBusUnhealthy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPatient(t, externalPatience, false)
@@ -180,7 +180,7 @@ func TestAppendThatFindsNoStorageIsBelieved(t *testing.T) {
 		}
 		p.set(nil, time.Second)
 		if err := p.Healthy(); !errors.Is(err, errNoRoom) || context.Cause(during) == nil {
-			t.Errorf("a probe that did not look for storage: %v", err)
+			t.Errorf("a probe that did not check storage: %v", err)
 		}
 		if err := p.tryRoom(t.Context(), func(context.Context) error { return nil }); err != nil {
 			t.Error(err)

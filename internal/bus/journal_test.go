@@ -59,7 +59,7 @@ func TestCallersThatWaitTogetherShareAMessage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n != next[caller] {
-			t.Errorf("caller %d: entry %d where %d was due", caller, n, next[caller])
+			t.Errorf("caller %d: got entry %d, want %d", caller, n, next[caller])
 		}
 		next[caller]++
 	}
@@ -98,7 +98,7 @@ func TestGroupsCloseAtTheirLimits(t *testing.T) {
 	}
 }
 
-// appendAtOnce lets so many callers go at the same moment.
+// appendAtOnce starts that many callers at the same moment.
 func appendAtOnce(t *testing.T, b *bus.Bus, callers int, form string) {
 	t.Helper()
 	ctx, begin := testContext(t), make(chan struct{})
@@ -204,7 +204,7 @@ func TestServerThatIsGoneIsUnavailableAtOnce(t *testing.T) {
 		t.Errorf("append under way: %v", err)
 	}
 	if took := time.Since(start); took > 8*time.Second {
-		t.Errorf("it took %v to say so", took)
+		t.Errorf("the error took %v", took)
 	}
 	if err := b.Healthy(); !errors.Is(err, events.ErrUnavailable) {
 		t.Errorf("health: %v", err)
@@ -219,8 +219,9 @@ func TestServerThatIsGoneIsUnavailableAtOnce(t *testing.T) {
 	}
 }
 
-// While nothing is acknowledged only so much may wait.
-func TestCrowdIsTurnedAwayAtOnce(t *testing.T) {
+// While the stream acknowledges nothing, the number of waiting entries is
+// limited.
+func TestAppendsBeyondTheLimitFailAtOnce(t *testing.T) {
 	t.Parallel()
 	b, way := secondProcess(t, open(t), func(c *bus.Config) { c.Lanes = 1 })
 	way.hold()
@@ -231,13 +232,13 @@ func TestCrowdIsTurnedAwayAtOnce(t *testing.T) {
 	}
 	for range cap(answers) - 65*4 - 4 {
 		if err := receive(t, "an answer while the journal is still", answers); !errors.Is(err, events.ErrUnavailable) {
-			t.Fatalf("in the crowd: %v", err)
+			t.Fatalf("beyond the limit: %v", err)
 		}
 	}
 	way.goOn()
 	for range 65 * 4 {
 		if err := receive(t, "an answer", answers); err != nil && !errors.Is(err, events.ErrUnavailable) {
-			t.Fatalf("after the crowd: %v", err)
+			t.Fatalf("after the stream answers again: %v", err)
 		}
 	}
 }
@@ -252,7 +253,7 @@ func TestFullJournalIsUnavailable(t *testing.T) {
 		t.Errorf("full journal: %v", err)
 	}
 	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("it took %v to say so", took)
+		t.Errorf("the error took %v", took)
 	}
 	usage, err := b.Journal().Usage(testContext(t))
 	if err != nil || usage.Max != 64<<10 || usage.Full() < 0.5 || usage.First != 1 || usage.Last != 1 {
@@ -260,7 +261,7 @@ func TestFullJournalIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestClosedJournalTakesNothing(t *testing.T) {
+func TestAClosedJournalAcceptsNothing(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	closeBus(t, b)
@@ -269,8 +270,8 @@ func TestClosedJournalTakesNothing(t *testing.T) {
 	}
 }
 
-// What was waiting when the bus closes is stored before it is closed.
-func TestCloseFinishesWhatWaits(t *testing.T) {
+// Entries that wait when the bus closes are stored before it is closed.
+func TestCloseStoresWaitingEntries(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, func(c *bus.Config) { c.DataDir, c.Sync = dir, bus.SyncAlways })
@@ -329,7 +330,7 @@ func TestReadEndsWhereItShould(t *testing.T) {
 		for _, g := range read(t, b, c.lane, c.from, c.to) {
 			got = append(got, g.Sequence)
 			if g.Lane != c.lane {
-				t.Errorf("group %d says lane %d", g.Sequence, g.Lane)
+				t.Errorf("group %d states lane %d", g.Sequence, g.Lane)
 			}
 		}
 		if !slices.Equal(got, c.want) {

@@ -14,12 +14,12 @@ import (
 	"gavel/internal/bus"
 )
 
-// victimDir tells a process of this test binary that it is a victim, and where
-// its data directory is.
+// victimDir names the environment variable that makes a process of this test
+// binary a victim, and holds the victim's data directory.
 const victimDir = "BUS_TEST_VICTIM"
 
-// victim has decisions kept, decisions put off and alarms heard and set, says so
-// and goes on hearing until it is killed.
+// victim stores decisions, delays decisions, sets and receives alarms, prints a
+// line when all is acknowledged, and keeps receiving until it is killed.
 func victim(dir string) {
 	ctx := context.Background()
 	b, err := bus.Open(ctx, bus.Config{DataDir: dir, Sync: bus.SyncInterval}, slog.New(slog.DiscardHandler))
@@ -69,13 +69,13 @@ func kill(t *testing.T, dir string) {
 	_ = command.Process.Kill()
 	_ = command.Wait() // killed
 	if line != "acknowledged\n" {
-		t.Fatalf("the victim said %q", line)
+		t.Fatalf("the victim printed %q", line)
 	}
 }
 
-// A kill takes no decision and nothing that was put off. It may take alarms,
-// but none that is set again.
-func TestWhatAKillTakes(t *testing.T) {
+// A kill loses no decision, delayed or not. It may lose alarms, but none that is
+// set again.
+func TestAKillLosesNoDecision(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for round := range 3 {

@@ -114,7 +114,7 @@ func TestNextReturnsWhatHasArrived(t *testing.T) {
 	}
 }
 
-func TestResumeBeginsBehindTheFloorAsOftenAsAsked(t *testing.T) {
+func TestEveryResumeStartsBehindTheFloor(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	l := b.Lane(0)
@@ -137,8 +137,8 @@ func TestResumeBeginsBehindTheFloorAsOftenAsAsked(t *testing.T) {
 	}
 }
 
-// A group acknowledged out of order leaves the floor where it was, and comes
-// again: what is above the floor is worked again, all of it, in order.
+// A group acknowledged out of order does not raise the floor, and is redelivered:
+// all groups above the floor are processed again, in order.
 func TestResumeLeavesNoHoles(t *testing.T) {
 	t.Parallel()
 	b := open(t)
@@ -234,8 +234,8 @@ func TestLanesHoldTheirOwnConferences(t *testing.T) {
 	}
 }
 
-// What waits longer than AckWait the server delivers again. It must neither
-// come twice nor come late.
+// The server redelivers a group that waits longer than AckWait. The group must
+// neither arrive twice nor arrive late.
 func TestSlowProjectorGetsNothingTwice(t *testing.T) {
 	t.Parallel()
 	b := open(t)
@@ -277,8 +277,8 @@ func TestLaneIsTakenOverWhenItsOwnerVanishes(t *testing.T) {
 	way.vanish()
 	start := time.Now()
 	floor, last := mustResume(t, b.Lane(0))
-	// Five seconds are promised; a crowded test machine gets more, but less
-	// than AckWait, after which anybody would get the groups.
+	// The promise is five seconds; a busy test machine gets more, but less than
+	// AckWait, after which the server redelivers the groups to any projector.
 	if took := time.Since(start); took > patience {
 		t.Errorf("take-over took %v", took)
 	}
@@ -308,7 +308,7 @@ func TestLaneIsHandedOverAtOnceWhenItsOwnerCloses(t *testing.T) {
 	}
 }
 
-func TestStandbyLeavesTheOwnerInPeace(t *testing.T) {
+func TestAStandbyDoesNotTakeTheLaneFromItsOwner(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	owner := b.Lane(0)
@@ -329,9 +329,9 @@ func TestStandbyLeavesTheOwnerInPeace(t *testing.T) {
 	}
 }
 
-// Nobody owns a lane in which nothing has come yet. Of two who resume it one
-// gets what comes, and the other must not believe that it works the lane.
-func TestOfTwoWhoResumeAnIdleLaneOneIsTheOwner(t *testing.T) {
+// An empty lane has no owner. If two projectors resume it, one receives the
+// groups, and the other must report that the lane is elsewhere.
+func TestTwoProjectorsThatResumeAnIdleLaneAgreeOnOneOwner(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	other, _ := secondProcess(t, b)
@@ -361,9 +361,9 @@ func TestOfTwoWhoResumeAnIdleLaneOneIsTheOwner(t *testing.T) {
 	}
 }
 
-// An owner that stood still for too long has lost the lane. It must hear of it
-// before it is given anything that is out of order.
-func TestOwnerThatStoodStillHearsThatTheLaneMoved(t *testing.T) {
+// An owner that stalled for too long has lost the lane. It must get an error
+// before it gets a group that is out of order.
+func TestAStalledOwnerGetsAnErrorWhenTheLaneMoved(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	frozen, way := secondProcess(t, b)
@@ -415,7 +415,7 @@ func TestResetByAnotherIsNoticed(t *testing.T) {
 	}
 }
 
-func TestLaneWhoseConsumerIsDeletedIsMadeAnew(t *testing.T) {
+func TestADeletedConsumerOfALaneIsCreatedAgain(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	l := b.Lane(0)

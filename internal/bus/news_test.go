@@ -36,7 +36,7 @@ func fact(key events.Key, n int) events.News {
 	}
 }
 
-// story is count facts, dealt out to so many conferences in turn.
+// story returns count facts, spread over the conferences in turn.
 func story(count, conferences int) []events.News {
 	var facts []events.News
 	for n := range count {
@@ -87,7 +87,7 @@ func wantTold(t testing.TB, b *bus.Bus, facts []events.News) {
 	}
 }
 
-func TestNewsComesOutAsItWentIn(t *testing.T) {
+func TestNewsIsReadAsItWasPublished(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	want := fact(conferenceKey(1), 7)
@@ -182,7 +182,7 @@ func TestManyFactsGoInOneBatchWhenEachWouldCostAnFsync(t *testing.T) {
 	}
 }
 
-func TestFactsThatWereToldAreNotToldAgain(t *testing.T) {
+func TestPublishedFactsAreNotPublishedAgain(t *testing.T) {
 	t.Parallel()
 	for name, sync := range map[string]bus.Sync{"singly": bus.SyncInterval, "in batches": bus.SyncAlways} {
 		t.Run(name, func(t *testing.T) {
@@ -197,7 +197,7 @@ func TestFactsThatWereToldAreNotToldAgain(t *testing.T) {
 	}
 }
 
-func TestSameFactTwiceInOneBatchIsToldOnce(t *testing.T) {
+func TestTheSameFactTwiceInOneBatchIsPublishedOnce(t *testing.T) {
 	t.Parallel()
 	b := open(t, func(c *bus.Config) { c.Sync = bus.SyncAlways })
 	facts := story(20, 2)
@@ -333,7 +333,7 @@ func TestFactWithoutAnAcknowledgementGoesOutAgain(t *testing.T) {
 	}
 }
 
-func TestFactThatTheStreamWillNeverTakeEndsPublishing(t *testing.T) {
+func TestAFactThatTheStreamRefusesForGoodEndsPublishing(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	s := standIn(t, b)
@@ -413,7 +413,7 @@ func TestToldOfManyConferences(t *testing.T) {
 	}
 }
 
-func TestTimelineOfAConferenceThatWasNeverTold(t *testing.T) {
+func TestTimelineOfAConferenceWithoutNews(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	mustPublish(t, b, story(3, 1))
@@ -485,7 +485,7 @@ func TestTailOfNewNewsOnly(t *testing.T) {
 			return nil
 		})
 	}()
-	// Nothing says when the tail has begun, so tell until it hears.
+	// The tail does not signal its start, so publish until it receives.
 	n := 5
 	eventually(t, "the tail to hear something", func() bool {
 		n++

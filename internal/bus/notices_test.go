@@ -11,7 +11,7 @@ import (
 	"gavel/events"
 )
 
-func TestNoticeIsHeard(t *testing.T) {
+func TestANoticeIsReceived(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	nc := client(t, b)
@@ -49,7 +49,7 @@ func TestNoticeOnASubjectThatIsNotForIt(t *testing.T) {
 	}
 }
 
-func TestNoticeThatNobodyTakesIsAnError(t *testing.T) {
+func TestANoticeWithoutASubscriberIsAnError(t *testing.T) {
 	t.Parallel()
 	b, way := secondProcess(t, open(t))
 	way.hold()

@@ -11,10 +11,10 @@ import (
 	"gavel/events"
 )
 
-// These are inside the package: what they feed comes from servers and streams
-// only, so nothing public takes it.
+// These tests are inside the package: their input comes from servers and streams
+// only, so no public function accepts it.
 
-// What a subject says is what it was made of, and nothing bends it.
+// A subject decodes to the key it was made of.
 func FuzzSubjectsOfRules(f *testing.F) {
 	f.Add("AC1", "CF1", "0123")
 	f.Add("AC1", "", "0123")
@@ -91,8 +91,7 @@ func FuzzSplitNewsSubject(f *testing.F) {
 	})
 }
 
-// What one projector says another understands, and what it does not know of it
-// drops.
+// A projector decodes another one's beat, and drops what it does not recognize.
 func FuzzParseBeat(f *testing.F) {
 	for _, s := range []string{
 		`{"id":"01J","lanes":[0,7]}`, `{"id":"01J","lanes":null,"new":true}`, `{"id":"01J","gone":true,"more":1}`,

@@ -77,7 +77,7 @@ func (h *hands) work(ctx context.Context, t testing.TB, who string, lane *bus.La
 	}
 }
 
-// inEachLane tells something of a conference in each lane.
+// inEachLane appends an entry of a conference in each lane.
 func inEachLane(t testing.TB, b *bus.Bus) {
 	t.Helper()
 	lanes := b.Info().Lanes
@@ -93,8 +93,8 @@ func inEachLane(t testing.TB, b *bus.Bus) {
 	}
 }
 
-// Projectors that are well share the lanes: who comes later gets some, and who
-// stays when another goes gets all.
+// Healthy projectors share the lanes: a later projector gets some, and the one
+// that remains when the other stops gets all.
 func TestProjectorsShareTheLanes(t *testing.T) {
 	t.Parallel()
 	first := open(t, func(c *bus.Config) { c.Lanes = 8 })
@@ -116,9 +116,9 @@ func TestProjectorsShareTheLanes(t *testing.T) {
 	works("first", 8)
 }
 
-// Who has said that it goes must not be heard again when it gives its lanes free:
-// the others would wait for it to take them.
-func TestTheLastThingAProjectorSaysIsThatItGoes(t *testing.T) {
+// A projector that has announced its stop must not send another beat when it
+// releases its lanes: the others would wait for it to claim them.
+func TestTheLastBeatOfAProjectorAnnouncesItsStop(t *testing.T) {
 	t.Parallel()
 	b := open(t, func(c *bus.Config) { c.Lanes = 8 })
 	nc := client(t, b)
@@ -148,13 +148,13 @@ func TestTheLastThingAProjectorSaysIsThatItGoes(t *testing.T) {
 		last = string(m.Data)
 	}
 	if !strings.Contains(last, `"gone":true`) || !strings.Contains(last, `"lanes":[0,1,2,3,4,5,6,7]`) {
-		t.Errorf("the last that was heard is %s", last)
+		t.Errorf("the last beat is %s", last)
 	}
 }
 
-// One that is there and takes nothing keeps no lane from the others, for longer
-// than it may take its time; what it says it holds they leave to it.
-func TestALaneThatNobodyTakesIsTakenByAnother(t *testing.T) {
+// A projector that claims no lane blocks the others only until its time limit;
+// the lanes that it reports as held stay with it.
+func TestALaneThatItsProjectorDoesNotClaimIsClaimedByAnother(t *testing.T) {
 	t.Parallel()
 	b := open(t, func(c *bus.Config) { c.Lanes = 8 })
 	nc := client(t, b)

@@ -16,7 +16,7 @@ import (
 	"gavel/internal/bus"
 )
 
-// A volume of a few megabytes, filled to its end by the server that Gavel embeds.
+// A volume of a few megabytes, filled completely by the embedded server.
 const smallVolume = 16 << 20
 
 // soon is far below the 12 s for which an append would try again.
@@ -86,7 +86,7 @@ func fill(t *testing.T, js jetstream.JetStream) jetstream.Stream {
 	return s
 }
 
-func TestStoreWithoutRoomIsUnavailableAtOnceUntilThereIsSome(t *testing.T) {
+func TestAFullStoreIsUnavailableAtOnceUntilItHasRoom(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	small := func(c *bus.Config) { c.DataDir, c.VolumeBytes = dir, smallVolume }
@@ -104,11 +104,11 @@ func TestStoreWithoutRoomIsUnavailableAtOnceUntilThereIsSome(t *testing.T) {
 
 	closeBus(t, b)
 	b = open(t, small)
-	eventually(t, "a start on a full store is unwell, with no callback", func() bool { return b.Healthy() != nil })
+	eventually(t, "a start on a full store is unhealthy before any callback", func() bool { return b.Healthy() != nil })
 	if err := jetStream(t, client(t, b)).DeleteStream(testContext(t), "OTHER"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is well again", func() bool { return b.Healthy() == nil })
+	eventually(t, "the bus to recover", func() bool { return b.Healthy() == nil })
 	if err := appendSoon(t, b, "a=1"); err != nil {
 		t.Errorf("with room again: %v", err)
 	}

@@ -29,13 +29,13 @@ func mustSet(t testing.TB, b *bus.Bus, lane int, alarms ...events.Alarm) {
 	}
 }
 
-// rung is one batch, and when it was heard.
+// rung is one batch of alarms, and when it was received.
 type rung struct {
 	keys []events.Key
 	at   time.Time
 }
 
-// hear gives what rings and fn lets pass.
+// hear returns the alarms for which fn returns no error.
 func hear(t testing.TB, b *bus.Bus, fn func([]events.Key) error) (<-chan rung, func()) {
 	t.Helper()
 	heard := make(chan rung, 5000)
@@ -126,7 +126,7 @@ func TestAlarmIsReplaced(t *testing.T) {
 	}
 }
 
-// What was due while nothing ran rings at the start; what is not due waits on.
+// Alarms that were due while no process ran ring at the start; the others wait.
 func TestAlarmsOutliveAStop(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -155,7 +155,7 @@ func TestAlarmsOutliveAStop(t *testing.T) {
 	countRings(t, heard, 100)
 }
 
-func TestRingComesAgainUntilItIsHeard(t *testing.T) {
+func TestAnAlarmIsRedeliveredUntilItIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	one := open(t)
 	two, _ := secondProcess(t, one)
@@ -216,7 +216,7 @@ func ranAll(t testing.TB, b *bus.Bus, count uint64) bool {
 	return uint64(len(info.State.Subjects)) == count
 }
 
-func TestAlarmsOfNobodyAreRefused(t *testing.T) {
+func TestAlarmsWithoutAConferenceAreRefused(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	if err := b.Timers().Set(testContext(t), 0, nil); err != nil {

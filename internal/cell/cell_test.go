@@ -13,8 +13,8 @@ import (
 	"gavel/internal/cell"
 )
 
-// The bucket is a stand-in with the promise of a real one, in virtual time; the
-// tests of brakes and rulebook use a real NATS.
+// The bucket is a stand-in with the guarantees of a real one, in virtual time;
+// the tests of brakes and rulebook use a real NATS.
 
 // bucket is one key. Its network can be slow, or lose the answer to a write.
 type bucket struct {
@@ -23,8 +23,8 @@ type bucket struct {
 	revision uint64
 	writes   int
 	reads    int
-	mute     int           // so many writes are kept without an answer
-	takes    time.Duration // each write
+	mute     int           // number of writes that are stored without an answer
+	takes    time.Duration // duration of each write
 }
 
 var errMute = errors.New("no answer came")
@@ -124,8 +124,9 @@ func TestAWriteWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// What this process remembers is not believed where it means that nothing changes.
-func TestThatNothingChangesIsReadFirst(t *testing.T) {
+// Before Change reports that nothing changes, it reads the stored value: the
+// value in memory may be stale.
+func TestAChangeThatChangesNothingReadsTheStoredValueFirst(t *testing.T) {
 	t.Parallel()
 	shared := &bucket{}
 	mine, theirs := open(shared, true), open(shared, true)
@@ -138,11 +139,11 @@ func TestThatNothingChangesIsReadFirst(t *testing.T) {
 	wantNames(t, theirs, 1)
 	calls := 0
 	if err := mine.ChangeRead(t.Context(), func(*set) bool { calls++; return false }); err != nil || calls != 1 {
-		t.Errorf("%d calls on a value that is read, %v", calls, err)
+		t.Errorf("%d calls with a value that was read, %v", calls, err)
 	}
 }
 
-func TestWhatCannotBeReadIsNotTriedAgain(t *testing.T) {
+func TestAValueThatCannotBeDecodedIsNotRetried(t *testing.T) {
 	t.Parallel()
 	shared := &bucket{value: []byte("{"), revision: 1}
 	if err := add(t.Context(), open(shared, true), "a"); !errors.Is(err, cell.ErrUnreadable) || shared.reads != 1 {
@@ -151,7 +152,7 @@ func TestWhatCannotBeReadIsNotTriedAgain(t *testing.T) {
 }
 
 // The write goes on for the others that wait for it.
-func TestACallerThatLeavesKeepsNoOtherFromItsChange(t *testing.T) {
+func TestACallerThatGivesUpDoesNotCancelTheChangesOfOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		shared := &bucket{takes: 100 * time.Millisecond}
@@ -162,7 +163,7 @@ func TestACallerThatLeavesKeepsNoOtherFromItsChange(t *testing.T) {
 		leaving, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer leave()
 		if err := add(leaving, c, "left"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("the one that left: %v", err)
+			t.Errorf("the caller that gave up: %v", err)
 		}
 		if err := add(t.Context(), c, "last"); err != nil {
 			t.Error(err)
@@ -193,7 +194,7 @@ func TestAChangeEndsInTime(t *testing.T) {
 	})
 }
 
-// rival is a bucket where another process is faster each time.
+// rival is a bucket where another process writes first each time.
 type rival struct{ bucket }
 
 func (r *rival) Update(context.Context, string, []byte, uint64) (uint64, error) {

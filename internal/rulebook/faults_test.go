@@ -15,14 +15,14 @@ import (
 	"gavel/rules"
 )
 
-// White box, for virtual time: the faults of two processes that share a shelf
-// in memory with the bus's promise.
+// White box, for virtual time: the faults of two processes that share a shelf in
+// memory with the guarantees of the bus.
 
 type shelf struct {
 	mu        sync.Mutex
 	values    map[string][]byte
 	revisions map[string]uint64
-	contended bool // others are faster at each write
+	contended bool // another process writes first each time
 }
 
 func newShelf() *shelf { return &shelf{values: map[string][]byte{}, revisions: map[string]uint64{}} }
@@ -72,7 +72,7 @@ func TestFaultsOfAllProcessesAreAddedUp(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go one.Run(ctx)
-		<-time.After(time.Second) // virtual: they do not meet
+		<-time.After(time.Second) // virtual: the processes do not write at the same moment
 		go two.Run(ctx)
 
 		one.Fault("end-orphaned", "when")
@@ -82,7 +82,7 @@ func TestFaultsOfAllProcessesAreAddedUp(t *testing.T) {
 		last := time.Now().UTC().Truncate(time.Second)
 		want := []Fault{{"end-orphaned", "unless", 1, last}, {"end-orphaned", "when", 3, last}}
 		if got := one.Status().Faults; len(got) != 2 || got[1].Count != 2 {
-			t.Errorf("its own are not seen at once: %+v", got)
+			t.Errorf("its own faults are not shown at once: %+v", got)
 		}
 		<-time.After(2 * shareEvery) // virtual
 		synctest.Wait()
@@ -96,12 +96,12 @@ func TestFaultsOfAllProcessesAreAddedUp(t *testing.T) {
 		}
 		putInForce(t, one, "v2")
 		if err := one.shareFaults(t.Context()); err != nil || len(one.Status().Faults) > 0 {
-			t.Errorf("%v: the next set begins with %+v", err, one.Status().Faults)
+			t.Errorf("%v: the next set starts with %+v", err, one.Status().Faults)
 		}
 	})
 }
 
-func TestFaultsThatCouldNotBeToldAreToldLater(t *testing.T) {
+func TestFaultsThatCouldNotBeSharedAreSharedLater(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		shared := newShelf()
@@ -146,6 +146,6 @@ func TestFaultsAreBounded(t *testing.T) {
 		}
 	}
 	if n := len(b.Status().Faults); n != maxFaults {
-		t.Errorf("%d are kept", n)
+		t.Errorf("%d faults are kept", n)
 	}
 }

@@ -22,8 +22,8 @@ import (
 	"gavel/rules/schema"
 )
 
-// NATS is real here, embedded; so are rules. A bucket in front of the real one
-// has somebody else be faster, or takes the network away.
+// NATS (embedded) and rules are real here. A bucket in front of the real one
+// simulates another process that writes first, or a lost network.
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -46,7 +46,7 @@ func bucket(t *testing.T) *jet.Bucket {
 	return b.Rules()
 }
 
-// set is one rule that waits for so many minutes.
+// set returns a set with one rule whose `for` is that many minutes.
 func set(t *testing.T, minutes int) *rules.Set {
 	t.Helper()
 	text := fmt.Sprintf("rules:\n  - name: end-orphaned\n    when: size(conference.live) == 1 && \"<\" != \"&\"\n    for: %dm\n    do: [{end: {}}]\n", minutes)
@@ -82,7 +82,7 @@ func (p process) propose(t *testing.T, s *rules.Set, origin string, how rulebook
 	return done
 }
 
-// inForce is what a process that opens the bucket now follows.
+// inForce returns the version that a process follows if it opens the bucket now.
 func inForce(t *testing.T, b rulebook.Bucket) string {
 	t.Helper()
 	load, _ := open(t, b).Active()
@@ -94,14 +94,14 @@ func TestTheFirstSetComesIntoForce(t *testing.T) {
 	shared, first := bucket(t), set(t, 1)
 	p := open(t, shared)
 	if load, ok := p.Active(); ok || p.Status().InForce != nil {
-		t.Errorf("in force before anything was: %+v", load)
+		t.Errorf("in force before the first proposal: %+v", load)
 	}
 	done := p.propose(t, first, here, rulebook.Start)
 	want := rulebook.InForce{Load: done.InForce.Load, Version: first.Version, Since: done.InForce.Since, Origin: here, By: rulebook.Start}
 	if diff := cmp.Diff(rulebook.Proposal{Taken: true, InForce: want}, done); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	for name, p := range map[string]process{"who proposed it": p, "who comes later": open(t, shared)} {
+	for name, p := range map[string]process{"the proposer": p, "a later process": open(t, shared)} {
 		load, ok := p.Active()
 		if !ok || load.ID != want.Load || len(load.ID) != 26 || load.Version != first.Version || !load.At.Equal(want.Since) {
 			t.Errorf("%s: %+v, %v", name, load, ok)
@@ -135,26 +135,26 @@ func TestAProcessThatStartsReplacesOnlyItsOwnRules(t *testing.T) {
 		t.Errorf("foreign rules came into force at a start: %+v", done)
 	}
 	if own := foreign.Status().Own; own != set(t, 2).Version {
-		t.Errorf("its own are %q", own)
+		t.Errorf("its own rules are %q", own)
 	}
 	for _, word := range []string{"follows those in force", "SIGHUP", here, there, set(t, 1).Version, set(t, 2).Version} {
 		if !strings.Contains(foreign.said.String(), word) {
-			t.Errorf("%s is not said: %s", word, foreign.said)
+			t.Errorf("the log does not contain %s: %s", word, foreign.said)
 		}
 	}
-	// A person sends SIGHUP there.
+	// An operator sends SIGHUP to that process.
 	if done := foreign.propose(t, set(t, 2), there, rulebook.Change); !done.Taken || foreign.Status().Own != "" {
 		t.Errorf("SIGHUP: %+v, own %q", done, foreign.Status().Own)
 	}
 	if done := open(t, shared).propose(t, set(t, 1), here, rulebook.Start); done.Taken {
-		t.Error("a restart undid what a person did elsewhere")
+		t.Error("a restart undid an operator's change in another process")
 	}
 	if done := open(t, shared).propose(t, set(t, 3), there, rulebook.Start); !done.Taken || inForce(t, shared) != set(t, 3).Version {
 		t.Errorf("its own rules at its next start: %+v", done)
 	}
 }
 
-// faster has somebody else propose between a look and the write after it.
+// faster lets another process propose between a read and the write after it.
 type faster struct {
 	rulebook.Bucket
 	rival func()
@@ -168,11 +168,11 @@ func (f faster) Update(ctx context.Context, key string, value []byte, revision u
 	return f.Bucket.Update(ctx, key, value, revision)
 }
 
-func TestWhoeverLosesDecidesAgain(t *testing.T) {
+func TestAProposalThatLosesTheRaceIsDecidedAgain(t *testing.T) {
 	t.Parallel()
 	for how, want := range map[rulebook.How]string{
-		rulebook.Start:  set(t, 1).Version, // something is in force meanwhile, from elsewhere
-		rulebook.Change: set(t, 2).Version, // the later word counts
+		rulebook.Start:  set(t, 1).Version, // another process's rules are in force by then
+		rulebook.Change: set(t, 2).Version, // the later change wins
 	} {
 		shared := bucket(t)
 		rival := func() { open(t, shared).propose(t, set(t, 1), there, rulebook.Change) }
@@ -183,7 +183,7 @@ func TestWhoeverLosesDecidesAgain(t *testing.T) {
 	}
 }
 
-func TestOthersFollow(t *testing.T) {
+func TestOtherProcessesFollowTheRulesInForce(t *testing.T) {
 	t.Parallel()
 	shared := bucket(t)
 	follower := open(t, shared)
@@ -192,13 +192,13 @@ func TestOthersFollow(t *testing.T) {
 	eventually(t, "the first is followed", func() bool { load, _ := follower.Active(); return load.ID == first.InForce.Load })
 	follower.propose(t, set(t, 1), there, rulebook.Start)
 	if own := follower.Status().Own; own != "" {
-		t.Errorf("its own are %q, and the same", own)
+		t.Errorf("its own rules are shown as %q, although they are in force", own)
 	}
 	second := open(t, shared).propose(t, set(t, 2), here, rulebook.Change)
 	eventually(t, "the second is followed", func() bool { load, _ := follower.Active(); return load.ID == second.InForce.Load })
 
 	if own := follower.Status().Own; own != set(t, 1).Version {
-		t.Errorf("its own are %q, and not in force any more", own)
+		t.Errorf("its own rules are shown as %q, want those that are no longer in force", own)
 	}
 	got, err := follower.Set(t.Context(), set(t, 1).Version)
 	if err != nil || got.Version != set(t, 1).Version || got.Rule("end-orphaned").For != time.Minute {
@@ -222,7 +222,7 @@ func TestSetsAreReadAndCompiledOnce(t *testing.T) {
 	}
 }
 
-func TestSetsThatCannotBeHad(t *testing.T) {
+func TestSetsThatCannotBeLoadedAreErrors(t *testing.T) {
 	t.Parallel()
 	shared := &weather{Bucket: bucket(t)}
 	p := open(t, shared)
@@ -247,15 +247,15 @@ func TestSetsThatCannotBeHad(t *testing.T) {
 	}
 	shared.down.Store(true)
 	if _, err := p.Set(t.Context(), "later"); !errors.Is(err, errDown) {
-		t.Errorf("while nobody answers: %v", err)
+		t.Errorf("while the bucket does not answer: %v", err)
 	}
 	shared.down.Store(false)
 	if _, err := p.Set(t.Context(), "later"); !errors.Is(err, rulebook.ErrUnknownVersion) {
-		t.Errorf("an outage is remembered: %v", err)
+		t.Errorf("after the outage: %v", err)
 	}
 }
 
-func TestWhatCannotBeKeptDoesNotComeIntoForce(t *testing.T) {
+func TestASetThatCannotBeStoredDoesNotComeIntoForce(t *testing.T) {
 	t.Parallel()
 	shared := bucket(t)
 	p := open(t, shared)
@@ -269,11 +269,11 @@ func TestWhatCannotBeKeptDoesNotComeIntoForce(t *testing.T) {
 		}
 	}
 	if _, ok := p.Active(); ok || inForce(t, shared) != "" {
-		t.Error("something is in force")
+		t.Error("a set is in force")
 	}
 }
 
-func TestWithoutAnAnswerWhatIsKnownStays(t *testing.T) {
+func TestAProcessKeepsItsRulesWhileTheBucketDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	shared := &weather{Bucket: bucket(t)}
 	p := open(t, shared)
@@ -287,7 +287,7 @@ func TestWithoutAnAnswerWhatIsKnownStays(t *testing.T) {
 	}
 	before := shared.reads.Load()
 	run(t, p)
-	eventually(t, "it looks again", func() bool { return shared.reads.Load() > before })
+	eventually(t, "the process reads again", func() bool { return shared.reads.Load() > before })
 	if load, ok := p.Active(); !ok || load.Version != set(t, 1).Version {
 		t.Errorf("%+v, %v", load, ok)
 	}
@@ -295,7 +295,7 @@ func TestWithoutAnAnswerWhatIsKnownStays(t *testing.T) {
 
 var errDown = errors.New("bucket is down")
 
-// weather is a bucket whose network can be bad.
+// weather is a bucket whose network can fail.
 type weather struct {
 	rulebook.Bucket
 	reads atomic.Int64
@@ -317,7 +317,7 @@ func (w *weather) Update(ctx context.Context, key string, value []byte, revision
 	return w.Bucket.Update(ctx, key, value, revision)
 }
 
-// run follows until the test ends.
+// run runs the process until the test ends.
 func run(t *testing.T, p process) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())

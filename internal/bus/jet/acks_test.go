@@ -9,10 +9,10 @@ import (
 
 const testStream = "GAVEL_EVENTS"
 
-// This is inside the package: what it feeds comes from servers only, so nothing
-// public takes it.
+// This test is inside the package: its input comes from servers only, so no public
+// function accepts it.
 
-// What is read the short way must be what the JSON decoder reads.
+// The fast parser must return what the JSON decoder returns.
 func FuzzParseAck(f *testing.F) {
 	for _, s := range []string{
 		`{"stream":"GAVEL_EVENTS","seq":7}`, `{"stream":"GAVEL_EVENTS","seq":7,"duplicate":true}`,

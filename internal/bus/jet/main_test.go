@@ -6,5 +6,5 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain sees to it that what a test opened leaves nothing running.
+// TestMain checks that the tests leave nothing running.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

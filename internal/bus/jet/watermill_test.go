@@ -18,7 +18,7 @@ import (
 // patience is a deadline under which tests wait for something that will happen.
 const patience = 20 * time.Second
 
-// testContext ends before the test binary does.
+// testContext ends before the test binary's timeout.
 func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
@@ -68,7 +68,7 @@ func receive[T any](t testing.TB, what string, from <-chan T) T {
 	case v := <-from:
 		return v
 	case <-time.After(patience):
-		t.Fatalf("waited in vain: %s", what)
+		t.Fatalf("timed out waiting for %s", what)
 		panic("unreachable")
 	}
 }
@@ -170,7 +170,7 @@ func TestPublishingTwiceStoresOnce(t *testing.T) {
 	}
 }
 
-func TestClosedPublisherAndSubscriberSaySo(t *testing.T) {
+func TestAClosedPublisherAndSubscriberReturnErrors(t *testing.T) {
 	t.Parallel()
 	p, s := pair(t, topicStream(t), "group")
 	for range 2 {
@@ -220,7 +220,7 @@ func TestSubscriptionOutlivesItsConsumer(t *testing.T) {
 	receive(t, "the message", messages).Ack()
 }
 
-// A message in the hands of a subscriber that closes goes to the next one at
+// A message held by a subscriber that closes is redelivered to the next one at
 // once, not after AckWait.
 func TestUnansweredMessageGoesToTheNextSubscriber(t *testing.T) {
 	t.Parallel()
