@@ -50,13 +50,13 @@ type App struct {
 	brakes   *brakes.Brakes
 	project  *project.Projector
 	door     *callback.Door
-	// announcements are what Twilio plays because a rule said so.
+	// announcements serves what Twilio plays for a rule.
 	announcements *announce.Handler
 	performer     *act.Performer
 	rest          *rest.Handler
 	api           *api.API
 	ready         *readiness
-	reload        chan struct{} // the rule files are to be read again
+	reload        chan struct{} // makes the rule files be read again
 }
 
 // New makes all parts and begins to serve. If a part cannot be made, New stops
@@ -117,7 +117,7 @@ func (a *App) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case failure = <-a.failed:
-		a.log.Error("a part failed, the process ends", "error", failure)
+		a.log.Error("a part failed, process ends", "error", failure)
 	}
 	return errors.Join(failure, a.Stop(ctx))
 }
@@ -132,7 +132,7 @@ func (a *App) Run(ctx context.Context) error {
 func (a *App) Stop(ctx context.Context) error { return a.life.stop(ctx) }
 
 // Go runs a part until the process stops. If the part returns an error before
-// that, the process ends: to restart is better than to go on without it.
+// that, the process ends: a restart is better than to continue without it.
 func (a *App) Go(name string, run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

@@ -16,24 +16,23 @@ import (
 )
 
 const (
-	// lagLimit is how far the picture may be behind before an answer from it is
-	// of no more use.
+	// lagLimit is how far the picture may be behind before its answers are useless.
 	lagLimit = 10 * time.Second
 	// checkTime bounds one check of all dependencies.
 	checkTime = 2 * time.Second
-	// followedFor is how long after a question a load balancer counts as
-	// following readiness: Kubernetes asks every 10 s by default.
+	// followedFor is how long after a query a load balancer counts as following
+	// readiness: Kubernetes queries every 10 s by default.
 	followedFor = 15 * time.Second
 	// noticeTime is how long a load balancer has to notice that the process is
-	// stopping: those set up for it ask every second.
+	// stopping: those set up for it query every second.
 	noticeTime = 2 * time.Second
 )
 
-// readiness answers whether the process can work.
+// readiness reports whether the process can work.
 type readiness struct {
 	*App
 	stopping atomic.Bool
-	asked    atomic.Int64 // when the last question came, Unix time in ns
+	asked    atomic.Int64 // time of the last query, Unix time in ns
 }
 
 // health is the answer of /readyz.
@@ -129,15 +128,15 @@ func (r *readiness) journal(ctx context.Context) check {
 	return fullness(usage.Full())
 }
 
-// fullness is the check of the journal, of which that part is taken. A full one
+// fullness checks how full the journal is, from 0 to 1. A full one
 // turns readiness off, so that an operator notices.
 func fullness(full float64) check {
-	said := fmt.Sprintf("is %.0f %% full", full*100)
+	text := fmt.Sprintf("is %.0f %% full", full*100)
 	switch {
 	case full >= bus.Full:
-		return failing(said)
+		return failing(text)
 	case full >= bus.NearlyFull:
-		return check{OK: true, Warning: said}
+		return check{OK: true, Warning: text}
 	}
 	return check{OK: true}
 }

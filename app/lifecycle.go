@@ -30,11 +30,11 @@ func (l *lifecycle) onStop(name string, stop func(context.Context) error) {
 }
 
 // stop stops everything, newest first, within drainTime. A step that fails is
-// logged by name and does not keep the next ones from running; nor does the
-// end of the drain time, which every later step sees in its context.
+// logged by name and does not prevent the next ones; nor does the end of the drain
+// time, which every later step sees in its context.
 func (l *lifecycle) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), drainTime,
-		fmt.Errorf("the %s to stop are over", drainTime))
+		fmt.Errorf("shutdown timed out after %s", drainTime))
 	defer cancel()
 	var faults []error
 	for i := len(l.stops) - 1; i >= 0; i-- {
@@ -45,7 +45,7 @@ func (l *lifecycle) stop(ctx context.Context) error {
 			faults = append(faults, fmt.Errorf("stop %s: %w", step.name, err))
 			continue
 		}
-		l.log.Debug("stopped", "part", step.name, "took", time.Since(began))
+		l.log.Debug("stopped", "part", step.name, "took_seconds", time.Since(began).Seconds())
 	}
 	l.stops = nil
 	return errors.Join(faults...)

@@ -68,7 +68,7 @@ func TestAllStopsTogetherHaveOneDeadline(t *testing.T) {
 		if took := time.Since(began); took != drainTime {
 			t.Errorf("took %s, want %s", took, drainTime)
 		}
-		if err == nil || !strings.Contains(err.Error(), "stop two: the 15s to stop are over") {
+		if err == nil || !strings.Contains(err.Error(), "stop two: shutdown timed out after 15s") {
 			t.Errorf("error = %v, want why step two gave up", err)
 		}
 		if bus == nil {

@@ -100,11 +100,11 @@ func (t TLS) config() (*tls.Config, error) {
 	return c, nil
 }
 
-// Role is one of the jobs that a process can have.
+// Role is one of the jobs of a process.
 type Role string
 
-// The roles. Deliver has nothing to do yet; it is accepted so that a deployment
-// can name it from the start.
+// The roles. Deliver does nothing yet; it is accepted so that a deployment can name
+// it from the start.
 const (
 	Door    Role = "door"
 	Project Role = "project"
@@ -140,7 +140,7 @@ func ParseRoles(text string) (Roles, error) {
 	for name := range strings.SplitSeq(text, ",") {
 		one := Role(strings.TrimSpace(name))
 		if !AllRoles.Has(one) {
-			return nil, fmt.Errorf("%q is none of %s", one, AllRoles)
+			return nil, fmt.Errorf("%q is not one of %s", one, AllRoles)
 		}
 		if !chosen.Has(one) {
 			chosen = append(chosen, one)

@@ -3,7 +3,7 @@ package app
 import "context"
 
 // followReloads reads the accounts again at each Reload, so that a token is
-// rotated without a restart, and lets the rule files be proposed again.
+// rotated without a restart, and makes the rule files be proposed again.
 // Everything else counts at the next start.
 func (a *App) followReloads() {
 	if a.Reload == nil {
@@ -19,22 +19,22 @@ func (a *App) followReloads() {
 			}
 			select {
 			case a.reload <- struct{}{}:
-			default: // one that waits stands for those that follow
+			default: // a waiting one covers those that follow
 			}
 		}
 	})
 }
 
-// rereadAccounts replaces the accounts, or leaves all of them where one is
-// wrong. No fault of the settings quotes a secret.
+// rereadAccounts replaces the accounts, or keeps all of them if one is wrong. Errors of
+// the settings do not quote secrets.
 func (a *App) rereadAccounts() {
 	accounts, err := a.ReadAccounts()
 	if err == nil {
 		err = a.accounts.Replace(accounts)
 	}
 	if err != nil {
-		a.log.Error("accounts stay as they were, the settings are not right", "error", err)
+		a.log.Error("accounts not reloaded, the settings have faults", "error", err)
 		return
 	}
-	a.log.Info("accounts were read again", "accounts", len(accounts))
+	a.log.Info("accounts reloaded", "accounts", len(accounts))
 }

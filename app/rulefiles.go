@@ -19,10 +19,10 @@ import (
 const (
 	// rulesEvery is how often the rule files are read.
 	rulesEvery = 5 * time.Second
-	// rulesSettle is for how long a changed file has to stay the same before it
-	// counts: an editor may have written half of it.
+	// rulesSettle is how long a changed file must stay the same before it is read: an
+	// editor may have written half of it.
 	rulesSettle = 200 * time.Millisecond
-	// maxFaultsLogged bounds the lines that a file which is all wrong makes.
+	// maxFaultsLogged bounds the log lines for a file full of faults.
 	maxFaultsLogged = 20
 )
 
@@ -55,11 +55,11 @@ type ruleReading struct {
 func newRuleFiles(path string, book proposer, check func(*rules.Set) error, log *slog.Logger) (*ruleFiles, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("find whose rule files these are: %w", err)
+		return nil, fmt.Errorf("find the origin of the rule files: %w", err)
 	}
 	whole, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("find whose rule files these are: %w", err)
+		return nil, fmt.Errorf("find the origin of the rule files: %w", err)
 	}
 	return &ruleFiles{path: path, origin: host + ":" + whole, book: book, check: check, log: log}, nil
 }
@@ -116,7 +116,7 @@ func (r *ruleFiles) poll(ctx context.Context) {
 	}
 }
 
-// propose proposes what was read, or logs what is wrong with it. It does so once:
+// propose proposes what was read, or logs its faults. It does so once:
 // files that stay the same are not proposed again before a reload.
 func (r *ruleFiles) propose(ctx context.Context, now ruleReading, how rulebook.How) {
 	r.last, r.retry = now, ""
@@ -148,15 +148,15 @@ func (r *ruleFiles) set(now ruleReading) (*rules.Set, error) {
 	return set, r.check(set)
 }
 
-// logFaults logs all that is wrong, each fault in a line of its own.
+// logFaults logs all faults, each in its own line.
 func (r *ruleFiles) logFaults(err error) {
 	active, _ := r.book.Active()
 	var faults schema.Faults
 	if !errors.As(err, &faults) {
-		r.log.Error("rule files are not right: the rules in force stay", "path", r.path, "version", active.Version, "error", err)
+		r.log.Error("rule files have faults, the rules in force stay", "path", r.path, "version", active.Version, "error", err)
 		return
 	}
-	r.log.Error("rule files are not right: the rules in force stay", "path", r.path, "version", active.Version, "faults", len(faults))
+	r.log.Error("rule files have faults, the rules in force stay", "path", r.path, "version", active.Version, "faults", len(faults))
 	for _, fault := range faults[:min(len(faults), maxFaultsLogged)] {
 		r.log.Error("fault in a rule file", "fault", fault.String())
 	}

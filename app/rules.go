@@ -12,8 +12,8 @@ import (
 	"gavel/rules"
 )
 
-// openRules makes what every process needs of rules: which are in force, and the
-// brakes. A process with rule files of its own proposes them.
+// openRules opens the rules in force and the brakes, which every process needs. A
+// process with its own rule files proposes them.
 func (a *App) openRules(ctx context.Context) (err error) {
 	log := a.log.With("component", "rules")
 	if a.rules, err = rulebook.Open(ctx, a.bus.Rules(), log); err != nil {
@@ -63,7 +63,8 @@ func (a *App) proposePresets(ctx context.Context) error {
 	return err
 }
 
-// checkRules returns what of a set this process could never perform.
+// checkRules returns an error if a set has steps that no process with these settings
+// could perform.
 func (a *App) checkRules(set *rules.Set) error {
 	if err := announce.CheckReachable(set, a.PublicURL, a.TwilioAPI); err != nil {
 		return err

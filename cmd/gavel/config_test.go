@@ -198,7 +198,7 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		"embedded-redis-without-reader": settingsFault(`--roles: the embedded Redis is filled by project and read by serve in one process; name both or neither, or set --redis`),
 		"everything-wrong": settingsFault(
 			`--keep: "for ever" is not an age; write 30d, 13 months or 72h`,
-			`--roles: "cook" is none of door,project,act,serve,deliver`,
+			`--roles: "cook" is not one of door,project,act,serve,deliver`,
 			`--listen: "nowhere" is not HOST:PORT`,
 			`--admin-listen: "nowhere" is not HOST:PORT`,
 			`--admin-listen: is the same address as --listen`,

@@ -218,7 +218,7 @@ func TestATokenIsRotatedWithoutARestart(t *testing.T) {
 
 	put(token, rotated)
 	h.hangUp()
-	logs("accounts were read again")
+	logs("accounts reloaded")
 	if sends(testToken) == exitOK || sends(rotated) != exitOK {
 		t.Error("the token was not replaced")
 	}
