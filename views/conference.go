@@ -7,9 +7,9 @@ import (
 	"gavel/projections"
 )
 
-// staleAfter is how long a conference may be silent before it is shown as
-// stale: Twilio ends a call leg after 4 hours unless told otherwise (Call
-// resource, TimeLimit), so that by then something should have been heard.
+// staleAfter is how long a conference may have no event before it is shown as
+// stale: by default Twilio ends a call leg after 4 hours (Call resource,
+// TimeLimit), so an event should have arrived by then.
 const staleAfter = 4 * time.Hour
 
 // Conference is one line of a list.
@@ -18,17 +18,17 @@ type Conference struct {
 	Sid          string     `json:"sid"`
 	FriendlyName string     `json:"friendly_name"`
 	Status       string     `json:"status" enum:"init,in-progress,completed"`
-	Created      *time.Time `json:"created,omitempty" doc:"First heard of, on Twilio's clock"`
-	Updated      *time.Time `json:"updated,omitempty" doc:"Last heard of, on Twilio's clock"`
+	Created      *time.Time `json:"created,omitempty" doc:"Time of the first event, on Twilio's clock"`
+	Updated      *time.Time `json:"updated,omitempty" doc:"Time of the last event, on Twilio's clock"`
 	Started      *time.Time `json:"started,omitempty" doc:"When mixing began"`
 	Ended        *time.Time `json:"ended,omitempty"`
 	Reason       string     `json:"reason_conference_ended,omitempty" doc:"Twilio's ReasonConferenceEnded"`
 	EndingCall   string     `json:"call_sid_ending_conference,omitempty"`
-	EndedBy      string     `json:"ended_by,omitempty" doc:"Who asked Gavel to end it, probably where nobody knows the outcome; else label or CallSid of the leg that ended it"`
-	Connected    int        `json:"connected" doc:"How many participants are in it now"`
-	Joined       int        `json:"joined" doc:"How many were ever in it"`
-	StaleSince   *time.Time `json:"stale_since,omitempty" doc:"Last heard of, where it goes on and was silent for hours"`
-	Why          string     `json:"why" doc:"How it stands or why it ended, in one sentence"`
+	EndedBy      string     `json:"ended_by,omitempty" doc:"The actor that ended it through Gavel, probably if the outcome is unknown; otherwise label or CallSid of the leg that ended it"`
+	Connected    int        `json:"connected" doc:"Number of participants that are in it now"`
+	Joined       int        `json:"joined" doc:"Number of participants that were ever in it"`
+	StaleSince   *time.Time `json:"stale_since,omitempty" doc:"Time of the last event, if it has not ended and had no event for hours"`
+	Why          string     `json:"why" doc:"Its state, or why it ended, in one sentence"`
 }
 
 // Record is everything about one conference.
@@ -37,11 +37,11 @@ type Record struct {
 	ReasonText          string        `json:"reason_text,omitempty" doc:"Twilio's Reason, free text"`
 	Participants        []Participant `json:"participants"`
 	Recordings          []Recording   `json:"recordings"`
-	Actions             []Action      `json:"actions" doc:"The writes to Twilio that were asked of Gavel, in the order of asking"`
-	Gaps                [][2]int64    `json:"gaps" doc:"Sequence numbers nobody told, as inclusive ranges: a hint at lost callbacks"`
+	Actions             []Action      `json:"actions" doc:"The writes to Twilio through Gavel, in the order of the requests"`
+	Gaps                [][2]int64    `json:"gaps" doc:"Missing sequence numbers, as inclusive ranges: a hint at lost callbacks"`
 	AnnouncementsEnded  int64         `json:"announcements_ended"`
 	AnnouncementsFailed int64         `json:"announcements_failed"`
-	Truncated           bool          `json:"truncated" doc:"It outgrew a bound, so that something is missing here"`
+	Truncated           bool          `json:"truncated" doc:"It exceeded a bound, so that the record is incomplete"`
 }
 
 // Participant is one leg that was ever in a conference.
@@ -74,37 +74,37 @@ type Recording struct {
 	URL       string     `json:"url,omitempty"`
 	Status    string     `json:"status"`
 	Started   *time.Time `json:"started,omitempty"`
-	Seconds   *int64     `json:"seconds,omitempty" doc:"Length, once told"`
+	Seconds   *int64     `json:"seconds,omitempty" doc:"Length, once reported"`
 	Channels  int64      `json:"channels,omitempty"`
 	ErrorCode string     `json:"error_code,omitempty"`
 }
 
-// Action is one write to Twilio that somebody asked Gavel for, or what a rule
-// did. Its times are on Gavel's clock.
+// Action is one write to Twilio through Gavel, or an action of a rule. Its times are
+// on Gavel's clock.
 type Action struct {
 	ID           string     `json:"id"`
 	Do           events.Do  `json:"do" enum:"end,announce,add-participant,update-participant,kick,update-recording,delete-recording,publish,webhook"`
-	ActorSid     string     `json:"actor_sid,omitempty" doc:"API key, or the account where its own auth token was used; absent where a rule asked"`
+	ActorSid     string     `json:"actor_sid,omitempty" doc:"API key, or the account if its own auth token was used; absent for a rule"`
 	ActorName    string     `json:"actor_name,omitempty"`
-	ActorRule    string     `json:"actor_rule,omitempty" doc:"The rule that asked; its decision has the same id"`
+	ActorRule    string     `json:"actor_rule,omitempty" doc:"The rule; its decision has the same id"`
 	CallSid      string     `json:"call_sid,omitempty"`
 	RecordingSid string     `json:"recording_sid,omitempty"`
 	Asked        string     `json:"asked,omitempty" doc:"The parameters of fixed form, as a form"`
 	AskedAt      *time.Time `json:"asked_at"`
-	Answer       *Answer    `json:"answer,omitempty" doc:"Absent until Twilio answered, or where a crash swallowed the answer"`
-	Words        string     `json:"words" doc:"Who asked for what and what came of it, in words"`
+	Answer       *Answer    `json:"answer,omitempty" doc:"Absent until Twilio answered, or if a crash lost the answer"`
+	Words        string     `json:"words" doc:"The actor, the request and its outcome, in words"`
 }
 
-// Answer is what came of an action.
+// Answer is the outcome of an action.
 type Answer struct {
 	Result events.Result `json:"result" enum:"done,failed,unknown,stale,expired,lapsed,tripped,skipped"`
 	Status int           `json:"status,omitempty" doc:"HTTP status; absent without an answer"`
 	Code   int           `json:"code,omitempty" doc:"Twilio's error code"`
-	Why    string        `json:"why,omitempty" doc:"More about the result, one word"`
+	Why    string        `json:"why,omitempty" doc:"Detail of the result, one word"`
 	At     *time.Time    `json:"at"`
 }
 
-// NewConference shows a conference as it stands at that moment.
+// NewConference returns the view of a conference at the moment now.
 func NewConference(c *projections.Conference, now time.Time) Conference {
 	v := Conference{
 		AccountSid:   c.AccountSid,
@@ -129,7 +129,7 @@ func NewConference(c *projections.Conference, now time.Time) Conference {
 	return v
 }
 
-// NewRecord shows everything about a conference as it stands at that moment.
+// NewRecord returns the view of a whole record at the moment now.
 func NewRecord(c *projections.Conference, now time.Time) Record {
 	v := Record{
 		Conference:          NewConference(c, now),
@@ -220,7 +220,7 @@ func newAnswer(o *projections.ActionResult) *Answer {
 	return &Answer{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why, At: timeOf(o.At)}
 }
 
-// timeOf is nil for what was never told.
+// timeOf returns nil for the zero instant.
 func timeOf(i projections.Instant) *time.Time {
 	if i == 0 {
 		return nil

@@ -11,19 +11,19 @@ import (
 	"gavel/rules"
 )
 
-// Deadline is a moment at which a rule goes on by itself.
+// Deadline is a moment at which a rule continues without an event.
 type Deadline struct {
 	AccountSid    string    `json:"account_sid"`
 	ConferenceSid string    `json:"conference_sid"`
 	FriendlyName  string    `json:"friendly_name"`
 	Rule          string    `json:"rule,omitempty" doc:"Absent at the end of an exemption from all rules"`
-	CallSid       string    `json:"call_sid,omitempty" doc:"The participant that the rule looks at"`
+	CallSid       string    `json:"call_sid,omitempty" doc:"The participant that the rule evaluates"`
 	Label         string    `json:"label,omitempty"`
-	Due           time.Time `json:"due" doc:"On Gavel's clock; past where the conference is about to be judged"`
-	InSeconds     float64   `json:"in_seconds" doc:"How long until then; negative when overdue"`
-	Waits         Wait      `json:"waits_for" enum:"for,step,again,quiet-hours,time,exemption" doc:"What it is until then: the rule's for runs; a wait between steps; the next attempt; the end of quiet hours; time alone may turn the condition; an exemption"`
-	Step          int       `json:"step,omitempty" doc:"The last step done or waited at, from 1"`
-	Steps         int       `json:"steps,omitempty" doc:"How many steps the rule has"`
+	Due           time.Time `json:"due" doc:"On Gavel's clock; in the past if the evaluation is due"`
+	InSeconds     float64   `json:"in_seconds" doc:"Seconds until then; negative if overdue"`
+	Waits         Wait      `json:"waits_for" enum:"for,step,again,quiet-hours,time,exemption" doc:"What the rule waits for: the end of its for; a wait between steps; the next attempt; the end of quiet hours; a time that may change the condition; the end of an exemption"`
+	Step          int       `json:"step,omitempty" doc:"The last step that was done or that waits, from 1"`
+	Steps         int       `json:"steps,omitempty" doc:"Number of steps of the rule"`
 }
 
 // Wait is what a rule waits for.
@@ -31,21 +31,21 @@ type Wait string
 
 // What rules wait for.
 const (
-	WaitFor       Wait = "for"         // the condition holds, for not long enough yet
+	WaitFor       Wait = "for"         // the condition holds, but not yet for long enough
 	WaitStep      Wait = "step"        // a wait between two steps
 	WaitAgain     Wait = "again"       // the next attempt
 	WaitQuiet     Wait = "quiet-hours" // their end
-	WaitTime      Wait = "time"        // time alone may turn the condition
+	WaitTime      Wait = "time"        // time alone may change the condition
 	WaitExemption Wait = "exemption"   // its end
 )
 
-// waits are the phases of a stretch that pass by themselves.
+// waits are the phases of a stretch that end without an event.
 var waits = map[rules.Phase]Wait{
 	rules.Running: WaitFor, rules.Waiting: WaitStep, rules.Resting: WaitAgain, rules.Held: WaitQuiet,
 }
 
-// Deadlines returns the deadlines that run down now in these accounts, the earliest
-// first, at most that many. An empty account is all.
+// Deadlines returns at most most pending deadlines in the accounts, the earliest
+// first. An empty account is all.
 func (s *Source) Deadlines(ctx context.Context, accounts []string, most int) ([]Deadline, error) {
 	all := []Deadline{}
 	for _, account := range accounts {
@@ -59,8 +59,8 @@ func (s *Source) Deadlines(ctx context.Context, accounts []string, most int) ([]
 	return all[:min(len(all), most)], nil
 }
 
-// armed are the deadlines of an account's most pressing conferences. The first
-// so many deadlines are all in the first so many conferences.
+// armed returns the deadlines of an account's conferences that are due first. The
+// first most deadlines are all in the first most conferences.
 func (s *Source) armed(ctx context.Context, account string, most int) ([]Deadline, error) {
 	conferences, err := s.Reader.Armed(ctx, account, most)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Source) armed(ctx context.Context, account string, most int) ([]Deadlin
 	for _, due := range conferences {
 		stored, err := s.Reader.Conference(ctx, due.Key)
 		if errors.Is(err, projections.ErrNotFound) {
-			continue // it was forgotten in between
+			continue // it was removed in between
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read conference: %w", err)
@@ -84,7 +84,7 @@ func (s *Source) armed(ctx context.Context, account string, most int) ([]Deadlin
 	return all, nil
 }
 
-// deadlines are those of one conference.
+// deadlines returns those of one conference.
 func deadlines(stored projections.Stored, now time.Time) (all []Deadline, err error) {
 	if stored.Conference == nil || len(stored.Rules) == 0 {
 		return nil, nil
@@ -110,7 +110,7 @@ func deadlines(stored projections.Stored, now time.Time) (all []Deadline, err er
 	return all, nil
 }
 
-// of says whose deadline it is, and how far away.
+// of fills in the conference, and the time until the deadline.
 func (d Deadline) of(c *projections.Conference, now time.Time) Deadline {
 	d.AccountSid, d.ConferenceSid, d.FriendlyName = c.AccountSid, c.ConferenceSid, c.FriendlyName.Value
 	if p := c.Participant(d.CallSid); p != nil {

@@ -13,24 +13,23 @@ import (
 	"gavel/rules"
 )
 
-// Decisions keeps what rules decided.
+// Decisions stores the decisions of rules.
 type Decisions interface {
-	// List returns the newest first, at most that many; an empty account or
+	// List returns at most most decisions, the newest first; an empty account or
 	// conference is any.
 	List(ctx context.Context, accountSid, conferenceSid string, most int) ([]events.Decided, error)
 }
 
-// maxSifted is how many decisions are looked through where only some of them
-// are asked for.
+// maxSifted is how many decisions are searched for those that pass a filter.
 const maxSifted = 1000
 
-// Decision is what a rule decided, and what came of it.
+// Decision is a decision of a rule and its outcome.
 type Decision struct {
 	ID            string            `json:"id"`
 	Rule          string            `json:"rule"`
 	Version       string            `json:"version" doc:"The set of rules that was in force"`
 	AccountSid    string            `json:"account_sid"`
-	ConferenceSid string            `json:"conference_sid,omitempty" doc:"Absent where a rule counts over many conferences"`
+	ConferenceSid string            `json:"conference_sid,omitempty" doc:"Absent if the rule counts over many conferences"`
 	FriendlyName  string            `json:"friendly_name,omitempty"`
 	CallSid       string            `json:"call_sid,omitempty" doc:"The participant that the step is about"`
 	Label         string            `json:"label,omitempty"`
@@ -38,14 +37,14 @@ type Decision struct {
 	Step          int               `json:"step" doc:"Its place in the rule, from 1"`
 	Attempt       int               `json:"attempt"`
 	Occasion      string            `json:"occasion" doc:"What made the condition hold"`
-	AsOf          time.Time         `json:"as_of" doc:"When it was taken, by the conference's own time on Gavel's clock"`
+	AsOf          time.Time         `json:"as_of" doc:"Time of the decision, by the conference's own time on Gavel's clock"`
 	Verdict       rules.Verdict     `json:"verdict" enum:"act,would,refused"`
 	Reason        rules.Reason      `json:"reason,omitempty" doc:"Why it was refused"`
-	Late          bool              `json:"late,omitempty" doc:"What led to it came late"`
+	Late          bool              `json:"late,omitempty" doc:"The event that led to it was late"`
 	Params        map[string]string `json:"params,omitempty"`
 	Data          map[string]string `json:"data,omitempty"`
-	Answer        *Answer           `json:"answer,omitempty" doc:"What came of it; absent while nothing did"`
-	Words         string            `json:"words" doc:"What came of it, in words"`
+	Answer        *Answer           `json:"answer,omitempty" doc:"Its outcome; absent until there is one"`
+	Words         string            `json:"words" doc:"Its outcome, in words"`
 }
 
 // DecisionFilter narrows a list of decisions; an empty Rule or Verdict is any.
@@ -55,9 +54,9 @@ type DecisionFilter struct {
 	Limit   int
 }
 
-// ListDecisions returns the decisions about these conferences that pass the filter,
-// the newest first. A key without a conference is all of its account, one without
-// both is all.
+// ListDecisions returns the decisions about the conferences that pass the filter, the
+// newest first. A key without a conference is all of its account; an empty key is
+// all.
 func (s *Source) ListDecisions(ctx context.Context, keys []events.Key, filter DecisionFilter) ([]Decision, error) {
 	found, err := s.decisions(ctx, keys, filter)
 	if err != nil {
@@ -102,8 +101,8 @@ func (s *Source) decisions(ctx context.Context, keys []events.Key, filter Decisi
 	return found[:min(len(found), filter.Limit)], nil
 }
 
-// records reads the conferences of decisions, each once; nil is one that there
-// is not, or not any more.
+// records returns a function that reads the conference of a decision, each once. It
+// returns nil if the conference does not exist or was removed.
 func (s *Source) records() func(context.Context, rules.Decision) (*projections.Conference, error) {
 	read := make(map[events.Key]*projections.Conference)
 	return func(ctx context.Context, d rules.Decision) (*projections.Conference, error) {
@@ -144,7 +143,7 @@ func newDecision(d rules.Decision, c *projections.Conference) Decision {
 	return v
 }
 
-// actionOf is what was done about a decision; an action has the decision's id.
+// actionOf returns the action of a decision, which has the same id, or nil.
 func actionOf(c *projections.Conference, id string) *projections.ActionRecord {
 	for _, action := range c.Actions {
 		if action.ID == id {
@@ -163,7 +162,7 @@ var refusals = map[rules.Reason]string{
 	rules.Unevaluated: "its parameters cannot be evaluated",
 }
 
-// verdictWords says what came of a decision that has no outcome.
+// verdictWords describes a decision without an outcome.
 func verdictWords(d rules.Decision) string {
 	switch d.Verdict {
 	case rules.Act:
@@ -174,16 +173,15 @@ func verdictWords(d rules.Decision) string {
 	return "nothing was done: " + cmp.Or(refusals[d.Reason], string(d.Reason))
 }
 
-// How far back is looked for calls on the wire: by when they were decided, which
-// is what an action's time says. What a rule decides is performed within
-// rules.MaxAge or not at all, and a call to Twilio has ended within a minute, one
-// way or the other.
+// Bounds of the search for calls on the wire. The age is that of the decision, which
+// is also the time of its action. A decision is performed within rules.MaxAge or
+// not at all, and a call to Twilio ends within a minute.
 const (
 	wireAge   = rules.MaxAge + time.Minute
 	wireDepth = 1000 // decisions
 )
 
-// WireAction is an action whose outcome is not known yet.
+// WireAction is an action without an outcome yet.
 type WireAction struct {
 	Action
 	AccountSid    string `json:"account_sid"`
@@ -191,8 +189,8 @@ type WireAction struct {
 	FriendlyName  string `json:"friendly_name"`
 }
 
-// OnTheWire returns what rules have begun to ask of Twilio: the actions that have an
-// intent and no outcome, found through the decisions that led to them.
+// OnTheWire returns the requests of rules to Twilio that may still happen: actions
+// with an intent and without an outcome. It finds them through their decisions.
 func (s *Source) OnTheWire(ctx context.Context) ([]WireAction, error) {
 	if s.Decisions == nil {
 		return nil, nil
@@ -222,7 +220,7 @@ func (s *Source) OnTheWire(ctx context.Context) ([]WireAction, error) {
 	return wire, nil
 }
 
-// pending returns the action of a decision while Twilio may be at it.
+// pending returns the action of a decision if Twilio may still carry it out, or nil.
 func pending(c *projections.Conference, id string, now time.Time) *projections.ActionRecord {
 	if c == nil {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"gavel/projections"
 )
 
-// Find returns the conference of that SID in one of the accounts, or the newest
-// of that friendly name in all of them, or projections.ErrNotFound.
+// Find returns the conference with the SID in one of the accounts, or the newest with
+// the friendly name in all of them, or projections.ErrNotFound.
 func (s *Source) Find(ctx context.Context, accounts []string, sidOrName string) (*projections.Conference, error) {
 	if events.IsSid("CF", sidOrName) {
 		return s.findSid(ctx, accounts, events.CanonicalSid(sidOrName))
@@ -20,8 +20,8 @@ func (s *Source) Find(ctx context.Context, accounts []string, sidOrName string) 
 	return s.findName(ctx, accounts, sidOrName)
 }
 
-// findSid asks every account: the record's key has the account, and the SID does
-// not tell it.
+// findSid reads every account: the key of a record contains the account, which cannot
+// be derived from the SID.
 func (s *Source) findSid(ctx context.Context, accounts []string, sid string) (*projections.Conference, error) {
 	for _, account := range accounts {
 		stored, err := s.Reader.Conference(ctx, events.Key{AccountSid: account, ConferenceSid: sid})
@@ -52,16 +52,16 @@ func (s *Source) findName(ctx context.Context, accounts []string, name string) (
 	return s.findSid(ctx, []string{c.AccountSid}, c.ConferenceSid)
 }
 
-// ErrCursor means that a text is no cursor.
+// ErrCursor means that a text is not a cursor.
 var ErrCursor = errors.New("cursor is not valid")
 
-// List returns a page of the conferences of several accounts, the newest first:
-// those that q matches, at most q.Limit, behind after. next is the cursor of the
-// next page; more is false on the last one.
+// List returns a page of the conferences of several accounts, the newest first: at
+// most q.Limit that match q, behind after. next is the cursor of the next page;
+// more is false on the last page.
 func (s *Source) List(ctx context.Context, accounts []string, q projections.Query, after Cursor) (page []Conference, next Cursor, more bool, err error) {
 	m := merge{reader: s.Reader}
-	// The more accounts there are, the less is read of each at a time: most of it
-	// would not be used.
+	// With more accounts, less is read of each at a time, because most of it would
+	// not be used.
 	each := q
 	each.Limit = min(q.Limit, q.Limit/max(len(accounts), 1)+10)
 	for _, account := range accounts {
@@ -82,14 +82,14 @@ func (s *Source) List(ctx context.Context, accounts []string, q projections.Quer
 }
 
 // Cursor is the place behind one conference in the order of lists: by Created,
-// then by SID, both descending. It holds for all accounts at once. The zero
-// Cursor is the place in front of all.
+// then by SID, both descending. It is valid across accounts. The zero Cursor is the
+// place before the first conference.
 type Cursor struct {
 	created projections.Instant
 	sid     string
 }
 
-// String is what ParseCursor reads.
+// String returns the cursor as ParseCursor reads it.
 func (c Cursor) String() string {
 	return strconv.FormatInt(int64(c.created), 10) + "." + c.sid
 }
@@ -108,7 +108,7 @@ func ParseCursor(s string) (Cursor, error) {
 	return Cursor{projections.Instant(n), events.CanonicalSid(sid)}, nil
 }
 
-// passes reports whether a conference lies behind the cursor.
+// passes reports whether a conference is behind the cursor.
 func (c Cursor) passes(created projections.Instant, sid string) bool {
 	if c.sid == "" || created < c.created {
 		return true
@@ -116,13 +116,13 @@ func (c Cursor) passes(created projections.Instant, sid string) bool {
 	return created == c.created && sid < c.sid
 }
 
-// shelf is one account's conferences behind a cursor, read as they are needed.
+// shelf reads one account's conferences behind a cursor as they are needed.
 type shelf struct {
 	account string
 	query   projections.Query
 	from    Cursor
 	ready   []*projections.Conference
-	empty   bool // behind ready there is no more
+	empty   bool // no conference follows those in ready
 }
 
 func newShelf(account string, q projections.Query, from Cursor) *shelf {
@@ -153,14 +153,14 @@ func (s *shelf) first(ctx context.Context, r projections.Reader) (*projections.C
 	return s.ready[0], nil
 }
 
-// merge takes the newest off many shelves.
+// merge merges several shelves, the newest conference first.
 type merge struct {
 	reader  projections.Reader
 	shelves []*shelf
 	best    *shelf
 }
 
-// newest returns the next conference without taking it, or nil.
+// newest returns the next conference without removing it, or nil.
 func (m *merge) newest(ctx context.Context) (best *projections.Conference, err error) {
 	for _, s := range m.shelves {
 		c, err := s.first(ctx, m.reader)
@@ -174,7 +174,7 @@ func (m *merge) newest(ctx context.Context) (best *projections.Conference, err e
 	return best, nil
 }
 
-// next takes the next conference, or returns nil.
+// next removes and returns the next conference, or nil.
 func (m *merge) next(ctx context.Context) (*projections.Conference, error) {
 	c, err := m.newest(ctx)
 	if c != nil {

@@ -17,11 +17,11 @@ type Timeline interface {
 	Timeline(ctx context.Context, key events.Key, fn func(events.StoredNews) error) error
 }
 
-// maxTimeline bounds the facts of one answer: each is about 2 KB, and a day of
-// speech events would be hundreds of megabytes.
+// maxTimeline bounds the facts of one answer: each is about 2 KB, and a day of speech
+// events would be hundreds of megabytes.
 const maxTimeline = 10_000
 
-// Fact is one event and where it is kept.
+// Fact is one event and where it is stored.
 type Fact struct {
 	Sequence uint64          `json:"sequence" doc:"Its sequence in GAVEL_EVENTS"`
 	Position string          `json:"position" doc:"Its place in the journal"`
@@ -34,15 +34,15 @@ type Fact struct {
 // errEnough ends the reading of a timeline that is too long.
 var errEnough = errors.New("enough")
 
-// Facts returns what was told about one conference, in the order in which it
-// happened; truncated: there is more.
+// Facts returns the events of one conference, in the order in which they happened.
+// truncated: the conference has more.
 func (s *Source) Facts(ctx context.Context, key events.Key) (facts []Fact, truncated bool, err error) {
 	facts = []Fact{}
-	err = s.Timeline.Timeline(ctx, key, func(told events.StoredNews) error {
+	err = s.Timeline.Timeline(ctx, key, func(news events.StoredNews) error {
 		if len(facts) == maxTimeline {
 			return errEnough
 		}
-		facts = append(facts, newFact(told))
+		facts = append(facts, newFact(news))
 		return nil
 	})
 	if truncated = errors.Is(err, errEnough); err != nil && !truncated {
@@ -52,17 +52,17 @@ func (s *Source) Facts(ctx context.Context, key events.Key) (facts []Fact, trunc
 	return facts, truncated, nil
 }
 
-func newFact(told events.StoredNews) Fact {
+func newFact(news events.StoredNews) Fact {
 	return Fact{
-		Sequence: told.Sequence,
-		Position: told.Position.String(),
-		Event:    told.Data,
-		number:   sequenceNumber(told.Data),
-		at:       told.Position,
+		Sequence: news.Sequence,
+		Position: news.Position.String(),
+		Event:    news.Data,
+		number:   sequenceNumber(news.Data),
+		at:       news.Position,
 	}
 }
 
-// sequenceNumber reads Twilio's count out of a CloudEvent.
+// sequenceNumber reads Twilio's SequenceNumber from a CloudEvent.
 func sequenceNumber(cloudEvent []byte) int64 {
 	e, err := events.ParseCloudEvent(cloudEvent)
 	if err != nil {
@@ -75,9 +75,9 @@ func sequenceNumber(cloudEvent []byte) int64 {
 	return n
 }
 
-// sortFacts orders by SequenceNumber, then by position. A fact without a number
-// (a recording) stays behind what was known when it came: it takes the greatest
-// number told before it.
+// sortFacts orders by SequenceNumber, then by position. A fact without a number (a
+// recording) counts as having the greatest number of the facts before it, so that
+// it stays behind them.
 func sortFacts(facts []Fact) {
 	byPosition := func(a, b Fact) int {
 		return cmp.Or(cmp.Compare(a.at.Sequence, b.at.Sequence), cmp.Compare(a.at.Index, b.at.Index))

@@ -21,7 +21,7 @@ import (
 // Prefix is the path under which the API is mounted.
 const Prefix = "/v1/"
 
-// Authenticator says who a request comes from.
+// Authenticator finds the identity of a request.
 type Authenticator interface {
 	Authenticate(ctx context.Context, user, password string) (keys.Identity, bool)
 }
@@ -33,21 +33,19 @@ type Keys interface {
 	Revoke(ctx context.Context, sid string) error
 }
 
-// Tail reads news from behind a stream sequence (0: only new ones) until ctx
-// ends; an empty account or conference does not filter. Calls of fn do not
-// overlap.
+// Tail reads news behind a stream sequence (0: only new ones) until ctx ends; an
+// empty account or conference does not filter. Calls of fn do not overlap.
 type Tail interface {
 	Tail(ctx context.Context, after uint64, account, conference string, fn func(events.StoredNews) error) error
 }
 
-// Rebuilder builds the picture anew from the journal and switches over.
-// Progress counts stream sequences of each lane; it may be called from several
-// goroutines.
+// Rebuilder fills a new picture from the journal and switches to it. progress counts
+// stream sequences of each lane; several goroutines may call it.
 type Rebuilder interface {
 	Rebuild(ctx context.Context, progress func(lane int, done, total uint64)) error
 }
 
-// Version says what is running.
+// Version is the versions of a process.
 type Version struct {
 	Gavel string `json:"gavel" doc:"Gavel's version"`
 	Go    string `json:"go" doc:"The Go version it was built with"`
@@ -56,7 +54,7 @@ type Version struct {
 
 // Config is what the API needs. Rebuild is nil in a process that does not
 // project, Redrive in one that does not act. Rules, Brakes, Switch and Decisions
-// are nil, all four, in one that knows nothing of rules.
+// are nil, all four, in one without rules.
 type Config struct {
 	Reader      projections.Reader
 	Auth        Authenticator
@@ -86,8 +84,8 @@ type API struct {
 	mux    *http.ServeMux
 	origin *http.CrossOriginProtection
 
-	// life ends all streams: a server that shuts down waits for its requests,
-	// and these would never end.
+	// life ends all streams: a server that shuts down waits for its requests, and
+	// streams would never end.
 	life       context.Context
 	end        context.CancelFunc
 	streams    chan struct{}
@@ -106,33 +104,32 @@ func New(c Config) *API {
 	a.life, a.end = context.WithCancel(context.Background())
 	h := humago.New(a.mux, humaConfig(c.Version.Gavel))
 	h.UseMiddleware(a.count, a.authenticate(h))
-	get(h, "list-conferences", "conferences", "Conferences of all accounts that the key may see, newest first", a.search)
-	get(h, "get-conference", "conferences/{conference}", "Everything about one conference", a.get)
-	get(h, "get-timeline", "conferences/{conference}/timeline", "The events of one conference, by SequenceNumber", a.timeline)
+	get(a, h, "list-conferences", "conferences", "Conferences of all accounts that the key may see, newest first", a.search)
+	get(a, h, "get-conference", "conferences/{conference}", "Everything about one conference", a.get)
+	get(a, h, "get-timeline", "conferences/{conference}/timeline", "The events of one conference, by SequenceNumber", a.timeline)
 	a.addTail(h)
 	a.addRules(h)
 	a.addDecisions(h)
-	get(h, "list-armed", "armed", "The deadlines of rules that run down now, earliest first", a.listArmed)
+	get(a, h, "list-armed", "armed", "The pending deadlines of rules, earliest first", a.listArmed)
 	a.addExempt(h)
 	a.addStop(h)
 	a.addDeadLetters(h)
 	a.addRebuild(h)
 	a.addKeys(h)
-	get(h, "get-version", "version", "What is running", a.version)
+	get(a, h, "get-version", "version", "Versions of the process that answers", func(context.Context, *struct{}) (Version, error) { return c.Version, nil })
 	a.serveDescription(h)
 	return a
 }
 
-// Stop ends the streams that are open and every one that comes after; other
-// requests go on being answered.
+// Stop ends all open and later streams. The API still answers other requests.
 func (a *API) Stop() { a.end() }
 
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	// A browser sends what it knows of Basic credentials along with whatever
-	// another site's page asks of it.
+	// A browser adds stored Basic credentials even to requests that another site's
+	// page makes.
 	if err := a.origin.Check(r); err != nil {
 		(&problemWriter{w}).WriteHeader(http.StatusForbidden)
 		return
@@ -143,14 +140,14 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// humaConfig leaves out what huma adds by itself: a documentation page that
-// loads scripts from elsewhere, and $schema links in every answer.
+// humaConfig disables what huma adds by default: a documentation page that loads
+// scripts from elsewhere, and $schema links in every answer.
 func humaConfig(version string) huma.Config {
 	c := huma.DefaultConfig("Gavel", version)
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil
 	c.RejectUnknownQueryParameters = true
-	c.Info.Description = "Conferences as Gavel knows them from Twilio's callbacks."
+	c.Info.Description = "Conferences, as Gavel derives them from Twilio's callbacks."
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"basic":  {Type: "http", Scheme: "basic", Description: "API key SID and secret, or AccountSid and auth token"},
 		"bearer": {Type: "http", Scheme: "bearer", Description: "API key as SID:secret"},
@@ -159,20 +156,27 @@ func humaConfig(version string) huma.Config {
 	return c
 }
 
-func (a *API) version(context.Context, *struct{}) (*answer[Version], error) {
-	return &answer[Version]{a.Version}, nil
-}
-
 // get registers an operation that only reads.
-func get[I, O any](h huma.API, id, path, summary string, serve func(context.Context, *I) (*O, error)) {
-	huma.Register(h, huma.Operation{OperationID: id, Method: http.MethodGet, Path: Prefix + path, Summary: summary}, serve)
+func get[I, O any](a *API, h huma.API, id, path, summary string, serve func(context.Context, *I) (O, error)) {
+	register(a, h, huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary}, serve)
 }
 
-// answer is a body that goes out with 200.
-type answer[T any] struct{ Body T }
+// register registers an operation whose path is below Prefix. serve returns the body
+// of the answer.
+func register[I, O any](a *API, h huma.API, op huma.Operation, serve func(context.Context, *I) (O, error)) {
+	type answer struct{ Body O }
+	op.Path = Prefix + op.Path
+	huma.Register(h, op, func(ctx context.Context, in *I) (*answer, error) {
+		body, err := serve(ctx, in)
+		if err != nil {
+			return nil, a.problem(err)
+		}
+		return &answer{body}, nil
+	})
+}
 
-// serveDescription serves the OpenAPI document, encoded once: huma's own
-// handler fills its copy in on the first request without a lock.
+// serveDescription serves the OpenAPI document, encoded once: huma's own handler
+// fills its copy on the first request without a lock.
 func (a *API) serveDescription(h huma.API) {
 	document, err := json.Marshal(h.OpenAPI())
 	if err != nil {
@@ -180,6 +184,6 @@ func (a *API) serveDescription(h huma.API) {
 	}
 	a.mux.HandleFunc("GET "+Prefix+"openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/openapi+json")
-		_, _ = w.Write(document) // the client is gone, and nobody is left to tell
+		_, _ = w.Write(document) // an error means that the client is gone
 	})
 }

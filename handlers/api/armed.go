@@ -12,24 +12,21 @@ type DeadlineList struct {
 }
 
 type armedInput struct {
-	Account string `query:"account" doc:"One AccountSid; without it all that the key may see"`
+	Account string `query:"account" doc:"One AccountSid; default: all that the key can access"`
 	Limit   int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
 
-func (a *API) listArmed(ctx context.Context, in *armedInput) (*answer[DeadlineList], error) {
+func (a *API) listArmed(ctx context.Context, in *armedInput) (DeadlineList, error) {
 	accounts, err := a.scope(ctx, in.Account)
 	if err != nil {
-		return nil, a.problem(err)
+		return DeadlineList{}, err
 	}
 	deadlines, err := a.views.Deadlines(ctx, accounts, in.Limit)
-	if err != nil {
-		return nil, a.problem(err)
-	}
-	return &answer[DeadlineList]{DeadlineList{deadlines}}, nil
+	return DeadlineList{deadlines}, err
 }
 
-// scope are the accounts to ask about where an empty one means all: what the
-// key may see, of what was asked for.
+// scope returns the requested accounts that the key can access, for queries where an
+// empty account means all.
 func (a *API) scope(ctx context.Context, only string) ([]string, error) {
 	if only == "" && identity(ctx).All() {
 		return []string{""}, nil

@@ -11,8 +11,8 @@ import (
 	"gavel/internal/keys"
 )
 
-// identityKey is where the identity travels between the check and the
-// operation; huma has no other way through.
+// identityKey is the key of the identity in the context. The context is the only way
+// in huma from a middleware to an operation.
 type identityKey struct{}
 
 func identity(ctx context.Context) keys.Identity {
@@ -20,7 +20,7 @@ func identity(ctx context.Context) keys.Identity {
 	return who
 }
 
-// authenticate lets nobody pass whom the keys do not know.
+// authenticate refuses requests without a valid key.
 func (a *API) authenticate(h huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, _ := humago.Unwrap(ctx)
@@ -28,8 +28,8 @@ func (a *API) authenticate(h huma.API) func(huma.Context, func(huma.Context)) {
 		who, ok := a.Auth.Authenticate(ctx.Context(), user, password)
 		if !ok {
 			ctx.SetHeader("WWW-Authenticate", `Basic realm="Gavel"`)
-			// Failing to write means that the client is gone.
-			_ = huma.WriteErr(h, ctx, http.StatusUnauthorized, "an API key is needed: see gavel keys create")
+			// An error means that the client is gone.
+			_ = huma.WriteErr(h, ctx, http.StatusUnauthorized, "an API key is required: see gavel keys create")
 			return
 		}
 		next(huma.WithValue(ctx, identityKey{}, who))
@@ -49,29 +49,29 @@ func credentials(r *http.Request) (user, password string) {
 	return user, password
 }
 
-// admin refuses everybody else: what it guards touches all accounts.
+// admin refuses every other role: what it guards touches all accounts.
 func admin(ctx context.Context) error {
 	if !identity(ctx).Is(keys.Admin) {
-		return huma.Error403Forbidden("this takes an admin's API key: see gavel keys create --role")
+		return huma.Error403Forbidden("this requires an admin's API key: see gavel keys create --role")
 	}
 	return nil
 }
 
-// operator refuses those who only look.
+// operator refuses viewers.
 func operator(ctx context.Context) error {
 	if !identity(ctx).Is(keys.Operator) {
-		return huma.Error403Forbidden("this takes an operator's API key: see gavel keys create --role")
+		return huma.Error403Forbidden("this requires an operator's API key: see gavel keys create --role")
 	}
 	return nil
 }
 
-// operatorOfAll is for what touches all accounts, as rules do.
+// operatorOfAll guards what touches all accounts, as rules do.
 func operatorOfAll(ctx context.Context) error {
 	if err := operator(ctx); err != nil {
 		return err
 	}
 	if !identity(ctx).All() {
-		return huma.Error403Forbidden("rules are for all accounts, so this takes an operator's API key for all of them")
+		return huma.Error403Forbidden("rules are for all accounts, so this requires an operator's API key for all of them")
 	}
 	return nil
 }

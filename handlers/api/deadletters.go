@@ -14,19 +14,18 @@ import (
 	"gavel/internal/twilio"
 )
 
-// DeadLetters keeps what could not go on.
+// DeadLetters stores dead letters.
 type DeadLetters interface {
-	// List returns the newest first, at most that many.
+	// List returns at most most letters, the newest first.
 	List(ctx context.Context, most int) ([]Letter, error)
 	// Get returns one, or an error that is ErrNoLetter.
 	Get(ctx context.Context, id uint64) (Letter, error)
 }
 
-// Redriver takes up again what a rule decided and nobody could carry out.
+// Redriver performs decisions again that could not be carried out.
 type Redriver interface {
-	// Redrive hands the decision of an unperformed letter on under a new id,
-	// which it returns. It passes the re-read, the brakes and the stop as any
-	// other.
+	// Redrive publishes the decision of an unperformed letter again and returns its
+	// new id. The re-read, the brakes and the stop apply as to any other decision.
 	Redrive(ctx context.Context, letter events.DeadLetter, by events.Actor) (id string, err error)
 }
 
@@ -35,33 +34,33 @@ type Accounts interface {
 	Lookup(accountSid string) (*twilio.Account, bool)
 }
 
-// The errors of dead letters that are no failure.
+// Expected errors of dead letters.
 var (
-	// ErrNoLetter: there is none of that id, or not any more.
+	// ErrNoLetter: no letter has the id, or it was removed.
 	ErrNoLetter = errors.New("no such dead letter")
-	// ErrNotRedrivable: it holds no decision that can be taken up again.
-	ErrNotRedrivable = errors.New("no decision of it can be taken up again")
+	// ErrNotRedrivable: the letter has no decision that can be performed again.
+	ErrNotRedrivable = errors.New("the dead letter has no decision that can be performed again")
 )
 
-// maxLettersRead bounds what is looked through for a key of some accounts.
+// maxLettersRead bounds how many letters are searched for a key of some accounts.
 const maxLettersRead = 1000
 
-// Letter is a dead letter where it is kept.
+// Letter is a stored dead letter.
 type Letter struct {
 	ID uint64 // greater than those of all letters before it
 	events.DeadLetter
-	At time.Time // when it was put there
+	At time.Time // when it was stored
 }
 
-// DeadLetter is something genuine that could not go on.
+// DeadLetter is a genuine callback or a decision that could not be processed.
 type DeadLetter struct {
 	ID            uint64    `json:"id"`
-	At            time.Time `json:"at" doc:"When it was put aside"`
+	At            time.Time `json:"at" doc:"When it was stored"`
 	Kind          string    `json:"kind" enum:"refused,unfoldable,unperformed" doc:"Refused at the door, not folded into the picture, or decided by a rule and not carried out in time"`
 	AccountSid    string    `json:"account_sid"`
 	ConferenceSid string    `json:"conference_sid,omitempty"`
 	Decision      string    `json:"decision,omitempty" doc:"The decision that was not carried out"`
-	Field         string    `json:"field,omitempty" doc:"The parameter that is out of form"`
+	Field         string    `json:"field,omitempty" doc:"The malformed parameter"`
 	Reason        string    `json:"reason"`
 	ReceivedAt    time.Time `json:"received_at"`
 	Position      string    `json:"position,omitempty" doc:"Its place in the journal"`
@@ -72,18 +71,18 @@ type DeadLetterList struct {
 	DeadLetters []DeadLetter `json:"dead_letters"`
 }
 
-// DeadLetterContent is a dead letter with what came.
+// DeadLetterContent is a dead letter with its content.
 type DeadLetterContent struct {
 	DeadLetter
 	Query string `json:"query,omitempty"`
-	Form  string `json:"form,omitempty" doc:"The parameters as they came"`
-	Raw   []byte `json:"raw,omitempty" doc:"What came where it was no form, in base64"`
+	Form  string `json:"form,omitempty" doc:"The parameters as they arrived"`
+	Raw   []byte `json:"raw,omitempty" doc:"The body if it is not a form, in base64"`
 }
 
-// Redriven says what became of a dead letter.
+// Redriven is the result of a redrive.
 type Redriven struct {
 	ID       uint64 `json:"id"`
-	Decision string `json:"decision,omitempty" doc:"The new decision's id; absent where a callback went into the journal"`
+	Decision string `json:"decision,omitempty" doc:"The new decision's id; absent if a callback was appended to the journal"`
 }
 
 type lettersInput struct {
@@ -95,47 +94,43 @@ type letterInput struct {
 }
 
 func (a *API) addDeadLetters(h huma.API) {
-	get(h, "list-dead-letters", "deadletters", "What was genuine and could not go on, newest first", a.listDeadLetters)
-	get(h, "get-dead-letter", "deadletters/{id}", "A dead letter with what came", a.getDeadLetter)
-	huma.Register(h, huma.Operation{
-		OperationID: "redrive-dead-letter", Method: http.MethodPost, Path: Prefix + "deadletters/{id}/redrive",
-		Summary: "Send a dead letter on its way again",
-		Description: "A callback goes into the journal if this version can read it; rules take it for what it is, something late. " +
-			"What a rule decided is tried again under a new id: Twilio is asked how things stand, and the brakes and the stop count.",
+	get(a, h, "list-dead-letters", "deadletters", "Genuine callbacks and decisions that could not be processed, newest first", a.listDeadLetters)
+	get(a, h, "get-dead-letter", "deadletters/{id}", "A dead letter with its content", a.getDeadLetter)
+	register(a, h, huma.Operation{
+		OperationID: "redrive-dead-letter", Method: http.MethodPost, Path: "deadletters/{id}/redrive",
+		Summary: "Process a dead letter again",
+		Description: "A callback is appended to the journal if this version can read it; rules treat it as late. " +
+			"A decision is tried again under a new id: Gavel fetches the present state from Twilio, and the brakes and the stop count.",
 	}, a.redrive)
 }
 
-func (a *API) listDeadLetters(ctx context.Context, in *lettersInput) (*answer[DeadLetterList], error) {
-	who := identity(ctx)
+func (a *API) listDeadLetters(ctx context.Context, in *lettersInput) (DeadLetterList, error) {
+	who, most := identity(ctx), in.Limit
 	body := DeadLetterList{DeadLetters: []DeadLetter{}}
 	if a.DeadLetters == nil {
-		return &answer[DeadLetterList]{body}, nil
+		return body, nil
 	}
-	most := in.Limit
 	if !who.All() {
 		most = maxLettersRead
 	}
 	letters, err := a.DeadLetters.List(ctx, most)
 	if err != nil {
-		return nil, a.problem(fmt.Errorf("list dead letters: %w", err))
+		return body, fmt.Errorf("list dead letters: %w", err)
 	}
 	for _, l := range letters {
 		if who.May(l.AccountSid) && len(body.DeadLetters) < in.Limit {
 			body.DeadLetters = append(body.DeadLetters, viewLetter(l))
 		}
 	}
-	return &answer[DeadLetterList]{body}, nil
+	return body, nil
 }
 
-func (a *API) getDeadLetter(ctx context.Context, in *letterInput) (*answer[DeadLetterContent], error) {
+func (a *API) getDeadLetter(ctx context.Context, in *letterInput) (DeadLetterContent, error) {
 	l, err := a.letter(ctx, in.ID)
-	if err != nil {
-		return nil, a.problem(err)
-	}
-	return &answer[DeadLetterContent]{DeadLetterContent{viewLetter(l), l.Query, l.Form, l.Raw}}, nil
+	return DeadLetterContent{viewLetter(l), l.Query, l.Form, l.Raw}, err
 }
 
-// letter returns one that the key may see: a foreign one is as good as none.
+// letter returns a letter that the key can access. Any other is not found.
 func (a *API) letter(ctx context.Context, id uint64) (Letter, error) {
 	if a.DeadLetters == nil {
 		return Letter{}, errNoLetter
@@ -154,61 +149,62 @@ func (a *API) letter(ctx context.Context, id uint64) (Letter, error) {
 
 var errNoLetter = huma.Error404NotFound("no such dead letter")
 
-func (a *API) redrive(ctx context.Context, in *letterInput) (*answer[Redriven], error) {
+func (a *API) redrive(ctx context.Context, in *letterInput) (done Redriven, err error) {
 	if err := operator(ctx); err != nil {
-		return nil, err
+		return done, err
 	}
 	l, err := a.letter(ctx, in.ID)
 	if err != nil {
-		return nil, a.problem(err)
+		return done, err
 	}
-	who, done := identity(ctx), Redriven{ID: l.ID}
+	who := identity(ctx)
+	done.ID = l.ID
 	if l.Kind == events.Unperformed {
 		done.Decision, err = a.performAgain(ctx, l, who)
 	} else {
 		err = a.readAgain(ctx, l)
 	}
 	if err != nil {
-		return nil, a.problem(err)
+		return done, err
 	}
 	a.Log.Info("dead letter redriven", "id", l.ID, "kind", l.Kind, "account_sid", l.AccountSid, "decision", done.Decision, "by", who.KeySid)
-	return &answer[Redriven]{done}, nil
+	return done, nil
 }
 
 func (a *API) performAgain(ctx context.Context, l Letter, who keys.Identity) (id string, err error) {
 	if a.Redrive == nil {
-		return "", huma.Error501NotImplemented("this process takes no decisions up again; ask one that acts")
+		return "", huma.Error501NotImplemented("this process has no role act; call one that has it")
 	}
 	id, err = a.Redrive.Redrive(ctx, l.DeadLetter, actor(who))
 	switch {
 	case errors.Is(err, ErrNotRedrivable):
-		return "", huma.Error409Conflict("the decision is not kept any more, or cannot be read: it cannot be taken up again")
+		return "", huma.Error409Conflict("the decision was removed or cannot be read: it cannot be performed again")
 	case err != nil:
 		return "", fmt.Errorf("redrive decision: %w", err)
 	}
 	return id, nil
 }
 
-// readAgain puts what came into the journal, if it would be let in now. Its
-// signature was verified before it was put aside. It is received now: what rules
-// make of it must not be as though it had come in time.
+// readAgain appends a callback to the journal if the door would accept it now. Its
+// signature was verified before it became a dead letter. Its time of receipt is now,
+// so that rules treat it as late.
 func (a *API) readAgain(ctx context.Context, l Letter) error {
 	entry := events.Entry{Source: l.Source, ReceivedAt: a.Now(), Query: l.Query, Form: l.Form}
 	e, err := events.Parse(entry)
 	wrong := (*events.FormError)(nil)
 	switch {
 	case l.Form == "":
-		return huma.Error409Conflict("what came was no form: it cannot be sent again from here")
+		return huma.Error409Conflict("its content is not a form: it cannot be redriven")
 	case errors.As(err, &wrong):
 		return huma.Error409Conflict("it still cannot be read: "+wrong.Error(), &huma.ErrorDetail{Location: wrong.Field, Message: wrong.Reason})
 	case err != nil:
 		return huma.Error409Conflict("it still cannot be read")
 	case e.ConferenceSid == "":
-		return huma.Error409Conflict("it is about no conference: it cannot be sent again from here")
+		return huma.Error409Conflict("it has no conference: it cannot be redriven")
 	case l.Kind == events.Refused && e.AccountSid != l.AccountSid:
-		return huma.Error409Conflict("it is about another account than the one that signed it")
+		return huma.Error409Conflict("its account is not the one that signed it")
 	case l.Query != "" && !a.listsQuery(e.AccountSid, l.Query):
-		return huma.Error409Conflict("its query is none of the account's callback_queries: list it in gavel.yaml first")
+		return huma.Error409Conflict("its query is not in the account's callback_queries: add it in gavel.yaml first")
 	}
 	if err := a.Journal.Append(ctx, e.ConferenceSid, entry); err != nil {
 		return fmt.Errorf("redrive callback: %w", err)
@@ -216,7 +212,7 @@ func (a *API) readAgain(ctx context.Context, l Letter) error {
 	return nil
 }
 
-// listsQuery reports whether the account's callbacks may carry that query now.
+// listsQuery reports whether the account's callbacks may carry the query now.
 func (a *API) listsQuery(accountSid, query string) bool {
 	account, known := a.Accounts.Lookup(accountSid)
 	return known && account.ListsQuery(query)

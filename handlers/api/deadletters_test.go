@@ -144,8 +144,8 @@ func TestADeadLetterGoesOnIfItWouldBeLetInNow(t *testing.T) {
 		1: {200, ""}, 2: {200, ""},
 		3: {409, "callback_queries"},
 		4: {409, `"location":"Muted"`},
-		5: {409, "another account"},
-		6: {409, "was no form"},
+		5: {409, "its account is not the one"},
+		6: {409, "is not a form"},
 		8: {200, ""}, // an entry of the journal, which the door had let in
 	} {
 		a := s.as(s.all, http.MethodPost, fmt.Sprintf("deadletters/%d/redrive", id), "")

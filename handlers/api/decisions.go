@@ -17,36 +17,33 @@ type DecisionList struct {
 }
 
 type decisionsInput struct {
-	Conference string        `query:"conference" maxLength:"1024" doc:"A ConferenceSid, or a friendly name for the newest of that name"`
-	Account    string        `query:"account" doc:"One AccountSid; without it all that the key may see"`
+	Conference string        `query:"conference" maxLength:"1024" doc:"A ConferenceSid, or a friendly name: the newest conference of that name"`
+	Account    string        `query:"account" doc:"One AccountSid; default: all that the key can access"`
 	Rule       string        `query:"rule" maxLength:"64" doc:"The name of a rule"`
 	Verdict    rules.Verdict `query:"verdict" enum:"act,would,refused"`
 	Limit      int           `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
 
 func (a *API) addDecisions(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "list-decisions", Method: http.MethodGet, Path: Prefix + "decisions",
+	register(a, h, huma.Operation{
+		OperationID: "list-decisions", Method: http.MethodGet, Path: "decisions",
 		Summary:     "What rules decided and what came of it, newest first",
-		Description: "With rule or verdict, the newest 1,000 decisions are looked through.",
+		Description: "With rule or verdict, only the newest 1,000 decisions are searched.",
 	}, a.listDecisions)
 }
 
-func (a *API) listDecisions(ctx context.Context, in *decisionsInput) (*answer[DecisionList], error) {
+func (a *API) listDecisions(ctx context.Context, in *decisionsInput) (DecisionList, error) {
 	keys, err := a.decisionKeys(ctx, in)
 	if err != nil {
-		return nil, a.problem(err)
+		return DecisionList{}, err
 	}
 	filter := views.DecisionFilter{Rule: in.Rule, Verdict: in.Verdict, Limit: in.Limit}
 	decisions, err := a.views.ListDecisions(ctx, keys, filter)
-	if err != nil {
-		return nil, a.problem(err)
-	}
-	return &answer[DecisionList]{DecisionList{decisions}}, nil
+	return DecisionList{decisions}, err
 }
 
-// decisionKeys are what to list: the conference asked for, or accounts. A
-// conference that the picture has forgotten may have decisions still.
+// decisionKeys returns the keys to list: the requested conference, or accounts. A
+// conference that the picture has removed may still have decisions.
 func (a *API) decisionKeys(ctx context.Context, in *decisionsInput) ([]events.Key, error) {
 	if in.Conference != "" && !events.IsSid("CF", in.Conference) {
 		c, err := a.find(ctx, &conferenceInput{Conference: in.Conference, Account: in.Account})

@@ -11,15 +11,14 @@ import (
 	"gavel/internal/keys"
 )
 
-// Journal is the log that every process judges from.
+// Journal is the log that every process folds and evaluates.
 type Journal interface {
 	// Append adds an entry to the lane of a conference and returns nil once it
 	// is acknowledged.
 	Append(ctx context.Context, conferenceSid string, e events.Entry) error
 }
 
-// maxExemption is the longest time for which rules can be kept off: the longest
-// that they themselves may name.
+// maxExemption is the longest exemption: the longest time that a rule may name.
 const maxExemption = 7 * 24 * time.Hour
 
 // Exemption is what keeps rules off one conference.
@@ -28,41 +27,41 @@ type Exemption struct {
 	AccountSid   string    `json:"account_sid"`
 	Conference   string    `json:"conference_sid"`
 	FriendlyName string    `json:"friendly_name"`
-	Rule         string    `json:"rule,omitempty" doc:"The one rule that is kept off; absent: all"`
-	Until        time.Time `json:"until" doc:"On Gavel's clock; where it has passed, the exemption before is lifted"`
+	Rule         string    `json:"rule,omitempty" doc:"The exempted rule; absent: all rules"`
+	Until        time.Time `json:"until" doc:"On Gavel's clock; a past time ends the previous exemption"`
 }
 
 type exemptInput struct {
-	Conference string `path:"conference" maxLength:"1024" doc:"Its SID, or a friendly name for the newest of that name"`
-	Account    string `query:"account" doc:"One AccountSid; without it all that the key may see"`
+	Conference string `path:"conference" maxLength:"1024" doc:"Its SID, or a friendly name: the newest conference of that name"`
+	Account    string `query:"account" doc:"One AccountSid; default: all that the key can access"`
 	Body       struct {
-		For    string `json:"for" maxLength:"32" example:"30m" doc:"How long, at most 168h; 0s lifts the exemption before"`
-		Rule   string `json:"rule,omitempty" maxLength:"64" doc:"One rule; all when absent"`
-		Reason string `json:"reason" minLength:"1" maxLength:"256" pattern:"\\S" doc:"Why; it is kept in the journal"`
+		For    string `json:"for" maxLength:"32" example:"30m" doc:"How long, at most 168h; 0s ends the previous exemption"`
+		Rule   string `json:"rule,omitempty" maxLength:"64" doc:"One rule; absent: all"`
+		Reason string `json:"reason" minLength:"1" maxLength:"256" pattern:"\\S" doc:"Why; the journal keeps it"`
 	}
 }
 
 func (a *API) addExempt(h huma.API) {
-	huma.Register(h, huma.Operation{
-		OperationID: "exempt-conference", Method: http.MethodPost, Path: Prefix + "conferences/{conference}/exempt",
+	register(a, h, huma.Operation{
+		OperationID: "exempt-conference", Method: http.MethodPost, Path: "conferences/{conference}/exempt",
 		Summary: "Keep rules off one conference for a while",
-		Description: "Answers once it is in the journal. Ladders that run there are stopped; what is at Twilio already is not taken back. " +
-			"Where a condition still holds when the exemption ends, its rule begins anew.",
+		Description: "Answers once the exemption is in the journal. It stops ladders that run there, but does not undo requests already sent to Twilio. " +
+			"If a condition still holds when the exemption ends, its rule starts from the beginning.",
 		DefaultStatus: http.StatusCreated,
 	}, a.exempt)
 }
 
-func (a *API) exempt(ctx context.Context, in *exemptInput) (*answer[Exemption], error) {
+func (a *API) exempt(ctx context.Context, in *exemptInput) (Exemption, error) {
 	length, err := a.exemption(ctx, in)
 	if err != nil {
-		return nil, a.problem(err)
+		return Exemption{}, err
 	}
 	c, err := a.find(ctx, &conferenceInput{in.Conference, in.Account})
 	if err != nil {
-		return nil, a.problem(err)
+		return Exemption{}, err
 	}
 	if c.End != nil {
-		return nil, huma.Error409Conflict("the conference has ended: no rule touches it")
+		return Exemption{}, huma.Error409Conflict("the conference has ended: no rule touches it")
 	}
 	who, now := identity(ctx), a.Now()
 	x := events.Exemption{
@@ -71,17 +70,17 @@ func (a *API) exempt(ctx context.Context, in *exemptInput) (*answer[Exemption], 
 		Actor: actor(who), At: now,
 	}
 	if err := a.Journal.Append(ctx, c.ConferenceSid, events.NewExempted(x)); err != nil {
-		return nil, a.problem(err)
+		return Exemption{}, err
 	}
 	a.Log.Info("conference exempted", "account_sid", c.AccountSid, "conference_sid", c.ConferenceSid,
 		"rule", x.Rule, "until", x.Until, "by", who.KeySid)
-	return &answer[Exemption]{Exemption{
+	return Exemption{
 		ID: x.ID, AccountSid: c.AccountSid, Conference: c.ConferenceSid, FriendlyName: c.FriendlyName.Value,
 		Rule: x.Rule, Until: x.Until,
-	}}, nil
+	}, nil
 }
 
-// exemption returns how long it is to last, if all that was asked makes sense.
+// exemption checks the request and returns the length of the exemption.
 func (a *API) exemption(ctx context.Context, in *exemptInput) (time.Duration, error) {
 	if err := operator(ctx); err != nil {
 		return 0, err
@@ -89,12 +88,12 @@ func (a *API) exemption(ctx context.Context, in *exemptInput) (time.Duration, er
 	length, err := time.ParseDuration(in.Body.For)
 	switch {
 	case err != nil:
-		return 0, badField("body.for", "is no length of time: write 30m or 1h30m")
+		return 0, badField("body.for", "is not a duration: write 30m or 1h30m")
 	case length < 0 || length > maxExemption:
 		return 0, badField("body.for", "is not between 0s and 168h")
 	}
 	return length, a.knownRule(ctx, "body.rule", in.Body.Rule)
 }
 
-// actor names in the journal who asked.
+// actor names the key of a request in the journal.
 func actor(who keys.Identity) events.Actor { return events.Actor{Sid: who.KeySid, Name: who.Name} }

@@ -23,9 +23,9 @@ type NewKey struct {
 
 type createKeyInput struct {
 	Body struct {
-		Name     string   `json:"name" minLength:"1" maxLength:"64" doc:"What it is for"`
-		Role     string   `json:"role,omitempty" enum:"viewer,operator,admin" default:"viewer" doc:"A viewer reads, an operator also writes to Twilio and says what rules may do, an admin also manages keys and rebuilds"`
-		Accounts []string `json:"accounts,omitempty" maxItems:"1000" doc:"AccountSids it is for; none means all, as an admin always is"`
+		Name     string   `json:"name" minLength:"1" maxLength:"64" doc:"What the key is for"`
+		Role     string   `json:"role,omitempty" enum:"viewer,operator,admin" default:"viewer" doc:"A viewer reads, an operator also writes to Twilio and stops, exempts and resets rules, an admin also manages keys and rebuilds"`
+		Accounts []string `json:"accounts,omitempty" maxItems:"1000" doc:"AccountSids that the key can access; empty: all, which an admin requires"`
 	}
 }
 
@@ -34,9 +34,9 @@ type revokeKeyInput struct {
 }
 
 func (a *API) addKeys(h huma.API) {
-	get(h, "list-keys", "keys", "API keys, without their secrets", a.listKeys)
-	huma.Register(h, huma.Operation{
-		OperationID: "create-key", Method: http.MethodPost, Path: Prefix + "keys",
+	get(a, h, "list-keys", "keys", "API keys, without their secrets", a.listKeys)
+	register(a, h, huma.Operation{
+		OperationID: "create-key", Method: http.MethodPost, Path: "keys",
 		Summary: "Create an API key", DefaultStatus: http.StatusCreated,
 	}, a.createKey)
 	huma.Register(h, huma.Operation{
@@ -45,26 +45,26 @@ func (a *API) addKeys(h huma.API) {
 	}, a.revokeKey)
 }
 
-func (a *API) listKeys(ctx context.Context, _ *struct{}) (*answer[KeyList], error) {
+func (a *API) listKeys(ctx context.Context, _ *struct{}) (KeyList, error) {
 	if err := admin(ctx); err != nil {
-		return nil, err
+		return KeyList{}, err
 	}
-	return &answer[KeyList]{KeyList{a.Keys.List()}}, nil
+	return KeyList{a.Keys.List()}, nil
 }
 
-func (a *API) createKey(ctx context.Context, in *createKeyInput) (*answer[NewKey], error) {
+func (a *API) createKey(ctx context.Context, in *createKeyInput) (NewKey, error) {
 	if err := admin(ctx); err != nil {
-		return nil, err
+		return NewKey{}, err
 	}
 	key, secret, err := a.Keys.Create(ctx, in.Body.Name, keys.Role(in.Body.Role), in.Body.Accounts)
 	switch {
 	case errors.Is(err, keys.ErrInvalid):
-		return nil, huma.Error422UnprocessableEntity(err.Error())
+		return NewKey{}, huma.Error422UnprocessableEntity(err.Error())
 	case err != nil:
-		return nil, a.problem(err)
+		return NewKey{}, err
 	}
 	a.Log.Info("api key created", "key_sid", key.Sid, "role", key.Role, "by", identity(ctx).KeySid)
-	return &answer[NewKey]{NewKey{key, secret}}, nil
+	return NewKey{key, secret}, nil
 }
 
 func (a *API) revokeKey(ctx context.Context, in *revokeKeyInput) (*struct{}, error) {

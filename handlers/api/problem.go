@@ -10,13 +10,13 @@ import (
 	"gavel/projections"
 )
 
-// retryAfter is what a client is told to wait, in seconds.
+// retryAfter is how long a client should wait, in seconds.
 const retryAfter = "2"
 
 var errNoConference = huma.Error404NotFound("no such conference")
 
-// problem decides how an error is told. What is no answer of the picture means
-// that the picture cannot be read now.
+// problem maps an error to an answer. An error that it does not recognize means that
+// a store cannot be read now.
 func (a *API) problem(err error) error {
 	var status huma.StatusError
 	switch {
@@ -25,21 +25,21 @@ func (a *API) problem(err error) error {
 	case errors.Is(err, projections.ErrNotFound):
 		return errNoConference
 	case errors.Is(err, projections.ErrFilling), errors.Is(err, projections.ErrLost):
-		return unavailable("the picture is being filled, ask again soon")
+		return unavailable("the picture is being filled, try again soon")
 	}
 	a.Log.Warn("request cannot be answered", "error", err)
-	return unavailable("a store cannot be reached, ask again soon")
+	return unavailable("a store cannot be reached, try again soon")
 }
 
 // because is why a person does something.
 type because struct {
-	Reason string `json:"reason" minLength:"1" maxLength:"256" pattern:"\\S" doc:"Why; it is kept"`
+	Reason string `json:"reason" minLength:"1" maxLength:"256" pattern:"\\S" doc:"Why; Gavel stores it"`
 }
 
-// badReason refuses one that fits the schema, which counts characters.
+// badReason refuses a reason that matches the schema, which counts characters.
 var badReason = badField("body.reason", "is longer than 256 bytes")
 
-// badField refuses a request for one of its fields, which it names.
+// badField refuses a request because of one of its fields.
 func badField(location, why string) error {
 	return huma.Error422UnprocessableEntity(location+" "+why, &huma.ErrorDetail{Location: location, Message: why})
 }
@@ -48,8 +48,8 @@ func unavailable(why string) error {
 	return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable(why), http.Header{"Retry-After": {retryAfter}})
 }
 
-// problemWriter turns the mux's own refusals, which are plain text, into
-// problems. Its headers (Allow) stay.
+// problemWriter turns the mux's own errors, which are plain text, into problems. It
+// keeps their headers (Allow).
 type problemWriter struct{ http.ResponseWriter }
 
 // WriteHeader writes the whole answer.
@@ -61,7 +61,7 @@ func (w *problemWriter) WriteHeader(status int) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Del("Content-Length")
 	w.ResponseWriter.WriteHeader(status)
-	_, _ = w.ResponseWriter.Write(body) // the client is gone, and nobody is left to tell
+	_, _ = w.ResponseWriter.Write(body) // an error means that the client is gone
 }
 
 // Write drops the plain text.

@@ -10,15 +10,15 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// progressEvery bounds how often progress is told, for one is worked in
-// microseconds.
+// progressEvery is the shortest time between two lines of progress: an entry takes
+// only microseconds.
 const progressEvery = 200 * time.Millisecond
 
 // Progress is one line of a rebuild's answer. The last one is finished or has
 // an error.
 type Progress struct {
-	Done     uint64 `json:"done" doc:"Stream sequences worked, over all lanes"`
-	Total    uint64 `json:"total" doc:"Stream sequences to work, over the lanes that have begun"`
+	Done     uint64 `json:"done" doc:"Stream sequences processed, over all lanes"`
+	Total    uint64 `json:"total" doc:"Stream sequences to process, over the lanes that have started"`
 	Finished bool   `json:"finished,omitempty"`
 	Error    string `json:"error,omitempty"`
 }
@@ -26,9 +26,9 @@ type Progress struct {
 func (a *API) addRebuild(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "rebuild", Method: http.MethodPost, Path: Prefix + "rebuild",
-		Summary: "Build the picture anew from the journal, beside the one that is read, and switch over",
+		Summary: "Fill a new picture from the journal, beside the current one, and switch to it",
 		Description: "Answers one JSON object a line (done, total; the last has finished or error). " +
-			"It lasts as long as the request: a client that goes ends it, and the old picture stays.",
+			"It lasts as long as the request: if the client disconnects, the rebuild ends and the old picture stays.",
 		Responses: streamed("application/x-ndjson"),
 	}, a.rebuild)
 }
@@ -38,7 +38,7 @@ func (a *API) rebuild(ctx context.Context, _ *struct{}) (*huma.StreamResponse, e
 		return nil, err
 	}
 	if a.Rebuild == nil {
-		return nil, huma.Error501NotImplemented("this process does not project; ask one that does")
+		return nil, huma.Error501NotImplemented("this process has no role project; call one that has it")
 	}
 	if !a.rebuilding.CompareAndSwap(false, true) {
 		return nil, huma.Error409Conflict("a rebuild is under way")
@@ -64,24 +64,24 @@ func (a *API) runRebuild(ctx context.Context, s *stream) {
 	}
 }
 
-// report writes progress, from whichever goroutine it comes.
+// report writes progress. Several goroutines may call it.
 type report struct {
 	stream *stream
-	gone   func() // called when the client is
+	gone   func() // called if a write fails
 
 	mu    sync.Mutex
 	lanes map[int]Progress
-	told  time.Time
+	last  time.Time // when progress was written
 }
 
 func (r *report) progress(lane int, done, total uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lanes[lane] = Progress{Done: done, Total: total}
-	if time.Since(r.told) < progressEvery {
+	if time.Since(r.last) < progressEvery {
 		return
 	}
-	r.told = time.Now()
+	r.last = time.Now()
 	r.write(r.sum())
 }
 

@@ -16,9 +16,9 @@ import (
 	"gavel/rules/schema"
 )
 
-// RuleBook says which rules are in force.
+// RuleBook has the rules in force.
 type RuleBook interface {
-	// Status is what this process knows; it asks nobody.
+	// Status returns the state that this process holds, without I/O.
 	Status() rulebook.Status
 	// Set returns the set of that version, compiled.
 	Set(ctx context.Context, version string) (*rules.Set, error)
@@ -30,10 +30,10 @@ type Brakes interface {
 	Reset(ctx context.Context, rule, reason, by string) error
 }
 
-// RuleStatus is how rules stand.
+// RuleStatus is the state of the rules.
 type RuleStatus struct {
-	InForce    *RuleSet `json:"in_force,omitempty" doc:"Absent where no rules are"`
-	OwnVersion string   `json:"own_version,omitempty" doc:"The version of the files of the process that answers, where it follows others"`
+	InForce    *RuleSet `json:"in_force,omitempty" doc:"Absent if no rules are in force"`
+	OwnVersion string   `json:"own_version,omitempty" doc:"The version of the own files of the process that answers, if other rules are in force"`
 	Stop       Stop     `json:"stop"`
 	Rules      []Rule   `json:"rules" doc:"Those in force, in the order of their files"`
 }
@@ -56,15 +56,15 @@ type Rule struct {
 	Each         rules.Subject `json:"each" enum:"conference,participant"`
 	Mode         rules.Mode    `json:"mode" enum:"off,shadow,live"`
 	PerMinute    int           `json:"per_minute,omitempty" doc:"How many actions are let through in a minute; absent: no limit"`
-	TripAfter    int           `json:"trip_after,omitempty" doc:"How many within an hour trip it; absent: none do"`
+	TripAfter    int           `json:"trip_after,omitempty" doc:"How many within an hour trip the rule; absent: it never trips"`
 	LastMinute   int           `json:"last_minute" doc:"Actions let through in the last minute"`
 	LastHour     int           `json:"last_hour" doc:"Actions let through in the last hour"`
-	TrippedSince *time.Time    `json:"tripped_since,omitempty" doc:"Since then it only says what it would do"`
+	TrippedSince *time.Time    `json:"tripped_since,omitempty" doc:"Since then the rule only records what it would do"`
 	Past         []RuleChange  `json:"past,omitempty" doc:"Its last trips and resets, oldest first"`
-	Faults       []RuleFault   `json:"faults" doc:"Its expressions that had no value, since the set is in force"`
+	Faults       []RuleFault   `json:"faults" doc:"Its expressions without a value, since the set came into force"`
 }
 
-// RuleChange is that a rule tripped, or that a person reset it.
+// RuleChange is a trip of a rule, or its reset by a person.
 type RuleChange struct {
 	What   brakes.What `json:"what" enum:"tripped,reset"`
 	At     time.Time   `json:"at"`
@@ -72,9 +72,9 @@ type RuleChange struct {
 	By     string      `json:"by,omitempty"`
 }
 
-// RuleFault is an expression that had no value for some conference.
+// RuleFault is an expression that had no value for a conference.
 type RuleFault struct {
-	In    string    `json:"in" doc:"Where it stands: when, unless, target, count, parameters"`
+	In    string    `json:"in" doc:"Its place in the rule: when, unless, target, count, parameters"`
 	Count int       `json:"count"`
 	Last  time.Time `json:"last"`
 }
@@ -85,24 +85,23 @@ type resetInput struct {
 }
 
 func (a *API) addRules(h huma.API) {
-	get(h, "get-rules", "rules", "The rules in force and how they fare", a.getRules)
+	get(a, h, "get-rules", "rules", "The rules in force and their state", a.getRules)
 	huma.Register(h, huma.Operation{
 		OperationID: "reset-rule", Method: http.MethodPost, Path: Prefix + "rules/{rule}/reset",
-		Summary: "Let a rule act again that has tripped", DefaultStatus: http.StatusNoContent,
+		Summary: "Let a tripped rule act again", DefaultStatus: http.StatusNoContent,
 	}, a.resetRule)
 }
 
-// errNoRules answers where there is nothing to do it with or to.
+// errNoRules answers requests that need rules in force.
 var errNoRules = huma.Error409Conflict("no rules are in force: start serve with --rules PATH")
 
-func (a *API) getRules(ctx context.Context, _ *struct{}) (*answer[RuleStatus], error) {
-	body := RuleStatus{Rules: []Rule{}}
-	var err error
+func (a *API) getRules(ctx context.Context, _ *struct{}) (body RuleStatus, err error) {
+	body.Rules = []Rule{}
 	if body.Stop, err = a.stopped(ctx); err != nil {
-		return nil, err
+		return body, err
 	}
 	if a.Rules == nil || a.Rules.Status().InForce == nil {
-		return &answer[RuleStatus]{body}, nil
+		return body, nil
 	}
 	status := a.Rules.Status()
 	body.OwnVersion = status.Own
@@ -110,15 +109,15 @@ func (a *API) getRules(ctx context.Context, _ *struct{}) (*answer[RuleStatus], e
 	set, err := a.Rules.Set(ctx, status.InForce.Version)
 	if faults := (schema.Faults)(nil); errors.As(err, &faults) {
 		body.InForce.Unreadable = err.Error()
-		return &answer[RuleStatus]{body}, nil
+		return body, nil
 	}
 	if err == nil {
 		body.Rules, err = a.viewRules(ctx, set, status.Faults)
 	}
 	if err != nil {
-		return nil, a.problem(fmt.Errorf("read the rules in force: %w", err))
+		return body, fmt.Errorf("read the rules in force: %w", err)
 	}
-	return &answer[RuleStatus]{body}, nil
+	return body, nil
 }
 
 // inForce returns the set in force, or nil.
@@ -137,7 +136,7 @@ func (a *API) inForce(ctx context.Context) (*rules.Set, error) {
 	return set, nil
 }
 
-// viewRules shows the rules of a set, where it is for an account of the key.
+// viewRules returns the rules of a set that applies to an account of the key.
 func (a *API) viewRules(ctx context.Context, set *rules.Set, faults []rulebook.Fault) ([]Rule, error) {
 	shown := []Rule{}
 	who := identity(ctx)
@@ -195,7 +194,7 @@ func (a *API) resetRule(ctx context.Context, in *resetInput) (*struct{}, error) 
 	return nil, nil
 }
 
-// notTripped says why there is nothing to reset.
+// notTripped returns why the rule cannot be reset.
 func (a *API) notTripped(ctx context.Context, rule string) error {
 	set, err := a.inForce(ctx)
 	switch {
@@ -207,8 +206,8 @@ func (a *API) notTripped(ctx context.Context, rule string) error {
 	return huma.Error409Conflict("the rule is not tripped")
 }
 
-// knownRule refuses where nothing is in force, and a name that no rule has; an
-// empty one means all.
+// knownRule returns an error if no rules are in force, or if none has the name. An
+// empty name means all rules.
 func (a *API) knownRule(ctx context.Context, location, name string) error {
 	if a.Rules == nil || a.Rules.Status().InForce == nil {
 		return errNoRules
@@ -221,7 +220,7 @@ func (a *API) knownRule(ctx context.Context, location, name string) error {
 	case err != nil:
 		return err
 	case set.Rule(name) == nil:
-		return badField(location, "is no rule in force: see gavel rules status")
+		return badField(location, "is not a rule in force: see gavel rules status")
 	}
 	return nil
 }

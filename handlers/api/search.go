@@ -12,15 +12,15 @@ import (
 	"gavel/views"
 )
 
-// searchInput are the filters of a list. All that are given count.
+// searchInput are the filters of a list; a conference must match all that are set.
 type searchInput struct {
 	Status       string    `query:"status" enum:"init,in-progress,completed"`
 	FriendlyName string    `query:"friendly_name" maxLength:"1024" doc:"Exact"`
-	Account      string    `query:"account" doc:"One AccountSid; without it all that the key may see"`
+	Account      string    `query:"account" doc:"One AccountSid; default: all that the key can access"`
 	CreatedFrom  time.Time `query:"created_from" doc:"Created at this moment or after"`
 	CreatedTo    time.Time `query:"created_to" doc:"Created at this moment or before"`
 	Limit        int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor       string    `query:"cursor" doc:"next of the page before"`
+	Cursor       string    `query:"cursor" doc:"next of the previous page"`
 }
 
 // Conferences is one page, newest first.
@@ -29,24 +29,20 @@ type Conferences struct {
 	Next        string             `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
 }
 
-func (a *API) search(ctx context.Context, in *searchInput) (*answer[Conferences], error) {
+func (a *API) search(ctx context.Context, in *searchInput) (body Conferences, err error) {
 	accounts, err := a.accounts(ctx, in.Account)
 	if err != nil {
-		return nil, a.problem(err)
+		return body, err
 	}
 	after, err := views.ParseCursor(in.Cursor)
 	if err != nil {
-		return nil, huma.Error400BadRequest(err.Error())
+		return body, huma.Error400BadRequest(err.Error())
 	}
 	page, next, more, err := a.views.List(ctx, accounts, in.query(), after)
-	if err != nil {
-		return nil, a.problem(err)
+	if body.Conferences = page; more {
+		body.Next = next.String()
 	}
-	out := &answer[Conferences]{Conferences{Conferences: page}}
-	if more {
-		out.Body.Next = next.String()
-	}
-	return out, nil
+	return body, err
 }
 
 func (in *searchInput) query() projections.Query {
@@ -61,8 +57,8 @@ func (in *searchInput) query() projections.Query {
 	return q
 }
 
-// accounts are those asked for, as far as the key may see them: a foreign one
-// is as good as none.
+// accounts returns the requested accounts that the key can access. An account that it
+// cannot access is not found.
 func (a *API) accounts(ctx context.Context, only string) ([]string, error) {
 	who := identity(ctx)
 	if only != "" {

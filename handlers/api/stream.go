@@ -14,19 +14,19 @@ const (
 	// goroutines and a consumer at NATS.
 	maxStreams = 256
 	// writeWait is how long one write to a stream may take. A client that reads
-	// nothing for so long is gone, or as good as.
+	// nothing for that long is considered gone.
 	writeWait = 30 * time.Second
 )
 
-// stream is an answer that goes on for longer than a server's write time-out,
-// which counts each write by itself here.
+// stream is an answer that lasts longer than the server's write time-out, which here
+// counts for each write separately.
 type stream struct {
 	w   http.ResponseWriter
 	out *http.ResponseController
 }
 
-// stream answers with that content type; serve writes until ctx ends, with the
-// request or with the API.
+// stream returns an answer of that content type. serve writes until ctx ends, which
+// it does with the request or at Stop.
 func (a *API) stream(contentType string, serve func(context.Context, *stream)) (*huma.StreamResponse, error) {
 	select {
 	case a.streams <- struct{}{}:

@@ -12,29 +12,29 @@ import (
 	"gavel/internal/keys"
 )
 
-// heartbeat is how often a silent stream says that it is there: proxies give up
-// after 30 to 60 s.
+// heartbeat is how often a silent stream sends a comment: proxies close idle
+// connections after 30 to 60 s.
 const heartbeat = 15 * time.Second
 
-// tailInput says what to follow.
+// tailInput selects what to follow.
 type tailInput struct {
-	Account    string `query:"account" doc:"One AccountSid; without it all that the key may see"`
+	Account    string `query:"account" doc:"One AccountSid; default: all that the key can access"`
 	Conference string `query:"conference" maxLength:"1024" doc:"One conference, by SID or by friendly name"`
-	After      uint64 `query:"after" doc:"Resume behind this id; without it only what is new"`
-	// A browser's EventSource sends it by itself when it connects again.
-	LastEventID string `header:"Last-Event-ID" doc:"The same as after, and stronger"`
+	After      uint64 `query:"after" doc:"Resume behind this id; default: only new events"`
+	// A browser's EventSource sends it when it reconnects.
+	LastEventID string `header:"Last-Event-ID" doc:"The same as after, which it overrides"`
 }
 
 func (a *API) addTail(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "tail", Method: http.MethodGet, Path: Prefix + "tail",
-		Summary:     "Events as they come, as server-sent events",
+		Summary:     "Events as they arrive, as server-sent events",
 		Description: "Each id is a sequence of GAVEL_EVENTS, each data a CloudEvent. A comment comes at least every 15 s.",
 		Responses:   streamed("text/event-stream"),
 	}, a.tail)
 }
 
-// streamed describes a stream to OpenAPI, which cannot say more about one.
+// streamed describes a stream to OpenAPI, which has no schema for one.
 func streamed(contentType string) map[string]*huma.Response {
 	return map[string]*huma.Response{"200": {
 		Description: "The stream",
@@ -63,14 +63,14 @@ func (in *tailInput) after() (uint64, error) {
 	}
 	after, err := strconv.ParseUint(in.LastEventID, 10, 64)
 	if err != nil {
-		return 0, huma.Error400BadRequest("Last-Event-ID is none of ours")
+		return 0, huma.Error400BadRequest("Last-Event-ID is not an id of this stream")
 	}
 	return after, nil
 }
 
-// tailed narrows what is followed as far as one account and one conference can
-// say it. The picture is asked only for a name: a stream of everything works
-// while it is being filled.
+// tailed returns the account and the conference to follow; an empty one is any. It
+// reads the picture only to resolve a name, so that a stream of everything works
+// while the picture is being filled.
 func (a *API) tailed(ctx context.Context, in *tailInput) (key events.Key, err error) {
 	if who := identity(ctx); in.Account != "" {
 		accounts, err := a.accounts(ctx, in.Account)
@@ -95,35 +95,34 @@ func (a *API) tailed(ctx context.Context, in *tailInput) (key events.Key, err er
 	return key, nil
 }
 
-// follow hands on what the tail gives, with a heartbeat in between. It returns
-// when the tail has: a client that is still there connects again, with the id
-// it saw last.
+// follow sends the news of the tail, with heartbeats in between. It returns when the
+// tail ends: a client that is still there reconnects, with the id of its last event.
 func (a *API) follow(ctx context.Context, s *stream, who keys.Identity, after uint64, key events.Key) {
 	ctx, cancel := context.WithCancel(ctx)
-	told := make(chan events.StoredNews)
+	news := make(chan events.StoredNews)
 	var err error
 	go func() {
-		defer close(told)
-		err = a.Tail.Tail(ctx, after, key.AccountSid, key.ConferenceSid, forward(ctx, who, told))
+		defer close(news)
+		err = a.Tail.Tail(ctx, after, key.AccountSid, key.ConferenceSid, forward(ctx, who, news))
 	}()
-	s.relay(told)
+	s.relay(news)
 	gone := ctx.Err() != nil
 	cancel()
-	for range told { // until the tail has returned
+	for range news { // until the tail has returned
 	}
 	if err != nil && !gone && ctx.Err() == nil {
 		a.Log.Warn("tail ended", "error", err)
 	}
 }
 
-// forward passes on what the key may see.
+// forward sends on the news that the key can access.
 func forward(ctx context.Context, who keys.Identity, to chan<- events.StoredNews) func(events.StoredNews) error {
-	return func(told events.StoredNews) error {
-		if !who.May(told.Key.AccountSid) {
+	return func(news events.StoredNews) error {
+		if !who.May(news.Key.AccountSid) {
 			return nil
 		}
 		select {
-		case to <- told:
+		case to <- news:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -131,9 +130,9 @@ func forward(ctx context.Context, who keys.Identity, to chan<- events.StoredNews
 	}
 }
 
-// relay writes what comes until there is no more or the client is gone. The
-// first comment tells the client that it is connected.
-func (s *stream) relay(told <-chan events.StoredNews) {
+// relay writes news until the channel is closed or the client is gone. The first
+// comment shows the client that it is connected.
+func (s *stream) relay(news <-chan events.StoredNews) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for message := []byte(": gavel\n\n"); ; {
@@ -141,7 +140,7 @@ func (s *stream) relay(told <-chan events.StoredNews) {
 			return
 		}
 		select {
-		case t, ok := <-told:
+		case t, ok := <-news:
 			if !ok {
 				return
 			}
@@ -152,12 +151,12 @@ func (s *stream) relay(told <-chan events.StoredNews) {
 	}
 }
 
-// appendMessage appends one server-sent event. A CloudEvent holds no line
-// breaks, for JSON escapes them.
-func appendMessage(b []byte, told events.StoredNews) []byte {
+// appendMessage appends one server-sent event. A CloudEvent has no line breaks,
+// because JSON escapes them.
+func appendMessage(b []byte, news events.StoredNews) []byte {
 	b = append(b, "id: "...)
-	b = strconv.AppendUint(b, told.Sequence, 10)
+	b = strconv.AppendUint(b, news.Sequence, 10)
 	b = append(b, "\ndata: "...)
-	b = append(b, told.Data...)
+	b = append(b, news.Data...)
 	return append(b, "\n\n"...)
 }

@@ -6,23 +6,20 @@ import (
 	"gavel/views"
 )
 
-// TimelineBody is what was told about one conference, in the order in which it
-// happened.
+// TimelineBody is the events of one conference, in the order in which they happened.
 type TimelineBody struct {
 	Conference views.Conference `json:"conference"`
 	Facts      []views.Fact     `json:"facts"`
-	Truncated  bool             `json:"truncated" doc:"There are more than are given here"`
+	Truncated  bool             `json:"truncated" doc:"The conference has more facts than are listed here"`
 }
 
-func (a *API) timeline(ctx context.Context, in *conferenceInput) (*answer[TimelineBody], error) {
+func (a *API) timeline(ctx context.Context, in *conferenceInput) (TimelineBody, error) {
 	c, err := a.find(ctx, in)
 	if err != nil {
-		return nil, a.problem(err)
+		return TimelineBody{}, err
 	}
 	body := TimelineBody{Conference: views.NewConference(c, a.Now())}
 	key := c.Key()
-	if body.Facts, body.Truncated, err = a.views.Facts(ctx, key); err != nil {
-		return nil, a.problem(err)
-	}
-	return &answer[TimelineBody]{body}, nil
+	body.Facts, body.Truncated, err = a.views.Facts(ctx, key)
+	return body, err
 }
