@@ -73,7 +73,7 @@ func ids(told []events.StoredNews) []string {
 	return out
 }
 
-// wantTold checks that each conference was told its facts once and in order.
+// wantTold checks that each conference's facts were published once and in order.
 func wantTold(t testing.TB, b *bus.Bus, facts []events.News) {
 	t.Helper()
 	want := make(map[events.Key][]string)
@@ -82,7 +82,7 @@ func wantTold(t testing.TB, b *bus.Bus, facts []events.News) {
 	}
 	for key, wantIDs := range want {
 		if got := ids(timeline(t, b, key)); !slices.Equal(got, wantIDs) {
-			t.Errorf("conference %s was told %q, want %q", key.ConferenceSid, got, wantIDs)
+			t.Errorf("conference %s has the news %q, want %q", key.ConferenceSid, got, wantIDs)
 		}
 	}
 }
@@ -409,7 +409,7 @@ func TestToldOfManyConferences(t *testing.T) {
 	mustPublish(t, b, story(1000, 500))
 	got, err := b.News().Told(testContext(t), conferenceKeys(600))
 	if err != nil || len(got) != 500 {
-		t.Errorf("%d of 500 conferences were told, %v", len(got), err)
+		t.Errorf("%d of 500 conferences have news, %v", len(got), err)
 	}
 }
 
@@ -487,7 +487,7 @@ func TestTailOfNewNewsOnly(t *testing.T) {
 	}()
 	// The tail does not signal its start, so publish until it receives.
 	n := 5
-	eventually(t, "the tail to hear something", func() bool {
+	eventually(t, "the tail to receive news", func() bool {
 		n++
 		mustPublish(t, b, []events.News{fact(conferenceKey(1), n)})
 		return len(heard) > 0
@@ -535,11 +535,11 @@ func TestNewsOfSomeKindsIsFollowed(t *testing.T) {
 			return nil
 		})
 	})
-	if diff := cmp.Diff(events.StoredNews{News: played, Sequence: 1}, receive(t, "what was told before", told)); diff != "" {
+	if diff := cmp.Diff(events.StoredNews{News: played, Sequence: 1}, receive(t, "earlier news", told)); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 	mustPublish(t, b, []events.News{joined, failed})
-	if got := receive(t, "what is told now", told); got.ID != failed.ID {
+	if got := receive(t, "new news", told); got.ID != failed.ID {
 		t.Errorf("told %s", got.ID)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"gavel/internal/bus"
 )
 
-// hands tells which of several projectors was last given a group of each lane.
+// hands records which projector last received a group of each lane.
 type hands struct {
 	mu   sync.Mutex
 	last map[int]string
@@ -164,7 +164,7 @@ func TestALaneThatItsProjectorDoesNotClaimIsClaimedByAnother(t *testing.T) {
 	working.Go(func() {
 		for ctx.Err() == nil {
 			_ = nc.Publish("gavel.projectors", []byte(`{"id":"elder","lanes":[3]}`))
-			_ = nc.Publish("gavel.projectors", []byte(`{"id":"","lanes":[99]}`)) // is no projector
+			_ = nc.Publish("gavel.projectors", []byte(`{"id":"","lanes":[99]}`)) // not a projector
 			_ = nc.Publish("gavel.projectors", []byte(`what?`))
 			pause(ctx, 100*time.Millisecond)
 		}

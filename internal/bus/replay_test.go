@@ -7,8 +7,8 @@ import (
 	"gavel/events"
 )
 
-// A stream has at most 1,000 consumers, and the server forgets one that nobody
-// needs after five minutes only.
+// A stream has at most 1,000 consumers, and the server removes an unused one only
+// after five minutes.
 func TestReadersLeaveNoConsumerBehind(t *testing.T) {
 	t.Parallel()
 	b := open(t)

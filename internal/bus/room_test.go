@@ -19,7 +19,7 @@ import (
 // A volume of a few megabytes, filled completely by the embedded server.
 const smallVolume = 16 << 20
 
-// soon is far below the 12 s for which an append would try again.
+// soon is far below the 12 s that an append would keep trying.
 const soon = 3 * time.Second
 
 func appendSoon(t *testing.T, b *bus.Bus, form string) error {

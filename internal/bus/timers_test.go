@@ -53,7 +53,7 @@ func hear(t testing.TB, b *bus.Bus, fn func([]events.Key) error) (<-chan rung, f
 
 func everyRing([]events.Key) error { return nil }
 
-// countRings waits for so many rings.
+// countRings waits for that many rings.
 func countRings(t testing.TB, heard <-chan rung, count int) map[events.Key]int {
 	t.Helper()
 	got := map[events.Key]int{}
@@ -101,7 +101,7 @@ func TestAlarmsRingOnceAndNeverEarly(t *testing.T) {
 			t.Errorf("%v rang %d times", key, times)
 		}
 	}
-	// What was heard is gone; what has not rung is still there.
+	// Acknowledged alarms are deleted; alarms that have not rung remain.
 	eventually(t, "nothing but the far alarms to be left", func() bool { return stored(t, b, "GAVEL_TIMERS") == 100 })
 }
 
@@ -131,8 +131,8 @@ func TestAlarmsOutliveAStop(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	b := open(t, func(c *bus.Config) { c.DataDir = dir })
-	// A consumer that has heard something, so that there is an ack floor above
-	// which nothing may be taken for heard.
+	// A consumer that has acknowledged an alarm, so that it has an ack floor;
+	// nothing above the floor may count as acknowledged.
 	heard, stop := hear(t, b, everyRing)
 	mustSet(t, b, 0, alarmsAt(time.Now(), 1, 50)...)
 	countRings(t, heard, 50)
@@ -180,7 +180,7 @@ func TestRingsAreSharedAndComeInBatches(t *testing.T) {
 	two, _ := secondProcess(t, one)
 	const count = 5000
 	mustSet(t, one, 0, alarmsAt(time.Now(), 1, count)...)
-	eventually(t, "all to have rung", func() bool { return ranAll(t, one, count) })
+	eventually(t, "all alarms to have rung", func() bool { return ranAll(t, one, count) })
 	here, _ := hear(t, one, everyRing)
 	there, _ := hear(t, two, everyRing)
 	got, batches := map[events.Key]int{}, 0
