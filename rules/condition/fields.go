@@ -159,7 +159,7 @@ var fields = map[string][]field{
 	},
 	"Event": {
 		{name: "kind", typ: text, changedBy: anything, parts: AllParts,
-			doc: "What happened, as Twilio spells it; the glossary lists the kinds.", example: `event.kind == "participant-leave"`,
+			doc: "What happened, as Twilio spells it; docs/events.md lists the kinds.", example: `event.kind == "participant-leave"`,
 			get: func(o *object) ref.Val { return types.String(o.event.Kind) }},
 		{name: "call_sid", typ: text, atMost: sidLength, changedBy: anything, parts: AllParts, doc: "The participant it is about, if any.",
 			example: `event.call_sid != participant.call_sid`, get: func(o *object) ref.Val { return types.String(o.event.CallSid) }},
