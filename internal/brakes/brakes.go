@@ -58,13 +58,7 @@ func WithMetrics(m *Metrics) Option { return func(b *Brakes) { b.metrics = m } }
 // New returns brakes on a bucket. The processes' clocks should agree: a minute
 // is counted by that of whoever asks.
 func New(bucket Bucket, now func() time.Time, options ...Option) *Brakes {
-	b := &Brakes{
-		bucket:    bucket,
-		now:       now,
-		log:       slog.New(slog.DiscardHandler),
-		metrics:   NewMetrics(nil),
-		questions: newQuestions(),
-	}
+	b := &Brakes{bucket: bucket, now: now, log: slog.New(slog.DiscardHandler), metrics: NewMetrics(nil), questions: newQuestions()}
 	for _, option := range options {
 		option(b)
 	}

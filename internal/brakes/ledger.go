@@ -133,10 +133,8 @@ func (r *rule) full(limits rules.Limits, second int64) bool {
 
 // free is the second from which both the rule and its account have room.
 func (l *ledger) free(r Request, second int64) int64 {
-	return max(
-		l.Rules[r.Rule].Minute.free(minute, r.Limits.PerMinute, second),
-		l.Accounts[r.AccountSid].free(minute, r.Ceiling.PerMinute, second),
-	)
+	return max(l.Rules[r.Rule].Minute.free(minute, r.Limits.PerMinute, second),
+		l.Accounts[r.AccountSid].free(minute, r.Ceiling.PerMinute, second))
 }
 
 func (l *ledger) count(r Request, id uint64, second int64) {

@@ -1,6 +1,7 @@
 package brakes
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,9 +82,7 @@ func parseStopFile(text string, info fs.FileInfo) Stop {
 	if json.Unmarshal([]byte(text), &s) != nil || s.Reason == "" {
 		s = Stop{Reason: strings.Map(printable, strings.TrimSpace(text))}
 	}
-	if s.Reason == "" {
-		s.Reason = "file STOP"
-	}
+	s.Reason = cmp.Or(s.Reason, "file STOP")
 	if s.At.IsZero() {
 		s.At = info.ModTime().UTC()
 	}
