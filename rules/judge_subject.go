@@ -77,12 +77,9 @@ func (c *evaluation) judgeSubject(r *Rule, p *projections.Participant, begins bo
 // actsOnSubject reports whether a step acts on the rule's own subject at
 // Twilio. Such a rule cannot begin for a leg that has left.
 func (r *Rule) actsOnSubject() bool {
-	for _, s := range r.Do {
-		if r.Each == EachParticipant && s.To == EachParticipant && s.Target == nil && s.Kind.AtTwilio() {
-			return true
-		}
-	}
-	return false
+	return r.Each == EachParticipant && slices.ContainsFunc(r.Do, func(s Step) bool {
+		return s.To == EachParticipant && s.Target == nil && s.Kind.AtTwilio()
+	})
 }
 
 // varsFor returns the variables of a rule for a subject, and whether p is a

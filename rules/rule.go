@@ -110,12 +110,7 @@ func (r *Rule) aboutEvents(c *condition.Condition) bool {
 
 // AtTwilio reports whether any step calls Twilio.
 func (r *Rule) AtTwilio() bool {
-	for _, s := range r.Do {
-		if s.Kind.AtTwilio() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.Do, func(s Step) bool { return s.Kind.AtTwilio() })
 }
 
 // Subject is what a rule is evaluated for, one at a time.

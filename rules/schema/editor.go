@@ -51,16 +51,10 @@ func bare(s *shape) properties {
 	case number:
 		return properties{"type": "integer", "minimum": s.least, "maximum": s.most}
 	case flag:
-		return properties{"anyOf": []any{
-			properties{"type": "boolean"}, properties{"type": "string", "pattern": `^\$\{[\s\S]*\}$`},
-		}}
+		return properties{"anyOf": []any{properties{"type": "boolean"}, properties{"type": "string", "pattern": `^\$\{[\s\S]*\}$`}}}
 	case template, expression:
 		return properties{"type": []string{"string", "number", "boolean"}}
 	}
-	return wordSchema(s)
-}
-
-func wordSchema(s *shape) properties {
 	p := properties{"type": "string"}
 	if s.values != nil {
 		p["enum"] = s.values

@@ -23,12 +23,12 @@ type Fault struct {
 func (f Fault) String() string {
 	where := f.File
 	if f.Line > 0 {
-		where = fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column)
+		where += fmt.Sprintf(":%d:%d", f.Line, f.Column)
 	}
 	if f.Rule != "" {
-		return fmt.Sprintf("%s: rule %s: %s", where, f.Rule, f.Message)
+		where += ": rule " + f.Rule
 	}
-	return fmt.Sprintf("%s: %s", where, f.Message)
+	return where + ": " + f.Message
 }
 
 // Faults are all mistakes in a set of files, in their order.
