@@ -50,10 +50,10 @@ type Config struct {
 
 // Door answers requests from Twilio.
 type Door struct {
-	cfg                           Config
-	conference, recording, stream endpoint
-	refusals                      *refusalLog
-	speech                        *speechLedger
+	cfg       Config
+	endpoints map[string]*endpoint // by path
+	refusals  *refusalLog
+	speech    *speechLedger
 }
 
 // endpoint is one path of the door.
@@ -72,13 +72,12 @@ func New(cfg Config) (*Door, error) {
 		cfg.Log == nil || cfg.Metrics == nil || cfg.Now == nil {
 		return nil, errors.New("make door: a required field of Config is missing")
 	}
-	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log)}
-	d.conference = endpoint{source: events.SourceCallback, methods: "GET, POST", accept: (*Door).acceptForm}
-	d.recording = endpoint{source: events.SourceRecording, methods: "GET, POST", accept: (*Door).acceptForm}
-	d.stream = endpoint{source: events.SourceEventStream, methods: "POST", accept: (*Door).acceptBatch}
-	for path, at := range map[string]*endpoint{
-		ConferencePath: &d.conference, RecordingPath: &d.recording, EventsPath: &d.stream,
-	} {
+	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log), endpoints: map[string]*endpoint{
+		ConferencePath: {source: events.SourceCallback, methods: "GET, POST", accept: (*Door).acceptForm},
+		RecordingPath:  {source: events.SourceRecording, methods: "GET, POST", accept: (*Door).acceptForm},
+		EventsPath:     {source: events.SourceEventStream, methods: "POST", accept: (*Door).acceptBatch},
+	}}
+	for path, at := range d.endpoints {
 		var err error
 		if at.urls, err = twilio.NewURLs(cfg.PublicURL, path); err != nil {
 			return nil, fmt.Errorf("make door: %w", err)
@@ -96,8 +95,8 @@ func (d *Door) Close(ctx context.Context) error { return d.speech.close(ctx) }
 // ServeHTTP answers one request. The response has no body, because Twilio
 // ignores it.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	at := d.endpoint(r)
-	if at == nil {
+	at := d.endpoints[r.URL.Path]
+	if at == nil || r.URL.RawPath != "" { // an escaped spelling is another path
 		http.NotFound(w, r)
 		return
 	}
@@ -111,29 +110,13 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.cfg.Metrics.observe(d.cfg.Now().Sub(arrived))
 }
 
-// endpoint finds the path as it was sent: an escaped spelling is another path.
-func (d *Door) endpoint(r *http.Request) *endpoint {
-	if r.URL.RawPath != "" {
-		return nil
-	}
-	switch r.URL.Path {
-	case ConferencePath:
-		return &d.conference
-	case RecordingPath:
-		return &d.recording
-	case EventsPath:
-		return &d.stream
-	}
-	return nil
-}
-
 // admit accepts a request if fewer than maxInFlight are in progress.
 func (d *Door) admit(r *http.Request, at *endpoint, arrived time.Time) error {
 	defer d.cfg.Metrics.inFlight.Add(-1)
 	if d.cfg.Metrics.inFlight.Add(1) > maxInFlight {
 		return refuse(http.StatusServiceUnavailable, reasonInFlight)
 	}
-	if r.Method != http.MethodPost && (r.Method != http.MethodGet || at == &d.stream) {
+	if r.Method != http.MethodPost && (r.Method != http.MethodGet || at.source == events.SourceEventStream) {
 		return refuse(http.StatusMethodNotAllowed, reasonMethod)
 	}
 	return at.accept(d, r, at, arrived)

@@ -20,9 +20,7 @@ import (
 )
 
 // Media types of an Event Streams batch; Twilio sends the first.
-var batchTypes = []string{
-	"application/json", "application/cloudevents-batch+json", "application/cloudevents+json",
-}
+var batchTypes = []string{"application/json", "application/cloudevents-batch+json", "application/cloudevents+json"}
 
 // callbackType is the prefix of the types of items that contain a callback's
 // own parameters (Event Streams, "Voice status callback" event types).
@@ -163,10 +161,8 @@ func (d *Door) storeItem(ctx context.Context, b *batch, raw []byte, fault error)
 
 func (b *batch) letter(raw []byte) events.DeadLetter {
 	return events.DeadLetter{
-		AccountSid: b.accounts[0].Account.Sid,
-		ReceivedAt: b.arrived,
-		Source:     events.SourceEventStream,
-		Raw:        raw[:min(len(raw), maxRaw)],
+		AccountSid: b.accounts[0].Account.Sid, ReceivedAt: b.arrived, Source: events.SourceEventStream,
+		Raw: raw[:min(len(raw), maxRaw)],
 	}
 }
 

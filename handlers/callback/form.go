@@ -72,11 +72,8 @@ func (d *Door) acceptGenuine(ctx context.Context, c *formCallback) error {
 
 func (c *formCallback) letter() events.DeadLetter {
 	return events.DeadLetter{
-		AccountSid: c.account.Sid,
-		ReceivedAt: c.entry.ReceivedAt,
-		Source:     c.entry.Source,
-		Query:      c.entry.Query,
-		Form:       c.entry.Form,
+		AccountSid: c.account.Sid, ReceivedAt: c.entry.ReceivedAt, Source: c.entry.Source,
+		Query: c.entry.Query, Form: c.entry.Form,
 	}
 }
 

@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"cmp"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -69,20 +70,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) countReceived(kind events.Kind) {
-	if c, ok := m.byKind[kind]; ok {
-		c.Inc()
-		return
-	}
-	m.other.Inc()
-}
+func (m *Metrics) countReceived(kind events.Kind) { cmp.Or(m.byKind[kind], m.other).Inc() }
 
 func (m *Metrics) countRefusal(r *refusal) {
+	counter := m.refused
 	if r.status == http.StatusServiceUnavailable {
-		m.shed.WithLabelValues(string(r.reason)).Inc()
-		return
+		counter = m.shed
 	}
-	m.refused.WithLabelValues(string(r.reason)).Inc()
+	counter.WithLabelValues(string(r.reason)).Inc()
 }
 
 func (m *Metrics) observe(d time.Duration) { m.seconds.Observe(d.Seconds()) }

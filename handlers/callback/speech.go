@@ -78,12 +78,7 @@ type pendingEntry struct {
 }
 
 func newSpeechLedger(cfg Config) *speechLedger {
-	l := &speechLedger{
-		cfg:  cfg,
-		done: make(chan struct{}),
-		full: make(chan struct{}, 1),
-		open: map[events.Key][]int64{},
-	}
+	l := &speechLedger{cfg: cfg, done: make(chan struct{}), full: make(chan struct{}, 1), open: map[events.Key][]int64{}}
 	ctx, cancel := context.WithCancel(context.Background()) // lives as long as the door, not as a request
 	l.cancel = cancel
 	go l.run(ctx)
@@ -211,10 +206,9 @@ func firstOf(errs []error) error {
 func ranges(numbers []int64) (out [][2]int64) {
 	slices.Sort(numbers)
 	for _, n := range numbers {
-		switch last := len(out) - 1; {
-		case last >= 0 && n <= out[last][1]+1:
-			out[last][1] = max(out[last][1], n)
-		default:
+		if last := len(out) - 1; last >= 0 && n <= out[last][1]+1 {
+			out[last][1] = n
+		} else {
 			out = append(out, [2]int64{n, n})
 		}
 	}
