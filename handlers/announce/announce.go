@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"gavel/events"
@@ -110,9 +112,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // checkAddress accepts URLs that Gavel made. The answer does not reveal why it
 // refused one.
 func (h *Handler) checkAddress(_ context.Context, q *request) error {
-	switch q.Method {
-	case http.MethodGet, http.MethodPost, http.MethodHead:
-	default:
+	if !slices.Contains(strings.Split(methods, ", "), q.Method) {
 		return &refusal{result: wrongMethod, status: http.StatusMethodNotAllowed}
 	}
 	if q.URL.RawPath != "" { // another spelling of the path

@@ -15,13 +15,9 @@ import (
 // action is the write's entry in the journal.
 func (h *Handler) action(ctx context.Context, t target, do events.Do, f form, who keys.Identity) events.Action {
 	a := events.Action{
-		ID:            events.NewULID(),
-		Do:            do,
-		AccountSid:    t.account,
-		ConferenceSid: t.conference,
-		Asked:         f.raw, // the journal keeps fixed values only
-		Actor:         events.Actor{Sid: who.KeySid, Name: who.Name},
-		At:            h.Now(),
+		ID: events.NewULID(), Do: do, AccountSid: t.account, ConferenceSid: t.conference, At: h.Now(),
+		Asked: f.raw, // the journal keeps fixed values only
+		Actor: events.Actor{Sid: who.KeySid, Name: who.Name},
 	}
 	switch {
 	case events.IsSid("CA", t.member):

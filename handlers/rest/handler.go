@@ -60,12 +60,7 @@ type Handler struct {
 
 // New returns the handler.
 func New(c Config) *Handler {
-	return &Handler{
-		Config: c,
-		origin: http.NewCrossOriginProtection(),
-		reads:  make(slots, maxReads),
-		writes: make(slots, maxWrites),
-	}
+	return &Handler{Config: c, origin: http.NewCrossOriginProtection(), reads: make(slots, maxReads), writes: make(slots, maxWrites)}
 }
 
 // ServeHTTP answers one request.

@@ -171,8 +171,7 @@ func (l list[T]) previous() string {
 // uri returns a relative URI, as Twilio does: filters, PageSize, Page,
 // PageToken.
 func (l list[T]) uri(page int, token string) string {
-	parts := append(slices.Clip(l.filters),
-		"PageSize="+strconv.Itoa(l.paging.size), "Page="+strconv.Itoa(page))
+	parts := append(slices.Clip(l.filters), "PageSize="+strconv.Itoa(l.paging.size), "Page="+strconv.Itoa(page))
 	if token != "" {
 		parts = append(parts, "PageToken="+token)
 	}

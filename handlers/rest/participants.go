@@ -32,9 +32,7 @@ func listParticipants(c *projections.Conference, t target, q url.Values) ([]byte
 	return list[*projections.Participant]{
 		key: "participants", path: t.path, filters: f.kept, paging: p,
 		items: items, more: more, sid: sid,
-		append: func(b []byte, p *projections.Participant) []byte {
-			return projections.AppendParticipant(b, c, p)
-		},
+		append: func(b []byte, p *projections.Participant) []byte { return projections.AppendParticipant(b, c, p) },
 	}.appendTo(nil), nil
 }
 

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,9 +27,7 @@ func listRecordings(c *projections.Conference, t target, q url.Values) ([]byte, 
 	return list[*projections.Recording]{
 		key: "recordings", path: t.path, filters: f.kept, paging: p,
 		items: items, more: more, sid: (*projections.Recording).ResourceSid,
-		append: func(b []byte, r *projections.Recording) []byte {
-			return projections.AppendRecording(b, c, r)
-		},
+		append: func(b []byte, r *projections.Recording) []byte { return projections.AppendRecording(b, c, r) },
 	}.appendTo(nil), nil
 }
 
@@ -43,14 +42,9 @@ func newestRecordings(c *projections.Conference) []*projections.Recording {
 			bySid[sid] = r
 		}
 	}
-	all := make([]*projections.Recording, 0, len(bySid))
-	for _, r := range bySid {
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b *projections.Recording) int {
+	return slices.SortedFunc(maps.Values(bySid), func(a, b *projections.Recording) int {
 		return cmp.Or(cmp.Compare(b.StartedAt, a.StartedAt), strings.Compare(b.ResourceSid(), a.ResourceSid()))
 	})
-	return all
 }
 
 // fetchRecording answers GET .../Recordings/{Sid}.json.
