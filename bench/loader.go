@@ -95,7 +95,11 @@ func (l load) send(ctx context.Context) (loaded, error) {
 	run.next.Store(int64(l.first))
 	conns := make([]*connection, connections)
 	for i := range conns {
-		if conns[i], err = run.dial(ctx); err != nil {
+		conns[i], err = run.dial(ctx)
+		if ctx.Err() != nil { // a small storm can be over before the load begins
+			return loaded{}, nil
+		}
+		if err != nil {
 			return loaded{}, err
 		}
 		defer conns[i].Close()

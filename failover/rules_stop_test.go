@@ -78,6 +78,7 @@ func TestRulesAreStoppedUnderLoad(t *testing.T) {
 
 	r.cli(g, "resume", "--reason", "it was the right rule after all")
 	r.end("end-alone", rules.StepEnd, map[string]int{"done": dueAtOnce + 1})
+	r.end("left", rules.StepPublish, map[string]int{"done": 2 * (dueAtOnce + 1)}) // both legs left; the outcomes are facts too
 	if ends := r.twilio.Tally(twiliofake.EndConference); ends.Done != dueAtOnce+1 {
 		t.Errorf("Twilio ended %d calls of %d", ends.Done, dueAtOnce+1)
 	}
