@@ -52,7 +52,8 @@ func (d *Document) object(n ast.Node, s *shape) *Node {
 	}
 	v := &Node{At: start(n, pairs), keys: map[string]*Node{}}
 	if s == ruleShape {
-		defer d.enter(pairs)()
+		d.enter(pairs)
+		defer d.Rule("")
 	}
 	for _, pair := range pairs {
 		d.pair(v, pair, s)
@@ -69,16 +70,14 @@ func start(n ast.Node, pairs []*ast.MappingValueNode) Place {
 	return where(pairs[0].Key)
 }
 
-// enter sets the rule that later faults belong to, and returns the function
-// that resets it.
-func (d *Document) enter(pairs []*ast.MappingValueNode) (leave func()) {
+// enter sets the rule that later faults belong to.
+func (d *Document) enter(pairs []*ast.MappingValueNode) {
 	d.rule = "without a name"
 	for _, pair := range pairs {
 		if text, ok := scalar(pair.Value, word); ok && keyName(pair) == "name" {
 			d.rule = text
 		}
 	}
-	return func() { d.rule = "" }
 }
 
 func (d *Document) pair(v *Node, pair *ast.MappingValueNode, s *shape) {
