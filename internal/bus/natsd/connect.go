@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// oldestServer is the first version whose block compaction fsyncs when it is
-// told to (nats-server pull requests 8456 and 8475) and that can reset a
+// oldestServer is the first version whose block compaction syncs to disk
+// as configured (nats-server pull requests 8456 and 8475) and that can reset a
 // consumer.
 var oldestServer = [3]int{2, 14, 6}
 
@@ -22,19 +23,18 @@ const (
 	// connectWithin bounds the first connection to an external NATS, so that
 	// the order in which containers start does not matter.
 	connectWithin = 30 * time.Second
-	// reconnectWait is short because a leader moves within seconds; the
-	// library's own two seconds, sixty times, would close the connection for
-	// ever after two minutes.
+	// reconnectWait is short because a leader moves within seconds. The library's
+	// default, 60 tries 2 s apart, gives up after two minutes.
 	reconnectWait   = 250 * time.Millisecond
 	reconnectJitter = 100 * time.Millisecond
-	// pingEvery and pingsMissed find a half-open connection within 15 s.
+	// pingEvery and pingsMissed detect a half-open connection within 15 s.
 	pingEvery   = 5 * time.Second
 	pingsMissed = 2
 )
 
-// Target is the NATS to connect to.
+// Target is the NATS server to connect to.
 type Target struct {
-	// Server is the embedded one; nil: the external one below.
+	// Server is the embedded server; nil means the external one below.
 	Server *Server
 	// URL of an external NATS, or several separated by commas.
 	URL string
@@ -43,11 +43,10 @@ type Target struct {
 	TLS         TLS
 }
 
-// TLS are paths of PEM files. With none set the URL's scheme decides.
+// TLS holds paths of PEM files. If all are empty, the URL's scheme decides.
 type TLS struct{ CA, Cert, Key string }
 
-// Dial connects, and connects again whenever the connection is lost, until it is
-// closed. It waits up to 30 s for an external server. Errors hold no credentials.
+// Dial connects, and reconnects until the connection is closed. It waits up to 30 s for an external server. Errors hold no credentials.
 func (t Target) Dial(ctx context.Context, name string, log *slog.Logger) (*nats.Conn, error) {
 	opts, err := t.options(log)
 	if err != nil {
@@ -64,9 +63,9 @@ func (t Target) DialOnce(name string) (*nats.Conn, error) {
 	return nats.Connect(t.URL, append(t.secureOptions(), nats.Name(name), nats.NoReconnect())...)
 }
 
-// options are those of every connection that is to last. ReconnectBufSize -1: a publish
-// while disconnected fails now, instead of being sent behind our back when its
-// caller was told otherwise long ago.
+// options returns the options of lasting connections. ReconnectBufSize -1 makes a
+// publish fail while disconnected: a buffered one would be sent after its caller
+// has got an error.
 func (t Target) options(log *slog.Logger) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.MaxReconnects(-1),
@@ -78,15 +77,15 @@ func (t Target) options(log *slog.Logger) ([]nats.Option, error) {
 		nats.RetryOnFailedConnect(true),
 		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
-			if err != nil { // else it was closed here
-				log.Warn("connection to NATS is lost", "connection", nc.Opts.Name, "error", err)
+			if err != nil { // nil: this process closed it
+				log.Warn("connection to NATS lost", "connection", nc.Opts.Name, "error", err)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			log.Info("connection to NATS is back", "connection", nc.Opts.Name)
+			log.Info("connection to NATS restored", "connection", nc.Opts.Name)
 		}),
 		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
-			log.Warn("NATS reports an error", "connection", nc.Opts.Name, "error", err)
+			log.Warn("NATS reported an error", "connection", nc.Opts.Name, "error", err)
 		}),
 	}
 	if t.Server != nil {
@@ -109,19 +108,19 @@ func (t Target) secureOptions() []nats.Option {
 	return opts
 }
 
-// checkURLs finds a bad URL before the library does, whose error would show
-// it with its password.
+// checkURLs finds a malformed URL before the library does: the library's error
+// would contain the URL's password.
 func checkURLs(urls string) error {
 	for s := range strings.SplitSeq(urls, ",") {
 		if u, err := url.Parse(strings.TrimSpace(s)); err != nil || u.Host == "" {
-			return errors.New("connect to NATS: a URL is not of the form nats://host:port")
+			return errors.New("connect to NATS: URL is not of the form nats://host:port")
 		}
 	}
 	return nil
 }
 
-// WithoutSecrets drops the user part of a URL, which may be a token: neither
-// the library nor net/url takes that for a secret.
+// WithoutSecrets drops the user part of a URL, which may be a token that neither
+// the library nor net/url redacts.
 func WithoutSecrets(connected string) string {
 	u, err := url.Parse(connected)
 	if err != nil {
@@ -131,7 +130,7 @@ func WithoutSecrets(connected string) string {
 	return u.String()
 }
 
-// dial connects and waits until the connection stands.
+// dial waits until the connection is established.
 func dial(ctx context.Context, urls string, opts []nats.Option) (*nats.Conn, error) {
 	up := make(chan struct{}, 1)
 	opts = append(opts, nats.ConnectHandler(func(*nats.Conn) { up <- struct{}{} }))
@@ -151,25 +150,20 @@ func dial(ctx context.Context, urls string, opts []nats.Option) (*nats.Conn, err
 	}
 }
 
-// CheckVersion refuses servers that are known to lose what they acknowledged.
+// CheckVersion refuses servers that are known to lose acknowledged messages.
 func CheckVersion(version string) error {
 	have, err := parseVersion(version)
 	if err != nil {
-		return fmt.Errorf("NATS server has version %q, which cannot be read: %w", version, err)
+		return fmt.Errorf("parse version %q of the NATS server: %w", version, err)
 	}
-	for i, want := range oldestServer {
-		if have[i] > want {
-			return nil
-		}
-		if have[i] < want {
-			return fmt.Errorf("NATS server has version %s; %d.%d.%d or newer is needed",
-				version, oldestServer[0], oldestServer[1], oldestServer[2])
-		}
+	if slices.Compare(have[:], oldestServer[:]) < 0 {
+		return fmt.Errorf("NATS server has version %s: upgrade it to %d.%d.%d or newer",
+			version, oldestServer[0], oldestServer[1], oldestServer[2])
 	}
 	return nil
 }
 
-// parseVersion reads major.minor.patch; what follows a hyphen is dropped.
+// parseVersion parses major.minor.patch and ignores a suffix after a hyphen.
 func parseVersion(version string) (v [3]int, err error) {
 	number, _, _ := strings.Cut(version, "-")
 	parts := strings.Split(number, ".")

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-var errNoEmbedded = errors.New("the embedded NATS server is made for Linux and macOS; use an external one")
+var errNoEmbedded = errors.New("the embedded NATS server runs on Linux and macOS only; use an external one")
 
 func lock(string) (*os.File, error) { return nil, errNoEmbedded }
 

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// lock takes the file at path for this process; the system gives it free when
-// the process ends, however it ends.
+// lock locks the file at path for this process. The system releases the lock when
+// the process ends, also after a crash.
 func lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -18,42 +18,40 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// ErrInUse means that another process has the data directory. Two servers on
-// one store would destroy it.
+// ErrInUse means that another process uses the data directory. Two servers would
+// destroy one store.
 var ErrInUse = errors.New("data directory is used by another process")
 
 const (
-	// maxMemoryStore is what streams in memory may hold. There are none of
-	// ours; a person may make one.
+	// maxMemoryStore bounds the streams in memory. Gavel has none; an operator may
+	// create one.
 	maxMemoryStore = 64 << 20
 	// startWithin bounds recovery of the streams at start; a million messages
 	// take about a second.
 	startWithin = 2 * time.Minute
 )
 
-// ListenOff is the Options.Listen of a server that is reached only from inside
-// this process.
+// ListenOff as Options.Listen keeps clients outside this process away.
 const ListenOff = "off"
 
-// Options are those of an embedded server.
+// Options configure an embedded server.
 type Options struct {
-	// DataDir holds the token, and the store in its folder nats.
+	// DataDir holds the token, and the store in the folder nats.
 	DataDir string
-	// Listen is the host:port for clients outside this process; empty or
-	// ListenOff: none.
+	// Listen is the host:port for clients outside this process. Empty is ListenOff.
 	Listen string
-	// SyncAlways: messages are on disk (fsync) before they are acknowledged.
+	// SyncAlways syncs messages to disk (fsync) before they are acknowledged.
 	SyncAlways bool
 	// MaxPayload bounds a message with its headers, in bytes.
 	MaxPayload int32
-	// VolumeBytes is the size that the volume is taken to have; 0 asks the file
-	// system.
+	// VolumeBytes is the assumed size of the volume; 0 means the size that the
+	// file system reports.
 	VolumeBytes int64
-	// StorePercent of the volume is what all streams together may hold.
+	// StorePercent of the volume is the limit of all streams together.
 	StorePercent int64
 }
 
-// Server is a nats-server in this process. The nil *Server stands for none.
+// Server is a nats-server in this process. A nil *Server means that NATS is external.
 type Server struct {
 	*server.Server
 	options      Options
@@ -63,11 +61,11 @@ type Server struct {
 	notListening string
 }
 
-// TokenFile is the file in the data directory that holds the token by which
-// other processes connect to the server.
+// TokenFile is the file in the data directory with the token that other processes
+// need to connect.
 const TokenFile = "nats.token"
 
-// Start starts a server. Errors wrap ErrInUse where another process has the data
+// Start starts a server. Errors wrap ErrInUse if another process uses the data
 // directory.
 func Start(o Options, log *slog.Logger) (_ *Server, err error) {
 	dir := filepath.Join(o.DataDir, "nats")
@@ -87,7 +85,7 @@ func Start(o Options, log *slog.Logger) (_ *Server, err error) {
 func (e *Server) start(dir string, log *slog.Logger) (err error) {
 	if e.options.VolumeBytes == 0 {
 		if e.options.VolumeBytes, err = volumeSize(dir); err != nil {
-			return fmt.Errorf("ask for the size of the volume: %w", err)
+			return fmt.Errorf("read the size of the volume: %w", err)
 		}
 	}
 	opts := e.serverOptions(dir)
@@ -100,13 +98,13 @@ func (e *Server) start(dir string, log *slog.Logger) (err error) {
 	e.SetLoggerV2(&serverLog{log.With("component", "nats-server")}, false, false, false)
 	e.Start()
 	if !e.ReadyForConnections(startWithin) || !e.JetStreamEnabled() {
-		return errors.New("start the embedded NATS server: it did not get ready; its log says why")
+		return errors.New("start the embedded NATS server: it did not become ready; see its log")
 	}
 	return nil
 }
 
-// serverOptions hold what reliability needs. NoSigs, because the server would
-// otherwise take the process's signals and exit by itself.
+// serverOptions returns the server's options. NoSigs keeps the server from
+// handling the process's signals and exiting by itself.
 func (e *Server) serverOptions(dir string) *server.Options {
 	return &server.Options{
 		ServerName:         "gavel",
@@ -118,14 +116,14 @@ func (e *Server) serverOptions(dir string) *server.Options {
 		MaxPayload:         e.options.MaxPayload,
 		NoSigs:             true,
 		DontListen:         true,
-		// Nearly every message here has a subject of its own: a cache of matches
-		// only fills and is thrown away.
+		// Nearly every message has its own subject, so a cache of matches would
+		// only be filled and discarded.
 		NoSublistCache: true,
 	}
 }
 
-// listen opens the server for others, if that was asked for and the address is
-// free; the clients need a token then.
+// listen makes the server listen, with a token, if that is configured and the
+// address is free.
 func (e *Server) listen(opts *server.Options) error {
 	addr := e.options.Listen
 	if addr == "" || addr == ListenOff {
@@ -135,15 +133,14 @@ func (e *Server) listen(opts *server.Options) error {
 	if err != nil {
 		return fmt.Errorf("listen address of the embedded NATS server: %w", err)
 	}
-	// The server itself would give up altogether, so the address is tried
-	// here.
+	// The server would exit if it could not listen, so the address is tried here.
 	trial, err := net.Listen("tcp", addr)
 	if err != nil {
 		e.notListening = err.Error()
 		return nil
 	}
 	if err := trial.Close(); err != nil {
-		return fmt.Errorf("try listen address of the embedded NATS server: %w", err)
+		return fmt.Errorf("release the listen address of the embedded NATS server: %w", err)
 	}
 	if e.token, err = loadToken(e.tokenFile); err != nil {
 		return err
@@ -152,7 +149,7 @@ func (e *Server) listen(opts *server.Options) error {
 	return nil
 }
 
-// splitAddress reads host:port; port 0 is any free one.
+// splitAddress parses host:port; port 0 means any free port.
 func splitAddress(addr string) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -160,7 +157,7 @@ func splitAddress(addr string) (host string, port int, err error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {
-		return "", 0, fmt.Errorf("port of %q is no number below 65536", addr)
+		return "", 0, fmt.Errorf("port of %q is not a number below 65536", addr)
 	}
 	if n == 0 {
 		return host, server.RANDOM_PORT, nil
@@ -168,13 +165,15 @@ func splitAddress(addr string) (host string, port int, err error) {
 	return host, int(n), nil
 }
 
-// loadToken returns the token in path, and makes one at the first start.
+// loadToken reads the token from path, and creates it at the first start.
 func loadToken(path string) (string, error) {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		token := newToken()
+		var b [16]byte
+		_, _ = rand.Read(b[:]) // crypto/rand never fails
+		token := hex.EncodeToString(b[:])
 		if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
-			return "", fmt.Errorf("keep token of the embedded NATS server: %w", err)
+			return "", fmt.Errorf("write token of the embedded NATS server: %w", err)
 		}
 		return token, nil
 	}
@@ -188,13 +187,6 @@ func loadToken(path string) (string, error) {
 	return token, nil
 }
 
-// newToken is 128 random bits; crypto/rand never fails.
-func newToken() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return hex.EncodeToString(b[:])
-}
-
 // VolumeBytes is the size of the volume, 0 without a server.
 func (e *Server) VolumeBytes() int64 {
 	if e == nil {
@@ -203,9 +195,8 @@ func (e *Server) VolumeBytes() int64 {
 	return e.options.VolumeBytes
 }
 
-// Clients says how clients outside this process reach the server: its URL and the
-// file of the token that they need, or why it does not listen although it should.
-// All are empty where it should not.
+// Clients returns the URL and the token file for clients outside this process, or
+// why the server does not listen. All are empty if Options.Listen is off.
 func (e *Server) Clients() (url, tokenFile, notListening string) {
 	if e.Addr() == nil {
 		return "", "", e.notListening
@@ -216,8 +207,8 @@ func (e *Server) Clients() (url, tokenFile, notListening string) {
 // SyncsAlways reports whether Options.SyncAlways is in force.
 func (e *Server) SyncsAlways() bool { return e.JetStreamConfig().SyncAlways }
 
-// Fault checks the health of the whole server, nil without one. Narrower checks do
-// not see a frozen stream. It may hang together with the server.
+// Fault checks the health of the whole server; it is nil for a nil Server. Narrower
+// checks do not detect a frozen stream. Fault may hang together with the server.
 func (e *Server) Fault() error {
 	if e == nil {
 		return nil
@@ -228,8 +219,8 @@ func (e *Server) Fault() error {
 	return nil
 }
 
-// Stop ends the server and waits for it until ctx ends. LameDuckShutdown would return at once
-// without doing anything when the server does not listen.
+// Stop stops the server and waits until it has stopped or ctx ends. LameDuckShutdown
+// does nothing if the server does not listen.
 func (e *Server) Stop(ctx context.Context) error {
 	if e == nil {
 		return nil
@@ -253,8 +244,8 @@ func (e *Server) Stop(ctx context.Context) error {
 	return nil
 }
 
-// serverLog passes the server's log on. Its Fatalf must not end the process:
-// Start notices by itself.
+// serverLog writes the server's log to slog. Fatalf must not end the process: Start
+// detects the failure.
 type serverLog struct{ log *slog.Logger }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
