@@ -16,28 +16,28 @@ import (
 )
 
 const (
-	// maxDecision bounds the body of a decision: the evaluated parameters of its
-	// steps have 64 KiB.
+	// maxDecision bounds the body of a decision; the evaluated parameters of its steps
+	// are at most 64 KiB of it.
 	maxDecision = 256 << 10
-	// nobodyBefore is the expected last sequence of a subject that must be free.
-	nobodyBefore = "0"
+	// noSequence is the expected last sequence of a subject without a message.
+	noSequence = "0"
 )
 
-// The errors of Actions that callers decide by.
+// Errors of Actions.
 var (
-	// ErrNoDecision means that there is none of that id.
-	ErrNoDecision = errors.New("there is no such decision")
-	// ErrFull means that the stream is at its operator's limit: nothing is
-	// decided any more until there is room, which is an alarm.
+	// ErrNoDecision means that no decision has that id.
+	ErrNoDecision = errors.New("decision does not exist")
+	// ErrFull means that the stream is at its limit: rules cannot decide until an
+	// operator raises it.
 	ErrFull = errors.New("the stream is full")
 )
 
-// Actions is the stream of what rules decided. It keeps each decision once, by
-// its id, for as long as the stream is there: no window of time limits that.
+// Actions is the stream of the rules' decisions. It keeps each decision once, by its
+// id, for ever: deduplication has no window of time.
 type Actions struct {
 	conn     *nats.Conn
 	stream   jetstream.Stream
-	read     jetstream.JetStream // of old decisions
+	read     jetstream.JetStream // for old decisions
 	pipeline *jet.Pipeline
 	metrics  *Metrics
 	log      *slog.Logger
@@ -46,16 +46,16 @@ type Actions struct {
 func newActions(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStream, c Config, log *slog.Logger) (*Actions, error) {
 	p, err := jet.NewPipeline(conn, actionsStream)
 	if err != nil {
-		return nil, fmt.Errorf("await acknowledgements of decisions: %w", err)
+		return nil, fmt.Errorf("subscribe to acknowledgements of decisions: %w", err)
 	}
 	return &Actions{conn: conn, stream: stream, read: read, pipeline: p, metrics: c.Metrics, log: log}, nil
 }
 
-// Decide keeps decisions and returns once all are acknowledged. One that is
-// there already stays as it is, which is no error; fresh is how many were not,
-// as far as can be known: one that was stored by a try without an answer counts
-// as there already. It tries until ctx ends. Errors wrap events.ErrMalformed
-// for what can be no message, and ErrFull.
+// Decide stores decisions and returns once all are acknowledged. A decision that the
+// stream has already stays as it is, without an error. fresh counts the others; a
+// decision that was stored by a try whose answer was lost is not counted. Decide
+// retries until ctx ends. Errors wrap events.ErrMalformed for an invalid decision, and
+// ErrFull.
 func (a *Actions) Decide(ctx context.Context, decisions []events.Decided) (fresh int, err error) {
 	if len(decisions) == 0 {
 		return 0, nil
@@ -66,7 +66,7 @@ func (a *Actions) Decide(ctx context.Context, decisions []events.Decided) (fresh
 		}
 	}
 	before, err := a.pipeline.Publish(ctx, jet.Messages{
-		Header: expectNobody(), Next: jet.AnyOrder(len(decisions)), Stored: jet.WrongLast,
+		Header: expectNone(), Next: jet.AnyOrder(len(decisions)), Stored: jet.WrongLast,
 		Fill: func(m *nats.Msg, i int) { fillDecided(m, &decisions[i]) },
 	})
 	if err != nil {
@@ -78,9 +78,9 @@ func (a *Actions) Decide(ctx context.Context, decisions []events.Decided) (fresh
 	return fresh, nil
 }
 
-func expectNobody() nats.Header { return nats.Header{headerExpectedLast: {nobodyBefore}} }
+func expectNone() nats.Header { return nats.Header{headerExpectedLast: {noSequence}} }
 
-// fullOr names the one refusal that is an alarm.
+// fullOr wraps an error with ErrFull if the stream is full.
 func fullOr(err error) error {
 	if jet.Full(err) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
@@ -102,7 +102,7 @@ func fillDecided(m *nats.Msg, d *events.Decided) {
 	jet.SetHeader(m.Header, headerAsOf, d.AsOf.UTC().Format(time.RFC3339Nano))
 }
 
-// decodeDecided reads what fillDecided wrote.
+// decodeDecided decodes a message of fillDecided.
 func decodeDecided(subject string, header nats.Header, data []byte) (d events.Decided, err error) {
 	key, id, ok := splitIDSubject(actionsPrefix, subject)
 	if !ok {
@@ -121,15 +121,13 @@ func decodeDecided(subject string, header nats.Header, data []byte) (d events.De
 	}, nil
 }
 
-// Perform gives fn the decisions, also those made while nobody performed,
-// `workers` at a time and in no order, until ctx ends; then it waits for those
-// under way. consumer names a durable one: processes that give the same name
-// share the decisions, and each other name gets all. What fn returns settles
-// the delivery; see package jet.
+// Perform calls fn with each decision, also older ones, in `workers` concurrent calls
+// and in no order. When ctx ends it waits for running calls. consumer names a durable
+// consumer: processes with the same name share the decisions; each other name gets
+// all. The result of fn settles the delivery; see package jet.
 //
-// fn's context ends with ctx. It may take as long as it needs: the server is
-// told that it works. Should its process die, another gets the decision within
-// 30 s.
+// fn's context ends with ctx. fn may take any time, because Perform reports progress to
+// the server. If its process dies, another process gets the decision within 10 s.
 func (a *Actions) Perform(ctx context.Context, consumer string, workers int, fn func(context.Context, events.Decided) error) error {
 	w := jet.Workers{Conn: a.conn, Stream: actionsStream, Consumer: consumer, Subjects: []string{actionsPrefix + ">"}, Most: workers, Log: a.log}
 	err := w.Each(ctx, func(ctx context.Context, m jetstream.Msg) error {
@@ -151,21 +149,21 @@ func (a *Actions) Get(ctx context.Context, key events.Key, id string) (events.De
 		return events.Decided{}, fmt.Errorf("get decision: %w", ErrNoDecision)
 	}
 	m, err := jet.LastMessage(ctx, a.stream, idSubject(actionsPrefix, key, id))
+	var d events.Decided
 	if err == nil && m == nil {
 		err = ErrNoDecision
 	}
-	if err != nil {
-		return events.Decided{}, fmt.Errorf("get decision: %w", err)
+	if err == nil {
+		d, err = decodeDecided(m.Subject, m.Header, m.Data)
 	}
-	d, err := decodeDecided(m.Subject, m.Header, m.Data)
 	if err != nil {
 		return d, fmt.Errorf("get decision: %w", err)
 	}
 	return d, nil
 }
 
-// List returns the newest decisions, newest first, at most `most`. An empty
-// account or conference means any; what cannot be read is left out.
+// List returns the newest decisions, newest first, at most `most`. An empty account or
+// conference means any. Decisions that cannot be decoded are left out.
 func (a *Actions) List(ctx context.Context, accountSid, conferenceSid string, most int) ([]events.Decided, error) {
 	if err := checkTokens(accountSid, conferenceSid); err != nil {
 		return nil, fmt.Errorf("list decisions: %w", err)
@@ -183,36 +181,33 @@ func (a *Actions) List(ctx context.Context, accountSid, conferenceSid string, mo
 	return list, nil
 }
 
-// Served notes that an announcement is being fetched and reports whether that
-// is the first time, over all processes and for ever. Without an error it is
-// stored; with one nobody knows, and nothing may be played.
+// Served records that an announcement is fetched and reports whether this is the first
+// time, over all processes and for ever. After an error the record may be stored or
+// not, and the caller must not play the announcement.
 func (a *Actions) Served(ctx context.Context, key events.Key, id string) (first bool, err error) {
 	if err := checkID(key, id); err != nil {
-		return false, fmt.Errorf("note that an announcement is served: %w", err)
+		return false, fmt.Errorf("record that an announcement is served: %w", err)
 	}
-	subject, mark := idSubject(servedPrefix, key, id), nuid.Next()
-	err = jet.Retry(ctx, jet.Transient, func(ctx context.Context) error {
-		m := &nats.Msg{Subject: subject, Data: []byte(mark), Header: expectNobody()}
-		_, err := js(a.conn).PublishMsg(ctx, m, jetstream.WithRetryAttempts(0), jetstream.WithExpectStream(actionsStream))
-		return err
-	})
+	mark := nuid.Next()
+	served := &nats.Msg{Subject: idSubject(servedPrefix, key, id), Data: []byte(mark), Header: expectNone()}
+	err = publishOne(ctx, a.conn, actionsStream, served)
+	first = err == nil
 	if jet.WrongLast(err) {
-		first, err = a.servedBy(ctx, subject, mark)
-	} else {
-		first = err == nil
+		// The record may be ours, stored by a try whose answer was lost.
+		var m *jetstream.RawStreamMsg
+		m, err = jet.LastMessage(ctx, a.stream, served.Subject)
+		first = m != nil && string(m.Data) == mark
 	}
 	if err != nil {
-		return false, fmt.Errorf("note that an announcement is served: %w", fullOr(err))
+		return false, fmt.Errorf("record that an announcement is served: %w", fullOr(err))
 	}
 	return first, nil
 }
 
-// servedBy reports whether the note that is there is the one with our mark: a
-// try without an answer may have been stored.
-func (a *Actions) servedBy(ctx context.Context, subject, mark string) (bool, error) {
-	m, err := jet.LastMessage(ctx, a.stream, subject)
-	if err != nil {
-		return false, err
-	}
-	return m != nil && string(m.Data) == mark, nil
+// publishOne publishes a message to a stream and retries until ctx ends.
+func publishOne(ctx context.Context, conn *nats.Conn, stream string, m *nats.Msg) error {
+	return jet.Retry(ctx, jet.Transient, func(ctx context.Context) error {
+		_, err := js(conn).PublishMsg(ctx, m, jetstream.WithRetryAttempts(0), jetstream.WithExpectStream(stream))
+		return err
+	})
 }

@@ -14,16 +14,16 @@ import (
 	"gavel/internal/bus/natsd"
 )
 
-// Info says what was opened, for people.
+// Info describes the opened bus, for display.
 type Info struct {
 	Embedded bool
-	// URL is where clients outside this process reach NATS, without
-	// credentials; empty: nowhere.
+	// URL is the address of NATS for clients outside this process, without
+	// credentials. It is empty if NATS does not listen.
 	URL string
-	// NotListening says why an embedded server that was asked to listen does
-	// not; empty when it does.
+	// NotListening is why the embedded server does not listen although it should,
+	// or empty.
 	NotListening string
-	// TokenFile holds the token that such clients need.
+	// TokenFile is the path of the file with the clients' token.
 	TokenFile string
 	Sync      Sync
 	Lanes     int
@@ -31,7 +31,7 @@ type Info struct {
 	Version   string // of the NATS server
 }
 
-// Bus is an open way to NATS.
+// Bus is an open connection to NATS with Gavel's streams.
 type Bus struct {
 	config Config
 	log    *slog.Logger
@@ -53,8 +53,8 @@ type Bus struct {
 	brakes      *jet.Bucket
 }
 
-// Open starts or connects to NATS, makes or checks the streams, and refuses
-// what would lose something. It waits up to 30 s for an external server.
+// Open starts NATS or connects to it, and creates or checks the streams. It refuses
+// streams that could lose messages. It waits up to 30 s for an external server.
 func Open(ctx context.Context, c Config, log *slog.Logger) (*Bus, error) {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {
@@ -69,7 +69,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Bus, error) {
 	return b, nil
 }
 
-// closeFailedWithin bounds the clearing up after an Open that failed.
+// closeFailedWithin bounds the cleanup after a failed Open.
 const closeFailedWithin = 5 * time.Second
 
 func (b *Bus) open(ctx context.Context) error {
@@ -87,7 +87,7 @@ func (b *Bus) open(ctx context.Context) error {
 	return b.assemble(made)
 }
 
-// connect starts the embedded server if there is to be one.
+// connect starts the embedded server if configured, and connects.
 func (b *Bus) connect(ctx context.Context) (err error) {
 	if b.config.embedded() {
 		if b.server, err = natsd.Start(b.config.server(), b.log); err != nil {
@@ -107,8 +107,8 @@ func (b *Bus) connect(ctx context.Context) (err error) {
 	return natsd.CheckVersion(b.info.Version)
 }
 
-// checkSync reads back whether what was asked for is in force. Some stream
-// settings turn fsync off without a word.
+// checkSync verifies that the configured Sync is in force. Some stream settings turn
+// fsync off silently.
 func (b *Bus) checkSync(journal jetstream.Stream) error {
 	if b.config.Sync != SyncAlways || b.server == nil {
 		return nil
@@ -122,16 +122,16 @@ func (b *Bus) checkSync(journal jetstream.Stream) error {
 	return nil
 }
 
-// connections are three, because each is one pipe: reading a million old
-// messages must not hold up an acknowledgement, and ending one must not hurt
-// the others.
+// connections are three, because a connection delivers in order: reading a million
+// old messages must not delay an acknowledgement, nor must the end of one connection
+// affect the others.
 type connections struct {
 	door *nats.Conn // appends to the journal
 	work *nats.Conn // lanes, news, decisions, timers, dead letters, buckets
 	read *nats.Conn // replays, timelines, tails
 }
 
-// dial makes them; after an error close ends those that were made.
+// dial opens all connections. After an error call close.
 func (c *connections) dial(ctx context.Context, to natsd.Target, log *slog.Logger) (err error) {
 	for name, conn := range map[string]**nats.Conn{"gavel door": &c.door, "gavel work": &c.work, "gavel read": &c.read} {
 		if *conn, err = to.Dial(ctx, name, log); err != nil {
@@ -149,7 +149,7 @@ func (c *connections) close() {
 	}
 }
 
-// assemble puts the parts on their connections.
+// assemble creates the parts of the bus.
 func (b *Bus) assemble(made streams) error {
 	door, work, read := js(b.conns.door), js(b.conns.work), js(b.conns.read)
 	b.health = watch(b.server, made.journal, func(ctx context.Context) error {
@@ -160,29 +160,23 @@ func (b *Bus) assemble(made streams) error {
 	for n := range made.lanes {
 		b.lanes = append(b.lanes, newLane(n, b.conns.work, work, b.peers, b.log))
 	}
-	var err error
-	if b.news, err = newNews(b.conns.work, made.events, read, b.config, b.log); err != nil {
-		return err
-	}
-	if b.actions, err = newActions(b.conns.work, made.actions, read, b.config, b.log); err != nil {
-		return err
-	}
-	if b.timers, err = newTimers(b.conns.work, b.config, b.log); err != nil {
-		return err
-	}
+	var errs [3]error
+	b.news, errs[0] = newNews(b.conns.work, made.events, read, b.config, b.log)
+	b.actions, errs[1] = newActions(b.conns.work, made.actions, read, b.config, b.log)
+	b.timers, errs[2] = newTimers(b.conns.work, b.config, b.log)
 	b.notices = &Notices{b.conns.work}
 	b.deadLetters = newDeadLetters(b.conns.work, made.deadLetters, read, b.log)
 	b.keys, b.rules, b.brakes = made.keys, made.rules, made.brakes
-	return nil
+	return errors.Join(errs[:]...)
 }
 
-// js never fails: it is given no options.
+// js ignores the error, which only options can cause.
 func js(nc *nats.Conn) jetstream.JetStream {
 	s, _ := jetstream.New(nc)
 	return s
 }
 
-// Journal is the log of what we were told.
+// Journal is the log of all that Gavel received.
 func (b *Bus) Journal() *Journal { return b.journal }
 
 // Lanes are all lanes of the journal, by number.
@@ -191,47 +185,46 @@ func (b *Bus) Lanes() []*Lane { return b.lanes }
 // Lane returns lane n of the journal, 0 <= n < Info().Lanes.
 func (b *Bus) Lane(n int) *Lane { return b.lanes[n] }
 
-// News is what subscribers are told.
+// News is the stream of news for subscribers.
 func (b *Bus) News() *News { return b.news }
 
-// Actions is what rules decided.
+// Actions is the stream of decisions.
 func (b *Bus) Actions() *Actions { return b.actions }
 
-// Timers ring when something is to be looked at again.
+// Timers holds alarms and deferred decisions.
 func (b *Bus) Timers() *Timers { return b.timers }
 
-// Notices is what rules tell others on NATS.
+// Notices publishes the notices of rules.
 func (b *Bus) Notices() *Notices { return b.notices }
 
-// DeadLetters is where what cannot go on is kept.
+// DeadLetters is the stream of dead letters.
 func (b *Bus) DeadLetters() *DeadLetters { return b.deadLetters }
 
 // Keys is the bucket of API keys.
 func (b *Bus) Keys() *jet.Bucket { return b.keys }
 
-// Rules is the bucket of sets of rules.
+// Rules is the bucket of rule sets.
 func (b *Bus) Rules() *jet.Bucket { return b.rules }
 
-// Brakes is the bucket of what rules were let do, and of the stop.
+// Brakes is the bucket of the brakes and of the stop.
 func (b *Bus) Brakes() *jet.Bucket { return b.brakes }
 
-// Info says what was opened.
+// Info describes the opened bus.
 func (b *Bus) Info() Info { return b.info }
 
-// Healthy is nil, or why the journal is known to take nothing now. Such errors
-// wrap events.ErrUnavailable.
+// Healthy returns why the journal cannot accept entries now, or nil. The error wraps
+// events.ErrUnavailable.
 func (b *Bus) Healthy() error { return b.health.Healthy() }
 
-// Dead gets one error when the embedded server has stayed frozen for so long
-// that only a new process can help: NATS never leaves that state by itself. It
-// stays silent for an external NATS.
+// Dead receives one error when the embedded server has been frozen for deadAfter:
+// NATS does not leave that state until the process restarts. With an external NATS it
+// receives nothing.
 func (b *Bus) Dead() <-chan error { return b.health.dead }
 
-// Close ends everything, in this order: the journal takes nothing more and
-// finishes what it has; the other projectors hear that we go, and the lanes are
-// given free, so that they take them at once; connections; the server last, because all the others
-// need it. Nobody may use the bus any more when it is called. What ctx did not
-// leave time for it tries again when it is called again.
+// Close closes the bus. The bus must not be used after Close. If ctx expires first,
+// call Close again to finish. The order: the journal refuses new entries and stores its
+// queue; the other projectors learn that this one leaves; lanes are released, so that
+// others claim them at once; then connections, and last the server.
 func (b *Bus) Close(ctx context.Context) error {
 	var errs []error
 	step := func(what string, err error) {
@@ -246,10 +239,10 @@ func (b *Bus) Close(ctx context.Context) error {
 		b.peers.leave()
 	}
 	for _, l := range b.lanes {
-		step("give lane free", l.Close(ctx))
+		step("release lane", l.Close(ctx))
 	}
 	if b.health != nil {
-		step("end the watchdog", b.health.close(ctx))
+		step("stop the watchdog", b.health.close(ctx))
 	}
 	b.conns.close()
 	step("stop the server", b.server.Stop(ctx))

@@ -11,21 +11,20 @@ import (
 	"gavel/internal/format"
 )
 
-// ErrRefused is wrapped by every refusal to run on a stream as it is.
+// ErrRefused means that a stream has settings with which Gavel does not run.
 var ErrRefused = errors.New("refuse to run on this stream")
 
 func refusal(stream string, why error) error {
 	return fmt.Errorf("check %s: %w: %w", stream, ErrRefused, why)
 }
 
-// check is a setting by which a stream would not do what it is for.
+// check finds a setting with which a stream would not serve its purpose.
 type check struct {
 	why string
 	bad func(jetstream.StreamConfig) bool
 }
 
-// checksOf are those of each stream by its name. The dead letters and the
-// buckets have none.
+// checksOf holds the checks by stream. Dead letters and buckets are not checked.
 var checksOf = map[string][]check{
 	journalStream: slices.Concat(keeping, whole, onSubjects(journalPrefix+"*"), []check{
 		{"it has a maximum of messages per subject", func(c jetstream.StreamConfig) bool { return c.MaxMsgsPerSubject > 0 }},
@@ -35,21 +34,20 @@ var checksOf = map[string][]check{
 		{"it would not keep exactly one message per subject", func(c jetstream.StreamConfig) bool { return c.MaxMsgsPerSubject != 1 || !c.DiscardNewPerSubject }},
 		{"its maximum message size is too small for a decision", smallerThan(maxDecision)},
 	}),
-	timersStream: slices.Concat(keeping, ringing, onSubjects(timersAtPrefix+"*.*.*", timersDuePrefix+"*.*.*")),
-	laterStream: slices.Concat(keeping, ringing, onSubjects(laterAtPrefix+"*.*.*", laterDuePrefix+"*.*.*"), []check{
-		{"its persist mode is async: what is to be performed again would be lost with the process", isAsync},
+	timersStream: slices.Concat(keeping, scheduling, onSubjects(timersAtPrefix+"*.*.*", timersDuePrefix+"*.*.*")),
+	laterStream: slices.Concat(keeping, scheduling, onSubjects(laterAtPrefix+"*.*.*", laterDuePrefix+"*.*.*"), []check{
+		{"its persist mode is async: deferred decisions would be lost with the process", isAsync},
 	}),
 	eventsStream: {
 		{"its duplicate window is shorter than " + newsDuplicates.String(), func(c jetstream.StreamConfig) bool { return c.Duplicates < newsDuplicates }},
-		{"it would not take or not acknowledge news: no_ack, sealed, or discard new", func(c jetstream.StreamConfig) bool {
+		{"it would refuse or not acknowledge news: no_ack, sealed, or discard new", func(c jetstream.StreamConfig) bool {
 			return c.NoAck || c.Sealed || c.Discard != jetstream.DiscardOld
 		}},
 		{"it has a maximum of messages per subject", func(c jetstream.StreamConfig) bool { return c.MaxMsgsPerSubject > 0 }},
 	},
 }
 
-// keeping are the settings by which a stream would lose, change or refuse what
-// it took.
+// keeping finds settings with which a stream would lose, change or refuse messages.
 var keeping = []check{
 	{"it has a maximum age: a clock that jumps would empty it", func(c jetstream.StreamConfig) bool { return c.MaxAge != 0 }},
 	{"it has a maximum of messages", func(c jetstream.StreamConfig) bool { return c.MaxMsgs > 0 }},
@@ -61,7 +59,7 @@ var keeping = []check{
 	{"it transforms subjects", func(c jetstream.StreamConfig) bool { return c.SubjectTransform != nil }},
 }
 
-// whole are those by which a stream that keeps everything would not.
+// whole finds settings with which a stream would not keep every message.
 var whole = []check{
 	{"discard policy is not new: a full stream would drop its oldest messages", func(c jetstream.StreamConfig) bool { return c.Discard != jetstream.DiscardNew }},
 	{"retention is not limits: consumers would remove messages", func(c jetstream.StreamConfig) bool { return c.Retention != jetstream.LimitsPolicy }},
@@ -71,13 +69,13 @@ var whole = []check{
 	{"its persist mode is async: acknowledged messages would be lost with the process", isAsync},
 }
 
-// ringing are those by which an alarm clock would not ring, or lose what rang.
-var ringing = []check{
-	{"it allows no schedules", func(c jetstream.StreamConfig) bool { return !c.AllowMsgSchedules }},
-	{"retention is not work queue: what rang would stay for ever, or be gone before anybody heard it", func(c jetstream.StreamConfig) bool { return c.Retention != jetstream.WorkQueuePolicy }},
+// scheduling finds settings with which alarms would not be delivered, or be lost.
+var scheduling = []check{
+	{"it does not allow schedules", func(c jetstream.StreamConfig) bool { return !c.AllowMsgSchedules }},
+	{"retention is not work queue: due messages would stay for ever, or be removed before they are delivered", func(c jetstream.StreamConfig) bool { return c.Retention != jetstream.WorkQueuePolicy }},
 	{"it would not keep exactly one message per subject", func(c jetstream.StreamConfig) bool { return c.MaxMsgsPerSubject != 1 }},
 	{"it has a maximum of bytes: a full one would drop alarms", func(c jetstream.StreamConfig) bool { return c.MaxBytes > 0 }},
-	{"it denies rollups or purges, by which the server replaces and removes schedules", func(c jetstream.StreamConfig) bool { return !c.AllowRollup || c.DenyPurge }},
+	{"it denies rollups or purges, which the server needs to replace and remove schedules", func(c jetstream.StreamConfig) bool { return !c.AllowRollup || c.DenyPurge }},
 }
 
 func isAsync(c jetstream.StreamConfig) bool { return c.PersistMode != jetstream.DefaultPersistMode }
@@ -92,8 +90,7 @@ func onSubjects(subjects ...string) []check {
 	}}}
 }
 
-// checkStream returns every reason why a stream cannot be trusted to do what it
-// is for.
+// checkStream returns every reason why Gavel refuses to run on a stream.
 func checkStream(have jetstream.StreamConfig, want Config) error {
 	var faults []error
 	for _, c := range checksOf[have.Name] {
@@ -109,15 +106,15 @@ func checkStream(have jetstream.StreamConfig, want Config) error {
 			faults = append(faults, err)
 		}
 	}
-	if len(faults) > 0 {
-		return refusal(have.Name, errors.Join(faults...))
+	if len(faults) == 0 {
+		return nil
 	}
-	return nil
+	return refusal(have.Name, errors.Join(faults...))
 }
 
-// checkLanes compares the number that the journal was made with to the one
-// that was asked for: with another one the conferences would change lanes, and
-// two projectors would work the same conference.
+// checkLanes compares the journal's number of lanes with the configured one: with
+// another number conferences would change lanes, and two projectors would process the
+// same conference.
 func checkLanes(journal jetstream.StreamConfig, c Config) (int, error) {
 	have, want := journal.Metadata[metadataLanes], c.Lanes
 	n, err := strconv.Atoi(have)
@@ -125,7 +122,7 @@ func checkLanes(journal jetstream.StreamConfig, c Config) (int, error) {
 		return 0, fmt.Errorf("its metadata %q says %q lanes", metadataLanes, have)
 	}
 	if want != 0 && want != n {
-		return 0, fmt.Errorf("it was made with %d lanes and %d were asked for; their number is fixed when the journal is made", n, want)
+		return 0, fmt.Errorf("it was made with %d lanes and %d are configured; the number is fixed when the journal is created", n, want)
 	}
 	return n, nil
 }

@@ -9,68 +9,65 @@ import (
 	"gavel/internal/bus/natsd"
 )
 
-// Embedded is the Config.URL that asks for a server in this process.
+// Embedded is the Config.URL of a server in this process.
 const Embedded = "embedded"
 
-// ListenOff is the Config.Listen of an embedded server that is reached only from
-// inside this process.
+// ListenOff as Config.Listen keeps clients outside this process away.
 const ListenOff = natsd.ListenOff
 
-// ErrInUse means that another process has the data directory. Two servers on
-// one store would destroy it.
+// ErrInUse means that another process uses the data directory. Two servers would
+// destroy one store.
 var ErrInUse = natsd.ErrInUse
 
-// Sync says what an acknowledgement of NATS is worth.
+// Sync is when NATS acknowledges a message.
 type Sync string
 
-// SyncAlways: on disk (fsync) before it is acknowledged, so that it survives a
-// power cut. SyncInterval: in the page cache, so that it survives the end of
-// any process; a power cut may lose up to the server's sync interval, two
-// minutes by default, and of a stream younger than that everything.
+// SyncAlways acknowledges a message after fsync, so that it survives a power cut.
+// SyncInterval acknowledges a message in the page cache, so that it survives the end of
+// any process; a power cut may lose the messages of the server's sync interval, two
+// minutes by default, and a stream younger than that completely.
 const (
 	SyncAlways   Sync = "always"
 	SyncInterval Sync = "interval"
 )
 
-// Config says which NATS to use and how. Zero fields mean the default.
+// Config selects and configures NATS. Zero fields mean the default.
 type Config struct {
 	// URL is Embedded (the default) or the URLs of an external NATS,
 	// separated by commas.
 	URL string
 	// DataDir holds the embedded server's files and its token.
 	DataDir string
-	// Listen is the host:port where the embedded server can be reached from
-	// outside this process; empty or ListenOff: nowhere.
+	// Listen is the host:port of the embedded server for clients outside this
+	// process. Empty is ListenOff.
 	Listen string
-	// Sync is put in force on an embedded server (default SyncAlways). Of an
-	// external one it is a declaration: nothing lets a client check it.
-	// Default there SyncInterval.
+	// Sync configures an embedded server (default SyncAlways). For an external
+	// server it is a declaration that a client cannot check (default SyncInterval).
 	Sync Sync
-	// Lanes of the journal, fixed when it is made: 1 embedded, 8 external. A
-	// journal with another number is refused; zero takes what it has.
+	// Lanes of the journal, fixed when it is created: 1 embedded, 8 external. A
+	// journal with another number is refused; zero accepts any number.
 	Lanes int
 	// Replicas of every stream: 1 embedded (and nothing else there), 3
 	// external.
 	Replicas int
-	// JournalMaxBytes bounds a journal that is made now: 70 % of the volume
-	// embedded; on an external NATS 70 % of what the account may store, or
-	// nothing where it has no limit.
+	// JournalMaxBytes bounds a new journal. Default: 70 % of the volume embedded;
+	// on an external NATS 70 % of the account's limit, or unlimited without one.
 	JournalMaxBytes int64
-	// VolumeBytes is the size that the embedded server takes its volume to have;
-	// 0 asks the file system. Its streams together hold at most 90 % of it.
+	// VolumeBytes is the assumed size of the embedded server's volume; 0 means the
+	// size that the file system reports. All streams together hold at most 90 %.
 	VolumeBytes int64
-	// AppendBudget is how long an append tries, from the arrival of its
-	// group's first entry: 12 s, because Twilio waits 15 s for an answer.
+	// AppendBudget bounds an append from the arrival of its group's first entry:
+	// 12 s, because Twilio waits 15 s for an answer.
 	AppendBudget time.Duration
 	// Credentials is the path of a NATS credentials file.
 	Credentials string
-	// TLS are paths of PEM files for the connection to an external NATS.
+	// TLS holds paths of PEM files for the connection to an external NATS.
 	TLS TLS
 	// Metrics may be nil.
 	Metrics *Metrics
 }
 
-// TLS are paths of PEM files. With none set the URL's scheme decides.
+// TLS holds paths of PEM files. If all are empty, the URL's scheme decides.
 type TLS = natsd.TLS
 
 func (c Config) withDefaults() Config {
@@ -89,7 +86,7 @@ func (c Config) withDefaults() Config {
 
 func (c Config) embedded() bool { return c.URL == Embedded }
 
-// server are the options of the embedded server.
+// server returns the options of the embedded server.
 func (c Config) server() natsd.Options {
 	return natsd.Options{
 		DataDir: c.DataDir, Listen: c.Listen, SyncAlways: c.Sync == SyncAlways, MaxPayload: maxPayload,
@@ -97,12 +94,12 @@ func (c Config) server() natsd.Options {
 	}
 }
 
-// target is where to connect to; server is the embedded one, or nil.
+// target returns the server to connect to; server is the embedded one, or nil.
 func (c Config) target(server *natsd.Server) natsd.Target {
 	return natsd.Target{Server: server, URL: c.URL, Credentials: c.Credentials, TLS: c.TLS}
 }
 
-// newLanes is the number of lanes of a journal that is made now.
+// newLanes is the number of lanes of a new journal.
 func (c Config) newLanes() int {
 	if c.embedded() {
 		return cmp.Or(c.Lanes, embeddedLanes)

@@ -19,21 +19,21 @@ import (
 )
 
 const (
-	// maxLetterText and maxLetterRaw bound what a letter quotes, so that it
-	// fits into a message: a form has 64 KiB, an Event Streams batch 1 MiB
-	// which base64 would make 1.4.
+	// maxLetterText and maxLetterRaw bound the quotes of a letter, so that it fits
+	// into a message: a form has 64 KiB, an Event Streams batch 1 MiB, in base64
+	// 1.4 MiB.
 	maxLetterText = 128 << 10
 	maxLetterRaw  = 512 << 10
-	// cutNote is added to the reason of a letter that was cut.
+	// cutNote is appended to the reason of a truncated letter.
 	cutNote = " (what came is cut)"
 )
 
-// DeadLetters keeps what was genuine and could not go on, the last 1,000 of
+// DeadLetters stores genuine messages that could not be processed, the last 1,000 of
 // each kind and account.
 type DeadLetters struct {
 	conn      *nats.Conn
 	stream    jetstream.Stream
-	read      jetstream.JetStream // of old letters
+	read      jetstream.JetStream // for old letters
 	publisher *jet.Publisher
 	log       *slog.Logger
 }
@@ -42,25 +42,21 @@ func newDeadLetters(conn *nats.Conn, stream jetstream.Stream, read jetstream.Jet
 	return &DeadLetters{conn: conn, stream: stream, read: read, publisher: jet.NewPublisher(conn), log: log}
 }
 
-// Put keeps a letter and returns once it is acknowledged. Putting the same
-// journal position, or decision, again within a few minutes keeps one.
+// Put stores a letter and returns once it is acknowledged. Letters of the same journal
+// position, or decision, within a few minutes are stored once.
 func (d *DeadLetters) Put(ctx context.Context, letter events.DeadLetter) error {
 	letter = fit(letter)
 	payload, err := json.Marshal(letter)
 	if err != nil {
 		return fmt.Errorf("put dead letter: %w", err)
 	}
-	m := message.NewMessage(letterID(letter), payload)
+	id := cmp.Or(letter.Position, letter.Decision, watermill.NewUUID())
+	m := message.NewMessage(id, payload)
 	m.SetContext(ctx)
 	if err := d.publisher.Publish(deadSubject(&letter), m); err != nil {
 		return fmt.Errorf("put dead letter: %w", err)
 	}
 	return nil
-}
-
-// letterID is the place in the journal, where there is one, or the decision.
-func letterID(letter events.DeadLetter) string {
-	return cmp.Or(letter.Position, letter.Decision, watermill.NewUUID())
 }
 
 func decodeLetter(data []byte) (letter events.DeadLetter, err error) {
@@ -70,7 +66,7 @@ func decodeLetter(data []byte) (letter events.DeadLetter, err error) {
 	return letter, err
 }
 
-// fit cuts a letter that is too long for a message.
+// fit truncates a letter that is too long for a message.
 func fit(letter events.DeadLetter) events.DeadLetter {
 	if len(letter.Form) <= maxLetterText && len(letter.Query) <= maxLetterText && len(letter.Raw) <= maxLetterRaw {
 		return letter
@@ -82,9 +78,8 @@ func fit(letter events.DeadLetter) events.DeadLetter {
 	return letter
 }
 
-// Watch calls fn with each letter once over all processes that watch, also
-// with those put while none did, until ctx ends, which is no error. A letter
-// whose fn fails comes again later.
+// Watch calls fn with each letter, also older ones, in one of the processes that watch.
+// It returns nil when ctx ends. A letter whose fn fails is redelivered later.
 func (d *DeadLetters) Watch(ctx context.Context, fn func(events.DeadLetter) error) error {
 	letters := jet.NewSubscriber(d.conn, deadLettersStream, deadLettersGroup, d.log)
 	err := letters.Route(ctx, deadPrefix+">", func(m *message.Message) error {
@@ -100,20 +95,20 @@ func (d *DeadLetters) Watch(ctx context.Context, fn func(events.DeadLetter) erro
 	return nil
 }
 
-// ErrNoLetter means that there is no dead letter of that id, or not any more.
-var ErrNoLetter = errors.New("there is no such dead letter")
+// ErrNoLetter means that no dead letter has that id, or not any more.
+var ErrNoLetter = errors.New("dead letter does not exist")
 
-// Letter is a dead letter as it lies in its stream.
+// Letter is a stored dead letter.
 type Letter struct {
 	// ID is its sequence in the stream.
 	ID uint64
 	events.DeadLetter
-	// At is when it was put, by NATS's clock.
+	// At is when it was stored, by NATS's clock.
 	At time.Time
 }
 
-// List returns the newest letters, newest first, at most `most`. What cannot be
-// read is left out.
+// List returns the newest letters, newest first, at most `most`. Letters that cannot be
+// decoded are left out.
 func (d *DeadLetters) List(ctx context.Context, most int) ([]Letter, error) {
 	var list []Letter
 	err := jet.Newest(ctx, d.read, deadLettersStream, deadPrefix+">", most, func(m jetstream.Msg, at *jetstream.MsgMetadata) {
@@ -133,10 +128,10 @@ func (d *DeadLetters) Get(ctx context.Context, id uint64) (Letter, error) {
 	if id == 0 || errors.Is(err, jetstream.ErrMsgNotFound) {
 		err = ErrNoLetter
 	}
-	if err != nil {
-		return Letter{}, fmt.Errorf("get dead letter %d: %w", id, err)
+	var letter events.DeadLetter
+	if err == nil {
+		letter, err = decodeLetter(m.Data)
 	}
-	letter, err := decodeLetter(m.Data)
 	if err != nil {
 		return Letter{}, fmt.Errorf("get dead letter %d: %w", id, err)
 	}

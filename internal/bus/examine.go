@@ -12,47 +12,46 @@ import (
 	"gavel/internal/bus/natsd"
 )
 
-// Examination is what can be found out about a NATS without changing anything
-// there.
+// Examination is the state of a NATS server, read without changing it.
 type Examination struct {
-	// URL is where it was reached, without credentials.
+	// URL is its address, without credentials.
 	URL string
-	// Version is the server's; VersionFault is why it will not do.
+	// Version is the server's; VersionFault is why Gavel refuses it.
 	Version      string
 	VersionFault error
 	// Streams are Gavel's, the journal first.
 	Streams []StreamState
-	// Ahead is how far the clock of the journal's leader is ahead of ours, give
-	// or take Within; Within is 0 where there is no journal to tell.
+	// Ahead is how far the clock of the journal's leader is ahead of ours, with an
+	// error of at most Within. Within is 0 without a journal.
 	Ahead, Within time.Duration
 }
 
 // StreamState is one stream as it is.
 type StreamState struct {
 	Name string
-	// Missing is a stream that is made at the next start.
+	// Missing is a stream that the next start creates.
 	Missing bool
-	// Fault is why Gavel refuses to run on it, or would not be served by it.
+	// Fault is why Gavel refuses to run on it.
 	Fault error
-	// Replicas it has, Wanted by the settings; Behind are those that do not
-	// follow now.
+	// Replicas is their number, Wanted the configured one; Behind counts replicas
+	// that are offline or not current.
 	Replicas, Wanted, Behind int
-	// Bytes it holds of the MaxBytes that it may; 0 or less where only the
-	// server's own limit counts.
+	// Bytes is its size and MaxBytes its limit; 0 or less means that only the
+	// server's limit applies.
 	Bytes, MaxBytes int64
-	// Unlimited is a stream that should have a MaxBytes and has none, so that it
-	// may take the journal's room.
+	// Unlimited is a stream that lacks the MaxBytes it should have, so that it may
+	// use the journal's room.
 	Unlimited bool
-	// Refuses is whether a full one takes nothing more, rather than dropping its
+	// Refuses is whether a full stream refuses messages instead of dropping its
 	// oldest.
 	Refuses bool
 }
 
-// examineWithin bounds an examination: who looks waits for it.
+// examineWithin bounds an examination, because a person waits for it.
 const examineWithin = 10 * time.Second
 
-// Examine looks at the external NATS of c. Its error says that nobody could be
-// asked, and holds no credentials.
+// Examine reads the state of the external NATS of c. An error means that NATS did not
+// answer; it holds no credentials.
 func Examine(ctx context.Context, c Config) (Examination, error) {
 	c = c.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, examineWithin)
@@ -67,15 +66,14 @@ func Examine(ctx context.Context, c Config) (Examination, error) {
 		Version:      nc.ConnectedServerVersion(),
 		VersionFault: natsd.CheckVersion(nc.ConnectedServerVersion()),
 	}
-	if err := e.lookAtStreams(ctx, js(nc), c); err != nil {
+	if err := e.readStreams(ctx, js(nc), c); err != nil {
 		return Examination{}, fmt.Errorf("examine NATS: %w", err)
 	}
 	return e, nil
 }
 
-// lookAtStreams asks after each stream. The first answer tells the time as
-// well.
-func (e *Examination) lookAtStreams(ctx context.Context, s jetstream.JetStream, c Config) error {
+// readStreams reads the state of each stream. The first answer has the server's time.
+func (e *Examination) readStreams(ctx context.Context, s jetstream.JetStream, c Config) error {
 	for _, name := range allStreams() {
 		asked := time.Now()
 		stream, err := s.Stream(ctx, name)
@@ -85,21 +83,17 @@ func (e *Examination) lookAtStreams(ctx context.Context, s jetstream.JetStream, 
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("ask for stream %s: %w", name, err)
+			return fmt.Errorf("read stream %s: %w", name, err)
 		}
 		info := stream.CachedInfo()
 		if e.Within == 0 && !info.TimeStamp.IsZero() {
-			e.compareClocks(asked, info.TimeStamp, answered)
+			// The server's time is assumed to be that of the middle of the exchange.
+			half := answered.Sub(asked) / 2
+			e.Ahead, e.Within = info.TimeStamp.Sub(asked.Add(half)), max(half, 1)
 		}
 		e.Streams = append(e.Streams, stateOf(info, c))
 	}
 	return nil
-}
-
-// compareClocks takes the middle of the exchange for the moment of the answer.
-func (e *Examination) compareClocks(asked, theirs, answered time.Time) {
-	trip := answered.Sub(asked)
-	e.Ahead, e.Within = theirs.Sub(asked.Add(trip/2)), max(trip/2, 1)
 }
 
 func stateOf(info *jetstream.StreamInfo, c Config) StreamState {

@@ -7,4 +7,4 @@ func (b *Bus) StopServer() {
 }
 
 // Deal is the pure part of the assignment of lanes.
-var Deal = deal
+var Deal = assign

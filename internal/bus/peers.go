@@ -261,7 +261,7 @@ func (p *peers) dealt(lane int) bool {
 	for id, m := range p.others {
 		held[id] = m.lanes
 	}
-	return deal(p.lanes, held)[lane] == p.id
+	return assign(p.lanes, held)[lane] == p.id
 }
 
 // claimed reports whether somebody else says that it holds a lane; under mu.

@@ -50,7 +50,7 @@ func TestJournalThatWouldLoseSomethingIsRefused(t *testing.T) {
 		"no lanes":       {func(c *jetstream.StreamConfig) { c.Metadata = nil }, `says "" lanes`},
 		"foolish lanes":  {func(c *jetstream.StreamConfig) { c.Metadata["gavel.lanes"] = "65" }, `says "65" lanes`},
 		"newer format":   {func(c *jetstream.StreamConfig) { c.Metadata["gavel.format"] = "2" }, "its format is 2, and this gavel knows formats up to 1"},
-		"other lanes":    {func(c *jetstream.StreamConfig) { c.Metadata["gavel.lanes"] = "4" }, "made with 4 lanes and 8 were asked for"},
+		"other lanes":    {func(c *jetstream.StreamConfig) { c.Metadata["gavel.lanes"] = "4" }, "made with 4 lanes and 8 are configured"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

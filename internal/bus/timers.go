@@ -126,7 +126,7 @@ func (t *Timers) Dues(ctx context.Context, workers int, fn func(ctx context.Cont
 func (t *Timers) Rings(ctx context.Context, fn func(context.Context, []events.Key) error) error {
 	w := jet.Workers{
 		Conn: t.conn, Stream: timersStream, Consumer: ringsConsumer, Subjects: []string{timersDuePrefix + ">"},
-		Most: ringsAtOnce, Batch: maxRings, MaxPending: maxUnsettledRings, Patience: ackWait, Log: t.log,
+		Most: ringsAtOnce, Batch: maxRings, MaxPending: maxUnsettledRings, AckWait: ackWait, Log: t.log,
 	}
 	err := w.Run(ctx, func(ctx context.Context, rang []jetstream.Msg) error {
 		keys := make([]events.Key, 0, len(rang))

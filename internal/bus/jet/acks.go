@@ -10,15 +10,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Pipeline publishes to one stream, many messages at a time. Its methods may be
-// called from many goroutines.
+// Pipeline publishes many messages at a time to one stream. It is safe for
+// concurrent use.
 //
-// Acknowledgements come back to one inbox, with a number for each message. The
-// client library's own asynchronous publish does the same and costs twice as much.
+// Acknowledgements arrive at one inbox, with a number for each message. The client
+// library's asynchronous publish does the same at twice the cost.
 type Pipeline struct {
 	conn   *nats.Conn
-	stream string // whose acknowledgements count
-	plain  []byte // how they begin
+	stream string // the only stream whose acknowledgements are valid
+	plain  []byte // how its acknowledgements begin
 	prefix string
 
 	mu      sync.Mutex
@@ -26,21 +26,21 @@ type Pipeline struct {
 	waiting map[uint64]waiter
 }
 
-// waiter waits for the answer to one message. The channel has room for it.
+// waiter receives the answer to one message. The channel has a free slot for it.
 type waiter struct {
 	index   int
 	answers chan<- answer
 }
 
-// answer is what became of a message; index is the publisher's own number for it.
+// answer is the result of a publish; index is the publisher's number of the message.
 type answer struct {
 	index int
 	ack   pubAck
 	err   error
 }
 
-// pubAck is JetStream's acknowledgement. A duplicate is one too: the stream
-// has the message.
+// pubAck is JetStream's acknowledgement. A duplicate is acknowledged too, because
+// the stream has the message.
 type pubAck struct {
 	Stream    string              `json:"stream"`
 	Sequence  uint64              `json:"seq"`
@@ -49,7 +49,7 @@ type pubAck struct {
 	Error     *jetstream.APIError `json:"error"`
 }
 
-// NewPipeline returns a pipeline to a stream. It lasts as long as conn.
+// NewPipeline returns a pipeline to a stream. It works until conn is closed.
 func NewPipeline(conn *nats.Conn, stream string) (*Pipeline, error) {
 	p := &Pipeline{
 		conn: conn, stream: stream, plain: []byte(`{"stream":"` + stream + `","seq":`),
@@ -61,7 +61,7 @@ func NewPipeline(conn *nats.Conn, stream string) (*Pipeline, error) {
 	return p, nil
 }
 
-// send publishes m. Its answer goes to answers, unless forget is called before.
+// send publishes m. The answer is sent to answers unless forget is called first.
 func (p *Pipeline) send(m *nats.Msg, index int, answers chan<- answer) (number uint64, err error) {
 	p.mu.Lock()
 	p.last++
@@ -76,14 +76,9 @@ func (p *Pipeline) send(m *nats.Msg, index int, answers chan<- answer) (number u
 	return number, nil
 }
 
-// forget reports whether the message was still without an answer: if not, its
-// answer is in the channel.
-func (p *Pipeline) forget(number uint64) bool {
-	_, waited := p.take(number)
-	return waited
-}
-
-func (p *Pipeline) take(number uint64) (waiter, bool) {
+// forget removes the waiter of a message. It returns false if the answer is in the
+// channel already.
+func (p *Pipeline) forget(number uint64) (waiter, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w, ok := p.waiting[number]
@@ -96,13 +91,13 @@ func (p *Pipeline) answered(m *nats.Msg) {
 	if err != nil {
 		return
 	}
-	if w, ok := p.take(number); ok {
+	if w, ok := p.forget(number); ok {
 		ack, err := p.parseAck(m)
 		w.answers <- answer{w.index, ack, err}
 	}
 }
 
-// parseAck reads what JetStream answered to a publish.
+// parseAck parses JetStream's answer to a publish.
 func (p *Pipeline) parseAck(m *nats.Msg) (pubAck, error) {
 	var ack pubAck
 	if seq, ok := p.parsePlainAck(m.Data); ok {
@@ -123,8 +118,8 @@ func (p *Pipeline) parseAck(m *nats.Msg) (pubAck, error) {
 	return ack, nil
 }
 
-// parsePlainAck reads the usual answer without reflection: there are tens of
-// thousands a second. Any other is left to the JSON decoder.
+// parsePlainAck parses the usual answer without reflection, because tens of
+// thousands arrive in a second. The JSON decoder parses any other answer.
 func (p *Pipeline) parsePlainAck(data []byte) (seq uint64, ok bool) {
 	rest, ok := bytes.CutPrefix(data, p.plain)
 	if !ok {
@@ -143,5 +138,5 @@ func (p *Pipeline) parsePlainAck(data []byte) (seq uint64, ok bool) {
 	return seq, seq > 0
 }
 
-// maxSeqDigits cannot overflow 64 bits.
+// maxSeqDigits is how many digits fit into 64 bits in any case.
 const maxSeqDigits = 19

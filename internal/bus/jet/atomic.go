@@ -16,24 +16,24 @@ import (
 const MaxAtomic = 1000
 
 // The headers of an atomic batch (nats-architecture-and-design, ADR-50): an id, a
-// number from 1, and a mark on the last message, whose acknowledgement is for all.
+// number from 1, and a mark on the last message. JetStream acknowledges only that one.
 const (
 	headerBatchID       = "Nats-Batch-Id"
 	headerBatchSequence = "Nats-Batch-Sequence"
 	headerBatchCommit   = "Nats-Batch-Commit"
 )
 
-// PublishAtomic sends messages in one atomic batch, in order: all are stored, with
-// one fsync, or none is. It tries until ctx ends. A batch with a message that the
-// stream has is refused (10201), and so is the second try of one that was stored
-// without an answer: see Refused.
+// PublishAtomic publishes messages in order as one atomic batch: JetStream stores all
+// of them, with one fsync, or none. It retries until ctx ends. JetStream refuses a
+// batch with a duplicate (10201), hence also the second try of a batch that was
+// stored but whose answer was lost: see Refused.
 func (p *Pipeline) PublishAtomic(ctx context.Context, messages Messages) error {
-	again := func(err error) bool { return !Refused(err) && Transient(err) }
-	return Retry(ctx, again, func(ctx context.Context) error { return p.tryAtomic(ctx, messages) })
+	retryable := func(err error) bool { return !Refused(err) && Transient(err) }
+	return Retry(ctx, retryable, func(ctx context.Context) error { return p.tryAtomic(ctx, messages) })
 }
 
-// Refused reports whether the server answered with an error, of whatever kind:
-// published singly each message gets an answer of its own.
+// Refused reports whether the server answered with any error. The caller can then
+// publish the messages singly, so that each gets its own answer.
 func Refused(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api)

@@ -12,51 +12,49 @@ import (
 	"gavel/events"
 )
 
-// Bucket is a small store of keys and values that all processes share. Callers
-// compare its errors with events.ErrKeyNotFound and events.ErrKeyChanged.
+// Bucket is a small key-value store that all processes share. Its errors wrap
+// events.ErrKeyNotFound and events.ErrKeyChanged.
 type Bucket struct {
 	kv jetstream.KeyValue
 	js jetstream.JetStream
 }
 
-// OpenBucket opens a bucket, and makes it where it is missing.
+// OpenBucket opens a bucket and creates it if it is missing.
 func OpenBucket(ctx context.Context, js jetstream.JetStream, c jetstream.KeyValueConfig) (*Bucket, error) {
 	kv, err := js.KeyValue(ctx, c.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		kv, err = js.CreateKeyValue(ctx, c)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find or make bucket %s: %w", c.Bucket, err)
+		return nil, fmt.Errorf("open or create bucket %s: %w", c.Bucket, err)
 	}
 	return &Bucket{kv, js}, nil
 }
 
-// Read returns a value and its revision, for an Update. It asks the stream's
-// leader, because a follower may not know the last one yet, and asks once: the
-// caller's ctx says how long. A key that is not there is events.ErrKeyNotFound, with
-// revision 0.
+// Read returns a value and its revision, for an Update. It reads from the stream's
+// leader, because a follower may lag behind, and does not retry. A missing key is
+// events.ErrKeyNotFound, with revision 0.
 func (b *Bucket) Read(ctx context.Context, key string) (value []byte, revision uint64, err error) {
-	m, err := b.askLeader(ctx, key)
+	m, err := b.readFromLeader(ctx, key)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read key: %w", err)
 	}
-	if m.removed() {
+	if bytes.Contains(m.Header, []byte(headerKVOperation+": ")) { // the key was deleted
 		return nil, 0, fmt.Errorf("read key: %w", events.ErrKeyNotFound)
 	}
 	return m.Data, m.Sequence, nil
 }
 
-// Update keeps a value where the revision is still the key's, and returns the
-// new one; revision 0 is a key that is not there. events.ErrKeyChanged means
-// that another writer was faster. After any other error the value may be kept
-// or not.
+// Update writes a value if revision is still the key's, and returns the new
+// revision; revision 0 means a missing key. events.ErrKeyChanged means that another
+// writer was faster. After any other error the value may have been written.
 func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	var stored uint64
 	var err error
-	var kept uint64
 	if revision == 0 {
-		kept, err = b.kv.Create(ctx, key, value)
+		stored, err = b.kv.Create(ctx, key, value)
 	} else {
-		kept, err = b.kv.Update(ctx, key, value, revision)
+		stored, err = b.kv.Update(ctx, key, value, revision)
 	}
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		err = events.ErrKeyChanged
@@ -64,7 +62,7 @@ func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision 
 	if err != nil {
 		return 0, fmt.Errorf("update key: %w", err)
 	}
-	return kept, nil
+	return stored, nil
 }
 
 const (
@@ -78,21 +76,16 @@ const (
 	headerKVOperation = "KV-Operation"
 )
 
-// keyMessage is a key's last message as JetStream answers to a STREAM.MSG.GET.
+// keyMessage is a key's last message in JetStream's answer to STREAM.MSG.GET.
 type keyMessage struct {
 	Sequence uint64 `json:"seq"`
 	Header   []byte `json:"hdrs"`
 	Data     []byte `json:"data"`
 }
 
-// removed reports whether it is the mark of a key that was deleted.
-func (m *keyMessage) removed() bool {
-	return len(m.Header) > 0 && bytes.Contains(m.Header, []byte(headerKVOperation+": "))
-}
-
-// askLeader gets the last message of a key. The client library would ask any
-// member of the stream, as buckets allow.
-func (b *Bucket) askLeader(ctx context.Context, key string) (*keyMessage, error) {
+// readFromLeader returns the last message of a key. The client library would read
+// from any replica, as buckets allow.
+func (b *Bucket) readFromLeader(ctx context.Context, key string) (*keyMessage, error) {
 	request, err := json.Marshal(map[string]string{"last_by_subj": bucketKeyPrefix + b.kv.Bucket() + "." + key})
 	if err != nil {
 		return nil, err
@@ -101,25 +94,25 @@ func (b *Bucket) askLeader(ctx context.Context, key string) (*keyMessage, error)
 	if err != nil {
 		return nil, err
 	}
-	var said struct {
+	var reply struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message *keyMessage         `json:"message"`
 	}
-	if err := json.Unmarshal(answer.Data, &said); err != nil {
+	if err := json.Unmarshal(answer.Data, &reply); err != nil {
 		return nil, err
 	}
 	switch {
-	case said.Error != nil && said.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+	case reply.Error != nil && reply.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
 		return nil, events.ErrKeyNotFound
-	case said.Error != nil:
-		return nil, said.Error
-	case said.Message == nil:
+	case reply.Error != nil:
+		return nil, reply.Error
+	case reply.Message == nil:
 		return nil, jetstream.ErrInvalidJSAck
 	}
-	return said.Message, nil
+	return reply.Message, nil
 }
 
-// Put keeps a value, whatever was there.
+// Put writes a value unconditionally.
 func (b *Bucket) Put(ctx context.Context, key string, value []byte) error {
 	if _, err := b.kv.Put(ctx, key, value); err != nil {
 		return fmt.Errorf("put key: %w", err)
@@ -127,7 +120,7 @@ func (b *Bucket) Put(ctx context.Context, key string, value []byte) error {
 	return nil
 }
 
-// Delete removes a key; one that is not there is no error.
+// Delete removes a key. A missing key is not an error.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err := b.kv.Delete(ctx, key); err != nil {
 		return fmt.Errorf("delete key: %w", err)
@@ -155,7 +148,7 @@ func (b *Bucket) List(ctx context.Context) (map[string][]byte, error) {
 func (b *Bucket) Watch(ctx context.Context, fn func(key string, value []byte)) error {
 	err := b.watch(ctx, func(entry jetstream.KeyValueEntry) bool {
 		switch {
-		case entry == nil: // what was there is told; changes follow
+		case entry == nil: // end of the initial values
 		case entry.Operation() == jetstream.KeyValuePut:
 			fn(entry.Key(), entry.Value())
 		default:
@@ -169,8 +162,8 @@ func (b *Bucket) Watch(ctx context.Context, fn func(key string, value []byte)) e
 	return nil
 }
 
-// watch calls fn with entries until it returns false; nil marks the end of
-// what was there.
+// watch calls fn with entries until fn returns false. A nil entry marks the end of
+// the initial values.
 func (b *Bucket) watch(ctx context.Context, fn func(jetstream.KeyValueEntry) bool, opts ...jetstream.WatchOpt) error {
 	w, err := b.kv.WatchAll(ctx, opts...)
 	if err != nil {

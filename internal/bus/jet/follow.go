@@ -11,20 +11,19 @@ import (
 )
 
 const (
-	// replayBatch is how many messages a replay asks for at a time; more gain
-	// nothing.
+	// replayBatch is how many messages a replay requests at a time; more are not
+	// faster.
 	replayBatch = 500
-	// replayHeartbeat: a replay that hears nothing for twice as long begins
-	// again where it is.
+	// replayHeartbeat: a replay that receives nothing for twice as long restarts
+	// at its current sequence.
 	replayHeartbeat = time.Second
 )
 
-// LastOf is the sequence of the newest message on a subject, 0 when there is
-// none.
+// LastOf returns the sequence of the newest message on a subject, 0 without one.
 func LastOf(ctx context.Context, js jetstream.JetStream, stream, subject string) (uint64, error) {
 	s, err := js.Stream(ctx, stream)
 	if err != nil {
-		return 0, fmt.Errorf("ask for the last message of %s: %w", stream, err)
+		return 0, fmt.Errorf("fetch the last message of %s: %w", stream, err)
 	}
 	m, err := LastMessage(ctx, s, subject)
 	if err != nil || m == nil {
@@ -33,8 +32,8 @@ func LastOf(ctx context.Context, js jetstream.JetStream, stream, subject string)
 	return m.Sequence, nil
 }
 
-// LastMessage is the newest message on a subject, nil when there is none. It
-// asks the stream's leader: a follower may not know it yet.
+// LastMessage returns the newest message on a subject, nil without one. It reads
+// from the stream's leader, because a follower may lag behind.
 func LastMessage(ctx context.Context, s jetstream.Stream, subject string) (m *jetstream.RawStreamMsg, err error) {
 	err = Retry(ctx, Transient, func(ctx context.Context) error {
 		m, err = s.GetLastMsgForSubject(ctx, subject)
@@ -44,42 +43,42 @@ func LastMessage(ctx context.Context, s jetstream.Stream, subject string) (m *je
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ask for the last message: %w", err)
+		return nil, fmt.Errorf("fetch the last message: %w", err)
 	}
 	return m, nil
 }
 
-// Span is a stretch of a stream, both ends included.
+// Span is a range of a stream, both ends included.
 type Span struct {
 	Stream, Subject string
 	From, To        uint64
 }
 
-// Replay calls fn with every message of the span in order. to must be the
-// sequence of a message on the subject, or lie before it.
+// Replay calls fn with every message of the span in order. s.To must not be above the
+// sequence of the newest message on the subject.
 func Replay(ctx context.Context, js jetstream.JetStream, s Span, fn func(m jetstream.Msg, seq uint64) error) error {
 	if s.To == 0 || s.From > s.To {
 		return nil
 	}
 	return Follow(ctx, js, s, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
 		if at.Sequence.Stream > s.To {
-			return errEnough
+			return errStop
 		}
 		if err := fn(m, at.Sequence.Stream); err != nil {
 			return err
 		}
 		if at.Sequence.Stream == s.To || at.NumPending == 0 {
-			return errEnough
+			return errStop
 		}
 		return nil
 	})
 }
 
-// errEnough ends a Follow without an error.
-var errEnough = errors.New("enough")
+// errStop ends a Follow without an error.
+var errStop = errors.New("stop")
 
-// Follow calls fn with the messages of the span from s.From on, in order,
-// until fn says so or ctx ends. An ordered consumer mends gaps by itself.
+// Follow calls fn with the messages from s.From on, in order, until fn returns an
+// error or ctx ends. An ordered consumer recovers from gaps.
 func Follow(ctx context.Context, js jetstream.JetStream, s Span, fn func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
 	consumer, err := js.OrderedConsumer(ctx, s.Stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{s.Subject},
@@ -89,7 +88,7 @@ func Follow(ctx context.Context, js jetstream.JetStream, s Span, fn func(jetstre
 	if err != nil {
 		return fmt.Errorf("make ordered consumer: %w", err)
 	}
-	defer dismiss(ctx, js, s.Stream, consumer)
+	defer deleteConsumer(ctx, js, s.Stream, consumer)
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(replayBatch), jetstream.PullHeartbeat(replayHeartbeat))
 	if err != nil {
 		return fmt.Errorf("pull: %w", err)
@@ -104,7 +103,7 @@ func Follow(ctx context.Context, js jetstream.JetStream, s Span, fn func(jetstre
 		if err == nil {
 			err = fn(m, at)
 		}
-		if errors.Is(err, errEnough) {
+		if errors.Is(err, errStop) {
 			return nil
 		}
 		if err != nil {
@@ -113,34 +112,34 @@ func Follow(ctx context.Context, js jetstream.JetStream, s Span, fn func(jetstre
 	}
 }
 
-// dismissTime bounds the parting from a consumer.
-const dismissTime = time.Second
+// deleteWithin bounds the deletion of a consumer.
+const deleteWithin = time.Second
 
-// dismiss takes an ordered consumer away, which nats.go leaves to the server: it
-// forgets one after 5 min. A stream has at most 1,000 (nats-server,
-// default_max_consumers), so a few readers a second would soon keep everybody
-// from reading. One that stays all the same is forgotten then.
-func dismiss(ctx context.Context, js jetstream.JetStream, stream string, consumer jetstream.Consumer) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dismissTime)
+// deleteConsumer deletes an ordered consumer. nats.go would leave that to the server,
+// which expires it after 5 min. A stream has at most 1,000 consumers (nats-server,
+// default_max_consumers), so a few readers a second would soon block all reads. A
+// consumer whose deletion fails expires.
+func deleteConsumer(ctx context.Context, js jetstream.JetStream, stream string, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteWithin)
 	defer cancel()
 	if info := consumer.CachedInfo(); info != nil {
 		_ = js.DeleteConsumer(ctx, stream, info.Name)
 	}
 }
 
-// newestFirst is how far Newest looks back at first.
+// newestFirst is the length of the first span that Newest reads.
 const newestFirst = 1024
 
 // Newest calls fn with the newest messages on a subject, newest first, at most
-// `most`. A stream cannot be read backwards: it is read in stretches, of which
-// each that lies further back is twice as long.
+// `most`. A stream cannot be read backwards, so Newest reads spans from the end on;
+// each older span is twice as long.
 func Newest(ctx context.Context, js jetstream.JetStream, stream, subject string, most int, fn func(jetstream.Msg, *jetstream.MsgMetadata)) error {
 	to, err := LastOf(ctx, js, stream, subject)
 	if err != nil {
 		return err
 	}
-	for stretch := uint64(newestFirst); to > 0 && most > 0; stretch *= 2 {
-		from := max(to, stretch) - stretch + 1
+	for length := uint64(newestFirst); to > 0 && most > 0; length *= 2 {
+		from := max(to, length) - length + 1
 		some, err := newestOf(ctx, js, Span{stream, subject, from, to}, most)
 		if err != nil {
 			return err

@@ -2,42 +2,40 @@ package jet
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 )
 
 const (
-	// maxInFlight bounds the messages of one Publish that are without an answer;
-	// more gain nothing.
+	// maxInFlight bounds the unacknowledged messages of one Publish; more are not
+	// faster.
 	maxInFlight = 256
-	// resendEvery is how often messages that got no answer, or an error, are
-	// checked.
+	// resendEvery is how often messages without an acknowledgement are checked.
 	resendEvery = AttemptTimeout / 8
 )
 
-// Messages are what one Publish sends.
+// Messages are the messages of one Publish.
 type Messages struct {
-	// Header is that of each message. Fill may change it, because the library has
-	// written it out when a publish returns.
+	// Header is the header of each message. Fill may change it, because the library
+	// has copied it when a publish returns.
 	Header nats.Header
-	// Next gives, for each message, the index of the one that is sent only after
-	// it is acknowledged; -1: none. Its length is the number of messages.
+	// Next holds, for each message, the index of the message that must wait for its
+	// acknowledgement; -1 means no message. Its length is the number of messages.
 	Next []int
-	// Fill makes m the message i.
+	// Fill writes message i into m.
 	Fill func(m *nats.Msg, i int)
-	// Stored recognizes errors that mean that the stream has the message already;
-	// nil: none does.
+	// Stored reports whether an error means that the stream has the message already.
+	// It may be nil.
 	Stored func(error) bool
 }
 
-// InOrder returns the Next of messages of which those with the same key are sent
-// one after the other.
+// InOrder returns a Next that sends messages with the same key one after the other.
 func InOrder[K comparable](count int, key func(int) K) []int {
-	next := make([]int, count)
+	next := AnyOrder(count)
 	latest := make(map[K]int, count)
 	for i := range count {
-		next[i] = -1
 		k := key(i)
 		if before, ok := latest[k]; ok {
 			next[before] = i
@@ -47,32 +45,12 @@ func InOrder[K comparable](count int, key func(int) K) []int {
 	return next
 }
 
-// AnyOrder returns the Next of messages of which none waits for another.
-func AnyOrder(count int) []int {
-	next := make([]int, count)
-	for i := range next {
-		next[i] = -1
-	}
-	return next
-}
+// AnyOrder returns a Next where no message waits for another.
+func AnyOrder(count int) []int { return slices.Repeat([]int{-1}, count) }
 
-// firsts returns which messages follow no other.
-func firsts(next []int) []bool {
-	first := make([]bool, len(next))
-	for i := range first {
-		first[i] = true
-	}
-	for _, n := range next {
-		if n >= 0 {
-			first[n] = false
-		}
-	}
-	return first
-}
-
-// Publish sends messages and returns once all are acknowledged. What has no answer
-// for AttemptTimeout, or a transient error, is sent again until ctx ends. doubles
-// is how many the stream had already, by Messages.Stored.
+// Publish publishes messages and returns once all are acknowledged. It resends, until
+// ctx ends, messages without an answer for AttemptTimeout and those with a transient
+// error. doubles counts the messages for which Messages.Stored is true.
 func (p *Pipeline) Publish(ctx context.Context, messages Messages) (doubles int, err error) {
 	w := window{
 		Messages: messages, pipeline: p, m: &nats.Msg{Header: messages.Header},
@@ -80,8 +58,14 @@ func (p *Pipeline) Publish(ctx context.Context, messages Messages) (doubles int,
 		answers: make(chan answer, maxInFlight),
 		left:    len(messages.Next),
 	}
-	for i, first := range firsts(messages.Next) {
-		if first {
+	waits := make([]bool, len(messages.Next))
+	for _, next := range messages.Next {
+		if next >= 0 {
+			waits[next] = true
+		}
+	}
+	for i := range waits {
+		if !waits[i] {
 			w.ready = append(w.ready, i)
 		}
 	}
@@ -96,7 +80,7 @@ type window struct {
 	m        *nats.Msg
 
 	ready   []int // may be sent
-	delayed []int // had an error and may be sent a little later
+	delayed []int // had an error and wait for the next resend
 	sent    map[int]sending
 	answers chan answer
 	left    int
@@ -129,14 +113,14 @@ func (w *window) run(ctx context.Context) error {
 		case now := <-tick.C:
 			w.resend(now)
 		case <-ctx.Done():
-			return ended(ctx, last)
+			return endError(ctx, last)
 		}
 	}
 	return nil
 }
 
-// send sends what is ready. What the connection does not take is delayed; the
-// error is the reason and ends nothing.
+// send sends ready messages. After an error the message is delayed and stays in the
+// window.
 func (w *window) send() error {
 	now := time.Now()
 	for len(w.ready) > 0 && len(w.sent) < maxInFlight {
@@ -153,7 +137,7 @@ func (w *window) send() error {
 	return nil
 }
 
-// answered notes one answer. Only an acknowledgement makes the next message ready.
+// answered records an answer. Only an acknowledgement makes the next message ready.
 func (w *window) answered(a answer) error {
 	delete(w.sent, a.index)
 	if a.err != nil && w.Stored != nil && w.Stored(a.err) {
@@ -171,12 +155,15 @@ func (w *window) answered(a answer) error {
 	return nil
 }
 
-// resend makes ready what was delayed, and what has been without an answer for too
-// long: the stream recognizes a message that it has.
+// resend makes delayed messages ready, and those without an answer for
+// AttemptTimeout: the stream recognizes duplicates.
 func (w *window) resend(now time.Time) {
 	w.ready, w.delayed = append(w.ready, w.delayed...), w.delayed[:0]
 	for i, s := range w.sent {
-		if now.Sub(s.since) >= AttemptTimeout && w.pipeline.forget(s.number) {
+		if now.Sub(s.since) < AttemptTimeout {
+			continue
+		}
+		if _, waits := w.pipeline.forget(s.number); waits {
 			delete(w.sent, i)
 			w.ready = append(w.ready, i)
 		}
@@ -189,7 +176,7 @@ func (w *window) forget() {
 	}
 }
 
-// SetHeader sets a header's only value in the slice that is there.
+// SetHeader sets a header to one value and reuses its slice.
 func SetHeader(h nats.Header, key, value string) {
 	if v := h[key]; len(v) == 1 {
 		v[0] = value

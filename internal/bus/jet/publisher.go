@@ -1,6 +1,7 @@
 package jet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,8 @@ import (
 // publishBudget bounds the tries of one message.
 const publishBudget = 12 * time.Second
 
-// Headers of a message: headerUUID and headerMetadata carry watermill's identity and
-// metadata (as one JSON object, so that any text passes); headerMsgID is NATS's own.
+// Headers of a message: headerUUID and headerMetadata carry watermill's UUID and
+// metadata (one JSON object, which can hold any text); headerMsgID is defined by NATS.
 const (
 	headerUUID     = "Gavel-Message-Uuid"
 	headerMetadata = "Gavel-Message-Metadata"
@@ -29,8 +30,8 @@ const (
 
 var errClosed = errors.New("closed")
 
-// Publisher is watermill's, over JetStream. A topic is a subject, which some
-// stream must take.
+// Publisher implements watermill's publisher over JetStream. A topic is a subject
+// of a stream.
 type Publisher struct {
 	js     jetstream.JetStream
 	mu     sync.RWMutex // held for reading while publishing
@@ -39,12 +40,12 @@ type Publisher struct {
 
 var _ message.Publisher = (*Publisher)(nil)
 
-// NewPublisher publishes on conn, which stays its owner's.
+// NewPublisher publishes on conn. It never closes conn.
 func NewPublisher(conn *nats.Conn) *Publisher { return &Publisher{js: js(conn)} }
 
-// Publish returns once every message is acknowledged, in order. The message's
-// UUID and its topic are its identity: within the stream's duplicate window a
-// message that was stored unnoticed is not stored twice.
+// Publish publishes messages in order and returns once all are acknowledged. Topic and
+// UUID identify a message: the stream stores it once within its duplicate window,
+// even if an acknowledgement was lost.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -72,7 +73,7 @@ func (p *Publisher) publish(topic string, m *message.Message) error {
 	})
 }
 
-// Close waits for what is being published. The connection stays open.
+// Close waits for running calls of Publish. The connection stays open.
 func (p *Publisher) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,14 +93,10 @@ func encodeMessage(topic string, m *message.Message) (*nats.Msg, error) {
 	}}, nil
 }
 
-// decodeMessage reads what encodeMessage wrote. A message that somebody else
-// put there has no identity of ours and gets its place in the stream.
+// decodeMessage decodes a message of encodeMessage. A message of another publisher
+// has no UUID and gets its sequence instead.
 func decodeMessage(m jetstream.Msg, sequence uint64) (*message.Message, error) {
-	uuid := m.Headers().Get(headerUUID)
-	if uuid == "" {
-		uuid = strconv.FormatUint(sequence, 10)
-	}
-	out := message.NewMessage(uuid, m.Data())
+	out := message.NewMessage(cmp.Or(m.Headers().Get(headerUUID), strconv.FormatUint(sequence, 10)), m.Data())
 	if raw := m.Headers().Get(headerMetadata); raw != "" {
 		if err := json.Unmarshal([]byte(raw), &out.Metadata); err != nil {
 			return nil, fmt.Errorf("decode metadata: %w: %w", events.ErrMalformed, err)

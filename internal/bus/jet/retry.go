@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -12,49 +13,43 @@ import (
 )
 
 const (
-	// AttemptTimeout bounds one try. An election takes 4 to 9 s, so a lost
-	// leader costs a few tries; shorter ones would only send more doubles.
+	// AttemptTimeout bounds one try. An election takes 4 to 9 s, so a lost leader
+	// costs a few tries; shorter ones would only send more duplicates.
 	AttemptTimeout = 2 * time.Second
 	// retryFirst and retryMost bound the pauses between tries.
 	retryFirst = 25 * time.Millisecond
 	retryMost  = 500 * time.Millisecond
 )
 
-// Error codes of JetStream that callers decide by, beside what the status alone
-// tells.
+// Error codes of JetStream where the status alone is not enough to decide.
 const (
-	codeDuplicateInProcess = 10158 // the first of two is not decided yet
-	codeSubjectInProcess   = 10164 // the one before on this subject is not stored yet
-	codeWrongLast          = 10071 // there is one on this subject, and none was expected
-	codeStoreFailed        = 10077 // the stream is at its limit: an alarm, not a delay
+	codeDuplicateInProcess = 10158 // the first of two duplicates is in progress
+	codeSubjectInProcess   = 10164 // an earlier message on the subject is in progress
+	codeWrongLast          = 10071 // the subject has another last message than expected
+	codeStoreFailed        = 10077 // the stream is at its limit; not transient
 	codeServerFull         = 10023 // the streams of a server are at the limit of its storage
-	codeAccountFull        = 10002 // those of an account are at the account's
+	codeAccountFull        = 10002 // the streams of an account are at its limit
 	codeNoStorage          = 10047 // a server or an account cannot reserve what a stream may hold
 	codeNoPeers            = 10005 // too few servers for a stream's replicas
 )
 
-// Transient reports whether another try may succeed. A time-out is "maybe
-// stored", which the journal's readers and the duplicate window of the news
-// are made for.
+// Transient reports whether a retry may succeed. After a timeout the message may be
+// stored: the journal's readers and the duplicate window of the news stream handle
+// duplicates.
 func Transient(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		return transientAPI(api)
 	}
-	for _, e := range []error{
+	return slices.ContainsFunc([]error{
 		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrReconnectBufExceeded,
 		nats.ErrConnectionReconnecting, nats.ErrDisconnected, nats.ErrStaleConnection,
 		jetstream.ErrNoStreamResponse, jetstream.ErrInvalidJSAck,
-	} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	}, func(transient error) bool { return errors.Is(err, transient) })
 }
 
-// transientAPI knows 503 (no leader; no storage left, which goes on unaided once
-// there is room: see Full) and 429 (the stream's ingest queue is full).
+// transientAPI accepts 503 (no leader, or no storage left, which ends once there is
+// room: see Full) and 429 (the stream's ingest queue is full).
 func transientAPI(err *jetstream.APIError) bool {
 	if err.ErrorCode == codeStoreFailed {
 		return false
@@ -63,33 +58,32 @@ func transientAPI(err *jetstream.APIError) bool {
 		err.ErrorCode == codeDuplicateInProcess || err.ErrorCode == codeSubjectInProcess
 }
 
-// WrongLast reports whether the stream has a message where none, or another,
-// was expected.
+// WrongLast reports whether the subject's last message is not the expected one.
 func WrongLast(err error) bool { return codeOf(err) == codeWrongLast }
 
-// Full reports whether the stream is at its limit, or all streams together are
-// at theirs: another try within seconds is in vain.
+// Full reports whether the stream, or all streams together, are at their limit. A
+// retry within seconds fails as well.
 func Full(err error) bool { return codeOf(err) == codeStoreFailed || StorageFull(err) }
 
-// StorageFull reports whether the streams of a server or an account are at the
-// limit of its storage, so that none of them takes anything.
+// StorageFull reports whether a server or an account has no storage left, so that
+// none of its streams accepts messages.
 func StorageFull(err error) bool {
 	code := codeOf(err)
 	return code == codeServerFull || code == codeAccountFull
 }
 
-// CannotReserve reports whether a stream was not made or changed because a server or
-// an account cannot reserve its limit in bytes.
+// CannotReserve reports whether a stream was not created or updated because a server
+// or an account cannot reserve its limit in bytes.
 func CannotReserve(err error) bool { return codeOf(err) == codeNoStorage }
 
-// Starting reports whether another try may succeed because a cluster is not
-// complete yet.
+// Starting reports whether a retry may succeed, also because a cluster is still
+// starting.
 func Starting(err error) bool { return Transient(err) || codeOf(err) == codeNoPeers }
 
-// Promptly is Transient for callers that cannot wait until there is room again.
+// Promptly is Transient for callers that cannot wait for free storage.
 func Promptly(err error) bool { return Transient(err) && !Full(err) }
 
-// codeOf is the code of JetStream's answer, 0 where the error is none.
+// codeOf returns the code of a JetStream error, 0 for any other error.
 func codeOf(err error) jetstream.ErrorCode {
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
@@ -98,7 +92,7 @@ func codeOf(err error) jetstream.ErrorCode {
 	return api.ErrorCode
 }
 
-// pauses computes the delays between tries; it never sleeps.
+// pauses computes the delays between tries.
 func pauses() *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(retryFirst),
@@ -107,21 +101,20 @@ func pauses() *backoff.ExponentialBackOff {
 	)
 }
 
-// Retry calls try until it succeeds, fails for good, or ctx ends. Each try
-// has AttemptTimeout. The error is the last try's, and tells why no further
-// one was made.
-func Retry(ctx context.Context, again func(error) bool, try func(context.Context) error) error {
+// Retry calls try until it succeeds, retryable returns false, or ctx ends. Each try
+// has AttemptTimeout. The error wraps the last try's and the reason for the end.
+func Retry(ctx context.Context, retryable func(error) bool, try func(context.Context) error) error {
 	pause := pauses()
 	for {
 		err := Attempt(ctx, try)
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil && !again(err) {
+		if ctx.Err() == nil && !retryable(err) {
 			return err
 		}
 		if Wait(ctx, pause.NextBackOff()) != nil {
-			return ended(ctx, err)
+			return endError(ctx, err)
 		}
 	}
 }
@@ -133,23 +126,21 @@ func Attempt(ctx context.Context, try func(context.Context) error) error {
 	return try(ctx)
 }
 
-// ended tells why ctx ended, and the last error before it.
-func ended(ctx context.Context, last error) error {
+// endError wraps the reason why ctx ended, and the last error before it.
+func endError(ctx context.Context, last error) error {
 	if last == nil {
 		return context.Cause(ctx)
 	}
 	return fmt.Errorf("%w; last try: %w", context.Cause(ctx), last)
 }
 
-// Wait returns early, with the reason, when ctx ends.
+// Wait waits for d. If ctx ends, it returns the reason at once.
 func Wait(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

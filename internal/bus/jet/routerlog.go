@@ -6,13 +6,13 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 )
 
-// routerLog passes watermill's log on, with none of the fields that may hold
-// what messages say.
+// routerLog writes watermill's log to slog without the fields that may hold a
+// message's content.
 type routerLog struct{ log *slog.Logger }
 
 var _ watermill.LoggerAdapter = routerLog{}
 
-// shownFields are all that is passed on.
+// shownFields are the only fields that are logged.
 var shownFields = []string{"handler_name", "handler_type", "message_uuid", "topic", "subscriber_name"}
 
 func (l routerLog) with(fields watermill.LogFields) *slog.Logger {
@@ -32,7 +32,7 @@ func (l routerLog) Info(msg string, fields watermill.LogFields)  { l.with(fields
 func (l routerLog) Debug(msg string, fields watermill.LogFields) { l.with(fields).Debug(msg) }
 func (l routerLog) Trace(string, watermill.LogFields)            {}
 
-// With returns a logger that shows the fields that may be shown.
+// With returns a logger with those of the fields that are logged.
 func (l routerLog) With(fields watermill.LogFields) watermill.LoggerAdapter {
 	return routerLog{l.with(fields)}
 }

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// settleFirst and settleMost bound the delay before a failed message comes
-	// again. NATS does the waiting: a sleep here would outlast a consumer's patience.
+	// settleFirst and settleMost bound the delay before a failed message is
+	// redelivered. NATS waits: a sleep here would exceed the consumer's AckWait.
 	settleFirst = 100 * time.Millisecond
 	settleMost  = 30 * time.Second
-	// settleSteps is the delivery from which on the delay grows no more.
+	// settleSteps is the number of deliveries after which the delay stops growing.
 	settleSteps = 12
 )
 
@@ -25,17 +25,17 @@ type settlement string
 
 const (
 	ack  settlement = "ack"  // done
-	nak  settlement = "nak"  // again, later
-	term settlement = "term" // never again
+	nak  settlement = "nak"  // redeliver
+	term settlement = "term" // never redeliver
 )
 
-// settle is the table by which errors steer delivery: nothing else decides it.
+// settle decides from an error what happens to a delivery:
 //
 //	nil                      ack
-//	events.ErrMalformed      term; the handler has put it to the dead letters
+//	events.ErrMalformed      term; the handler has stored a dead letter
 //	events.Later             nak, with its delay
 //	the end of the process   nak at once, for another process
-//	anything else            nak, with a delay that grows by deliveries
+//	anything else            nak, with a delay that grows with each delivery
 func settle(err error, delivered uint64) (how settlement, delay time.Duration) {
 	var later events.Later
 	switch {
@@ -51,7 +51,7 @@ func settle(err error, delivered uint64) (how settlement, delay time.Duration) {
 	return nak, settleDelay(delivered)
 }
 
-// settleDelay computes how long a message is delayed after so many deliveries.
+// settleDelay returns the delay after a number of deliveries.
 func settleDelay(delivered uint64) time.Duration {
 	b := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(settleFirst),
@@ -67,7 +67,7 @@ func settleDelay(delivered uint64) time.Duration {
 	return delay
 }
 
-func (s settlement) tell(m jetstream.Msg, delay time.Duration) error {
+func (s settlement) send(m jetstream.Msg, delay time.Duration) error {
 	switch s {
 	case ack:
 		return m.Ack()

@@ -16,10 +16,9 @@ import (
 	"gavel/events"
 )
 
-// Subscriber is watermill's, over one of Workers. Subscribers of one group share the
-// messages of a topic; each group gets all. A subscription has one message at a
-// time, in order as long as none is refused: one that comes again comes after newer
-// ones.
+// Subscriber implements watermill's subscriber over Workers. Subscribers of one group
+// share the messages of a topic; each group gets all of them. A subscription has one
+// message at a time, in order except for redeliveries, which follow newer messages.
 type Subscriber struct {
 	workers Workers
 	group   string
@@ -32,23 +31,23 @@ type Subscriber struct {
 
 var _ message.Subscriber = (*Subscriber)(nil)
 
-// A subscription's own MaxPending and Patience.
+// MaxPending and AckWait of a subscription.
 const (
-	subscriptionPending  = 512
-	subscriptionPatience = 30 * time.Second
+	subscriptionPending = 512
+	subscriptionAckWait = 30 * time.Second
 )
 
-// NewSubscriber reads stream on conn, which stays its owner's.
+// NewSubscriber reads stream on conn. It never closes conn.
 func NewSubscriber(conn *nats.Conn, stream, group string, log *slog.Logger) *Subscriber {
 	s := &Subscriber{group: group, workers: Workers{
-		Conn: conn, Stream: stream, Log: log, Most: 1, MaxPending: subscriptionPending, Patience: subscriptionPatience,
+		Conn: conn, Stream: stream, Log: log, Most: 1, MaxPending: subscriptionPending, AckWait: subscriptionAckWait,
 	}}
 	s.open, s.end = context.WithCancel(context.Background())
 	return s
 }
 
-// Subscribe gives the messages of a topic until ctx ends or the subscriber is
-// closed. The topic may hold wildcards.
+// Subscribe returns the messages of a topic, which may contain wildcards, until ctx
+// ends or the subscriber is closed.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	w, out := s.workers, make(chan *message.Message)
 	w.Consumer, w.Subject = consumerName(s.group, topic), topic
@@ -61,7 +60,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 			defer unhook()
 			defer end()
 			if err := loop.run(both); err != nil {
-				w.Log.Error("subscription ends", "topic", topic, "error", err)
+				w.Log.Error("subscription failed", "topic", topic, "error", err)
 			}
 		})
 	}
@@ -71,8 +70,8 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	unhook()
 	end()
 	if ctx.Err() != nil {
-		// Over before it began is no error: watermill's router would wait for
-		// ever for the handler of a subscription that failed.
+		// Not an error: watermill's router would wait for ever for the handler of
+		// a failed subscription.
 		close(out)
 		return out, nil
 	}
@@ -90,8 +89,8 @@ func (s *Subscriber) start(run func()) error {
 	return nil
 }
 
-// Close ends all subscriptions and waits for them. A message that has no answer
-// yet goes to another subscriber of the group at once.
+// Close ends all subscriptions and waits for them. An unacknowledged message goes to
+// another subscriber of the group at once.
 func (s *Subscriber) Close() error {
 	s.mu.Lock()
 	s.end()
@@ -100,15 +99,15 @@ func (s *Subscriber) Close() error {
 	return nil
 }
 
-// consumerName is that of a group's consumer on a topic. Names of consumers hold
-// neither dots nor wildcards.
+// consumerName names a group's consumer of a topic, without dots and wildcards, which
+// a consumer's name must not contain.
 func consumerName(group, topic string) string {
 	return group + "-" + strings.NewReplacer(".", "_", "*", "any", ">", "all").Replace(topic)
 }
 
 var errNacked = errors.New("message was not acknowledged")
 
-// deliver hands one message over and waits for what becomes of it.
+// deliver sends one message to its handler and waits for the answer.
 func deliver(ctx context.Context, m jetstream.Msg, to chan<- *message.Message) error {
 	at, err := m.Metadata()
 	if err != nil {
@@ -119,7 +118,7 @@ func deliver(ctx context.Context, m jetstream.Msg, to chan<- *message.Message) e
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // the message's context ends with its answer
+	defer cancel() // the message's context ends when it is answered
 	out.SetContext(ctx)
 	select {
 	case to <- out:
@@ -133,7 +132,7 @@ func deliver(ctx context.Context, m jetstream.Msg, to chan<- *message.Message) e
 		return nackedBecause(out)
 	case <-ctx.Done():
 	}
-	select { // an answer that came together with the end
+	select { // an answer may have come together with the end of ctx
 	case <-out.Acked():
 		return nil
 	case <-out.Nacked():
@@ -143,11 +142,11 @@ func deliver(ctx context.Context, m jetstream.Msg, to chan<- *message.Message) e
 	}
 }
 
-// metadataMalformed marks a message whose handler's error was events.ErrMalformed:
-// the router tells its subscriber only that there was an error.
+// metadataMalformed marks a message whose handler returned events.ErrMalformed,
+// because the router does not pass the error to the subscriber.
 const metadataMalformed = "gavel-malformed"
 
-// noteMalformed is the middleware that does so.
+// noteMalformed is the middleware that sets metadataMalformed.
 func noteMalformed(h message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
 		out, err := h(m)
@@ -165,13 +164,12 @@ func nackedBecause(m *message.Message) error {
 	return errNacked
 }
 
-// routerClosesWithin bounds the wait for a handler that works on when its
-// router ends.
+// routerClosesWithin bounds the wait for running handlers when the router closes.
 const routerClosesWithin = 10 * time.Second
 
-// Route calls fn with each message of a topic, on watermill's router, until ctx
-// ends, which is no error. A message whose fn fails comes again later, unless the
-// error is events.ErrMalformed.
+// Route calls fn with each message of a topic, on watermill's router, and returns nil
+// when ctx ends. A message whose fn fails is redelivered later, unless the error is
+// events.ErrMalformed.
 func (s *Subscriber) Route(ctx context.Context, topic string, fn func(*message.Message) error) error {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: routerClosesWithin}, routerLog{s.workers.Log})
 	if err != nil {

@@ -14,56 +14,55 @@ import (
 )
 
 const (
-	// fetchWait is how long a request for messages stands. The loop waits for it
-	// when it ends, so that no message is lost on its way to nobody.
+	// fetchWait is how long a request for messages is open. At the end the loop
+	// waits for it, so that a message in transit has a receiver.
 	fetchWait = 250 * time.Millisecond
-	// gatherWait is how long a batch waits for its next message.
+	// gatherWait is how long an incomplete batch waits for messages.
 	gatherWait = 20 * time.Millisecond
-	// maxPending bounds the messages that are delivered and not settled, over all
-	// processes: more than all their workers together. What has to wait for long
-	// is settled (events.MaxLater), or it would hold up all the others.
+	// maxPending bounds the unsettled messages over all processes. It exceeds the
+	// number of all their workers. A message that waits long is settled
+	// (events.MaxLater), because enough of them would block all others.
 	maxPending = 4096
-	// patience is after what time a message that is not settled is delivered
-	// again, for instance because its process died. Workers report progress three
-	// times in it.
-	patience = 10 * time.Second
+	// defaultAckWait is when an unsettled message is redelivered, for instance after
+	// its process died. Workers report progress three times in it.
+	defaultAckWait = 10 * time.Second
 )
 
-// Workers work the messages of a durable pull consumer, several calls at a time and
-// in no order. Processes that name the same consumer share its messages. A message
-// comes again until it is settled, however often.
+// Workers process the messages of a durable pull consumer, several calls at a time
+// and in no order. Processes that name the same consumer share its messages. A
+// message is redelivered until it is settled.
 type Workers struct {
 	Conn     *nats.Conn
 	Stream   string
 	Consumer string
 	Subjects []string
-	// Subject takes the place of Subjects where the consumer is one of a single
-	// subject: the two are different settings, and neither can become the other.
+	// Subject replaces Subjects for a consumer of a single subject: the two are
+	// different settings, and a consumer cannot change from one to the other.
 	Subject string
 	Log     *slog.Logger
-	// Most is how many calls are under way at a time.
+	// Most is the number of concurrent calls.
 	Most int
-	// Batch is how many messages one call gets at the most; 0: one.
+	// Batch is the maximum number of messages of one call; 0 means one.
 	Batch int
-	// MaxPending and Patience replace maxPending and patience where they are set.
+	// MaxPending and AckWait default to maxPending and defaultAckWait.
 	MaxPending int
-	Patience   time.Duration
+	AckWait    time.Duration
 }
 
-// loop is one Run. It fetches no more than it has free workers for: what waits here
-// other processes would get only when patience is over.
+// loop is one Run. It fetches only for its free workers: other processes would get a
+// message that waits here only after AckWait.
 type loop struct {
 	Workers
 	js       jetstream.JetStream
 	consumer jetstream.Consumer
 	work     func(context.Context, []jetstream.Msg) error
-	free     chan struct{} // one for each worker that has nothing to do
+	free     chan struct{} // one element for each idle worker
 	working  sync.WaitGroup
 }
 
-// Run calls fn until ctx ends, which is no error, and waits for the calls under
-// way. What fn returns settles all messages of its call; see settle. The consumer is
-// made where it is missing, also when it goes missing later.
+// Run calls fn until ctx ends, waits for running calls and returns nil. The result of
+// fn settles all messages of its call; see settle. Run creates the consumer if it is
+// missing, also later.
 func (w Workers) Run(ctx context.Context, fn func(context.Context, []jetstream.Msg) error) error {
 	l, err := w.begin(ctx, fn)
 	if ctx.Err() != nil {
@@ -81,15 +80,15 @@ func (w Workers) Each(ctx context.Context, fn func(context.Context, jetstream.Ms
 	return w.Run(ctx, func(ctx context.Context, messages []jetstream.Msg) error { return fn(ctx, messages[0]) })
 }
 
-// js never fails: it is given no options.
+// js ignores the error, which only options can cause.
 func js(conn *nats.Conn) jetstream.JetStream {
 	s, _ := jetstream.New(conn)
 	return s
 }
 
-// begin makes the consumer, and the loop over it.
+// begin opens the consumer and returns the loop over it.
 func (w Workers) begin(ctx context.Context, fn func(context.Context, []jetstream.Msg) error) (*loop, error) {
-	w.Batch, w.MaxPending, w.Patience = max(w.Batch, 1), cmp.Or(w.MaxPending, maxPending), cmp.Or(w.Patience, patience)
+	w.Batch, w.MaxPending, w.AckWait = max(w.Batch, 1), cmp.Or(w.MaxPending, maxPending), cmp.Or(w.AckWait, defaultAckWait)
 	l := &loop{Workers: w, js: js(w.Conn), work: fn, free: make(chan struct{}, w.Most)}
 	for range w.Most {
 		l.free <- struct{}{}
@@ -97,25 +96,25 @@ func (w Workers) begin(ctx context.Context, fn func(context.Context, []jetstream
 	return l, Retry(ctx, Transient, l.open)
 }
 
-// open finds the consumer, or makes it.
+// open finds or creates the consumer.
 func (l *loop) open(ctx context.Context) error {
 	consumer, err := l.js.CreateOrUpdateConsumer(ctx, l.Stream, jetstream.ConsumerConfig{
 		Durable:        l.Consumer,
 		FilterSubject:  l.Subject,
 		FilterSubjects: l.Subjects,
 		AckPolicy:      jetstream.AckExplicitPolicy,
-		AckWait:        l.Patience,
+		AckWait:        l.AckWait,
 		MaxDeliver:     -1,
 		MaxAckPending:  l.MaxPending,
 	})
 	if err != nil {
-		return fmt.Errorf("make consumer %s of %s: %w", l.Consumer, l.Stream, err)
+		return fmt.Errorf("create consumer %s of %s: %w", l.Consumer, l.Stream, err)
 	}
 	l.consumer = consumer
 	return nil
 }
 
-// run fetches again and again.
+// run fetches until ctx ends or the connection is closed.
 func (l *loop) run(ctx context.Context) error {
 	defer l.working.Wait()
 	pause := pauses()
@@ -132,14 +131,14 @@ func (l *loop) run(ctx context.Context) error {
 			break
 		}
 		if again := Attempt(ctx, l.open); again != nil && ctx.Err() == nil {
-			l.Log.Warn("consumer gets nothing", "consumer", l.Consumer, "why", err, "error", again)
+			l.Log.Warn("fetch from consumer failed", "consumer", l.Consumer, "why", err, "error", again)
 		}
 	}
 	return nil
 }
 
-// fetch asks for as many messages as the free workers take, and starts a worker for
-// each batch that comes.
+// fetch requests as many messages as the free workers can process and starts a worker
+// for each batch that arrives.
 func (l *loop) fetch(ctx context.Context) error {
 	free := l.claim(ctx)
 	if free == 0 {
@@ -163,7 +162,7 @@ func (l *loop) fetch(ctx context.Context) error {
 	return err
 }
 
-// claim waits for one free worker and takes all that are free; 0 is the end of ctx.
+// claim waits for one free worker and claims all free ones. It returns 0 when ctx ends.
 func (l *loop) claim(ctx context.Context) (free int) {
 	select {
 	case <-l.free:
@@ -180,14 +179,13 @@ func (l *loop) claim(ctx context.Context) (free int) {
 	return free
 }
 
-// gather adds to the first message what comes within gatherWait.
+// gather adds the messages that arrive within gatherWait to the first one.
 func (l *loop) gather(first jetstream.Msg, more <-chan jetstream.Msg) []jetstream.Msg {
 	batch := []jetstream.Msg{first}
 	if l.Batch == 1 {
 		return batch
 	}
-	over := time.NewTimer(gatherWait)
-	defer over.Stop()
+	timeout := time.After(gatherWait)
 	for len(batch) < l.Batch {
 		select {
 		case m, open := <-more:
@@ -195,7 +193,7 @@ func (l *loop) gather(first jetstream.Msg, more <-chan jetstream.Msg) []jetstrea
 				return batch
 			}
 			batch = append(batch, m)
-		case <-over.C:
+		case <-timeout:
 			return batch
 		}
 	}
@@ -209,8 +207,8 @@ func (l *loop) start(ctx context.Context, batch []jetstream.Msg) {
 	})
 }
 
-// call makes one call of work and reports progress meanwhile, so that the messages
-// do not go to a second worker.
+// call calls work and reports progress meanwhile, so that no second worker gets the
+// messages.
 func (l *loop) call(ctx context.Context, batch []jetstream.Msg) error {
 	if ctx.Err() != nil {
 		return context.Canceled
@@ -224,14 +222,14 @@ func (l *loop) call(ctx context.Context, batch []jetstream.Msg) error {
 }
 
 func (l *loop) report(batch []jetstream.Msg, done <-chan struct{}) {
-	progress := time.NewTicker(l.Patience / 3)
+	progress := time.NewTicker(l.AckWait / 3)
 	defer progress.Stop()
 	for {
 		select {
 		case <-progress.C:
 			for _, m := range batch {
 				if err := m.InProgress(); err != nil {
-					l.Log.Warn("cannot tell that a message is in progress", "consumer", l.Consumer, "error", err)
+					l.Log.Warn("progress report failed", "consumer", l.Consumer, "error", err)
 				}
 			}
 		case <-done:
@@ -240,8 +238,7 @@ func (l *loop) report(batch []jetstream.Msg, done <-chan struct{}) {
 	}
 }
 
-// settle tells JetStream what becomes of the messages of a call. Should that be
-// lost, they come again.
+// settle settles the messages of a call. If that is lost, they are redelivered.
 func (l *loop) settle(batch []jetstream.Msg, err error) {
 	for _, m := range batch {
 		var sequence, delivered uint64
@@ -250,10 +247,10 @@ func (l *loop) settle(batch []jetstream.Msg, err error) {
 		}
 		how, delay := settle(err, delivered)
 		if how == term {
-			l.Log.Error("message is given up", "consumer", l.Consumer, "sequence", sequence, "error", err)
+			l.Log.Error("message terminated", "consumer", l.Consumer, "sequence", sequence, "error", err)
 		}
-		if err := how.tell(m, delay); err != nil {
-			l.Log.Warn("cannot settle a message", "verdict", string(how), "error", err)
+		if err := how.send(m, delay); err != nil {
+			l.Log.Warn("settling a message failed", "verdict", string(how), "error", err)
 		}
 	}
 }
