@@ -135,6 +135,6 @@ func (l *memoryLane) Ack(_ context.Context, groups []events.Group) error {
 type noNews struct{}
 
 func (noNews) Publish(context.Context, []events.News) error { return nil }
-func (noNews) Told(context.Context, []events.Key) (map[events.Key]events.Position, error) {
+func (noNews) LastPositions(context.Context, []events.Key) (map[events.Key]events.Position, error) {
 	return nil, nil
 }

@@ -25,7 +25,7 @@ type records interface {
 
 // lastNews returns the position of the last news of each conference that has any.
 type lastNews interface {
-	Told(ctx context.Context, keys []events.Key) (map[events.Key]events.Position, error)
+	LastPositions(ctx context.Context, keys []events.Key) (map[events.Key]events.Position, error)
 }
 
 // faults counts expressions of rules that could not be evaluated.
@@ -248,7 +248,7 @@ func (f *folder) lastNews(ctx context.Context, b *batch, keys []events.Key) (map
 	if f.news == nil || b.read.Entries[0].At.Sequence > f.resumedAt {
 		return nil, nil
 	}
-	positions, err := f.news.Told(ctx, keys)
+	positions, err := f.news.LastPositions(ctx, keys)
 	if err != nil {
 		return nil, fmt.Errorf("read the last news of %d conferences: %w", len(keys), err)
 	}

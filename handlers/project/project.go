@@ -40,7 +40,7 @@ type Journal interface {
 }
 
 // News is the stream of news. Publish returns when all facts are acknowledged; a
-// later fact of a conference is never in flight before an earlier one is. Told
+// later fact of a conference is never in flight before an earlier one is. LastPositions
 // returns the position of the last news of each conference that has any.
 type News interface {
 	Publish(ctx context.Context, facts []events.News) error

@@ -15,10 +15,10 @@ import (
 // wait together become one message, which holds about as many.
 const appendAtOnce = events.MaxGroupEntries
 
-// Rings delivers the alarms of all lanes when they are due. An alarm is delivered
+// Alarms delivers the alarms of all lanes when they are due. An alarm is delivered
 // again unless fn returns nil.
-type Rings interface {
-	Rings(ctx context.Context, fn func(context.Context, []events.Key) error) error
+type Alarms interface {
+	Alarms(ctx context.Context, fn func(context.Context, []events.Key) error) error
 }
 
 // Appender appends an entry to the lane of a conference.
@@ -30,7 +30,7 @@ type Appender interface {
 // behind everything that was accepted earlier, so the delay of an alarm, its
 // redeliveries and its process do not matter.
 type Wakes struct {
-	Timers  Rings
+	Timers  Alarms
 	Journal Appender
 	// Now is our own clock, for the time of the entries.
 	Now func() time.Time
@@ -38,7 +38,7 @@ type Wakes struct {
 
 // Run runs until ctx ends. An alarm whose append fails is delivered again.
 func (w Wakes) Run(ctx context.Context) error {
-	err := w.Timers.Rings(ctx, func(ctx context.Context, keys []events.Key) error {
+	err := w.Timers.Alarms(ctx, func(ctx context.Context, keys []events.Key) error {
 		crashpoint.Pass(crashpoint.AlarmFetched)
 		defer crashpoint.Pass(crashpoint.WakePublished)
 		return wake(ctx, w.Journal, keys, w.Now())

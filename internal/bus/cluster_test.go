@@ -101,7 +101,7 @@ func TestClusterOutlivesTheServerThatLeads(t *testing.T) {
 	}
 	mustPublish(t, b, story(40, 4))
 	wantTold(t, b, story(40, 4))
-	if told, err := b.News().Told(testContext(t), conferenceKeys(4)); err != nil || len(told) != 4 {
+	if told, err := b.News().LastPositions(testContext(t), conferenceKeys(4)); err != nil || len(told) != 4 {
 		t.Errorf("told %v, %v", told, err)
 	}
 	mustPut(t, b, refused(account, "x"))

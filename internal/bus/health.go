@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// probeEvery is how often the journal is looked at.
+	// probeEvery is how often the journal is checked.
 	probeEvery = time.Second
-	// probeStuck is when a probe that has not answered counts as failed; fsync
-	// stalls of 0.6 s are ordinary.
+	// probeStuck is when a probe without an answer counts as failed; fsync stalls
+	// of 0.6 s are ordinary.
 	probeStuck = 2 * time.Second
-	// embeddedPatience: what the embedded server says about itself is certain.
+	// embeddedPatience is zero because the embedded server's report is certain.
 	embeddedPatience = 0
-	// externalPatience outlasts an election (4 to 9 s): until then a stream
-	// that does not answer may be back before the append's budget ends.
+	// externalPatience is longer than an election (4 to 9 s), after which a stream may
+	// answer again before the append's budget ends.
 	externalPatience = 12 * time.Second
 	// deadAfter is when a frozen embedded server counts as dead. One I/O error
 	// freezes a stream until the process restarts.
@@ -33,64 +33,63 @@ const (
 
 var (
 	errStuck = errors.New("no answer within 2 s")
-	// errNoRoom is not the journal's own limit, which lies in front of it and is
-	// told by Usage, but that of all streams.
+	// errNoRoom is the limit of all streams, not that of the journal, which is lower
+	// and which Usage reports.
 	errNoRoom = errors.New("NATS has no storage left: give it more " +
 		"(max_file_store or a larger volume, or the account's limit), or remove streams that are not Gavel's")
 )
 
-// health is the watchdog over the journal. While it is unwell, appends fail at
+// health is the watchdog over the journal. While the journal fails, appends fail at
 // once instead of using up the time that Twilio waits.
 type health struct {
 	probe    func(context.Context) error
 	patience time.Duration
-	mortal   bool // an embedded server can be dead
+	embedded bool // only an embedded server can be dead
 	log      *slog.Logger
-	// doubt: whether NATS has storage left is to be found out by the next probe.
-	doubt atomic.Bool
+	// checkRoom makes the next probe check whether NATS has storage left.
+	checkRoom atomic.Bool
 	// state is never nil.
-	state atomic.Pointer[condition]
+	state atomic.Pointer[period]
 	dead  chan error
-	// since is when the present illness was first seen.
+	// since is when the current failure was first seen.
 	since   time.Time
-	asked   chan error // the answer of a probe that has not ended yet
+	pending chan error // the answer of a running probe
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
 
-// condition is one stretch of health or illness.
-type condition struct {
-	// well ends, with the reason, together with the health.
-	well   context.Context
-	sicken context.CancelCauseFunc
+// period is the time up to the next failure, or a failure.
+type period struct {
+	// healthy ends with the failure's reason.
+	healthy context.Context
+	fail    context.CancelCauseFunc
 }
 
-// watch starts the watchdog over the journal. trial is a write that NATS refuses
-// where it has no storage left.
+// watch starts the watchdog over the journal. trial is a write that NATS refuses if
+// it has no storage left.
 func watch(server *natsd.Server, journal jetstream.Stream, trial func(context.Context) error, c Config, log *slog.Logger) *health {
 	h := newHealth(externalPatience, false, log)
 	if server != nil {
-		h.patience, h.mortal = embeddedPatience, true
+		h.patience, h.embedded = embeddedPatience, true
 	}
-	h.doubt.Store(true) // it may have been full for long, and no callback come
+	h.checkRoom.Store(true) // it may have been full before this start
 	return h.start(func(ctx context.Context) error {
 		if err := server.Fault(); err != nil {
 			return err
 		}
 		info, err := journal.Info(ctx)
 		if err != nil {
-			return fmt.Errorf("ask for the state of the journal: %w", err)
+			return fmt.Errorf("read the state of the journal: %w", err)
 		}
 		c.Metrics.observeJournal(info)
 		return h.tryRoom(ctx, trial)
 	})
 }
 
-// tryRoom writes where it is in doubt whether there is storage left: no client can
-// ask a server for that. Where the write fails for another reason the next append
-// finds out.
+// tryRoom finds out by a write whether NATS has storage left, because no request
+// returns that. If the write fails for another reason, the next append fails too.
 func (h *health) tryRoom(ctx context.Context, trial func(context.Context) error) error {
-	if !h.doubt.Load() {
+	if !h.checkRoom.Load() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeEvery)
@@ -98,22 +97,22 @@ func (h *health) tryRoom(ctx context.Context, trial func(context.Context) error)
 	if err := trial(ctx); jet.StorageFull(err) {
 		return fmt.Errorf("%w: %w", errNoRoom, err)
 	}
-	h.doubt.Store(false)
+	h.checkRoom.Store(false)
 	return nil
 }
 
-// noRoom is called by an append that found no storage left. Until a probe finds
-// some the journal is down.
+// noRoom marks the journal as down after an append that failed without storage, until
+// a probe finds storage.
 func (h *health) noRoom(err error) error {
 	err = fmt.Errorf("%w: %w", errNoRoom, err)
-	h.doubt.Store(true)
-	h.sicken(err)
+	h.checkRoom.Store(true)
+	h.fail(err)
 	return fmt.Errorf("%w: %w", events.ErrUnavailable, err)
 }
 
-func newHealth(patience time.Duration, mortal bool, log *slog.Logger) *health {
-	h := &health{patience: patience, mortal: mortal, log: log, dead: make(chan error, 1), stopped: make(chan struct{})}
-	h.state.Store(newCondition())
+func newHealth(patience time.Duration, embedded bool, log *slog.Logger) *health {
+	h := &health{patience: patience, embedded: embedded, log: log, dead: make(chan error, 1), stopped: make(chan struct{})}
+	h.state.Store(newPeriod())
 	return h
 }
 
@@ -124,106 +123,101 @@ func (h *health) start(probe func(context.Context) error) *health {
 	return h
 }
 
-func newCondition() *condition {
-	well, sicken := context.WithCancelCause(context.Background())
-	return &condition{well, sicken}
+func newPeriod() *period {
+	healthy, fail := context.WithCancelCause(context.Background())
+	return &period{healthy, fail}
 }
 
-// Healthy is nil, or why not.
+// Healthy returns the current failure, or nil.
 func (h *health) Healthy() error { return context.Cause(h.while()) }
 
-// while returns a context that lasts as long as the health does.
-func (h *health) while() context.Context { return h.state.Load().well }
+// while returns a context that ends with the next failure.
+func (h *health) while() context.Context { return h.state.Load().healthy }
 
 func (h *health) run(ctx context.Context) {
 	defer close(h.stopped)
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
-		err := h.ask(ctx)
+		err := h.callProbe(ctx)
 		if ctx.Err() == nil {
-			h.judge(err, time.Now())
+			h.update(err, time.Now())
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			h.awaitProbe()
+			if h.pending != nil {
+				<-h.pending
+			}
 			return
 		}
 	}
 }
 
-// ask runs the probe beside itself, because a frozen server may never answer
-// and its Healthz takes no context. There is never more than one.
-func (h *health) ask(ctx context.Context) error {
+// callProbe runs the probe in a goroutine, because a frozen server may never answer and
+// its Healthz has no context. At most one probe runs.
+func (h *health) callProbe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeStuck)
-	if h.asked == nil {
+	if h.pending == nil {
 		answer := make(chan error, 1)
-		h.asked = answer
+		h.pending = answer
 		go func() { answer <- h.probe(ctx) }()
 	}
 	defer cancel()
 	select {
-	case err := <-h.asked:
-		h.asked = nil
+	case err := <-h.pending:
+		h.pending = nil
 		return err
 	case <-ctx.Done():
 		return errStuck
 	}
 }
 
-func (h *health) awaitProbe() {
-	if h.asked != nil {
-		<-h.asked
-	}
-}
-
-// judge turns what the probe said into health, illness or death.
-func (h *health) judge(err error, now time.Time) {
+// update changes the state by the probe's result.
+func (h *health) update(err error, now time.Time) {
 	if err == nil {
-		h.heal()
+		h.recovered()
 		return
 	}
 	if h.since.IsZero() {
 		h.since = now
 	}
-	ill := now.Sub(h.since)
-	if ill >= h.patience || certain(err) {
-		h.sicken(err)
+	failing := now.Sub(h.since)
+	if failing >= h.patience || certain(err) {
+		h.fail(err)
 	}
-	if h.mortal && ill >= deadAfter && !errors.Is(err, errNoRoom) {
+	if h.embedded && failing >= deadAfter && !errors.Is(err, errNoRoom) {
 		select {
 		case h.dead <- h.Healthy():
-		default: // said once
+		default: // it is reported once
 		}
 	}
 }
 
-// certain reports whether an external server's answer leaves nothing to wait
-// for.
+// certain reports whether an external server's error will not pass by itself.
 func certain(err error) bool {
 	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, errNoRoom)
 }
 
-func (h *health) sicken(err error) {
+func (h *health) fail(err error) {
 	if h.Healthy() != nil {
 		return
 	}
-	h.log.Error("journal takes nothing until this is over", "error", err)
-	h.state.Load().sicken(fmt.Errorf("journal is down: %w: %w", events.ErrUnavailable, err))
+	h.log.Error("journal is down", "error", err)
+	h.state.Load().fail(fmt.Errorf("journal is down: %w: %w", events.ErrUnavailable, err))
 }
 
-func (h *health) heal() {
+func (h *health) recovered() {
 	h.since = time.Time{}
-	if h.Healthy() == nil || h.doubt.Load() {
+	if h.Healthy() == nil || h.checkRoom.Load() {
 		return
 	}
-	h.log.Info("journal is well again")
-	h.state.Store(newCondition())
+	h.log.Info("journal recovered")
+	h.state.Store(newPeriod())
 }
 
-// close ends the watchdog. A probe that hangs in a frozen server is waited for
-// no longer than ctx lasts.
+// close stops the watchdog. It waits until ctx ends for a probe that hangs in a frozen
+// server.
 func (h *health) close(ctx context.Context) error {
 	h.stop()
 	select {

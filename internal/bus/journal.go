@@ -14,21 +14,20 @@ import (
 )
 
 const (
-	// appendBudget is how long a group tries. Twilio gives up after 15 s; the
-	// rest is for the way there and back.
+	// appendBudget bounds the tries of a group. Twilio gives up after 15 s; the rest
+	// is for the network.
 	appendBudget = 12 * time.Second
-	// maxQueuedGroups bounds what waits while the journal does not answer: 16
-	// MiB in each lane. The door's own cap (10,000 requests, some 25 full
-	// groups) is met before.
+	// maxQueuedGroups bounds the queue while the journal does not answer: 16 MiB in
+	// each lane. The door's limit (10,000 requests, some 25 full groups) is lower.
 	maxQueuedGroups = 64
-	// maxEntryBytes is what one entry may hold so that its message fits into
-	// the stream and into an external server's default payload of 1 MiB.
+	// maxEntryBytes bounds an entry, so that its message fits into the stream and into
+	// an external server's default payload of 1 MiB.
 	maxEntryBytes = maxMessage - 64<<10
-	// entryOverhead is what AppendEntry adds to the texts, at the most.
+	// entryOverhead is the most that AppendEntry adds to the texts, in bytes.
 	entryOverhead = 32
 )
 
-// Journal is the log of what we were told.
+// Journal is the log of all that Gavel received.
 type Journal struct {
 	health  *health
 	read    jetstream.JetStream
@@ -49,16 +48,15 @@ func newJournal(door, read jetstream.JetStream, lanes int, h *health, c Config) 
 // Append adds e to the lane of its conference and returns nil once JetStream
 // has acknowledged it. Entries that wait together become one message.
 //
-// The group has its own deadline: a caller whose ctx ends only stops waiting,
-// and does not know whether the entry is stored. Errors wrap
-// events.ErrUnavailable where it is known that nothing can be stored now, and
-// events.ErrMalformed for an entry that fits into no message.
+// The group has its own deadline: a caller whose ctx ends stops waiting, and the entry
+// may be stored or not. Errors wrap events.ErrUnavailable if the journal cannot store
+// entries now, and events.ErrMalformed if an entry is too long.
 func (j *Journal) Append(ctx context.Context, conferenceSid string, e events.Entry) error {
 	return j.AppendLane(ctx, events.Lane(conferenceSid, len(j.writers)), e)
 }
 
-// AppendLane adds e to a lane by its number, 0 <= lane < Lanes(): for what is of
-// no conference. It is Append otherwise.
+// AppendLane is Append for entries without a conference: it adds e to a lane by its
+// number, 0 <= lane < Lanes().
 func (j *Journal) AppendLane(ctx context.Context, lane int, e events.Entry) error {
 	if err := j.health.Healthy(); err != nil {
 		return fmt.Errorf("append entry: %w", err)
@@ -74,14 +72,14 @@ func (j *Journal) AppendLane(ctx context.Context, lane int, e events.Entry) erro
 	case <-g.done:
 		return g.err
 	case <-ctx.Done():
-		return fmt.Errorf("append entry: it may be stored or not: %w", context.Cause(ctx))
+		return fmt.Errorf("append entry: the entry may be stored or not: %w", context.Cause(ctx))
 	}
 }
 
-// Lanes is how many lanes there are.
+// Lanes is the number of lanes.
 func (j *Journal) Lanes() int { return len(j.writers) }
 
-// close lets the groups that wait go out, and takes no more.
+// close refuses new entries and waits until the queued groups are published.
 func (j *Journal) close(ctx context.Context) error {
 	for _, w := range j.writers {
 		w.finish()
@@ -96,8 +94,8 @@ func (j *Journal) close(ctx context.Context) error {
 	return nil
 }
 
-// group is one message in the making. Until done is closed it belongs to the
-// writer; afterwards err is for everybody.
+// group is one message. The writer owns it until done is closed; then callers may read
+// err.
 type group struct {
 	data     []byte
 	entries  int
@@ -106,15 +104,13 @@ type group struct {
 	err      error
 }
 
-// room reports whether one more entry of that size keeps the group within its
-// limits.
+// room reports whether an entry of that size fits into the group.
 func (g *group) room(size int) bool {
 	return g.entries < events.MaxGroupEntries && len(g.data)+size+entryOverhead <= events.MaxGroupBytes
 }
 
-// writer is the group commit of one lane: it has one group in flight, and
-// whatever arrives meanwhile becomes the next. It never waits for a group to
-// grow.
+// writer is the group commit of one lane. It has one group in flight; entries that
+// arrive meanwhile form the next group. It never waits for a group to grow.
 type writer struct {
 	js      jetstream.JetStream
 	health  *health
@@ -124,15 +120,15 @@ type writer struct {
 
 	mu      sync.Mutex
 	changed sync.Cond
-	open    *group   // takes entries; nil when none waits
-	full    []*group // wait their turn before open
-	spare   [][]byte // buffers to use again
+	open    *group   // receives entries; may be nil
+	full    []*group // published before open
+	spare   [][]byte // buffers for reuse
 	closing bool
 	ended   chan struct{}
 }
 
 var (
-	errCrowded = fmt.Errorf("%w: too many groups wait for the journal", events.ErrUnavailable)
+	errCrowded = fmt.Errorf("%w: too many groups are queued for the journal", events.ErrUnavailable)
 	errClosing = fmt.Errorf("%w: the journal is being closed", events.ErrUnavailable)
 )
 
@@ -158,7 +154,7 @@ func (w *writer) add(e events.Entry) (*group, error) {
 	return w.open, nil
 }
 
-// buffer is empty and, as a rule, has held a group before.
+// buffer returns an empty buffer, if possible a used one.
 func (w *writer) buffer() []byte {
 	last := len(w.spare) - 1
 	if last < 0 {
@@ -169,8 +165,7 @@ func (w *writer) buffer() []byte {
 	return b
 }
 
-// reuse keeps the buffers of two groups: one fills while the other is on its
-// way.
+// reuse keeps at most two buffers: one group fills while the other is in flight.
 func (w *writer) reuse(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -186,8 +181,7 @@ func (w *writer) finish() {
 	w.changed.Signal()
 }
 
-// run publishes one group after the other until the writer is closed and
-// empty.
+// run publishes one group after the other until the writer is closed and empty.
 func (w *writer) run() {
 	defer close(w.ended)
 	for g := w.next(); g != nil; g = w.next() {
@@ -195,7 +189,7 @@ func (w *writer) run() {
 	}
 }
 
-// next waits for the oldest group; nil is the end.
+// next waits for the oldest group. It returns nil at the end.
 func (w *writer) next() *group {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -212,7 +206,7 @@ func (w *writer) next() *group {
 	return g
 }
 
-// commit publishes g within its deadline and tells everybody who waits.
+// commit publishes g within its deadline and wakes the callers that wait for it.
 func (w *writer) commit(g *group) {
 	start := time.Now()
 	ctx, cancel := context.WithDeadline(w.health.while(), g.deadline)
@@ -226,14 +220,14 @@ func (w *writer) commit(g *group) {
 	close(g.done)
 }
 
-// expectJournal keeps a foreign stream that has taken our subjects from
-// acknowledging in the journal's place.
+// expectJournal keeps another stream on our subjects from acknowledging instead of the
+// journal.
 var expectJournal = nats.Header{headerExpectedStream: {journalStream}}
 
-// publish carries no message id: what a retry stores twice the fold counts
-// once, and a duplicate window would cost memory for every group.
+// publish sets no message id: the fold counts a group that a retry stored twice once,
+// and a duplicate window would need memory for every group.
 func (w *writer) publish(ctx context.Context, data []byte) error {
-	err := jet.Retry(ctx, w.again, func(ctx context.Context) error {
+	err := jet.Retry(ctx, w.retryable, func(ctx context.Context) error {
 		m := &nats.Msg{Subject: w.subject, Data: data, Header: expectJournal}
 		ack, err := w.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 		if err == nil && ack.Sequence == 0 {
@@ -250,7 +244,7 @@ func (w *writer) publish(ctx context.Context, data []byte) error {
 	return err
 }
 
-func (w *writer) again(err error) bool {
+func (w *writer) retryable(err error) bool {
 	if !jet.Promptly(err) {
 		return false
 	}

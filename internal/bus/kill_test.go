@@ -26,7 +26,7 @@ func victim(dir string) {
 	check(err)
 	heard := make(chan int, 1000)
 	go func() {
-		check(b.Timers().Rings(ctx, func(_ context.Context, keys []events.Key) error {
+		check(b.Timers().Alarms(ctx, func(_ context.Context, keys []events.Key) error {
 			heard <- len(keys)
 			return nil
 		}))

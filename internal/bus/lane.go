@@ -17,38 +17,35 @@ import (
 )
 
 const (
-	// ackWait is after what time a group that nobody acknowledged is delivered
-	// again.
+	// ackWait is when an unacknowledged group is redelivered.
 	ackWait = 30 * time.Second
-	// maxAckPending bounds the groups that are delivered and not acknowledged.
+	// maxAckPending bounds the delivered groups without an acknowledgement.
 	maxAckPending = 512
-	// pinTimeout is how long the lane stays with an owner that stopped asking.
-	// The server's own default is two minutes.
+	// pinTimeout is when an owner that sends no requests loses the lane. The server's
+	// default is two minutes.
 	pinTimeout = 3 * time.Second
-	// pullExpires makes an idle owner ask often enough to keep the lane.
+	// pullExpires makes an idle owner send requests often enough to keep the lane.
 	pullExpires   = time.Second
 	pullHeartbeat = pullExpires / 2
-	// pullGroups is how far delivery runs ahead: at 256 KiB each it stays
-	// below what the client library buffers.
+	// pullGroups is how many groups are delivered in advance: at 256 KiB each they fit
+	// into the client library's buffer.
 	pullGroups = 128
-	// standbyEvery is how often somebody who waits for the lane asks whether
-	// it is free. With pinTimeout it makes a take-over in less than 5 s.
+	// standbyEvery is how often a projector that waits for the lane checks whether it
+	// is free. With pinTimeout a take-over lasts less than 5 s.
 	standbyEvery = 250 * time.Millisecond
-	// ownerEvery is how often somebody who is told nothing looks whether
-	// another is.
+	// ownerEvery is how often an idle owner checks whether another owns the lane.
 	ownerEvery = time.Second
 )
 
-// ErrLaneMoved is events.ErrLaneMoved: somebody else took the lane over, or is
-// to have it, or messages of it were lost on the way to us. Resume it.
+// ErrLaneMoved is events.ErrLaneMoved: another projector owns the lane or should own
+// it, or messages of it were lost in transit. Resume the lane.
 var ErrLaneMoved = events.ErrLaneMoved
 
-// Lane is one lane of the journal as its one active projector reads it. Its
-// methods are for one goroutine, but for Ack and Close.
+// Lane reads one lane of the journal for the projector that owns it. One goroutine may
+// call its methods, except Ack and Close, which are safe for concurrent use.
 //
-// Order is kept by counting: a consumer numbers what it delivers, and Resume
-// starts that count anew, so an owner sees 1, 2, 3, and any other number means
-// that something of the lane went to somebody else.
+// A consumer numbers its deliveries, and Resume restarts the numbers at 1. Any gap means
+// that another projector received messages of the lane.
 type Lane struct {
 	number int
 	conn   *nats.Conn
@@ -57,12 +54,12 @@ type Lane struct {
 	peers  *peers
 	log    *slog.Logger
 
-	// elsewhere: Resume is waiting, for the lane is another's.
+	// elsewhere is whether Resume waits because another projector owns the lane.
 	elsewhere atomic.Bool
 
 	mu   sync.Mutex
 	pull *pull  // nil unless resumed
-	pin  string // what the server knows us by, since the first delivery
+	pin  string // the server's id of this owner, from the first delivery
 }
 
 func newLane(n int, conn *nats.Conn, js jetstream.JetStream, p *peers, log *slog.Logger) *Lane {
@@ -86,13 +83,12 @@ func newLane(n int, conn *nats.Conn, js jetstream.JetStream, p *peers, log *slog
 // Number is the lane's, from 0.
 func (l *Lane) Number() int { return l.number }
 
-// Resume takes the lane over and makes delivery begin again right behind the
-// ack floor: without that the unacknowledged groups of a dead owner would come
-// after newer ones. While the lane is another projector's, or is to be, it waits,
-// until ctx ends.
+// Resume claims the lane and restarts delivery right after the ack floor: otherwise the
+// unacknowledged groups of a dead owner would follow newer ones. While another projector
+// owns the lane, or should own it, Resume waits until ctx ends.
 //
-// floor is the ack floor, a stream sequence, 0 when nothing was acknowledged;
-// last is the lane's newest sequence at this moment, 0 when it is empty.
+// floor is the ack floor, a stream sequence, 0 if no group was acknowledged; last is the
+// lane's newest sequence, 0 if it is empty.
 func (l *Lane) Resume(ctx context.Context) (floor, last uint64, err error) {
 	l.stopPull()
 	err = jet.Retry(ctx, jet.Transient, func(try context.Context) error {
@@ -105,25 +101,24 @@ func (l *Lane) Resume(ctx context.Context) (floor, last uint64, err error) {
 	return floor, last, nil
 }
 
-// resume is one try of Resume; only the waiting for the lane lasts longer than
-// a try may.
+// resume is one try of Resume. Only the wait for the lane may last longer than a try.
 func (l *Lane) resume(ctx, try context.Context) (floor, last uint64, err error) {
 	consumer, err := l.js.CreateOrUpdateConsumer(try, journalStream, l.config)
 	if err != nil {
-		return 0, 0, fmt.Errorf("make consumer: %w", err)
+		return 0, 0, fmt.Errorf("create consumer: %w", err)
 	}
 	floor, err = l.await(ctx, consumer)
 	if err != nil {
 		return 0, 0, err
 	}
 	if last, err = l.begin(ctx, consumer, floor); err != nil {
-		l.peers.drop(l.number)
+		l.peers.release(l.number)
 		return 0, 0, err
 	}
 	return floor, last, nil
 }
 
-// begin makes delivery begin behind the floor.
+// begin restarts delivery after the floor.
 func (l *Lane) begin(ctx context.Context, consumer jetstream.Consumer, floor uint64) (last uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, jet.AttemptTimeout)
 	defer cancel()
@@ -136,20 +131,19 @@ func (l *Lane) begin(ctx context.Context, consumer jetstream.Consumer, floor uin
 	return last, l.startPull(consumer)
 }
 
-// Elsewhere reports whether a Resume is waiting because the lane is another
-// projector's, or is to be. It may be called at any time.
+// Elsewhere reports whether Resume waits because another projector owns the lane or
+// should own it. It is safe for concurrent use.
 func (l *Lane) Elsewhere() bool { return l.elsewhere.Load() }
 
-// await returns the ack floor once the lane is nobody's and we may take it. It
-// gives free what an earlier pull of ours still holds and then looks again:
-// somebody who waited may have got the lane, and it must not be reset under
-// them.
+// await claims the lane once it has no owner, and returns its ack floor. It first
+// releases the pin of an earlier pull of this process and checks again, because another
+// projector may have claimed the lane, whose consumer must not be reset then.
 func (l *Lane) await(ctx context.Context, consumer jetstream.Consumer) (floor uint64, err error) {
-	if err := l.peers.meet(ctx); err != nil {
+	if err := l.peers.join(ctx); err != nil {
 		return 0, err
 	}
 	defer l.elsewhere.Store(false)
-	free := time.Now() // since when nobody has had it
+	free := time.Now() // since when the lane has had no owner
 	for {
 		info, err := l.info(ctx, consumer)
 		if err != nil {
@@ -157,7 +151,7 @@ func (l *Lane) await(ctx context.Context, consumer jetstream.Consumer) (floor ui
 		}
 		switch pinned(info) {
 		case "":
-			if l.peers.take(l.number, time.Since(free)) {
+			if l.peers.claim(l.number, time.Since(free)) {
 				return info.AckFloor.Stream, nil
 			}
 		case l.ownPin():
@@ -185,7 +179,7 @@ func (l *Lane) info(ctx context.Context, consumer jetstream.Consumer) (*jetstrea
 	return info, nil
 }
 
-// pinned is the pin of the consumer's owner, empty when it has none.
+// pinned is the pin of the consumer's owner, empty without an owner.
 func pinned(info *jetstream.ConsumerInfo) string {
 	for _, g := range info.PriorityGroups {
 		if g.Group == projectGroup {
@@ -195,7 +189,7 @@ func pinned(info *jetstream.ConsumerInfo) string {
 	return ""
 }
 
-// unpin gives the lane free at once instead of after pinTimeout.
+// unpin releases the lane at once instead of after pinTimeout.
 func (l *Lane) unpin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, jet.AttemptTimeout)
 	defer cancel()
@@ -209,52 +203,52 @@ func (l *Lane) unpin(ctx context.Context) error {
 	return nil
 }
 
-// Next waits for at least one group and returns what has arrived, at most most
-// groups, in order. After an error the lane must be resumed, unless ctx ended:
-// then it may be called again.
+// Next waits for at least one group and returns the groups that have arrived, in order,
+// at most `most`. After an error resume the lane, unless ctx ended: then Next may be
+// called again.
 func (l *Lane) Next(ctx context.Context, most int) ([]events.Group, error) {
 	p := l.current()
 	if p == nil {
-		return nil, fmt.Errorf("take groups of lane %d: it is not resumed", l.number)
+		return nil, fmt.Errorf("read groups of lane %d: it is not resumed", l.number)
 	}
 	var groups []events.Group
 	for len(groups) < most {
 		d, ok, err := l.next(ctx, p, len(groups) == 0)
 		if err != nil && len(groups) == 0 {
-			return nil, fmt.Errorf("take groups of lane %d: %w", l.number, err)
+			return nil, fmt.Errorf("read groups of lane %d: %w", l.number, err)
 		}
 		if err != nil || !ok {
 			break
 		}
-		if g, fresh := p.take(d, l.number); fresh {
+		if g, fresh := p.group(d, l.number); fresh {
 			groups = append(groups, g)
 		}
 	}
 	return groups, nil
 }
 
-// next is the pull's, and with wait it looks whose the lane is: to be at once, and
-// to the server whenever nothing has come for a while. The server decides with
-// the first delivery, so of two who resume an idle lane both wait for it, and one
-// of them in vain.
+// next is the pull's next. With wait it also checks who should own the lane, at once,
+// and who owns it by the server whenever nothing has arrived for ownerEvery. The server
+// pins an owner with the first delivery, so two projectors may resume one idle lane.
 func (l *Lane) next(ctx context.Context, p *pull, wait bool) (delivery, bool, error) {
 	for {
-		if wait && p.broken == nil && l.peers.gives(l.number) {
-			return p.breakOff(fmt.Errorf("%w: it is given to one that has fewer", ErrLaneMoved))
+		if wait && p.broken == nil && l.peers.shouldRelease(l.number) {
+			return p.breakOff(fmt.Errorf("%w: it is assigned to a projector with fewer lanes", ErrLaneMoved))
 		}
 		d, ok, err := p.next(ctx, wait)
 		if ok || err != nil || !wait {
 			return d, ok, err
 		}
-		if l.isAnothers(ctx, p) {
-			return p.breakOff(fmt.Errorf("%w: another owner gets what it holds", ErrLaneMoved))
+		if l.ownedByOther(ctx, p) {
+			return p.breakOff(fmt.Errorf("%w: another owner receives its groups", ErrLaneMoved))
 		}
 	}
 }
 
-// isAnothers wants to see a pin that is not ours twice: the first delivery
-// under a new pin of ours may be on its way. No answer is no reason to leave.
-func (l *Lane) isAnothers(ctx context.Context, p *pull) bool {
+// ownedByOther reports whether two checks in a row found the same foreign pin: after one
+// check, the first delivery under a new pin of ours may still be in transit. It is false
+// without an answer.
+func (l *Lane) ownedByOther(ctx context.Context, p *pull) bool {
 	info, err := l.info(ctx, p.consumer)
 	if err != nil {
 		return false
@@ -267,8 +261,8 @@ func (l *Lane) isAnothers(ctx context.Context, p *pull) bool {
 	return p.rival != "" && p.rival == before
 }
 
-// Ack says that the groups are worked. It does not wait until the server knows:
-// a group whose acknowledgement is lost comes again.
+// Ack acknowledges groups. It does not wait for the server: a group whose
+// acknowledgement is lost is redelivered.
 func (l *Lane) Ack(_ context.Context, groups []events.Group) error {
 	p := l.current()
 	if p == nil {
@@ -282,21 +276,21 @@ func (l *Lane) Ack(_ context.Context, groups []events.Group) error {
 	return nil
 }
 
-// Floor asks for the ack floor: every group of the lane up to this stream
-// sequence is acknowledged.
+// Floor reads the ack floor: every group of the lane up to this stream sequence is
+// acknowledged.
 func (l *Lane) Floor(ctx context.Context) (uint64, error) {
 	consumer, err := l.js.Consumer(ctx, journalStream, l.config.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("ask for the ack floor of lane %d: %w", l.number, err)
+		return 0, fmt.Errorf("read the ack floor of lane %d: %w", l.number, err)
 	}
 	return consumer.CachedInfo().AckFloor.Stream, nil
 }
 
-// Close gives the lane free, so that another process need not wait for it.
-// What was delivered and not acknowledged comes again, to whoever resumes.
+// Close releases the lane, so that another process need not wait for it. Unacknowledged
+// groups are redelivered after the next Resume.
 func (l *Lane) Close(ctx context.Context) error {
 	resumed := l.stopPull()
 	if !resumed || l.ownPin() == "" || !l.conn.IsConnected() {
@@ -304,7 +298,7 @@ func (l *Lane) Close(ctx context.Context) error {
 	}
 	consumer, err := l.js.Consumer(ctx, journalStream, l.config.Durable)
 	if err != nil {
-		return fmt.Errorf("give lane %d free: %w", l.number, err)
+		return fmt.Errorf("release lane %d: %w", l.number, err)
 	}
 	if pinned(consumer.CachedInfo()) != l.ownPin() {
 		return nil
@@ -341,7 +335,7 @@ func (l *Lane) startPull(consumer jetstream.Consumer) error {
 	return nil
 }
 
-// stopPull reports whether there was anything to stop.
+// stopPull stops the pull and reports whether there was one.
 func (l *Lane) stopPull() bool {
 	l.mu.Lock()
 	p := l.pull
@@ -351,6 +345,6 @@ func (l *Lane) stopPull() bool {
 		return false
 	}
 	p.stop()
-	l.peers.drop(l.number)
+	l.peers.release(l.number)
 	return true
 }

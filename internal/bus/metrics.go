@@ -20,11 +20,11 @@ type Metrics struct {
 	journalMax   prometheus.Gauge
 	decided      *prometheus.CounterVec
 	alarms       prometheus.Counter
-	rings        prometheus.Counter
+	due          prometheus.Counter
 }
 
-// How news went out, how a group ended, and whether a decision was there before:
-// values of labels.
+// Values of labels: how news was published, how a group ended, and whether a decision
+// was stored before.
 const (
 	bySingles = "singly"
 	byBatch   = "batch"
@@ -40,17 +40,17 @@ const (
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	metrics := measure.With(r)
 	return &Metrics{
-		groups:  metrics.Counters("gavel_journal_groups_total", "Groups of entries by how their append ended.", "outcome"),
+		groups:  metrics.Counters("gavel_journal_groups_total", "Groups of entries, by the outcome of their append.", "outcome"),
 		entries: metrics.Counter("gavel_journal_entries_total", "Entries that JetStream acknowledged."),
-		commit: metrics.Histogram("gavel_journal_commit_seconds", "From the publish of a group to its acknowledgement, retries included.",
+		commit: metrics.Histogram("gavel_journal_commit_seconds", "Time from the publish of a group to its acknowledgement, with retries.",
 			[]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .1, .5, 2, 6, 12}),
-		retries:      metrics.Counter("gavel_journal_retries_total", "Failed attempts to append a group that are retried."),
-		news:         metrics.Counters("gavel_news_total", "Facts published, singly or in an atomic batch.", "how"),
-		journalBytes: metrics.Gauge("gavel_journal_bytes", "Bytes that the journal holds."),
-		journalMax:   metrics.Gauge("gavel_journal_max_bytes", "Bytes that the journal may hold; 0 where only the server's limit counts."),
+		retries:      metrics.Counter("gavel_journal_retries_total", "Failed attempts to append a group that were retried."),
+		news:         metrics.Counters("gavel_news_total", "Facts published, by whether singly or in an atomic batch.", "how"),
+		journalBytes: metrics.Gauge("gavel_journal_bytes", "Size of the journal in bytes."),
+		journalMax:   metrics.Gauge("gavel_journal_max_bytes", "Limit of the journal in bytes; 0 if only the server's limit applies."),
 		decided:      metrics.Counters("gavel_decided_total", "Decisions stored, by whether they were stored before.", "how"),
 		alarms:       metrics.Counter("gavel_alarms_set_total", "Alarms of conferences set in NATS."),
-		rings:        metrics.Counter("gavel_alarms_rang_total", "Alarms that were delivered."),
+		due:          metrics.Counter("gavel_alarms_rang_total", "Alarms of conferences delivered."),
 	}
 }
 

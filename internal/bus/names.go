@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -8,30 +9,30 @@ import (
 	"gavel/events"
 )
 
-// Streams and buckets. All are file storage, replicas 1 embedded and 3
-// external.
+// Streams and buckets, in file storage, with 1 replica embedded and 3 external.
 const (
-	// journalStream is what we were told, in groups of entries: the truth.
+	// journalStream is all that Gavel received, in groups of entries. All else derives
+	// from it.
 	journalStream = "GAVEL_JOURNAL"
-	// eventsStream is what it meant, each fact once: the public contract.
+	// eventsStream is the news, each fact once: the public contract.
 	eventsStream = "GAVEL_EVENTS"
-	// deadLettersStream keeps what was genuine and could not go on.
+	// deadLettersStream keeps genuine messages that could not be processed.
 	deadLettersStream = "GAVEL_DEADLETTERS"
-	// actionsStream keeps every decision of a rule once, for ever, and that an
-	// announcement was served.
+	// actionsStream keeps every decision of a rule and every served announcement, once
+	// and for ever.
 	actionsStream = "GAVEL_ACTIONS"
-	// timersStream rings when a conference is to be judged again.
+	// timersStream delivers when a conference is to be judged again.
 	timersStream = "GAVEL_TIMERS"
-	// laterStream rings when a decision is to be performed again. It is apart
-	// from the timers because nobody could set a lost one again.
+	// laterStream delivers when a decision is to be performed again. It is not part of
+	// timersStream, because a lost deferral could not be restored.
 	laterStream = "GAVEL_LATER"
 	// keysBucket holds the API keys, hashed.
 	keysBucket = "GAVEL_KEYS"
-	// rulesBucket holds the sets of rules and says which is in force.
+	// rulesBucket holds the rule sets and which one is in force.
 	rulesBucket = "GAVEL_RULES"
-	// brakesBucket holds what rules were let do, what tripped, and the stop.
+	// brakesBucket holds the state of the brakes, and the stop.
 	brakesBucket = "GAVEL_BRAKES"
-	// roomKey of that bucket is written to find out whether there is storage left.
+	// roomKey of brakesBucket is written to find out whether NATS has storage left.
 	roomKey = "room"
 
 	// bucketPrefix begins the name of a bucket's stream.
@@ -50,46 +51,44 @@ const (
 	actionsPrefix = "gavel.actions."
 	// gavel.served.<AccountSid>.<ConferenceSid>.<id>
 	servedPrefix = "gavel.served."
-	// gavel.timers.at.<lane>.<AccountSid>.<ConferenceSid>: what is to ring.
+	// gavel.timers.at.<lane>.<AccountSid>.<ConferenceSid>: alarms that are set.
 	timersAtPrefix = "gavel.timers.at."
-	// gavel.timers.due.<lane>.<AccountSid>.<ConferenceSid>: what rang.
+	// gavel.timers.due.<lane>.<AccountSid>.<ConferenceSid>: due alarms.
 	timersDuePrefix = "gavel.timers.due."
-	// gavel.later.at.<AccountSid>.<ConferenceSid>.<id>: what is to be tried again.
+	// gavel.later.at.<AccountSid>.<ConferenceSid>.<id>: deferred decisions.
 	laterAtPrefix = "gavel.later.at."
-	// gavel.later.due.<AccountSid>.<ConferenceSid>.<id>: what it is time for.
+	// gavel.later.due.<AccountSid>.<ConferenceSid>.<id>: deferred decisions that are due.
 	laterDuePrefix = "gavel.later.due."
-	// noToken stands for an account or a conference that there is none of.
+	// noToken stands for a missing account or conference.
 	noToken = "-"
-	// projectorsSubject is where projectors tell each other that they are there
-	// and which lanes they hold. No stream keeps it.
+	// projectorsSubject carries the projectors' beats. No stream stores it.
 	projectorsSubject = "gavel.projectors"
 )
 
-// Durable consumers, and the priority group by which a lane has one owner.
+// Durable consumers, and the priority group that gives a lane one owner.
 const (
 	// project-<lane> of GAVEL_JOURNAL
 	projectPrefix = "project-"
 	projectGroup  = "projector"
 	// deadLettersGroup counts and logs each dead letter once.
 	deadLettersGroup = "deadletters"
-	// ringsConsumer of GAVEL_TIMERS and duesConsumer of GAVEL_LATER share what
-	// rang among all processes.
-	ringsConsumer = "rings"
-	duesConsumer  = "dues"
+	// timersConsumer of GAVEL_TIMERS and laterConsumer of GAVEL_LATER share due messages
+	// among all processes.
+	timersConsumer = "rings"
+	laterConsumer  = "dues"
 )
 
 // Headers.
 const (
-	// headerPosition is where the journal holds a fact: <lane>/<seq>.<index>.
+	// headerPosition is the position of a fact in the journal: <lane>/<seq>.<index>.
 	headerPosition = "Gavel-Position"
-	// headerRule and headerAsOf say of a decision whose it is and when it was
-	// taken.
+	// headerRule and headerAsOf are a decision's rule and time.
 	headerRule        = "Gavel-Rule"
 	headerAsOf        = "Gavel-As-Of"
 	headerContentType = "Content-Type"
 	contentCloudEvent = "application/cloudevents+json"
 
-	// NATS's own.
+	// Defined by NATS.
 	headerMsgID          = "Nats-Msg-Id"
 	headerExpectedStream = "Nats-Expected-Stream"
 	headerExpectedLast   = "Nats-Expected-Last-Subject-Sequence"
@@ -98,8 +97,8 @@ const (
 	headerPinID          = "Nats-Pin-Id"
 )
 
-// metadataLanes is the key in the journal's stream metadata that fixes the
-// number of its lanes.
+// metadataLanes is the key in the journal's stream metadata that holds the number of
+// lanes.
 const metadataLanes = "gavel.lanes"
 
 func journalSubject(lane int) string { return journalPrefix + strconv.Itoa(lane) }
@@ -110,25 +109,18 @@ func newsSubject(n *events.News) string {
 	return eventsPrefix + n.Key.AccountSid + "." + n.Key.ConferenceSid + "." + n.Kind.Token()
 }
 
-// conferenceSubjects matches all news of a conference; an empty part matches
-// any.
+// conferenceSubjects matches all news of a conference; an empty argument matches any.
 func conferenceSubjects(account, conference string) string {
 	return eventsPrefix + orAny(account) + "." + orAny(conference) + ".*"
 }
 
-func orAny(token string) string {
-	if token == "" {
-		return "*"
-	}
-	return token
-}
+func orAny(token string) string { return cmp.Or(token, "*") }
 
 func deadSubject(d *events.DeadLetter) string {
 	return deadPrefix + events.Kind(d.Kind).Token() + "." + accountToken(d.AccountSid)
 }
 
-// accountToken keeps an account that nobody could verify from bending the
-// subject.
+// accountToken keeps an unverified account from changing the subject's structure.
 func accountToken(sid string) string {
 	if !events.IsSid("AC", sid) {
 		return "unknown"
@@ -136,20 +128,12 @@ func accountToken(sid string) string {
 	return events.CanonicalSid(sid)
 }
 
-// keyTokens are the two words of a subject that name a conference; both may be
-// missing.
+// keyTokens are the two tokens of a subject that name a conference; both may be missing.
 func keyTokens(key events.Key) string {
-	return orNone(key.AccountSid) + "." + orNone(key.ConferenceSid)
+	return cmp.Or(key.AccountSid, noToken) + "." + cmp.Or(key.ConferenceSid, noToken)
 }
 
-func orNone(token string) string {
-	if token == "" {
-		return noToken
-	}
-	return token
-}
-
-// keyOfTokens reads what keyTokens wrote.
+// keyOfTokens parses the tokens of keyTokens.
 func keyOfTokens(account, conference string) events.Key {
 	return events.Key{AccountSid: noneToEmpty(account), ConferenceSid: noneToEmpty(conference)}
 }
@@ -161,10 +145,10 @@ func noneToEmpty(token string) string {
 	return token
 }
 
-// errToken never shows the word: it may be what somebody typed.
-var errToken = fmt.Errorf("%w: not a word of a subject", events.ErrMalformed)
+// errToken does not show the token, because it may be user input.
+var errToken = fmt.Errorf("%w: not a token of a subject", events.ErrMalformed)
 
-// checkID is checkTokens of a decision's name.
+// checkID is checkTokens for a decision's key and id; the id must not be empty.
 func checkID(key events.Key, id string) error {
 	if id == "" {
 		return errToken
@@ -172,8 +156,8 @@ func checkID(key events.Key, id string) error {
 	return checkTokens(key.AccountSid, key.ConferenceSid, id)
 }
 
-// checkTokens lets no name from outside bend a subject: a wildcard would read
-// what belongs to somebody else. An empty one is none.
+// checkTokens refuses names that change a subject's structure: a wildcard would read
+// another account's messages. A token may be empty.
 func checkTokens(tokens ...string) error {
 	for _, token := range tokens {
 		if len(token) > maxToken || strings.ContainsFunc(token, notInToken) {
@@ -195,7 +179,7 @@ func idSubject(prefix string, key events.Key, id string) string {
 	return prefix + keyTokens(key) + "." + id
 }
 
-// splitIDSubject reads what idSubject wrote.
+// splitIDSubject parses a subject of idSubject.
 func splitIDSubject(prefix, subject string) (key events.Key, id string, ok bool) {
 	rest, ok := strings.CutPrefix(subject, prefix)
 	words := strings.Split(rest, ".")
@@ -210,8 +194,8 @@ func alarmSubject(prefix string, lane int, key events.Key) string {
 	return prefix + strconv.Itoa(lane) + "." + keyTokens(key)
 }
 
-// keyOfRing reads the conference off the subject of what rang.
-func keyOfRing(subject string) (events.Key, bool) {
+// keyOfDue parses the conference from the subject of a due alarm.
+func keyOfDue(subject string) (events.Key, bool) {
 	rest, ok := strings.CutPrefix(subject, timersDuePrefix)
 	words := strings.Split(rest, ".")
 	if !ok || len(words) != 3 {
@@ -220,12 +204,12 @@ func keyOfRing(subject string) (events.Key, bool) {
 	return keyOfTokens(words[1], words[2]), true
 }
 
-// positionHeader writes "<lane>/<seq>.<index>".
+// positionHeader formats "<lane>/<seq>.<index>".
 func positionHeader(lane int, at events.Position) string {
 	return strconv.Itoa(lane) + "/" + at.String()
 }
 
-// parsePosition reads what positionHeader wrote.
+// parsePosition parses a value of positionHeader.
 func parsePosition(s string) (lane int, at events.Position, err error) {
 	head, tail, _ := strings.Cut(s, "/")
 	if lane, err = strconv.Atoi(head); err != nil {

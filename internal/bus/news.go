@@ -16,20 +16,20 @@ import (
 )
 
 const (
-	// batchFrom is how many facts make an atomic batch worth its four fsyncs
-	// (3 ms at any size); below it one fsync for each is less.
+	// batchFrom is the number of facts from which on an atomic batch, with four fsyncs
+	// (3 ms at any size), is faster than one fsync for each fact.
 	batchFrom = 16
-	// toldAtOnce bounds the questions of one Told in flight.
-	toldAtOnce = 64
+	// lookupsAtOnce bounds the concurrent requests of one LastPositions.
+	lookupsAtOnce = 64
 )
 
 // News is the stream that subscribers read.
 type News struct {
 	conn     *nats.Conn
 	stream   jetstream.Stream    // on conn
-	read     jetstream.JetStream // of old news
+	read     jetstream.JetStream // for old news
 	pipeline *jet.Pipeline
-	// batches: SyncAlways is in force, so that one batch beats many singles.
+	// batches is whether SyncAlways is in force, so that a batch is faster.
 	batches bool
 	metrics *Metrics
 	log     *slog.Logger
@@ -38,7 +38,7 @@ type News struct {
 func newNews(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStream, c Config, log *slog.Logger) (*News, error) {
 	p, err := jet.NewPipeline(conn, eventsStream)
 	if err != nil {
-		return nil, fmt.Errorf("await acknowledgements of news: %w", err)
+		return nil, fmt.Errorf("subscribe to acknowledgements of news: %w", err)
 	}
 	return &News{
 		conn: conn, stream: stream, read: read, pipeline: p,
@@ -46,10 +46,10 @@ func newNews(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStream,
 	}, nil
 }
 
-// Publish tells facts and returns once all are acknowledged. A later fact of a
-// conference is never in flight before an earlier one is acknowledged, or both
-// are in one atomic batch; the order of facts is theirs. It tries until ctx
-// ends. What the stream still remembers it takes without storing it twice.
+// Publish publishes facts and returns once all are acknowledged. It retries until ctx
+// ends. Facts of a conference keep their order: a later fact is in flight only after an
+// earlier one is acknowledged, or both are in one atomic batch. The stream does not store
+// a duplicate within its window.
 func (n *News) Publish(ctx context.Context, facts []events.News) error {
 	for len(facts) > 0 {
 		some := facts[:min(len(facts), jet.MaxAtomic)]
@@ -61,12 +61,12 @@ func (n *News) Publish(ctx context.Context, facts []events.News) error {
 	return nil
 }
 
-// publish publishes in one atomic batch where that is worth it. What the server
-// refuses as a batch goes out singly, so that each fact gets an answer of its own;
-// of each conference one is in flight.
+// publish publishes one atomic batch if that is faster. Facts of a batch that the server
+// refuses are published singly, so that each gets its own answer; of each conference one
+// is in flight.
 func (n *News) publish(ctx context.Context, facts []events.News) error {
-	// The stream that is expected is not named: the acknowledgement has its name,
-	// and every header is searched a dozen times by the server.
+	// A header with the expected stream is not needed, because the acknowledgement names
+	// the stream, and the server searches every header a dozen times.
 	messages := jet.Messages{
 		Header: nats.Header{headerContentType: {contentCloudEvent}},
 		Next:   jet.InOrder(len(facts), func(i int) events.Key { return facts[i].Key }),
@@ -78,7 +78,7 @@ func (n *News) publish(ctx context.Context, facts []events.News) error {
 			n.count(byBatch, err, len(facts))
 			return err
 		}
-		n.log.Debug("batch of news was refused and goes out singly", "facts", len(facts), "error", err)
+		n.log.Debug("batch of news refused, publishing singly", "facts", len(facts), "error", err)
 	}
 	_, err := n.pipeline.Publish(ctx, messages)
 	n.count(bySingles, err, len(facts))
@@ -97,14 +97,14 @@ func fillNews(m *nats.Msg, fact *events.News) {
 	jet.SetHeader(m.Header, headerPosition, positionHeader(fact.Lane, fact.Position))
 }
 
-// Told returns the position of the last news of each conference; those that
-// have none are absent. It asks the stream's leader, for a follower may not
-// know the last one yet.
-func (n *News) Told(ctx context.Context, keys []events.Key) (map[events.Key]events.Position, error) {
+// LastPositions returns the position of the last news of each conference; conferences
+// without news are absent. It reads from the stream's leader, because a follower may lag
+// behind.
+func (n *News) LastPositions(ctx context.Context, keys []events.Key) (map[events.Key]events.Position, error) {
 	var mu sync.Mutex
-	told := make(map[events.Key]events.Position, len(keys))
+	last := make(map[events.Key]events.Position, len(keys))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(toldAtOnce)
+	g.SetLimit(lookupsAtOnce)
 	for _, key := range keys {
 		g.Go(func() error {
 			m, err := jet.LastMessage(ctx, n.stream, conferenceSubjects(key.AccountSid, key.ConferenceSid))
@@ -117,28 +117,28 @@ func (n *News) Told(ctx context.Context, keys []events.Key) (map[events.Key]even
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			told[key] = at
+			last[key] = at
 			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("ask for the last news: %w", err)
+		return nil, fmt.Errorf("read the last news: %w", err)
 	}
-	return told, nil
+	return last, nil
 }
 
-// decodeTold reads news as it lies in the stream.
-func decodeTold(m jetstream.Msg, seq uint64) (events.StoredNews, error) {
-	told := events.StoredNews{Sequence: seq}
+// decodeStored decodes a message of the stream.
+func decodeStored(m jetstream.Msg, seq uint64) (events.StoredNews, error) {
+	stored := events.StoredNews{Sequence: seq}
 	account, conference, kind, ok := splitNewsSubject(m.Subject())
 	if !ok {
-		return told, fmt.Errorf("news %d: %w: subject", seq, events.ErrMalformed)
+		return stored, fmt.Errorf("news %d: %w: subject", seq, events.ErrMalformed)
 	}
 	lane, at, err := parsePosition(m.Headers().Get(headerPosition))
 	if err != nil {
-		return told, fmt.Errorf("news %d: %w: position: %w", seq, events.ErrMalformed, err)
+		return stored, fmt.Errorf("news %d: %w: position: %w", seq, events.ErrMalformed, err)
 	}
-	told.News = events.News{
+	stored.News = events.News{
 		Key:      events.Key{AccountSid: account, ConferenceSid: conference},
 		Kind:     events.Kind(kind),
 		ID:       m.Headers().Get(headerMsgID),
@@ -146,7 +146,7 @@ func decodeTold(m jetstream.Msg, seq uint64) (events.StoredNews, error) {
 		Position: at,
 		Data:     m.Data(),
 	}
-	return told, nil
+	return stored, nil
 }
 
 func splitNewsSubject(subject string) (account, conference, kind string, ok bool) {
@@ -168,7 +168,7 @@ func (n *News) Timeline(ctx context.Context, key events.Key, fn func(events.Stor
 		return fmt.Errorf("read timeline: %w", err)
 	}
 	err = jet.Replay(ctx, n.read, jet.Span{Stream: eventsStream, Subject: subject, From: 1, To: last}, func(m jetstream.Msg, seq uint64) error {
-		return tell(m, seq, fn)
+		return callWith(m, seq, fn)
 	})
 	if err != nil {
 		return fmt.Errorf("read timeline: %w", err)
@@ -176,9 +176,9 @@ func (n *News) Timeline(ctx context.Context, key events.Key, fn func(events.Stor
 	return nil
 }
 
-// Tail calls fn with news as it comes, in order, until ctx ends or fn fails:
-// all that follows the stream sequence after, or with 0 what is told from now
-// on. An empty account or conference means any.
+// Tail calls fn with news as it arrives, in order, until ctx ends or fn fails: all after the
+// stream sequence after, or with 0 all that is published from now on. An empty account or
+// conference means any.
 func (n *News) Tail(ctx context.Context, after uint64, account, conference string, fn func(events.StoredNews) error) error {
 	if after == 0 {
 		stream, err := n.read.Stream(ctx, eventsStream)
@@ -189,7 +189,7 @@ func (n *News) Tail(ctx context.Context, after uint64, account, conference strin
 	}
 	s := jet.Span{Stream: eventsStream, Subject: conferenceSubjects(account, conference), From: after + 1}
 	err := jet.Follow(ctx, n.read, s, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
-		return tell(m, at.Sequence.Stream, fn)
+		return callWith(m, at.Sequence.Stream, fn)
 	})
 	if err != nil {
 		return fmt.Errorf("tail news: %w", err)
@@ -197,23 +197,23 @@ func (n *News) Tail(ctx context.Context, after uint64, account, conference strin
 	return nil
 }
 
-func tell(m jetstream.Msg, seq uint64, fn func(events.StoredNews) error) error {
-	told, err := decodeTold(m, seq)
+// callWith decodes a message and calls fn with it.
+func callWith(m jetstream.Msg, seq uint64, fn func(events.StoredNews) error) error {
+	stored, err := decodeStored(m, seq)
 	if err != nil {
 		return err
 	}
-	return fn(told)
+	return fn(stored)
 }
 
-// followedAtOnce is how many facts one Follow has under way: whoever gets them
-// waits for the journal, which acknowledges together what waits together.
+// followedAtOnce is the number of concurrent calls of one Follow. They append to the
+// journal, which acknowledges entries that wait together at once.
 const followedAtOnce = 64
 
-// Follow gives fn the news of some kinds, also what was told while nobody
-// followed, many at a time and in no order, until ctx ends; then it waits for
-// what is under way. consumer names a durable one: processes that give the same
-// name share the news, and each other name gets all. What fn returns settles a
-// fact.
+// Follow calls fn with the news of some kinds, also older news, in concurrent calls and in
+// no order. When ctx ends it waits for running calls. consumer names a durable consumer:
+// processes with the same name share the news; each other name gets all. The result of fn
+// settles the delivery.
 func (n *News) Follow(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.StoredNews) error) error {
 	var filters []string
 	for _, kind := range kinds {
@@ -225,7 +225,7 @@ func (n *News) Follow(ctx context.Context, consumer string, kinds []events.Kind,
 		if err != nil {
 			return err
 		}
-		return tell(m, at.Sequence.Stream, func(told events.StoredNews) error { return fn(ctx, told) })
+		return callWith(m, at.Sequence.Stream, func(stored events.StoredNews) error { return fn(ctx, stored) })
 	})
 	if err != nil {
 		return fmt.Errorf("follow news: %w", err)

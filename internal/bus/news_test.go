@@ -393,7 +393,7 @@ func TestToldIsThePositionOfTheLastNews(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	mustPublish(t, b, story(30, 3))
-	got, err := b.News().Told(testContext(t), []events.Key{conferenceKey(0), conferenceKey(2), conferenceKey(77)})
+	got, err := b.News().LastPositions(testContext(t), []events.Key{conferenceKey(0), conferenceKey(2), conferenceKey(77)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +407,7 @@ func TestToldOfManyConferences(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	mustPublish(t, b, story(1000, 500))
-	got, err := b.News().Told(testContext(t), conferenceKeys(600))
+	got, err := b.News().LastPositions(testContext(t), conferenceKeys(600))
 	if err != nil || len(got) != 500 {
 		t.Errorf("%d of 500 conferences have news, %v", len(got), err)
 	}

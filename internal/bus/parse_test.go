@@ -28,7 +28,7 @@ func FuzzSubjectsOfRules(f *testing.F) {
 		if !ok || got != key || gotID != id {
 			t.Errorf("%q/%q became %q/%q", key, id, got, gotID)
 		}
-		if got, ok := keyOfRing(alarmSubject(timersDuePrefix, 7, key)); !ok || got != key {
+		if got, ok := keyOfDue(alarmSubject(timersDuePrefix, 7, key)); !ok || got != key {
 			t.Errorf("%q rang as %q", key, got)
 		}
 	})

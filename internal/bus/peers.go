@@ -17,56 +17,55 @@ import (
 )
 
 const (
-	// missedBeats in a row make a projector one that is gone, and beatEvery is
-	// how often it says that it is there: half of pinTimeout in all, so that the
-	// others have long agreed on who takes its lanes when these are free.
+	// A projector publishes a beat every beatEvery and counts as gone after
+	// missedBeats: half of pinTimeout, so that the others have agreed on the owners of
+	// its lanes before the lanes are free.
 	missedBeats = 4
 	beatEvery   = pinTimeout / 2 / missedBeats
-	// answersWithin is what others have to answer a newcomer, which takes no
-	// lane before.
+	// answersWithin is how long a new projector waits for the others' answers before
+	// it claims lanes.
 	answersWithin = 250 * time.Millisecond
-	// givesAfter is how long who is there has not changed before a lane is
-	// given away: one that was late with its beats soon is there again.
-	givesAfter = time.Second
-	// abandonedAfter is when a free lane is taken by one that it was not dealt
-	// to: a lane must not stand still because one who is there does not take it.
+	// releaseAfter is how long the projectors must not have changed before a lane is
+	// released: a projector whose beats are late soon returns.
+	releaseAfter = time.Second
+	// abandonedAfter is when any projector may claim a free lane: a lane must not wait
+	// for ever for an assigned projector that does not claim it.
 	abandonedAfter = 10 * time.Second
 )
 
-// peers are the projectors that share the lanes of one journal, as one of them
-// knows them by what each says: that it is there, and which lanes it holds.
-// From that all of them deal the lanes out alike, and nobody decides for the
-// others. It only keeps them from getting in each other's way: whose a lane is,
-// its pin says, whatever was heard or missed here.
+// peers are the projectors that share the lanes of one journal. Each publishes beats with
+// the lanes that it owns, and each computes the same assignment from them, without a
+// coordinator. This only avoids conflicts: the pin of a lane's consumer decides who owns
+// the lane, even if beats are lost.
 type peers struct {
 	conn  *nats.Conn
-	id    string // sorts by when we came
+	id    string // sorts by the time of the start
 	lanes int
 	log   *slog.Logger
 
 	joined, left sync.Once
-	met          chan struct{} // closed once others have had time to answer
+	ready        chan struct{} // closed after answersWithin
 	quit, ended  chan struct{}
 
 	mu      sync.Mutex
 	ours    map[int]bool
 	others  map[string]*peer
-	changed time.Time // when somebody came or went
-	adopted bool      // since then we took a lane that another had left lying
-	gone    bool      // we said so, and say nothing more
+	changed time.Time // when a projector came or went
+	adopted bool      // since then we claimed a lane that is assigned to another
+	gone    bool      // the last beat is published
 }
 
 // peer is another projector.
 type peer struct {
 	lanes  map[int]bool
-	missed int // beats, counted in ours
+	missed int // our beats since its last one
 }
 
-// beat is what a projector says.
+// beat is a projector's message to the others.
 type beat struct {
 	ID    string `json:"id"`
 	Lanes []int  `json:"lanes"`
-	// New asks all others to say theirs; Gone is the last one.
+	// New requests a beat from all others; Gone marks the last beat.
 	New  bool `json:"new,omitempty"`
 	Gone bool `json:"gone,omitempty"`
 }
@@ -74,68 +73,68 @@ type beat struct {
 func newPeers(conn *nats.Conn, lanes int, log *slog.Logger) *peers {
 	return &peers{
 		conn: conn, id: events.NewULID(), lanes: lanes, log: log,
-		met: make(chan struct{}), quit: make(chan struct{}), ended: make(chan struct{}),
+		ready: make(chan struct{}), quit: make(chan struct{}), ended: make(chan struct{}),
 		ours: map[int]bool{}, others: map[string]*peer{},
 	}
 }
 
-// meet joins, the first time, and waits until others have had time to answer.
-// A process that works no lane never joins, and where there is one lane there
-// is nothing to share.
-func (p *peers) meet(ctx context.Context) error {
+// join starts the exchange of beats at the first call, and waits until the others have had
+// time to answer. It does nothing if the journal has one lane.
+func (p *peers) join(ctx context.Context) error {
 	p.joined.Do(func() {
 		if p.lanes == 1 {
-			close(p.met)
+			close(p.ready)
 			close(p.ended)
 			return
 		}
 		go p.run()
 	})
 	select {
-	case <-p.met:
+	case <-p.ready:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// leave says that we go, and waits for the end, whether or not we had joined.
+// leave publishes the last beat and waits for the end of run. It may be called without
+// join.
 func (p *peers) leave() {
 	p.joined.Do(func() { close(p.ended) })
 	p.left.Do(func() { close(p.quit) })
 	<-p.ended
 }
 
-// run says and hears who is there until we leave. Where nothing can be
-// heard we are alone and take whatever is free.
+// run exchanges beats until leave is called. If the subscription fails, this projector
+// claims any free lane.
 func (p *peers) run() {
 	defer close(p.ended)
-	sub, err := p.conn.Subscribe(projectorsSubject, p.hear)
+	sub, err := p.conn.Subscribe(projectorsSubject, p.receive)
 	if err != nil {
-		p.log.Warn("other projectors are not heard", "error", err)
+		p.log.Warn("cannot receive beats of other projectors", "error", err)
 	} else {
 		defer func() { _ = sub.Unsubscribe() }()
 	}
-	p.say(beat{New: true})
-	met := time.AfterFunc(answersWithin, func() { close(p.met) })
-	defer met.Stop()
+	p.publish(beat{New: true})
+	ready := time.AfterFunc(answersWithin, func() { close(p.ready) })
+	defer ready.Stop()
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 			p.countMissed()
-			p.say(beat{})
+			p.publish(beat{})
 		case <-p.quit:
-			p.say(beat{Gone: true})
+			p.publish(beat{Gone: true})
 			return
 		}
 	}
 }
 
-// say publishes a beat. It is lost where the connection is, which then has
-// worse to lose.
-func (p *peers) say(b beat) {
+// publish publishes a beat. Errors are ignored: without a connection the lanes are lost
+// anyway.
+func (p *peers) publish(b beat) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.gone {
@@ -147,10 +146,10 @@ func (p *peers) say(b beat) {
 	}
 }
 
-func (p *peers) hear(m *nats.Msg) {
+func (p *peers) receive(m *nats.Msg) {
 	b, err := parseBeat(m.Data, p.lanes)
 	if err != nil {
-		p.log.Debug("a beat was not understood", "error", err)
+		p.log.Debug("cannot parse a beat", "error", err)
 		return
 	}
 	if b.ID == p.id {
@@ -158,18 +157,18 @@ func (p *peers) hear(m *nats.Msg) {
 	}
 	p.note(b)
 	if b.New {
-		p.say(beat{})
+		p.publish(beat{})
 	}
 }
 
-// parseBeat reads what say wrote. There is no lane beyond the journal's.
+// parseBeat parses a beat and checks its lanes.
 func parseBeat(data []byte, lanes int) (beat, error) {
 	var b beat
 	if err := json.Unmarshal(data, &b); err != nil {
 		return beat{}, fmt.Errorf("parse beat: %w", err)
 	}
 	if b.ID == "" || slices.ContainsFunc(b.Lanes, func(n int) bool { return n < 0 || n >= lanes }) {
-		return beat{}, errors.New("parse beat: no id, or a lane that the journal has not")
+		return beat{}, errors.New("parse beat: no id, or a lane that the journal does not have")
 	}
 	return b, nil
 }
@@ -180,20 +179,23 @@ func (p *peers) note(b beat) {
 	_, known := p.others[b.ID]
 	if b.Gone {
 		if known {
-			p.lost(b.ID, "it said so")
+			p.remove(b.ID, "it left")
 		}
 		return
 	}
-	p.others[b.ID] = &peer{lanes: setOf(b.Lanes)}
+	lanes := make(map[int]bool, len(b.Lanes))
+	for _, lane := range b.Lanes {
+		lanes[lane] = true
+	}
+	p.others[b.ID] = &peer{lanes: lanes}
 	if !known {
-		p.reshuffle()
-		p.log.Info("projector came", "projector", b.ID, "projectors", 1+len(p.others))
+		p.changed, p.adopted = time.Now(), false
+		p.log.Info("projector joined", "projector", b.ID, "projectors", 1+len(p.others))
 	}
 }
 
-// countMissed lets go of those who are silent. Our own beats are the measure, so
-// that one who stood still does not take the others for gone; and who has no
-// connection hears nobody.
+// countMissed removes silent projectors. It counts in our own beats, so that a process that
+// was suspended, or has no connection, does not remove the others.
 func (p *peers) countMissed() {
 	if !p.conn.IsConnected() {
 		return
@@ -202,61 +204,55 @@ func (p *peers) countMissed() {
 	defer p.mu.Unlock()
 	for id, m := range p.others {
 		if m.missed++; m.missed >= missedBeats {
-			p.lost(id, "it is silent")
+			p.remove(id, "it is silent")
 		}
 	}
 }
 
-// lost takes another out; under mu.
-func (p *peers) lost(id, why string) {
+// remove removes another projector; under mu.
+func (p *peers) remove(id, why string) {
 	delete(p.others, id)
-	p.reshuffle()
-	p.log.Info("projector is gone", "projector", id, "why", why, "projectors", 1+len(p.others))
-}
-
-// reshuffle is what follows when somebody came or went; under mu.
-func (p *peers) reshuffle() {
 	p.changed, p.adopted = time.Now(), false
+	p.log.Info("projector left", "projector", id, "why", why, "projectors", 1+len(p.others))
 }
 
-// take reports whether we may have a lane that has been free for so long, and
-// if so says that it is ours.
-func (p *peers) take(lane int, free time.Duration) bool {
+// claim claims a lane that has been free for so long, and reports whether it did.
+func (p *peers) claim(lane int, free time.Duration) bool {
 	p.mu.Lock()
-	dealt := p.dealt(lane)
-	may := !p.claimed(lane) && (dealt || free >= abandonedAfter)
+	assigned := p.assigned(lane)
+	may := !p.claimedByOther(lane) && (assigned || free >= abandonedAfter)
 	if may {
 		p.ours[lane] = true
-		p.adopted = p.adopted || !dealt
+		p.adopted = p.adopted || !assigned
 	}
 	p.mu.Unlock()
 	if may {
-		p.say(beat{})
+		p.publish(beat{})
 	}
 	return may
 }
 
-// drop says that a lane is not ours, or no more.
-func (p *peers) drop(lane int) {
+// release publishes that this projector does not own a lane any more.
+func (p *peers) release(lane int) {
 	p.mu.Lock()
 	had := p.ours[lane]
 	delete(p.ours, lane)
 	p.mu.Unlock()
 	if had {
-		p.say(beat{})
+		p.publish(beat{})
 	}
 }
 
-// gives reports whether a lane of ours is to be given to another. Who had to
-// take more than was dealt to it would give in vain.
-func (p *peers) gives(lane int) bool {
+// shouldRelease reports whether a lane of ours is assigned to another projector. A
+// projector that owns a lane because the assigned one did not claim it keeps its lanes.
+func (p *peers) shouldRelease(lane int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.others) > 0 && !p.adopted && time.Since(p.changed) >= givesAfter && !p.dealt(lane)
+	return len(p.others) > 0 && !p.adopted && time.Since(p.changed) >= releaseAfter && !p.assigned(lane)
 }
 
-// dealt reports whether a lane is ours to work; under mu.
-func (p *peers) dealt(lane int) bool {
+// assigned reports whether a lane is assigned to this projector; under mu.
+func (p *peers) assigned(lane int) bool {
 	held := map[string]map[int]bool{p.id: p.ours}
 	for id, m := range p.others {
 		held[id] = m.lanes
@@ -264,20 +260,12 @@ func (p *peers) dealt(lane int) bool {
 	return assign(p.lanes, held)[lane] == p.id
 }
 
-// claimed reports whether somebody else says that it holds a lane; under mu.
-func (p *peers) claimed(lane int) bool {
+// claimedByOther reports whether another projector publishes that it owns a lane; under mu.
+func (p *peers) claimedByOther(lane int) bool {
 	for _, m := range p.others {
 		if m.lanes[lane] {
 			return true
 		}
 	}
 	return false
-}
-
-func setOf(lanes []int) map[int]bool {
-	set := make(map[int]bool, len(lanes))
-	for _, lane := range lanes {
-		set[lane] = true
-	}
-	return set
 }

@@ -13,39 +13,36 @@ import (
 	"gavel/events"
 )
 
-// pull is one unbroken stretch of deliveries of a lane, from a Resume to the
-// next.
+// pull receives the deliveries of a lane from one Resume to the next.
 type pull struct {
 	consumer jetstream.Consumer
 	messages jetstream.MessagesContext
-	// arrived holds all that the server may have delivered unacknowledged, so
-	// that a projector that works long on a batch never stops the asking by
-	// which the lane is kept.
+	// arrived has room for all unacknowledged deliveries, so that a projector that
+	// processes a batch for long never stops the requests that keep the lane.
 	arrived chan delivery
 	err     error // why arrived was closed
 	ended   chan struct{}
 	halt    chan struct{}
 	conn    *nats.Conn
-	// lost gets something when the connection breaks.
+	// lost receives a status when the connection breaks.
 	lost chan nats.Status
 
-	rival    string // the pin of another, when it was last looked
-	count    uint64 // deliveries taken
-	broken   error  // why nothing more can be taken
-	newest   uint64 // stream sequence
-	mu       sync.Mutex
-	unworked map[uint64]jetstream.Msg // under mu: taken by one goroutine, acknowledged by another
+	rival   string // the pin of another owner at the last check
+	count   uint64 // deliveries returned
+	broken  error  // why the pull has ended
+	newest  uint64 // stream sequence
+	mu      sync.Mutex
+	unacked map[uint64]jetstream.Msg // under mu: one goroutine adds, another acknowledges
 }
 
-// delivery is a message with what its envelope says.
+// delivery is a message with its sequences.
 type delivery struct {
 	msg jetstream.Msg
 	at  jetstream.SequencePair
 }
 
-// startPull begins to pull. It notes by which pin the server knows us as soon as
-// that is told, and not when the delivery is taken: who never takes one has to
-// give the lane free all the same.
+// startPull begins to pull. It calls notePin with our pin when a message arrives, not when
+// next returns it: a projector that never calls next must release the lane too.
 func startPull(conn *nats.Conn, consumer jetstream.Consumer, notePin func(string)) (*pull, error) {
 	messages, err := consumer.Messages(
 		jetstream.PullMaxMessages(pullGroups),
@@ -65,23 +62,22 @@ func startPull(conn *nats.Conn, consumer jetstream.Consumer, notePin func(string
 		halt:     make(chan struct{}),
 		conn:     conn,
 		lost:     conn.StatusChanged(nats.RECONNECTING, nats.CLOSED),
-		unworked: make(map[uint64]jetstream.Msg),
+		unacked:  make(map[uint64]jetstream.Msg),
 	}
 	go p.run(notePin)
 	return p, nil
 }
 
-// run takes messages in until they stop.
+// run receives messages until they stop.
 func (p *pull) run(notePin func(string)) {
 	defer close(p.ended)
 	defer close(p.arrived)
 	for {
 		m, err := p.messages.Next()
-		if err != nil {
-			p.err = err
-			return
+		var at *jetstream.MsgMetadata
+		if err == nil {
+			at, err = m.Metadata()
 		}
-		at, err := m.Metadata()
 		if err != nil {
 			p.err = err
 			return
@@ -102,9 +98,8 @@ func (p *pull) stop() {
 	<-p.ended
 }
 
-// next returns the next delivery. It returns false when none has arrived, and
-// with wait none does for ownerEvery. Its first error but for the end of ctx is
-// its last.
+// next returns the next delivery, or false if no delivery has arrived; with wait it waits
+// for ownerEvery. After an error, except the end of ctx, it returns the same error again.
 func (p *pull) next(ctx context.Context, wait bool) (delivery, bool, error) {
 	if p.broken != nil {
 		return p.breakOff(p.broken)
@@ -125,19 +120,19 @@ func (p *pull) next(ctx context.Context, wait bool) (delivery, bool, error) {
 	case <-idle.C:
 		return delivery{}, false, nil
 	case <-p.lost:
-		// What was under way on it would be missed only when the server
-		// delivers it again, after ackWait.
-		return p.breakOff(errors.New("connection to NATS broke"))
+		// Otherwise the loss of messages in transit would show only at their
+		// redelivery, after ackWait.
+		return p.breakOff(errors.New("connection to NATS lost"))
 	case <-ctx.Done():
 		return delivery{}, false, context.Cause(ctx)
 	}
 }
 
-// check sees to it that nothing was delivered to somebody else.
+// check verifies that no message was delivered to another projector.
 func (p *pull) check(d delivery, open bool) (delivery, bool, error) {
 	switch {
 	case !open && p.err == nil:
-		return p.breakOff(fmt.Errorf("%w: it was given free", ErrLaneMoved))
+		return p.breakOff(fmt.Errorf("%w: it was released", ErrLaneMoved))
 	case !open:
 		return p.breakOff(p.err)
 	case d.at.Consumer != p.count+1:
@@ -152,19 +147,18 @@ func (p *pull) breakOff(why error) (delivery, bool, error) {
 	return delivery{}, false, why
 }
 
-// take returns the group of a delivery unless it was taken before: what waits
-// longer than ackWait for its acknowledgement is delivered again.
-func (p *pull) take(d delivery, lane int) (events.Group, bool) {
+// group returns the group of a delivery, or false for a redelivery: JetStream redelivers a
+// group that is not acknowledged within ackWait.
+func (p *pull) group(d delivery, lane int) (events.Group, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	again := d.at.Stream <= p.newest
-	if _, waits := p.unworked[d.at.Stream]; again && !waits {
-		// Its acknowledgement was lost. Should this one be lost too, it comes
-		// again.
+	if _, waits := p.unacked[d.at.Stream]; again && !waits {
+		// Its acknowledgement was lost. If this one is lost too, it is redelivered.
 		_ = d.msg.Ack()
 		return events.Group{}, false
 	}
-	p.unworked[d.at.Stream] = d.msg
+	p.unacked[d.at.Stream] = d.msg
 	if again {
 		return events.Group{}, false
 	}
@@ -172,12 +166,11 @@ func (p *pull) take(d delivery, lane int) (events.Group, bool) {
 	return events.Group{Lane: lane, Sequence: d.at.Stream, Data: d.msg.Data()}, true
 }
 
-// ack acknowledges a group. One that this pull did not deliver belongs to an
-// earlier one and comes again.
+// ack acknowledges a group. A group of an earlier pull is redelivered instead.
 func (p *pull) ack(sequence uint64) error {
 	p.mu.Lock()
-	m, ok := p.unworked[sequence]
-	delete(p.unworked, sequence)
+	m, ok := p.unacked[sequence]
+	delete(p.unacked, sequence)
 	p.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("%w: it was delivered before the lane was resumed", ErrLaneMoved)

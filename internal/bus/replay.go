@@ -11,9 +11,8 @@ import (
 	"gavel/internal/bus/jet"
 )
 
-// Read calls fn with the groups of a lane whose stream sequence lies in [from,
-// to], in order, and stops at fn's first error. It ends even where to belongs
-// to another lane or does not exist.
+// Read calls fn with the groups of a lane whose stream sequence is in [from, to], in
+// order, and stops at fn's first error. to may belong to another lane or not exist.
 func (j *Journal) Read(ctx context.Context, lane int, from, to uint64, fn func(events.Group) error) error {
 	last, err := j.Last(ctx, lane)
 	if err != nil {
@@ -28,28 +27,28 @@ func (j *Journal) Read(ctx context.Context, lane int, from, to uint64, fn func(e
 	return nil
 }
 
-// Last is the newest stream sequence of a lane, 0 when it is empty.
+// Last returns the newest stream sequence of a lane, 0 if it is empty.
 func (j *Journal) Last(ctx context.Context, lane int) (uint64, error) {
 	return jet.LastOf(ctx, j.read, journalStream, journalSubject(lane))
 }
 
-// Parts of its room at which a journal, or another stream that refuses when it is
-// full, is nearly full and full: while there is still time to give it more.
+// A stream that refuses messages when it is full counts as nearly full and as full from
+// these parts of its limit on, so that an operator has time to raise it.
 const (
 	NearlyFull = 0.7
 	Full       = 0.9
 )
 
-// Usage is how much of the journal's room is taken.
+// Usage is the size of the journal.
 type Usage struct {
 	Bytes uint64
-	Max   uint64 // 0: nothing but the server's own limit
-	// First and Last are stream sequences over all lanes, 0 when the journal
-	// is empty. What lies before First was trimmed.
+	Max   uint64 // 0 means that only the server's limit applies
+	// First and Last are stream sequences over all lanes, 0 if the journal is empty.
+	// Entries before First were trimmed.
 	First, Last uint64
 }
 
-// Full is the part of the room that is taken, 0 to 1.
+// Full is the used part of the limit, 0 to 1.
 func (u Usage) Full() float64 {
 	if u.Max == 0 {
 		return 0
@@ -57,11 +56,11 @@ func (u Usage) Full() float64 {
 	return float64(u.Bytes) / float64(u.Max)
 }
 
-// Usage asks how full the journal is.
+// Usage reads the size of the journal.
 func (j *Journal) Usage(ctx context.Context) (Usage, error) {
 	s, err := j.read.Stream(ctx, journalStream)
 	if err != nil {
-		return Usage{}, fmt.Errorf("ask for the state of the journal: %w", err)
+		return Usage{}, fmt.Errorf("read the state of the journal: %w", err)
 	}
 	return usageOf(s.CachedInfo()), nil
 }
@@ -78,11 +77,11 @@ func usageOf(info *jetstream.StreamInfo) Usage {
 	return u
 }
 
-// catchUpEvery is how often somebody who waits for a lane asks how far it is.
+// catchUpEvery is how often CatchUp reads the ack floor.
 const catchUpEvery = 25 * time.Millisecond
 
-// CatchUp waits until all that is in the journal by now is acknowledged by the
-// projectors, wherever they are. It asks again and again, for nobody tells.
+// CatchUp waits until the projectors have acknowledged all that the journal holds now. It
+// polls, because NATS publishes no ack floor.
 func (b *Bus) CatchUp(ctx context.Context) error {
 	for _, l := range b.lanes {
 		last, err := b.journal.Last(ctx, l.number)
@@ -96,7 +95,7 @@ func (b *Bus) CatchUp(ctx context.Context) error {
 	return nil
 }
 
-// reach waits until the lane's ack floor is at a stream sequence.
+// reach waits until the lane's ack floor is at a stream sequence or above.
 func (l *Lane) reach(ctx context.Context, sequence uint64) error {
 	for {
 		floor, err := l.Floor(ctx)

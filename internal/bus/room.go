@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -13,9 +14,9 @@ import (
 	"gavel/internal/bus/jet"
 )
 
-// Every stream that could grow without end has a share of the room, so that none
-// of them takes the journal's. The room is the embedded server's volume, or what
-// the account of an external server may store of each replica.
+// Every stream that could grow without end has a share of the room, so that it cannot use
+// the journal's. The room is the embedded server's volume, or the limit of an external
+// server's account divided by the replicas.
 const (
 	// journalPercent: a callback is about 0.5 KB there and 1.8 KB in GAVEL_EVENTS,
 	// but the journal must keep it and GAVEL_EVENTS may discard it.
@@ -23,25 +24,24 @@ const (
 	eventsPercent      = 10
 	actionsPercent     = 5
 	deadLettersPercent = 1
-	// storePercent is what the embedded server stores in all. What the shares
-	// leave of it is for the alarm clocks and the buckets, which may lose nothing
-	// and hold one message for each conference or key. The files of the streams
-	// need some of the rest: a volume that really is full freezes a stream until
-	// the server restarts.
+	// storePercent is the limit of all streams of the embedded server. Without the
+	// shares it leaves room for the timers and the buckets, which must not lose
+	// messages and hold one for each conference or key. The rest is a reserve: a full
+	// volume freezes a stream until the server restarts.
 	storePercent = 90
-	// assumedRoom stands for the room of an external server where neither its
-	// account nor nats.journal_max_bytes limits anything.
+	// assumedRoom is the room of an external server without a limit of the account and
+	// without nats.journal_max_bytes.
 	assumedRoom = 10 << 30
-	// leastLimit is the smallest limit that a stream gets where the server has
-	// no room to reserve for more: it holds the largest message twice.
+	// leastLimit is the smallest limit of a stream on a server that cannot reserve
+	// more: it holds the largest message twice.
 	leastLimit = 2 * maxMessage
-	// reducedBy makes about eventsPercent of all that can be reserved.
+	// reducedBy yields about eventsPercent of all that can be reserved.
 	reducedBy = 8
 	// defaultDuplicates is nats-server's StreamDefaultDuplicatesWindow.
 	defaultDuplicates = 2 * time.Minute
 )
 
-// findRoom returns the room in bytes, 0 where no limit is known.
+// findRoom returns the room in bytes, 0 without a known limit.
 func (m maker) findRoom(ctx context.Context) (int64, error) {
 	switch {
 	case m.room > 0:
@@ -51,34 +51,25 @@ func (m maker) findRoom(ctx context.Context) (int64, error) {
 	}
 	account, err := m.js.AccountInfo(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("ask for the limits of the NATS account: %w", err)
+		return 0, fmt.Errorf("read the limits of the NATS account: %w", err)
 	}
 	return max(account.Limits.MaxStore, 0) / int64(m.config.Replicas), nil
 }
 
-// journalMaxBytes is the limit of a journal that is made now, -1 for none.
+// journalMaxBytes is the limit of a new journal, -1 for no limit.
 func (m maker) journalMaxBytes() int64 {
-	switch {
-	case m.config.JournalMaxBytes > 0:
-		return m.config.JournalMaxBytes
-	case m.room > 0:
-		return m.share(journalPercent)
+	if m.config.JournalMaxBytes == 0 && m.room == 0 {
+		return -1
 	}
-	return -1
+	return cmp.Or(m.config.JournalMaxBytes, m.share(journalPercent))
 }
 
-// share is so much of the room, in bytes.
-func (m maker) share(percent int64) int64 {
-	room := m.room
-	if room == 0 {
-		room = assumedRoom
-	}
-	return room / 100 * percent
-}
+// share is a percentage of the room, in bytes.
+func (m maker) share(percent int64) int64 { return cmp.Or(m.room, assumedRoom) / 100 * percent }
 
-// fitting makes or updates a stream by put. Where the server or the account cannot
-// reserve its limit any more, the stream gets a small part of what they can, for
-// that is all that the journal has as well.
+// fitting creates or updates a stream by put. If the server or the account cannot reserve
+// the limit, the stream gets a small part of what they can, because the journal needs the
+// rest.
 func (m maker) fitting(ctx context.Context, c jetstream.StreamConfig, put func(context.Context, jetstream.StreamConfig) (jetstream.Stream, error)) (jetstream.Stream, error) {
 	s, err := put(ctx, c)
 	if !jet.CannotReserve(err) || c.Name == journalStream {
@@ -95,14 +86,14 @@ func (m maker) fitting(ctx context.Context, c jetstream.StreamConfig, put func(c
 	return m.js.UpdateStream(ctx, c)
 }
 
-// lacksLimit reports whether a stream has no limit in bytes and is to have one. A
-// journal without one stays as it is: it may grow.
+// lacksLimit reports whether a stream should have a limit in bytes and has none. The
+// journal may be unlimited.
 func lacksLimit(have jetstream.Stream, want jetstream.StreamConfig) bool {
 	return want.Name != journalStream && want.MaxBytes > 0 && have.CachedInfo().Config.MaxBytes <= 0
 }
 
-// limit gives its limit to a stream that is otherwise as Gavel made it before there
-// were limits. One that an operator changed stays as it is.
+// limit sets the limit of a stream that has the settings of a Gavel without limits. A
+// stream that an operator changed stays as it is.
 func (m maker) limit(ctx context.Context, have jetstream.Stream, want jetstream.StreamConfig) (jetstream.Stream, error) {
 	info := have.CachedInfo()
 	c := info.Config
@@ -115,7 +106,7 @@ func (m maker) limit(ctx context.Context, have jetstream.Stream, want jetstream.
 		return unlimited("its operator changed other settings")
 	}
 	if c.MaxBytes = want.MaxBytes; c.Discard == jetstream.DiscardNew {
-		// A stream that refuses must not be full at once.
+		// A stream that refuses messages must not be full at once.
 		c.MaxBytes = max(c.MaxBytes, 2*int64(info.State.Bytes))
 	}
 	s, err := m.fitting(ctx, c, m.js.UpdateStream)
@@ -130,12 +121,10 @@ func (m maker) limit(ctx context.Context, have jetstream.Stream, want jetstream.
 	return s, nil
 }
 
-// madeByGavel reports whether a stream is as Gavel makes it, but for its limit in
-// bytes.
+// madeByGavel reports whether a stream has Gavel's settings, except its limit in bytes.
 func madeByGavel(have, want jetstream.StreamConfig) bool {
 	want.MaxBytes = have.MaxBytes
-	// What the server fills in where it is told nothing (nats-server,
-	// checkStreamCfg).
+	// The server's defaults (nats-server, checkStreamCfg).
 	for _, limit := range []*int64{&want.MaxMsgs, &want.MaxMsgsPerSubject} {
 		if *limit == 0 {
 			*limit = -1

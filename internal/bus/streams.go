@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	// maxMessage bounds a message of the journal. Entries are far smaller (64
-	// KiB of form), and so are groups (256 KiB); only an Event Streams item
-	// comes near.
+	// maxMessage bounds a message of the journal. Entries (64 KiB of form) and groups
+	// (256 KiB) are far smaller; only an Event Streams item may be that large.
 	maxMessage = 1 << 20
 	// maxPayload leaves room for headers above maxMessage.
 	maxPayload = maxMessage + 64<<10
@@ -26,27 +25,27 @@ const (
 	MaxLanes = events.Shards
 	// MaxReplicas is the server's own limit.
 	MaxReplicas = 5
-	// embeddedLanes: more lanes split the groups, and with them the fsyncs (31
-	// k events a second power-safe with one lane, 9 k with four).
+	// embeddedLanes is one, because more lanes need more groups and fsyncs (31 k events
+	// a second with SyncAlways and one lane, 9 k with four).
 	embeddedLanes = 1
-	// externalLanes is what may work side by side.
+	// externalLanes is how many projectors can work in parallel.
 	externalLanes = 8
 	// externalReplicas survive the loss of one server.
 	externalReplicas = 3
-	// newsMaxAge is how long subscribers may be away.
+	// newsMaxAge is how long a subscriber may be offline without losing news.
 	newsMaxAge = 30 * 24 * time.Hour
-	// newsDuplicates is how long the stream refuses a fact it has; the memory
-	// is about 110 bytes for each. Beyond it the records remember.
+	// newsDuplicates is the duplicate window of the news, at about 110 bytes of memory
+	// for each fact. After it the records prevent duplicates.
 	newsDuplicates = 5 * time.Minute
 	// maxDeadLetters bounds the dead letters of one kind and account, so that
 	// refused requests of one account cannot crowd out the letters of another.
 	maxDeadLetters = 1000
-	// makeWithin bounds the making of all streams: a cluster that just started
-	// has no leader for some seconds.
+	// makeWithin bounds the creation of all streams: a cluster that just started has no
+	// leader for some seconds.
 	makeWithin = 30 * time.Second
 )
 
-// streams are what makeStreams found or made.
+// streams are the streams that makeStreams found or created.
 type streams struct {
 	journal             jetstream.Stream
 	events              jetstream.Stream
@@ -64,8 +63,8 @@ func allStreams() []string {
 	}
 }
 
-// makeStreams makes what is missing and checks what is there. volume is the size
-// of the embedded server's volume in bytes, 0 for an external server.
+// makeStreams creates missing streams and checks existing ones. volume is the size of the
+// embedded server's volume in bytes, 0 for an external server.
 func makeStreams(ctx context.Context, nc *nats.Conn, c Config, volume int64, log *slog.Logger) (made streams, err error) {
 	ctx, cancel := context.WithTimeout(ctx, makeWithin)
 	defer cancel()
@@ -80,7 +79,7 @@ func makeStreams(ctx context.Context, nc *nats.Conn, c Config, volume int64, log
 type maker struct {
 	js     jetstream.JetStream
 	config Config
-	room   int64 // what all streams together may hold, in bytes; 0: unknown
+	room   int64 // limit of all streams together in bytes; 0 means unknown
 	log    *slog.Logger
 }
 
@@ -109,17 +108,9 @@ func (m maker) make(ctx context.Context) (made streams, err error) {
 	return made, m.buckets(ctx, &made)
 }
 
-// stream finds or makes a stream and checks it.
+// stream opens or creates a stream and checks it. It does not change an existing stream,
+// except that it sets a missing limit.
 func (m maker) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
-	s, err := m.findOrMake(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return s, checkStream(s.CachedInfo().Config, m.config)
-}
-
-// findOrMake leaves a stream that is there as its operator set it.
-func (m maker) findOrMake(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
 	s, err := m.js.Stream(ctx, c.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -128,9 +119,9 @@ func (m maker) findOrMake(ctx context.Context, c jetstream.StreamConfig) (jetstr
 		s, err = m.limit(ctx, s, c)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find or make stream %s: %w", c.Name, err)
+		return nil, fmt.Errorf("open or create stream %s: %w", c.Name, err)
 	}
-	return s, nil
+	return s, checkStream(s.CachedInfo().Config, m.config)
 }
 
 func (m maker) journalConfig() jetstream.StreamConfig {
@@ -163,8 +154,8 @@ func (m maker) eventsConfig() jetstream.StreamConfig {
 	}
 }
 
-// actionsConfig: one message for each subject, which nothing replaces, is what
-// makes a decision be kept once without a window of time.
+// actionsConfig allows one message for each subject, which no message replaces, so that
+// deduplication of decisions has no window of time.
 func (m maker) actionsConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:                 actionsStream,
@@ -180,11 +171,11 @@ func (m maker) actionsConfig() jetstream.StreamConfig {
 	}
 }
 
-// timersConfig: what was acknowledged is gone, so that nothing grows. Without a
-// replica the server may write when it likes, for a fsync for each alarm would
-// make a thousand of them late; lanes set again what is lost (ADR 0011).
+// timersConfig removes acknowledged alarms. Without replicas persistence is asynchronous,
+// because a fsync for each alarm would delay a thousand of them; lanes set lost alarms
+// again (ADR 0011).
 func (m maker) timersConfig() jetstream.StreamConfig {
-	c := m.alarmClock(timersStream, "When conferences are to be judged again. Private.", timersAtPrefix, timersDuePrefix)
+	c := m.scheduleConfig(timersStream, "When conferences are to be judged again. Private.", timersAtPrefix, timersDuePrefix)
 	if m.config.Replicas == 1 {
 		c.PersistMode = jetstream.AsyncPersistMode
 	}
@@ -192,12 +183,12 @@ func (m maker) timersConfig() jetstream.StreamConfig {
 }
 
 func (m maker) laterConfig() jetstream.StreamConfig {
-	return m.alarmClock(laterStream, "When decisions are to be performed again. Private.", laterAtPrefix, laterDuePrefix)
+	return m.scheduleConfig(laterStream, "When decisions are to be performed again. Private.", laterAtPrefix, laterDuePrefix)
 }
 
-// alarmClock is a stream of schedules and of what rang. It has to be one that
-// discards its oldest, and its limits must never come to that.
-func (m maker) alarmClock(name, description, at, due string) jetstream.StreamConfig {
+// scheduleConfig is a stream of schedules and due messages. NATS requires that it discards
+// its oldest messages, so it has no limit that would make it do so.
+func (m maker) scheduleConfig(name, description, at, due string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              name,
 		Description:       description,

@@ -129,7 +129,7 @@ func TestStreamsOfRulesThatWouldNotDoAreRefused(t *testing.T) {
 		"decisions, small messages":    {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 64 << 10 }, "too small"},
 		"decisions, subjects":          {"GAVEL_ACTIONS", func(c *jetstream.StreamConfig) { c.Subjects = c.Subjects[:1] }, "subjects are not"},
 		"alarms, limits":               {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.Retention = jetstream.LimitsPolicy }, "not work queue"},
-		"alarms, no schedules":         {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = false }, "no schedules"},
+		"alarms, no schedules":         {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.AllowMsgSchedules = false }, "not allow schedules"},
 		"alarms, maximum bytes":        {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 20 }, "maximum of bytes"},
 		"alarms, maximum messages":     {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.MaxMsgs = 10 }, "maximum of messages"},
 		"alarms, many per subject":     {"GAVEL_TIMERS", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 0 }, "exactly one"},

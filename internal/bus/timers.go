@@ -14,19 +14,18 @@ import (
 )
 
 const (
-	// maxRings is how many alarms that rang one call gets at the most.
-	maxRings = 500
-	// ringsAtOnce is how many calls are under way: whoever gets them waits for
-	// the journal, which acknowledges together what waits together.
-	ringsAtOnce = 8
-	// maxUnsettledRings bounds the alarms that are delivered and not acknowledged,
-	// over all processes.
-	maxUnsettledRings = 32_768
+	// maxAlarmBatch is the maximum number of alarms of one call.
+	maxAlarmBatch = 500
+	// alarmCalls is the number of concurrent calls. They append to the journal, which
+	// acknowledges entries that wait together at once.
+	alarmCalls = 8
+	// maxUnsettledAlarms bounds the delivered alarms without an acknowledgement, over
+	// all processes.
+	maxUnsettledAlarms = 32_768
 )
 
-// Timers are alarm clocks in NATS: message schedules. They ring and decide
-// nothing: how late one rings, or how often, must not matter to whoever hears
-// it.
+// Timers are message schedules of NATS. They decide nothing: receivers must accept an
+// alarm that is late or duplicate.
 type Timers struct {
 	conn     *nats.Conn
 	pipeline *jet.Pipeline
@@ -37,17 +36,17 @@ type Timers struct {
 func newTimers(conn *nats.Conn, c Config, log *slog.Logger) (*Timers, error) {
 	p, err := jet.NewPipeline(conn, timersStream)
 	if err != nil {
-		return nil, fmt.Errorf("await acknowledgements of alarms: %w", err)
+		return nil, fmt.Errorf("subscribe to acknowledgements of alarms: %w", err)
 	}
 	return &Timers{conn: conn, pipeline: p, metrics: c.Metrics, log: log}, nil
 }
 
-// Set sets alarms of a lane's conferences and returns once all are
-// acknowledged. A conference has one: a later one replaces it, and one whose
-// time is past rings at once. It tries until ctx ends.
+// Set sets alarms of a lane's conferences and returns once all are acknowledged. It
+// retries until ctx ends. A conference has one alarm, which a later one replaces. An
+// alarm in the past is due at once.
 //
-// Without replicas an alarm that is acknowledged does not survive the end of
-// the NATS server: lanes set theirs again.
+// Without replicas an acknowledged alarm does not survive the end of the NATS server:
+// lanes set their alarms again.
 func (t *Timers) Set(ctx context.Context, lane int, alarms []events.Alarm) error {
 	if len(alarms) == 0 {
 		return nil
@@ -75,76 +74,71 @@ func fillAlarm(m *nats.Msg, lane int, a *events.Alarm) {
 	jet.SetHeader(m.Header, headerSchedule, scheduleAt(a.At))
 }
 
-// scheduleAt writes a moment with its fractions. The client library's own
-// option cuts them off and would ring up to a second early.
+// scheduleAt formats a time with its fractions. The client library's option truncates
+// them, so that the alarm would be up to a second early.
 func scheduleAt(t time.Time) string { return "@at " + t.UTC().Format(time.RFC3339Nano) }
 
-// Later has a decision performed again at a moment, whoever hears it then; note
-// is the caller's own. A decision has one such moment: a later one replaces it.
-// It returns once that is acknowledged, and as safe as a decision is.
+// Later defers a decision: Dues delivers it, with note, at a time. A later call for the
+// same decision replaces the time. Later returns once the schedule is acknowledged; it is
+// as durable as a decision.
 func (t *Timers) Later(ctx context.Context, key events.Key, id string, at time.Time, note []byte) error {
-	if err := checkID(key, id); err != nil {
-		return fmt.Errorf("put decision off: %w", err)
+	err := checkID(key, id)
+	if err == nil {
+		err = publishOne(ctx, t.conn, laterStream, &nats.Msg{
+			Subject: idSubject(laterAtPrefix, key, id), Data: note,
+			Header: nats.Header{headerSchedule: {scheduleAt(at)}, headerScheduleTarget: {idSubject(laterDuePrefix, key, id)}},
+		})
 	}
-	err := jet.Retry(ctx, jet.Transient, func(ctx context.Context) error {
-		m := &nats.Msg{Subject: idSubject(laterAtPrefix, key, id), Data: note, Header: nats.Header{
-			headerSchedule:       {scheduleAt(at)},
-			headerScheduleTarget: {idSubject(laterDuePrefix, key, id)},
-		}}
-		_, err := js(t.conn).PublishMsg(ctx, m, jetstream.WithRetryAttempts(0), jetstream.WithExpectStream(laterStream))
-		return err
-	})
 	if err != nil {
-		return fmt.Errorf("put decision off: %w", err)
+		return fmt.Errorf("defer decision: %w", err)
 	}
 	return nil
 }
 
-// Dues gives fn the decisions whose moment has come, `workers` at a time,
-// shared by all processes, until ctx ends; then it waits for those under way.
-// What fn returns settles it; one that is done is gone.
+// Dues calls fn with each deferred decision when it is due, in `workers` concurrent calls.
+// All processes share them. When ctx ends it waits for running calls. The result of fn
+// settles the delivery; a decision that succeeded is removed.
 func (t *Timers) Dues(ctx context.Context, workers int, fn func(ctx context.Context, key events.Key, id string, note []byte) error) error {
-	w := jet.Workers{Conn: t.conn, Stream: laterStream, Consumer: duesConsumer, Subjects: []string{laterDuePrefix + ">"}, Most: workers, Log: t.log}
+	w := jet.Workers{Conn: t.conn, Stream: laterStream, Consumer: laterConsumer, Subjects: []string{laterDuePrefix + ">"}, Most: workers, Log: t.log}
 	err := w.Each(ctx, func(ctx context.Context, m jetstream.Msg) error {
 		key, id, ok := splitIDSubject(laterDuePrefix, m.Subject())
 		if !ok {
-			return fmt.Errorf("read what is due: %w: subject", events.ErrMalformed)
+			return fmt.Errorf("read deferred decision: %w: subject", events.ErrMalformed)
 		}
 		return fn(ctx, key, id, m.Data())
 	})
 	if err != nil {
-		return fmt.Errorf("hear what is due: %w", err)
+		return fmt.Errorf("receive deferred decisions: %w", err)
 	}
 	return nil
 }
 
-// Rings calls fn with the conferences whose alarm rang, over all lanes, in
-// batches of what has come, several at a time, until ctx ends; then it waits for
-// those under way. Processes that call it share what rings. An alarm is gone once
-// fn returned nil, and comes again, to any of them, when it did not. One conference
-// may be in a batch twice.
-func (t *Timers) Rings(ctx context.Context, fn func(context.Context, []events.Key) error) error {
+// Alarms calls fn with the conferences whose alarm is due, of all lanes, in batches and in
+// concurrent calls. When ctx ends it waits for running calls. Processes that call it share
+// the alarms. An alarm is removed after fn returned nil; otherwise it is redelivered to
+// any process. A batch may hold a conference twice.
+func (t *Timers) Alarms(ctx context.Context, fn func(context.Context, []events.Key) error) error {
 	w := jet.Workers{
-		Conn: t.conn, Stream: timersStream, Consumer: ringsConsumer, Subjects: []string{timersDuePrefix + ">"},
-		Most: ringsAtOnce, Batch: maxRings, MaxPending: maxUnsettledRings, AckWait: ackWait, Log: t.log,
+		Conn: t.conn, Stream: timersStream, Consumer: timersConsumer, Subjects: []string{timersDuePrefix + ">"},
+		Most: alarmCalls, Batch: maxAlarmBatch, MaxPending: maxUnsettledAlarms, AckWait: ackWait, Log: t.log,
 	}
-	err := w.Run(ctx, func(ctx context.Context, rang []jetstream.Msg) error {
-		keys := make([]events.Key, 0, len(rang))
-		for _, m := range rang {
-			if key, ok := keyOfRing(m.Subject()); ok {
+	err := w.Run(ctx, func(ctx context.Context, due []jetstream.Msg) error {
+		keys := make([]events.Key, 0, len(due))
+		for _, m := range due {
+			if key, ok := keyOfDue(m.Subject()); ok {
 				keys = append(keys, key)
 			}
 		}
 		err := fn(ctx, keys)
 		if err == nil {
-			t.metrics.rings.Add(float64(len(rang)))
+			t.metrics.due.Add(float64(len(due)))
 		} else if ctx.Err() == nil {
-			t.log.Warn("alarms that rang come again", "alarms", len(rang), "error", err)
+			t.log.Warn("due alarms failed and are redelivered", "alarms", len(due), "error", err)
 		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("hear alarms: %w", err)
+		return fmt.Errorf("receive alarms: %w", err)
 	}
 	return nil
 }

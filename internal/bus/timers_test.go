@@ -40,7 +40,7 @@ func hear(t testing.TB, b *bus.Bus, fn func([]events.Key) error) (<-chan rung, f
 	t.Helper()
 	heard := make(chan rung, 5000)
 	stop := background(t, "the hearing", func(ctx context.Context) error {
-		return b.Timers().Rings(ctx, func(_ context.Context, keys []events.Key) error {
+		return b.Timers().Alarms(ctx, func(_ context.Context, keys []events.Key) error {
 			err := fn(keys)
 			if err == nil {
 				heard <- rung{keys, time.Now()}
@@ -234,7 +234,7 @@ func TestAlarmsWithoutAConferenceAreRefused(t *testing.T) {
 	if err := b.Timers().Set(ctx, 0, alarmsAt(time.Now(), 1, 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("set with %v", err)
 	}
-	if err := b.Timers().Rings(ctx, func(context.Context, []events.Key) error { return nil }); err != nil {
+	if err := b.Timers().Alarms(ctx, func(context.Context, []events.Key) error { return nil }); err != nil {
 		t.Error(err)
 	}
 }
