@@ -60,7 +60,7 @@ func (k *keeper) keep(ctx context.Context) error {
 		case errors.Is(err, errSwitched):
 			continue
 		case errors.Is(err, events.ErrLaneMoved):
-			k.log.Info("lane moves to another projector", "why", err)
+			k.log.Info("lane moves to another projector", "error", err)
 			k.status.set(State{Elsewhere: true})
 			delay = movedPause
 		default:
@@ -121,7 +121,7 @@ func (k *keeper) complete(ctx context.Context, floor uint64) error {
 	if !errors.Is(err, projections.ErrLost) {
 		return err
 	}
-	k.log.Log(ctx, levelOf(floor), "filling the picture from the journal", "why", err, "up_to", floor)
+	k.log.Log(ctx, levelOf(floor), "filling the picture from the journal", "error", err, "up_to", floor)
 	k.config.Metrics.fills.Inc()
 	started := k.config.Now()
 	p, err := k.filler.fill(ctx, floor, k.progress(floor))

@@ -131,7 +131,7 @@ func (l *loop) run(ctx context.Context) error {
 			break
 		}
 		if again := Attempt(ctx, l.open); again != nil && ctx.Err() == nil {
-			l.Log.Warn("fetch from consumer failed", "consumer", l.Consumer, "why", err, "error", again)
+			l.Log.Warn("fetch from consumer failed", "consumer", l.Consumer, "error", errors.Join(err, again))
 		}
 	}
 	return nil
@@ -250,7 +250,7 @@ func (l *loop) settle(batch []jetstream.Msg, err error) {
 			l.Log.Error("message terminated", "consumer", l.Consumer, "sequence", sequence, "error", err)
 		}
 		if err := how.send(m, delay); err != nil {
-			l.Log.Warn("settling a message failed", "verdict", string(how), "error", err)
+			l.Log.Warn("settling a message failed", "reply", string(how), "error", err)
 		}
 	}
 }
