@@ -51,9 +51,9 @@ func TestAProjectorIsAsGoodAsItsWorstLane(t *testing.T) {
 	}
 }
 
-// Who asks for readiness hears that the process stops while everything is still
-// answered; where nobody asks, nobody is waited for.
-func TestWhoFollowsReadinessIsLeftTimeToHear(t *testing.T) {
+// A load balancer that polls /readyz sees that the process stops while all
+// requests are still answered. Without a poll the stop does not wait.
+func TestAStopWaitsForThePollersOfReadiness(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		door := &Listener{}
@@ -67,11 +67,11 @@ func TestWhoFollowsReadinessIsLeftTimeToHear(t *testing.T) {
 			return time.Since(began)
 		}
 		if took := stopping(); took != 0 || door.leaving.Load() {
-			t.Errorf("nobody followed, and the stop took %s", took)
+			t.Errorf("without a poll of readiness the stop took %s, want 0s", took)
 		}
 		r.asked.Store(time.Now().UnixNano())
 		if took := stopping(); took != noticeTime {
-			t.Errorf("somebody followed, and the stop took %s", took)
+			t.Errorf("after a poll of readiness the stop took %s, want %s", took, noticeTime)
 		}
 		answer := httptest.NewRecorder()
 		door.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/healthz", nil))

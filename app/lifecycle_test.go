@@ -72,7 +72,7 @@ func TestAllStopsTogetherHaveOneDeadline(t *testing.T) {
 			t.Errorf("error = %v, want why step two gave up", err)
 		}
 		if bus == nil {
-			t.Error("the last step was not told that time is over")
+			t.Error("the last step ran before the deadline")
 		}
 	})
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // Files are real, and so is what reads them; the book is a page in memory, for
-// virtual time. Who may replace whom is tested where the book is.
+// virtual time. Which set may replace which is tested in the rule book.
 
 // page remembers what was proposed and what was logged.
 type page struct {

@@ -164,7 +164,7 @@ func TestSubscribersReadWhoAskedAndWhatCameOfIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e.Type() != "gavel.gavel-outcome.v1" || e.Subject() != call || !e.Time().Equal(refusal().At) {
-		t.Errorf("it is told as %s of %s at %s", e.Type(), e.Subject(), e.Time())
+		t.Errorf("the CloudEvent has type %s, subject %s, time %s", e.Type(), e.Subject(), e.Time())
 	}
 	for name, want := range map[string]any{
 		"Do": "kick", "ActorSid": apiKey, "ActorName": "kate & co, 北京", "Result": "failed", "Status": "404",

@@ -99,7 +99,7 @@ func TestAnEventNobodyNamedKeepsItsSubjectWhole(t *testing.T) {
 		"":                 "gavel.unknown.v1",
 	} {
 		if got := events.CloudEventType(kind); got != want {
-			t.Errorf("%q is told as %s, want %s", kind, got, want)
+			t.Errorf("kind %q has type %s, want %s", kind, got, want)
 		}
 	}
 }

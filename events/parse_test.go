@@ -305,7 +305,7 @@ func FuzzParse(f *testing.F) {
 		}
 		again, err := events.Parse(entry(events.Source(source), e.Params.Encode()))
 		if err != nil || !cmp.Equal(e, again) {
-			t.Fatalf("encoded anew it means something else: %v\n%s", err, cmp.Diff(e, again))
+			t.Fatalf("encoded again it means something else: %v\n%s", err, cmp.Diff(e, again))
 		}
 	})
 }

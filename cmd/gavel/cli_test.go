@@ -65,7 +65,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 			}
 			golden(t, "help/"+strings.ReplaceAll(stdcmp.Or(command, "gavel"), " ", "-")+".txt", help.out)
 			if command != "" && !strings.Contains(help.out, "    gavel "+command) {
-				t.Error("there is no example of the command")
+				t.Error("the help has no example of the command")
 			}
 		})
 	}

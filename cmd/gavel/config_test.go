@@ -223,10 +223,10 @@ func TestBadSettingsAreNamed(t *testing.T) {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 			if strings.Contains(err.Error(), "secret-token") {
-				t.Error("the error tells a secret")
+				t.Error("the error contains a secret")
 			}
 			if usage := (usageError{}); !errors.As(err, &usage) {
-				t.Error("it is no usage error")
+				t.Error("the error is not a usage error")
 			}
 		})
 	}
@@ -248,7 +248,7 @@ func TestAccountsMustBeWhole(t *testing.T) {
 		}
 	}
 	if _, err := settle(t, []string{"--roles", "project,serve", "--nats", "nats://127.0.0.1:4222"}, nil); err != nil {
-		t.Errorf("without a door: %v, want none: nobody signs there", err)
+		t.Errorf("without the door role no account is needed: %v", err)
 	}
 }
 
@@ -282,7 +282,7 @@ func TestAges(t *testing.T) {
 }
 
 // Whatever the file holds, reading it ends with settings or an error, and an
-// error never tells what the values are.
+// error never contains the values.
 func FuzzParseSettings(f *testing.F) {
 	samples, err := filepath.Glob("testdata/config/*.yaml")
 	if err != nil || len(samples) == 0 {

@@ -145,8 +145,8 @@ func loadLine(n int) string {
 	return params.Encode()
 }
 
-// hasAll demands that everything accepted is in the picture and was told as
-// news once.
+// hasAll fails unless every accepted callback is in the picture and was
+// published as news once.
 func (h *house) hasAll(want accepted) {
 	h.t.Helper()
 	for sid, numbers := range want {
@@ -164,14 +164,14 @@ func (h *house) hasAll(want accepted) {
 			}
 			for number := range numbers {
 				if told[number] == 0 {
-					return fmt.Sprintf("conference %s: number %s was accepted and is not told", sid, number)
+					return fmt.Sprintf("conference %s: number %s was accepted and is not in the news", sid, number)
 				}
 			}
 			return ""
 		})
 		for number, times := range told {
 			if times != 1 {
-				h.t.Errorf("conference %s: number %s was told %d times", sid, number, times)
+				h.t.Errorf("conference %s: number %s is in the news %d times, want once", sid, number, times)
 			}
 		}
 		var record views.Record

@@ -55,7 +55,7 @@ func (d diagnosis) finds(check doctor.Check, level doctor.Level, words string) {
 	if !slices.ContainsFunc(d.Findings, func(f doctor.Finding) bool {
 		return f.Check == check && f.Level == level && strings.Contains(f.Found, words)
 	}) {
-		d.t.Errorf("there is no %s of %s with %q in\n%s", level, check, words, d.text)
+		d.t.Errorf("no %s of %s contains %q:\n%s", level, check, words, d.text)
 	}
 }
 

@@ -61,7 +61,7 @@ type house struct {
 	log          func() string
 }
 
-// serveArgs are the flags of a Gavel that is reached by nobody else.
+// serveArgs are the flags of a Gavel that only this test reaches.
 func serveArgs(dataDir string, more []string) []string {
 	return append([]string{
 		"serve", "--listen", "127.0.0.1:0", "--nats-listen", "off", "--data-dir", dataDir, "--log-level", "warn",
@@ -130,8 +130,8 @@ func openProcess(t *testing.T, dataDir string, more ...string) *house {
 	return h
 }
 
-// awaitReady reads the ready line, and keeps reading after it so that nobody
-// waits to write.
+// awaitReady reads the ready line, and keeps reading after it so that
+// the process never blocks on its output.
 func (h *house) awaitReady(out io.Reader) {
 	h.t.Helper()
 	ready := make(chan [2]string, 1)

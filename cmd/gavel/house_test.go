@@ -246,7 +246,7 @@ func (h *house) lacks(name string) string {
 }
 
 // The call floor plays through disorder and doubles, as fast as it is
-// answered; at the end Gavel tells of every conference what Twilio told.
+// answered; at the end Gavel's record of each conference is that of Twilio.
 func TestAFloorIsUnderstoodThroughDisorder(t *testing.T) {
 	t.Parallel()
 	h := openHere(t, t.TempDir())

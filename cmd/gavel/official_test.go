@@ -113,8 +113,8 @@ func schemas(name string) (*jsonschema.Schema, error) {
 	return jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "compat", "schemas", name+".json"))
 }
 
-// TestTwiliosClientReadsTheRunningBinary tells a call to the built binary as
-// Twilio would, and reads it back with Twilio's own client.
+// TestTwiliosClientReadsTheRunningBinary sends the callbacks of a call to
+// the built binary, and reads the call back with Twilio's own client.
 func TestTwiliosClientReadsTheRunningBinary(t *testing.T) {
 	t.Parallel()
 	h := openProcess(t, t.TempDir())
@@ -158,7 +158,7 @@ func TestTwiliosClientReadsTheRunningBinary(t *testing.T) {
 }
 
 // awaitsOneConference waits until the account's only conference has that
-// status, today, with everything told of it, and returns its SID.
+// status, today, with all its news published, and returns its SID.
 func (h *house) awaitsOneConference(c *twilio.ApiService, status string) (sid string) {
 	h.t.Helper()
 	today := time.Now().UTC().Format(time.DateOnly)

@@ -104,7 +104,7 @@ func TestDeadLettersAreShown(t *testing.T) {
 	account := "AC" + strings.Repeat("0", 32)
 	letters := []api.DeadLetter{
 		{ID: 12, At: now.Add(-time.Minute), Kind: events.Unperformed, AccountSid: account, Reason: "expired: stopped"},
-		{ID: 11, At: now.Add(-3 * time.Hour), Kind: events.Refused, AccountSid: account, Field: "Muted", Reason: "is no boolean"},
+		{ID: 11, At: now.Add(-3 * time.Hour), Kind: events.Refused, AccountSid: account, Field: "Muted", Reason: "is not a boolean"},
 		{ID: 2, At: now.Add(-72 * time.Hour), Kind: events.Unfoldable, Reason: "journal group is damaged or of an unknown version, and so on and on"},
 	}
 	golden(t, "deadletters.txt", shown(t, func(w io.Writer) error { return letterTable(w, letters, now) }))

@@ -139,7 +139,7 @@ func (c *sendCommand) account(root *cli, t *terminal) (twilio.Account, error) {
 	}
 	switch {
 	case len(all) == 0:
-		return twilio.Account{}, errors.New("there is no account to sign for; set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or name accounts in gavel.yaml")
+		return twilio.Account{}, errors.New("no account to sign with; set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or name accounts in gavel.yaml")
 	case c.Account == "":
 		return twilio.Account{}, errors.New("--account: the settings name several accounts; say which")
 	}

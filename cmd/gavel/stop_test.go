@@ -41,7 +41,7 @@ func TestAStopThatNobodyTakesIsLeftInAFile(t *testing.T) {
 			t.Errorf("%s: the file has %q: %v", name, text, err)
 		}
 	}
-	// Without a key nobody can be asked; the file needs none.
+	// Without a key no request is possible; the file needs none.
 	dataDir := t.TempDir()
 	if got := gavelSays(t, nil, "stop", "--reason", "x", "--data-dir", dataDir, "--output", "json"); got.code != exitOK || !strings.Contains(got.out, `"stopped": true`) {
 		t.Errorf("without a key: %+v", got)

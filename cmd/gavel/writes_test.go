@@ -92,9 +92,9 @@ func (h *house) ended(name string) {
 	}
 }
 
-// The stand-in does not know the conference and says so; Gavel hands that on,
-// and tells both what was asked and what came of it.
-func TestAWriteIsHandedOnAndTold(t *testing.T) {
+// The stand-in does not have the conference and answers 404; Gavel returns that
+// answer, and publishes both the request and its result.
+func TestAWriteIsForwardedAndPublished(t *testing.T) {
 	t.Parallel()
 	_, twilioAt := standIn(t)
 	h := openHere(t, t.TempDir(), "--twilio-api", twilioAt)
@@ -160,8 +160,8 @@ func TestWhoEndedItIsKnownAcrossACrash(t *testing.T) {
 	next.endedBy("support-103", "probably kate")
 }
 
-// Gavel is told to stop while Twilio is at it: it waits for the answer, hands it
-// on, and tells it.
+// Gavel is stopped while Twilio carries out the request: it waits for the answer,
+// returns it, and publishes it.
 func TestAWriteUnderWayOutlivesTheStop(t *testing.T) {
 	t.Parallel()
 	fake, twilioAt := standIn(t)

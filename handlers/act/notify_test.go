@@ -45,8 +45,8 @@ func (l *listener) Notify(_ context.Context, d rules.Decision) (events.Outcome, 
 	return events.Outcome{Result: events.Done, Status: http.StatusNoContent}, nil
 }
 
-// told are the notifications that it received, as "webhook <id>".
-func (l *listener) told() (all []string) {
+// received are the notifications so far, as "webhook <id>".
+func (l *listener) received() (all []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, d := range l.heard {
@@ -56,7 +56,7 @@ func (l *listener) told() (all []string) {
 }
 
 // A stop is about Twilio: notifications go out, without a call to Twilio.
-func TestOthersAreToldWhateverIsStopped(t *testing.T) {
+func TestNotificationsAreSentDuringAStop(t *testing.T) {
 	t.Parallel()
 	w := open(t, tellOrphaned)
 	l := &listener{}
@@ -71,7 +71,7 @@ func TestOthersAreToldWhateverIsStopped(t *testing.T) {
 }
 
 // A receiver that asks for a delay gets the notification later, under the same id.
-func TestWhoIsBusyIsToldLater(t *testing.T) {
+func TestABusyReceiverGetsTheNotificationLater(t *testing.T) {
 	t.Parallel()
 	w := open(t, tellOrphaned)
 	l := &listener{answers: []error{&act.NotNow{After: 10 * time.Minute, Err: errors.New("busy")}, errors.New("no route")}}
@@ -80,13 +80,13 @@ func TestWhoIsBusyIsToldLater(t *testing.T) {
 	r := orphaned(w)
 	first := w.waits("untold")
 	if first != 10*time.Minute {
-		t.Errorf("it is told again after %s", first)
+		t.Errorf("the notification is sent again after %s, want 10m", first)
 	}
 	w.clock.advance(first)
 	w.clock.advance(w.waits("untold"))
 	r.ends("publish done", "webhook done")
-	if got := l.told(); len(got) != 4 || got[0] != got[1] || got[1] != got[2] {
-		t.Errorf("it was told %q", got)
+	if got := l.received(); len(got) != 4 || got[0] != got[1] || got[1] != got[2] {
+		t.Errorf("received %q, want three of one id and one more", got)
 	}
 }
 

@@ -74,13 +74,13 @@ func TestWhatARulePublishesIsHeard(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m.Subject != "calls.held.support-7" || m.Header.Get("Nats-Msg-Id") != "ee6bbd8a4d01a25c87b222e747bcb7aa" {
-		t.Errorf("heard on %s with %v", m.Subject, m.Header)
+		t.Errorf("received on %s with %v", m.Subject, m.Header)
 	}
 	if diff := cmp.Diff(heldMessage, string(m.Data)); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
 	if _, err := notifiers.Notify(t.Context(), webhookTo("https://example.com")); err == nil {
-		t.Error("without a teller it is said to be told")
+		t.Error("a step without a notifier must end with an error")
 	}
 }
 
@@ -110,7 +110,7 @@ func TestASubjectIsCheckedAsItCameOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m, err := o.desk.NextMsgWithContext(t.Context()); err != nil || m.Subject != "calls.held" {
-		t.Errorf("heard %v, %v", m, err)
+		t.Errorf("received %v, %v", m, err)
 	}
 }
 

@@ -179,7 +179,7 @@ func TestAMessageSaysThatItIsLate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if all := calls(); !strings.Contains(string(all[len(all)-1].Body), c.want) {
-			t.Errorf("told %s, want %s in it", all[len(all)-1].Body, c.want)
+			t.Errorf("the body is %s, want %s in it", all[len(all)-1].Body, c.want)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func graveyard(t *testing.T) (*law, *performer, *stack) {
 	l, p := openLaw(t, twoRules), &performer{}
 	refused := func(form, query string) events.DeadLetter {
 		return events.DeadLetter{
-			Kind: events.Refused, AccountSid: account, Field: "Muted", Reason: "is no boolean", ReceivedAt: now.Add(-time.Hour),
+			Kind: events.Refused, AccountSid: account, Field: "Muted", Reason: "is not a boolean", ReceivedAt: now.Add(-time.Hour),
 			Source: events.SourceCallback, Form: form, Query: query,
 		}
 	}
@@ -75,7 +75,7 @@ func graveyard(t *testing.T) (*law, *performer, *stack) {
 		refused(callback(account), "queue=other"),
 		refused(callback(account, "Muted", "perhaps"), ""),
 		refused(callback(other), ""),
-		{Kind: events.Refused, AccountSid: account, Reason: "is no item", Source: events.SourceEventStream, Raw: []byte(`{"id":1}`)},
+		{Kind: events.Refused, AccountSid: account, Reason: "is not an item", Source: events.SourceEventStream, Raw: []byte(`{"id":1}`)},
 		{Kind: events.Unperformed, AccountSid: account, ConferenceSid: sid("CF", 1), Decision: sid("", 7), Reason: "expired: stopped"},
 		{Kind: events.Unfoldable, Reason: "is damaged", Source: events.SourceCallback, Form: callback(other), Position: "7.0"},
 	} {
@@ -107,7 +107,7 @@ func TestDeadLettersAreListedAndShown(t *testing.T) {
 		t.Errorf("the second: %+v", got)
 	}
 	if strings.Contains(s.get("deadletters").body, "support-1") {
-		t.Error("the list tells what came")
+		t.Error("the list contains the form of a letter")
 	}
 	if got := read[api.DeadLetterContent](t, s.get("deadletters/6")); string(got.Raw) != `{"id":1}` {
 		t.Errorf("the sixth: %+v", got)
@@ -177,6 +177,6 @@ func TestWhatWasNotPerformedIsTakenUpAgain(t *testing.T) {
 	}
 	p.err = errors.New("no answer")
 	if a := s.as(s.all, http.MethodPost, "deadletters/7/redrive", ""); a.status != http.StatusServiceUnavailable {
-		t.Errorf("nobody answers: %d %s", a.status, a.body)
+		t.Errorf("without a performer: %d %s, want 503", a.status, a.body)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"gavel/internal/keys"
 )
 
-// builder does what it is told, and says when it was let go.
+// builder holds a rebuild until the test releases it.
 type builder struct {
 	step  chan func(progress func(lane int, done, total uint64))
 	end   chan error

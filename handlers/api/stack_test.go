@@ -23,7 +23,7 @@ import (
 )
 
 // Store, keys, HTTP and, where a test needs news, NATS are real. The rebuild is
-// a stand-in that does what a test tells it, and now is a fixed moment.
+// a stand-in that a test controls, and now is a fixed moment.
 
 const (
 	account = "AC0123456789abcdef0123456789abcdef"

@@ -18,7 +18,7 @@ import (
 	"gavel/rules"
 )
 
-func TestAStopHoldsUntilSomebodyResumes(t *testing.T) {
+func TestAStopHoldsUntilItIsResumed(t *testing.T) {
 	t.Parallel()
 	l := openLaw(t, twoRules)
 	s := start(t, nil, l.rule)
@@ -31,10 +31,10 @@ func TestAStopHoldsUntilSomebodyResumes(t *testing.T) {
 		t.Errorf("answered %+v", got)
 	}
 	if stopped, _, err := l.brakes.Stopped(t.Context()); !stopped || err != nil {
-		t.Errorf("whoever acts sees %v %v", stopped, err)
+		t.Errorf("the brakes hold %v %v, want a stop", stopped, err)
 	}
 	if got := read[api.RuleStatus](t, s.get("rules")); !got.Stop.Stopped {
-		t.Errorf("the rules do not tell: %+v", got.Stop)
+		t.Errorf("the status of the rules has no stop: %+v", got.Stop)
 	}
 	if got := read[api.Stopping](t, s.as(kate, http.MethodPost, "resume", `{"reason":"mended"}`)); got.Stopped {
 		t.Errorf("resumed: %+v", got)
@@ -65,10 +65,10 @@ func TestAStopFileOutlastsAResume(t *testing.T) {
 	t.Parallel()
 	l := openLaw(t, twoRules)
 	s := start(t, nil, l.rule)
-	if err := brakes.WriteStopFile(l.dataDir, brakes.Stop{Reason: "nobody answered", At: now}); err != nil {
+	if err := brakes.WriteStopFile(l.dataDir, brakes.Stop{Reason: "no Gavel answered", At: now}); err != nil {
 		t.Fatal(err)
 	}
-	if got := read[api.Stopping](t, s.as(s.all, http.MethodPost, "resume", `{"reason":"mended"}`)); !got.Stopped || got.Reason != "nobody answered" {
+	if got := read[api.Stopping](t, s.as(s.all, http.MethodPost, "resume", `{"reason":"mended"}`)); !got.Stopped || got.Reason != "no Gavel answered" {
 		t.Errorf("with the file: %+v", got)
 	}
 	if err := os.Remove(filepath.Join(l.dataDir, brakes.StopFile)); err != nil {
@@ -79,7 +79,7 @@ func TestAStopFileOutlastsAResume(t *testing.T) {
 	}
 }
 
-// A switch that nobody answers for is a stop, as it is for whoever acts.
+// A stop that cannot be read counts as a stop, here and for the performer.
 func TestNoAnswerIsAStop(t *testing.T) {
 	t.Parallel()
 	l := openLaw(t, twoRules)
@@ -95,16 +95,16 @@ func TestNoAnswerIsAStop(t *testing.T) {
 // mute is a bucket that is away.
 type mute struct{}
 
-var errAway = errors.New("nobody there")
+var errAway = errors.New("connection refused")
 
 func (mute) Read(context.Context, string) ([]byte, uint64, error) { return nil, 0, errAway }
 
 func (mute) Update(context.Context, string, []byte, uint64) (uint64, error) { return 0, errAway }
 
-func TestAStopTellsWhatIsOnTheWire(t *testing.T) {
+func TestAStopListsTheRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	l := openLaw(t, twoRules)
-	// Decided 4 min ago, and tried until now; and so long ago that nobody tries.
+	// Decided 4 min ago, and tried until now; and so long ago that it has expired.
 	begun, forgotten := decided(8, rules.StepEnd), decided(15, rules.StepEnd)
 	answered := decided(2, rules.StepEnd)
 	told, untried := decided(4, rules.StepPublish), decided(5, rules.StepEnd)

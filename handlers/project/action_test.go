@@ -61,7 +61,7 @@ func TestWhatWasAskedIsInTheRecordAndInTheNewsOnce(t *testing.T) {
 		t.Errorf("the record says %s", canonical(t, got))
 	}
 	if got := s.toldIDs(t, 1); !slices.Equal(got, []string{"gavel-intent intent-" + a.ID, "gavel-outcome outcome-" + a.ID}) {
-		t.Errorf("subscribers were told %v", got)
+		t.Errorf("subscribers received %v", got)
 	}
 }
 

@@ -261,7 +261,7 @@ func TestAnExemptionKeepsRulesOffAndIsTold(t *testing.T) {
 	r.judgedRight(t)
 	r.rebuiltAlike(t, p, 1)
 	if got := r.toldKinds(t, 1); !slices.Equal(got, []events.Kind{events.ParticipantJoin, events.Exempted}) {
-		t.Errorf("subscribers were told %v", got)
+		t.Errorf("subscribers received %v", got)
 	}
 }
 

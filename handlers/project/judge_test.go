@@ -59,7 +59,7 @@ func (s *shelf) Active() (events.Load, bool) {
 	return s.active, s.active.ID != ""
 }
 
-var errUnknownVersion = errors.New("there are no rules of that version")
+var errUnknownVersion = errors.New("no rule set has that version")
 
 func (s *shelf) Set(_ context.Context, version string) (*rules.Set, error) {
 	s.mu.Lock()

@@ -141,10 +141,10 @@ func TestAFileStopsItsDataDirectory(t *testing.T) {
 	if s := stopped(t, here); s.Stopped {
 		t.Fatalf("%+v", s)
 	}
-	if err := brakes.WriteStopFile(dir, brakes.Stop{Reason: "nobody answers", By: "kate", At: at.now()}); err != nil {
+	if err := brakes.WriteStopFile(dir, brakes.Stop{Reason: "no Gavel answers", By: "kate", At: at.now()}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(brakes.Stop{Stopped: true, Reason: "nobody answers", By: "kate", At: at.now()}, stopped(t, here)); diff != "" {
+	if diff := cmp.Diff(brakes.Stop{Stopped: true, Reason: "no Gavel answers", By: "kate", At: at.now()}, stopped(t, here)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if s := stopped(t, there); s.Stopped {

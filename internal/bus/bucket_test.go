@@ -84,7 +84,7 @@ func TestBucketIsWatched(t *testing.T) {
 	}
 	for _, want := range []change{{"SK2", "new"}, {"SK1", "deleted"}} {
 		if got := receive(t, "a change", changes); got != want {
-			t.Errorf("watch tells %v, want %v", got, want)
+			t.Errorf("the watch returns %v, want %v", got, want)
 		}
 	}
 	cancel()

@@ -102,7 +102,7 @@ func TestClusterOutlivesTheServerThatLeads(t *testing.T) {
 	mustPublish(t, b, story(40, 4))
 	wantTold(t, b, story(40, 4))
 	if told, err := b.News().LastPositions(testContext(t), conferenceKeys(4)); err != nil || len(told) != 4 {
-		t.Errorf("told %v, %v", told, err)
+		t.Errorf("last positions are %v, %v", told, err)
 	}
 	mustPut(t, b, refused(account, "x"))
 	receive(t, "the letter", watch(t, b, everyLetter))

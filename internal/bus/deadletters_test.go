@@ -136,11 +136,11 @@ func TestEachLetterIsDeliveredOnce(t *testing.T) {
 		case l := <-also:
 			got[l.Reason]++
 		case <-time.After(patience):
-			t.Fatalf("heard only %v", got)
+			t.Fatalf("received only %v", got)
 		}
 	}
 	if len(got) != 20 {
-		t.Errorf("heard %v", got)
+		t.Errorf("received %v", got)
 	}
 }
 

@@ -399,7 +399,7 @@ func TestToldIsThePositionOfTheLastNews(t *testing.T) {
 	}
 	want := map[events.Key]events.Position{conferenceKey(0): {Sequence: 28}, conferenceKey(2): {Sequence: 30}}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+		t.Errorf("last positions (-want +got):\n%s", diff)
 	}
 }
 
@@ -536,10 +536,10 @@ func TestNewsOfSomeKindsIsFollowed(t *testing.T) {
 		})
 	})
 	if diff := cmp.Diff(events.StoredNews{News: played, Sequence: 1}, receive(t, "earlier news", told)); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+		t.Errorf("news (-want +got):\n%s", diff)
 	}
 	mustPublish(t, b, []events.News{joined, failed})
 	if got := receive(t, "new news", told); got.ID != failed.ID {
-		t.Errorf("told %s", got.ID)
+		t.Errorf("received %s, want %s", got.ID, failed.ID)
 	}
 }

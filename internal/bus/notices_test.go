@@ -27,7 +27,7 @@ func TestANoticeIsReceived(t *testing.T) {
 	}
 	m := receive(t, "the notice", heard)
 	if m.Subject != "floor.support-7" || m.Header.Get("Nats-Msg-Id") != "0123" || string(m.Data) != `{"held":true}` {
-		t.Errorf("heard %s %v %s", m.Subject, m.Header, m.Data)
+		t.Errorf("received %s %v %s", m.Subject, m.Header, m.Data)
 	}
 }
 

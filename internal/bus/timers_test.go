@@ -190,7 +190,7 @@ func TestRingsAreSharedAndComeInBatches(t *testing.T) {
 		case r = <-here:
 		case r = <-there:
 		case <-time.After(patience):
-			t.Fatalf("heard %d of %d", len(got), count)
+			t.Fatalf("received %d of %d", len(got), count)
 		}
 		batches++
 		for _, key := range r.keys {

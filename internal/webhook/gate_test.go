@@ -51,7 +51,7 @@ func TestNobodyInsideIsCalled(t *testing.T) {
 	if len(nasty) < 60 {
 		t.Fatalf("only %d", len(nasty))
 	}
-	// A server on this machine, for whoever gets through.
+	// A server on this machine, for requests that pass the gate.
 	listener, calls := receiver(t, answers(http.StatusOK))
 	_, port, _ := strings.Cut(strings.TrimPrefix(listener, "http://"), ":")
 	for _, settings := range []webhook.Settings{
@@ -80,8 +80,8 @@ func isNoName(err error) bool {
 	return errors.As(err, &dns)
 }
 
-// TestANameThatLeadsInsideIsNotCalled is what is called rebinding: the name was
-// fine when somebody looked.
+// TestANameThatLeadsInsideIsNotCalled is about DNS rebinding: the name had
+// a permitted address when it was checked.
 func TestANameThatLeadsInsideIsNotCalled(t *testing.T) {
 	t.Parallel()
 	listener, calls := receiver(t, answers(http.StatusOK))
@@ -152,10 +152,10 @@ func FuzzWebhookAddress(f *testing.F) {
 		ip, err := netip.ParseAddr(u.Hostname())
 		inside := err == nil && (ip.Unmap().IsPrivate() || ip.Unmap().IsLoopback() || !ip.Unmap().IsGlobalUnicast())
 		if u.Scheme != "https" || u.User != nil || u.Hostname() == "" || inside {
-			t.Errorf("%q is let through to %s", address, u.Hostname())
+			t.Errorf("%q passes and leads to %s", address, u.Hostname())
 		}
 		if _, err := http.NewRequestWithContext(t.Context(), http.MethodPost, u.String(), nil); err != nil {
-			t.Errorf("%q is let through and is no request: %v", address, err)
+			t.Errorf("%q passes and does not make a request: %v", address, err)
 		}
 	})
 }

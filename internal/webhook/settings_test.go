@@ -36,6 +36,6 @@ func TestAllThatIsWrongWithTheSettingsIsTold(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if strings.Contains(err.Error(), "canary") {
-		t.Error("a secret is told")
+		t.Error("the error contains a secret")
 	}
 }

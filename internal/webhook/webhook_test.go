@@ -41,7 +41,7 @@ type received struct {
 	body []byte
 }
 
-// receiver answers as it is told to, and keeps what came.
+// receiver answers as configured, and records the requests.
 func receiver(t *testing.T, answer http.HandlerFunc) (address string, calls <-chan received) {
 	t.Helper()
 	came := make(chan received, 16)
@@ -127,7 +127,7 @@ func TestAWebhookIsSignedByEverySecret(t *testing.T) {
 }
 
 // signature is what the specification says (Standard Webhooks, "Signature
-// scheme"), written anew.
+// scheme"), written a second time.
 func signature(secret twilio.Secret, call received) string {
 	key, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret.Reveal(), "whsec_"))
 	mac := hmac.New(sha256.New, key)
@@ -155,7 +155,8 @@ func TestARequestMayHaveASecretOfItsOwn(t *testing.T) {
 	if got := call.Header.Get("Webhook-Signature"); got != signature(secondSecret, call) {
 		t.Errorf("signed by %s", got)
 	}
-	// A file that is lost or wrong may come right again. What is in it is not told.
+	// A missing or wrong file may be mended, so the error is not final. It quotes
+	// nothing of the file.
 	write("canary")
 	for _, spoil := range []func(){func() {}, func() { _ = os.Remove(path) }} {
 		spoil()
@@ -220,7 +221,7 @@ func TestAReceiverThatCannotBeReachedIsAnError(t *testing.T) {
 		if err == nil || errors.Is(err, webhook.ErrAddress) {
 			t.Errorf("%s: ended %+v, %v", name, got, err)
 		} else if strings.Contains(err.Error(), number) {
-			t.Errorf("%s: the error tells the address: %v", name, err)
+			t.Errorf("%s: the error contains the address: %v", name, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
