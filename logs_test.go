@@ -37,8 +37,8 @@ func TestEveryLogFieldIsInOperations(t *testing.T) {
 				continue
 			}
 			used[a.key] = true
-			if err := faultOf(a); err != "" {
-				t.Errorf("%s: %s", a.at, err)
+			if fault := faultOf(a); fault != "" {
+				t.Errorf("%s: %s", a.at, fault)
 			}
 		}
 	}
@@ -85,8 +85,9 @@ func TestAFieldOfTheLogThatBreaksARuleIsFound(t *testing.T) {
 }
 
 var (
-	snake     = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
-	durations = regexp.MustCompile(`^slog\.Duration|^time\.(Since|Until)\([^()]*\)$|\.(Sub|Round|Truncate|Abs)\([^()]*\)$`)
+	snake      = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+	otherUnits = regexp.MustCompile(`(^|_)(ms|millis|milliseconds|minutes|hours|duration|elapsed)$`)
+	durations  = regexp.MustCompile(`^slog\.Duration|^time\.(Since|Until)\([^()]*\)$|\.(Sub|Round|Truncate|Abs)\([^()]*\)$`)
 )
 
 // faultOf returns which rule of docs/style.md an attribute breaks, or "".
@@ -96,7 +97,7 @@ func faultOf(a attribute) string {
 	case !snake.MatchString(a.key):
 		return a.key + " is not in snake case"
 	case seconds != strings.HasSuffix(a.value, ".Seconds()"), durations.MatchString(a.value),
-		regexp.MustCompile(`(^|_)(ms|millis|milliseconds|minutes|hours|duration|elapsed)$`).MatchString(a.key):
+		otherUnits.MatchString(a.key):
 		return a.key + " is a duration: log x.Seconds() under a name that ends with _seconds"
 	case (a.value == "err" || strings.HasSuffix(a.value, "Err")) && a.key != "error":
 		return a.key + " is an error: the key is error"
