@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 
 	"gavel/app"
+	"gavel/internal/bus"
 )
 
 // serveCommand receives callbacks and answers queries.
@@ -23,6 +25,7 @@ func (c *serveCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 		return err
 	}
 	tuneGC(t.lookup)
+	tuneThreads(t.lookup, options)
 	signals, stop := hangups()
 	defer stop()
 	options.Log, options.Version = c.logger(t.err), versions()
@@ -57,6 +60,21 @@ const gcPercent = 400
 func tuneGC(lookup func(string) (string, bool)) {
 	if _, set := lookup("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
+	}
+}
+
+// syncThreads is how many more threads may run Go code where the embedded NATS syncs
+// each write: one each for the streams that are written all the time, the journal and
+// the news. A thread that waits for the disk keeps its place until the runtime takes it
+// away; with two cores all places can be waiting (ADR 0013). GOMAXPROCS overrides it.
+const syncThreads = 2
+
+var goThreads = runtime.GOMAXPROCS(0) // before any server starts
+
+func tuneThreads(lookup func(string) (string, bool), o app.Options) {
+	syncs := o.NATS.URL == app.Embedded && o.NATS.Sync == bus.SyncAlways
+	if _, set := lookup("GOMAXPROCS"); syncs && !set {
+		runtime.GOMAXPROCS(goThreads + syncThreads)
 	}
 }
 
