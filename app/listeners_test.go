@@ -24,7 +24,7 @@ func TestAListenerAnswersFromTheFirstMoment(t *testing.T) {
 			t.Errorf("%s answers %d before it is wired, want %d", path, r.StatusCode, want)
 		}
 		if again := r.Header.Get("Retry-After"); (again != "") != (want == http.StatusServiceUnavailable) {
-			t.Errorf("%s says Retry-After %q", path, again)
+			t.Errorf("%s has Retry-After %q", path, again)
 		}
 	}
 	l.Show(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))

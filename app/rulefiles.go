@@ -75,7 +75,7 @@ func (r *ruleFiles) start(ctx context.Context) error {
 		return err
 	}
 	if _, some := r.book.Active(); !some {
-		return fmt.Errorf("--rules %s: %w; `gavel rules check` says more", r.path, err)
+		return fmt.Errorf("--rules %s: %w; run `gavel rules check` for details", r.path, err)
 	}
 	r.logFaults(err)
 	return nil

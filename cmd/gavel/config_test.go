@@ -167,7 +167,7 @@ func TestKeepDependsOnWhereRedisIs(t *testing.T) {
 	}
 }
 
-// Each file in testdata/config but two is wrong in the way its name says.
+// Each file in testdata/config except two has the error that its name describes.
 func TestBadSettingsAreNamed(t *testing.T) {
 	t.Parallel()
 	file := func(name string) string { return "testdata/config/" + name + ".yaml" }

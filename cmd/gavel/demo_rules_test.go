@@ -63,7 +63,7 @@ func TestATimeThatIsNoneEndsTheHaste(t *testing.T) {
 const demoTime = 90 * time.Second
 
 // A caller who was left alone is spoken to, then the conference is ended, and
-// the terminal says whose doing it was.
+// the terminal shows which rule did it.
 func TestTheDemoEndsWhoIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), demoTime)

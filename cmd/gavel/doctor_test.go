@@ -137,7 +137,7 @@ func TestTheDoctorOfAHealthyGavel(t *testing.T) {
 	}
 }
 
-// plays sends the callbacks of a call of two legs, one of which has the
+// plays sends the callbacks of a call of two legs, where one leg has the
 // parameters.
 func (h *house) plays(name string, params ...string) {
 	h.t.Helper()
@@ -336,7 +336,7 @@ func TestTheDoctorSpeaksToPeople(t *testing.T) {
 	}
 }
 
-// What is no CloudEvent is an error or a fact without flags, and nothing else.
+// Input that is not a CloudEvent yields an error or a fact without flags.
 func FuzzParseFact(f *testing.F) {
 	f.Add([]byte(`{"type":"gavel.participant-join.v1","time":"2026-11-22T10:00:00Z","data":{"CallSid":"CA1","Hold":"true","EndConferenceOnExit":"true"}}`))
 	f.Add([]byte(`{"data":[]}`))

@@ -53,7 +53,7 @@ type house struct {
 	dataDir string
 	sid     string // the account that get asks for (testAccount), and its
 	token   string // auth token
-	// stop asks it to end, as SIGTERM does, and returns the exit code.
+	// stop ends it, as SIGTERM does, and returns the exit code.
 	stop func() int
 	// kill ends it at once, hangUp sends SIGHUP and log is what it wrote to
 	// standard error; nil where it runs in this process.
@@ -197,7 +197,7 @@ func (h *house) sends(args ...string) said {
 	return gavelSays(h.t, oneAccount, append([]string{"send", "--to", h.public}, args...)...)
 }
 
-// get asks over HTTP with the account's own token.
+// get sends a GET with the account's own token.
 func (h *house) get(path string) (status int, body []byte) {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.url+path, nil)
@@ -216,7 +216,7 @@ func (h *house) get(path string) (status int, body []byte) {
 	return response.StatusCode, body
 }
 
-// eventually waits until done, and fails with what it says is missing.
+// eventually waits until done, and fails with what done returns as missing.
 func eventually(t *testing.T, done func() (missing string)) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)

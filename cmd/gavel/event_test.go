@@ -191,7 +191,7 @@ func FuzzReadEvents(f *testing.F) {
 			return nil
 		})
 		if err == nil {
-			t.Error("a stream that ended did not say so")
+			t.Error("the end of the stream was not reported")
 		}
 	})
 }

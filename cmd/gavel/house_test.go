@@ -64,7 +64,7 @@ func TestACallIsSeenEverywhere(t *testing.T) {
 		Reason string `json:"reason_conference_ended"`
 	}
 	if err := json.Unmarshal(body, &resource); err != nil || status != http.StatusOK || resource.Reason != "conference-ended-via-api" {
-		t.Errorf("REST says %d %s", status, body)
+		t.Errorf("REST answers %d %s", status, body)
 	}
 	for _, command := range [][]string{{"conferences", "list"}, {"conferences", "get", "support-103"}, {"conferences", "timeline", "support-103"}} {
 		if got := h.asks(command...); got.code != exitOK || !strings.Contains(got.out, "support-103") {
@@ -208,7 +208,7 @@ func TestTheDoorStaysOpenWhileRedisIsAway(t *testing.T) {
 		case got.code == exitOK:
 			return ""
 		case strings.Contains(got.err, "answered 404"):
-			t.Fatalf("a lost picture says that there is nothing: %+v", got)
+			t.Fatalf("a lost picture is served as an empty list: %+v", got)
 		}
 		return "the picture is not filled again"
 	})
@@ -223,7 +223,7 @@ func TestAnOpenTailDoesNotHoldUpTheStop(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(began); took >= app.AnswerTime {
-		t.Errorf("the stop took %s: it waited for a stream that never ends", took)
+		t.Errorf("the stop took %s, as it waited for a stream that never ends", took)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestOneDataDirectoryHasOneProcess(t *testing.T) {
 	}
 }
 
-// lacks says what is missing until a conference of that name is seen.
+// lacks returns what is missing until a conference of that name is seen.
 func (h *house) lacks(name string) string {
 	h.t.Helper()
 	if got := h.asks("conferences", "get", name); got.code != exitOK {

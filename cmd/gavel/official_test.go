@@ -35,7 +35,7 @@ func (h *house) official(user, password string) *twilio.ApiService {
 }
 
 // toHouse sends what is meant for api.twilio.com to a Gavel: Twilio's Go
-// client knows no other host.
+// client has no setting for the host.
 type toHouse struct {
 	t  *testing.T
 	at *url.URL

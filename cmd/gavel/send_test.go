@@ -96,7 +96,7 @@ func TestMadeCallbacksAreInForm(t *testing.T) {
 		}
 	}
 	if _, err := (&sendCommand{Param: []string{"nothing"}}).params(testAccount); err == nil {
-		t.Error("--param nothing is accepted")
+		t.Error("--param without a value is accepted")
 	}
 }
 

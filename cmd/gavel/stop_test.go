@@ -13,7 +13,7 @@ import (
 	"gavel/internal/brakes"
 )
 
-// answering is a Gavel that says the same to everything.
+// answering is a Gavel that gives every request the same answer.
 func answering(t *testing.T, status int, body string) (url string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

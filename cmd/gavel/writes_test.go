@@ -26,7 +26,7 @@ func standIn(t *testing.T) (fake *twiliofake.Twilio, url string) {
 	return fake, server.URL
 }
 
-// ends asks for the end of a conference with an API key, and returns the
+// ends requests the end of a conference with an API key, and returns the
 // status; 0 where the house is gone before it answers.
 func (h *house) ends(sid string, key api.NewKey) int {
 	h.t.Helper()
@@ -46,7 +46,7 @@ func (h *house) ends(sid string, key api.NewKey) int {
 	return response.StatusCode
 }
 
-// isEnding asks for the end of a conference and returns once Twilio has been
+// isEnding requests the end of a conference and returns once Twilio has been
 // asked; the status of the answer comes later.
 func (h *house) isEnding(sid string, key api.NewKey, fake *twiliofake.Twilio) (answered <-chan int) {
 	h.t.Helper()
@@ -61,7 +61,7 @@ func (h *house) isEnding(sid string, key api.NewKey, fake *twiliofake.Twilio) (a
 	return status
 }
 
-// opens is a conference that the house knows, and kate's key.
+// opens returns a conference in the house's picture, and kate's key.
 func (h *house) opens(name string) (record views.Record, kate api.NewKey) {
 	h.t.Helper()
 	h.sends("--name", name, "--seq", "0")
@@ -100,7 +100,7 @@ func TestAWriteIsForwardedAndPublished(t *testing.T) {
 	h := openHere(t, t.TempDir(), "--twilio-api", twilioAt)
 	record, kate := h.opens("support-103")
 	if status := h.ends(record.Sid, kate); status != http.StatusNotFound {
-		t.Errorf("Twilio does not know it, and the answer is %d", status)
+		t.Errorf("Twilio does not have it, and the answer is %d, want 404", status)
 	}
 	eventually(t, func() string {
 		var timeline api.TimelineBody
@@ -114,7 +114,7 @@ func TestAWriteIsForwardedAndPublished(t *testing.T) {
 	}
 }
 
-// Gavel asks the stand-in to end it, which calls back that it was ended.
+// Gavel ends it at the stand-in, which sends the callback of its end.
 func TestWhoEndedItIsTold(t *testing.T) {
 	t.Parallel()
 	address := freePort(t)
@@ -141,8 +141,8 @@ func TestWhoEndedItIsTold(t *testing.T) {
 	}
 }
 
-// Twilio ends it and does not answer, and Gavel dies waiting: the next process
-// knows who probably did it.
+// Twilio ends it and does not answer, and Gavel is killed while it waits: the
+// record of the next process names who probably did it.
 func TestWhoEndedItIsKnownAcrossACrash(t *testing.T) {
 	t.Parallel()
 	fake, twilioAt := standIn(t)
@@ -235,7 +235,7 @@ func TestATokenIsRotatedWithoutARestart(t *testing.T) {
 	h.hangUp()
 	logs("no such file")
 	if sends(rotated) != exitOK {
-		t.Error("a bad file took the tokens away")
+		t.Error("after a bad file the tokens are no longer accepted")
 	}
 	if strings.Contains(h.log(), testToken) || strings.Contains(h.log(), rotated) {
 		t.Error("a token is in the log")

@@ -83,7 +83,7 @@ func TestAnAnnouncementOfWhichNobodyTells(t *testing.T) {
 	r.heard(r.announceURLs()[0], events.AnnouncementEnd)
 	r.ends("announce unknown unheard", "announce done heard")
 	if got := r.record().Actions[0].Outcome.Result; got != events.Done {
-		t.Errorf("the record says %s", got)
+		t.Errorf("the record is %s", got)
 	}
 }
 

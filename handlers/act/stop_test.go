@@ -74,7 +74,7 @@ rules:
 	w.await("all the others wait", func() bool { return done(all)+w.clock.waiting() == rooms })
 	for _, call := range w.writes()[before:] {
 		if !slices.ContainsFunc(onTheWire, func(a events.Action) bool { return strings.Contains(call.Get("path"), a.ConferenceSid) }) {
-			t.Errorf("a call went out after the stop: %s", call.Get("path"))
+			t.Errorf("a call was sent after the stop: %s", call.Get("path"))
 		}
 	}
 	w.must(w.brakes.Resume(t.Context(), "over", "kate"))

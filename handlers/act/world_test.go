@@ -489,7 +489,7 @@ func (r *room) agree() {
 		r.must(err)
 		a.Seen = ""
 		if before, told := said[a.ID]; told && before != a {
-			r.Errorf("one entry says %+v, another %+v", before, a)
+			r.Errorf("one entry has %+v, another %+v", before, a)
 		}
 		said[a.ID] = a
 	}

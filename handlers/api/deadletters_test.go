@@ -36,7 +36,7 @@ func (d dead) Get(ctx context.Context, id uint64) (api.Letter, error) {
 	return api.Letter(one), err
 }
 
-// performer takes decisions up again, or says that it cannot.
+// performer publishes decisions again, or returns err.
 type performer struct {
 	err   error
 	asked []string
@@ -159,7 +159,7 @@ func TestADeadLetterGoesOnIfItWouldBeLetInNow(t *testing.T) {
 	}
 	for _, e := range all {
 		if !e.ReceivedAt.Equal(now) || e.Kind != events.ConferenceStart {
-			t.Errorf("it would pass for one that came in time: %+v", e)
+			t.Errorf("it looks like one that was received in time: %+v", e)
 		}
 	}
 }

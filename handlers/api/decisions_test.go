@@ -13,7 +13,7 @@ import (
 	"gavel/views"
 )
 
-// judged gives the API five decisions, of which the first is the newest: one
+// judged gives the API five decisions, the newest first: one
 // done, one not done yet, one of a rule in shadow, one refused, and one on a
 // conference of another account that the picture has forgotten.
 func judged(t *testing.T) *stack {

@@ -32,7 +32,7 @@ const twoRules = `rules:
     do: [{publish: {subject: calls.held}}]
 `
 
-// law is all that the API asks about rules, on a real NATS.
+// law is the API's rule book and brakes, on a real NATS.
 type law struct {
 	bus     *bus.Bus
 	book    *rulebook.Book
@@ -153,7 +153,7 @@ func TestATrippedRuleActsAgainWhenAPersonSaysSo(t *testing.T) {
 	l.admits(t, "end-orphaned", rules.Limits{TripAfter: 3}, 4)
 	s := start(t, nil, l.rule)
 	if got := read[api.RuleStatus](t, s.get("rules")).Rules[0]; got.TrippedSince == nil || !got.TrippedSince.Equal(now) {
-		t.Fatalf("it is not tripped: %+v", got)
+		t.Fatalf("the rule is not tripped: %+v", got)
 	}
 	kate := s.keyOf(keys.Operator)
 	if a := s.as(kate, http.MethodPost, "rules/end-orphaned/reset", `{"reason":"outage is over"}`); a.status != http.StatusNoContent {

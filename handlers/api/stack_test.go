@@ -171,7 +171,7 @@ type answer struct {
 	body   string
 }
 
-// get asks with the admin's key.
+// get sends a GET with the admin's key.
 func (s *stack) get(path string) answer {
 	s.Helper()
 	return s.as(s.all, http.MethodGet, path, "")

@@ -58,7 +58,7 @@ func TestWhatWasAskedIsInTheRecordAndInTheNewsOnce(t *testing.T) {
 		Outcome: &projections.ActionResult{Result: events.Done, Status: 204, At: projections.At(a.At) + 1},
 	}}
 	if got := s.stored(t, 1); canonical(t, &projections.Conference{Actions: got.Actions}) != canonical(t, &projections.Conference{Actions: want}) {
-		t.Errorf("the record says %s", canonical(t, got))
+		t.Errorf("the record is %s", canonical(t, got))
 	}
 	if got := s.toldIDs(t, 1); !slices.Equal(got, []string{"gavel-intent intent-" + a.ID, "gavel-outcome outcome-" + a.ID}) {
 		t.Errorf("subscribers received %v", got)

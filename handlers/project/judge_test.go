@@ -356,7 +356,7 @@ func (r *ruled) rebuiltAlike(t *testing.T, p *project.Projector, conferences ...
 		t.Fatal(err)
 	}
 	if after := look(); !maps.Equal(before, after) {
-		t.Errorf("rebuilt, it is\n%v\nand was\n%v", after, before)
+		t.Errorf("after the rebuild it is\n%v\nbefore it was\n%v", after, before)
 	}
 }
 

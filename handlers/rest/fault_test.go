@@ -125,7 +125,7 @@ func TestAnswersHaveTwiliosHeaders(t *testing.T) {
 			}
 		}
 		if id := h.Get("Twilio-Request-Id"); seen[id] {
-			t.Errorf("%s: request id %s came twice", path, id)
+			t.Errorf("%s: request id %s was used twice", path, id)
 		} else {
 			seen[id] = true
 		}

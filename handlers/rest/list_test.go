@@ -125,7 +125,7 @@ func TestThePageSizeIsBounded(t *testing.T) {
 	s := start(t)
 	for size, want := range map[string]int{"1": 1, "1000": 1000, "1001": 1000, "999999": 1000, "": 50} {
 		if got := s.list("/Conferences.json?PageSize=" + size).PageSize; got != want {
-			t.Errorf("PageSize=%s gave %d, want %d", size, got, want)
+			t.Errorf("PageSize=%s returns %d, want %d", size, got, want)
 		}
 	}
 }

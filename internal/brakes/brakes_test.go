@@ -181,7 +181,7 @@ func TestManyAtOnceAreCountedOnceEach(t *testing.T) {
 		t.Errorf("%d requests were admitted", n)
 	}
 	if n := shared.updates.Load(); n > 70 {
-		t.Errorf("it took %d writes: no requests shared a write", n)
+		t.Errorf("%d writes: no requests shared a write", n)
 	}
 }
 

@@ -83,7 +83,7 @@ func TestAFullLedgerFitsIntoAMessage(t *testing.T) {
 		t.Errorf("it has %d bytes", size)
 	}
 	if n := len(l.IDs); n != maxIDs {
-		t.Errorf("it knows %d ids", n)
+		t.Errorf("the ledger holds %d ids", n)
 	}
 }
 

@@ -41,7 +41,7 @@ func TestARequestNeverGetsTheResultOfAnEarlierRead(t *testing.T) {
 			}()
 		}
 		if s := <-early; s.Stopped {
-			t.Error("the request before the stop got the stop; the test proves nothing")
+			t.Error("the request before the stop returned the stop, so the test proves nothing")
 		}
 		for range cap(late) {
 			if s := <-late; !s.Stopped {

@@ -45,7 +45,7 @@ func mustDecide(t testing.TB, b *bus.Bus, all ...events.Decided) int {
 	return fresh
 }
 
-// perform returns the decisions for which fn returns no error.
+// perform returns the decisions that fn accepts without an error.
 func perform(t testing.TB, b *bus.Bus, consumer string, workers int, fn func(context.Context, events.Decided) error) <-chan events.Decided {
 	t.Helper()
 	done := make(chan events.Decided, 5000)

@@ -373,7 +373,7 @@ func TestBadConfigNamesAllFaults(t *testing.T) {
 	_, err := bus.Open(testContext(t), bus.Config{Sync: "sometimes", Lanes: 65}, slog.New(slog.DiscardHandler))
 	for _, want := range []string{`sync is "sometimes"`, "lanes are 65", "data directory"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v does not say %q", err, want)
+			t.Errorf("error %v, want %q in it", err, want)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func TestClusterOutlivesTheServerThatLeads(t *testing.T) {
 	}
 	got := take(t, l, 3)
 	if want := numbered(3, 5); !slices.Equal(forms(t, got), want) || last != got[2].Sequence {
-		t.Errorf("up to %d the lane gives %q, want %q", last, forms(t, got), want)
+		t.Errorf("up to %d the lane returns %q, want %q", last, forms(t, got), want)
 	}
 	mustPublish(t, b, story(40, 4))
 	wantTold(t, b, story(40, 4))

@@ -46,7 +46,7 @@ func deadLetters(t testing.TB, b *bus.Bus) map[string]uint64 {
 	return info.State.Subjects
 }
 
-// watch returns the letters for which fn returns no error.
+// watch returns the letters that fn accepts without an error.
 func watch(t testing.TB, b *bus.Bus, fn func(events.DeadLetter) error) <-chan events.DeadLetter {
 	t.Helper()
 	heard := make(chan events.DeadLetter, 5000)

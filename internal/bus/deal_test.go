@@ -83,7 +83,7 @@ func TestEveryLaneIsAssignedAndNoProjectorHasTwoMoreThanAnother(t *testing.T) {
 		count := map[string]int{}
 		for lane, owner := range h.deal(lanes) {
 			if _, there := h[owner]; !there {
-				t.Errorf("lane %d goes to %q", lane, owner)
+				t.Errorf("lane %d is assigned to %q", lane, owner)
 			}
 			count[owner]++
 		}

@@ -50,7 +50,7 @@ func TestCallersThatWaitTogetherShareAMessage(t *testing.T) {
 
 	groups := read(t, b, 0, 1, everything)
 	if len(groups) > callers*each/2 {
-		t.Errorf("%d entries took %d messages", callers*each, len(groups))
+		t.Errorf("%d entries were stored in %d messages", callers*each, len(groups))
 	}
 	next := make([]int, callers)
 	for _, form := range forms(t, groups) {
@@ -158,7 +158,7 @@ func TestAppendGivesUpWhenItsBudgetIsUsedUp(t *testing.T) {
 		t.Errorf("a stream that does not answer: %v", err)
 	}
 	if took := time.Since(start); took < 300*time.Millisecond {
-		t.Errorf("it gave up after %v", took)
+		t.Errorf("the append gave up after %v", took)
 	}
 	way.goOn()
 	eventually(t, "appends to go on", func() bool {

@@ -80,7 +80,7 @@ func TestLaneIsReadInOrderAndAcknowledged(t *testing.T) {
 	mustAppend(t, b, numbered(1, 5)...)
 	groups := take(t, l, 5)
 	if got := forms(t, groups); !slices.Equal(got, numbered(1, 5)) {
-		t.Errorf("lane gave %q", got)
+		t.Errorf("the lane returned %q", got)
 	}
 	mustAck(t, l, groups)
 	awaitFloor(t, l, 5)
@@ -101,16 +101,16 @@ func TestNextReturnsWhatHasArrived(t *testing.T) {
 	}
 	rest := take(t, l, 10-len(first))
 	if got := forms(t, append(first, rest...)); !slices.Equal(got, numbered(1, 10)) {
-		t.Errorf("lane gave %q", got)
+		t.Errorf("the lane returned %q", got)
 	}
 	ctx, cancel := context.WithCancel(testContext(t))
 	cancel()
 	if _, err := l.Next(ctx, 1); !errors.Is(err, context.Canceled) {
-		t.Errorf("nothing waits: %v", err)
+		t.Errorf("without a waiting group: %v", err)
 	}
 	mustAppend(t, b, "later=1")
 	if got := forms(t, take(t, l, 1)); !slices.Equal(got, []string{"later=1"}) {
-		t.Errorf("after a wait in vain the lane gave %q", got)
+		t.Errorf("after a wait that timed out the lane returned %q", got)
 	}
 }
 
@@ -128,12 +128,12 @@ func TestEveryResumeStartsBehindTheFloor(t *testing.T) {
 			t.Fatalf("resumed at %d, %d", floor, last)
 		}
 		if got := sequences(take(t, l, 4)); !slices.Equal(got, []uint64{3, 4, 5, 6}) {
-			t.Fatalf("behind the floor come %v", got)
+			t.Fatalf("after the floor the lane returns %v", got)
 		}
 	}
 	mustAppend(t, b, "n=7")
 	if got := sequences(take(t, l, 1)); !slices.Equal(got, []uint64{7}) {
-		t.Errorf("then come %v", got)
+		t.Errorf("then the lane returns %v", got)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestResumeLeavesNoHoles(t *testing.T) {
 		t.Errorf("floor %d", floor)
 	}
 	if got := sequences(take(t, l, 4)); !slices.Equal(got, []uint64{1, 2, 3, 4}) {
-		t.Errorf("above the floor come %v", got)
+		t.Errorf("above the floor the lane returns %v", got)
 	}
 }
 
@@ -198,7 +198,7 @@ func TestLaneThatIsNotResumedGivesNothing(t *testing.T) {
 	t.Parallel()
 	l := open(t).Lane(0)
 	if _, err := l.Next(testContext(t), 1); err == nil {
-		t.Error("groups came")
+		t.Error("the lane returned groups")
 	}
 	if err := l.Ack(testContext(t), nil); err == nil {
 		t.Error("groups were acknowledged")
@@ -224,7 +224,7 @@ func TestLanesHoldTheirOwnConferences(t *testing.T) {
 		mustResume(t, l)
 		groups := take(t, l, len(want[n]))
 		if got := forms(t, groups); !slices.Equal(got, want[n]) {
-			t.Errorf("lane %d gave %q", n, got)
+			t.Errorf("lane %d returned %q", n, got)
 		}
 		mustAck(t, l, groups)
 		awaitFloor(t, l, groups[len(groups)-1].Sequence)
@@ -259,7 +259,7 @@ func TestSlowProjectorGetsNothingTwice(t *testing.T) {
 	})
 	mustAppend(t, b, "n=4")
 	if got := sequences(take(t, l, 1)); !slices.Equal(got, []uint64{4}) {
-		t.Errorf("after 1, 2, 3 come %v", got)
+		t.Errorf("after 1, 2, 3 the lane returns %v", got)
 	}
 	mustAck(t, l, groups)
 	awaitFloor(t, l, 3)
@@ -280,7 +280,7 @@ func TestLaneIsTakenOverWhenItsOwnerVanishes(t *testing.T) {
 	// The promise is five seconds; a busy test machine gets more, but less than
 	// AckWait, after which the server redelivers the groups to any projector.
 	if took := time.Since(start); took > patience {
-		t.Errorf("take-over took %v", took)
+		t.Errorf("the takeover took %v", took)
 	}
 	if floor != 2 || last != 6 {
 		t.Errorf("taken over at %d, %d", floor, last)
@@ -301,10 +301,10 @@ func TestLaneIsHandedOverAtOnceWhenItsOwnerCloses(t *testing.T) {
 	closeBus(t, first)
 	start := time.Now()
 	if floor, _ := mustResume(t, b.Lane(0)); floor != 1 {
-		t.Errorf("handed over at %d", floor)
+		t.Errorf("released at %d", floor)
 	}
 	if took := time.Since(start); took > 2500*time.Millisecond {
-		t.Errorf("hand-over took %v, as long as a take-over", took)
+		t.Errorf("the release took %v, as long as a takeover", took)
 	}
 }
 
@@ -325,7 +325,7 @@ func TestAStandbyDoesNotTakeTheLaneFromItsOwner(t *testing.T) {
 	}
 	mustAppend(t, b, "n=2")
 	if got := sequences(take(t, owner, 1)); !slices.Equal(got, []uint64{2}) {
-		t.Errorf("the owner goes on with %v", got)
+		t.Errorf("the owner continues with %v", got)
 	}
 }
 
@@ -353,7 +353,7 @@ func TestTwoProjectorsThatResumeAnIdleLaneAgreeOnOneOwner(t *testing.T) {
 	eventually(t, "the loser to stand by", loser.Elsewhere)
 	mustAppend(t, b, "n=2")
 	if got := sequences(take(t, owner, 1)); !slices.Equal(got, []uint64{2}) {
-		t.Errorf("the owner goes on with %v", got)
+		t.Errorf("the owner continues with %v", got)
 	}
 	cancel()
 	if err := <-resumed; !errors.Is(err, context.Canceled) || loser.Elsewhere() {
@@ -432,7 +432,7 @@ func TestADeletedConsumerOfALaneIsCreatedAgain(t *testing.T) {
 		t.Errorf("resumed at %d, %d", floor, last)
 	}
 	if got := sequences(take(t, l, 1)); !slices.Equal(got, []uint64{1}) {
-		t.Errorf("the lane gives %v", got)
+		t.Errorf("the lane returns %v", got)
 	}
 }
 
@@ -459,11 +459,11 @@ func TestLaneGoesOnAfterItsConnectionBroke(t *testing.T) {
 	ctx, cancel := context.WithTimeout(testContext(t), patience) // less than AckWait
 	defer cancel()
 	if groups, err := l.Next(ctx, 1); err == nil || ctx.Err() != nil {
-		t.Fatalf("lane goes on with %v, %v", sequences(groups), err)
+		t.Fatalf("the lane continues with %v, %v", sequences(groups), err)
 	}
 	mustResume(t, l)
 	if got := sequences(take(t, l, 2)); !slices.Equal(got, []uint64{1, 2}) {
-		t.Errorf("lane goes on with %v", got)
+		t.Errorf("the lane continues with %v", got)
 	}
 }
 

@@ -176,7 +176,7 @@ func TestManyFactsGoInOneBatchWhenEachWouldCostAnFsync(t *testing.T) {
 			}
 			slices.Sort(batches)
 			if singles != c.singles || !slices.Equal(batches, c.batches) {
-				t.Errorf("%d facts went as %d singles and batches of %v", c.facts, singles, batches)
+				t.Errorf("%d facts were published as %d singles and batches of %v", c.facts, singles, batches)
 			}
 		})
 	}
@@ -206,7 +206,7 @@ func TestTheSameFactTwiceInOneBatchIsPublishedOnce(t *testing.T) {
 }
 
 // stream is the stream's stand-in: it sees what is in flight, and answers when
-// the test says so.
+// the test lets it.
 type stream struct {
 	t    *testing.T
 	nc   *nats.Conn
@@ -366,7 +366,7 @@ func TestBatchThatIsRefusedGoesOutSingly(t *testing.T) {
 	for range facts {
 		m := s.next()
 		if m.Header.Get("Nats-Batch-Id") != "" {
-			t.Fatal("a fact went out in a batch again")
+			t.Fatal("a fact was published in a batch again")
 		}
 		s.ack(m)
 	}
@@ -466,7 +466,7 @@ func TestTailFollowsFromASequence(t *testing.T) {
 				got = append(got, told.Sequence)
 			}
 			if !slices.Equal(got, c.want) {
-				t.Errorf("tail gave %v, want %v", got, c.want)
+				t.Errorf("tail returned %v, want %v", got, c.want)
 			}
 		})
 	}

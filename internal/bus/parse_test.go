@@ -29,7 +29,7 @@ func FuzzSubjectsOfRules(f *testing.F) {
 			t.Errorf("%q/%q became %q/%q", key, id, got, gotID)
 		}
 		if got, ok := keyOfDue(alarmSubject(timersDuePrefix, 7, key)); !ok || got != key {
-			t.Errorf("%q rang as %q", key, got)
+			t.Errorf("%q was parsed as %q", key, got)
 		}
 	})
 }

@@ -41,7 +41,7 @@ func TestOtherStreamsLeaveTheJournalItsRoom(t *testing.T) {
 	n := 0
 	for ; full == nil; n++ {
 		if n > smallVolume/len(form) {
-			t.Fatal("the journal takes more than the volume has")
+			t.Fatal("the journal accepts more than the volume holds")
 		}
 		full = appendSoon(t, b, form)
 		tell(t, b, n, body)
@@ -182,7 +182,7 @@ func wantLimits(t *testing.T, url string, replicas int) {
 			t.Errorf("%s may hold %d bytes, not about %d", name, got, want)
 		}
 		if !strings.Contains(log, "had no limit in bytes and has one now\" component=bus stream="+name) {
-			t.Errorf("the log does not say that %s was changed", name)
+			t.Errorf("the log has no line about the change of %s", name)
 		}
 	}
 }
@@ -198,7 +198,7 @@ func TestStreamsThatAnOperatorChangedStayAsTheyAre(t *testing.T) {
 		t.Errorf("limits are %v", limits)
 	}
 	if !strings.Contains(log, "may take the room of the journal") || strings.Contains(log, "has one now") {
-		t.Errorf("the log says:\n%s", log)
+		t.Errorf("the log is:\n%s", log)
 	}
 }
 

@@ -60,7 +60,7 @@ func TestJournalThatWouldLoseSomethingIsRefused(t *testing.T) {
 			makeStream(t, s.ClientURL(), config)
 			_, err := bus.Open(testContext(t), bus.Config{URL: s.ClientURL(), Lanes: 8, Replicas: 1}, slog.New(slog.DiscardHandler))
 			if !errors.Is(err, bus.ErrRefused) || !strings.Contains(err.Error(), bad.says) {
-				t.Errorf("error %v does not say %q", err, bad.says)
+				t.Errorf("error %v, want %q in it", err, bad.says)
 			}
 			for name := range jetStream(t, dial(t, s.ClientURL())).StreamNames(testContext(t)).Name() {
 				if name != config.Name {
@@ -105,7 +105,7 @@ func TestNewsThatCouldNotBeToldOnceIsRefused(t *testing.T) {
 			makeStream(t, s.ClientURL(), config)
 			_, err := bus.Open(testContext(t), bus.Config{URL: s.ClientURL(), Replicas: 1}, slog.New(slog.DiscardHandler))
 			if !errors.Is(err, bus.ErrRefused) || !strings.Contains(err.Error(), bad.says) {
-				t.Errorf("error %v does not say %q", err, bad.says)
+				t.Errorf("error %v, want %q in it", err, bad.says)
 			}
 		})
 	}
@@ -148,7 +148,7 @@ func TestStreamsOfRulesThatWouldNotDoAreRefused(t *testing.T) {
 			c := bus.Config{URL: s.ClientURL(), Replicas: 1}
 			_, err := bus.Open(testContext(t), c, slog.New(slog.DiscardHandler))
 			if !errors.Is(err, bus.ErrRefused) || !strings.Contains(err.Error(), bad.says) || !strings.Contains(err.Error(), bad.stream) {
-				t.Errorf("error %v does not say %q", err, bad.says)
+				t.Errorf("error %v, want %q in it", err, bad.says)
 			}
 		})
 	}

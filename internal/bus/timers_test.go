@@ -35,7 +35,7 @@ type rung struct {
 	at   time.Time
 }
 
-// hear returns the alarms for which fn returns no error.
+// hear returns the alarms that fn accepts without an error.
 func hear(t testing.TB, b *bus.Bus, fn func([]events.Key) error) (<-chan rung, func()) {
 	t.Helper()
 	heard := make(chan rung, 5000)
@@ -90,7 +90,7 @@ func TestAlarmsRingOnceAndNeverEarly(t *testing.T) {
 	for len(got) < 1001 {
 		r := receive(t, "a ring", heard)
 		if r.at.Before(at) {
-			t.Fatalf("rang %v early", at.Sub(r.at))
+			t.Fatalf("delivered %v early", at.Sub(r.at))
 		}
 		for _, key := range r.keys {
 			got[key]++
@@ -98,7 +98,7 @@ func TestAlarmsRingOnceAndNeverEarly(t *testing.T) {
 	}
 	for key, times := range got {
 		if times != 1 {
-			t.Errorf("%v rang %d times", key, times)
+			t.Errorf("%v was delivered %d times", key, times)
 		}
 	}
 	// Acknowledged alarms are deleted; alarms that have not rung remain.
@@ -118,11 +118,11 @@ func TestAlarmIsReplaced(t *testing.T) {
 	}
 	mustSet(t, b, 0, alarmsAt(now, 2, 2)...)
 	if got := receive(t, "the other's ring", heard); !cmp.Equal(got.keys, []events.Key{conferenceKey(2)}) {
-		t.Errorf("rang for %v", got.keys)
+		t.Errorf("delivered %v", got.keys)
 	}
 	mustSet(t, b, 0, events.Alarm{Key: key, At: now})
 	if got := receive(t, "its ring", heard); !cmp.Equal(got.keys, []events.Key{key}) {
-		t.Errorf("rang for %v", got.keys)
+		t.Errorf("delivered %v", got.keys)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestAlarmsOutliveAStop(t *testing.T) {
 	heard, _ = hear(t, again, everyRing)
 	for key, times := range countRings(t, heard, 100) {
 		if times != 1 {
-			t.Errorf("%v rang %d times", key, times)
+			t.Errorf("%v was delivered %d times", key, times)
 		}
 	}
 	eventually(t, "only those of an hour to be left", func() bool { return stored(t, again, "GAVEL_TIMERS") == 100 })
@@ -169,7 +169,7 @@ func TestAnAlarmIsRedeliveredUntilItIsAcknowledged(t *testing.T) {
 	stop()
 	heard, _ := hear(t, two, everyRing)
 	if got := countRings(t, heard, 20); len(got) != 20 {
-		t.Errorf("%d of 20 rang", len(got))
+		t.Errorf("%d of 20 were delivered", len(got))
 	}
 	eventually(t, "all to be gone", func() bool { return stored(t, one, "GAVEL_TIMERS") == 0 })
 }
@@ -198,7 +198,7 @@ func TestRingsAreSharedAndComeInBatches(t *testing.T) {
 		}
 	}
 	if batches > count/4 {
-		t.Errorf("%d rings came in %d batches", count, batches)
+		t.Errorf("%d alarms were delivered in %d batches", count, batches)
 	}
 }
 
@@ -303,7 +303,7 @@ func TestDecisionIsPutOff(t *testing.T) {
 		got[d.ID] = d
 	}
 	if time.Now().Before(soon) {
-		t.Error("it came early")
+		t.Error("it was delivered early")
 	}
 	if diff := cmp.Diff(map[string]due{first.ID: first, nobodys.ID: nobodys}, got); diff != "" {
 		t.Errorf("due (-want +got):\n%s", diff)

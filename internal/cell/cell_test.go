@@ -102,7 +102,7 @@ func TestChangesThatWaitTogetherShareAWrite(t *testing.T) {
 		all.Wait()
 		wantNames(t, one, 200)
 		if shared.writes > 20 {
-			t.Errorf("it took %d writes", shared.writes)
+			t.Errorf("%d writes", shared.writes)
 		}
 	})
 }

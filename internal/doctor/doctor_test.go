@@ -34,7 +34,7 @@ func expect(t *testing.T, got []doctor.Finding, wanted ...want) {
 			t.Errorf("finding %d is %+v, want %s and %q", i+1, got[i], w.level, w.words)
 		}
 		if bad := got[i].Level == doctor.Warning || got[i].Level == doctor.Fault; bad && got[i].Do == "" {
-			t.Errorf("finding %d has nothing to do: %+v", i+1, got[i])
+			t.Errorf("finding %d has no advice: %+v", i+1, got[i])
 		}
 	}
 }

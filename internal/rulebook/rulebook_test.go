@@ -132,7 +132,7 @@ func TestAProcessThatStartsReplacesOnlyItsOwnRules(t *testing.T) {
 	foreign := open(t, shared)
 	done := foreign.propose(t, set(t, 2), there, rulebook.Start)
 	if done.Taken || !done.Follows(set(t, 2).Version) || inForce(t, shared) != set(t, 1).Version {
-		t.Errorf("foreign rules came into force at a start: %+v", done)
+		t.Errorf("a start activated foreign rules: %+v", done)
 	}
 	if own := foreign.Status().Own; own != set(t, 2).Version {
 		t.Errorf("its own rules are %q", own)
@@ -198,7 +198,7 @@ func TestOtherProcessesFollowTheRulesInForce(t *testing.T) {
 	eventually(t, "the second is followed", func() bool { load, _ := follower.Active(); return load.ID == second.InForce.Load })
 
 	if own := follower.Status().Own; own != set(t, 1).Version {
-		t.Errorf("its own rules are shown as %q, want those that are no longer in force", own)
+		t.Errorf("its own rules are shown as %q, want those that were replaced", own)
 	}
 	got, err := follower.Set(t.Context(), set(t, 1).Version)
 	if err != nil || got.Version != set(t, 1).Version || got.Rule("end-orphaned").For != time.Minute {

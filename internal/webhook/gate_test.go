@@ -74,7 +74,7 @@ func TestNobodyInsideIsCalled(t *testing.T) {
 	}
 }
 
-// isNoName: such a number is no address to Go, and no name to DNS.
+// isNoName: Go does not parse such a number as an address, nor DNS as a name.
 func isNoName(err error) bool {
 	var dns *net.DNSError
 	return errors.As(err, &dns)
@@ -160,7 +160,7 @@ func FuzzWebhookAddress(f *testing.F) {
 	})
 }
 
-// lyingResolver asks a name server of the test's own, which knows these names
+// lyingResolver queries a name server of the test's own, which has these names
 // and no others.
 func lyingResolver(t *testing.T, names map[string]netip.Addr) *net.Resolver {
 	t.Helper()

@@ -25,7 +25,8 @@ import (
 )
 
 // Real here: HTTP over the loopback interface, and the look-up of names, which
-// a small DNS server on it answers where a test wants lies. Time is the test's.
+// a small DNS server on it answers where a test needs false addresses. Time is
+// the test's.
 
 const (
 	firstSecret  twilio.Secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
