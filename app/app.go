@@ -56,11 +56,12 @@ type App struct {
 	rest          *rest.Handler
 	api           *api.API
 	ready         *readiness
-	reload        chan struct{} // makes the rule files be read again
+	reload        chan struct{} // a value makes the App read the rule files again
 }
 
-// New makes all parts and begins to serve. If a part cannot be made, New stops
-// those it made before and returns the error. ctx bounds the start only.
+// New creates all parts and starts to serve. If a part fails to start, New stops
+// the parts before it and returns the error. ctx bounds the start only: the App
+// runs on after ctx ends.
 func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{
 		Options:  o,

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// lagLimit is how far the picture may be behind before its answers are useless.
+	// lagLimit is how far the picture may be behind the journal. Beyond it the process
+	// is not ready, because its answers are too old to be useful.
 	lagLimit = 10 * time.Second
 	// checkTime bounds one check of all dependencies.
 	checkTime = 2 * time.Second
@@ -48,7 +49,7 @@ type check struct {
 	Error   string `json:"error,omitempty"`
 }
 
-// missing names the dependencies that are not ok, and why.
+// missing returns the failed checks, each with its error, sorted by name.
 func (h health) missing() string {
 	var faults []string
 	for _, name := range slices.Sorted(maps.Keys(h.Checks)) {
@@ -141,7 +142,7 @@ func fullness(full float64) check {
 	return check{OK: true}
 }
 
-// picture makes a query that any reader could make.
+// picture makes a query to Redis, as a reader of the picture does.
 func (r *readiness) picture(ctx context.Context) check {
 	if _, err := r.store.Accounts(ctx); err != nil {
 		return failing(err.Error())
@@ -149,7 +150,7 @@ func (r *readiness) picture(ctx context.Context) check {
 	return check{OK: true}
 }
 
-// projectorCheck checks the lanes: the first fault counts.
+// projectorCheck returns the first failure of a lane.
 func projectorCheck(lanes []project.State) check {
 	for _, s := range lanes {
 		switch {

@@ -72,8 +72,8 @@ func notYet() http.Handler {
 	return mux
 }
 
-// Address returns HOST:PORT by which this machine reaches the listener, also
-// where it listens on all addresses.
+// Address returns the HOST:PORT where this machine reaches the listener, with
+// 127.0.0.1 if it listens on all addresses.
 func (l *Listener) Address() string {
 	tcp, ok := l.listener.Addr().(*net.TCPAddr)
 	if ok && tcp.IP.IsUnspecified() {
@@ -88,7 +88,8 @@ func (l *Listener) Show(h http.Handler) { l.handler.Store(&h) }
 // Ended delivers why the server ended: http.ErrServerClosed after a Stop.
 func (l *Listener) Ended() <-chan error { return l.ended }
 
-// ServeHTTP answers a request with the present handler.
+// ServeHTTP answers a request with the current handler. After leave it also closes
+// the connection.
 func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if l.leaving.Load() {
 		w.Header().Set("Connection", "close")
@@ -96,7 +97,8 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	(*l.handler.Load()).ServeHTTP(w, r)
 }
 
-// leave goes on answering, and makes clients use another connection next time.
+// leave makes ServeHTTP close the connection after each answer, so that the next
+// request opens another one. Requests are still answered.
 func (l *Listener) leave() { l.leaving.Store(true) }
 
 // Stop accepts no new request and waits up to AnswerTime for those under way.
@@ -138,7 +140,7 @@ func (a *App) bind(ctx context.Context, address string) (*Listener, error) {
 	return l, nil
 }
 
-// serve replaces "not yet" by the parts.
+// serve replaces the handler notYet by the handlers of the parts.
 func (a *App) serve() {
 	admin := http.NewServeMux()
 	a.adminRoutes(admin)
@@ -192,7 +194,7 @@ func (a *App) doorOr(others http.Handler) http.Handler {
 	})
 }
 
-// adminRoutes are for everyone but Twilio.
+// adminRoutes adds the routes for all clients except Twilio.
 func (a *App) adminRoutes(mux *http.ServeMux) {
 	if a.rest != nil {
 		mux.Handle(rest.Prefix, a.rest)
@@ -204,7 +206,8 @@ func (a *App) adminRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
 }
 
-// alive answers that the process runs. Whether it can work, /readyz answers.
+// alive answers "ok" while the process runs. /readyz reports whether the process can
+// work.
 func alive(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintln(w, "ok")

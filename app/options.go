@@ -74,7 +74,7 @@ func (r Redis) Options() (redisstore.Options, error) {
 // TLS are paths of PEM files.
 type TLS struct{ CA, Cert, Key string }
 
-// config reads the files, or is nil when there are none.
+// config reads the files. It returns nil if no file is set.
 func (t TLS) config() (*tls.Config, error) {
 	if t == (TLS{}) {
 		return nil, nil
@@ -113,13 +113,13 @@ const (
 	Deliver Role = "deliver"
 )
 
-// AllRoles are what a process does unless its settings say otherwise.
+// AllRoles are the roles of a process whose settings name none.
 var AllRoles = Roles{Door, Project, Act, Serve, Deliver}
 
 // Roles are the jobs of one process.
 type Roles []Role
 
-// Has reports whether one of the roles is r.
+// Has reports whether r is one of the roles.
 func (all Roles) Has(r Role) bool { return slices.Contains(all, r) }
 
 // String returns the roles as ParseRoles reads them.

@@ -49,8 +49,9 @@ func (a *App) proposeRules(ctx context.Context) error {
 // presetsOrigin is the origin of the demo's rules.
 const presetsOrigin = "gavel demo"
 
-// proposePresets puts the demo's rules in force. openDataDir has made sure that
-// the NATS is the demo's own.
+// proposePresets puts the demo's rules in force. They are live, so they must not
+// reach a real journal: openDataDir has checked that NATS is embedded and that the
+// data directory belongs to a demo.
 func (a *App) proposePresets(ctx context.Context) error {
 	set, err := rules.Parse(a.Presets...)
 	if err == nil {

@@ -97,7 +97,8 @@ func (e *Event) subject() string {
 	return cmp.Or(e.CallSid, e.RecordingSid)
 }
 
-// when is Twilio's time, or ours if Twilio sent none.
+// when returns Twilio's time of the event, or Gavel's time of receipt if Twilio
+// sent none.
 func (e *Event) when() time.Time {
 	if e.OccurredAt.IsZero() {
 		return e.ReceivedAt.UTC()

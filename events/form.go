@@ -98,6 +98,7 @@ func (d *decoder) pair(pair string) (Param, error) {
 	return p, err
 }
 
+// escaped reports whether s contains an escape: %XX, or + for a space.
 func escaped(s string) bool {
 	return strings.IndexByte(s, '%') >= 0 || strings.IndexByte(s, '+') >= 0
 }

@@ -15,8 +15,9 @@ import (
 // are unions of shards. Stored keys depend on it: never change it.
 const Shards = 64
 
-// Shard returns the shard of a conference, 0 <= shard < Shards (FNV-1a over
-// the canonical ConferenceSid).
+// Shard returns the shard of a conference, 0 <= shard < Shards: the 32-bit
+// FNV-1a hash of the canonical ConferenceSid, its upper half XORed into the lower
+// one, modulo Shards. Stored keys depend on the result.
 func Shard(conferenceSid string) int {
 	h := uint32(2166136261)
 	for i := range len(conferenceSid) {
@@ -117,8 +118,8 @@ func (g Group) Split(fn func(index int, e Entry) error) error {
 		return ErrGroup
 	}
 	b = b[1:]
-	// Entries are substrings of the message itself: a copy would be a fifth of what
-	// reading it costs.
+	// s shares the memory of b, and entries are substrings of s: copies would be a
+	// fifth of the cost of reading a message.
 	s := unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // Data is never written, see Group
 	for i := 0; len(b) > 0; i++ {
 		e := Entry{Source: Source(b[0])}
@@ -143,7 +144,9 @@ func (g Group) Split(fn func(index int, e Entry) error) error {
 	return nil
 }
 
-// cutString takes a length-prefixed string off the front of b and its twin s.
+// cutString cuts a length-prefixed string off the front of b. s is b as a
+// string, so that head needs no copy. restB and restS are what follows head in b
+// and in s. ok is false if b is damaged.
 func cutString(b []byte, s string) (head string, restB []byte, restS string, ok bool) {
 	length, n := binary.Uvarint(b)
 	if n <= 0 || length > uint64(len(b)-n) {

@@ -16,8 +16,8 @@ const maxStoredParams = 1 << 15
 
 // Parse is the function Parse for a stored entry. The door has checked that its
 // form is UTF-8 and has searched its texts (see clearTexts), which is more than
-// half of the cost; everything else is checked again. The Params of the event, though not their
-// texts, belong to the parser: they are valid until its Reset.
+// half of the cost; everything else is checked again. The parser owns the slice
+// Params of the event: it is valid until Reset. The strings in it stay valid.
 func (p *StoredParser) Parse(e Entry) (Event, error) {
 	count := strings.Count(e.Form, "&") + 1
 	if count > MaxParams {
@@ -41,7 +41,8 @@ func (p *StoredParser) Parse(e Entry) (Event, error) {
 	return event, err
 }
 
-// Reset invalidates the Params of all events. Their texts stay valid.
+// Reset makes the memory of all Params available to the next events: the Params
+// returned so far must not be read again. Strings copied from them stay valid.
 func (p *StoredParser) Reset() {
 	clear(p.params)
 	p.params = p.params[:0]

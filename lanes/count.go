@@ -11,17 +11,17 @@ import (
 	"gavel/rules"
 )
 
-// maxMarks bounds the matches that a lane remembers over all its counts, at
-// about 100 bytes each: every batch that changes the lane's state writes all of
-// it.
+// maxMarks bounds the matches in all tallies of a lane, at about 100 bytes each.
+// Every batch that changes the lane's state writes all of them.
 const maxMarks = 10_000
 
-// countKey names one count.
+// countKey is the key of one tally: an account's matches of a rule with the same
+// value of `by`.
 func countKey(accountSid, rule, by string) string { return accountSid + "/" + rule + "/" + by }
 
-// count counts one more match. The decisions that it returns belong to the
-// account, not to a conference. The error for an entry that cannot be read is a
-// *events.FormError.
+// count adds the match in e to its tally. The decisions that it returns belong to
+// the account, not to a conference. changed reports whether the lane's state has
+// changed. The error for an invalid entry is a *events.FormError.
 func (m *Machine) count(ctx context.Context, e *Entry) (_ []rules.Decision, changed bool, err error) {
 	read, err := e.Event.Match()
 	if err != nil {
@@ -47,8 +47,9 @@ func (m *Machine) count(ctx context.Context, e *Entry) (_ []rules.Decision, chan
 	return decisions, true, nil
 }
 
-// boundTallies drops tallies if there are too many marks: those that have grown
-// least recently, until half of the marks are left.
+// boundTallies drops tallies if they have more than maxMarks matches together. It
+// begins with the tally that has not grown for the longest time, and stops at
+// half of maxMarks, so that it does not run for every match.
 func (m *Machine) boundTallies() {
 	if m.marks <= maxMarks {
 		return
@@ -66,8 +67,8 @@ func (m *Machine) boundTallies() {
 	}
 }
 
-// dropTallies drops those of rules that the set does not have or that no longer
-// count.
+// dropTallies drops the tallies of rules that the set does not have or that no
+// longer count.
 func (m *Machine) dropTallies(set *rules.Set) {
 	maps.DeleteFunc(m.state.Tallies, func(key string, t rules.Tally) bool {
 		_, rest, _ := strings.Cut(key, "/")

@@ -14,19 +14,20 @@ type Entry struct {
 	At  events.Position
 }
 
-// Reader reads journal messages into entries, in memory that it uses again. The
-// zero value is ready for use.
+// Reader parses journal messages into entries. It reuses its memory. The zero
+// value is ready for use.
 type Reader struct {
-	// Entries are what was read since the last Reset, and valid until the next.
+	// Entries are the entries read since the last Reset. They are valid until the
+	// next Reset.
 	Entries []Entry
-	// Letters are for what cannot be read.
+	// Letters are the dead letters of what could not be parsed.
 	Letters []events.DeadLetter
 	parser  events.StoredParser
 }
 
-// Read reads one journal message. It leaves out entries that no step can use:
-// actions on rooms that have a name only (they are in the journal for the
-// audit) and, unless rules are evaluated, the entries that exist for rules.
+// Read parses one journal message. It leaves out entries that Step does not need:
+// actions on rooms of which only the name is known (the journal has them for the
+// audit) and, unless evaluates is set, the entries that exist for rules.
 func (r *Reader) Read(g events.Group, evaluates bool) {
 	read := 0
 	err := g.Split(func(i int, raw events.Entry) error {
@@ -50,8 +51,8 @@ func (r *Reader) Read(g events.Group, evaluates bool) {
 	}
 }
 
-// Reset empties the reader. What entries point to would keep journal messages in
-// memory.
+// Reset empties the reader. It also clears the entries, whose strings would keep
+// journal messages in memory.
 func (r *Reader) Reset() {
 	clear(r.Entries)
 	r.Entries, r.Letters = r.Entries[:0], nil
@@ -66,13 +67,16 @@ func usable(e *events.Event, evaluates bool) bool {
 	return e.ConferenceSid != ""
 }
 
-// unfoldable is the dead letter of an entry whose account could be read.
+// unfoldable returns the dead letter of an entry that was parsed and cannot be
+// folded. Unlike letter it sets the account.
 func (e *Entry) unfoldable(err error) *events.DeadLetter {
 	l := e.letter(err)
 	l.AccountSid = e.Event.AccountSid
 	return &l
 }
 
+// letter returns the dead letter of an entry without its account, which is unknown
+// if the entry could not be parsed.
 func (e *Entry) letter(err error) events.DeadLetter {
 	l := events.DeadLetter{
 		Kind:       events.Unfoldable,

@@ -17,9 +17,9 @@ type RuleSets interface {
 	Set(ctx context.Context, version string) (*rules.Set, error)
 }
 
-// Machine is the state machine of one lane. It holds what belongs to the lane as
-// a whole: which rule sets came into force where, and the tallies of counts. It
-// is not safe for concurrent use.
+// Machine is the state machine of one lane. It holds the state that belongs to no
+// single conference: which rule sets came into force at which position, and the
+// tallies of counts. It is not safe for concurrent use.
 type Machine struct {
 	loader RuleSets
 	state  state
@@ -31,9 +31,9 @@ type Machine struct {
 	announced uint64
 }
 
-// New returns the machine of a lane whose state was saved as MarshalState
-// returned it; nil means a lane without state. Without a loader the machine
-// evaluates no rules.
+// New returns the machine of a lane. saved is the result of MarshalState, or nil
+// for a lane without state. Without a loader the machine evaluates no rules and
+// ignores saved.
 func New(loader RuleSets, saved []byte) (*Machine, error) {
 	m := &Machine{loader: loader, sets: map[string]*rules.Set{}}
 	if loader == nil {

@@ -12,9 +12,9 @@ import (
 	"gavel/rules"
 )
 
-// keepLoads is how many loads a lane remembers. A conference that missed more
-// is evaluated as if the earlier ones did not exist; but every load wakes every
-// conference that has not ended.
+// keepLoads is how many loads a lane remembers. A conference with more loads since
+// its last entry is evaluated as if the earlier ones did not exist. That is rare,
+// because every load wakes every conference that has not ended.
 const keepLoads = 64
 
 // state is the lane's own state as the store keeps it, as JSON.
@@ -81,8 +81,8 @@ func (m *Machine) LoadedAt() time.Time {
 	return m.state.Loads[len(m.state.Loads)-1].At
 }
 
-// load brings a rule set into force. A load that the lane already has was
-// stored twice.
+// load brings a rule set into force. It ignores a load whose id the lane already
+// has: the journal has that entry twice.
 func (m *Machine) load(ctx context.Context, e *Entry) (changed bool, err error) {
 	l, err := e.Event.Load()
 	if err != nil {

@@ -111,6 +111,7 @@ func (d *draft) touch(at Instant) {
 	d.Created, d.Updated = widen(d.Created, d.Updated, at)
 }
 
+// foldName keeps the friendly name of the event with the greatest SequenceNumber.
 func (d *draft) foldName() {
 	if name, ok := d.e.Params.Lookup("FriendlyName"); ok {
 		d.FriendlyName = laterText(d.FriendlyName, d.e.SequenceNumber, name)
@@ -210,7 +211,7 @@ func (d *draft) moment() Moment { return Moment{Seq: d.e.SequenceNumber, At: d.a
 func (d *draft) turn(on bool) Turn { return Turn{Seq: d.e.SequenceNumber, At: d.at, On: on} }
 
 // participant returns the leg to write, already in the draft's own list: a copy
-// of the one before, or a new one. Nil when the record is full.
+// of the one before, or a new one. It returns nil if the record is full.
 func (d *draft) participant(callSid string) *Participant {
 	i, known := slices.BinarySearchFunc(d.Participants, callSid,
 		func(p *Participant, sid string) int { return strings.Compare(p.CallSid, sid) })
@@ -278,8 +279,9 @@ func (d *draft) recordingStart() (Instant, error) {
 	return At(t), nil
 }
 
-// foldRecordEnd folds the deprecated conference-record-end, identified by its
-// URL.
+// foldRecordEnd folds Twilio's deprecated event conference-record-end. Its
+// RecordingUrl identifies the recording: another event with the same URL is a
+// double.
 func (d *draft) foldRecordEnd() (fresh bool, err error) {
 	url := cut(d.e.Params.Get("RecordingUrl"))
 	if slices.ContainsFunc(d.Recordings, func(r *Recording) bool { return r.Sid == "" && r.URL == url }) {
@@ -299,7 +301,8 @@ func (d *draft) foldRecordEnd() (fresh bool, err error) {
 	return true, nil
 }
 
-// recording returns the recording to write, as participant does for a leg.
+// recording returns the recording to write, already in the draft's own list: a copy
+// of the one before, or a new one. It returns nil if the record is full.
 func (d *draft) recording(sid, url string) *Recording {
 	want := &Recording{Sid: strings.Clone(sid), URL: url, Duration: -1}
 	i, known := slices.BinarySearchFunc(d.Recordings, want, compareRecordings)
@@ -346,8 +349,8 @@ func later[T any](a, b Stated[T], compare func(T, T) int) Stated[T] {
 	return b
 }
 
-// laterText is later for a free text. It does not copy a text equal to the one
-// it has.
+// laterText is later for a free text. It does not copy a text that equals the
+// current value.
 func laterText(t Stated[string], seq int64, text string) Stated[string] {
 	if text == t.Value {
 		return Stated[string]{Seq: max(t.Seq, seq), Value: t.Value}

@@ -10,15 +10,15 @@ import (
 
 // Seen is the state of a conference in Twilio's REST API.
 type Seen struct {
-	// Status is one of the three of a Conference.
+	// Status is StatusInit, StatusInProgress or StatusCompleted.
 	Status string
-	// Legs are all that the API lists, on all pages.
+	// Legs are the participants on all pages of the API's list.
 	Legs []SeenLeg
 	// At is when the API answered, on our clock.
 	At time.Time
 }
 
-// SeenLeg is one leg in that list.
+// SeenLeg is one participant as the REST API lists it.
 type SeenLeg struct {
 	CallSid string
 	Status  string
@@ -28,8 +28,8 @@ type SeenLeg struct {
 	Label string
 }
 
-// Gone reports whether the leg's call has ended: Twilio lists such legs for some
-// time.
+// Gone reports whether the leg's call has ended. Twilio still lists such a leg for
+// some time.
 func (l *SeenLeg) Gone() bool { return l.Status == legComplete || l.Status == legFailed }
 
 // The statuses of a leg (Twilio, REST API: Participant resource, status).
@@ -43,9 +43,9 @@ const (
 )
 
 // Heal returns the facts that make the record agree with the REST API, each
-// with an id from newID. It returns none if they agree or if the record has an
-// end. A leg joins once it is connected. A leg has left once the API
-// stops listing it, or lists it as complete or failed.
+// with an id from newID. It returns none if they agree, or if the conference has
+// ended in the record. A leg joins once it is connected. A leg has left once the
+// API stops listing it, or lists it as complete or failed.
 func Heal(c *Conference, seen Seen, newID func() string) []events.Healed {
 	facts := differences(c, seen, func(status string) bool { return status == legConnected })
 	for i := range facts {
@@ -78,8 +78,8 @@ func isHereOrComing(status string) bool {
 	return slices.Contains([]string{legConnected, legQueued, legConnecting, legRinging}, status)
 }
 
-// differences returns the facts that the record lacks, without ids; isHere
-// reports from its status whether a leg counts as in the conference.
+// differences returns the facts that the record lacks, without ids. isHere
+// reports whether a leg with that status counts as in the conference.
 func differences(c *Conference, seen Seen, isHere func(status string) bool) []events.Healed {
 	if c == nil || c.End != nil {
 		return nil

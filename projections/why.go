@@ -46,6 +46,7 @@ func Why(c *Conference) string {
 	return fmt.Sprintf("Ended%s: %s, by %s.", after, strings.ReplaceAll(c.End.Reason, "-", " "), leg)
 }
 
+// whyOpen returns Why's sentence for a conference that has not ended.
 func whyOpen(c *Conference) string {
 	live := len(c.Live())
 	legs := fmt.Sprintf("%d participants", live)

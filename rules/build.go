@@ -228,13 +228,15 @@ func buildQuietHours(d *schema.Document, n *schema.Node) *QuietHours {
 	return q
 }
 
-// clock parses a time such as "22:30"; the schema has checked its form.
+// clock parses a time of day such as "22:30" into the duration since midnight. The
+// schema has checked the form.
 func clock(n *schema.Node) time.Duration {
 	sinceMidnight, _ := time.ParseDuration(strings.Replace(n.Text(), ":", "h", 1) + "m")
 	return sinceMidnight
 }
 
-// span parses a duration; the schema has checked its form.
+// span parses a duration from least to maxTime, both included. It returns zero
+// for a missing key (nil), and after a fault. The schema has checked the form.
 func span(d *schema.Document, n *schema.Node, least time.Duration) time.Duration {
 	if n == nil {
 		return 0
@@ -247,7 +249,7 @@ func span(d *schema.Document, n *schema.Node, least time.Duration) time.Duration
 	return length
 }
 
-// parseSpan parses a duration in Go's notation, with days in addition.
+// parseSpan parses a duration in Go's notation, with days in front: 1d12h.
 func parseSpan(text string) (time.Duration, bool) {
 	days, rest, found := strings.Cut(text, "d")
 	if !found {
@@ -265,7 +267,7 @@ func parseSpan(text string) (time.Duration, bool) {
 	return length + more, err == nil
 }
 
-// spanText formats a duration as files do: 1m, not 1m0s.
+// spanText formats a duration as rule files contain it: 1m, not 1m0s.
 func spanText(length time.Duration) string {
 	text := length.String()
 	if strings.HasSuffix(text, "m0s") {

@@ -117,7 +117,8 @@ type evaluation struct {
 type cause struct {
 	// name becomes the name of occasions that begin.
 	name string
-	// stale: too old, or from the future, to act on without a re-read.
+	// stale: too old, or dated too far in the future, to act on before the state
+	// is fetched from Twilio again.
 	stale bool
 	// late: received after a fact with a greater sequence number.
 	late bool
@@ -153,7 +154,10 @@ func (c *evaluation) setVars(before *projections.Conference, e *events.Event, af
 	c.reading = condition.Read(c.vars)
 }
 
-// judgeDeadline judges one deadline.
+// judgeDeadline judges one deadline. If exemptions have ended, it judges their
+// rules; a deadline of a rule at the same time stays for the next call. Otherwise
+// it judges the rule of d for its subject. If the set no longer has that rule, it
+// removes the rule's state.
 func (c *evaluation) judgeDeadline(d Deadline) {
 	if ended := c.endExemptions(); len(ended) > 0 {
 		c.judgeRules(func(r *Rule) bool { return slices.Contains(ended, "") || slices.Contains(ended, r.Name) })
@@ -167,7 +171,8 @@ func (c *evaluation) judgeDeadline(d Deadline) {
 	c.judgeSubject(r, c.subject(d.CallSid), true)
 }
 
-// endExemptions removes exemptions that have ended, and returns their rules.
+// endExemptions removes exemptions that have ended, and returns their rules; ""
+// stands for all rules.
 func (c *evaluation) endExemptions() (ended []string) {
 	c.state.Exemptions = slices.DeleteFunc(c.state.Exemptions, func(e ExemptUntil) bool {
 		over := !e.Until.After(c.state.Now)
@@ -209,7 +214,7 @@ func (c *evaluation) judgeInput(in Input, before, after *projections.Conference)
 
 // stale reports whether a fact is too old, or too far ahead, to act on without
 // a re-read. A fact without a Timestamp counts as stale, because its age is
-// unknown. Gavel's own entries never are: they did not travel.
+// unknown. Gavel's own entries are never stale: no callback delayed them.
 func stale(e *events.Event) bool {
 	if e.Source == events.SourceGavel {
 		return false

@@ -20,8 +20,9 @@ func (c *evaluation) judgeEvent(r *Rule) {
 	}
 }
 
-// judgeEventFor judges such a rule for one subject. All its steps are evaluated
-// now: a later step is due after the event has passed.
+// judgeEventFor judges a rule of judgeEvent for one leg, or for the conference if
+// callSid is empty. It decides all steps now, because the event is no longer
+// available when a later step is due.
 func (c *evaluation) judgeEventFor(r *Rule, callSid string, v condition.Vars) {
 	if !c.holds(r, v) {
 		return
@@ -53,7 +54,8 @@ func (c *evaluation) judgeEventFor(r *Rule, callSid string, v condition.Vars) {
 	c.state.Ladders = append(c.state.Ladders, l)
 }
 
-// conditions are all that are evaluated again before an action.
+// conditions returns the conditions of the rule that Still evaluates again right
+// before an action. An element may be nil.
 func (r *Rule) conditions() []*condition.Condition {
 	all := []*condition.Condition{r.When, r.Unless}
 	for i := range r.Do {
@@ -66,8 +68,8 @@ func (r *Rule) conditions() []*condition.Condition {
 // decision.
 func (d *Decision) performedAtTwilio() bool { return d.Verdict == Act && d.Do.AtTwilio() }
 
-// runLadder decides steps up to one whose result the ladder has to wait for,
-// and reports whether more steps follow that one.
+// runLadder decides steps, up to the first step whose result the ladder has to
+// wait for. It reports whether more steps follow that step.
 func (c *evaluation) runLadder(r *Rule, l *Ladder) (waits bool) {
 	for len(l.Rest) > 0 {
 		l.Step, l.Awaiting, l.Failed = l.Rest[0].Step, nil, false

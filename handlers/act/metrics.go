@@ -17,8 +17,8 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	metrics := measure.With(reg)
 	return &Metrics{
-		actions: metrics.Counters("gavel_actions_total", "Decisions of rules that ended, by rule, action and result.", "rule", "do", "result"),
-		waiting: metrics.Counters("gavel_action_waits_total", "Attempts at decisions that have to wait for another attempt, by reason.", "why"),
+		actions: metrics.Counters("gavel_actions_total", "Decisions with an outcome, by rule, action and result.", "rule", "do", "result"),
+		waiting: metrics.Counters("gavel_action_waits_total", "Attempts to perform a decision that are repeated later, by reason.", "why"),
 		seconds: metrics.Histograms("gavel_action_seconds", "Time from a decision to its outcome, waits included, by action.", prometheus.ExponentialBuckets(0.01, 2, 16), "do"),
 	}
 }

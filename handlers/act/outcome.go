@@ -12,16 +12,16 @@ import (
 	"gavel/internal/twilio"
 )
 
-// callTime bounds one call to Twilio, the wait for its turn included. Twilio's own
-// Go client gives up after 10 s.
+// callTime bounds one call to Twilio, including the wait for its turn among the
+// calls. Twilio's own Go client gives up after 10 s.
 const callTime = 10 * time.Second
 
 // errOldState means that the state fetched from Twilio is too old to act on.
 var errOldState = errors.New("the state fetched from Twilio is too old")
 
-// beforeCall runs when the call has its turn. The call counts as on the wire
-// before the stop is read, so a caller that sets the stop and then lists the
-// calls on the wire misses none.
+// beforeCall runs right before the call is sent, after its wait for a turn. It
+// registers the call as running before it reads the stop. So an operator who sets
+// the stop and then lists the running calls misses none.
 func (t *task) beforeCall(ctx context.Context) error {
 	if err := t.beforeHold(ctx); err != nil {
 		return err
@@ -32,15 +32,15 @@ func (t *task) beforeCall(ctx context.Context) error {
 	return nil
 }
 
-// beforeHold is beforeCall for a leg that has to go back on hold, however old
-// the fetched state is.
+// beforeHold is beforeCall for a call that puts a leg back on hold. It is made even
+// if the fetched state is old.
 func (t *task) beforeHold(ctx context.Context) error {
 	t.underWay.calling.Store(t.decided.ID, t.action())
 	return t.checkStop(ctx)
 }
 
-// call calls Twilio. From here on ctx does not cancel: half a call would leave an
-// operation with an unknown end.
+// call calls Twilio. The end of ctx does not cancel the call: the outcome of a
+// canceled call would be unknown.
 func (t *task) call(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	if t.offHold {
@@ -134,10 +134,10 @@ func notNow(answer twilio.Answer) error {
 	return again{why: why, after: answer.RetryAfter()}
 }
 
-// checkShown fetches the state and returns shown if the operation was done all
-// the same. If its target is gone, another try is useless. Else it returns
-// otherwise. Nothing is healed: if the operation was done, callbacks are on
-// their way.
+// checkShown fetches the state after a call without a clear answer. It ends the
+// task with the outcome shown if the operation was done, and with ifGone if the
+// target is gone. Else it returns otherwise. It does not heal the record: if the
+// operation was done, Twilio sends its callbacks.
 func (t *task) checkShown(ctx context.Context, shown events.Outcome, otherwise error) error {
 	if err := inOrder(ctx, t.fetch, t.checkReported); err != nil {
 		return err
@@ -153,9 +153,10 @@ func (t *task) checkShown(ctx context.Context, shown events.Outcome, otherwise e
 	return otherwise
 }
 
-// checkReported ends an operation that Twilio's state cannot show, if its end was
-// reported while the call had no answer: the call's timeout is longer than an
-// announcement.
+// checkReported ends an announcement whose end Twilio has already reported by a
+// callback. Twilio's state does not show announcements. A short announcement can
+// end before callTime has passed without an answer. Other operations are not
+// affected.
 func (t *task) checkReported(ctx context.Context) error {
 	if t.op.shows != nil {
 		return nil
@@ -163,7 +164,8 @@ func (t *task) checkReported(ctx context.Context) error {
 	return inOrder(ctx, t.awaitRecord, t.checkOutcome)
 }
 
-// ifGone is the result of a requested operation whose target is gone.
+// ifGone returns the result of an operation that was sent to Twilio and whose
+// target is gone: unknown if no state can show the operation, else lapsed.
 func (t *task) ifGone() events.Result {
 	if t.op.shows == nil {
 		return events.Unknown

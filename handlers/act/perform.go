@@ -117,7 +117,7 @@ func (t *task) run(ctx context.Context) error {
 	for range fetches {
 		err := inOrder(
 			ctx, t.awaitRecord, t.checkOutcome, t.checkParameters, t.checkUnheld, t.checkAnnounced, t.checkDeadline, t.checkStop,
-			t.fetchAndHeal, t.checkDone, t.checkStands, t.checkHeld, t.passBrakes, t.intend, t.call,
+			t.fetchAndHeal, t.checkDone, t.checkRule, t.checkHeld, t.passBrakes, t.intend, t.call,
 		)
 		if !errors.Is(err, errOldState) {
 			return err
@@ -166,11 +166,11 @@ func (t *task) awaitRecord(ctx context.Context) error {
 	return err
 }
 
-// age is the time since the decision, by our own clock.
+// age is the time since the decision, by Gavel's clock.
 func (t *task) age() time.Duration { return t.Now().Sub(t.decision.AsOf) }
 
-// checkOutcome ends a task that has its outcome: the message is a redelivery, or
-// another process was faster.
+// checkOutcome ends a task whose outcome is already in the record: the message is a
+// redelivery, or another process has performed the decision.
 func (t *task) checkOutcome(ctx context.Context) error {
 	a := t.recorded()
 	if a == nil {
@@ -249,7 +249,7 @@ func (t *task) answerRefusal(ctx context.Context) error {
 	return t.closeReread(ctx)
 }
 
-// checkStop lets no call to Twilio through while rules are stopped.
+// checkStop defers the task while rules are stopped, or if the stop cannot be read.
 func (t *task) checkStop(ctx context.Context) error {
 	stopped, _, err := t.Brakes.Stopped(ctx)
 	if stopped || err != nil {
@@ -283,9 +283,9 @@ func (t *task) fetch(ctx context.Context) error {
 	return nil
 }
 
-// checkDone ends an operation that Twilio shows as done: by us before a crash, or
-// by another client. It precedes checkStands, because the operation itself may be
-// the reason that the rule no longer holds.
+// checkDone ends an operation that is done already in Twilio's state: Gavel did it
+// before a crash, or another client of Twilio did. It precedes checkRule, because
+// the operation itself may be the reason that the rule no longer holds.
 func (t *task) checkDone(context.Context) error {
 	if t.op.shows != nil && t.op.shows(t.seen) {
 		return end(events.Done, "already")
@@ -293,8 +293,9 @@ func (t *task) checkDone(context.Context) error {
 	return nil
 }
 
-// checkStands ends a task whose rule no longer holds in Twilio's state.
-func (t *task) checkStands(ctx context.Context) error {
+// checkRule evaluates the rule on the state that was fetched from Twilio, and ends
+// the task if the rule no longer holds.
+func (t *task) checkRule(ctx context.Context) error {
 	set, err := t.Rules.Set(ctx, t.decision.Version)
 	if err != nil {
 		return fmt.Errorf("load set of rules: %w", err)
@@ -306,7 +307,8 @@ func (t *task) checkStands(ctx context.Context) error {
 	case why == "":
 		return nil
 	case t.begun && t.op.shows == nil:
-		// No state would show whether Twilio performed the request.
+		// The intent is in the journal, so an earlier try may have sent the request,
+		// and Twilio's state cannot show whether it was performed.
 		return end(events.Unknown, string(why))
 	}
 	return end(events.Lapsed, string(why))

@@ -36,12 +36,13 @@ type Webhooks struct {
 	now    func() time.Time
 }
 
-// NewWebhooks returns a notifier for webhooks. now is our clock.
+// NewWebhooks returns a notifier for webhooks. now returns the current time.
 func NewWebhooks(caller Caller, now func() time.Time) *Webhooks { return &Webhooks{caller, now} }
 
-// Notify calls a decision's webhook. The outcome is done on a 2xx, failed if the
-// address must not be called or the receiver refuses. An error is a *NotNow; the
-// next try has the same webhook-id.
+// Notify calls a decision's webhook. The outcome is done after a 2xx answer. It is
+// failed if the address must not be called, and after an answer that another call
+// would not change. The error is a *NotNow if another call may succeed; that call
+// has the same webhook-id.
 func (w *Webhooks) Notify(ctx context.Context, d rules.Decision) (events.Outcome, error) {
 	body, err := newMessage(d, w.now())
 	if err != nil {
@@ -107,7 +108,8 @@ func checkWebhook(step *rules.Step, settings webhook.Settings) (faults []string)
 			fault("%s: %v", secretFile, err)
 		}
 	}
-	// The load allows expressions only behind the host.
+	// A rule set is loaded only if expressions in its URLs follow the host, so the
+	// text before the first one contains the whole host.
 	address, _, _ := strings.Cut(step.Params["url"].String(), "${")
 	if _, err := settings.CheckAddress(address); err != nil {
 		fault("the webhook's url %v", err)

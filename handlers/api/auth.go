@@ -11,10 +11,12 @@ import (
 	"gavel/internal/keys"
 )
 
-// identityKey is the key of the identity in the context. The context is the only way
-// in huma from a middleware to an operation.
+// identityKey is the key of the identity in the context. In huma a middleware can
+// pass a value to an operation only in the context.
 type identityKey struct{}
 
+// identity returns the client that authenticate has accepted, or the zero value if
+// authenticate did not run.
 func identity(ctx context.Context) keys.Identity {
 	who, _ := ctx.Value(identityKey{}).(keys.Identity)
 	return who
@@ -49,7 +51,8 @@ func credentials(r *http.Request) (user, password string) {
 	return user, password
 }
 
-// admin refuses every other role: what it guards touches all accounts.
+// admin refuses every role except keys.Admin. It guards operations that affect all
+// accounts.
 func admin(ctx context.Context) error {
 	if !identity(ctx).Is(keys.Admin) {
 		return huma.Error403Forbidden("this requires an admin's API key: see gavel keys create --role")

@@ -186,8 +186,8 @@ func (a *API) performAgain(ctx context.Context, l Letter, who keys.Identity) (id
 }
 
 // readAgain appends a callback to the journal if the door would accept it now. Its
-// signature was verified before it became a dead letter. Its time of receipt is now,
-// so that rules treat it as late.
+// signature was verified before it became a dead letter. Its time of receipt is now:
+// if its event is older than rules.MaxAge, rules treat it as stale.
 func (a *API) readAgain(ctx context.Context, l Letter) error {
 	entry := events.Entry{Source: l.Source, ReceivedAt: a.Now(), Query: l.Query, Form: l.Form}
 	e, err := events.Parse(entry)
@@ -218,6 +218,8 @@ func (a *API) listsQuery(accountSid, query string) bool {
 	return known && account.ListsQuery(query)
 }
 
+// viewLetter returns the letter as the API lists it, without the content of the
+// callback.
 func viewLetter(l Letter) DeadLetter {
 	return DeadLetter{
 		ID: l.ID, At: l.At, Kind: l.Kind, AccountSid: l.AccountSid, ConferenceSid: l.ConferenceSid, Decision: l.Decision,

@@ -10,8 +10,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// progressEvery is the shortest time between two lines of progress: an entry takes
-// only microseconds.
+// progressEvery is the shortest time between two lines of progress. A line for
+// every entry would be too many: an entry takes only microseconds.
 const progressEvery = 200 * time.Millisecond
 
 // Progress is one line of a rebuild's answer. The last one is finished or has
@@ -33,6 +33,7 @@ func (a *API) addRebuild(h huma.API) {
 	}, a.rebuild)
 }
 
+// rebuild streams the progress of a rebuild. A process runs one rebuild at a time.
 func (a *API) rebuild(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 	if err := admin(ctx); err != nil {
 		return nil, err
@@ -53,6 +54,8 @@ func (a *API) rebuild(ctx context.Context, _ *struct{}) (*huma.StreamResponse, e
 	return answer, err
 }
 
+// runRebuild rebuilds and writes the progress to s. If the client disconnects, the
+// rebuild is canceled, which is not logged.
 func (a *API) runRebuild(ctx context.Context, s *stream) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -64,10 +67,10 @@ func (a *API) runRebuild(ctx context.Context, s *stream) {
 	}
 }
 
-// report writes progress. Several goroutines may call it.
+// report writes the progress of all lanes together. It is safe for concurrent use.
 type report struct {
 	stream *stream
-	gone   func() // called if a write fails
+	gone   func() // called if a write fails, because the client has disconnected
 
 	mu    sync.Mutex
 	lanes map[int]Progress
@@ -96,6 +99,7 @@ func (r *report) finish(err error) {
 	r.write(last)
 }
 
+// sum returns the progress of all lanes together.
 func (r *report) sum() (all Progress) {
 	for _, lane := range r.lanes {
 		all.Done += lane.Done

@@ -21,7 +21,7 @@ type tailInput struct {
 	Account    string `query:"account" doc:"One AccountSid; default: all that the key can access"`
 	Conference string `query:"conference" maxLength:"1024" doc:"One conference, by SID or by friendly name"`
 	After      uint64 `query:"after" doc:"Resume behind this id; default: only new events"`
-	// A browser's EventSource sends it when it reconnects.
+	// LastEventID is sent by a browser's EventSource when it reconnects.
 	LastEventID string `header:"Last-Event-ID" doc:"The same as after, which it overrides"`
 }
 
@@ -57,6 +57,8 @@ func (a *API) tail(ctx context.Context, in *tailInput) (*huma.StreamResponse, er
 	})
 }
 
+// after returns the id to resume after: Last-Event-ID, or the parameter without
+// one.
 func (in *tailInput) after() (uint64, error) {
 	if in.LastEventID == "" {
 		return in.After, nil

@@ -43,8 +43,9 @@ type batch struct {
 }
 
 // acceptBatch accepts an Event Streams request. The signature covers the URL,
-// which contains the body's hash. One bad item does not delay the others:
-// otherwise Twilio would send the whole batch again and again, or never.
+// which contains the body's hash. A bad item becomes a dead letter and is answered
+// like a good one: after an error Twilio would send the whole batch again, with
+// the same bad item, or drop it.
 func (d *Door) acceptBatch(r *http.Request, at *endpoint, arrived time.Time) error {
 	sig, err := signatureOf(r)
 	if err != nil {
@@ -147,13 +148,13 @@ func (it *item) form() string {
 	return params.Encode()
 }
 
-// storeItem stores a bad item as a dead letter. It only returns an error if
-// that fails.
+// storeItem stores a bad item as a dead letter; fault is what is wrong with it. It
+// returns an error only if the dead letter cannot be stored.
 func (d *Door) storeItem(ctx context.Context, b *batch, raw []byte, fault error) error {
 	d.cfg.Metrics.streamItems.WithLabelValues("dead").Inc()
 	why := refuse(http.StatusForbidden, reasonForm).because(fault)
 	err := d.storeLetter(ctx, b.letter(raw), why)
-	if errors.Is(err, why) {
+	if errors.Is(err, why) { // stored
 		return nil
 	}
 	return err

@@ -26,15 +26,16 @@ type Metrics struct {
 	seconds       prometheus.Histogram
 	inFlight      atomic.Int64
 
-	// byKind are the counters of received, resolved once: a look-up by label
-	// for every callback costs more than counting.
+	// byKind and other are the counters of received, byKey those of matched. They
+	// are resolved once: a look-up by label for every callback costs more than
+	// counting.
 	byKind map[events.Kind]prometheus.Counter
 	other  prometheus.Counter
 	byKey  map[twilio.KeyName]prometheus.Counter
 }
 
 // labelled are the kinds that have a label of their own. Others share one
-// label, because a tenant can invent any number of them.
+// label, because an account can send any number of kinds.
 var labelled = []events.Kind{
 	events.ConferenceStart, events.ConferenceEnd, events.ParticipantJoin, events.ParticipantLeave,
 	events.ParticipantMute, events.ParticipantUnmute, events.ParticipantHold, events.ParticipantUnhold,
@@ -50,11 +51,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		received:      metrics.Counters("gavel_received_total", "Genuine callbacks of valid form, by event.", "event"),
 		refused:       metrics.Counters("gavel_refused_total", "Callbacks refused, by reason.", "reason"),
 		shed:          metrics.Counters("gavel_unavailable_total", "Callbacks answered with 503, by reason. Each may be lost: reconcile.", "reason"),
-		matched:       metrics.Counters("gavel_key_matched_total", "Genuine callbacks, by the key of the ring that signed them.", "key"),
+		matched:       metrics.Counters("gavel_key_matched_total", "Genuine callbacks, by the key of the account's key ring that signed them.", "key"),
 		streamItems:   metrics.Counters("gavel_event_streams_items_total", "Items of Event Streams batches, by outcome.", "outcome"),
-		speech:        metrics.Counter("gavel_speech_dropped_total", "Speech events dropped on purpose."),
-		speechPending: metrics.Gauge("gavel_speech_untold_conferences", "Conferences whose dropped speech numbers are not in the journal yet."),
-		seconds: metrics.Histogram("gavel_door_seconds", "From a callback's arrival to its answer.",
+		speech:        metrics.Counter("gavel_speech_dropped_total", "Speech events dropped as configured."),
+		speechPending: metrics.Gauge("gavel_speech_untold_conferences", "Entries with numbers of dropped speech events whose append failed and is retried."),
+		seconds: metrics.Histogram("gavel_door_seconds", "Time from a callback's arrival to its answer.",
 			[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 12}),
 		byKind: map[events.Kind]prometheus.Counter{},
 		byKey:  map[twilio.KeyName]prometheus.Counter{},

@@ -13,11 +13,11 @@ import (
 	"gavel/events"
 )
 
-// SpeechPolicy selects the speech events that the door keeps. They come many
-// times a minute for every participant, so most events of a busy floor are
-// speech events. The zero value keeps all.
+// SpeechPolicy selects the speech events that the door keeps. Every participant
+// causes many of them a minute, so most events of busy conferences are speech
+// events. The zero value keeps all.
 type SpeechPolicy struct {
-	every int64 // keep events whose number is a multiple; below 0 none
+	every int64 // keep events whose SequenceNumber is a multiple; 0 and 1 keep all, below 0 none
 }
 
 // The policies.
@@ -27,8 +27,8 @@ var (
 )
 
 // SampleSpeech keeps about one speech event in n: those whose SequenceNumber is
-// a multiple of n, so that the decision is the same for a callback that is sent
-// twice, or both ways. n below 2 keeps all.
+// a multiple of n. So the decision is the same for both copies of an event that
+// arrives twice, or as a webhook and by Event Streams. n below 2 keeps all.
 func SampleSpeech(n int) SpeechPolicy { return SpeechPolicy{every: int64(max(n, 0))} }
 
 func (p SpeechPolicy) keeps(number int64) bool {
@@ -46,11 +46,11 @@ const (
 	// speechRoom bounds the pending numbers of one conference: the most that
 	// one entry can contain.
 	speechRoom = events.MaxDroppedRanges
-	// speechConferences bounds the conferences with pending numbers (with
-	// speechRoom numbers each, 40 MB).
+	// speechConferences bounds the conferences with pending numbers. The memory
+	// is then at most 40 MB: speechRoom numbers for each.
 	speechConferences = 10_000
-	// speechTogether bounds the appends of one flush that wait at the same
-	// time; they share the journal's groups.
+	// speechTogether bounds the concurrent appends of one flush. Concurrent
+	// appends share the journal's groups.
 	speechTogether = 64
 )
 
@@ -61,11 +61,11 @@ type speechLedger struct {
 	cfg    Config
 	cancel context.CancelFunc
 	done   chan struct{}
-	full   chan struct{} // a conference has a full batch
+	full   chan struct{} // a conference has speechBatch numbers
 
 	mu        sync.Mutex
 	closed    bool
-	open      map[events.Key][]int64
+	open      map[events.Key][]int64 // numbers without an entry yet
 	pending   []pendingEntry
 	appending int // entries being appended
 }
@@ -77,9 +77,10 @@ type pendingEntry struct {
 	entry         events.Entry
 }
 
+// newSpeechLedger returns a ledger and starts its goroutine, which close stops.
 func newSpeechLedger(cfg Config) *speechLedger {
 	l := &speechLedger{cfg: cfg, done: make(chan struct{}), full: make(chan struct{}, 1), open: map[events.Key][]int64{}}
-	ctx, cancel := context.WithCancel(context.Background()) // lives as long as the door, not as a request
+	ctx, cancel := context.WithCancel(context.Background()) // canceled by close, not by the end of a request
 	l.cancel = cancel
 	go l.run(ctx)
 	return l
@@ -106,6 +107,8 @@ func (l *speechLedger) add(e *events.Event) bool {
 	return true
 }
 
+// waiting is how many conferences and entries have numbers that are not in the
+// journal yet. The caller holds mu.
 func (l *speechLedger) waiting() int { return len(l.open) + len(l.pending) + l.appending }
 
 // run flushes at every interval, and full batches at once.
@@ -141,8 +144,8 @@ func (l *speechLedger) close(ctx context.Context) error {
 	return nil
 }
 
-// flush appends an entry for each conference with at least that many numbers,
-// and the entries whose append failed before.
+// flush appends an entry for each conference with at least atLeast numbers, and
+// the entries whose append failed before.
 func (l *speechLedger) flush(ctx context.Context, atLeast int) error {
 	ctx, cancel := context.WithTimeout(ctx, AppendBudget)
 	defer cancel()
@@ -161,7 +164,7 @@ func (l *speechLedger) flush(ctx context.Context, atLeast int) error {
 	return firstOf(errs)
 }
 
-// collect removes the numbers to append from the ledger and returns their
+// collect removes from the ledger what flush has to append, and returns it as
 // entries.
 func (l *speechLedger) collect(atLeast int) []pendingEntry {
 	l.mu.Lock()
@@ -180,7 +183,8 @@ func (l *speechLedger) collect(atLeast int) []pendingEntry {
 	return entries
 }
 
-// requeue keeps the entries whose append failed.
+// requeue returns the entries whose append failed to the ledger, for the next
+// flush. errs has the result of each append.
 func (l *speechLedger) requeue(entries []pendingEntry, errs []error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,13 +197,14 @@ func (l *speechLedger) requeue(entries []pendingEntry, errs []error) {
 	l.cfg.Metrics.speechPending.Set(float64(len(l.pending)))
 }
 
-// firstOf returns one error for all: they usually have the same cause.
+// firstOf returns how many appends failed, and the first error: the others usually
+// have the same cause. It returns nil if none failed.
 func firstOf(errs []error) error {
 	failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	if len(failed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d conferences: %w", len(failed), failed[0])
+	return fmt.Errorf("%d entries failed, the first with: %w", len(failed), failed[0])
 }
 
 // ranges sorts numbers into inclusive ranges.

@@ -91,7 +91,9 @@ func (f *filler) fill(ctx context.Context, floor uint64, progress func(done uint
 	return p, nil
 }
 
-// begin folds the journal up to a sequence and begins a new picture in the store.
+// begin folds the journal from its start to the stream sequence upTo, which it
+// includes, and begins a new picture in the store. It calls progress with the
+// sequence of each message.
 func (f *filler) begin(ctx context.Context, upTo uint64, progress func(done uint64)) (*picture, projections.Build, error) {
 	machine, err := f.newMachine()
 	if err != nil {
@@ -108,7 +110,8 @@ func (f *filler) begin(ctx context.Context, upTo uint64, progress func(done uint
 	return p, build, nil
 }
 
-// read applies the journal from one sequence to another to p.
+// read applies the journal messages with the stream sequences from `from` to `to`,
+// both included, to p.
 func (f *filler) read(ctx context.Context, p *picture, from, to uint64, progress func(done uint64)) error {
 	if from > to {
 		return nil

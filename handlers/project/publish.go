@@ -16,7 +16,8 @@ const (
 	// NATS accepts in one atomic batch.
 	fullNews = 1000
 	// maxGathered bounds the journal messages that wait for their acknowledgement
-	// while news is gathered: half of what a lane may have delivered.
+	// while news is gathered: half of the 512 that NATS delivers to a lane before
+	// the first is acknowledged.
 	maxGathered = 256
 	// pauseFactor times the duration of a publish is the pause after it, at most
 	// maxPause. If news is on disk before it is acknowledged, a publish costs four
@@ -40,8 +41,8 @@ type publisher struct {
 	switchover <-chan *switchover
 	writing    *writeLock
 	spare      chan<- *batch
-	// facts and scratch hold the news of one publish; pausedTo is when the next one
-	// may begin with less than fullNews.
+	// facts and scratch hold the news of one publish. Until pausedTo the next
+	// publish begins only with fullNews facts or maxGathered messages.
 	facts    []events.News
 	scratch  []byte
 	pausedTo time.Time
@@ -49,6 +50,8 @@ type publisher struct {
 	metrics  *Metrics
 }
 
+// run finishes saved batches until ctx ends, an error occurs, or a rebuilt picture
+// replaces the old one. It always returns an error.
 func (p *publisher) run(ctx context.Context, saved <-chan *batch) error {
 	for {
 		select {
@@ -146,8 +149,8 @@ func (p *publisher) publish(ctx context.Context, all []*batch) error {
 	return nil
 }
 
-// putLetters stores the dead letters. This precedes the acknowledgement, after
-// which no other record of the entry exists.
+// putLetters stores the dead letters. This precedes the acknowledgement, because an
+// acknowledged entry is not delivered again.
 func (p *publisher) putLetters(ctx context.Context, letters []events.DeadLetter) error {
 	for _, l := range letters {
 		if err := p.letters.Put(ctx, l); err != nil {

@@ -52,11 +52,12 @@ func (s *status) set(state State) {
 	s.state.Store(&state)
 }
 
-// lag is how far behind the lane was at the last update.
+// lag returns the Lag of the state, as of its last update.
 func (s *status) lag() time.Duration { return s.state.Load().Lag }
 
-// setLag sets how long the newest entry of a batch had waited. The state shows only
-// a lag that an operator would notice.
+// setLag records how long the newest entry of a batch had waited. The metric has
+// every lag. The state has only those above checkEvery, which an operator would
+// notice. idle resets both once no entry waits.
 func (s *status) setLag(lag time.Duration) {
 	s.metrics.setLag(s.lane.Number(), lag)
 	if lag > checkEvery {

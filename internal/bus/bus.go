@@ -216,7 +216,7 @@ func (b *Bus) Info() Info { return b.info }
 // events.ErrUnavailable.
 func (b *Bus) Healthy() error { return b.health.Healthy() }
 
-// Dead receives one error when the embedded server has been frozen for deadAfter:
+// Dead receives one error when the embedded server has been frozen for 5 s:
 // NATS does not leave that state until the process restarts. With an external NATS it
 // receives nothing.
 func (b *Bus) Dead() <-chan error { return b.health.dead }

@@ -61,7 +61,7 @@ const (
 	laterDuePrefix = "gavel.later.due."
 	// noToken stands for a missing account or conference.
 	noToken = "-"
-	// projectorsSubject carries the projectors' beats. No stream stores it.
+	// projectorsSubject carries the heartbeats of projectors. No stream stores it.
 	projectorsSubject = "gavel.projectors"
 )
 
