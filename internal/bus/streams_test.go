@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/internal/bus"
+	"gavel/internal/bus/jet"
 )
 
 // goodJournal is a journal as Gavel would make it.
@@ -77,7 +79,12 @@ func makeStream(t *testing.T, url string, c jetstream.StreamConfig) {
 	js := jetStream(t, dial(t, url))
 	sealed := c.Sealed
 	c.Sealed = false
-	if _, err := js.CreateStream(testContext(t), c); err != nil {
+	// A cluster that has a leader may still miss the peers for three replicas.
+	err := jet.Retry(testContext(t), jet.Starting, func(ctx context.Context) error {
+		_, err := js.CreateStream(ctx, c)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Sealed = sealed; sealed {
