@@ -39,7 +39,8 @@ const (
 	// checkEvery is how often an idle lane compares the picture with the journal:
 	// half of the two seconds that a loss may go unnoticed.
 	checkEvery = time.Second
-	// expireEvery is how often ended conferences beyond Config.Keep are removed.
+	// expireEvery is how often conferences without an event for longer than
+	// Config.Keep are removed.
 	expireEvery = 10 * time.Minute
 )
 
@@ -237,7 +238,7 @@ func (s *saver) check(ctx context.Context) error {
 	return s.expire(ctx, now)
 }
 
-// expire removes conferences that ended longer ago than they are kept.
+// expire removes conferences without an event for longer than they are kept.
 func (s *saver) expire(ctx context.Context, now time.Time) error {
 	if s.keep <= 0 || now.Sub(s.expired) < expireEvery {
 		return nil
