@@ -12,8 +12,7 @@ import (
 	"testing"
 )
 
-// pkg is the part of `go list -json` for one package of this module that the
-// tests need.
+// pkg is the part of `go list -json` for one package of this module that the tests need.
 type pkg struct {
 	ImportPath string
 	Imports    []string
@@ -46,8 +45,7 @@ var onBus = []string{
 // busModules are what the other packages must not depend on.
 var busModules = []string{"gavel/internal/bus", "github.com/nats-io/", "github.com/ThreeDotsLabs/watermill"}
 
-// guarded are modules that only one package, or the packages inside it, may
-// import.
+// guarded are modules that only one package, or the packages inside it, may import.
 var guarded = map[string]string{
 	"github.com/ThreeDotsLabs/watermill": "gavel/internal/bus",
 	"github.com/nats-io/":                "gavel/internal/bus",
@@ -154,9 +152,8 @@ func floor(path string) int {
 	return level
 }
 
-// covers reports whether a name of the tables above matches a package: the
-// package's own name, or with a slash at its end the name of a folder that
-// contains it.
+// covers reports whether a name of the tables above matches a package: the package's own name, or
+// with a slash at its end the name of a folder that contains it.
 func covers(name, path string) bool {
 	return path == name || strings.HasSuffix(name, "/") && strings.HasPrefix(path, name)
 }

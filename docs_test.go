@@ -338,9 +338,8 @@ var binary = sync.OnceValues(func() (string, error) {
 // account is the account that examples use.
 var account = []string{"TWILIO_ACCOUNT_SID=AC" + strings.Repeat("0", 32), "TWILIO_AUTH_TOKEN=token"}
 
-// TestSettingsFilesAreRight reads each file together with one wrong flag: Gavel
-// reports all faults at once and starts nothing, so that flag has to be the only
-// fault.
+// TestSettingsFilesAreRight reads each file together with one wrong flag: Gavel reports all faults
+// at once and starts nothing, so that flag has to be the only fault.
 func TestSettingsFilesAreRight(t *testing.T) {
 	t.Parallel()
 	files := read(t, "deployments/gavel.yaml")

@@ -16,8 +16,7 @@ import (
 // NATS server, of Watermill and of Redis. .golangci.yml excludes the same files.
 var otherLogs = []string{"app/store.go", "internal/bus/jet/routerlog.go", "internal/bus/natsd/server.go"}
 
-// attribute is one attribute of a line of the log: its key and its value as
-// the code has it.
+// attribute is one attribute of a line of the log: its key and its value as the code has it.
 type attribute struct {
 	at         token.Position
 	key, value string

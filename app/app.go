@@ -1,11 +1,9 @@
-// Package app is the process: which parts it has, in which order they start,
-// and how they stop. It has no flags, no settings file and no terminal, so that
-// a test or another program can run one.
+// Package app is the process: which parts it has, in which order they start, and how they stop. It
+// has no flags, no settings file and no terminal, so that a test or another program can run one.
 //
-// Reading order: options.go, app.go (New, Run, Stop), lifecycle.go,
-// listeners.go, then one file for each part: bus.go, store.go, accounts.go,
-// rules.go and rulefiles.go, projector.go, door.go, performer.go, readers.go,
-// health.go, reload.go.
+// Reading order: options.go, app.go (New, Run, Stop), lifecycle.go, listeners.go, then one file for
+// each part: bus.go, store.go, accounts.go, rules.go and rulefiles.go, projector.go, door.go,
+// performer.go, readers.go, health.go, reload.go.
 package app
 
 import (
@@ -59,9 +57,8 @@ type App struct {
 	reload        chan struct{} // a value makes the App read the rule files again
 }
 
-// New creates all parts and starts to serve. If a part fails to start, New stops
-// the parts before it and returns the error. ctx bounds the start only: the App
-// runs on after ctx ends.
+// New creates all parts and starts to serve. If a part fails to start, New stops the parts before
+// it and returns the error. ctx bounds the start only: the App runs on after ctx ends.
 func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{
 		Options:  o,
@@ -123,13 +120,12 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(failure, a.Stop(ctx))
 }
 
-// Stop stops all parts, the last started first, within 15 s. It does so although
-// ctx may have ended. The order is: readiness goes off, so that load balancers
-// send no more; the HTTP servers accept no new request and finish those under
-// way, whose events are then in the journal; the door publishes the numbers of
-// speech events it dropped; the projector ends with its current batch, and what
-// it did not acknowledge comes again at the next start; the store; NATS last,
-// because all the others need it.
+// Stop stops all parts, the last started first, within 15 s. It does so although ctx may have
+// ended. The order is: readiness goes off, so that load balancers send no more; the HTTP servers
+// accept no new request and finish those under way, whose events are then in the journal; the door
+// publishes the numbers of speech events it dropped; the projector ends with its current batch, and
+// what it did not acknowledge comes again at the next start; the store; NATS last, because all the
+// others need it.
 func (a *App) Stop(ctx context.Context) error { return a.life.stop(ctx) }
 
 // Go runs a part until the process stops. If the part returns an error before

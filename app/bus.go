@@ -31,9 +31,8 @@ func (a *App) openBus(ctx context.Context) (err error) {
 	return nil
 }
 
-// hintReplicas adds the remedy to an error that everyone meets who tries a
-// single NATS server: streams have three replicas unless the settings say
-// otherwise.
+// hintReplicas adds the remedy to an error that everyone meets who tries a single NATS server:
+// streams have three replicas unless the settings say otherwise.
 func hintReplicas(err error) error {
 	const notClustered = "err_code=10074" // NATS: replicas > 1 not supported in non-clustered mode
 	if strings.Contains(err.Error(), notClustered) {

@@ -75,10 +75,9 @@ func (r *readiness) door(w http.ResponseWriter, request *http.Request) {
 	writeHealth(w, r.check(request.Context(), false))
 }
 
-// stop turns readiness off, and leaves a load balancer that follows it time to
-// notice while every request is still answered: a callback that is sent to a
-// closed port, or on a connection that is just being closed, is lost, because
-// Twilio tries again only where it could not connect.
+// stop turns readiness off, and leaves a load balancer that follows it time to notice while every
+// request is still answered: a callback that is sent to a closed port, or on a connection that is
+// just being closed, is lost, because Twilio tries again only where it could not connect.
 func (r *readiness) stop(ctx context.Context) error {
 	r.stopping.Store(true)
 	if time.Since(time.Unix(0, r.asked.Load())) > followedFor {

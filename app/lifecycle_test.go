@@ -59,8 +59,7 @@ func TestAllStopsTogetherHaveOneDeadline(t *testing.T) {
 		for _, name := range []string{"one", "two"} {
 			l.onStop(name, func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) })
 		}
-		// That the context of the process is over is why it stops; it does not
-		// shorten the stop.
+		// That the context of the process is over is why it stops; it does not shorten the stop.
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
 		began := time.Now()

@@ -19,14 +19,12 @@ import (
 )
 
 const (
-	// AnswerTime is how long a request under way may still take when the
-	// process stops: the door's own budget, and enough for a write to Twilio
-	// (the next line does not compile otherwise). The rest of the time to stop is
-	// for the parts that stop after it.
+	// AnswerTime is how long a request under way may still take when the process stops: the door's
+	// own budget, and enough for a write to Twilio (the next line does not compile otherwise). The
+	// rest of the time to stop is for the parts that stop after it.
 	AnswerTime = callback.AppendBudget
 	_          = uint64(AnswerTime - rest.WriteTime)
-	// writeTimeout bounds the writing of an answer; a stream counts each of its
-	// writes by itself.
+	// writeTimeout bounds the writing of an answer; a stream counts each of its writes by itself.
 	writeTimeout = 30 * time.Second
 )
 
@@ -88,8 +86,7 @@ func (l *Listener) Show(h http.Handler) { l.handler.Store(&h) }
 // Ended delivers why the server ended: http.ErrServerClosed after a Stop.
 func (l *Listener) Ended() <-chan error { return l.ended }
 
-// ServeHTTP answers a request with the current handler. After leave it also closes
-// the connection.
+// ServeHTTP answers a request with the current handler. After leave it also closes the connection.
 func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if l.leaving.Load() {
 		w.Header().Set("Connection", "close")
@@ -113,8 +110,7 @@ func (l *Listener) Stop(ctx context.Context) error {
 	return err
 }
 
-// listen binds the ports. Only then is the public URL known, if it is made of
-// one.
+// listen binds the ports. Only then is the public URL known, if it is made of one.
 func (a *App) listen(ctx context.Context) (err error) {
 	if a.public, err = a.bind(ctx, a.Listen); err != nil {
 		return err
@@ -152,9 +148,8 @@ func (a *App) serve() {
 	a.showOn(a.public, a.doorOr(http.NotFoundHandler()))
 }
 
-// showOn answers on one listener until the process stops. Its stop is registered
-// here and not when the port was bound: requests must end before the parts
-// that they need.
+// showOn answers on one listener until the process stops. Its stop is registered here and not when
+// the port was bound: requests must end before the parts that they need.
 func (a *App) showOn(l *Listener, handler http.Handler) {
 	if a.api != nil {
 		l.server.RegisterOnShutdown(a.api.Stop)
@@ -206,8 +201,7 @@ func (a *App) adminRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
 }
 
-// alive answers "ok" while the process runs. /readyz reports whether the process can
-// work.
+// alive answers "ok" while the process runs. /readyz reports whether the process can work.
 func alive(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintln(w, "ok")

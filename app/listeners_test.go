@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// A callback that comes while the process still waits for NATS is answered at
-// once, so that Twilio tries again; once wired, the same connection gets the
-// real answer.
+// A callback that comes while the process still waits for NATS is answered at once, so that Twilio
+// tries again; once wired, the same connection gets the real answer.
 func TestAListenerAnswersFromTheFirstMoment(t *testing.T) {
 	t.Parallel()
 	l, err := Listen(t.Context(), "127.0.0.1:0")

@@ -54,8 +54,7 @@ func (a *App) openReaders(context.Context) error {
 	return nil
 }
 
-// rebuilderOf returns nil, not an interface that holds nil, in a process that
-// does not project.
+// rebuilderOf returns nil, not an interface that holds nil, in a process that does not project.
 func rebuilderOf(p *project.Projector) api.Rebuilder {
 	if p == nil {
 		return nil

@@ -2,9 +2,8 @@ package app
 
 import "context"
 
-// followReloads reads the accounts again at each Reload, so that a token is
-// rotated without a restart, and makes the rule files be proposed again.
-// Everything else counts at the next start.
+// followReloads reads the accounts again at each Reload, so that a token is rotated without a
+// restart, and makes the rule files be proposed again. Everything else counts at the next start.
 func (a *App) followReloads() {
 	if a.Reload == nil {
 		return

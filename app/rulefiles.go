@@ -32,9 +32,8 @@ type proposer interface {
 	Propose(ctx context.Context, set *rules.Set, origin string, how rulebook.How) (rulebook.Proposal, error)
 }
 
-// ruleFiles are this process's own rule files. They are proposed at the start,
-// when they change, and at a reload; the book decides whether they come into
-// force.
+// ruleFiles are this process's own rule files. They are proposed at the start, when they change,
+// and at a reload; the book decides whether they come into force.
 type ruleFiles struct {
 	path   string
 	origin string
@@ -64,9 +63,8 @@ func newRuleFiles(path string, book proposer, check func(*rules.Set) error, log 
 	return &ruleFiles{path: path, origin: host + ":" + whole, book: book, check: check, log: log}, nil
 }
 
-// start proposes the files as they are. Wrong files end the start only where no
-// rules are in force yet: later, a process that a supervisor restarts must still
-// open its door.
+// start proposes the files as they are. Wrong files end the start only where no rules are in force
+// yet: later, a process that a supervisor restarts must still open its door.
 func (r *ruleFiles) start(ctx context.Context) error {
 	r.last = readRuleFiles(r.path)
 	set, err := r.set(r.last)

@@ -64,8 +64,7 @@ func (a *App) proposePresets(ctx context.Context) error {
 	return err
 }
 
-// checkRules returns an error if a set has steps that no process with these settings
-// could perform.
+// checkRules returns an error if a set has steps that no process with these settings could perform.
 func (a *App) checkRules(set *rules.Set) error {
 	if err := announce.CheckReachable(set, a.PublicURL, a.TwilioAPI); err != nil {
 		return err

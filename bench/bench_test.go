@@ -18,9 +18,8 @@ import (
 	"gavel/events"
 )
 
-// The bench measures rates. These tests check what the rates depend on: the
-// load is genuine, each side processes all of it, and the table shows what was
-// measured.
+// The bench measures rates. These tests check what the rates depend on: the load is genuine, each
+// side processes all of it, and the table shows what was measured.
 
 func TestEveryCallbackIsSignedAndIsNoDuplicate(t *testing.T) {
 	t.Parallel()
@@ -159,8 +158,7 @@ func TestSidesRunForwardAndBackwardInTurn(t *testing.T) {
 	}
 }
 
-// TestTwoBuildsTakeTurns checks that a round measures both builds and that
-// their order alternates.
+// TestTwoBuildsTakeTurns checks that a round measures both builds and that their order alternates.
 func TestAComparisonAlternatesTheOrderOfTheBuilds(t *testing.T) {
 	t.Parallel()
 	now := &workshop{root: "new", settings: settings{rounds: 3}}

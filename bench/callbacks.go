@@ -20,9 +20,8 @@ const (
 )
 
 const (
-	// liveConferences are active in turn, so a batch of the projector, which is
-	// 640 entries when groups hold ten, never holds two entries of one
-	// conference.
+	// liveConferences are active in turn, so a batch of the projector, which is 640 entries when
+	// groups hold ten, never holds two entries of one conference.
 	liveConferences = 1000
 	// conferenceEvents is how many events a conference has before a new one
 	// replaces it; 1 M events are 20,000 conferences.
@@ -110,9 +109,8 @@ func eventTime(n int, began time.Time) time.Time {
 	return began.Truncate(time.Second).Add(time.Duration(n/liveConferences) * turnLasts)
 }
 
-// participant returns the parameters that a participant's callback adds,
-// including the three of a TaskRouter conference: sixteen parameters in about
-// 620 bytes.
+// participant returns the parameters that a participant's callback adds, including the three of a
+// TaskRouter conference: sixteen parameters in about 620 bytes.
 func participant(conference int, s step) events.Params {
 	p := events.Params{
 		{Name: "CallSid", Value: sid("CA", conference*legs+s.leg)},

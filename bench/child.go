@@ -19,8 +19,7 @@ import (
 const (
 	// readyWithin bounds the start of a server.
 	readyWithin = 30 * time.Second
-	// doneWithin stops a child that hangs; the longest mode runs for about
-	// twenty seconds.
+	// doneWithin stops a child that hangs; the longest mode runs for about twenty seconds.
 	doneWithin = 3 * time.Minute
 	// stopWithin is how long a server may take to shut down, 15 s for Gavel.
 	stopWithin = 20 * time.Second
@@ -82,8 +81,7 @@ func (c *child) waitReady(ctx context.Context) error {
 	return errors.Join(fmt.Errorf("start %s: %w\n%s", c.name, err, c.lastOutput), c.stop())
 }
 
-// stop ends the child and waits for it. An exit caused by our signal is not an
-// error.
+// stop ends the child and waits for it. An exit caused by our signal is not an error.
 func (c *child) stop() error {
 	c.cmd.Process.Signal(syscall.SIGTERM)
 	late := time.AfterFunc(stopWithin, func() { c.cmd.Process.Kill() })
@@ -100,8 +98,7 @@ func signalled(exit *exec.ExitError) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM
 }
 
-// lastOutput holds the last lines of a child's output and the first line that matches
-// ready.
+// lastOutput holds the last lines of a child's output and the first line that matches ready.
 type lastOutput struct {
 	pattern *regexp.Regexp
 	ready   chan string
@@ -149,8 +146,7 @@ func runMode[T any](ctx context.Context, shop *workshop, mode string, args ...st
 	return answer, err
 }
 
-// runModeOf is runMode for any build of this program. It also returns the CPU time
-// of the process.
+// runModeOf is runMode for any build of this program. It also returns the CPU time of the process.
 func runModeOf[T any](ctx context.Context, shop *workshop, program, mode string, args ...string) (answer T, cpu time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, doneWithin)
 	defer cancel()

@@ -51,9 +51,8 @@ func compare(ctx context.Context, s settings) (err error) {
 	return conclude(s, lines)
 }
 
-// other opens a workshop for another build. Where is a directory with a
-// checkout, or a revision of this repository, which other exports into a
-// temporary directory.
+// other opens a workshop for another build. Where is a directory with a checkout, or a revision of
+// this repository, which other exports into a temporary directory.
 func (s *workshop) other(ctx context.Context, where string) (*workshop, error) {
 	root, err := filepath.Abs(where)
 	if err != nil {

@@ -18,8 +18,7 @@ const (
 	sidePeer         = "node peer"
 )
 
-// keepsUpWithin is the maximum time from the end of a load until its last
-// callback is visible.
+// keepsUpWithin is the maximum time from the end of a load until its last callback is visible.
 const keepsUpWithin = time.Second
 
 // doors measures all servers that answer callbacks, with the same requests.
@@ -104,8 +103,7 @@ func runGavel(ctx context.Context, shop *workshop, flags ...string) (_ figure, e
 	return figure{value: done.PerSecond, cpu: used}, err
 }
 
-// runServe loads the complete product and waits until the last answered
-// callback is in the picture.
+// runServe loads the complete product and waits until the last answered callback is in the picture.
 func runServe(ctx context.Context, shop *workshop) (_ figure, err error) {
 	g, err := startGavel(ctx, shop, "--sync", "always")
 	if err != nil {
@@ -134,9 +132,8 @@ type gavel struct {
 	remove func() error
 }
 
-// gavel builds the product. If profiles are requested, the build contains one
-// more file that writes a CPU profile; the product itself has no profiling
-// endpoint.
+// gavel builds the product. If profiles are requested, the build contains one more file that writes
+// a CPU profile; the product itself has no profiling endpoint.
 func (s *workshop) gavel(ctx context.Context) (string, error) {
 	if s.profiles == "" {
 		return s.build(ctx, "gavel", "./cmd/gavel")

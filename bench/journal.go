@@ -21,8 +21,7 @@ import (
 // while the group of the others is written, so groups hold about ten entries.
 const appenders = 20
 
-// openBus opens the embedded NATS server on a data directory, with its default
-// sync.
+// openBus opens the embedded NATS server on a data directory, with its default sync.
 func openBus(ctx context.Context, dataDir string) (*bus.Bus, error) {
 	return bus.Open(ctx, bus.Config{DataDir: dataDir, Sync: bus.SyncInterval, Lanes: 1}, slog.New(slog.DiscardHandler))
 }
@@ -75,9 +74,8 @@ func appendAll(ctx context.Context, journal *bus.Journal, count int) error {
 	})
 }
 
-// sideBySide calls fn for each number below count, in order, with up to atOnce
-// calls in parallel: entries that wait for the journal at the same time are
-// written together.
+// sideBySide calls fn for each number below count, in order, with up to atOnce calls in parallel:
+// entries that wait for the journal at the same time are written together.
 func sideBySide(ctx context.Context, atOnce, count int, fn func(ctx context.Context, n int) error) error {
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)

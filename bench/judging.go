@@ -19,8 +19,7 @@ import (
 // rulesOrigin is the origin recorded with the bench's rules.
 const rulesOrigin = "bench"
 
-// twentyRules returns the ten presets, live, and the same ten under other
-// names.
+// twentyRules returns the ten presets, live, and the same ten under other names.
 func twentyRules() (*rules.Set, error) {
 	var files []rules.File
 	for _, f := range presets.Files() {
@@ -80,10 +79,9 @@ func (c *counted) Decide(ctx context.Context, decided []events.Decided) (fresh i
 	return fresh, err
 }
 
-// check expects the decisions of count callbacks, whose conferences all have
-// ended: no participant is labelled agent-*, so each conference waits for a
-// moderator until the two rules about that decide. It is too short for all
-// other rules.
+// check expects the decisions of count callbacks, whose conferences all have ended: no participant
+// is labelled agent-*, so each conference waits for a moderator until the two rules about that
+// decide. It is too short for all other rules.
 func (c *counted) check(count int) error {
 	if got, want := int(c.fresh.Load()), 2*count/conferenceEvents; got != want {
 		return fmt.Errorf("check the decisions: got %d, want %d", got, want)

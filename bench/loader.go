@@ -29,16 +29,14 @@ type load struct {
 	requests string // file
 	first    int    // number of the first request to send
 	lasting  time.Duration
-	// rate is in requests per second, each sent when it is due, even if earlier
-	// ones are unanswered (open loop). Zero sends the next request as soon as a
-	// connection is free.
+	// rate is in requests per second, each sent when it is due, even if earlier ones are unanswered
+	// (open loop). Zero sends the next request as soon as a connection is free.
 	rate int
 }
 
 // loaded is the result of a load.
 type loaded struct {
-	// Sent is how many requests were answered 204; any other answer is an
-	// error.
+	// Sent is how many requests were answered 204; any other answer is an error.
 	Sent int
 	// PerSecond is the rate of answers after the warm-up.
 	PerSecond float64
@@ -84,8 +82,7 @@ type loader struct {
 	began time.Time
 }
 
-// send sends the load until it is complete or ctx ends, and waits for the
-// answers.
+// send sends the load until it is complete or ctx ends, and waits for the answers.
 func (l load) send(ctx context.Context) (loaded, error) {
 	ready, err := readRequests(l.requests)
 	if err != nil {

@@ -1,13 +1,12 @@
 // Bench measures Gavel against what the machine can do, in ratios measured
 // within one run. README.md beside this file explains how to read its table.
 //
-// Reading order: main.go, ratio.go (sides, rounds, ratios), compare.go (two
-// builds in the same rounds), table.go. The measurements: door.go and peer.go
-// (callbacks over HTTP), projector.go and plain.go (journal to Redis),
-// judging.go (with rules), fill.go, visible.go, storm.go and stormfloor.go
-// (many deadlines at once). Their foundations: callbacks.go and requests.go
-// (the load), loader.go, bare.go, standin.go (a light Twilio), redisserver.go,
-// metrics.go, child.go (processes), workshop.go (files and builds).
+// Reading order: main.go, ratio.go (sides, rounds, ratios), compare.go (two builds in the same
+// rounds), table.go. The measurements: door.go and peer.go (callbacks over HTTP), projector.go and
+// plain.go (journal to Redis), judging.go (with rules), fill.go, visible.go, storm.go and
+// stormfloor.go (many deadlines at once). Their foundations: callbacks.go and requests.go (the
+// load), loader.go, bare.go, standin.go (a light Twilio), redisserver.go, metrics.go, child.go
+// (processes), workshop.go (files and builds).
 package main
 
 import (
@@ -38,8 +37,7 @@ var modes = map[string]func(ctx context.Context, args []string) error{
 	"standin": standInChild,
 }
 
-// gcPercent is what gavel serve sets for itself; a program that is compared
-// with it gets the same.
+// gcPercent is what gavel serve sets for itself; a program that is compared with it gets the same.
 const gcPercent = 400
 
 func main() {
@@ -72,8 +70,7 @@ func run(ctx context.Context, args []string) error {
 	return measure(ctx, s)
 }
 
-// runAtMost ends a run that hangs; the default run takes less than twenty
-// minutes.
+// runAtMost ends a run that hangs; the default run takes less than twenty minutes.
 const runAtMost = 45 * time.Minute
 
 // compareAtMost is the same for a comparison, which measures everything twice.

@@ -13,8 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// visibleMetric is the histogram of the time from a callback's arrival to its
-// record in the store.
+// visibleMetric is the histogram of the time from a callback's arrival to its record in the store.
 const visibleMetric = "gavel_visible_seconds"
 
 const (
@@ -24,8 +23,7 @@ const (
 	catchUpWithin = time.Minute
 )
 
-// allVisible waits until count callbacks are in the picture and returns that
-// time.
+// allVisible waits until count callbacks are in the picture and returns that time.
 func (g *gavel) allVisible(ctx context.Context, count int) (time.Time, error) {
 	return g.await(ctx, pollEvery, catchUpWithin, "callbacks visible", count, func(m measured) float64 {
 		return float64(m.histogram(visibleMetric).GetSampleCount())

@@ -11,9 +11,8 @@ import (
 
 const natsModule = "github.com/nats-io/nats-server/v2"
 
-// natsConfig is the configuration of a nats-server used by one measurement.
-// With syncAlways the server syncs every message to disk before it acknowledges
-// it, as the power-safe door does.
+// natsConfig is the configuration of a nats-server used by one measurement. With syncAlways the
+// server syncs every message to disk before it acknowledges it, as the power-safe door does.
 const (
 	natsConfig = `listen: "127.0.0.1:-1"
 max_payload: 2MB
@@ -25,8 +24,7 @@ jetstream { store_dir: %q %s }
 
 var natsListens = regexp.MustCompile(`Listening for client connections on (\S+)`)
 
-// runPeer loads what a Twilio user writes today (peer/server.mjs), with its own
-// nats-server.
+// runPeer loads what a Twilio user writes today (peer/server.mjs), with its own nats-server.
 func runPeer(ctx context.Context, shop *workshop) (_ figure, err error) {
 	nats, stopNATS, err := startNATS(ctx, shop, syncAlways)
 	if err != nil {
@@ -71,8 +69,7 @@ func startNATS(ctx context.Context, shop *workshop, sync string) (addr string, s
 	}, nil
 }
 
-// peer installs the peer's packages if they are missing, and returns its
-// directory.
+// peer installs the peer's packages if they are missing, and returns its directory.
 func (s *workshop) peer(ctx context.Context) (string, error) {
 	dir := filepath.Join(s.root, "bench", "peer")
 	installed := filepath.Join(dir, "node_modules", ".package-lock.json")

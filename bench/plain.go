@@ -12,8 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// plainPipeline is how many events the plain writer sends at once; a larger
-// number is no faster.
+// plainPipeline is how many events the plain writer sends at once; a larger number is no faster.
 const plainPipeline = 500
 
 // worked is the speed of a child.

@@ -9,9 +9,8 @@ import (
 	"runtime/pprof"
 )
 
-// Processes of this program write a CPU profile to the file that
-// profileVariable names; gavel, built with profilingSource, does the same for
-// the duration in profileLasting.
+// Processes of this program write a CPU profile to the file that profileVariable names; gavel,
+// built with profilingSource, does the same for the duration in profileLasting.
 const (
 	profileVariable = "GAVEL_BENCH_CPUPROFILE"
 	profileLasting  = "GAVEL_BENCH_CPUPROFILE_LASTING"
@@ -46,8 +45,7 @@ func (s *workshop) profiled(name string) []string {
 	return []string{profileVariable + "=" + path, profileLasting + "=" + s.lasting.String()}
 }
 
-// profile runs a mode of this program, with a CPU profile if the environment
-// requests one.
+// profile runs a mode of this program, with a CPU profile if the environment requests one.
 func profile(mode func() error) (err error) {
 	path := os.Getenv(profileVariable)
 	if path == "" {

@@ -189,8 +189,7 @@ func openAll(ctx context.Context, dataDir, redisAddr string) (*bus.Bus, projecti
 	}, nil
 }
 
-// warnings returns the logger of a child; its output is shown if the child
-// fails.
+// warnings returns the logger of a child; its output is shown if the child fails.
 func warnings() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
@@ -207,8 +206,7 @@ func projectorConfig(b *bus.Bus, store projections.Writer, lane project.Lane) pr
 	}
 }
 
-// runInBackground runs a function until stop is called; stop waits for it to
-// return.
+// runInBackground runs a function until stop is called; stop waits for it to return.
 func runInBackground(ctx context.Context, run func(context.Context) error) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
@@ -221,9 +219,8 @@ func runInBackground(ctx context.Context, run func(context.Context) error) (stop
 	}
 }
 
-// watched is a lane that records when its first groups were fetched and when
-// all groups up to the last were acknowledged. Entries that alarms append come
-// after that.
+// watched is a lane that records when its first groups were fetched and when all groups up to the
+// last were acknowledged. Entries that alarms append come after that.
 type watched struct {
 	project.Lane
 	last              uint64

@@ -21,13 +21,11 @@ type figure struct {
 	// behind is how long after the end of the load the picture was complete, on
 	// sides that have a picture.
 	behind time.Duration
-	// cpu is the user and system time of the measured process per callback;
-	// zero if not measured.
+	// cpu is the user and system time of the measured process per callback; zero if not measured.
 	cpu time.Duration
 }
 
-// ratio is one row of the table: one side over another, both measured in the
-// same round.
+// ratio is one row of the table: one side over another, both measured in the same round.
 type ratio struct {
 	name, what string
 	side, over string
@@ -38,8 +36,7 @@ type ratio struct {
 	behind time.Duration
 }
 
-// group is a set of sides that are measured in turn, and the ratios between
-// them.
+// group is a set of sides that are measured in turn, and the ratios between them.
 type group struct {
 	unit    string
 	prepare func(ctx context.Context, shop *workshop) error

@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// requestsPerSecond is how many requests are prepared per second of load, more
-// than any server here answers. They are signed beforehand, because the loader
-// shares the cores with the server and should only send. All servers get the
-// same requests.
+// requestsPerSecond is how many requests are prepared per second of load, more than any server here
+// answers. They are signed beforehand, because the loader shares the cores with the server and
+// should only send. All servers get the same requests.
 const requestsPerSecond = 70_000
 
 // requests are signed requests, each to be sent once.

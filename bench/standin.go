@@ -14,10 +14,9 @@ import (
 	"time"
 )
 
-// standIn implements only the part of Twilio's REST API that ending a
-// conference needs: fetch a conference, list its participants, complete it. It
-// is light enough to run beside the measured process during a storm. The
-// stand-in of gavel demo does more, and costs more.
+// standIn implements only the part of Twilio's REST API that ending a conference needs: fetch a
+// conference, list its participants, complete it. It is light enough to run beside the measured
+// process during a storm. The stand-in of gavel demo does more, and costs more.
 type standIn struct {
 	numbers map[string]int // of conferences, by SID
 
@@ -95,8 +94,7 @@ func (s *standIn) unknown(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusNotFound)
 }
 
-// conferenceShown and participantShown are the fields of Twilio's resources
-// that Gavel reads.
+// conferenceShown and participantShown are the fields of Twilio's resources that Gavel reads.
 type conferenceShown struct {
 	Sid    string `json:"sid"`
 	Status string `json:"status"`
@@ -109,8 +107,7 @@ type participantShown struct {
 	StartConferenceOnEnter bool   `json:"start_conference_on_enter"`
 }
 
-// showLeg returns a leg in the state its callback states: there is nothing else
-// to heal.
+// showLeg returns a leg in the state its callback states: there is nothing else to heal.
 func showLeg(number, leg int) participantShown {
 	return participantShown{stormCall(number, leg), label(leg), "connected", true}
 }

@@ -21,8 +21,7 @@ import (
 const rowStorm = "storm"
 
 const (
-	// stormDoorRate is how many callbacks per second the door receives during
-	// the storm.
+	// stormDoorRate is how many callbacks per second the door receives during the storm.
 	stormDoorRate = 100
 	// stormDrainsWithin ends a storm that does not drain: decisions that are
 	// not done after five minutes expire.
@@ -40,10 +39,9 @@ const (
 	doorLoadBefore = 2 * time.Second
 )
 
-// storm measures conferences that are all due within the same second. It is
-// printed and has no bar, but its counts have to be right: it fails if a
-// conference was not judged exactly once, was ended twice, or a callback was
-// refused.
+// storm measures conferences that are all due within the same second. It is printed and has no bar,
+// but its counts have to be right: it fails if a conference was not judged exactly once, was ended
+// twice, or a callback was refused.
 type storm struct{}
 
 func (storm) rows() []string              { return []string{rowStorm} }
@@ -79,9 +77,8 @@ type stormWorld struct {
 // stormPassed is the result of a storm.
 type stormPassed struct {
 	drain, plain time.Duration
-	// late is the time from a conference's deadline to its end at Twilio; woken
-	// is the time from its alarm to its wake-up in the journal, read from a
-	// coarse histogram.
+	// late is the time from a conference's deadline to its end at Twilio; woken is the time from
+	// its alarm to its wake-up in the journal, read from a coarse histogram.
 	late50, late99, lateMost time.Duration
 	woken50, woken99         time.Duration
 	door                     loaded
@@ -97,8 +94,7 @@ func (p stormPassed) String() string {
 		stormDoorRate, p.door.Sent, rounded(p.door.P50), rounded(p.door.P99))
 }
 
-// run starts everything, fills the journal, waits for the storm, and measures
-// it until it drains.
+// run starts everything, fills the journal, waits for the storm, and measures it until it drains.
 func (w *stormWorld) run(ctx context.Context) (passed stormPassed, err error) {
 	var stopNATS func() error
 	if w.nats, stopNATS, err = startNATS(ctx, w.shop, syncDefault); err != nil {
@@ -153,8 +149,7 @@ func (w *stormWorld) startStandIn(ctx context.Context) (err error) {
 	return err
 }
 
-// startGavel starts gavel serve with the rule, and waits until the rule is in
-// force in every lane.
+// startGavel starts gavel serve with the rule, and waits until the rule is in force in every lane.
 func (w *stormWorld) startGavel(ctx context.Context, redis string) error {
 	dir, _, err := w.shop.tempDir("storm") // removed with the workshop
 	if err != nil {
@@ -222,8 +217,7 @@ func appendStorm(ctx context.Context, journal *bus.Journal, count int, began tim
 	return int(appended.Load()), err
 }
 
-// drain loads the door, waits until every decision has its outcome, and
-// checks the results.
+// drain loads the door, waits until every decision has its outcome, and checks the results.
 func (w *stormWorld) drain(ctx context.Context, passed *stormPassed) (err error) {
 	stopLoad, err := w.loadDoor(ctx)
 	if err != nil {
@@ -260,8 +254,7 @@ func (w *stormWorld) reportEvery(d time.Duration) func(measured) {
 	}
 }
 
-// loadDoor sends callbacks of other conferences through the door until stop is
-// called.
+// loadDoor sends callbacks of other conferences through the door until stop is called.
 func (w *stormWorld) loadDoor(ctx context.Context) (stop func() (loaded, error), err error) {
 	requests, err := w.shop.once("storm-requests", func(path string) error {
 		return writeRequests(path, int(stormDrainsWithin.Seconds()+stormFor(w.count).Seconds())*stormDoorRate)

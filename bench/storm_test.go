@@ -9,8 +9,7 @@ import (
 	"gavel/rules"
 )
 
-// TestMain lets this binary run the modes of a measurement, as the bench's own
-// binary does.
+// TestMain lets this binary run the modes of a measurement, as the bench's own binary does.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && modes[os.Args[1]] != nil {
 		main()

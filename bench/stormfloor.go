@@ -8,16 +8,13 @@ import (
 	"gavel/events"
 )
 
-// stormFirst is the first number of the storm's conferences, apart from those
-// of other loads.
+// stormFirst is the first number of the storm's conferences, apart from those of other loads.
 const stormFirst = 10_000_000
 
-// stormFate is what happens to a conference between the setting of its deadline
-// and its end.
+// stormFate is what happens to a conference between the setting of its deadline and its end.
 type stormFate int
 
-// The fates, in equal shares by number, except that half of the callers stay
-// alone.
+// The fates, in equal shares by number, except that half of the callers stay alone.
 const (
 	stillAlone        stormFate = iota
 	companyReported             // company joined, and a callback reported it
@@ -70,8 +67,7 @@ func stormEntries(number, count int, began time.Time) (entries []events.Entry) {
 	return entries
 }
 
-// stormDue returns the time at which a conference is due, within the second
-// that starts at first.
+// stormDue returns the time at which a conference is due, within the second that starts at first.
 func stormDue(number, count int, first time.Time) time.Time {
 	return first.Add(time.Duration(number) * time.Second / time.Duration(count))
 }

@@ -55,8 +55,7 @@ func (l line) barText() string {
 	return fmt.Sprintf(">= %.2f", l.bar)
 }
 
-// printTable writes the lines; a line without a bar prints its figures in the
-// last column.
+// printTable writes the lines; a line without a bar prints its figures in the last column.
 func printTable(w io.Writer, lines []line) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "row\twhat\tmin\tmedian\tmax\tbar\t\tfor scale")

@@ -14,9 +14,8 @@ const rowVisible = "visible"
 // visibleRate is the open-loop load: it keeps Gavel busy, not saturated.
 const visibleRate = 1000 // callbacks per second
 
-// latencies measures from the arrival of a POST to its record in a real Redis.
-// The results are printed and have no bar, because milliseconds depend on the
-// machine.
+// latencies measures from the arrival of a POST to its record in a real Redis. The results are
+// printed and have no bar, because milliseconds depend on the machine.
 type latencies struct{}
 
 func (latencies) rows() []string              { return []string{rowVisible} }
@@ -50,9 +49,8 @@ func (latencies) measure(ctx context.Context, shop *workshop, progress io.Writer
 	return lines, nil
 }
 
-// latency is the result of one run. Visible is read from the projector's
-// histogram, which starts when the request has arrived; post is measured by the
-// loader.
+// latency is the result of one run. Visible is read from the projector's histogram, which starts
+// when the request has arrived; post is measured by the loader.
 type latency struct {
 	visible50, visible99 time.Duration
 	post50, post99       time.Duration
@@ -65,8 +63,7 @@ func (l latency) String() string {
 
 func rounded(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
-// measureLatency warms Gavel up first, so that the cost of a process's first
-// callbacks is excluded.
+// measureLatency warms Gavel up first, so that the cost of a process's first callbacks is excluded.
 func measureLatency(ctx context.Context, shop *workshop, sync string) (_ latency, err error) {
 	server, err := startRedis(ctx, shop)
 	if err != nil {

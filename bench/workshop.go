@@ -84,8 +84,7 @@ func (s *workshop) run(ctx context.Context, dir, tool string, args ...string) er
 	return nil
 }
 
-// signedRequests returns the file of requests, enough for one load at full
-// speed.
+// signedRequests returns the file of requests, enough for one load at full speed.
 func (s *workshop) signedRequests() (string, error) {
 	return s.once("requests", func(path string) error {
 		return writeRequests(path, int(s.lasting.Seconds()*requestsPerSecond))

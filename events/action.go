@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// The two entries in the journal of every write to Twilio. Both are published as
-// news.
+// The two entries in the journal of every write to Twilio. Both are published as news.
 const (
 	// ActionIntent is appended before the request to Twilio, so that its actor is
 	// on record even if a crash loses the answer.
@@ -36,8 +35,7 @@ const (
 	DoWebhook Do = "webhook"
 )
 
-// Action is one write to Twilio, or one notification by a rule: its actor and its
-// target.
+// Action is one write to Twilio, or one notification by a rule: its actor and its target.
 type Action struct {
 	// ID is a ULID, made before the intent is appended, or that of a rule's
 	// decision; the intent and the outcome share it.
@@ -66,8 +64,7 @@ type Action struct {
 
 // Actor is the API key, account or rule that requested an action.
 type Actor struct {
-	// Sid is the API key's (SK...), or the account's (AC...) if its own auth
-	// token was used.
+	// Sid is the API key's (SK...), or the account's (AC...) if its own auth token was used.
 	Sid string `json:"sid"`
 	// Name is the key's name. It may hold names of people: it is not for logs.
 	Name string `json:"name,omitempty"`
@@ -111,16 +108,14 @@ type Outcome struct {
 	Status int
 	// Code is Twilio's error code, or 0.
 	Code int
-	// Why is the reason for a Result, one word of fixed form ("stopped",
-	// "already"), or empty.
+	// Why is the reason for a Result, one word of fixed form ("stopped", "already"), or empty.
 	Why string
 	// At is when it answered, on our clock; whole seconds are kept.
 	At time.Time
 }
 
 const (
-	// MaxActorName bounds an actor's name in bytes: an API key's has at most
-	// 64 characters.
+	// MaxActorName bounds an actor's name in bytes: an API key's has at most 64 characters.
 	MaxActorName = 256
 	// maxStatus is the greatest HTTP status (RFC 9110, 15).
 	maxStatus = 599
@@ -146,8 +141,7 @@ func (a Action) values() []string {
 	}
 }
 
-// Action returns the action of an ActionIntent or ActionOutcome.
-// The error is a *FormError.
+// Action returns the action of an ActionIntent or ActionOutcome. The error is a *FormError.
 func (e *Event) Action() (Action, error) {
 	p := e.Params
 	a := Action{
@@ -158,8 +152,7 @@ func (e *Event) Action() (Action, error) {
 	return a, p.check(intentParams, nil)
 }
 
-// Outcome returns how the action of an ActionOutcome ended. The error is a
-// *FormError.
+// Outcome returns how the action of an ActionOutcome ended. The error is a *FormError.
 func (e *Event) Outcome() (Outcome, error) {
 	p := e.Params
 	o := Outcome{

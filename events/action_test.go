@@ -90,8 +90,7 @@ func TestAnActionSurvivesWhatPeopleCallThemselves(t *testing.T) {
 	}
 }
 
-// Numbers, names, labels and URLs that callers of Twilio's API fill in never
-// reach the journal.
+// Numbers, names, labels and URLs that callers of Twilio's API fill in never reach the journal.
 func TestOnlyFixedFormsAreKept(t *testing.T) {
 	t.Parallel()
 	for form, want := range map[string]string{

@@ -6,10 +6,9 @@ import "strings"
 // that Twilio accepts in one request have about 900.
 const maxAsked = 1024
 
-// FixedForm returns the parameters of a request to Twilio that an action may
-// keep, as a form in their order: those whose values come from a list of
-// Twilio's. Everything that people fill in stays out of the journal: numbers,
-// names, labels, URLs, SIP passwords. An invalid form gives "".
+// FixedForm returns the parameters of a request to Twilio that an action may keep, as a form in
+// their order: those whose values come from a list of Twilio's. Everything that people fill in
+// stays out of the journal: numbers, names, labels, URLs, SIP passwords. An invalid form gives "".
 func FixedForm(form string) string {
 	params, err := ParseForm(form, MaxParams)
 	if err != nil {

@@ -13,11 +13,10 @@ import (
 // CloudEventType returns the CloudEvents type of a kind: gavel.<event>.v1.
 func CloudEventType(k Kind) string { return "gavel." + k.Token() + ".v1" }
 
-// AppendCloudEvent appends e as a CloudEvents 1.0 event in JSON, which
-// subscribers of GAVEL_EVENTS read. Its data are Twilio's parameters as given,
-// and what the fold adds: late (a fact with a greater SequenceNumber was
-// published before) and conference (Twilio's Conference resource after this
-// fact, as JSON). A parameter with one of those two names is left out.
+// AppendCloudEvent appends e as a CloudEvents 1.0 event in JSON, which subscribers of GAVEL_EVENTS
+// read. Its data are Twilio's parameters as given, and what the fold adds: late (a fact with a
+// greater SequenceNumber was published before) and conference (Twilio's Conference resource after
+// this fact, as JSON). A parameter with one of those two names is left out.
 //
 // It is written by hand because it runs once for every fact, and reflection
 // costs more than all other work of publishing it.
@@ -97,8 +96,7 @@ func (e *Event) subject() string {
 	return cmp.Or(e.CallSid, e.RecordingSid)
 }
 
-// when returns Twilio's time of the event, or Gavel's time of receipt if Twilio
-// sent none.
+// when returns Twilio's time of the event, or Gavel's time of receipt if Twilio sent none.
 func (e *Event) when() time.Time {
 	if e.OccurredAt.IsZero() {
 		return e.ReceivedAt.UTC()
@@ -122,8 +120,7 @@ func (p Params) appendJSON(b []byte) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// AppendJSONString appends s as a JSON string. Invalid UTF-8 becomes
-// U+FFFD, as encoding/json does.
+// AppendJSONString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD, as encoding/json does.
 func AppendJSONString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0

@@ -4,11 +4,9 @@ import "time"
 
 // Decided is a rule's decision on its way to the performer.
 type Decided struct {
-	// ID is the same whenever and wherever the decision is made, so that it is
-	// stored once.
+	// ID is the same whenever and wherever the decision is made, so that it is stored once.
 	ID string
-	// Key is the conference; its ConferenceSid is empty if a rule counts over
-	// many.
+	// Key is the conference; its ConferenceSid is empty if a rule counts over many.
 	Key  Key
 	Rule string
 	// Lane and Position are the place of the decision's entry in the journal. The

@@ -16,20 +16,17 @@ type FormError struct {
 // Error names the field and the reason.
 func (e *FormError) Error() string { return e.Field + ": " + e.Reason }
 
-// Only these classes of errors decide on redelivery: after an error wrapping
-// ErrMalformed no try can succeed (terminate, and store a dead letter), one
-// wrapping Later gives the delay of the next try, after any other error a later
-// try may succeed (redeliver), and nil is done.
+// Only these classes of errors decide on redelivery: after an error wrapping ErrMalformed no try
+// can succeed (terminate, and store a dead letter), one wrapping Later gives the delay of the next
+// try, after any other error a later try may succeed (redeliver), and nil is done.
 var (
 	// ErrMalformed marks a message that no try can process.
 	ErrMalformed = errors.New("malformed")
 
-	// ErrUnavailable means that a dependency is known to be down: do not wait
-	// for it now.
+	// ErrUnavailable means that a dependency is known to be down: do not wait for it now.
 	ErrUnavailable = errors.New("unavailable")
 
-	// ErrLaneMoved means that another projector owns the lane now. It does not
-	// mean a failure.
+	// ErrLaneMoved means that another projector owns the lane now. It does not mean a failure.
 	ErrLaneMoved = errors.New("lane is owned by another projector")
 )
 

@@ -2,9 +2,8 @@ package events
 
 import "time"
 
-// Kind is what happened, in Twilio's wire spelling of StatusCallbackEvent. Kinds
-// outside this list are legal: Twilio adds events without notice, and they are
-// stored and published like all others.
+// Kind is what happened, in Twilio's wire spelling of StatusCallbackEvent. Kinds outside this list
+// are legal: Twilio adds events without notice, and they are stored and published like all others.
 type Kind string
 
 // The thirteen values of StatusCallbackEvent (Twilio, TwiML Voice:
@@ -61,9 +60,8 @@ type Event struct {
 	ID string
 	// Kind is what happened.
 	Kind Kind
-	// AccountSid, ConferenceSid, CallSid and RecordingSid are in canonical
-	// letter case. CallSid and RecordingSid are empty if the event is not about
-	// a participant or a recording.
+	// AccountSid, ConferenceSid, CallSid and RecordingSid are in canonical letter case. CallSid and
+	// RecordingSid are empty if the event is not about a participant or a recording.
 	AccountSid    string
 	ConferenceSid string
 	CallSid       string

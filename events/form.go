@@ -18,10 +18,9 @@ var errNotUTF8 = &FormError{Field: formField, Reason: "is not UTF-8"}
 // formField stands for the whole form in a FormError.
 const formField = "form"
 
-// ParseForm parses application/x-www-form-urlencoded: names and values in the
-// order received, duplicates kept. It is strict where a lenient parser would hide
-// what was sent: a bad escape, invalid UTF-8, an empty name and more than limit
-// parameters are errors, each a *FormError.
+// ParseForm parses application/x-www-form-urlencoded: names and values in the order received,
+// duplicates kept. It is strict where a lenient parser would hide what was sent: a bad escape,
+// invalid UTF-8, an empty name and more than limit parameters are errors, each a *FormError.
 //
 // It allocates the slice and, if anything is escaped, one string.
 func ParseForm(raw string, limit int) (Params, error) {

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// HealedFact is a fact from Twilio's REST API that no callback reported. It is
-// published as news.
+// HealedFact is a fact from Twilio's REST API that no callback reported. It is published as news.
 const HealedFact Kind = "gavel-healed"
 
 // Healed is one difference between Twilio's REST API and the callbacks. It has no
@@ -25,8 +24,7 @@ type Healed struct {
 	// Flags are the leg's flags after ParticipantJoin and ParticipantModify:
 	// those of legFlags that are set, in that order, separated by &.
 	Flags string
-	// Behind is the greatest SequenceNumber that the record had seen, or
-	// NoSequence.
+	// Behind is the greatest SequenceNumber that the record had seen, or NoSequence.
 	Behind int64
 	// At is when the state was fetched, on our clock; whole seconds are kept.
 	At time.Time
@@ -60,8 +58,7 @@ func (e *Event) Healed() (Healed, error) {
 	return h, p.check(ownKinds[HealedFact], nil)
 }
 
-// Words returns the fact as a sentence without its full stop: "Twilio says that it
-// has ended".
+// Words returns the fact as a sentence without its full stop: "Twilio says that it has ended".
 func (h Healed) Words() string {
 	switch h.Fact {
 	case ConferenceEnd:

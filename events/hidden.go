@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// clearTexts refuses a free text that reads like a parameter: one that contains
-// the name of a fixed-form parameter, absent from this event, directly followed by
-// a value of its form. The signed text is a concatenation, so the form is checked
-// as strictly as the signature.
+// clearTexts refuses a free text that reads like a parameter: one that contains the name of a
+// fixed-form parameter, absent from this event, directly followed by a value of its form. The
+// signed text is a concatenation, so the form is checked as strictly as the signature.
 func (r *reading) clearTexts() error {
 	for i := range r.params {
 		p := &r.params[i]
@@ -26,9 +25,8 @@ func (r *reading) clearTexts() error {
 	return nil
 }
 
-// clearSigned makes the same check on the whole signed text, where an unknown
-// parameter may stand beside a free text. A match must begin in a free text or in
-// an unknown parameter.
+// clearSigned makes the same check on the whole signed text, where an unknown parameter may stand
+// beside a free text. A match must begin in a free text or in an unknown parameter.
 func (r *reading) clearSigned() error {
 	var room [MaxParams]uint8
 	sorted := r.byName(room[:0])

@@ -59,8 +59,7 @@ func TestDifferentFactsHaveDifferentIDs(t *testing.T) {
 	}
 }
 
-// TestRecordingsAreNotNumbered: should Twilio number them one day, their status
-// still makes the id.
+// TestRecordingsAreNotNumbered: should Twilio number them one day, their status still makes the id.
 func TestRecordingsAreNotNumbered(t *testing.T) {
 	t.Parallel()
 	const completed = "callbacks/recording-completed.form"

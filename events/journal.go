@@ -109,9 +109,8 @@ func AppendEntry(dst []byte, e Entry) []byte {
 	return append(dst, e.Form...)
 }
 
-// Split calls fn for each entry of the group, in order, with its index. It
-// stops at fn's first error and returns it; a damaged group is ErrGroup, after
-// the entries before the damage.
+// Split calls fn for each entry of the group, in order, with its index. It stops at fn's first
+// error and returns it; a damaged group is ErrGroup, after the entries before the damage.
 func (g Group) Split(fn func(index int, e Entry) error) error {
 	b := g.Data
 	if len(b) == 0 || b[0] != groupVersion {
@@ -144,9 +143,8 @@ func (g Group) Split(fn func(index int, e Entry) error) error {
 	return nil
 }
 
-// cutString cuts a length-prefixed string off the front of b. s is b as a
-// string, so that head needs no copy. restB and restS are what follows head in b
-// and in s. ok is false if b is damaged.
+// cutString cuts a length-prefixed string off the front of b. s is b as a string, so that head
+// needs no copy. restB and restS are what follows head in b and in s. ok is false if b is damaged.
 func cutString(b []byte, s string) (head string, restB []byte, restS string, ok bool) {
 	length, n := binary.Uvarint(b)
 	if n <= 0 || length > uint64(len(b)-n) {
@@ -159,9 +157,8 @@ func cutString(b []byte, s string) (head string, restB []byte, restS string, ok 
 // DeadLetter is a genuine fact that could not be processed. It is stored so that
 // a person can inspect it and send it again.
 type DeadLetter struct {
-	// Kind is "refused" (the door did not accept the form), "unfoldable" (the
-	// projector could not fold it) or "unperformed" (a rule's decision was not
-	// performed within its deadline).
+	// Kind is "refused" (the door did not accept the form), "unfoldable" (the projector could not
+	// fold it) or "unperformed" (a rule's decision was not performed within its deadline).
 	Kind       string    `json:"kind"`
 	AccountSid string    `json:"account_sid"`
 	Reason     string    `json:"reason"`
@@ -170,8 +167,7 @@ type DeadLetter struct {
 	Source     Source    `json:"source"`
 	Query      string    `json:"query,omitempty"`
 	Form       string    `json:"form,omitempty"`
-	// Raw is the input if it was not a form: an Event Streams item, or a
-	// damaged group.
+	// Raw is the input if it was not a form: an Event Streams item, or a damaged group.
 	Raw []byte `json:"raw,omitempty"`
 	// Position is the entry's place in the journal, for "unfoldable".
 	Position string `json:"position,omitempty"`

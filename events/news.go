@@ -15,8 +15,7 @@ type News struct {
 	Data []byte
 }
 
-// StoredNews is news as a subscriber receives it, with its sequence in
-// GAVEL_EVENTS.
+// StoredNews is news as a subscriber receives it, with its sequence in GAVEL_EVENTS.
 type StoredNews struct {
 	News
 	Sequence uint64

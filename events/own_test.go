@@ -81,8 +81,7 @@ func ownEntries() []ownEntry {
 	}
 }
 
-// fixedID is a form with one id in place of that of a wake or a re-read, which
-// make their own.
+// fixedID is a form with one id in place of that of a wake or a re-read, which make their own.
 func fixedID(form string) string {
 	if !strings.HasPrefix(form, "Event=gavel-wake") && !strings.HasPrefix(form, "Event=gavel-reread") {
 		return form

@@ -127,9 +127,8 @@ var kindNames = []string{
 	string(AnnouncementEnd), string(AnnouncementFail),
 }
 
-// parameterNamed finds a parameter's place. It runs for every parameter of every
-// callback: at most three names are of one length, and comparing them costs less
-// than a hash.
+// parameterNamed finds a parameter's place. It runs for every parameter of every callback: at most
+// three names are of one length, and comparing them costs less than a hash.
 func parameterNamed(name string) (place int, known bool) {
 	if len(name) >= len(byLength) {
 		return 0, false

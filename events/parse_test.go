@@ -110,8 +110,7 @@ func TestEveryKindOfTwiliosHasASample(t *testing.T) {
 	}
 }
 
-// changed returns a sample with other values of parameters; "-" removes the
-// parameter.
+// changed returns a sample with other values of parameters; "-" removes the parameter.
 func changed(t testing.TB, path string, changes ...string) string {
 	t.Helper()
 	params, err := events.ParseForm(sample(t, path), events.MaxParams)

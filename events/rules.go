@@ -90,8 +90,7 @@ type Exemption struct {
 	Key Key
 	// Rule is the one rule that does not apply, or "" for all.
 	Rule string
-	// Until is in whole seconds; a time that has passed lifts the exemption before
-	// it.
+	// Until is in whole seconds; a time that has passed lifts the exemption before it.
 	Until time.Time
 	// Reason is the person's. It may hold names: it is not for logs.
 	Reason string

@@ -20,9 +20,8 @@ func IsSid(prefix, s string) bool {
 	return true
 }
 
-// CanonicalSid returns a SID in the one letter case that keys and subjects
-// use: prefix upper, digits lower. Check with IsSid first: the result
-// for anything else has no meaning.
+// CanonicalSid returns a SID in the one letter case that keys and subjects use: prefix upper,
+// digits lower. Check with IsSid first: the result for anything else has no meaning.
 func CanonicalSid(s string) string {
 	for i := range len(s) {
 		if lower := s[i] >= 'a'; s[i] >= 'A' && lower == (i < 2) {

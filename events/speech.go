@@ -10,10 +10,9 @@ import (
 // with them its size: below 14 KiB.
 const MaxDroppedRanges = 500
 
-// NewSpeechDropped returns the entry with the sequence numbers that the door
-// left out on purpose. id is a ULID, made before the first
-// append so that a repeated append is the same fact. ranges are inclusive, sorted,
-// apart from each other, and at most MaxDroppedRanges.
+// NewSpeechDropped returns the entry with the sequence numbers that the door left out on purpose.
+// id is a ULID, made before the first append so that a repeated append is the same fact. ranges are
+// inclusive, sorted, apart from each other, and at most MaxDroppedRanges.
 func NewSpeechDropped(id string, key Key, ranges [][2]int64, at time.Time) Entry {
 	var b strings.Builder
 	for i, r := range ranges {

@@ -50,8 +50,7 @@ func TestAStoredParserReadsEachEntryAsItStands(t *testing.T) {
 	}
 }
 
-// A record keeps texts of an event for longer than the parser keeps its
-// parameters.
+// A record keeps texts of an event for longer than the parser keeps its parameters.
 func TestTextsOutliveTheParsersMemory(t *testing.T) {
 	t.Parallel()
 	var parser events.StoredParser

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// asking are the words for each action, behind "asked Twilio to", or "asked to"
-// for a notification.
+// asking are the words for each action, behind "asked Twilio to", or "asked to" for a notification.
 var asking = map[Do]string{
 	DoEnd:               "end it",
 	DoAnnounce:          "play an announcement",
@@ -19,8 +18,7 @@ var asking = map[Do]string{
 	DoWebhook:           "call a webhook",
 }
 
-// String names the actor to people: "rule end-orphaned", "kate (SK0123...)", or
-// the SID alone.
+// String names the actor to people: "rule end-orphaned", "kate (SK0123...)", or the SID alone.
 func (a Actor) String() string {
 	switch {
 	case a.Rule != "":

@@ -118,8 +118,7 @@ func (c *compose) command(program, name string) *exec.Cmd {
 	return command
 }
 
-// startNATS starts NATS with the mounted configuration, on a port and a
-// directory of this machine.
+// startNATS starts NATS with the mounted configuration, on a port and a directory of this machine.
 func (c *compose) startNATS(name string) {
 	c.w.t.Helper()
 	port, dir := strconv.Itoa(freePorts(c.w.t, 1)[0]), c.w.t.TempDir()

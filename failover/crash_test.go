@@ -30,20 +30,17 @@ const (
 	// crashPasses is the range of the crash: the process dies at the first to
 	// the crashPasses-th time that it reaches the point.
 	crashPasses = 2
-	// crashesAtOnce limits the stories that run in parallel. Each spends most
-	// of its time waiting.
+	// crashesAtOnce limits the stories that run in parallel. Each spends most of its time waiting.
 	crashesAtOnce = 8
-	// settlesWithin is the maximum time from a decision to its outcome. It
-	// includes the time after which NATS redelivers what a dead process had
-	// fetched.
+	// settlesWithin is the maximum time from a decision to its outcome. It includes the time after
+	// which NATS redelivers what a dead process had fetched.
 	settlesWithin = 3 * time.Minute
 	// checkSeldom is the interval between reads of the journal.
 	checkSeldom = 500 * time.Millisecond
 )
 
-// crashRules perform one action of each kind: some that converge when repeated,
-// one that people hear, some that are published, and one that counts over many
-// conferences.
+// crashRules perform one action of each kind: some that converge when repeated, one that people
+// hear, some that are published, and one that counts over many conferences.
 const crashRules = `
 rules:
   - name: left-alone
@@ -100,9 +97,8 @@ var crashWants = map[string]int{
 
 var crashBinary = built("gavel-that-crashes", "gavel/cmd/gavel", "-tags", "crashpoints")
 
-// A process dies between two steps of a decision's life, at each of these
-// points, and is started again. Every decision has been performed once, or
-// published under one id, and has an outcome.
+// A process dies between two steps of a decision's life, at each of these points, and is started
+// again. Every decision has been performed once, or published under one id, and has an outcome.
 func TestADecisionOutlivesACrash(t *testing.T) {
 	t.Parallel()
 	places := make(chan struct{}, crashesAtOnce)
@@ -221,8 +217,7 @@ func (c *crash) awaitRules() {
 	})
 }
 
-// crashVariable is the environment variable that a build with crash points
-// reads.
+// crashVariable is the environment variable that a build with crash points reads.
 const crashVariable = "GAVEL_CRASH"
 
 // process starts one process of Gavel.
@@ -267,8 +262,7 @@ func (c *crash) act(s *twiliofake.Story) {
 	}
 }
 
-// settles waits until these steps were decided and every decision has an
-// outcome.
+// settles waits until these steps were decided and every decision has an outcome.
 func (c *crash) settles(wants ...string) {
 	c.t.Helper()
 	withinChecking(c.t, settlesWithin, checkSeldom, func() string {

@@ -14,13 +14,11 @@
 // Tests that take longer than a minute carry the build tag failover and run in
 // `make failover`; the rest run in `make test` too.
 //
-// `make upgrade` (build tag upgrade) starts this build on the unfinished work
-// of an older build: upgrade_test.go. The older build comes from the
-// repository's history.
+// `make upgrade` (build tag upgrade) starts this build on the unfinished work of an older build:
+// upgrade_test.go. The older build comes from the repository's history.
 //
-// Reading order: process_test.go, nats_test.go (what is started), load_test.go
-// (what is sent), world_test.go (what is checked), then the stories: roles,
-// takeover, share, stall, rolling, redis, leader, lanes. Tests of rules have a
-// world with a Twilio in it, rules_world_test.go, and their own stories:
-// rules_company, weather, outage, files, stop, brakes; and crash.
+// Reading order: process_test.go, nats_test.go (what is started), load_test.go (what is sent),
+// world_test.go (what is checked), then the stories: roles, takeover, share, stall, rolling, redis,
+// leader, lanes. Tests of rules have a world with a Twilio in it, rules_world_test.go, and their
+// own stories: rules_company, weather, outage, files, stop, brakes; and crash.
 package failover

@@ -2,8 +2,7 @@
 
 package failover_test
 
-// The number of failures per test, few because this file applies where all
-// tests run together.
+// The number of failures per test, few because this file applies where all tests run together.
 const (
 	kills  = 2
 	stalls = 1

@@ -197,8 +197,7 @@ func sid(prefix string, words ...string) string {
 	return prefix + hex.EncodeToString(sum[:16])
 }
 
-// unanswered describes the callbacks that were not accepted, at most three of
-// them.
+// unanswered describes the callbacks that were not accepted, at most three of them.
 func unanswered(answers []answer) string {
 	var said []string
 	refused := 0

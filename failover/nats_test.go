@@ -133,8 +133,7 @@ func leaderOf(t *testing.T, servers []*natsServer, stream string) *natsServer {
 	return leader
 }
 
-// notCurrent reports what is missing until all replicas of a stream are
-// current.
+// notCurrent reports what is missing until all replicas of a stream are current.
 func notCurrent(t *testing.T, servers []*natsServer, stream string) (missing string) {
 	t.Helper()
 	err := asking(servers, func(js jetstream.JetStream) error {

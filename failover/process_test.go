@@ -152,10 +152,9 @@ func (l *logText) tail() string {
 // reservedPorts holds the ports that freePorts has returned.
 var reservedPorts sync.Map
 
-// freePorts returns ports that were free a moment ago. A process needs a given
-// port if it restarts at the same address, or if others need its address before
-// it starts. No port is returned twice, so that no story reaches the servers of
-// another.
+// freePorts returns ports that were free a moment ago. A process needs a given port if it restarts
+// at the same address, or if others need its address before it starts. No port is returned twice,
+// so that no story reaches the servers of another.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
 	var free []int
@@ -173,8 +172,7 @@ func freePorts(t *testing.T, n int) []int {
 	return free
 }
 
-// eventually waits until check reports nothing missing, and fails with its last
-// report.
+// eventually waits until check reports nothing missing, and fails with its last report.
 func eventually(t *testing.T, check func() (missing string)) {
 	t.Helper()
 	within(t, patience, check)
@@ -204,8 +202,7 @@ func withinChecking(t *testing.T, limit, every time.Duration, check func() (miss
 	}
 }
 
-// pass waits while something happens that sends no signal, such as a running
-// load.
+// pass waits while something happens that sends no signal, such as a running load.
 func pass(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {

@@ -120,8 +120,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// carry forwards one connection to a door, or to the next one if the first does
-// not accept it.
+// carry forwards one connection to a door, or to the next one if the first does not accept it.
 func (p *proxy) carry(from net.Conn) {
 	defer p.drop(from)
 	p.hold(from)

@@ -11,12 +11,10 @@ import (
 	"gavel/internal/redistest"
 )
 
-// redisLoad is high enough for every batch to write some records to the server
-// that is killed.
+// redisLoad is high enough for every batch to write some records to the server that is killed.
 const redisLoad = 100
 
-// A Redis Cluster loses a master, and with it every write that the replica did
-// not have yet.
+// A Redis Cluster loses a master, and with it every write that the replica did not have yet.
 func TestAClusterFailsOver(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartReplicatedCluster(t)
@@ -33,9 +31,8 @@ func TestSentinelFailsOver(t *testing.T) {
 	w.losesRedis(master)
 }
 
-// losesRedis kills a master under load. The door accepts every callback
-// meanwhile, readers get no wrong answer, and in the end the picture is
-// complete.
+// losesRedis kills a master under load. The door accepts every callback meanwhile, readers get no
+// wrong answer, and in the end the picture is complete.
 func (w *world) losesRedis(master *redistest.Server) {
 	w.t.Helper()
 	door := w.gavel("door")

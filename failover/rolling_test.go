@@ -9,8 +9,7 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// floorRate starts twenty conferences a second, which makes about a hundred
-// callbacks.
+// floorRate starts twenty conferences a second, which makes about a hundred callbacks.
 const floorRate = 1200
 
 // Two doors behind a proxy that follows their readiness are restarted one after
@@ -48,9 +47,8 @@ func TestDoorsAreRestartedUnderLoad(t *testing.T) {
 	t.Logf("%d callbacks on %d connections", accepted, p.carried.Load())
 }
 
-// floorCalls runs a call floor against a door, with Twilio's default retries.
-// The returned function stops it and returns how many callbacks were accepted
-// and which were lost for good.
+// floorCalls runs a call floor against a door, with Twilio's default retries. The returned function
+// stops it and returns how many callbacks were accepted and which were lost for good.
 func (w *world) floorCalls(door string) (hangUp func() (accepted int, lost []string)) {
 	w.t.Helper()
 	var lost lostCallbacks
@@ -78,8 +76,7 @@ func (w *world) floorCalls(door string) (hangUp func() (accepted int, lost []str
 	}
 }
 
-// lostCallbacks is a log handler that keeps what the stand-in logs about
-// callbacks that it gave up.
+// lostCallbacks is a log handler that keeps what the stand-in logs about callbacks that it gave up.
 type lostCallbacks struct {
 	mu   sync.Mutex
 	lost []string

@@ -9,8 +9,7 @@ import (
 	"gavel/rules"
 )
 
-// endFew ends few calls: per minute, or in total until an operator resets the
-// rule.
+// endFew ends few calls: per minute, or in total until an operator resets the rule.
 const endFew = `
 rules:
   - name: few-a-minute
@@ -27,10 +26,9 @@ rules:
     mode: live
 `
 
-// Each of two rules has twenty calls to end, with two processes to perform it.
-// One rule may end five in a minute: five are ended, fifteen wait. The other
-// trips at the fifth: fifteen are not ended, which is recorded, and after an
-// operator's reset the rule ends calls again.
+// Each of two rules has twenty calls to end, with two processes to perform it. One rule may end
+// five in a minute: five are ended, fifteen wait. The other trips at the fifth: fifteen are not
+// ended, which is recorded, and after an operator's reset the rule ends calls again.
 func TestRulesBrakeTogether(t *testing.T) {
 	t.Parallel()
 	const due, few = 20, 5

@@ -45,9 +45,8 @@ func TestRulesDecideNothingWhenCompanyJoinsInTime(t *testing.T) {
 	r.converges()
 }
 
-// Company joined, but the callback was lost. The decision lapses when Gavel
-// fetches the state from Twilio. From then on the journal and the picture
-// contain the participants, and no call is ended.
+// Company joined, but the callback was lost. The decision lapses when Gavel fetches the state from
+// Twilio. From then on the journal and the picture contain the participants, and no call is ended.
 func TestADecisionLapsesWhenTwilioShowsCompanyThatNoCallbackReported(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)

@@ -9,9 +9,8 @@ import (
 	"gavel/rules"
 )
 
-// A rule may end five calls in a minute, and eleven are due. Two processes end
-// five, five more when the minute is over, and one in the minute after; they
-// end more than five in no minute.
+// A rule may end five calls in a minute, and eleven are due. Two processes end five, five more when
+// the minute is over, and one in the minute after; they end more than five in no minute.
 func TestRulesBrakeByTheMinute(t *testing.T) {
 	t.Parallel()
 	const due, few = 11, 5

@@ -21,10 +21,9 @@ rules:
     mode: live
 `
 
-// The projector is stopped for a few seconds while deadlines pass. Where
-// company joined before the deadline, no rule decides; where it joined after
-// it, but before an action was possible, the decision lapses; where no one
-// joined, the call is ended, late.
+// The projector is stopped for a few seconds while deadlines pass. Where company joined before the
+// deadline, no rule decides; where it joined after it, but before an action was possible, the
+// decision lapses; where no one joined, the call is ended, late.
 func TestRulesCatchUpAfterAShortOutage(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
@@ -110,8 +109,7 @@ func TestRulesFetchTheStateFromTwilioAfterALongOutage(t *testing.T) {
 	r.converges()
 }
 
-// everyLaneLoaded waits until this many sets of rules came into force in every
-// lane.
+// everyLaneLoaded waits until this many sets of rules came into force in every lane.
 func (r *ruled) everyLaneLoaded(sets int) loads {
 	r.t.Helper()
 	var l loads
@@ -127,9 +125,8 @@ func (r *ruled) everyLaneLoaded(sets int) loads {
 	return l
 }
 
-// keeps holds all callbacks back for later, except those about a leg with that
-// label, which are lost. The returned function ends it and returns the
-// callbacks.
+// keeps holds all callbacks back for later, except those about a leg with that label, which are
+// lost. The returned function ends it and returns the callbacks.
 func (b *switchboard) keeps(lost string) (kept func() []url.Values) {
 	var all []url.Values
 	b.intercepts(func(form url.Values) bool {

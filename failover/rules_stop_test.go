@@ -85,8 +85,7 @@ func TestRulesAreStoppedUnderLoad(t *testing.T) {
 	r.converges()
 }
 
-// stops stops all rules, and returns the conferences whose ends the command
-// reports as in flight.
+// stops stops all rules, and returns the conferences whose ends the command reports as in flight.
 func (r *ruled) stops(g *gavel) (listed []string) {
 	r.t.Helper()
 	said := r.cli(g, "stop", "--reason", "ends the wrong calls", "--output", "json")
@@ -120,9 +119,8 @@ func (r *ruled) allWait(decisions int) {
 	})
 }
 
-// An operator wants to stop all actions and no Gavel answers. The command
-// leaves a file in the data directory, which stops the process there as the
-// stop itself would.
+// An operator wants to stop all actions and no Gavel answers. The command leaves a file in the data
+// directory, which stops the process there as the stop itself would.
 func TestRulesAreStoppedByFile(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)

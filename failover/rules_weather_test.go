@@ -8,8 +8,7 @@ import (
 	"gavel/rules"
 )
 
-// leftAlone plays an announcement to a caller left alone, and ends the call if
-// no one joins.
+// leftAlone plays an announcement to a caller left alone, and ends the call if no one joins.
 const leftAlone = `
 rules:
   - name: left-alone

@@ -28,9 +28,8 @@ import (
 	"gavel/rules"
 )
 
-// ruled is a world in which rules act. It includes Twilio, whose callbacks
-// reach Gavel through a switchboard and whose API Gavel calls through a desk
-// that records requests.
+// ruled is a world in which rules act. It includes Twilio, whose callbacks reach Gavel through a
+// switchboard and whose API Gavel calls through a desk that records requests.
 type ruled struct {
 	*world
 	twilio *twiliofake.Twilio
@@ -178,9 +177,8 @@ func (r *ruled) waits(why string) (n int) {
 	return n
 }
 
-// deed is a decision and its results in the journal. Outcomes with the same
-// result count once: a lost acknowledgement can cause an entry to be appended
-// twice.
+// deed is a decision and its results in the journal. Outcomes with the same result count once: a
+// lost acknowledgement can cause an entry to be appended twice.
 type deed struct {
 	rules.Decision
 	at    events.Position
@@ -253,8 +251,7 @@ func of(all []deed, conferenceSid string) (own []deed) {
 	return own
 }
 
-// healed returns the facts of a conference that no callback reported, by kind
-// and leg.
+// healed returns the facts of a conference that no callback reported, by kind and leg.
 func (r *ruled) healed(conferenceSid string) (facts []string) {
 	r.t.Helper()
 	r.journal(events.HealedFact, func(_ int, _ events.Position, e *events.Event) error {
@@ -286,8 +283,7 @@ func (r *ruled) loads() loads {
 	return l
 }
 
-// inForce waits until exactly these versions came into force in every lane, one
-// after the other.
+// inForce waits until exactly these versions came into force in every lane, one after the other.
 func (r *ruled) inForce(versions ...string) loads {
 	r.t.Helper()
 	var l loads
@@ -332,9 +328,8 @@ func (g *gavel) read(path string, into any) error {
 	return json.Unmarshal(body, into)
 }
 
-// switchboard is the address at which Twilio reaches Gavel, whichever process
-// is behind it. A callback that the test intercepts never arrives, and Twilio
-// gets a 204 for it.
+// switchboard is the address at which Twilio reaches Gavel, whichever process is behind it. A
+// callback that the test intercepts never arrives, and Twilio gets a 204 for it.
 type switchboard struct {
 	url     string
 	forward *httputil.ReverseProxy

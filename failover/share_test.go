@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// movedWithin is how long a lane may be silent when it moves from one projector
-// to another while both are healthy: half of what a take-over takes, with a
-// margin for a busy machine.
+// movedWithin is how long a lane may be silent when it moves from one projector to another while
+// both are healthy: half of what a take-over takes, with a margin for a busy machine.
 const movedWithin = 1500 * time.Millisecond
 
 // Healthy projectors start and stop: each time the lanes are shared again, and

@@ -56,8 +56,7 @@ func (w *world) killProjectors(together, times int) {
 		took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
 }
 
-// shared waits until each lane has one owner, and no projector has two lanes
-// more than another.
+// shared waits until each lane has one owner, and no projector has two lanes more than another.
 func (w *world) shared(projectors ...*gavel) {
 	w.t.Helper()
 	began := time.Now()
@@ -75,8 +74,7 @@ func (w *world) shared(projectors ...*gavel) {
 	w.t.Logf("%d projectors share the lanes after %s", len(projectors), time.Since(began).Round(time.Millisecond))
 }
 
-// takesOver kills a projector and returns how long the last of its lanes was
-// silent.
+// takesOver kills a projector and returns how long the last of its lanes was silent.
 func (w *world) takesOver(news *firsts, victim *gavel) time.Duration {
 	w.t.Helper()
 	lanes := victim.owned()
@@ -110,9 +108,8 @@ func (w *world) silence(news *firsts, lanes map[int]bool, since time.Time) time.
 	return silent
 }
 
-// Three projectors start at the same moment with callbacks waiting, and then
-// stop one after the other. Each time the others must soon agree on one owner
-// for each lane.
+// Three projectors start at the same moment with callbacks waiting, and then stop one after the
+// other. Each time the others must soon agree on one owner for each lane.
 func TestProjectorsAgreeOnOneOwner(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, shape{})

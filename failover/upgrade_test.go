@@ -21,12 +21,10 @@ import (
 	"gavel/rules"
 )
 
-// writtenBy is the build that wrote the data: format 1, before formats had a
-// number.
+// writtenBy is the build that wrote the data: format 1, before formats had a number.
 const writtenBy = "7921494855b586f9153020ccabb9e76bf04be642"
 
-// oldBinary builds Gavel at the commit writtenBy, from the history of this
-// repository.
+// oldBinary builds Gavel at the commit writtenBy, from the history of this repository.
 var oldBinary = sync.OnceValues(func() (string, error) {
 	if err := exec.Command("git", "cat-file", "-e", writtenBy+"^{commit}").Run(); err != nil {
 		return "", fmt.Errorf("the history of this repository does not hold commit %s; fetch it with git fetch --unshallow", writtenBy)
@@ -56,9 +54,8 @@ func gavelBefore(t *testing.T) string {
 	return path
 }
 
-// upgradeRules leave work unfinished when the old process stops: ladders
-// between two steps, deadlines, decisions that the stop holds back, and a rule
-// that is about to trip.
+// upgradeRules leave work unfinished when the old process stops: ladders between two steps,
+// deadlines, decisions that the stop holds back, and a rule that is about to trip.
 const upgradeRules = `
 rules:
   - name: ladder
@@ -235,8 +232,7 @@ func (g *gavel) decisions() []decision {
 	return list.Decisions
 }
 
-// ended waits until this many decisions of each rule and step have ended in
-// each way.
+// ended waits until this many decisions of each rule and step have ended in each way.
 func (r *ruled) ended(g *gavel, want map[string]int) {
 	r.t.Helper()
 	within(r.t, 2*patience, func() string {
@@ -306,8 +302,7 @@ func (g *gavel) shows(rooms []string) map[string]any {
 	return all
 }
 
-// changed returns the first difference between two sets of answers to the same
-// requests.
+// changed returns the first difference between two sets of answers to the same requests.
 func changed(before, after map[string]any) string {
 	for _, path := range slices.Sorted(maps.Keys(before)) {
 		if diff := cmp.Diff(before[path], after[path]); diff != "" {

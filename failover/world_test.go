@@ -37,8 +37,7 @@ type world struct {
 	bus      *bus.Bus // the test's own
 }
 
-// shape is the size of a world; zero fields mean one NATS server, one Redis,
-// eight lanes.
+// shape is the size of a world; zero fields mean one NATS server, one Redis, eight lanes.
 type shape struct {
 	servers int
 	lanes   int
@@ -216,8 +215,7 @@ func (w *world) endings() map[string]map[string]bool {
 	return all
 }
 
-// journal passes each entry of a kind to show, lane by lane; an empty kind
-// means all kinds.
+// journal passes each entry of a kind to show, lane by lane; an empty kind means all kinds.
 func (w *world) journal(kind events.Kind, show func(lane int, at events.Position, e *events.Event) error) {
 	w.t.Helper()
 	for lane := range w.lanes {
@@ -236,9 +234,8 @@ func (w *world) journal(kind events.Kind, show func(lane int, at events.Position
 	}
 }
 
-// converges checks, once all load has stopped, that nothing accepted was lost,
-// that every fact was published once and in order, and that the picture equals
-// the journal's fold.
+// converges checks, once all load has stopped, that nothing accepted was lost, that every fact was
+// published once and in order, and that the picture equals the journal's fold.
 func (w *world) converges() {
 	w.t.Helper()
 	f := w.journaled()

@@ -34,8 +34,7 @@ func (c *Conference) Stored() (projections.Stored, error) {
 	return projections.Stored{Conference: c.Record, Book: c.Book, Rules: raw}, err
 }
 
-// Write returns the compare-and-set that saves the conference; before is what
-// was saved last.
+// Write returns the compare-and-set that saves the conference; before is what was saved last.
 func (c *Conference) Write(before *Conference) (projections.Write, error) {
 	raw, err := rules.EncodeState(c.Rules)
 	if err != nil {
@@ -61,14 +60,12 @@ type folded struct {
 	entry *Entry
 	// fresh: the entry is not a duplicate.
 	fresh bool
-	// before is the record before the entry, and applied is the position that
-	// it had reached.
+	// before is the record before the entry, and applied is the position that it had reached.
 	before  *projections.Conference
 	applied events.Position
 }
 
-// fold folds an entry into the record. The error means that the entry can never
-// be folded.
+// fold folds an entry into the record. The error means that the entry can never be folded.
 func (c *Conference) fold(e *Entry) (folded, error) {
 	f := folded{entry: e, before: c.Record, applied: c.Book.Applied}
 	var err error
@@ -93,8 +90,7 @@ func (c *Conference) changed(at events.Position) {
 	c.Book.Applied = at
 }
 
-// evaluated records that the rule state may have changed, and the next
-// deadline.
+// evaluated records that the rule state may have changed, and the next deadline.
 func (c *Conference) evaluated(f *folded) {
 	if !f.fresh {
 		c.changed(f.entry.At)
@@ -102,8 +98,7 @@ func (c *Conference) evaluated(f *folded) {
 	c.Book.Due = dueAt(c.Rules.Next())
 }
 
-// dueAt is a deadline in the unit of Book.Due, rounded up, so that it is never
-// before the deadline.
+// dueAt is a deadline in the unit of Book.Due, rounded up, so that it is never before the deadline.
 func dueAt(deadline time.Time) int64 {
 	if deadline.IsZero() {
 		return 0

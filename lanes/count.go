@@ -15,8 +15,7 @@ import (
 // Every batch that changes the lane's state writes all of them.
 const maxMarks = 10_000
 
-// countKey is the key of one tally: an account's matches of a rule with the same
-// value of `by`.
+// countKey is the key of one tally: an account's matches of a rule with the same value of `by`.
 func countKey(accountSid, rule, by string) string { return accountSid + "/" + rule + "/" + by }
 
 // count adds the match in e to its tally. The decisions that it returns belong to
@@ -67,8 +66,7 @@ func (m *Machine) boundTallies() {
 	}
 }
 
-// dropTallies drops the tallies of rules that the set does not have or that no
-// longer count.
+// dropTallies drops the tallies of rules that the set does not have or that no longer count.
 func (m *Machine) dropTallies(set *rules.Set) {
 	maps.DeleteFunc(m.state.Tallies, func(key string, t rules.Tally) bool {
 		_, rest, _ := strings.Cut(key, "/")

@@ -1,8 +1,7 @@
-// Package lanes is the state machine of one lane of the journal: it folds
-// entries into records, evaluates the rules, and returns what has to be
-// written. It has no goroutine, no clock and no I/O, except for loading a
-// compiled rule set by its version. The same entries lead to the same Ready,
-// byte for byte, in every host: the projector, a rebuild, a test of rules.
+// Package lanes is the state machine of one lane of the journal: it folds entries into records,
+// evaluates the rules, and returns what has to be written. It has no goroutine, no clock and no
+// I/O, except for loading a compiled rule set by its version. The same entries lead to the same
+// Ready, byte for byte, in every host: the projector, a rebuild, a test of rules.
 //
 // The host owns the conferences (in a cache, a map, a store) and all I/O. For
 // each entry, in journal order, the host must:
@@ -37,8 +36,7 @@
 // A host that repeats entries whose effects are already done, as a rebuild
 // does, calls Announced first and processes Changed and LaneChanged only.
 //
-// Reading order: machine.go (Step), ready.go (what it leads to), conference.go
-// (one conference), evaluate.go (rules), state.go and count.go (what belongs to
-// the lane as a whole), entry.go (reading a journal message). The scenarios in
-// testdata show all of it.
+// Reading order: machine.go (Step), ready.go (what it leads to), conference.go (one conference),
+// evaluate.go (rules), state.go and count.go (what belongs to the lane as a whole), entry.go
+// (reading a journal message). The scenarios in testdata show all of it.
 package lanes

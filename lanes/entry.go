@@ -17,8 +17,7 @@ type Entry struct {
 // Reader parses journal messages into entries. It reuses its memory. The zero
 // value is ready for use.
 type Reader struct {
-	// Entries are the entries read since the last Reset. They are valid until the
-	// next Reset.
+	// Entries are the entries read since the last Reset. They are valid until the next Reset.
 	Entries []Entry
 	// Letters are the dead letters of what could not be parsed.
 	Letters []events.DeadLetter

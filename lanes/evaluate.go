@@ -7,9 +7,8 @@ import (
 	"gavel/rules"
 )
 
-// evaluate evaluates the rules in force at the entry's position, after any rule
-// sets loaded since the conference's last entry. Before the first load only
-// exemptions matter.
+// evaluate evaluates the rules in force at the entry's position, after any rule sets loaded since
+// the conference's last entry. Before the first load only exemptions matter.
 func (m *Machine) evaluate(ctx context.Context, r *Ready, c *Conference, f *folded) error {
 	e := &f.entry.Event
 	if m.loader == nil || c.Record == nil || len(m.state.Loads) == 0 && c.Rules == nil && e.Kind != events.Exempted {
@@ -40,9 +39,8 @@ func (m *Machine) evaluate(ctx context.Context, r *Ready, c *Conference, f *fold
 	return nil
 }
 
-// catchUp evaluates the conference at each load between its last entry and this
-// one, on the record before this entry: until the load by the set before it,
-// then by the set that it loads.
+// catchUp evaluates the conference at each load between its last entry and this one, on the record
+// before this entry: until the load by the set before it, then by the set that it loads.
 func (m *Machine) catchUp(ctx context.Context, r *Ready, c *Conference, f *folded, inForce int) error {
 	after := c.Record
 	c.Record = f.before

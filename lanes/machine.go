@@ -10,8 +10,7 @@ import (
 	"gavel/rules"
 )
 
-// RuleSets loads compiled rule sets. A Machine reads nothing else besides its
-// arguments.
+// RuleSets loads compiled rule sets. A Machine reads nothing else besides its arguments.
 type RuleSets interface {
 	// Set returns the set of a version that has been in force.
 	Set(ctx context.Context, version string) (*rules.Set, error)
@@ -31,9 +30,8 @@ type Machine struct {
 	announced uint64
 }
 
-// New returns the machine of a lane. saved is the result of MarshalState, or nil
-// for a lane without state. Without a loader the machine evaluates no rules and
-// ignores saved.
+// New returns the machine of a lane. saved is the result of MarshalState, or nil for a lane without
+// state. Without a loader the machine evaluates no rules and ignores saved.
 func New(loader RuleSets, saved []byte) (*Machine, error) {
 	m := &Machine{loader: loader, sets: map[string]*rules.Set{}}
 	if loader == nil {
@@ -46,11 +44,10 @@ func New(loader RuleSets, saved []byte) (*Machine, error) {
 // acknowledged. Steps at or before that sequence return no news.
 func (m *Machine) Announced(sequence uint64) { m.announced = max(m.announced, sequence) }
 
-// Step applies one entry to the lane and, if the entry is about a conference,
-// to c, which it changes; c is nil otherwise. Entries must come in journal
-// order, but may be repeated. The error is the loader's: the rules at this
-// position are not available. After an error the machine and its conferences
-// must be discarded and loaded again.
+// Step applies one entry to the lane and, if the entry is about a conference, to c, which it
+// changes; c is nil otherwise. Entries must come in journal order, but may be repeated. The error
+// is the loader's: the rules at this position are not available. After an error the machine and its
+// conferences must be discarded and loaded again.
 func (m *Machine) Step(ctx context.Context, e *Entry, c *Conference) (Ready, error) {
 	switch {
 	case c == nil:
@@ -129,8 +126,7 @@ func (m *Machine) announce(r *Ready, c *Conference, f *folded) {
 	if e.At.Sequence <= m.announced {
 		return
 	}
-	// The old slice may still be read: it is part of a record that is being
-	// saved.
+	// The old slice may still be read: it is part of a record that is being saved.
 	kept := make([]projections.Doubt, 0, len(c.Book.Doubtful)+1)
 	for _, old := range c.Book.Doubtful {
 		if old.At.Sequence > m.announced && old.At.After(c.LastNews) {
@@ -141,8 +137,7 @@ func (m *Machine) announce(r *Ready, c *Conference, f *folded) {
 	r.setNews(e, c, late)
 }
 
-// onlyEvaluated reports whether an event is evaluated but not folded into a
-// record.
+// onlyEvaluated reports whether an event is evaluated but not folded into a record.
 func onlyEvaluated(e *events.Event) bool {
 	return e.Kind == events.Wake || e.Kind == events.Reread || e.Kind == events.Exempted
 }

@@ -10,9 +10,8 @@ import (
 	"gavel/rules"
 )
 
-// Ready is what one step leads to. The host must process the fields in their
-// order (see the package's doc); those of a batch of steps may be processed
-// together, field by field.
+// Ready is what one step leads to. The host must process the fields in their order (see the
+// package's doc); those of a batch of steps may be processed together, field by field.
 type Ready struct {
 	// Matches are to be appended to the lanes of their counts (see MatchEntry).
 	Matches []rules.Decision
@@ -23,8 +22,7 @@ type Ready struct {
 	Alarm time.Time
 	// Changed: the conference is to be saved, with its rule state.
 	Changed bool
-	// LaneChanged: the lane's state (see MarshalState) is to be saved, together
-	// with the position.
+	// LaneChanged: the lane's state (see MarshalState) is to be saved, together with the position.
 	LaneChanged bool
 	// Loaded: a rule set came into force, or the entry of that load was
 	// repeated. All conferences that have not ended must be woken.
@@ -36,9 +34,8 @@ type Ready struct {
 
 	// The rest is for metrics and logs.
 
-	// Fresh: the entry is a new fact. Late: a fact with a greater
-	// SequenceNumber was folded before. Jumped is how many sequence numbers it
-	// skipped. Double: the entry is a duplicate.
+	// Fresh: the entry is a new fact. Late: a fact with a greater SequenceNumber was folded before.
+	// Jumped is how many sequence numbers it skipped. Double: the entry is a duplicate.
 	Fresh, Late bool
 	Jumped      int64
 	Double      bool
@@ -81,8 +78,7 @@ func (r *Ready) add(decisions []rules.Decision) {
 	}
 }
 
-// Decided returns a decision as it is published: made in that lane, at that
-// position.
+// Decided returns a decision as it is published: made in that lane, at that position.
 func Decided(d rules.Decision, lane int, at events.Position) (events.Decided, error) {
 	raw, err := json.Marshal(d)
 	if err != nil {
@@ -94,9 +90,8 @@ func Decided(d rules.Decision, lane int, at events.Position) (events.Decided, er
 	}, nil
 }
 
-// MatchEntry returns the journal entry of a match. at is when the entry was
-// received that led to the match. key chooses the lane that counts it, in place
-// of a ConferenceSid.
+// MatchEntry returns the journal entry of a match. at is when the entry was received that led to
+// the match. key chooses the lane that counts it, in place of a ConferenceSid.
 func MatchEntry(d rules.Decision, at time.Time) (key string, e events.Entry, err error) {
 	raw, err := json.Marshal(d)
 	if err != nil {

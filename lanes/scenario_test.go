@@ -11,10 +11,9 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// Each file in testdata is a scenario: rule files, and a story. A line of the
-// story that is not indented is a command; the indented lines below it are the
-// machine's log, which -update writes. Empty lines and lines that begin with #
-// are comments.
+// Each file in testdata is a scenario: rule files, and a story. A line of the story that is not
+// indented is a command; the indented lines below it are the machine's log, which -update writes.
+// Empty lines and lines that begin with # are comments.
 //
 //	TIME load FILE                       a rule set comes into force
 //	TIME callback ROOM EVENT [LEG] ...   a callback; seq=N is its SequenceNumber, happened=TIME its
@@ -30,9 +29,8 @@ import (
 //	acknowledge                          the news so far is acknowledged
 //	crash-and-step-again N [unsaved]     a crash after the last N messages were saved, or before
 //
-// TIME counts from the beginning of the story. Matches are appended to the
-// journal at once, as the host must do; alarms ring only where the story has a
-// wake-up.
+// TIME counts from the beginning of the story. Matches are appended to the journal at once, as the
+// host must do; alarms ring only where the story has a wake-up.
 var update = flag.Bool("update", false, "rewrite the logs in testdata/*.txt")
 
 func TestScenariosLeadToTheirLogs(t *testing.T) {

@@ -19,8 +19,7 @@ const keepLoads = 64
 
 // state is the lane's own state as the store keeps it, as JSON.
 type state struct {
-	// Applied is the last position that changed it. It may be ahead of the
-	// acknowledged position.
+	// Applied is the last position that changed it. It may be ahead of the acknowledged position.
 	Applied events.Position `json:"applied"`
 	// Loads are in journal order.
 	Loads []load `json:"loads,omitempty"`
@@ -36,8 +35,7 @@ type load struct {
 	Position events.Position `json:"position"`
 }
 
-// MarshalState returns the lane's state for the store, nil if the lane has
-// none.
+// MarshalState returns the lane's state for the store, nil if the lane has none.
 func (m *Machine) MarshalState() ([]byte, error) {
 	if m.state.Applied == (events.Position{}) {
 		return nil, nil
@@ -115,8 +113,7 @@ func (m *Machine) loadsBefore(at events.Position) int {
 // noRules are in force before the first load.
 var noRules = new(rules.Set)
 
-// setOf returns the set of the ith load; before the first load, no rules are in
-// force.
+// setOf returns the set of the ith load; before the first load, no rules are in force.
 func (m *Machine) setOf(ctx context.Context, i int) (*rules.Set, error) {
 	if i < 0 {
 		return noRules, nil

@@ -15,8 +15,7 @@ type ActionRecord struct {
 	// CallSid and RecordingSid name the target, or are empty.
 	CallSid      string `json:"call_sid,omitempty"`
 	RecordingSid string `json:"recording_sid,omitempty"`
-	// Asked holds the requested parameters that have a fixed form,
-	// form-encoded.
+	// Asked holds the requested parameters that have a fixed form, form-encoded.
 	Asked string       `json:"asked,omitempty"`
 	Actor events.Actor `json:"actor"`
 	At    Instant      `json:"at"`
@@ -38,21 +37,18 @@ type ActionResult struct {
 	Why string `json:"why,omitempty"`
 }
 
-// Words returns who requested the action and what it does, as a sentence
-// without its full stop.
+// Words returns who requested the action and what it does, as a sentence without its full stop.
 func (a *ActionRecord) Words() string {
 	return events.Action{Do: a.Do, Actor: a.Actor, Asked: a.Asked}.Words()
 }
 
-// Words returns how an action ended, as a sentence without its full stop; do is
-// the kind of action.
+// Words returns how an action ended, as a sentence without its full stop; do is the kind of action.
 func (o *ActionResult) Words(do events.Do) string {
 	return events.Outcome{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why}.Words(do)
 }
 
-// foldAction folds an intent or an outcome. Neither changes the conference's
-// times, which are on Twilio's clock. The two entries of one action repeat the
-// same data, so either may come first.
+// foldAction folds an intent or an outcome. Neither changes the conference's times, which are on
+// Twilio's clock. The two entries of one action repeat the same data, so either may come first.
 func (d *draft) foldAction() (fresh bool, err error) {
 	stated, err := newActionRecord(d.e)
 	if err != nil {
@@ -72,9 +68,8 @@ func (d *draft) foldAction() (fresh bool, err error) {
 	return fresh, nil
 }
 
-// action returns the action to write, already in the draft's own list: a copy
-// of the one before, or a new one like stated with neither intent nor outcome
-// folded. Nil when the record is full.
+// action returns the action to write, already in the draft's own list: a copy of the one before, or
+// a new one like stated with neither intent nor outcome folded. Nil when the record is full.
 func (d *draft) action(stated *ActionRecord) *ActionRecord {
 	i, known := slices.BinarySearchFunc(d.Actions, stated.ID,
 		func(a *ActionRecord, id string) int { return strings.Compare(a.ID, id) })

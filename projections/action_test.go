@@ -60,8 +60,7 @@ func TestActionsDoNotChangeTheTimesOfAConference(t *testing.T) {
 	}
 }
 
-// An outcome may be folded before its intent, and a second outcome may be more
-// certain.
+// An outcome may be folded before its intent, and a second outcome may be more certain.
 func TestTheMostCertainOutcomeStays(t *testing.T) {
 	t.Parallel()
 	intent, done := end(t, 1)

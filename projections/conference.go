@@ -10,11 +10,9 @@ import (
 // Within the bounds, order and duplicates of events do not change the record; a
 // conference beyond one of them has Truncated set.
 const (
-	// MaxParticipants bounds all legs that ever joined a conference. Twilio
-	// allows 250 at a time.
+	// MaxParticipants bounds all legs that ever joined a conference. Twilio allows 250 at a time.
 	MaxParticipants = 1000
-	// MaxTurns bounds each list of turns of one participant; the newest are
-	// kept.
+	// MaxTurns bounds each list of turns of one participant; the newest are kept.
 	MaxTurns = 64
 	// MaxRecordings bounds the recordings of one conference.
 	MaxRecordings = 250
@@ -47,11 +45,10 @@ func (i Instant) Time() time.Time {
 	return time.Unix(int64(i), 0).UTC()
 }
 
-// Conference is one conference as stated by the events folded so far. It holds
-// no bookkeeping, and of our own clock only the times when an action was
-// requested and answered and when a healed fact was fetched. A Conference that
-// another goroutine can hold is never changed in place: Fold copies what it
-// changes.
+// Conference is one conference as stated by the events folded so far. It holds no bookkeeping, and
+// of our own clock only the times when an action was requested and answered and when a healed fact
+// was fetched. A Conference that another goroutine can hold is never changed in place: Fold copies
+// what it changes.
 type Conference struct {
 	AccountSid    string `json:"account_sid"`
 	ConferenceSid string `json:"conference_sid"`
@@ -66,8 +63,7 @@ type Conference struct {
 	Start *Moment `json:"start,omitempty"`
 	// End is conference-end. Nil until folded. The callback wins over a healed one.
 	End *Ending `json:"end,omitempty"`
-	// Seen holds the sequence numbers folded, SpeechDropped those that the door
-	// dropped on purpose.
+	// Seen holds the sequence numbers folded, SpeechDropped those that the door dropped on purpose.
 	Seen          Ranges `json:"seen,omitempty"`
 	SpeechDropped Ranges `json:"speech_dropped,omitempty"`
 	// Announcements that ended or failed.
@@ -91,10 +87,9 @@ func (c *Conference) Key() events.Key {
 	return events.Key{AccountSid: c.AccountSid, ConferenceSid: c.ConferenceSid}
 }
 
-// A healed fact (events.HealedFact) has no SequenceNumber. It is ordered right
-// behind the greatest number the record had seen: after all events up to that
-// number, before any event with a greater one. Its time is when the REST API
-// answered, on our clock: the change itself happened earlier.
+// A healed fact (events.HealedFact) has no SequenceNumber. It is ordered right behind the greatest
+// number the record had seen: after all events up to that number, before any event with a greater
+// one. Its time is when the REST API answered, on our clock: the change itself happened earlier.
 
 // Stated is a value with the SequenceNumber of the event that stated it: of
 // two, the one with the greater number wins.
@@ -180,14 +175,12 @@ type Leaving struct {
 
 // Recording is one recording of the mixed audio.
 type Recording struct {
-	// Sid is empty for the deprecated conference-record-end, which has only a
-	// URL.
+	// Sid is empty for the deprecated conference-record-end, which has only a URL.
 	Sid string `json:"sid,omitempty"`
 	URL string `json:"url,omitempty"`
 	// CallSid is kept if Twilio sends one (not confirmed for conferences).
 	CallSid string `json:"call_sid,omitempty"`
-	// Statuses are all statuses that callbacks stated, sorted by name; Status
-	// returns the furthest.
+	// Statuses are all statuses that callbacks stated, sorted by name; Status returns the furthest.
 	Statuses  []string `json:"statuses,omitempty"`
 	StartedAt Instant  `json:"started_at,omitempty"` // RecordingStartTime
 	// Duration is in seconds, or -1 until a callback states it.

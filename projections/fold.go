@@ -12,11 +12,10 @@ import (
 	"gavel/events"
 )
 
-// Fold folds one more event into c. It returns the record after the event and
-// whether the event was fresh: false is a double, which leaves the record as it
-// was. c may be nil, for a conference without a record, and is never changed:
-// Fold copies what it changes and shares the rest, so that a store can find the
-// changed parts by comparing pointers.
+// Fold folds one more event into c. It returns the record after the event and whether the event was
+// fresh: false is a double, which leaves the record as it was. c may be nil, for a conference
+// without a record, and is never changed: Fold copies what it changes and shares the rest, so that
+// a store can find the changed parts by comparing pointers.
 //
 // The error wraps events.ErrMalformed: the event can never be folded.
 func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err error) {
@@ -35,9 +34,8 @@ func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err er
 	return &d.Conference, true, nil
 }
 
-// draft is a record being changed by one event. Its slices and pointers are
-// shared with the record before: every method replaces them and none writes
-// through them.
+// draft is a record being changed by one event. Its slices and pointers are shared with the record
+// before: every method replaces them and none writes through them.
 type draft struct {
 	Conference
 	before *Conference
@@ -91,9 +89,8 @@ func (d *draft) foldNumbered() (fresh bool, err error) {
 	return !double || !Equal(d.before, &d.Conference), nil
 }
 
-// markSeen adds the number to Seen. At the bound it opens no new range and sets
-// Truncated; an event whose number would need one is a double only if it
-// changes nothing.
+// markSeen adds the number to Seen. At the bound it opens no new range and sets Truncated; an event
+// whose number would need one is a double only if it changes nothing.
 func (d *draft) markSeen() {
 	if d.e.SequenceNumber == events.NoSequence {
 		return
@@ -279,9 +276,8 @@ func (d *draft) recordingStart() (Instant, error) {
 	return At(t), nil
 }
 
-// foldRecordEnd folds Twilio's deprecated event conference-record-end. Its
-// RecordingUrl identifies the recording: another event with the same URL is a
-// double.
+// foldRecordEnd folds Twilio's deprecated event conference-record-end. Its RecordingUrl identifies
+// the recording: another event with the same URL is a double.
 func (d *draft) foldRecordEnd() (fresh bool, err error) {
 	url := cut(d.e.Params.Get("RecordingUrl"))
 	if slices.ContainsFunc(d.Recordings, func(r *Recording) bool { return r.Sid == "" && r.URL == url }) {
@@ -337,11 +333,10 @@ func (d *draft) foldSpeechDropped() (fresh bool, err error) {
 	return true, nil
 }
 
-// later returns the value with the greater SequenceNumber. Of two with the same
-// number a healed value wins, and of two healed ones the one fetched later;
-// then the greater value wins, so that the order of events never decides. The
-// zero Stated loses to every other, because zero is the least in each of these
-// orders.
+// later returns the value with the greater SequenceNumber. Of two with the same number a healed
+// value wins, and of two healed ones the one fetched later; then the greater value wins, so that
+// the order of events never decides. The zero Stated loses to every other, because zero is the
+// least in each of these orders.
 func later[T any](a, b Stated[T], compare func(T, T) int) Stated[T] {
 	if c := cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Healed, b.Healed), compare(a.Value, b.Value)); c >= 0 {
 		return a
@@ -349,8 +344,7 @@ func later[T any](a, b Stated[T], compare func(T, T) int) Stated[T] {
 	return b
 }
 
-// laterText is later for a free text. It does not copy a text that equals the
-// current value.
+// laterText is later for a free text. It does not copy a text that equals the current value.
 func laterText(t Stated[string], seq int64, text string) Stated[string] {
 	if text == t.Value {
 		return Stated[string]{Seq: max(t.Seq, seq), Value: t.Value}
@@ -368,8 +362,7 @@ func withTurn(turns []Turn, t Turn) []Turn {
 	return turns[max(0, len(turns)-MaxTurns):]
 }
 
-// withCopy returns a copy of s whose element i is a copy too and may be
-// written.
+// withCopy returns a copy of s whose element i is a copy too and may be written.
 func withCopy[T any](s []*T, i int) []*T {
 	v := *s[i]
 	s = slices.Clone(s)

@@ -28,8 +28,7 @@ type SeenLeg struct {
 	Label string
 }
 
-// Gone reports whether the leg's call has ended. Twilio still lists such a leg for
-// some time.
+// Gone reports whether the leg's call has ended. Twilio still lists such a leg for some time.
 func (l *SeenLeg) Gone() bool { return l.Status == legComplete || l.Status == legFailed }
 
 // The statuses of a leg (Twilio, REST API: Participant resource, status).
@@ -42,10 +41,9 @@ const (
 	legFailed     = "failed"
 )
 
-// Heal returns the facts that make the record agree with the REST API, each
-// with an id from newID. It returns none if they agree, or if the conference has
-// ended in the record. A leg joins once it is connected. A leg has left once the
-// API stops listing it, or lists it as complete or failed.
+// Heal returns the facts that make the record agree with the REST API, each with an id from newID.
+// It returns none if they agree, or if the conference has ended in the record. A leg joins once it
+// is connected. A leg has left once the API stops listing it, or lists it as complete or failed.
 func Heal(c *Conference, seen Seen, newID func() string) []events.Healed {
 	facts := differences(c, seen, func(status string) bool { return status == legConnected })
 	for i := range facts {
@@ -54,11 +52,10 @@ func Heal(c *Conference, seen Seen, newID func() string) []events.Healed {
 	return facts
 }
 
-// Overlay returns the record with the REST API's state applied: the facts that
-// Heal returns, and beyond those the legs that are coming (queued, connecting
-// or ringing), labels for legs without a label in the record, and in progress
-// where the API has that status. It is for evaluating a condition right before
-// an action and is never stored.
+// Overlay returns the record with the REST API's state applied: the facts that Heal returns, and
+// beyond those the legs that are coming (queued, connecting or ringing), labels for legs without a
+// label in the record, and in progress where the API has that status. It is for evaluating a
+// condition right before an action and is never stored.
 func Overlay(c *Conference, seen Seen) *Conference {
 	if c == nil {
 		return nil

@@ -172,8 +172,7 @@ func TestAnOverlayHasLabelsAndTheStatus(t *testing.T) {
 	}
 }
 
-// A record with Heal's facts folded agrees with the REST API, whatever it was
-// before.
+// A record with Heal's facts folded agrees with the REST API, whatever it was before.
 func TestAHealedRecordAgreesWithTwilio(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -264,8 +263,7 @@ func TestALegThatNoCallbackNamedHasDates(t *testing.T) {
 	}
 }
 
-// Entries of rules are in the lane of a conference and do not change its
-// record.
+// Entries of rules are in the lane of a conference and do not change its record.
 func TestEntriesOfRulesChangeNothing(t *testing.T) {
 	t.Parallel()
 	key := events.Key{AccountSid: account, ConferenceSid: conference}

@@ -58,8 +58,7 @@ func compareFlags(a, b Flags) int {
 	)
 }
 
-// compareOutcomes puts the more certain result last: done after refused, and
-// refused after unknown.
+// compareOutcomes puts the more certain result last: done after refused, and refused after unknown.
 func compareOutcomes(a, b ActionResult) int {
 	return cmp.Or(
 		cmp.Compare(certainty(a.Result), certainty(b.Result)),

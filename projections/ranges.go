@@ -25,8 +25,7 @@ func (r Ranges) at(n int64) int {
 // With returns the set with n added. It never changes r.
 func (r Ranges) With(n int64) Ranges { return r.WithRange(n, n) }
 
-// WithRange returns the set with all numbers from lo to hi added. It never
-// changes r.
+// WithRange returns the set with all numbers from lo to hi added. It never changes r.
 func (r Ranges) WithRange(lo, hi int64) Ranges {
 	first := r.at(lo - 1) // touches lo, or comes after it
 	last := first
@@ -65,8 +64,7 @@ func (r Ranges) union(s Ranges) Ranges {
 	return r
 }
 
-// holes returns the numbers between the least and the greatest that are not in
-// the set.
+// holes returns the numbers between the least and the greatest that are not in the set.
 func (r Ranges) holes() Ranges {
 	var out Ranges
 	for i := 1; i < len(r); i++ {

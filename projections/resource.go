@@ -18,8 +18,7 @@ const resourceDate = "Mon, 02 Jan 2006 15:04:05 -0700"
 // AppendConference appends c as Twilio's Conference resource, in JSON. The
 // region is null, because no callback carries it.
 //
-// The JSON is written by hand for speed: every fact published as news carries
-// one.
+// The JSON is written by hand for speed: every fact published as news carries one.
 func AppendConference(b []byte, c *Conference) []byte {
 	var end Ending
 	if c.End != nil {
@@ -39,10 +38,9 @@ func AppendConference(b []byte, c *Conference) []byte {
 		path(`"},"uri":"`, c, `.json"}`)
 }
 
-// AppendParticipant appends p, a leg of c, as Twilio's Participant resource.
-// Its status is "connected" while the leg is in the conference and "complete"
-// after. No callback carries the coached leg or the time in a queue: both are
-// null.
+// AppendParticipant appends p, a leg of c, as Twilio's Participant resource. Its status is
+// "connected" while the leg is in the conference and "complete" after. No callback carries the
+// coached leg or the time in a queue: both are null.
 func AppendParticipant(b []byte, c *Conference, p *Participant) []byte {
 	flags := p.Flags.Value
 	return resource(b).
@@ -70,9 +68,8 @@ func participantStatus(c *Conference, p *Participant) string {
 	return "complete"
 }
 
-// AppendRecording appends r, a recording of c, as Twilio's conference Recording
-// resource. It was created when it started and last updated when it ended; no
-// callback carries price and encryption.
+// AppendRecording appends r, a recording of c, as Twilio's conference Recording resource. It was
+// created when it started and last updated when it ended; no callback carries price and encryption.
 func AppendRecording(b []byte, c *Conference, r *Recording) []byte {
 	sid := r.ResourceSid()
 	code, err := strconv.ParseInt(r.ErrorCode, 10, 64)
@@ -91,9 +88,8 @@ func AppendRecording(b []byte, c *Conference, r *Recording) []byte {
 		path(`,"uri":"`, c, "/Recordings/", sid, `.json"}`)
 }
 
-// ResourceSid is the SID of the recording as a REST resource. The deprecated
-// conference-record-end carries no SID, but its URL ends in it
-// (".../Recordings/RE..."); empty if it does not.
+// ResourceSid is the SID of the recording as a REST resource. The deprecated conference-record-end
+// carries no SID, but its URL ends in it (".../Recordings/RE..."); empty if it does not.
 func (r *Recording) ResourceSid() string {
 	if r.Sid != "" {
 		return r.Sid
@@ -156,8 +152,7 @@ func (b resource) date(before string, i Instant) resource {
 	return append(i.Time().AppendFormat(append(b, '"'), resourceDate), '"')
 }
 
-// path is the conference's path without its ".json", and what follows it. SIDs
-// need no escaping.
+// path is the conference's path without its ".json", and what follows it. SIDs need no escaping.
 func (b resource) path(before string, c *Conference, after ...string) resource {
 	b = append(append(b, before...), "/"+APIVersion+"/Accounts/"...)
 	b = append(append(b, c.AccountSid...), "/Conferences/"...)

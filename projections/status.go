@@ -12,10 +12,9 @@ const (
 	StatusCompleted  = "completed"
 )
 
-// Status is the conference's status in Twilio's REST API. Without a
-// subscription to "start" it follows Twilio's rule: mixing begins when two legs
-// are present and one of them has startConferenceOnEnter (Twilio, TwiML Voice:
-// <Conference>, event start).
+// Status is the conference's status in Twilio's REST API. Without a subscription to "start" it
+// follows Twilio's rule: mixing begins when two legs are present and one of them has
+// startConferenceOnEnter (Twilio, TwiML Voice: <Conference>, event start).
 func (c *Conference) Status() string {
 	switch {
 	case c.End != nil:
@@ -122,9 +121,8 @@ func (p *Participant) FirstSign() Instant {
 // updated is the latest such time.
 func (p *Participant) updated() Instant { return cmp.Or(p.Updated, p.Last.At) }
 
-// Leaving returns the latest leave: as a callback stated it or, if that was
-// missed, when Twilio no longer listed the leg. A leg that came back keeps it;
-// nil if the leg never left.
+// Leaving returns the latest leave: as a callback stated it or, if that was missed, when Twilio no
+// longer listed the leg. A leg that came back keeps it; nil if the leg never left.
 func (p *Participant) Leaving() *Leaving {
 	var healed *Leaving
 	for _, t := range slices.Backward(p.Present) {
@@ -140,8 +138,7 @@ func (p *Participant) Leaving() *Leaving {
 	return cmp.Or(healed, p.Left)
 }
 
-// Interval is a stretch of time on Twilio's clock. Until is zero while it
-// lasts.
+// Interval is a stretch of time on Twilio's clock. Until is zero while it lasts.
 type Interval struct{ From, Until Instant }
 
 // Intervals returns when the leg was in the conference. If its join was missed,
@@ -199,8 +196,7 @@ func withLeaves(turns, present []Turn) []Turn {
 	return out
 }
 
-// spans turns an alternation into intervals; a second "on" in a row does not
-// start a new one.
+// spans turns an alternation into intervals; a second "on" in a row does not start a new one.
 func spans(turns []Turn) []Interval {
 	var out []Interval
 	open := false
@@ -215,10 +211,9 @@ func spans(turns []Turn) []Interval {
 	return out
 }
 
-// Gaps returns the sequence numbers between the least and the greatest that no
-// event has: a hint at lost callbacks, not a proof, because Twilio does not
-// state that numbers are contiguous. Numbers that the door dropped on purpose
-// are not gaps.
+// Gaps returns the sequence numbers between the least and the greatest that no event has: a hint at
+// lost callbacks, not a proof, because Twilio does not state that numbers are contiguous. Numbers
+// that the door dropped on purpose are not gaps.
 func (c *Conference) Gaps() Ranges {
 	if len(c.Seen) == 0 {
 		return nil
@@ -226,15 +221,13 @@ func (c *Conference) Gaps() Ranges {
 	return c.Seen.union(c.SpeechDropped).holes()
 }
 
-// Late reports whether an event with that SequenceNumber arrives after one with
-// a greater number.
+// Late reports whether an event with that SequenceNumber arrives after one with a greater number.
 func (c *Conference) Late(sequenceNumber int64) bool {
 	return c != nil && sequenceNumber >= 0 && sequenceNumber < c.Seen.Max()
 }
 
-// recordingStages are the statuses of a recording in the order it goes through
-// them (Twilio, Conference Recording resource); unknown ones come before all of
-// these.
+// recordingStages are the statuses of a recording in the order it goes through them (Twilio,
+// Conference Recording resource); unknown ones come before all of these.
 var recordingStages = []string{"in-progress", "paused", "stopped", "processing", "completed", "absent", "failed"}
 
 // Status is the furthest of the recording's statuses.

@@ -12,8 +12,7 @@ import (
 var (
 	// ErrNotFound: the picture is complete and does not hold the conference.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: another process wrote the record since it was loaded. Load
-	// and fold again.
+	// ErrConflict: another process wrote the record since it was loaded. Load and fold again.
 	ErrConflict = errors.New("record was written by another process")
 	// ErrLost: the picture was emptied, rolled back or never filled. Do not
 	// write into it; fill it from the journal.
@@ -26,9 +25,8 @@ var (
 
 // Book is the bookkeeping of a record. Comparing records excludes it.
 type Book struct {
-	// Version is what a write compares. Every event folded into the record
-	// raises it, and so does every write that changes only the bookkeeping or
-	// the rule state.
+	// Version is what a write compares. Every event folded into the record raises it, and so does
+	// every write that changes only the bookkeeping or the rule state.
 	Version uint64 `json:"v"`
 	// Applied is the last journal position folded into the record.
 	Applied events.Position `json:"a"`
@@ -53,18 +51,15 @@ type Doubt struct {
 	Late bool `json:"late,omitempty"`
 }
 
-// Stored is a record with its bookkeeping. Conference is nil if the record does
-// not exist.
+// Stored is a record with its bookkeeping. Conference is nil if the record does not exist.
 type Stored struct {
 	Conference *Conference
 	Book       Book
-	// Rules is the rule state, bytes that only package rules decodes; nil
-	// without a state.
+	// Rules is the rule state, bytes that only package rules decodes; nil without a state.
 	Rules []byte
 }
 
-// Due is a conference and when its rules are due to be evaluated again, on our
-// own clock.
+// Due is a conference and when its rules are due to be evaluated again, on our own clock.
 type Due struct {
 	Key events.Key
 	At  time.Time // whole milliseconds
@@ -72,11 +67,10 @@ type Due struct {
 
 // Write is one compare-and-set.
 type Write struct {
-	// Before is what Load or the last Save returned (nil if there was no
-	// record). The store writes only participants, recordings and actions whose
-	// pointers differ between Before and After, and updates only the indexes
-	// whose values differ. Before and After are equal if only the rule state or
-	// the bookkeeping changed; After is never nil.
+	// Before is what Load or the last Save returned (nil if there was no record). The store writes
+	// only participants, recordings and actions whose pointers differ between Before and After, and
+	// updates only the indexes whose values differ. Before and After are equal if only the rule
+	// state or the bookkeeping changed; After is never nil.
 	Before *Conference
 	After  *Conference
 	// Expect is the version that must be stored now; 0 means no record.
@@ -90,18 +84,15 @@ type Write struct {
 	Rules []byte
 }
 
-// Writer is what a projector needs to keep the picture of its lanes. A lane has
-// its own key space ("epoch"), so that a new one can be built while readers use
-// the old one.
+// Writer is what a projector needs to keep the picture of its lanes. A lane has its own key space
+// ("epoch"), so that a new one can be built while readers use the old one.
 type Writer interface {
-	// Check compares the lane's picture with the journal. It returns nil if
-	// everything up to floor (the consumer's ack floor, a stream sequence) was
-	// applied, and ErrLost with the reason if the picture was emptied, rolled
-	// back or never filled. It must be called before the first Load or Save of
-	// a lane, and claims the lane for this process.
+	// Check compares the lane's picture with the journal. It returns nil if everything up to floor
+	// (the consumer's ack floor, a stream sequence) was applied, and ErrLost with the reason if the
+	// picture was emptied, rolled back or never filled. It must be called before the first Load or
+	// Save of a lane, and claims the lane for this process.
 	Check(ctx context.Context, lane int, floor uint64) error
-	// Load returns the records of keys, in their order. All keys are of this
-	// lane.
+	// Load returns the records of keys, in their order. All keys are of this lane.
 	Load(ctx context.Context, lane int, keys []events.Key) ([]Stored, error)
 	// Save writes the records of one batch, each with its indexes, by
 	// compare-and-set on epoch and version. After ErrConflict or ErrLost, part
@@ -113,17 +104,14 @@ type Writer interface {
 	// decodes, written together with the position; nil keeps the stored state.
 	// Neither goes back: if a later position is already recorded, both stay.
 	NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte) error
-	// LaneState returns the lane's own state at the recorded position, nil if
-	// none was recorded.
+	// LaneState returns the lane's own state at the recorded position, nil if none was recorded.
 	LaneState(ctx context.Context, lane int) ([]byte, error)
 	// Due returns the lane's conferences whose Book.Due is at or before until,
 	// earliest first, at most that many.
 	Due(ctx context.Context, lane int, until time.Time, most int) ([]Due, error)
-	// Build starts a new key space for the lane, not visible to readers until
-	// Commit.
+	// Build starts a new key space for the lane, not visible to readers until Commit.
 	Build(ctx context.Context, lane int) (Build, error)
-	// Expire removes conferences whose last event arrived before cutoff, by our
-	// own clock.
+	// Expire removes conferences whose last event arrived before cutoff, by our own clock.
 	Expire(ctx context.Context, lane int, cutoff time.Time) (removed int, err error)
 }
 
@@ -159,8 +147,7 @@ type Reader interface {
 type Query struct {
 	FriendlyName *string // exact
 	Status       string  // init, in-progress, completed
-	// Created and Updated bound the times, both ends inclusive; a zero Instant
-	// is unbounded.
+	// Created and Updated bound the times, both ends inclusive; a zero Instant is unbounded.
 	Created, Updated Span
 	Limit            int // 1..1000
 	// After and Before are the ConferenceSid of the item that the page follows
@@ -179,8 +166,7 @@ func (s Span) Contains(i Instant) bool {
 // Page is one page of conferences.
 type Page struct {
 	Conferences []*Conference
-	// More reports whether at least one more conference follows in that
-	// direction.
+	// More reports whether at least one more conference follows in that direction.
 	More bool
 }
 

@@ -19,10 +19,9 @@ import (
 	"gavel/projections"
 )
 
-// A story in testdata/*.txtar is a conference on a call floor: one callback a
-// line in "events", the resulting record in "says". Fold is real and nothing
-// else is needed. Each story is folded in order and in reverse, because the
-// order must not matter.
+// A story in testdata/*.txtar is a conference on a call floor: one callback a line in "events", the
+// resulting record in "says". Fold is real and nothing else is needed. Each story is folded in
+// order and in reverse, because the order must not matter.
 func TestStories(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -48,8 +47,7 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// update rewrites the "says" sections; check the difference before you commit
-// it.
+// update rewrites the "says" sections; check the difference before you commit it.
 var update = flag.Bool("update", false, "rewrite the says sections of testdata/*.txtar")
 
 func rewrite(t *testing.T, file, says string) {
@@ -136,9 +134,8 @@ func parseClock(t *testing.T, s string) time.Time {
 	return time.Date(2026, 8, 3, at.Hour(), at.Minute(), at.Second(), 0, time.UTC)
 }
 
-// parseAction reads an intent, "kate 09:00:12 kick CA1", or the outcome of the
-// same action, "kate 09:00:12 kick CA1 done 204" or "kate 09:00:12 end failed
-// 404/20404".
+// parseAction reads an intent, "kate 09:00:12 kick CA1", or the outcome of the same action, "kate
+// 09:00:12 kick CA1 done 204" or "kate 09:00:12 end failed 404/20404".
 func parseAction(t *testing.T, words []string) events.Event {
 	t.Helper()
 	a := events.Action{

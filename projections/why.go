@@ -19,8 +19,7 @@ const (
 	EndedByLastKicked = "last-participant-kicked"
 )
 
-// Why returns one sentence: the state of the conference, or why it ended and
-// who ended it.
+// Why returns one sentence: the state of the conference, or why it ended and who ended it.
 func Why(c *Conference) string {
 	if c.End == nil {
 		return whyOpen(c)
@@ -59,11 +58,10 @@ func whyOpen(c *Conference) string {
 	return "In progress, with " + legs + "."
 }
 
-// EndedBy names who ended the conference: the actor of the action through Gavel
-// that ended it, else the label of the leg, its CallSid if it has no label, "an
-// API call", or "nobody knows whom" if the callback was missed. Empty while the
-// conference goes on. These texts are part of /v1 (ended_by): they change only
-// with its version.
+// EndedBy names who ended the conference: the actor of the action through Gavel that ended it, else
+// the label of the leg, its CallSid if it has no label, "an API call", or "nobody knows whom" if
+// the callback was missed. Empty while the conference goes on. These texts are part of /v1
+// (ended_by): they change only with its version.
 func EndedBy(c *Conference) string {
 	if c.End == nil {
 		return ""
@@ -81,8 +79,7 @@ func EndedBy(c *Conference) string {
 	return endingLeg(c)
 }
 
-// endingLeg names the leg that ended the conference: its label, or its CallSid
-// if it has none.
+// endingLeg names the leg that ended the conference: its label, or its CallSid if it has none.
 func endingLeg(c *Conference) string {
 	switch {
 	case c.End.Label != "":
@@ -112,9 +109,8 @@ func lasted(c *Conference) string {
 // Twilio states the reason of an end, but not which client requested it.
 // Gavel's own requests at that time do; the two times are on different clocks.
 const (
-	// clockDifference is how far, in seconds, Twilio's clock may be behind
-	// ours: hosts synchronized by NTP are within one second, and Twilio's
-	// timestamps are whole seconds.
+	// clockDifference is how far, in seconds, Twilio's clock may be behind ours: hosts synchronized
+	// by NTP are within one second, and Twilio's timestamps are whole seconds.
 	clockDifference Instant = 5
 	// effectWithin is how long after its request, in seconds, an action may
 	// take effect: four times the 15 s that Twilio itself waits for an answer
@@ -125,8 +121,7 @@ const (
 // cause is the action that ended a conference, if it went through Gavel.
 type cause struct {
 	action *ActionRecord
-	// confirmed: Twilio answered that it carried out the action. Otherwise the
-	// outcome is unknown.
+	// confirmed: Twilio answered that it carried out the action. Otherwise the outcome is unknown.
 	confirmed bool
 }
 
@@ -146,10 +141,9 @@ func (c *Conference) cause() (found cause) {
 	return found
 }
 
-// canHaveEnded reports whether the action matches Twilio's reason, was
-// requested at that time, and was not refused. If the end was missed, its
-// reason and time are unknown, except that it came before the REST API
-// answered.
+// canHaveEnded reports whether the action matches Twilio's reason, was requested at that time, and
+// was not refused. If the end was missed, its reason and time are unknown, except that it came
+// before the REST API answered.
 func (c *Conference) canHaveEnded(a *ActionRecord) bool {
 	refused := a.Outcome != nil && a.Outcome.Result != events.Done && a.Outcome.Result != events.Unknown
 	if c.End.Healed {

@@ -70,8 +70,7 @@ func twentyRules(b *testing.B) *rules.Set {
 
 const legsOfCall = 4
 
-// wholeCall are the events of one call: all legs join, ten changes for each
-// leg, all leave.
+// wholeCall are the events of one call: all legs join, ten changes for each leg, all leave.
 func wholeCall() (call []*events.Event) {
 	const legs = legsOfCall
 	add := func(kind events.Kind, leg int) { call = append(call, callEvent(len(call), kind, leg)) }

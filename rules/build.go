@@ -113,9 +113,8 @@ func derived(r *Rule) condition.Kinds {
 	return kinds
 }
 
-// partsOf returns the parts of a record that the rule's condition reads, and
-// those that decide whether a subject exists and whether Twilio can still act
-// on it.
+// partsOf returns the parts of a record that the rule's condition reads, and those that decide
+// whether a subject exists and whether Twilio can still act on it.
 func partsOf(r *Rule) condition.Parts {
 	parts := condition.Life
 	if r.Each == EachParticipant {
@@ -129,15 +128,13 @@ func partsOf(r *Rule) condition.Parts {
 	return parts
 }
 
-// ofLeg reports whether a rule for each participant reads nothing except that
-// participant.
+// ofLeg reports whether a rule for each participant reads nothing except that participant.
 func ofLeg(r *Rule) bool {
 	reads := func(c *condition.Condition) bool { return c != nil && c.Uses("conference") }
 	return r.Each == EachParticipant && !reads(r.When) && !reads(r.Unless)
 }
 
-// times reads again and attempts, and adds faults for what a rule about events
-// cannot have.
+// times reads again and attempts, and adds faults for what a rule about events cannot have.
 func (b *builder) times() {
 	r := b.rule
 	again, attempts := b.node.Key("again"), b.node.Key("attempts")
@@ -163,8 +160,7 @@ func (b *builder) times() {
 	}
 }
 
-// checkPerEvent adds faults for the keys that a rule about single events cannot
-// have.
+// checkPerEvent adds faults for the keys that a rule about single events cannot have.
 func (b *builder) checkPerEvent() {
 	why := "the rule is about single events, because it uses event or before"
 	if b.rule.Each == EachConference {
@@ -284,8 +280,7 @@ func words(n *schema.Node) []string {
 	return all
 }
 
-// number parses a whole number whose form the schema has checked; 0 if n is
-// nil.
+// number parses a whole number whose form the schema has checked; 0 if n is nil.
 func number(n *schema.Node) int {
 	i, _ := strconv.Atoi(n.Text())
 	return i

@@ -34,9 +34,8 @@ type Reason string
 
 // The reasons of a refusal.
 const (
-	// Stale: the fact behind the decision arrived too late, or has a time in
-	// the future, so the conference has to be fetched from Twilio before a rule
-	// may act on it.
+	// Stale: the fact behind the decision arrived too late, or has a time in the future, so the
+	// conference has to be fetched from Twilio before a rule may act on it.
 	Stale Reason = "stale"
 	// RuleChanged: the rule was changed or removed while its ladder ran.
 	RuleChanged Reason = "rule-changed"
@@ -45,8 +44,7 @@ const (
 	// HeldBack: it is quiet hours, and the event that the rule is about cannot
 	// be acted on after they end.
 	HeldBack Reason = "quiet-hours"
-	// Unevaluated: a parameter of the step, or its target, cannot be evaluated
-	// on this conference.
+	// Unevaluated: a parameter of the step, or its target, cannot be evaluated on this conference.
 	Unevaluated Reason = "parameters"
 )
 
@@ -60,9 +58,8 @@ type Decision struct {
 	Version       string `json:"version"`
 	AccountSid    string `json:"account_sid"`
 	ConferenceSid string `json:"conference_sid,omitempty"` // "" for a count over many
-	// CallSid is the leg that the step acts on, "" for the conference as a
-	// whole. Subject is the leg that the rule was judged for, if it is a rule
-	// for each participant.
+	// CallSid is the leg that the step acts on, "" for the conference as a whole. Subject is the
+	// leg that the rule was judged for, if it is a rule for each participant.
 	CallSid string `json:"call_sid,omitempty"`
 	Subject string `json:"subject,omitempty"`
 	// Occasion names the stretch where the condition holds, Attempt counts
@@ -75,31 +72,27 @@ type Decision struct {
 	AsOf    time.Time `json:"as_of"`
 	Verdict Verdict   `json:"verdict"`
 	Reason  Reason    `json:"reason,omitempty"`
-	// Late: the fact behind the decision was stale. Only notifications are sent
-	// then.
+	// Late: the fact behind the decision was stale. Only notifications are sent then.
 	Late bool `json:"late,omitempty"`
 	// Params and Data are the step's own, evaluated. They may contain names and
 	// phone numbers of people, so they must not be logged.
 	Params map[string]string `json:"params,omitempty"`
 	Data   map[string]string `json:"data,omitempty"`
-	// Kept is what the rule's conditions read of the event that led to a step
-	// at Twilio, so that they can be evaluated again before the step is
-	// performed; nil if the rule is not about single events. It must not be
-	// logged either.
+	// Kept is what the rule's conditions read of the event that led to a step at Twilio, so that
+	// they can be evaluated again before the step is performed; nil if the rule is not about single
+	// events. It must not be logged either.
 	Kept condition.Kept `json:"kept,omitempty"`
 	// By is the value that a Match is counted by. Then are the decisions that
 	// follow if this match completes the count.
 	By   string     `json:"by,omitempty"`
 	Then []Decision `json:"then,omitempty"`
-	// Redriven is the person who redrove the decision, nil if it is the rule's
-	// own. The journal names that person, and not the rule, as the actor of what
-	// follows. Rules never set it.
+	// Redriven is the person who redrove the decision, nil if it is the rule's own. The journal
+	// names that person, and not the rule, as the actor of what follows. Rules never set it.
 	Redriven *events.Actor `json:"redriven,omitempty"`
 }
 
-// ReadDecision decodes a decision from the JSON that is stored and sent. The
-// error wraps events.ErrMalformed and quotes nothing, because parameters may
-// contain names.
+// ReadDecision decodes a decision from the JSON that is stored and sent. The error wraps
+// events.ErrMalformed and quotes nothing, because parameters may contain names.
 func ReadDecision(data []byte) (d Decision, err error) {
 	if err := json.Unmarshal(data, &d); err != nil {
 		return d, fmt.Errorf("read decision: %w", events.ErrMalformed)
@@ -111,9 +104,8 @@ func ReadDecision(data []byte) (d Decision, err error) {
 // never collide in practice.
 const decisionIDBytes = 16
 
-// id is the hash of what distinguishes decisions. Each part follows its length,
-// so that parts cannot run together. The version is not included: a reload must
-// not repeat an earlier decision.
+// id is the hash of what distinguishes decisions. Each part follows its length, so that parts
+// cannot run together. The version is not included: a reload must not repeat an earlier decision.
 func (d *Decision) id() string {
 	h := sha256.New()
 	for _, part := range []string{d.Rule, d.AccountSid, cmp.Or(d.ConferenceSid, "-"), d.leg(), d.Occasion} {

@@ -1,10 +1,9 @@
 // Package rules defines rules and decides by them. Judge is pure: it reads no
 // clock, network or store, and returns its decisions as data for a performer.
 //
-// Reading order: rule.go (what a rule is); parse.go, build.go and step.go (from
-// files to rules; package schema has the form of files, package condition the
-// language of conditions); judge.go with judge_subject.go, judge_ladder.go,
-// judge_event.go, judge_load.go and judge_count.go, over state.go and
-// decision.go. Package lanes calls Judge, and package rulestest runs the tests
-// of rule files.
+// Reading order: rule.go (what a rule is); parse.go, build.go and step.go (from files to rules;
+// package schema has the form of files, package condition the language of conditions); judge.go
+// with judge_subject.go, judge_ladder.go, judge_event.go, judge_load.go and judge_count.go, over
+// state.go and decision.go. Package lanes calls Judge, and package rulestest runs the tests of rule
+// files.
 package rules

@@ -34,8 +34,7 @@ func InputOf(e *events.Event, fresh bool) (Input, bool) {
 	return in, fresh
 }
 
-// ofAction returns the input for an action's entry. An action that a person
-// requested is an event.
+// ofAction returns the input for an action's entry. An action that a person requested is an event.
 func (in Input) ofAction(e *events.Event, fresh bool) (Input, bool) {
 	a, err := e.Action()
 	switch {

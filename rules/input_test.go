@@ -70,8 +70,7 @@ func inputKind(e *events.Event, fresh bool) string {
 	return "wake"
 }
 
-// Every state that DecodeState accepts keeps its meaning when it is encoded and
-// decoded again.
+// Every state that DecodeState accepts keeps its meaning when it is encoded and decoded again.
 func FuzzDecodeState(f *testing.F) {
 	f.Add([]byte(`{"now":"2026-03-02T09:00:00Z","alarm":"2026-03-02T09:02:00Z","stretches":[{"rule":"orphan","occasion":"join-1","since":"2026-03-02T09:00:00Z","phase":"running","attempt":1,"of":1,"due":"2026-03-02T09:02:00Z"}]}`))
 	f.Add([]byte(`{"exemptions":[{"until":"2026-03-02T09:00:00Z"}]}`))

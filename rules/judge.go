@@ -26,8 +26,7 @@ type Input struct {
 	ID string
 	// At is when Gavel received the entry.
 	At time.Time
-	// Fact is the event, if the entry is a new fact: duplicates never reach
-	// Judge.
+	// Fact is the event, if the entry is a new fact: duplicates never reach Judge.
 	Fact *events.Event
 	// Outcome is how a decision ended.
 	Outcome *StepResult
@@ -58,8 +57,7 @@ type Judgement struct {
 	State *State // nil if nothing has to be remembered
 	// Decisions are in the order they were made.
 	Decisions []Decision
-	// Wake is when the next wake-up is due if the alarm has to be set or moved,
-	// else zero.
+	// Wake is when the next wake-up is due if the alarm has to be set or moved, else zero.
 	Wake time.Time
 	// Faults are conditions and parameters that could not be evaluated.
 	Faults []ExpressionFault
@@ -74,15 +72,13 @@ type ExpressionFault struct {
 	Err error
 }
 
-// Judge evaluates the rules for one input. It reads only its arguments and
-// changes none of them: the same journal gives the same decisions wherever and
-// whenever it is judged. state is nil for a conference that was not judged
-// before; before and after are the record around the input, and are the same if
-// the input is not a fact.
+// Judge evaluates the rules for one input. It reads only its arguments and changes none of them:
+// the same journal gives the same decisions wherever and whenever it is judged. state is nil for a
+// conference that was not judged before; before and after are the record around the input, and are
+// the same if the input is not a fact.
 //
-// Deadlines that are due by the input's time are judged first, each as of its
-// due moment and on the record as it was then. So the decisions do not depend
-// on how late a wake-up comes, or how often.
+// Deadlines that are due by the input's time are judged first, each as of its due moment and on the
+// record as it was then. So the decisions do not depend on how late a wake-up comes, or how often.
 func Judge(set *Set, state *State, before *projections.Conference, in Input, after *projections.Conference) Judgement {
 	c := &evaluation{set: set, state: state.copy()}
 	now := in.At.UTC()
@@ -112,8 +108,7 @@ type evaluation struct {
 	faults    []ExpressionFault
 }
 
-// cause is what is being judged: a fact, a deadline, or an action of an
-// operator.
+// cause is what is being judged: a fact, a deadline, or an action of an operator.
 type cause struct {
 	// name becomes the name of occasions that begin.
 	name string
@@ -124,8 +119,7 @@ type cause struct {
 	late bool
 }
 
-// judgeDeadlines judges every deadline that is due, on the record before the
-// input.
+// judgeDeadlines judges every deadline that is due, on the record before the input.
 func (c *evaluation) judgeDeadlines(now time.Time, record *projections.Conference) {
 	for record != nil {
 		d, armed := c.state.next()
@@ -141,8 +135,7 @@ func (c *evaluation) judgeDeadlines(now time.Time, record *projections.Conferenc
 	}
 }
 
-// setVars sets the record, and the event or nil, that conditions are evaluated
-// on.
+// setVars sets the record, and the event or nil, that conditions are evaluated on.
 func (c *evaluation) setVars(before *projections.Conference, e *events.Event, after *projections.Conference) {
 	c.vars = condition.Vars{
 		Conference: after, Before: before, Event: e,
@@ -154,10 +147,9 @@ func (c *evaluation) setVars(before *projections.Conference, e *events.Event, af
 	c.reading = condition.Read(c.vars)
 }
 
-// judgeDeadline judges one deadline. If exemptions have ended, it judges their
-// rules; a deadline of a rule at the same time stays for the next call. Otherwise
-// it judges the rule of d for its subject. If the set no longer has that rule, it
-// removes the rule's state.
+// judgeDeadline judges one deadline. If exemptions have ended, it judges their rules; a deadline of
+// a rule at the same time stays for the next call. Otherwise it judges the rule of d for its
+// subject. If the set no longer has that rule, it removes the rule's state.
 func (c *evaluation) judgeDeadline(d Deadline) {
 	if ended := c.endExemptions(); len(ended) > 0 {
 		c.judgeRules(func(r *Rule) bool { return slices.Contains(ended, "") || slices.Contains(ended, r.Name) })
@@ -254,10 +246,9 @@ func (c *evaluation) keepsLeftLeg(r *Rule) bool {
 			slices.ContainsFunc(c.state.Flips, func(f Flip) bool { return f.Rule == r.Name && left(f.CallSid) }))
 }
 
-// relevantParts returns the parts of the record that decide whether a rule has
-// a subject and whether its condition holds. An event that changed none of them
-// can begin and end nothing, unless it is late, or the rule's file lists it
-// under `on`.
+// relevantParts returns the parts of the record that decide whether a rule has a subject and
+// whether its condition holds. An event that changed none of them can begin and end nothing, unless
+// it is late, or the rule's file lists it under `on`.
 func (c *evaluation) relevantParts(r *Rule) condition.Parts {
 	if c.set.Exempt.any() {
 		return r.parts | condition.Name | condition.Labels | condition.Presence
@@ -280,11 +271,10 @@ func (c *evaluation) exempt(x ExemptUntil) {
 	c.judgeRules(func(r *Rule) bool { return x.Rule == "" || r.Name == x.Rule })
 }
 
-// alarm returns when the alarm has to ring, or zero if it is set correctly. A
-// conference has one alarm. It moves only if it has to ring earlier, or has
-// rung. An alarm whose time is past has rung too, but its wake-up is still in
-// the journal ahead, and sets the next alarm when it is judged. If that wake-up
-// is lost, the lane's search for overdue deadlines produces another.
+// alarm returns when the alarm has to ring, or zero if it is set correctly. A conference has one
+// alarm. It moves only if it has to ring earlier, or has rung. An alarm whose time is past has rung
+// too, but its wake-up is still in the journal ahead, and sets the next alarm when it is judged. If
+// that wake-up is lost, the lane's search for overdue deadlines produces another.
 func (c *evaluation) alarm(woken bool) time.Time {
 	s := c.state
 	d, armed := s.next()
@@ -308,8 +298,7 @@ func (c *evaluation) rule(name string) *Rule {
 
 func (c *evaluation) applies(r *Rule) bool { return r.Mode != Off && c.set.For(c.vars.Account) }
 
-// forget drops the state of a rule for those subjects that the rule no longer
-// applies to.
+// forget drops the state of a rule for those subjects that the rule no longer applies to.
 func (c *evaluation) forget(rule string, misfit func(callSid string) bool) {
 	c.state.Stretches = slices.DeleteFunc(c.state.Stretches, func(s Stretch) bool { return s.Rule == rule && misfit(s.CallSid) })
 	c.state.Flips = slices.DeleteFunc(c.state.Flips, func(f Flip) bool { return f.Rule == rule && misfit(f.CallSid) })

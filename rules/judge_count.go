@@ -39,11 +39,10 @@ type Mark struct {
 	At time.Time `json:"at"`
 }
 
-// JudgeCount counts one more match. It is pure, like Judge; only the lane of
-// the count calls it. The match that completes the count names the occasion,
-// which lasts until the window has fewer matches. All steps are decided at
-// once, because a rule that counts only sends notifications. The decisions name
-// no conference.
+// JudgeCount counts one more match. It is pure, like Judge; only the lane of the count calls it.
+// The match that completes the count names the occasion, which lasts until the window has fewer
+// matches. All steps are decided at once, because a rule that counts only sends notifications. The
+// decisions name no conference.
 func JudgeCount(set *Set, t Tally, match Decision) (Tally, []Decision) {
 	r := set.Rule(match.Rule)
 	if r == nil || r.Count == nil || r.Mode == Off || t.has(match.ID) {
@@ -66,8 +65,7 @@ func (t Tally) has(id string) bool {
 	return slices.ContainsFunc(t.Marks, func(m Mark) bool { return m.ID == id })
 }
 
-// full reports whether the window contains as many matches as the rule waits
-// for.
+// full reports whether the window contains as many matches as the rule waits for.
 func (t Tally) full(n *Count) bool {
 	return len(t.Marks) >= n.AtLeast && t.Marks[len(t.Marks)-n.AtLeast].At.After(t.Now.Add(-n.Within))
 }

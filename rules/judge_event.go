@@ -20,9 +20,8 @@ func (c *evaluation) judgeEvent(r *Rule) {
 	}
 }
 
-// judgeEventFor judges a rule of judgeEvent for one leg, or for the conference if
-// callSid is empty. It decides all steps now, because the event is no longer
-// available when a later step is due.
+// judgeEventFor judges a rule of judgeEvent for one leg, or for the conference if callSid is empty.
+// It decides all steps now, because the event is no longer available when a later step is due.
 func (c *evaluation) judgeEventFor(r *Rule, callSid string, v condition.Vars) {
 	if !c.holds(r, v) {
 		return
@@ -64,8 +63,7 @@ func (r *Rule) conditions() []*condition.Condition {
 	return all
 }
 
-// performedAtTwilio reports whether the performer calls Twilio for the
-// decision.
+// performedAtTwilio reports whether the performer calls Twilio for the decision.
 func (d *Decision) performedAtTwilio() bool { return d.Verdict == Act && d.Do.AtTwilio() }
 
 // runLadder decides steps, up to the first step whose result the ladder has to

@@ -25,8 +25,7 @@ func (c *evaluation) resume(r *Rule, s *Stretch, v condition.Vars) {
 	c.runSteps(r, s, v)
 }
 
-// runSteps decides the steps after s.Step, up to one that the ladder has to
-// wait for.
+// runSteps decides the steps after s.Step, up to one that the ladder has to wait for.
 func (c *evaluation) runSteps(r *Rule, s *Stretch, v condition.Vars) {
 	if r.Count != nil {
 		c.match(r, v, s.occasion())
@@ -84,8 +83,7 @@ func (r *Rule) continues(step int) bool {
 	return step >= 1 && step <= len(r.Do) && r.Do[step-1].OnFailure == Continue
 }
 
-// applyResult records how a decision ended, and continues the ladder if it was
-// the step's last one.
+// applyResult records how a decision ended, and continues the ladder if it was the step's last one.
 func (c *evaluation) applyResult(o StepResult) {
 	at := slices.IndexFunc(c.state.Stretches, func(s Stretch) bool { return slices.Contains(s.Awaiting, o.Decision) })
 	if at < 0 {
@@ -197,8 +195,7 @@ func (c *evaluation) targets(r *Rule, step *Step, v condition.Vars) []*projectio
 	return meant
 }
 
-// decision returns a decision for the conference being judged, without its
-// verdict.
+// decision returns a decision for the conference being judged, without its verdict.
 func (c *evaluation) decision(rule string, step int, o occasion) Decision {
 	return Decision{
 		Rule: rule, Version: c.set.Version,
@@ -207,8 +204,7 @@ func (c *evaluation) decision(rule string, step int, o occasion) Decision {
 	}
 }
 
-// verdict decides whether a step is performed. Notifications are sent late
-// rather than not at all.
+// verdict decides whether a step is performed. Notifications are sent late rather than not at all.
 func (c *evaluation) verdict(r *Rule, kind StepKind, stale bool) (Verdict, Reason) {
 	switch {
 	case r.Mode != Live:

@@ -7,8 +7,7 @@ import (
 
 // Load states that another set of rules is in force from here on.
 type Load struct {
-	// Changed are the names of the rules that are new, different or removed
-	// (see Changed).
+	// Changed are the names of the rules that are new, different or removed (see Changed).
 	Changed []string
 }
 
@@ -32,10 +31,9 @@ func Changed(before, after *Set) []string {
 	return names
 }
 
-// load stops the ladders of changed rules, and judges the conference by the
-// rules as they are now. Their `for` starts here. Occasions keep their names,
-// so that no earlier decision is repeated. Nothing begins in a conference that
-// has ended: a new rule does not apply to past conferences.
+// load stops the ladders of changed rules, and judges the conference by the rules as they are now.
+// Their `for` starts here. Occasions keep their names, so that no earlier decision is repeated.
+// Nothing begins in a conference that has ended: a new rule does not apply to past conferences.
 func (c *evaluation) load(l *Load) {
 	changed := func(rule string) bool { return slices.Contains(l.Changed, rule) }
 	c.stopLadders(RuleChanged, changed)
@@ -68,10 +66,9 @@ func (c *evaluation) stopStretches(name string, r *Rule) {
 	}
 }
 
-// changeStretch restarts a running `for`, ends an attempt whose ladder had
-// stopped half-way, so that it may be tried again, and gives a rule that acted
-// only in shadow the chance to act when it becomes live. If only the last step
-// is in progress, its result counts.
+// changeStretch restarts a running `for`, ends an attempt whose ladder had stopped half-way, so
+// that it may be tried again, and gives a rule that acted only in shadow the chance to act when it
+// becomes live. If only the last step is in progress, its result counts.
 func (c *evaluation) changeStretch(r *Rule, s *Stretch) {
 	switch {
 	case s.midway():

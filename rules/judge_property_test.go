@@ -35,8 +35,7 @@ rules:
      count: {by: account, within: 1m, at_least: 2}, do: [{publish: {subject: floor.counted}}]}
 `
 
-// lane is a conference whose entries are judged one after the other, as the
-// projector does.
+// lane is a conference whose entries are judged one after the other, as the projector does.
 type lane struct {
 	set       *rules.Set
 	record    *projections.Conference
@@ -87,10 +86,9 @@ func encode(t fatal, v any) string {
 	return string(b)
 }
 
-// journal draws a lane of one conference: events of three legs with duplicates
-// and late facts, exemptions, loads and results of decisions. A result refers
-// to a decision by its distance from the newest, because drawing precedes
-// judging.
+// journal draws a lane of one conference: events of three legs with duplicates and late facts,
+// exemptions, loads and results of decisions. A result refers to a decision by its distance from
+// the newest, because drawing precedes judging.
 func journal(t *rapid.T) []entry {
 	var all []entry
 	var facts []*events.Event
@@ -243,8 +241,7 @@ func TestSkippingUnaffectedRulesMissesNothing(t *testing.T) {
 	})
 }
 
-// withoutAlarm returns the state without its alarm, nil if nothing else is
-// left.
+// withoutAlarm returns the state without its alarm, nil if nothing else is left.
 func withoutAlarm(s *rules.State) *rules.State {
 	if s == nil {
 		return nil

@@ -34,9 +34,8 @@ func (c *evaluation) judgeSubjects(r *Rule, begins bool) {
 	}
 }
 
-// judgeChanged judges a rule after an event that changed some parts of the
-// record. If the condition depends only on the leg itself, the legs that did
-// not change are skipped.
+// judgeChanged judges a rule after an event that changed some parts of the record. If the condition
+// depends only on the leg itself, the legs that did not change are skipped.
 func (c *evaluation) judgeChanged(r *Rule, begins bool, changed condition.Parts) {
 	if !r.ofLeg || changed&condition.Life != 0 || c.set.Exempt.any() {
 		c.judgeSubjects(r, begins)
@@ -49,9 +48,8 @@ func (c *evaluation) judgeChanged(r *Rule, begins bool, changed condition.Parts)
 	}
 }
 
-// judgeSubject is the core of Judge: it evaluates whether the rule's condition
-// holds for the subject now, and begins, continues or ends the stretch. p is
-// nil for the conference as a whole.
+// judgeSubject is the core of Judge: it evaluates whether the rule's condition holds for the
+// subject now, and begins, continues or ends the stretch. p is nil for the conference as a whole.
 func (c *evaluation) judgeSubject(r *Rule, p *projections.Participant, begins bool) {
 	callSid := callSidOf(p)
 	at, there := c.state.stretch(r.Name, callSid)
@@ -82,8 +80,7 @@ func (r *Rule) actsOnSubject() bool {
 	})
 }
 
-// varsFor returns the variables of a rule for a subject, and whether p is a
-// subject.
+// varsFor returns the variables of a rule for a subject, and whether p is a subject.
 func (c *evaluation) varsFor(p *projections.Participant) (v condition.Vars, present bool) {
 	v = c.vars
 	if p == nil {
@@ -158,8 +155,7 @@ func (c *evaluation) fault(r *Rule, in string, err error) {
 	}
 }
 
-// begin opens a stretch, and with it an occasion that has the name of the
-// cause.
+// begin opens a stretch, and with it an occasion that has the name of the cause.
 func (c *evaluation) begin(r *Rule, callSid string, at int) {
 	if len(c.state.Stretches) >= MaxStretches {
 		c.state.Truncated = true
@@ -171,9 +167,8 @@ func (c *evaluation) begin(r *Rule, callSid string, at int) {
 	})
 }
 
-// end closes a stretch. A decision records that its ladder stopped only if a
-// person stopped it; whether the condition holds can be derived from the
-// journal.
+// end closes a stretch. A decision records that its ladder stopped only if a person stopped it;
+// whether the condition holds can be derived from the journal.
 func (c *evaluation) end(r *Rule, at int) {
 	s := c.state.Stretches[at]
 	if s.midway() && c.state.exempt(r.Name, c.state.Now) {
@@ -182,9 +177,8 @@ func (c *evaluation) end(r *Rule, at int) {
 	c.state.Stretches = slices.Delete(c.state.Stretches, at, at+1)
 }
 
-// handleLate restarts a running `for` if the fact belongs before others: the
-// condition may not have held all the time. After a decision, the late fact is
-// only counted.
+// handleLate restarts a running `for` if the fact belongs before others: the condition may not have
+// held all the time. After a decision, the late fact is only counted.
 func (c *evaluation) handleLate(r *Rule, s *Stretch) {
 	e := c.vars.Event
 	if !c.cause.late || e.Kind.Speech() && !r.On.Has(e.Kind) {
@@ -204,9 +198,8 @@ func (c *evaluation) restart(r *Rule, s *Stretch) {
 	s.Awaiting, s.Failed = nil, false
 }
 
-// armFlips sets the moment when time alone may change the condition. A
-// condition that judgeSubject did not need to evaluate is evaluated here for
-// that moment; an error does not clear it.
+// armFlips sets the moment when time alone may change the condition. A condition that judgeSubject
+// did not need to evaluate is evaluated here for that moment; an error does not clear it.
 func (c *evaluation) armFlips(r *Rule, callSid string, v condition.Vars, present bool) {
 	if present && !c.evaluated.when && r.When.Elapses() {
 		_, _ = c.evaluate(r.When, v, &c.evaluated.when)
@@ -237,9 +230,8 @@ func (c *evaluation) evaluate(cond *condition.Condition, v condition.Vars, read 
 	return holds, err
 }
 
-// reread restarts what was too old to act on, now that the conference was
-// fetched from Twilio: the old occasions end, and new ones begin if the
-// condition still holds.
+// reread restarts what was too old to act on, now that the conference was fetched from Twilio: the
+// old occasions end, and new ones begin if the condition still holds.
 func (c *evaluation) reread() {
 	var again []string
 	c.state.Stretches = slices.DeleteFunc(c.state.Stretches, func(s Stretch) bool {

@@ -84,9 +84,8 @@ func TestAReloadKeepsTheIDsOfDecisions(t *testing.T) {
 	}
 }
 
-// A wake-up that finds nothing due requests the next one; a record that moves
-// the earliest deadline forward sets the alarm again; any other leaves the
-// alarm alone.
+// A wake-up that finds nothing due requests the next one; a record that moves the earliest deadline
+// forward sets the alarm again; any other leaves the alarm alone.
 func TestTheAlarmOnlyMovesWhenItHasTo(t *testing.T) {
 	t.Parallel()
 	l := &lane{set: setOf(t, orphan)}
@@ -117,8 +116,7 @@ func TestTheAlarmOnlyMovesWhenItHasTo(t *testing.T) {
 	}
 }
 
-// A leg is a subject for the last time at its leave event, even if its
-// condition held until then.
+// A leg is a subject for the last time at its leave event, even if its condition held until then.
 func TestNothingIsKeptOfALegThatLeft(t *testing.T) {
 	t.Parallel()
 	l := &lane{set: setOf(t, `rules: [{name: key, each: participant, when: participant.start_conference_on_enter, for: 1h, do: [publish: {subject: floor.key}]}]`)}

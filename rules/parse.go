@@ -75,8 +75,7 @@ func isRuleFile(name string) bool {
 	return (extension == ".yaml" || extension == ".yml") && !strings.HasSuffix(name, "_test"+extension)
 }
 
-// Parse makes a set from files. The error is schema.Faults: all mistakes in all
-// files.
+// Parse makes a set from files. The error is schema.Faults: all mistakes in all files.
 func Parse(files ...File) (*Set, error) {
 	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	p := &parser{set: &Set{Files: files, Version: version(files)}, named: map[string]schema.Fault{}, keyFile: map[string]string{}}
@@ -143,8 +142,7 @@ func (p *parser) parse(file File) {
 	p.faults = append(p.faults, d.Faults...)
 }
 
-// fileLevel reads the keys that apply to all rules. Each key may be in one file
-// only.
+// fileLevel reads the keys that apply to all rules. Each key may be in one file only.
 func (p *parser) fileLevel(d *schema.Document, file string) {
 	for _, name := range d.Root.Keys() {
 		n := d.Root.Key(name)

@@ -95,8 +95,7 @@ func TestOnIsDerivedFromTheCondition(t *testing.T) {
 	}
 }
 
-// A leg that joins is a subject that was not judged before, whatever the
-// condition reads.
+// A leg that joins is a subject that was not judged before, whatever the condition reads.
 func TestARuleForEachParticipantIsJudgedAtAJoin(t *testing.T) {
 	t.Parallel()
 	r := only(t, "rules: [{name: r, each: participant, when: 'conference.reason_conference_ended == \"\"', do: [{kick: {}}]}]")
@@ -150,8 +149,7 @@ func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 	}
 }
 
-// update rewrites the expected faults of the stories; check the difference
-// before you commit it.
+// update rewrites the expected faults of the stories; check the difference before you commit it.
 var update = flag.Bool("update", false, "rewrite the faults in testdata/faults")
 
 func storyOf(story *txtar.Archive) (files []rules.File, faults string) {

@@ -15,11 +15,9 @@ type Set struct {
 	Version string
 	// Files are what the set was made from, by name.
 	Files []File
-	// Rules are in the order of Files, and within a file in its own order.
-	// Names are unique.
+	// Rules are in the order of Files, and within a file in its own order. Names are unique.
 	Rules []*Rule
-	// Exempt names the conferences and participants that no rule of the set
-	// touches.
+	// Exempt names the conferences and participants that no rule of the set touches.
 	Exempt Exempt
 	// QuietHours is nil if the files define none.
 	QuietHours *QuietHours
@@ -65,15 +63,13 @@ type Rule struct {
 	Line int
 
 	Each Subject
-	// On are the kinds of events that may begin an occasion: those that the
-	// file lists, or else all that can change what When and Unless read. A
-	// deadline may begin one too, whatever On lists.
+	// On are the kinds of events that may begin an occasion: those that the file lists, or else all
+	// that can change what When and Unless read. A deadline may begin one too, whatever On lists.
 	On       condition.Kinds
 	perEvent bool
 	// written: the file has `on`.
 	written bool
-	// parts are the parts of the record that decide whether the rule's
-	// condition holds.
+	// parts are the parts of the record that decide whether the rule's condition holds.
 	parts condition.Parts
 	// ofLeg: the condition depends only on the subject's own leg, and on
 	// whether the conference lasts; changes of other legs do not affect it.
@@ -81,8 +77,7 @@ type Rule struct {
 	// When is never nil. Unless is nil if the rule has none; if it holds, or
 	// cannot be evaluated, the subject is exempt.
 	When, Unless *condition.Condition
-	// For is how long the condition has to hold before the first step; 0 means
-	// at once.
+	// For is how long the condition has to hold before the first step; 0 means at once.
 	For time.Duration
 	// Do are the steps, at least one, in order.
 	Do   []Step
@@ -141,9 +136,8 @@ const (
 type Limits struct {
 	// PerMinute is how many actions are admitted in a minute; 0 means no limit.
 	PerMinute int
-	// TripAfter is how many admissions in a rolling hour trip the rule. From
-	// then until an operator resets it, its decisions are "would". 0 means
-	// never.
+	// TripAfter is how many admissions in a rolling hour trip the rule. From then until an operator
+	// resets it, its decisions are "would". 0 means never.
 	TripAfter int
 }
 
@@ -194,9 +188,8 @@ func (q *QuietHours) At(now time.Time) bool {
 	return t >= q.From || t < q.To
 }
 
-// Count makes a rule count its matches over many conferences. The rule decides
-// once AtLeast matches with the same By came within Within; such a rule only
-// publishes or calls webhooks.
+// Count makes a rule count its matches over many conferences. The rule decides once AtLeast matches
+// with the same By came within Within; such a rule only publishes or calls webhooks.
 type Count struct {
 	By      *condition.Expression
 	Within  time.Duration
@@ -210,8 +203,7 @@ type Step struct {
 	Line int
 	// Wait is how long a StepWait waits after the step before it ended "done".
 	Wait time.Duration
-	// Params are the parameters that the file gives, by their names in the
-	// file.
+	// Params are the parameters that the file gives, by their names in the file.
 	Params map[string]*condition.Expression
 	// Data are what a publish or webhook adds to its message.
 	Data map[string]*condition.Expression
@@ -219,8 +211,7 @@ type Step struct {
 	// subject, or the live ones that Target selects, each as `participant`.
 	To     Subject
 	Target *condition.Condition // or nil
-	// OnFailure states whether the ladder continues after the step did not end
-	// done.
+	// OnFailure states whether the ladder continues after the step did not end done.
 	OnFailure OnFailure
 }
 

@@ -12,20 +12,17 @@ import (
 // Bounds of a state, so that its size is limited. What exceeds a bound is not
 // judged, and Truncated is set.
 const (
-	// MaxStretches bounds the conditions that hold in one conference at a time,
-	// and the moments when time alone may change one: four rules for each of
-	// the 250 legs that Twilio allows.
+	// MaxStretches bounds the conditions that hold in one conference at a time, and the moments
+	// when time alone may change one: four rules for each of the 250 legs that Twilio allows.
 	MaxStretches = 1000
-	// MaxLadders bounds the ladders that run for single events at a time;
-	// MaxRest bounds the decisions that all of them together have still to
-	// make.
+	// MaxLadders bounds the ladders that run for single events at a time; MaxRest bounds the
+	// decisions that all of them together have still to make.
 	MaxLadders = 64
 	MaxRest    = 1000
 )
 
-// State is what Judge remembers of one conference, nil if that is nothing. The
-// same journal gives the same state, byte for byte in JSON. It is a value:
-// Judge never changes one.
+// State is what Judge remembers of one conference, nil if that is nothing. The same journal gives
+// the same state, byte for byte in JSON. It is a value: Judge never changes one.
 type State struct {
 	// Now is the conference's own time: the greatest ReceivedAt so far.
 	Now time.Time `json:"now,omitzero"`
@@ -35,8 +32,7 @@ type State struct {
 	Stretches []Stretch `json:"stretches,omitempty"`
 	// Flips are when time alone may change a condition, by rule and leg.
 	Flips []Flip `json:"flips,omitempty"`
-	// Ladders are rules about a single event that have steps left, in the order
-	// of the events.
+	// Ladders are rules about a single event that have steps left, in the order of the events.
 	Ladders []Ladder `json:"ladders,omitempty"`
 	// Exemptions are what people exempted, by rule.
 	Exemptions []ExemptUntil `json:"exemptions,omitempty"`
@@ -44,9 +40,8 @@ type State struct {
 	Truncated bool `json:"truncated,omitempty"`
 }
 
-// Stretch is one condition that holds for one subject, from the record that
-// made it true to the one that makes it false. An occasion is part of a
-// stretch.
+// Stretch is one condition that holds for one subject, from the record that made it true to the one
+// that makes it false. An occasion is part of a stretch.
 type Stretch struct {
 	Rule    string `json:"rule"`
 	CallSid string `json:"call_sid,omitempty"` // of the subject, or "" for the conference
@@ -58,8 +53,7 @@ type Stretch struct {
 	// Stale: what made it true was too old, or from the future.
 	Stale bool  `json:"stale,omitempty"`
 	Phase Phase `json:"phase"`
-	// Attempt counts from 1. Step is the last step decided or waited at, of Of;
-	// 0 means none yet.
+	// Attempt counts from 1. Step is the last step decided or waited at, of Of; 0 means none yet.
 	Attempt int `json:"attempt"`
 	Step    int `json:"step,omitempty"`
 	Of      int `json:"of"`
@@ -71,8 +65,7 @@ type Stretch struct {
 	Failed   bool     `json:"failed,omitempty"`
 	// Acted: the performer got at least one decision of this occasion.
 	Acted bool `json:"acted,omitempty"`
-	// TooLate counts the facts that arrived after the first decision, though
-	// they belong before it.
+	// TooLate counts the facts that arrived after the first decision, though they belong before it.
 	TooLate int `json:"too_late,omitempty"`
 }
 
@@ -114,8 +107,7 @@ type Ladder struct {
 	Kept condition.Kept `json:"kept,omitempty"`
 }
 
-// ExemptUntil exempts one conference from rules until a time, because a person
-// set that.
+// ExemptUntil exempts one conference from rules until a time, because a person set that.
 type ExemptUntil struct {
 	// Rule is the exempt rule, or "" for all.
 	Rule  string    `json:"rule,omitempty"`
@@ -196,8 +188,7 @@ func (s *State) copy() *State {
 	return &c
 }
 
-// stretch returns the place of a rule's stretch for a subject, and whether it
-// exists.
+// stretch returns the place of a rule's stretch for a subject, and whether it exists.
 func (s *State) stretch(rule, callSid string) (at int, there bool) {
 	return slices.BinarySearchFunc(s.Stretches, rule, func(x Stretch, rule string) int {
 		return cmp.Or(strings.Compare(x.Rule, rule), strings.Compare(x.CallSid, callSid))

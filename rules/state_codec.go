@@ -9,10 +9,9 @@ import (
 	"gavel/events"
 )
 
-// EncodeState encodes a state as JSON, in the form that is stored beside the
-// record. The same state gives the same bytes; nil and a state with nothing to
-// remember give no bytes. It runs for every fact of a conference, so it is
-// hand-written: encoding/json takes five times as long.
+// EncodeState encodes a state as JSON, in the form that is stored beside the record. The same state
+// gives the same bytes; nil and a state with nothing to remember give no bytes. It runs for every
+// fact of a conference, so it is hand-written: encoding/json takes five times as long.
 func EncodeState(s *State) ([]byte, error) {
 	if s.empty() {
 		return nil, nil

@@ -90,9 +90,8 @@ func (b *builder) text(n *schema.Node, toParticipant bool) *condition.Expression
 	return x
 }
 
-// checkVariables adds faults for variables that have no value when the
-// parameter is evaluated: a rule that is about a stretch has no event at its
-// deadline.
+// checkVariables adds faults for variables that have no value when the parameter is evaluated: a
+// rule that is about a stretch has no event at its deadline.
 func (b *builder) checkVariables(n *schema.Node, x *condition.Expression, toParticipant bool) {
 	if x == nil || b.rule.When == nil || b.rule.PerEvent() {
 		return
@@ -135,8 +134,7 @@ func isWebAddress(text string) bool {
 	return err == nil && u.Hostname() != "" && u.User == nil
 }
 
-// subjectWords are words of a NATS subject, where ${...} is an expression's
-// value.
+// subjectWords are words of a NATS subject, where ${...} is an expression's value.
 var subjectWords = regexp.MustCompile(`^[A-Za-z0-9-][A-Za-z0-9_-]*(\.([A-Za-z0-9_-]|\$\{[^}]*\})+)*$`)
 
 func isSubject(text string) bool {

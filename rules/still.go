@@ -8,8 +8,7 @@ import (
 	"gavel/rules/condition"
 )
 
-// Lapse is the reason why a decision must not be performed any more, one word;
-// "" if it may be.
+// Lapse is the reason why a decision must not be performed any more, one word; "" if it may be.
 type Lapse string
 
 // The reasons why a decision lapses before it is performed.
@@ -36,11 +35,10 @@ type Case struct {
 	Redriven bool
 }
 
-// Still checks a decision against the current state, by the rules that made it:
-// those of its own version, whatever is in force now. `when`, `unless` and the
-// step's target are evaluated again for every rule. What they read of an event,
-// and of the record before the event, keeps its value from then. A decision by
-// an older version does not carry that; such a condition counts as it did then,
+// Still checks a decision against the current state, by the rules that made it: those of its own
+// version, whatever is in force now. `when`, `unless` and the step's target are evaluated again for
+// every rule. What they read of an event, and of the record before the event, keeps its value from
+// then. A decision by an older version does not carry that; such a condition counts as it did then,
 // and everything else decides.
 func Still(set *Set, now Case) Lapse {
 	d := now.Decision
@@ -72,8 +70,7 @@ func Still(set *Set, now Case) Lapse {
 	return ""
 }
 
-// isTarget reports whether the leg that the decision is for is still a target of
-// its step.
+// isTarget reports whether the leg that the decision is for is still a target of its step.
 func (c *evaluation) isTarget(r *Rule, d *Decision) bool {
 	if d.CallSid == "" || d.Step < 1 || d.Step > len(r.Do) || r.Do[d.Step-1].Target == nil {
 		return true

@@ -173,8 +173,7 @@ rules: [{name: left, mode: live, when: 'size(before.live) == 2 && size(conferenc
 	}
 }
 
-// A notification is not checked against anything, and carries nothing of its
-// event.
+// A notification is not checked against anything, and carries nothing of its event.
 func TestANotificationCarriesNothingOfItsEvent(t *testing.T) {
 	t.Parallel()
 	d, _ := decided(t, eventRule(t, `when: 'event.kind == "participant-leave"'`, "publish: {subject: floor.left}"))
@@ -183,9 +182,8 @@ func TestANotificationCarriesNothingOfItsEvent(t *testing.T) {
 	}
 }
 
-// A decision does not lapse at the entry that led to it if Twilio reports what
-// the record has: for the presets, each with a step at Twilio, and for rules of
-// all kinds.
+// A decision does not lapse at the entry that led to it if Twilio reports what the record has: for
+// the presets, each with a step at Twilio, and for rules of all kinds.
 func TestADecisionDoesNotLapseAtItsOwnEntry(t *testing.T) {
 	t.Parallel()
 	var files []rules.File
@@ -220,8 +218,7 @@ rules:
 	t.Errorf("these never acted: %q", missing(acted, acting, about))
 }
 
-// mostRounds of 100 journals each; two or three rounds usually contain
-// everything.
+// mostRounds of 100 journals each; two or three rounds usually contain everything.
 const mostRounds = 30
 
 // missing returns the rules that never acted, except those that cannot.
@@ -255,8 +252,7 @@ func checkAll(t *rapid.T, set *rules.Set, acted map[string]bool) {
 // possible, and kick-storm, because journal does not draw its reason.
 var afterTheEnd = map[string]bool{"abnormal-ending": true, "short-call-surge": true, "kick-storm": true}
 
-// shift moves an entry to a later time, and adds a label and a reason to a
-// fact.
+// shift moves an entry to a later time, and adds a label and a reason to a fact.
 func shift(e *entry, later time.Duration) {
 	e.At = e.At.Add(later)
 	if e.Fact == nil {

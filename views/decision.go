@@ -15,8 +15,7 @@ import (
 
 // Decisions stores the decisions of rules.
 type Decisions interface {
-	// List returns at most most decisions, the newest first; an empty account or
-	// conference is any.
+	// List returns at most most decisions, the newest first; an empty account or conference is any.
 	List(ctx context.Context, accountSid, conferenceSid string, most int) ([]events.Decided, error)
 }
 
@@ -54,9 +53,8 @@ type DecisionFilter struct {
 	Limit   int
 }
 
-// ListDecisions returns the decisions about the conferences that pass the filter, the
-// newest first. A key without a conference is all of its account; an empty key is
-// all.
+// ListDecisions returns the decisions about the conferences that pass the filter, the newest first.
+// A key without a conference is all of its account; an empty key is all.
 func (s *Source) ListDecisions(ctx context.Context, keys []events.Key, filter DecisionFilter) ([]Decision, error) {
 	found, err := s.decisions(ctx, keys, filter)
 	if err != nil {

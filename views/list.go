@@ -55,13 +55,11 @@ func (s *Source) findName(ctx context.Context, accounts []string, name string) (
 // ErrCursor means that a text is not a cursor.
 var ErrCursor = errors.New("cursor is not valid")
 
-// List returns a page of the conferences of several accounts, the newest first: at
-// most q.Limit that match q, behind after. next is the cursor of the next page;
-// more is false on the last page.
+// List returns a page of the conferences of several accounts, the newest first: at most q.Limit
+// that match q, behind after. next is the cursor of the next page; more is false on the last page.
 func (s *Source) List(ctx context.Context, accounts []string, q projections.Query, after Cursor) (page []Conference, next Cursor, more bool, err error) {
 	m := merge{reader: s.Reader}
-	// With more accounts, less is read of each at a time, because most of it would
-	// not be used.
+	// With more accounts, less is read of each at a time, because most of it would not be used.
 	each := q
 	each.Limit = min(q.Limit, q.Limit/max(len(accounts), 1)+10)
 	for _, account := range accounts {
@@ -94,8 +92,7 @@ func (c Cursor) String() string {
 	return strconv.FormatInt(int64(c.created), 10) + "." + c.sid
 }
 
-// ParseCursor reads a cursor; an empty text is the zero Cursor. The error is
-// ErrCursor.
+// ParseCursor reads a cursor; an empty text is the zero Cursor. The error is ErrCursor.
 func ParseCursor(s string) (Cursor, error) {
 	if s == "" {
 		return Cursor{}, nil

@@ -75,9 +75,8 @@ func sequenceNumber(cloudEvent []byte) int64 {
 	return n
 }
 
-// sortFacts orders by SequenceNumber, then by position. A fact without a number (a
-// recording) counts as having the greatest number of the facts before it, so that
-// it stays behind them.
+// sortFacts orders by SequenceNumber, then by position. A fact without a number (a recording)
+// counts as having the greatest number of the facts before it, so that it stays behind them.
 func sortFacts(facts []Fact) {
 	byPosition := func(a, b Fact) int {
 		return cmp.Or(cmp.Compare(a.at.Sequence, b.at.Sequence), cmp.Compare(a.at.Index, b.at.Index))

@@ -1,9 +1,8 @@
 //go:build plainnats
 
-// Plainnats publishes messages to JetStream and consumes them at the same time,
-// with acknowledgements in both directions: what the client library and the
-// server can do without any part of Gavel. The bench builds and runs it for its
-// row storm.
+// Plainnats publishes messages to JetStream and consumes them at the same time, with
+// acknowledgements in both directions: what the client library and the server can do without any
+// part of Gavel. The bench builds and runs it for its row storm.
 //
 // It is a separate program because only internal/bus may import nats.go.
 package main

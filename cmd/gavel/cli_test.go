@@ -20,8 +20,7 @@ type said struct {
 	code     int
 }
 
-// gavelSays runs a command in this process, with that environment and nothing
-// to read.
+// gavelSays runs a command in this process, with that environment and nothing to read.
 func gavelSays(t *testing.T, variables map[string]string, args ...string) said {
 	t.Helper()
 	var out, err bytes.Buffer

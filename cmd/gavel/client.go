@@ -18,8 +18,7 @@ import (
 	"gavel/internal/keys"
 )
 
-// clientFlags are the settings of every command that sends requests to a running
-// Gavel.
+// clientFlags are the settings of every command that sends requests to a running Gavel.
 type clientFlags struct {
 	Server  string `default:"http://127.0.0.1:8080" env:"GAVEL_SERVER" placeholder:"URL" help:"The running Gavel (default ${default})."`
 	APIKey  string `name:"api-key" env:"GAVEL_API_KEY" placeholder:"SID:SECRET" help:"API key (default: the first key, in the data directory)."`
@@ -137,8 +136,7 @@ func (f clientFlags) client() (*client, error) {
 	return c, nil
 }
 
-// call sends body, unless it is nil, as JSON and decodes the answer, unless it is
-// empty.
+// call sends body, unless it is nil, as JSON and decodes the answer, unless it is empty.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, body, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -225,8 +223,7 @@ func (r *refused) Error() string {
 	return text
 }
 
-// catalogues are the commands that list what was not found, by the detail of the
-// answer.
+// catalogues are the commands that list what was not found, by the detail of the answer.
 var catalogues = map[string]string{
 	"no such conference":  "conferences list",
 	"no such dead letter": "deadletters list",
@@ -242,8 +239,7 @@ func refusal(server string, response *http.Response) error {
 		Title, Detail string
 		Errors        []struct{ Location, Message string }
 	}
-	// An answer that is not problem+json does not come from Gavel; its status is
-	// enough.
+	// An answer that is not problem+json does not come from Gavel; its status is enough.
 	_ = json.NewDecoder(io.LimitReader(response.Body, maxProblem)).Decode(&problem)
 	detail := cmp.Or(problem.Detail, http.StatusText(response.StatusCode))
 	for _, e := range problem.Errors {

@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	// loadConferences are the conferences of a load, loadTogether the requests
-	// at a time.
+	// loadConferences are the conferences of a load, loadTogether the requests at a time.
 	loadConferences = 20
 	loadTogether    = 16
 	// enoughAccepted is when a load is broken off: past several groups of the
@@ -105,8 +104,7 @@ func (h *house) endsUnderLoad(end func()) accepted {
 	return got
 }
 
-// load runs `gavel send` on endless lines until over, and returns its exit code
-// and its output.
+// load runs `gavel send` on endless lines until over, and returns its exit code and its output.
 func (h *house) load(over *atomic.Bool) (code <-chan int, results *bufio.Scanner) {
 	lines, feed := io.Pipe()
 	go func() {
@@ -145,8 +143,7 @@ func loadLine(n int) string {
 	return params.Encode()
 }
 
-// hasAll fails unless every accepted callback is in the picture and was
-// published as news once.
+// hasAll fails unless every accepted callback is in the picture and was published as news once.
 func (h *house) hasAll(want accepted) {
 	h.t.Helper()
 	for sid, numbers := range want {

@@ -107,8 +107,7 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 	return a.Run(playing)
 }
 
-// options returns those of a process that connects only to itself and to the
-// stand-in.
+// options returns those of a process that connects only to itself and to the stand-in.
 func (c *demoCommand) options(standIn string) (app.Options, error) {
 	presets, err := demoRules()
 	if err != nil {

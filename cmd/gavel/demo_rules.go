@@ -26,8 +26,7 @@ func demoRules() ([]rules.File, error) {
 	return files, nil
 }
 
-// spans are the lengths of time in a rule file: those of its own keys, and
-// those in conditions.
+// spans are the lengths of time in a rule file: those of its own keys, and those in conditions.
 var spans = regexp.MustCompile(`(\b(?:for|wait|within|again): *|\bduration\(")([0-9][0-9a-z.]*)`)
 
 // hasten divides every length of time by demoHaste. A rule's own keys accept only

@@ -13,15 +13,13 @@ import (
 )
 
 const (
-	// maxAge is how old the checked conferences may be: faults of older ones may be
-	// fixed by now.
+	// maxAge is how old the checked conferences may be: faults of older ones may be fixed by now.
 	maxAge = day
 	// maxChecked bounds them; the newest show how conferences are made now.
 	maxChecked = 200
 )
 
-// conferences checks the conferences of the last day, which it reads from the
-// running Gavel.
+// conferences checks the conferences of the last day, which it reads from the running Gavel.
 func (x *examination) conferences(ctx context.Context) []doctor.Finding {
 	if x.absent != "" {
 		return skipConferences(x.absent)

@@ -16,8 +16,7 @@ import (
 	"gavel/internal/twilio"
 )
 
-// probeTime bounds one request to Gavel, directly or through its proxy. Twilio
-// waits 15 s.
+// probeTime bounds one request to Gavel, directly or through its proxy. Twilio waits 15 s.
 const probeTime = 15 * time.Second
 
 // prober does not follow redirects: Twilio follows them without the parameters.

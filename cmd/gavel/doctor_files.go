@@ -33,8 +33,7 @@ func (x *examination) files() doctor.Files {
 	return f
 }
 
-// secretFiles are those that the settings name, and those of Gavel's own that
-// exist already.
+// secretFiles are those that the settings name, and those of Gavel's own that exist already.
 func (x *examination) secretFiles() (paths []string) {
 	for _, a := range x.file.Accounts {
 		paths = append(paths, a.AuthTokens.CurrentFile, a.AuthTokens.NextFile, a.AuthTokens.PreviousFile, a.APIKey.SecretFile)

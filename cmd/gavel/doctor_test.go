@@ -137,8 +137,7 @@ func TestTheDoctorOfAHealthyGavel(t *testing.T) {
 	}
 }
 
-// plays sends the callbacks of a call of two legs, where one leg has the
-// parameters.
+// plays sends the callbacks of a call of two legs, where one leg has the parameters.
 func (h *house) plays(name string, params ...string) {
 	h.t.Helper()
 	var agent []string

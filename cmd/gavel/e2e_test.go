@@ -20,11 +20,10 @@ import (
 	"time"
 )
 
-// These tests run the whole house: real HTTP, the real embedded NATS with
-// fsync, the real picture. Twilio alone is a stand-in. Most run in this process,
-// so that the race detector sees them; those that kill run the built binary.
-// They may assert what a user can see through HTTP, the command line and the
-// exit code, and nothing of what is inside.
+// These tests run the whole house: real HTTP, the real embedded NATS with fsync, the real picture.
+// Twilio alone is a stand-in. Most run in this process, so that the race detector sees them; those
+// that kill run the built binary. They may assert what a user can see through HTTP, the command
+// line and the exit code, and nothing of what is inside.
 
 // buildDir holds the binary for as long as the tests run.
 var buildDir string

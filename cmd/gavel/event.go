@@ -87,8 +87,7 @@ func (e *event) line(p palette) string {
 		p.dim(e.detail())), " ")
 }
 
-// shortSid keeps the beginning of a SID, which distinguishes it from the others on a
-// screen.
+// shortSid keeps the beginning of a SID, which distinguishes it from the others on a screen.
 func shortSid(sid string) string { return clip(sid, 10) }
 
 // clip cuts s to most characters and marks the cut with an ellipsis. It replaces

@@ -46,8 +46,7 @@ func (l *callbackLines) all(yield func(int, events.Params) bool) {
 	}
 }
 
-// parseCallbackLine reads a JSON object of strings, numbers and booleans, or
-// a form.
+// parseCallbackLine reads a JSON object of strings, numbers and booleans, or a form.
 func parseCallbackLine(text string) (events.Params, error) {
 	if !strings.HasPrefix(text, "{") {
 		return events.ParseForm(text, events.MaxParams)

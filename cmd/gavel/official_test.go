@@ -225,8 +225,7 @@ func TestPagesStayWholeWhileConferencesArrive(t *testing.T) {
 	}
 }
 
-// roomName is what people call rooms: with spaces, "|", percent signs and
-// letters of any script.
+// roomName is what people call rooms: with spaces, "|", percent signs and letters of any script.
 func roomName(n int) string { return fmt.Sprintf("sala %d | müller & söhne 100%% 北京", n) }
 
 // begins lets conferences begin, by one callback each.

@@ -137,8 +137,7 @@ func (h *house) records(c *twilio.ApiService, room string) (sid string) {
 	return sid
 }
 
-// playing is a stand-in Twilio that runs until the end of the test, and where
-// its REST API is.
+// playing is a stand-in Twilio that runs until the end of the test, and where its REST API is.
 func playing(t *testing.T, c twiliofake.Config) (fake *twiliofake.Twilio, url string) {
 	t.Helper()
 	fake = twiliofake.New(c)

@@ -54,8 +54,7 @@ func followRebuild(r io.Reader, show func(api.Progress) error) error {
 	}
 }
 
-// progressBar redraws one line on a terminal; otherwise it writes only the last
-// line.
+// progressBar redraws one line on a terminal; otherwise it writes only the last line.
 func progressBar(w io.Writer, terminal bool) func(api.Progress) error {
 	const width = 40
 	return func(p api.Progress) error {

@@ -121,8 +121,7 @@ const (
 	maxConcurrency = 512
 )
 
-// account returns the account to sign for: the one that is named, or the only
-// one there is.
+// account returns the account to sign for: the one that is named, or the only one there is.
 func (c *sendCommand) account(root *cli, t *terminal) (twilio.Account, error) {
 	s := &secrets{lookup: t.lookup}
 	all := accounts(root.file, s)
@@ -161,8 +160,7 @@ type callbackSender struct {
 	progressAt   time.Time
 }
 
-// sendAll sends all callbacks, by their line numbers. It fails if an answer was not
-// 2xx.
+// sendAll sends all callbacks, by their line numbers. It fails if an answer was not 2xx.
 func (s *callbackSender) sendAll(ctx context.Context, all iter.Seq2[int, events.Params]) error {
 	slots := make(chan struct{}, s.Concurrency)
 	var under sync.WaitGroup
@@ -205,8 +203,7 @@ func (s *callbackSender) send(ctx context.Context, params events.Params) (status
 	return response.StatusCode, nil
 }
 
-// target returns the URL as given, or with the path of the callback's kind if it has
-// no path.
+// target returns the URL as given, or with the path of the callback's kind if it has no path.
 func target(to string, params events.Params) string {
 	u, err := url.Parse(to)
 	if err != nil || u.Path != "" && u.Path != "/" {

@@ -35,8 +35,7 @@ func (c *serveCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 		return err
 	}
 	banner(t.out, options, a.Info())
-	// The process serves already, but the picture may be incomplete until the ready
-	// line.
+	// The process serves already, but the picture may be incomplete until the ready line.
 	a.Go("ready line", func(ctx context.Context) error {
 		if a.AwaitReady(ctx) != nil {
 			return nil // stopped before it was ready

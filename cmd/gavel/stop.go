@@ -24,8 +24,7 @@ type switchFlags struct {
 // stopWithin bounds the wait for the answer to a stop, which is urgent.
 const stopWithin = 5 * time.Second
 
-// stopFile stops rules in every process on the data directory, even if NATS does not
-// answer.
+// stopFile stops rules in every process on the data directory, even if NATS does not answer.
 func (f switchFlags) stopFile() string { return filepath.Join(f.DataDir, brakes.StopFile) }
 
 // call sends a request to a running Gavel; a POST carries the reason.

@@ -159,8 +159,7 @@ func TestWhatRulesAreAboutToDoIsSeenAndKeptFromHappening(t *testing.T) {
 	if got := h.asks("rules", "status"); got.code != exitOK || !strings.Contains(got.out, "end-orphaned") || !strings.Contains(got.out, "in force: version") {
 		t.Errorf("rules status: %+v", got)
 	}
-	// A lane takes the rules over within a second or so; a call before that is
-	// judged by them then.
+	// A lane takes the rules over within a second or so; a call before that is judged by them then.
 	h.sends("--name", "support-103")
 	armed := func(want string) {
 		t.Helper()

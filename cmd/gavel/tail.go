@@ -63,8 +63,7 @@ type follower struct {
 	answered bool   // the server has answered once
 }
 
-// Pauses between connections: short, because events wait; bounded, because a person
-// watches.
+// Pauses between connections: short, because events wait; bounded, because a person watches.
 const (
 	reconnectFirst = 250 * time.Millisecond
 	reconnectMost  = 5 * time.Second

@@ -128,8 +128,7 @@ gavel: ready twilio=%[1]s
 `, at, sid, c.CallbackURL+callback.ConferencePath, cmp.Or(c.EventStreamsURL, "none"), token)
 }
 
-// floorFlags are the stand-in Twilio's call floor, and the faults on the way of its
-// callbacks.
+// floorFlags are the stand-in Twilio's call floor, and the faults on the way of its callbacks.
 type floorFlags struct {
 	Pace       float64       `name:"rate" default:"20" placeholder:"N" help:"Conferences a minute, 0 for an empty floor (default ${default})."`
 	Seed       uint64        `default:"7" placeholder:"N" help:"Another seed plays other calls (default ${default})."`

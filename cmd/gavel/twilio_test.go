@@ -145,8 +145,7 @@ func TestTheStandInStopsWhileRequestsHang(t *testing.T) {
 	}
 }
 
-// lacksASecondRequest is "" once a request hangs besides this one, which a
-// stranger's may ask.
+// lacksASecondRequest is "" once a request hangs besides this one, which a stranger's may ask.
 func (s *twilioProcess) lacksASecondRequest() string {
 	response, err := http.Get(s.url + "/2010-04-01/Accounts/" + testAccount + ".json")
 	if err != nil {
@@ -174,8 +173,7 @@ func TestTheStandInSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A person who watches the demo ends a conference through Gavel, and the
-// stand-in ends it.
+// A person who watches the demo ends a conference through Gavel, and the stand-in ends it.
 func TestTheDemoCanBeWrittenTo(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())

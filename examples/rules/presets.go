@@ -1,5 +1,4 @@
-// Package presets embeds the rule files of this folder in the binary, for the
-// demo.
+// Package presets embeds the rule files of this folder in the binary, for the demo.
 package presets
 
 import (

@@ -15,9 +15,8 @@ import (
 	"gavel/rules"
 )
 
-// Durable consumers of decisions. Each receives all decisions and skips those of
-// the other, so that a slow receiver of notifications does not delay the end of a
-// call.
+// Durable consumers of decisions. Each receives all decisions and skips those of the other, so that
+// a slow receiver of notifications does not delay the end of a call.
 const (
 	twilioConsumer = "act-twilio"
 	notifyConsumer = "act-tell"
@@ -51,8 +50,7 @@ type Decisions interface {
 
 // Timers are alarms that outlive the process.
 type Timers interface {
-	// Later sets an alarm for a decision. It replaces the decision's alarm before
-	// it.
+	// Later sets an alarm for a decision. It replaces the decision's alarm before it.
 	Later(ctx context.Context, key events.Key, id string, at time.Time, note []byte) error
 	// Dues calls fn with each decision whose alarm is due, until ctx ends.
 	Dues(ctx context.Context, workers int, fn func(ctx context.Context, key events.Key, id string, note []byte) error) error
@@ -68,8 +66,7 @@ type Records interface {
 	Conference(ctx context.Context, key events.Key) (projections.Stored, error)
 }
 
-// Journal stores intents, outcomes and healed facts. Append returns once the
-// entry is stored.
+// Journal stores intents, outcomes and healed facts. Append returns once the entry is stored.
 type Journal interface {
 	Append(ctx context.Context, conferenceSid string, e events.Entry) error
 }

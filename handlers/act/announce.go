@@ -14,9 +14,8 @@ import (
 )
 
 const (
-	// announceTime is how long a decision waits for the end of its announcement
-	// after Twilio has accepted it. Longer announcements are rare, and a rule
-	// that waits for the end must go on.
+	// announceTime is how long a decision waits for the end of its announcement after Twilio has
+	// accepted it. Longer announcements are rare, and a rule that waits for the end must go on.
 	announceTime = time.Minute
 	// fetchTime is how long after the decision's deadline its announcement can
 	// be fetched. Twilio fetches it right after the request.
@@ -47,8 +46,7 @@ func (t *task) checkAnnounced(context.Context) error {
 	return nil
 }
 
-// announcementEnded records the end of an announcement of ours, as a callback of
-// Twilio reports it.
+// announcementEnded records the end of an announcement of ours, as a callback of Twilio reports it.
 func (p *Performer) announcementEnded(ctx context.Context, n events.StoredNews) error {
 	end, err := events.ParseCloudEvent(n.Data)
 	key, id, ours := twilio.AnnounceID(end.Params.Get("AnnounceUrl"))

@@ -23,8 +23,7 @@ rules:
     mode: live
 `
 
-// leftAlone decides under endAbandoned, while everything is stopped, that a room
-// is to be ended.
+// leftAlone decides under endAbandoned, while everything is stopped, that a room is to be ended.
 func leftAlone(w *world) *room {
 	w.Helper()
 	w.must(w.brakes.Stop(w.Context(), "drill", "kate"))

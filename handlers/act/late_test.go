@@ -9,9 +9,8 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// No performer ran for six minutes, and the agent came back meanwhile without a
-// callback: the decision is not acted on, and what Twilio's state adds is recorded before
-// the re-read is closed.
+// No performer ran for six minutes, and the agent came back meanwhile without a callback: the
+// decision is not acted on, and what Twilio's state adds is recorded before the re-read is closed.
 func TestWhatComesTooLateIsLookedAtAnew(t *testing.T) {
 	t.Parallel()
 	w := open(t, endOrphaned)
@@ -81,8 +80,7 @@ func TestAnExemptionHoldsWhileADecisionWaits(t *testing.T) {
 	r.ends("end lapsed exempt")
 }
 
-// Company came and went while the decision waited: who is alone now has been so
-// for a moment only.
+// Company came and went while the decision waited: who is alone now has been so for a moment only.
 func TestAnotherOccasionIsNotThisOne(t *testing.T) {
 	t.Parallel()
 	w := open(t, endOrphaned)

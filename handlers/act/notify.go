@@ -13,9 +13,8 @@ import (
 
 // Notifier performs a step that sends a notification: publish or webhook.
 type Notifier interface {
-	// Notify sends once and returns an outcome, which is final: done or failed.
-	// After an error the notification is sent again later, under the same id; a
-	// *NotNow states the shortest delay.
+	// Notify sends once and returns an outcome, which is final: done or failed. After an error the
+	// notification is sent again later, under the same id; a *NotNow states the shortest delay.
 	Notify(ctx context.Context, d rules.Decision) (events.Outcome, error)
 }
 

@@ -134,10 +134,9 @@ func notNow(answer twilio.Answer) error {
 	return again{why: why, after: answer.RetryAfter()}
 }
 
-// checkShown fetches the state after a call without a clear answer. It ends the
-// task with the outcome shown if the operation was done, and with ifGone if the
-// target is gone. Else it returns otherwise. It does not heal the record: if the
-// operation was done, Twilio sends its callbacks.
+// checkShown fetches the state after a call without a clear answer. It ends the task with the
+// outcome shown if the operation was done, and with ifGone if the target is gone. Else it returns
+// otherwise. It does not heal the record: if the operation was done, Twilio sends its callbacks.
 func (t *task) checkShown(ctx context.Context, shown events.Outcome, otherwise error) error {
 	if err := inOrder(ctx, t.fetch, t.checkReported); err != nil {
 		return err
@@ -153,10 +152,9 @@ func (t *task) checkShown(ctx context.Context, shown events.Outcome, otherwise e
 	return otherwise
 }
 
-// checkReported ends an announcement whose end Twilio has already reported by a
-// callback. Twilio's state does not show announcements. A short announcement can
-// end before callTime has passed without an answer. Other operations are not
-// affected.
+// checkReported ends an announcement whose end Twilio has already reported by a callback. Twilio's
+// state does not show announcements. A short announcement can end before callTime has passed
+// without an answer. Other operations are not affected.
 func (t *task) checkReported(ctx context.Context) error {
 	if t.op.shows != nil {
 		return nil

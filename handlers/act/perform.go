@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	// MaxNotifyAge is how long a notification is tried: after a day it is of no
-	// use.
+	// MaxNotifyAge is how long a notification is tried: after a day it is of no use.
 	MaxNotifyAge = 24 * time.Hour
 	// maxStateAge is the greatest age of a state from Twilio to act on.
 	maxStateAge = 2 * time.Second
@@ -26,9 +25,8 @@ const (
 	fetches = 3
 	// busyDelay is for a decision that is under way in this process already.
 	busyDelay = time.Second
-	// firstLag and lastLag bound the wait for a record that is behind its
-	// decision. Usually it is saved within milliseconds, and within seconds
-	// after a projector has died.
+	// firstLag and lastLag bound the wait for a record that is behind its decision. Usually it is
+	// saved within milliseconds, and within seconds after a projector has died.
 	firstLag = 100 * time.Millisecond
 	lastLag  = 5 * time.Second
 )
@@ -44,16 +42,14 @@ type task struct {
 
 	stored projections.Stored
 	state  *rules.State // beside the record
-	// begun: the record has an intent without an outcome, so Twilio may have
-	// received the request.
+	// begun: the record has an intent without an outcome, so Twilio may have received the request.
 	begun bool
 	seen  twilio.State // zero before fetch
 	// offHold: the leg is on hold and must be taken off hold to be changed.
 	offHold bool
 }
 
-// task returns the task of a decision. A decision that cannot be read never will
-// be.
+// task returns the task of a decision. A decision that cannot be read never will be.
 func (p *Performer) task(d events.Decided, n note) (*task, error) {
 	t := &task{Performer: p, decided: d, note: n}
 	var err error
@@ -258,8 +254,7 @@ func (t *task) checkStop(ctx context.Context) error {
 	return nil
 }
 
-// fetchAndHeal fetches the state from Twilio and appends what the record lacks to
-// the journal.
+// fetchAndHeal fetches the state from Twilio and appends what the record lacks to the journal.
 func (t *task) fetchAndHeal(ctx context.Context) error {
 	if err := t.fetch(ctx); err != nil {
 		return err

@@ -84,8 +84,7 @@ func TestWhatARulePublishesIsHeard(t *testing.T) {
 	}
 }
 
-// TestASubjectIsCheckedAsItCameOut: the values of expressions come from anyone who
-// calls in.
+// TestASubjectIsCheckedAsItCameOut: the values of expressions come from anyone who calls in.
 func TestASubjectIsCheckedAsItCameOut(t *testing.T) {
 	t.Parallel()
 	o := opensOffice(t, "calls.>")

@@ -12,14 +12,12 @@ import (
 	"gavel/rules"
 )
 
-// ErrNotRedrivable is returned for a letter without a decision, or with one that
-// cannot be read.
+// ErrNotRedrivable is returned for a letter without a decision, or with one that cannot be read.
 var ErrNotRedrivable = errors.New("the dead letter holds no decision that can be performed again")
 
-// Redrive makes a new decision from one that was not performed in time. It
-// returns the new id once the decision is stored. The new decision has a deadline
-// of its own and passes the re-read, the brakes and the stop like any other, but
-// the occasion of the old one may be over.
+// Redrive makes a new decision from one that was not performed in time. It returns the new id once
+// the decision is stored. The new decision has a deadline of its own and passes the re-read, the
+// brakes and the stop like any other, but the occasion of the old one may be over.
 func (p *Performer) Redrive(ctx context.Context, letter events.DeadLetter, by events.Actor) (id string, err error) {
 	if letter.Kind != events.Unperformed || letter.Decision == "" {
 		return "", fmt.Errorf("redrive: %w", ErrNotRedrivable)

@@ -19,8 +19,7 @@ import (
 // process dies. The change takes three calls of some tens of milliseconds each.
 const offHoldTime = 30 * time.Second
 
-// setNames maps the step's parameters to Twilio's (Twilio, Participant resource:
-// update).
+// setNames maps the step's parameters to Twilio's (Twilio, Participant resource: update).
 var setNames = map[string]string{
 	"end_conference_on_exit": "EndConferenceOnExit",
 	"beep_on_exit":           "BeepOnExit",
@@ -30,9 +29,8 @@ var setNames = map[string]string{
 	"wait_method":            "WaitMethod",
 }
 
-// setFlags changes flags of a participant. Twilio's state shows whether it was
-// done if it shows every parameter of the request. Twilio would read any flag
-// except true as false.
+// setFlags changes flags of a participant. Twilio's state shows whether it was done if it shows
+// every parameter of the request. Twilio would read any flag except true as false.
 func setFlags(d *rules.Decision) operation {
 	form := url.Values{}
 	for param, name := range setNames {

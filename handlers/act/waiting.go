@@ -55,8 +55,7 @@ type note struct {
 	Tries int `json:"tries,omitempty"`
 	// InTime: a try before the deadline had to wait.
 	InTime bool `json:"in_time,omitempty"`
-	// Unheld: Gavel may have taken the leg off hold. Set is how the change of
-	// the leg ended.
+	// Unheld: Gavel may have taken the leg off hold. Set is how the change of the leg ended.
 	Unheld bool            `json:"unheld,omitempty"`
 	Set    *events.Outcome `json:"set,omitempty"`
 	// Secured: the decision's alarm carries the decision, and not its message.

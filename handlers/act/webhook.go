@@ -25,8 +25,7 @@ const (
 
 // Caller calls webhooks.
 type Caller interface {
-	// Call makes one call. Unless the error wraps webhook.ErrAddress, another try
-	// may succeed.
+	// Call makes one call. Unless the error wraps webhook.ErrAddress, another try may succeed.
 	Call(ctx context.Context, r webhook.Request) (webhook.Answer, error)
 }
 
@@ -39,10 +38,9 @@ type Webhooks struct {
 // NewWebhooks returns a notifier for webhooks. now returns the current time.
 func NewWebhooks(caller Caller, now func() time.Time) *Webhooks { return &Webhooks{caller, now} }
 
-// Notify calls a decision's webhook. The outcome is done after a 2xx answer. It is
-// failed if the address must not be called, and after an answer that another call
-// would not change. The error is a *NotNow if another call may succeed; that call
-// has the same webhook-id.
+// Notify calls a decision's webhook. The outcome is done after a 2xx answer. It is failed if the
+// address must not be called, and after an answer that another call would not change. The error is
+// a *NotNow if another call may succeed; that call has the same webhook-id.
 func (w *Webhooks) Notify(ctx context.Context, d rules.Decision) (events.Outcome, error) {
 	body, err := newMessage(d, w.now())
 	if err != nil {

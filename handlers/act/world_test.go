@@ -30,11 +30,10 @@ import (
 	"gavel/rules"
 )
 
-// What is real in these tests: nats-server with the journal, decisions, news,
-// dead letters, the rule book and the brakes; the store; Gavel's client over
-// HTTP. Twilio is its stand-in, time is the test's own (clock_test.go), and
-// where a projector would be, the world steps the lane's state machine as soon as
-// an entry is appended.
+// What is real in these tests: nats-server with the journal, decisions, news, dead letters, the
+// rule book and the brakes; the store; Gavel's client over HTTP. Twilio is its stand-in, time is
+// the test's own (clock_test.go), and where a projector would be, the world steps the lane's state
+// machine as soon as an entry is appended.
 
 const (
 	account = "AC00000000000000000000000000000001"
@@ -64,8 +63,7 @@ type world struct {
 	asked   []url.Values   // the forms of all writes that reached Twilio
 
 	appended []*events.Event // to the journal
-	// storm is what writes are answered without Twilio having seen them, by
-	// their number from 1.
+	// storm is what writes are answered without Twilio having seen them, by their number from 1.
 	storm map[int]int
 }
 
@@ -144,8 +142,7 @@ func (w *world) client(accounts *twilio.Accounts) act.Twilio {
 	return &wire{c, w}
 }
 
-// wire is the client with less patience, so that a silent Twilio does not take
-// all day.
+// wire is the client with less patience, so that a silent Twilio does not take all day.
 type wire struct {
 	client *twilio.Client
 	world  *world
@@ -178,8 +175,7 @@ func (x *wire) Call(ctx context.Context, call twilio.Call) (twilio.Answer, error
 
 var errStorm = errors.New("the call does not get through")
 
-// note keeps what is asked, and returns what is to be answered instead, if
-// anything is.
+// note keeps what is asked, and returns what is to be answered instead, if anything is.
 func (w *world) note(call twilio.Call) (instead int) {
 	form, err := url.ParseQuery(call.Form)
 	if err != nil {
@@ -255,8 +251,7 @@ func (w *world) project(ctx context.Context, raw events.Entry) error {
 	return w.store.Save(ctx, lane, []projections.Write{write})
 }
 
-// room is a conference of the stand-in's with these legs in it, as its
-// callbacks reported.
+// room is a conference of the stand-in's with these legs in it, as its callbacks reported.
 type room struct {
 	*world
 	key  events.Key
@@ -392,8 +387,7 @@ type listedLeg struct {
 	End         bool `json:"end_conference_on_exit"`
 }
 
-// outcomes are how the room's decisions ended, in the order of the journal, as
-// "end done already".
+// outcomes are how the room's decisions ended, in the order of the journal, as "end done already".
 func (r *room) outcomes() []string {
 	r.Helper()
 	var all []string

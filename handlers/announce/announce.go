@@ -18,16 +18,14 @@ import (
 	"gavel/rules"
 )
 
-// Path is the prefix of the paths that the handler answers, relative to the
-// public URL.
+// Path is the prefix of the paths that the handler answers, relative to the public URL.
 const Path = twilio.AnnouncePath
 
 const (
 	// answerTime bounds the reads before the TwiML: Twilio waits 15 s in all
 	// (Docs: "Webhooks connection overrides").
 	answerTime = 8 * time.Second
-	// maxForm bounds a request's body, in bytes; Twilio's parameters of a call
-	// are about 1 KiB.
+	// maxForm bounds a request's body, in bytes; Twilio's parameters of a call are about 1 KiB.
 	maxForm = 64 << 10
 	// retryAfter is the Retry-After of a 503, in seconds.
 	retryAfter = "1"
@@ -109,8 +107,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.play(w, q)
 }
 
-// checkAddress accepts URLs that Gavel made. The answer does not reveal why it
-// refused one.
+// checkAddress accepts URLs that Gavel made. The answer does not reveal why it refused one.
 func (h *Handler) checkAddress(_ context.Context, q *request) error {
 	if !slices.Contains(strings.Split(methods, ", "), q.Method) {
 		return &refusal{result: wrongMethod, status: http.StatusMethodNotAllowed}
@@ -241,8 +238,7 @@ func unavailableBecause(err error) error {
 // play sends the announcement.
 func (h *Handler) play(w http.ResponseWriter, q *request) {
 	write(w, q.text)
-	// What was sent counts as played, even if the connection fails from here
-	// on.
+	// What was sent counts as played, even if the connection fails from here on.
 	_ = http.NewResponseController(w).Flush()
 	crashpoint.Pass(crashpoint.Served)
 	h.cfg.Metrics.count(served)

@@ -85,8 +85,7 @@ func opens(t *testing.T) *stage {
 	return s
 }
 
-// serve runs the handler behind a public URL with a prefix, which the proxy
-// removes.
+// serve runs the handler behind a public URL with a prefix, which the proxy removes.
 func (s *stage) serve() {
 	s.Helper()
 	var handler http.Handler
@@ -237,8 +236,7 @@ func TestOfConcurrentRequestsOneGetsTheAnnouncement(t *testing.T) {
 	for range cap(answers) {
 		wg.Go(func() {
 			a := s.post(address, "")
-			// The stop must be read within 500 ms, which fails on a busy
-			// machine.
+			// The stop must be read within 500 ms, which fails on a busy machine.
 			for a.status == http.StatusServiceUnavailable && t.Context().Err() == nil {
 				a = s.post(address, "")
 			}

@@ -9,10 +9,9 @@ import (
 	"gavel/rules/schema"
 )
 
-// CheckReachable returns a fault for each announcing rule if Twilio could not
-// fetch its announcement: the public URL is this machine's loopback address,
-// and Twilio is elsewhere. The error is schema.Faults. Rules in mode off are
-// not checked.
+// CheckReachable returns a fault for each announcing rule if Twilio could not fetch its
+// announcement: the public URL is this machine's loopback address, and Twilio is elsewhere. The
+// error is schema.Faults. Rules in mode off are not checked.
 func CheckReachable(set *rules.Set, publicURL, twilioAPI string) error {
 	if !isLoopback(publicURL) || isLoopback(twilioAPI) {
 		return nil

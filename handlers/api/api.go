@@ -52,9 +52,8 @@ type Version struct {
 	NATS  string `json:"nats" doc:"The version of the NATS server"`
 }
 
-// Config is what the API needs. Rebuild is nil in a process that does not
-// project, Redrive in one that does not act. Rules, Brakes, Switch and Decisions
-// are nil, all four, in one without rules.
+// Config is what the API needs. Rebuild is nil in a process that does not project, Redrive in one
+// that does not act. Rules, Brakes, Switch and Decisions are nil, all four, in one without rules.
 type Config struct {
 	Reader      projections.Reader
 	Auth        Authenticator
@@ -128,8 +127,7 @@ func (a *API) Stop() { a.end() }
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	// A browser adds stored Basic credentials even to requests that another site's
-	// page makes.
+	// A browser adds stored Basic credentials even to requests that another site's page makes.
 	if err := a.origin.Check(r); err != nil {
 		(&problemWriter{w}).WriteHeader(http.StatusForbidden)
 		return
@@ -161,8 +159,7 @@ func get[I, O any](a *API, h huma.API, id, path, summary string, serve func(cont
 	register(a, h, huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary}, serve)
 }
 
-// register registers an operation whose path is below Prefix. serve returns the body
-// of the answer.
+// register registers an operation whose path is below Prefix. serve returns the body of the answer.
 func register[I, O any](a *API, h huma.API, op huma.Operation, serve func(context.Context, *I) (O, error)) {
 	type answer struct{ Body O }
 	op.Path = Prefix + op.Path

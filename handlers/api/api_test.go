@@ -88,8 +88,7 @@ func TestOnlyAnAdminManagesKeys(t *testing.T) {
 	}
 }
 
-// operations are all there are; the description must know them, and each must
-// ask who is there.
+// operations are all there are; the description must know them, and each must ask who is there.
 var operations = [][2]string{
 	{http.MethodGet, "/v1/conferences"},
 	{http.MethodGet, "/v1/conferences/{conference}"},

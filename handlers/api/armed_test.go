@@ -24,8 +24,7 @@ func armed(t *testing.T, c *projections.Conference, s rules.State) projections.S
 	return projections.Stored{Conference: c, Book: projections.Book{Version: 1, Due: due.UnixMilli()}, Rules: raw}
 }
 
-// armedStack has three conferences that wait for something, and one that does
-// not.
+// armedStack has three conferences that wait for something, and one that does not.
 func armedStack(t *testing.T) *stack {
 	t.Helper()
 	in := func(d time.Duration) time.Time { return now.Add(d) }

@@ -51,8 +51,7 @@ func credentials(r *http.Request) (user, password string) {
 	return user, password
 }
 
-// admin refuses every role except keys.Admin. It guards operations that affect all
-// accounts.
+// admin refuses every role except keys.Admin. It guards operations that affect all accounts.
 func admin(ctx context.Context) error {
 	if !identity(ctx).Is(keys.Admin) {
 		return huma.Error403Forbidden("this requires an admin's API key: see gavel keys create --role")

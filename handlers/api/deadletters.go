@@ -218,8 +218,7 @@ func (a *API) listsQuery(accountSid, query string) bool {
 	return known && account.ListsQuery(query)
 }
 
-// viewLetter returns the letter as the API lists it, without the content of the
-// callback.
+// viewLetter returns the letter as the API lists it, without the content of the callback.
 func viewLetter(l Letter) DeadLetter {
 	return DeadLetter{
 		ID: l.ID, At: l.At, Kind: l.Kind, AccountSid: l.AccountSid, ConferenceSid: l.ConferenceSid, Decision: l.Decision,

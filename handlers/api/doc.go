@@ -1,8 +1,7 @@
-// Package api is Gavel's own API under /v1, for the command line, the board and
-// scripts. It serves what Twilio's shape has no place for: all participants that
-// were ever in a conference, when and how long, why it ended, what is missing, its
-// events, and new events as they arrive; the pending and past actions of rules,
-// exemptions and the stop; dead letters.
+// Package api is Gavel's own API under /v1, for the command line, the board and scripts. It serves
+// what Twilio's shape has no place for: all participants that were ever in a conference, when and
+// how long, why it ended, what is missing, its events, and new events as they arrive; the pending
+// and past actions of rules, exemptions and the stop; dead letters.
 //
 // Operations are declared to huma, which checks requests against the types here
 // and describes them at /v1/openapi.json; errors are problem+json (RFC 9457).

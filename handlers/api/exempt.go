@@ -13,8 +13,7 @@ import (
 
 // Journal is the log that every process folds and evaluates.
 type Journal interface {
-	// Append adds an entry to the lane of a conference and returns nil once it
-	// is acknowledged.
+	// Append adds an entry to the lane of a conference and returns nil once it is acknowledged.
 	Append(ctx context.Context, conferenceSid string, e events.Entry) error
 }
 

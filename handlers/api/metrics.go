@@ -24,8 +24,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 }
 
-// count counts the answers of each operation. A stream that wrote no status counts as
-// 200.
+// count counts the answers of each operation. A stream that wrote no status counts as 200.
 func (a *API) count(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 	status := ctx.Status()

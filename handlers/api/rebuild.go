@@ -14,8 +14,7 @@ import (
 // every entry would be too many: an entry takes only microseconds.
 const progressEvery = 200 * time.Millisecond
 
-// Progress is one line of a rebuild's answer. The last one is finished or has
-// an error.
+// Progress is one line of a rebuild's answer. The last one is finished or has an error.
 type Progress struct {
 	Done     uint64 `json:"done" doc:"Stream sequences processed, over all lanes"`
 	Total    uint64 `json:"total" doc:"Stream sequences to process, over the lanes that have started"`

@@ -12,8 +12,7 @@ import (
 	"gavel/projections"
 )
 
-// twoFloors are conferences of two accounts, created in turn, some in the same
-// second.
+// twoFloors are conferences of two accounts, created in turn, some in the same second.
 func twoFloors(each int) (all []*projections.Conference) {
 	for n := range each {
 		created := at("09:00:00") + projections.Instant(n/2)

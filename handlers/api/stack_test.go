@@ -252,8 +252,7 @@ func completed(c *projections.Conference) *projections.Conference {
 	return c
 }
 
-// fact is news of a conference: its event and number, at a place in the
-// journal.
+// fact is news of a conference: its event and number, at a place in the journal.
 func fact(in string, n int, kind events.Kind, number string, position uint64) events.News {
 	e := events.Event{
 		ID: fmt.Sprintf("%s-%d-%s-%s", in[:4], n, kind, number), Kind: kind, AccountSid: in, ConferenceSid: sid("CF", n),

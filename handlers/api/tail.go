@@ -57,8 +57,7 @@ func (a *API) tail(ctx context.Context, in *tailInput) (*huma.StreamResponse, er
 	})
 }
 
-// after returns the id to resume after: Last-Event-ID, or the parameter without
-// one.
+// after returns the id to resume after: Last-Event-ID, or the parameter without one.
 func (in *tailInput) after() (uint64, error) {
 	if in.LastEventID == "" {
 		return in.After, nil

@@ -140,8 +140,7 @@ func TestTailIsRefused(t *testing.T) {
 	}
 }
 
-// A server that shuts down waits for its requests: Stop ends those that would
-// never end.
+// A server that shuts down waits for its requests: Stop ends those that would never end.
 func TestStopEndsTheStreams(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, withNews(t, fourFacts()...))

@@ -65,8 +65,7 @@ type endpoint struct {
 	accept  func(*Door, *http.Request, *endpoint, time.Time) error
 }
 
-// New returns the door, an http.Handler for the three paths. Close it after the
-// server has stopped.
+// New returns the door, an http.Handler for the three paths. Close it after the server has stopped.
 func New(cfg Config) (*Door, error) {
 	if cfg.Accounts == nil || cfg.Journal == nil || cfg.DeadLetters == nil ||
 		cfg.Log == nil || cfg.Metrics == nil || cfg.Now == nil {
@@ -87,13 +86,11 @@ func New(cfg Config) (*Door, error) {
 	return d, nil
 }
 
-// Close appends to the journal which speech events were dropped since the last
-// append. After an error, some numbers are missing from the journal and later
-// look like gaps.
+// Close appends to the journal which speech events were dropped since the last append. After an
+// error, some numbers are missing from the journal and later look like gaps.
 func (d *Door) Close(ctx context.Context) error { return d.speech.close(ctx) }
 
-// ServeHTTP answers one request. The response has no body, because Twilio
-// ignores it.
+// ServeHTTP answers one request. The response has no body, because Twilio ignores it.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := d.endpoints[r.URL.Path]
 	if at == nil || r.URL.RawPath != "" { // an escaped spelling is another path

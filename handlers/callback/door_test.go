@@ -105,8 +105,7 @@ func TestADeadLetterHasTheRequestUnchanged(t *testing.T) {
 	}
 }
 
-// A signed request is answered 503 if it can be stored neither as an event nor
-// as a dead letter.
+// A signed request is answered 503 if it can be stored neither as an event nor as a dead letter.
 func TestAGenuineRequestThatCannotBeStoredIsRetried(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -264,8 +263,7 @@ func TestNewRefusesWrongSettings(t *testing.T) {
 	}
 }
 
-// The test sends names and phone numbers in every way that ends in a log line
-// or a metric.
+// The test sends names and phone numbers in every way that ends in a log line or a metric.
 func TestLogsAndMetricsContainNothingPrivate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -42,10 +42,9 @@ type batch struct {
 	arrived  time.Time
 }
 
-// acceptBatch accepts an Event Streams request. The signature covers the URL,
-// which contains the body's hash. A bad item becomes a dead letter and is answered
-// like a good one: after an error Twilio would send the whole batch again, with
-// the same bad item, or drop it.
+// acceptBatch accepts an Event Streams request. The signature covers the URL, which contains the
+// body's hash. A bad item becomes a dead letter and is answered like a good one: after an error
+// Twilio would send the whole batch again, with the same bad item, or drop it.
 func (d *Door) acceptBatch(r *http.Request, at *endpoint, arrived time.Time) error {
 	sig, err := signatureOf(r)
 	if err != nil {
@@ -79,9 +78,8 @@ func (d *Door) acceptBatch(r *http.Request, at *endpoint, arrived time.Time) err
 	return d.acceptItems(ctx, &b, body)
 }
 
-// acceptItems accepts the items of a genuine batch, all at once so that they
-// share the journal's groups. After an error Twilio sends the whole batch
-// again; the fold ignores the duplicates.
+// acceptItems accepts the items of a genuine batch, all at once so that they share the journal's
+// groups. After an error Twilio sends the whole batch again; the fold ignores the duplicates.
 func (d *Door) acceptItems(ctx context.Context, b *batch, body []byte) error {
 	items, err := split(body)
 	if err != nil {
@@ -134,8 +132,7 @@ func (d *Door) acceptItem(ctx context.Context, b *batch, raw []byte) error {
 
 var (
 	errItem = &events.FormError{Field: "item", Reason: "is not a CloudEvent with a callback's parameters"}
-	// errForeign: a key of one account must not be able to sign events of
-	// another.
+	// errForeign: a key of one account must not be able to sign events of another.
 	errForeign = &events.FormError{Field: "AccountSid", Reason: "is not the account whose key signed"}
 )
 

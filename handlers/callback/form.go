@@ -24,8 +24,7 @@ type formCallback struct {
 	account *twilio.Account
 	entry   events.Entry
 	params  events.Params // of entry.Form
-	// signed are the parameters that the signature covers besides the URL:
-	// those of a POST.
+	// signed are the parameters that the signature covers besides the URL: those of a POST.
 	signed events.Params
 	// query is the error for a query that the settings do not list.
 	query error
@@ -102,8 +101,7 @@ func (d *Door) readForm(r *http.Request, c *formCallback) error {
 	return nil
 }
 
-// readQuery reads a GET. Its parameters follow the callback URL's own query, if
-// it has one.
+// readQuery reads a GET. Its parameters follow the callback URL's own query, if it has one.
 func (d *Door) readQuery(r *http.Request, c *formCallback) error {
 	raw := r.URL.RawQuery
 	if len(raw) > maxForm {
@@ -134,8 +132,7 @@ func isQuery(s string) bool {
 	return true
 }
 
-// ownQuery returns the longest of the account's listed queries that precedes
-// Twilio's parameters.
+// ownQuery returns the longest of the account's listed queries that precedes Twilio's parameters.
 func ownQuery(a *twilio.Account, raw string) (own string) {
 	for _, q := range a.CallbackQueries {
 		if len(q) > len(own) && strings.HasPrefix(raw, q) && strings.HasPrefix(raw[len(q):], "&") {

@@ -149,8 +149,7 @@ func FuzzDoor(f *testing.F) {
 	})
 }
 
-// FuzzForm signs each form that it sends: the form must become an event or a
-// dead letter.
+// FuzzForm signs each form that it sends: the form must become an event or a dead letter.
 func FuzzForm(f *testing.F) {
 	w := newWorld(f)
 	for _, form := range samples() {
@@ -176,8 +175,7 @@ func FuzzForm(f *testing.F) {
 	})
 }
 
-// FuzzBatch signs each Event Streams body that it sends: the answer must be
-// 2xx.
+// FuzzBatch signs each Event Streams body that it sends: the answer must be 2xx.
 func FuzzBatch(f *testing.F) {
 	w := newWorld(f)
 	f.Add(`[{"type":"com.twilio.voice.status-callback.conference.updated","data":{"request":{"parameters":{"AccountSid":"` + account + `"}}}}]`)

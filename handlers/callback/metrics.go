@@ -13,8 +13,7 @@ import (
 	"gavel/internal/twilio"
 )
 
-// Metrics count the requests to the door and its answers. Labels contain no
-// value of a request.
+// Metrics count the requests to the door and its answers. Labels contain no value of a request.
 type Metrics struct {
 	received      *prometheus.CounterVec
 	refused       *prometheus.CounterVec
@@ -26,9 +25,8 @@ type Metrics struct {
 	seconds       prometheus.Histogram
 	inFlight      atomic.Int64
 
-	// byKind and other are the counters of received, byKey those of matched. They
-	// are resolved once: a look-up by label for every callback costs more than
-	// counting.
+	// byKind and other are the counters of received, byKey those of matched. They are resolved
+	// once: a look-up by label for every callback costs more than counting.
 	byKind map[events.Kind]prometheus.Counter
 	other  prometheus.Counter
 	byKey  map[twilio.KeyName]prometheus.Counter

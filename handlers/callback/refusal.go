@@ -103,9 +103,8 @@ func newRefusalLog(log *slog.Logger) *refusalLog {
 	return &refusalLog{log: log, limit: rate.NewLimiter(linesPerSecond, linesAtOnce)}
 }
 
-// write logs which URL was expected, because a wrong public URL is the usual
-// cause of a wrong signature. Queries are not logged: on a GET they contain
-// every parameter.
+// write logs which URL was expected, because a wrong public URL is the usual cause of a wrong
+// signature. Queries are not logged: on a GET they contain every parameter.
 func (l *refusalLog) write(ctx context.Context, r *refusal, at *endpoint, hasQuery bool) {
 	if !l.limit.Allow() {
 		l.skipped.Add(1)

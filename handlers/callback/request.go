@@ -53,8 +53,7 @@ func typed(values, types []string) bool {
 	return slices.Contains(types, media)
 }
 
-// errBody replaces net/http's error for a broken body, which can quote the
-// body.
+// errBody replaces net/http's error for a broken body, which can quote the body.
 var errBody = errors.New("body could not be read")
 
 // readBody reads the whole body into room, which grows with the bytes received,

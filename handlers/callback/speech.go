@@ -13,9 +13,8 @@ import (
 	"gavel/events"
 )
 
-// SpeechPolicy selects the speech events that the door keeps. Every participant
-// causes many of them a minute, so most events of busy conferences are speech
-// events. The zero value keeps all.
+// SpeechPolicy selects the speech events that the door keeps. Every participant causes many of them
+// a minute, so most events of busy conferences are speech events. The zero value keeps all.
 type SpeechPolicy struct {
 	every int64 // keep events whose SequenceNumber is a multiple; 0 and 1 keep all, below 0 none
 }
@@ -36,15 +35,13 @@ func (p SpeechPolicy) keeps(number int64) bool {
 }
 
 const (
-	// speechInterval is how often dropped numbers are appended to the journal.
-	// A crash loses at most the numbers of one interval, which then look like a
-	// gap.
+	// speechInterval is how often dropped numbers are appended to the journal. A crash loses at
+	// most the numbers of one interval, which then look like a gap.
 	speechInterval = 3 * time.Second
 	// speechBatch is how many numbers of one conference are appended at once
 	// instead of at the next interval.
 	speechBatch = 100
-	// speechRoom bounds the pending numbers of one conference: the most that
-	// one entry can contain.
+	// speechRoom bounds the pending numbers of one conference: the most that one entry can contain.
 	speechRoom = events.MaxDroppedRanges
 	// speechConferences bounds the conferences with pending numbers. The memory
 	// is then at most 40 MB: speechRoom numbers for each.
@@ -54,9 +51,8 @@ const (
 	speechTogether = 64
 )
 
-// speechLedger collects the sequence numbers of speech events that are dropped
-// on purpose and appends them to the journal, so that they do not look like
-// gaps. One goroutine does all appends.
+// speechLedger collects the sequence numbers of speech events that are dropped on purpose and
+// appends them to the journal, so that they do not look like gaps. One goroutine does all appends.
 type speechLedger struct {
 	cfg    Config
 	cancel context.CancelFunc
@@ -86,9 +82,8 @@ func newSpeechLedger(cfg Config) *speechLedger {
 	return l
 }
 
-// add records the number of a dropped event. It returns false if the ledger is
-// full, because the journal is unavailable: the event must then be kept, so
-// that its number is not lost.
+// add records the number of a dropped event. It returns false if the ledger is full, because the
+// journal is unavailable: the event must then be kept, so that its number is not lost.
 func (l *speechLedger) add(e *events.Event) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -164,8 +159,7 @@ func (l *speechLedger) flush(ctx context.Context, atLeast int) error {
 	return firstOf(errs)
 }
 
-// collect removes from the ledger what flush has to append, and returns it as
-// entries.
+// collect removes from the ledger what flush has to append, and returns it as entries.
 func (l *speechLedger) collect(atLeast int) []pendingEntry {
 	l.mu.Lock()
 	defer l.mu.Unlock()

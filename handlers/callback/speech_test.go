@@ -29,8 +29,7 @@ func (w *world) speak(t *testing.T, from, to int) {
 	}
 }
 
-// appended returns the dropped numbers in the journal, and the numbers and ids
-// of the events in it.
+// appended returns the dropped numbers in the journal, and the numbers and ids of the events in it.
 func (w *world) appended(t *testing.T) (dropped [][2]int64, kept []int64, ids []string) {
 	t.Helper()
 	for _, entry := range w.journal.drain() {

@@ -20,9 +20,8 @@ import (
 	"gavel/internal/twilio"
 )
 
-// HTTP, signatures, parsing, logs and metrics are real here. The journal and
-// the dead letters are lists in memory; the guarantees of the real ones are
-// tested in their own packages.
+// HTTP, signatures, parsing, logs and metrics are real here. The journal and the dead letters are
+// lists in memory; the guarantees of the real ones are tested in their own packages.
 
 const (
 	account    = "AC25e16e9a716a4a8617a7c83f58e30482"
@@ -36,8 +35,7 @@ const (
 
 var now = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
-// journal keeps entries in memory. If fail is set, it decides what Append
-// returns.
+// journal keeps entries in memory. If fail is set, it decides what Append returns.
 type journal struct {
 	mu      sync.Mutex
 	entries []events.Entry

@@ -14,8 +14,7 @@ import (
 // putRecords is how many records one call of the store writes.
 const putRecords = 500
 
-// reader reads a lane's journal from one stream sequence to another, both
-// included.
+// reader reads a lane's journal from one stream sequence to another, both included.
 type reader interface {
 	Read(ctx context.Context, lane int, from, to uint64, fn func(events.Group) error) error
 }
@@ -36,9 +35,8 @@ type filler struct {
 	newMachine func() (*lanes.Machine, error)
 }
 
-// picture is a lane in memory, folded from a part of its journal. The decisions of
-// its entries were published, and their alarms set, when the entries were first
-// processed.
+// picture is a lane in memory, folded from a part of its journal. The decisions of its entries were
+// published, and their alarms set, when the entries were first processed.
 type picture struct {
 	machine     *lanes.Machine
 	conferences map[events.Key]*lanes.Conference
@@ -91,9 +89,8 @@ func (f *filler) fill(ctx context.Context, floor uint64, progress func(done uint
 	return p, nil
 }
 
-// begin folds the journal from its start to the stream sequence upTo, which it
-// includes, and begins a new picture in the store. It calls progress with the
-// sequence of each message.
+// begin folds the journal from its start to the stream sequence upTo, which it includes, and begins
+// a new picture in the store. It calls progress with the sequence of each message.
 func (f *filler) begin(ctx context.Context, upTo uint64, progress func(done uint64)) (*picture, projections.Build, error) {
 	machine, err := f.newMachine()
 	if err != nil {

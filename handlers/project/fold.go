@@ -33,10 +33,9 @@ type faults interface {
 	Fault(rule, in string)
 }
 
-// folder is the second stage: it loads the conferences of a batch and steps the
-// lane's state machine. It does not wait for the saver: it folds onto its
-// cache, whose save may still be in progress. If that save fails the
-// session ends, and nothing of the batch was published.
+// folder is the second stage: it loads the conferences of a batch and steps the lane's state
+// machine. It does not wait for the saver: it folds onto its cache, whose save may still be in
+// progress. If that save fails the session ends, and nothing of the batch was published.
 type folder struct {
 	lane    int
 	machine *lanes.Machine

@@ -47,8 +47,7 @@ func (j killedJournal) Append(ctx context.Context, conference string, e events.E
 	return j.step(func() error { return j.Journal.Append(ctx, conference, e) }, func() error { return nil })
 }
 
-// killedRules puts the killer between the projector and all that rules change,
-// too.
+// killedRules puts the killer between the projector and all that rules change, too.
 func killedRules(c project.Config, k *killer, life int) project.Config {
 	c = killed(c, k, life)
 	c.Actions, c.Timers, c.Journal = killedActions{c.Actions, k}, killedTimers{c.Timers, k}, killedJournal{c.Journal, k}
@@ -62,9 +61,8 @@ const busyFloor = `rules:
   - {name: storm, mode: live, when: 'event.kind == "participant-join"', count: {by: account, within: 1m, at_least: 2},
      do: [{publish: {subject: floor.storm}}]}`
 
-// A projector that dies anywhere on the way of a decision leaves decisions,
-// rule states and tallies as if it had not: nothing is lost and nothing is
-// decided twice, over a change of the rules too.
+// A projector that dies anywhere on the way of a decision leaves decisions, rule states and tallies
+// as if it had not: nothing is lost and nothing is decided twice, over a change of the rules too.
 func TestCrashOnTheWayOfADecision(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"in the middle of", "after"} {

@@ -182,8 +182,7 @@ func TestALoadIsJudgedOnce(t *testing.T) {
 	r.judgedRight(t)
 }
 
-// Rules that cannot be loaded stop the lane, with an error; nothing is judged by
-// others instead.
+// Rules that cannot be loaded stop the lane, with an error; nothing is judged by others instead.
 func TestRulesThatAreNotToBeHadStopTheLane(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t, newStack(t))

@@ -76,8 +76,7 @@ func (s *shelf) Fault(rule, in string) {
 	s.faults = append(s.faults, rule+" "+in)
 }
 
-// ruled is a stack with rules. Its clock stands at the time that
-// a test gives it.
+// ruled is a stack with rules. Its clock stands at the time that a test gives it.
 type ruled struct {
 	*stack
 	shelf *shelf
@@ -151,8 +150,7 @@ func keyOf(conference int) events.Key {
 	return events.Key{AccountSid: account, ConferenceSid: conferenceSid(conference)}
 }
 
-// decided are all decisions that are kept, as "rule step verdict seconds", sorted
-// by time.
+// decided are all decisions that are kept, as "rule step verdict seconds", sorted by time.
 func (r *ruled) decided(t *testing.T) []string {
 	t.Helper()
 	all, err := r.bus.Actions().List(t.Context(), "", "", 1000)

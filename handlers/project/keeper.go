@@ -75,9 +75,8 @@ func (k *keeper) keep(ctx context.Context) error {
 	}
 }
 
-// takeOver resumes the lane, makes the picture complete, and works the lane until
-// something fails. It calls settled when the lane is being worked, so that the next
-// failure counts as a new one.
+// takeOver resumes the lane, makes the picture complete, and works the lane until something fails.
+// It calls settled when the lane is being worked, so that the next failure counts as a new one.
 func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	floor, last, err := k.lane.Resume(ctx)
 	if err != nil {
@@ -144,8 +143,7 @@ func levelOf(floor uint64) slog.Level {
 // progressEvery is how often a long fill is logged.
 const progressEvery = time.Second
 
-// progress returns a function that updates the state for /readyz and, once a second,
-// logs.
+// progress returns a function that updates the state for /readyz and, once a second, logs.
 func (k *keeper) progress(total uint64) func(done uint64) {
 	logged := k.config.Now()
 	var calls int

@@ -65,9 +65,8 @@ type laneAppender interface {
 	AppendLane(ctx context.Context, lane int, e events.Entry) error
 }
 
-// ruleFollower brings the active rules into force in this lane, at one place of its
-// journal. Rules that this process cannot compile stop the lane: it must not go on
-// with other rules.
+// ruleFollower brings the active rules into force in this lane, at one place of its journal. Rules
+// that this process cannot compile stop the lane: it must not go on with other rules.
 type ruleFollower struct {
 	lane    int
 	book    RuleBook

@@ -11,8 +11,7 @@ import (
 	"gavel/handlers/project"
 )
 
-// awayLane is a lane that another projector owns. Elsewhere reports that from the
-// nth call on.
+// awayLane is a lane that another projector owns. Elsewhere reports that from the nth call on.
 type awayLane struct {
 	project.Lane
 	from, asked atomic.Int32

@@ -20,8 +20,7 @@ type Lane interface {
 	// Resume takes the lane over: delivery begins again behind the ack floor.
 	// last is the lane's newest stream sequence at that moment.
 	Resume(ctx context.Context) (floor, last uint64, err error)
-	// Elsewhere reports whether Resume is waiting because another projector owns
-	// the lane.
+	// Elsewhere reports whether Resume is waiting because another projector owns the lane.
 	Elsewhere() bool
 	// Next waits for at least one group and returns the groups that have arrived. It fails
 	// with events.ErrLaneMoved when another projector owns the lane now.
@@ -30,9 +29,8 @@ type Lane interface {
 	Ack(ctx context.Context, groups []events.Group) error
 }
 
-// Journal is the log of all entries. Read returns what a lane holds from one
-// stream sequence to another, both included; entries are added to the lane of a
-// conference, or to one by its number.
+// Journal is the log of all entries. Read returns what a lane holds from one stream sequence to
+// another, both included; entries are added to the lane of a conference, or to one by its number.
 type Journal interface {
 	reader
 	Appender
@@ -52,9 +50,8 @@ type DeadLetters interface {
 	Put(ctx context.Context, letter events.DeadLetter) error
 }
 
-// Config is what a projector needs. News may be nil, for benchmarks.
-// Without a RuleBook no rules are evaluated; with one the three fields after it
-// must be set.
+// Config is what a projector needs. News may be nil, for benchmarks. Without a RuleBook no rules
+// are evaluated; with one the three fields after it must be set.
 type Config struct {
 	Lanes       []Lane
 	Journal     Journal
@@ -89,9 +86,8 @@ func New(c Config) *Projector {
 	return p
 }
 
-// Run works all lanes until ctx ends. A lane that fails is taken over again
-// after a pause, without a limit: the cause is a dependency that is down,
-// and the door keeps accepting meanwhile.
+// Run works all lanes until ctx ends. A lane that fails is taken over again after a pause, without
+// a limit: the cause is a dependency that is down, and the door keeps accepting meanwhile.
 func (p *Projector) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, k := range p.keepers {

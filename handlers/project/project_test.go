@@ -21,9 +21,8 @@ func TestACallBecomesARecordAndNews(t *testing.T) {
 	}
 }
 
-// Disorder, doubles at once and doubles hours apart: the duplicate window of
-// the stream is minutes, so the late ones are published under ids that it has
-// forgotten (see killedNews).
+// Disorder, doubles at once and doubles hours apart: the duplicate window of the stream is minutes,
+// so the late ones are published under ids that it has forgotten (see killedNews).
 func TestDisorderAndDoublesAreOneStory(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

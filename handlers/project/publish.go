@@ -15,9 +15,8 @@ const (
 	// fullNews is how many facts are published without a wait for more: as many as
 	// NATS accepts in one atomic batch.
 	fullNews = 1000
-	// maxGathered bounds the journal messages that wait for their acknowledgement
-	// while news is gathered: half of the 512 that NATS delivers to a lane before
-	// the first is acknowledged.
+	// maxGathered bounds the journal messages that wait for their acknowledgement while news is
+	// gathered: half of the 512 that NATS delivers to a lane before the first is acknowledged.
 	maxGathered = 256
 	// pauseFactor times the duration of a publish is the pause after it, at most
 	// maxPause. If news is on disk before it is acknowledged, a publish costs four
@@ -34,8 +33,7 @@ type publisher struct {
 	lane    Lane
 	news    News // nil if news is not published
 	letters DeadLetters
-	// announced is the sequence up to which all news is published; the folder
-	// reads it.
+	// announced is the sequence up to which all news is published; the folder reads it.
 	announced  *atomic.Uint64
 	status     *status
 	switchover <-chan *switchover
@@ -93,8 +91,7 @@ func (p *publisher) gather(ctx context.Context, first *batch, saved <-chan *batc
 	return all
 }
 
-// finish publishes the news of batches, stores their dead letters and acknowledges
-// them.
+// finish publishes the news of batches, stores their dead letters and acknowledges them.
 func (p *publisher) finish(ctx context.Context, all []*batch) error {
 	if err := p.publish(ctx, all); err != nil {
 		return err

@@ -11,10 +11,9 @@ import (
 )
 
 const (
-	// rearmAtMost bounds the conferences whose alarms are set again when a lane is
-	// taken over, at about 150 bytes each. Those beyond it have the latest
-	// deadlines; if NATS has lost their alarms as well, the check of each minute
-	// finds them.
+	// rearmAtMost bounds the conferences whose alarms are set again when a lane is taken over, at
+	// about 150 bytes each. Those beyond it have the latest deadlines; if NATS has lost their
+	// alarms as well, the check of each minute finds them.
 	rearmAtMost = 250_000
 	// rearmAtOnce and rearmPause bound that to 5,000 a second, so that the picture
 	// can be written in between.

@@ -16,16 +16,14 @@ import (
 // ErrRebuilding is returned while another rebuild runs.
 var ErrRebuilding = errors.New("a rebuild is already running")
 
-// errSwitched ends a session on purpose: the next one begins on the new
-// picture.
+// errSwitched ends a session on purpose: the next one begins on the new picture.
 var errSwitched = errors.New("switched to the rebuilt picture")
 
-// Rebuild makes a new picture of every lane that this process works, beside the
-// one in use, and switches over. If other projectors share the lanes, each rebuilds
-// its own. Rebuild fails if this process works no lane, or if a lane moves
-// meanwhile. The lane goes on while the journal is folded, and pauses only to fold
-// the entries since and to write the result. progress receives, for each lane, the
-// stream sequences read and to be read; several goroutines may call it.
+// Rebuild makes a new picture of every lane that this process works, beside the one in use, and
+// switches over. If other projectors share the lanes, each rebuilds its own. Rebuild fails if this
+// process works no lane, or if a lane moves meanwhile. The lane goes on while the journal is
+// folded, and pauses only to fold the entries since and to write the result. progress receives, for
+// each lane, the stream sequences read and to be read; several goroutines may call it.
 func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, total uint64)) error {
 	if !p.rebuilding.TryLock() {
 		return ErrRebuilding

@@ -73,8 +73,7 @@ func TestARolledBackRedisIsFilledAgain(t *testing.T) {
 	s.heals(t, 1, 2)
 }
 
-// While Redis is away nothing is lost; what came meanwhile is worked when it is
-// back.
+// While Redis is away nothing is lost; what came meanwhile is worked when it is back.
 func TestARedisThatIsAwayIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	s, server := newRedisStack(t)

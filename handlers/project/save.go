@@ -20,9 +20,8 @@ type Actions interface {
 	Decide(ctx context.Context, decided []events.Decided) (fresh int, err error)
 }
 
-// Timers holds alarms: when a conference is to be evaluated again. A new alarm of a
-// conference replaces the one before. Set returns when all are
-// acknowledged.
+// Timers holds alarms: when a conference is to be evaluated again. A new alarm of a conference
+// replaces the one before. Set returns when all are acknowledged.
 type Timers interface {
 	Set(ctx context.Context, lane int, alarms []events.Alarm) error
 }
@@ -160,8 +159,7 @@ func (s *saver) publish(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// appendMatches appends matches to the journal. A match that is stored twice counts
-// once.
+// appendMatches appends matches to the journal. A match that is stored twice counts once.
 func (s *saver) appendMatches(ctx context.Context, matches []match) error {
 	if len(matches) == 0 {
 		return nil
@@ -223,8 +221,7 @@ func (s *saver) observe(entries []lanes.Entry) {
 	s.status.setLag(max(0, now.Sub(entries[len(entries)-1].Event.ReceivedAt)))
 }
 
-// check compares the picture with the journal and removes conferences that are no
-// longer kept.
+// check compares the picture with the journal and removes conferences that are no longer kept.
 func (s *saver) check(ctx context.Context) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()

@@ -15,15 +15,13 @@ const (
 	// stages is how many batches are processed at the same time. With those in the
 	// queue they are the batches that are kept for reuse.
 	stages = 4
-	// publishQueue is how many saved batches may wait for the publication of their
-	// news. News can cost an fsync for each fact, and the picture does not wait for
-	// that.
+	// publishQueue is how many saved batches may wait for the publication of their news. News can
+	// cost an fsync for each fact, and the picture does not wait for that.
 	publishQueue = 8
 )
 
-// session works a lane until the first error. The next session begins behind the
-// ack floor and with empty memory.
-// It only connects: what each goroutine owns is in the fields of its stage.
+// session works a lane until the first error. The next session begins behind the ack floor and with
+// empty memory. It only connects: what each goroutine owns is in the fields of its stage.
 type session struct {
 	receiver  *receiver
 	folder    *folder
@@ -96,8 +94,7 @@ type writeLock struct {
 	dues map[events.Key]int64
 }
 
-// signal is a request to another goroutine. A second request before it begins has no
-// effect.
+// signal is a request to another goroutine. A second request before it begins has no effect.
 type signal chan struct{}
 
 // send does not wait.

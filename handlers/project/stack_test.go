@@ -21,11 +21,10 @@ import (
 	"gavel/projections/ministore"
 )
 
-// What is real in these tests: nats-server with its file store, the journal,
-// the lanes, the news, the dead letters, and a store. The only doubles are the
-// wrappers of crash_test.go, which stand between the projector and those and
-// "kill" it at a chosen step. What may be asserted: what GAVEL_EVENTS holds,
-// what the store answers, what is acknowledged. What may not: how many batches
+// What is real in these tests: nats-server with its file store, the journal, the lanes, the news,
+// the dead letters, and a store. The only doubles are the wrappers of crash_test.go, which stand
+// between the projector and those and "kill" it at a chosen step. What may be asserted: what
+// GAVEL_EVENTS holds, what the store answers, what is acknowledged. What may not: how many batches
 // it took.
 
 const account = "AC00000000000000000000000000000001"
@@ -151,8 +150,7 @@ func (s *stack) settled(t *testing.T) {
 	})
 }
 
-// until polls a real condition; no signal reports when another process's
-// state has arrived.
+// until polls a real condition; no signal reports when another process's state has arrived.
 func (s *stack) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(s.wait)
@@ -168,8 +166,7 @@ func (s *stack) until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// news returns the news of a conference that subscribers received, as
-// "number kind", in order.
+// news returns the news of a conference that subscribers received, as "number kind", in order.
 func (s *stack) news(t *testing.T, conference int) []string {
 	t.Helper()
 	var out []string
@@ -260,8 +257,7 @@ func (s *stack) agree(t *testing.T, conferences ...int) {
 	}
 }
 
-// indexed checks that the conference is found under its status and name and
-// under no other status.
+// indexed checks that the conference is found under its status and name and under no other status.
 func (s *stack) indexed(t *testing.T, record *projections.Conference) {
 	t.Helper()
 	for _, status := range []string{projections.StatusInit, projections.StatusInProgress, projections.StatusCompleted} {

@@ -15,8 +15,7 @@ type State struct {
 	// Filling: Done of Total stream sequences are read.
 	Filling     bool
 	Done, Total uint64
-	// Lag is how long the newest processed entry had waited, zero when no entry
-	// waits.
+	// Lag is how long the newest processed entry had waited, zero when no entry waits.
 	Lag time.Duration
 	// Err is why the lane stopped, as text for people.
 	Err string
@@ -38,8 +37,7 @@ func newStatus(lane Lane, metrics *Metrics) *status {
 	return s
 }
 
-// get returns the lane's state. A standby reports no error, even if an error
-// cost it the lane.
+// get returns the lane's state. A standby reports no error, even if an error cost it the lane.
 func (s *status) get() State {
 	if s.lane.Elsewhere() {
 		return State{Lane: s.lane.Number(), Elsewhere: true}

@@ -28,11 +28,10 @@ func (h *Handler) action(ctx context.Context, t target, do events.Do, f form, wh
 	return h.resolve(ctx, a, t)
 }
 
-// resolve reads from the picture what the path does not state. A conference
-// that the picture does not have goes to Twilio like any other, but the journal
-// does not name it before Twilio has confirmed it: a typing error must not
-// create a conference. If the picture cannot be read, the SID in the path is
-// used: an operator must be able to end a conference then too.
+// resolve reads from the picture what the path does not state. A conference that the picture does
+// not have goes to Twilio like any other, but the journal does not name it before Twilio has
+// confirmed it: a typing error must not create a conference. If the picture cannot be read, the SID
+// in the path is used: an operator must be able to end a conference then too.
 func (h *Handler) resolve(ctx context.Context, a events.Action, t target) events.Action {
 	if t.conference == "" {
 		return a

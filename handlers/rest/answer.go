@@ -18,13 +18,11 @@ type answer struct {
 	body   []byte
 }
 
-// passedOn are the headers of Twilio's answers that clients need, besides those
-// that begin with Twilio-. The others are about the connection, or about access
-// from browsers.
+// passedOn are the headers of Twilio's answers that clients need, besides those that begin with
+// Twilio-. The others are about the connection, or about access from browsers.
 var passedOn = []string{"Content-Type", "Retry-After", "X-Home-Region", "X-Api-Domain"}
 
-// answerOf is Twilio's answer: its status, its body and the headers that
-// clients need.
+// answerOf is Twilio's answer: its status, its body and the headers that clients need.
 func answerOf(from twilio.Answer) answer {
 	a := answer{status: from.Status, header: http.Header{}, body: from.Body}
 	for name, values := range from.Header {
@@ -40,9 +38,8 @@ func answerOf(from twilio.Answer) answer {
 	return a
 }
 
-// write sends the answer with the headers that Twilio sends. Headers from
-// Twilio's own answer replace Gavel's, so that Twilio's support can find the
-// request.
+// write sends the answer with the headers that Twilio sends. Headers from Twilio's own answer
+// replace Gavel's, so that Twilio's support can find the request.
 func (a answer) write(w http.ResponseWriter, took time.Duration) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

@@ -35,8 +35,7 @@ var (
 	errNoCredentials = forbidden("Gavel has no credentials for this account; add it to accounts in gavel.yaml, with its auth token")
 )
 
-// Faults that Twilio does not have. The codes are Gavel's own, the form is
-// Twilio's.
+// Faults that Twilio does not have. The codes are Gavel's own, the form is Twilio's.
 var (
 	errUnavailable = unavailable("Gavel's picture is being filled; retry soon")
 	errNoJournal   = unavailable("Gavel's journal is unavailable, so Twilio was not called; retry soon")
@@ -71,9 +70,8 @@ func notFound(path string) *fault {
 // Error returns the message.
 func (f *fault) Error() string { return f.message }
 
-// faultOf converts an error to a fault. An unknown error means that the picture
-// cannot be read now. That is never a 404, because a client would take it for a
-// fact.
+// faultOf converts an error to a fault. An unknown error means that the picture cannot be read now.
+// That is never a 404, because a client would take it for a fact.
 func (h *Handler) faultOf(r *http.Request, err error) *fault {
 	var f *fault
 	switch {

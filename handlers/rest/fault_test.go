@@ -81,8 +81,7 @@ func TestErrorsHaveTwiliosForm(t *testing.T) {
 	}
 }
 
-// checkFault compares an answer with Twilio's error body; an empty message is
-// not compared.
+// checkFault compares an answer with Twilio's error body; an empty message is not compared.
 func checkFault(t *testing.T, path string, a answer, status, code int, message string) {
 	t.Helper()
 	var body map[string]any
@@ -146,9 +145,8 @@ func TestARequestWithoutValidCredentialsIsA401(t *testing.T) {
 	}
 }
 
-// Each resource is requested with every kind of credentials: of its own
-// account, a key for the account, a key for all accounts, and those that must
-// get a 404.
+// Each resource is requested with every kind of credentials: of its own account, a key for the
+// account, a key for all accounts, and those that must get a 404.
 func TestAnotherAccountGetsA404(t *testing.T) {
 	t.Parallel()
 	s := start(t, fullRoom())
@@ -182,8 +180,7 @@ func TestAnotherAccountGetsA404(t *testing.T) {
 				t.Errorf("%s as %s returns: %s", path, name, a.body)
 			}
 		}
-		// A conference belongs to one account; the other gets a 404 even for
-		// its SID.
+		// A conference belongs to one account; the other gets a 404 even for its SID.
 		if path == routes[0] {
 			continue
 		}

@@ -20,9 +20,8 @@ type form struct {
 	values url.Values
 }
 
-// readForm reads the body of a write. Twilio checks the parameters. Gavel only
-// refuses what has two interpretations, because the journal might then record
-// another one than Twilio's.
+// readForm reads the body of a write. Twilio checks the parameters. Gavel only refuses what has two
+// interpretations, because the journal might then record another one than Twilio's.
 func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
 	if r.URL.RawQuery != "" {
 		return form{}, badRequest("the parameters of a write must be in its body")
@@ -58,9 +57,8 @@ func parseForm(raw string) (form, error) {
 	return form{raw, values}, nil
 }
 
-// repeats reports whether a parameter is a list, which forms write as repeated
-// names (Twilio, Participant resource: StatusCallbackEvent and three similar
-// ones).
+// repeats reports whether a parameter is a list, which forms write as repeated names (Twilio,
+// Participant resource: StatusCallbackEvent and three similar ones).
 func repeats(name string) bool { return strings.HasSuffix(name, "StatusCallbackEvent") }
 
 // do returns the action that a request asks Twilio for.

@@ -76,9 +76,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.write(w, took)
 }
 
-// answer returns the answer, or why the request fails. It authenticates before
-// anything else: an unknown caller learns nothing, and a key of another account
-// only gets a 404.
+// answer returns the answer, or why the request fails. It authenticates before anything else: an
+// unknown caller learns nothing, and a key of another account only gets a 404.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t target, known bool) (answer, error) {
 	user, password, _ := r.BasicAuth()
 	who, ok := h.Auth.Authenticate(r.Context(), user, password)

@@ -17,8 +17,7 @@ const (
 	maxPageSize     = 1000
 )
 
-// maxPage bounds the page's number, which Twilio calls mere client state: it
-// selects nothing.
+// maxPage bounds the page's number, which Twilio calls mere client state: it selects nothing.
 const maxPage = 1_000_000_000
 
 // The two kinds of page token; the SID of an item follows.
@@ -31,8 +30,7 @@ const (
 type paging struct {
 	size, page int
 	token      string
-	// anchor is the SID in the token, empty on the first page; back requests
-	// the items before it.
+	// anchor is the SID in the token, empty on the first page; back requests the items before it.
 	anchor string
 	back   bool
 }
@@ -75,9 +73,8 @@ func wholeNumber(q url.Values, name string, otherwise int) (int, error) {
 	return strconv.Atoi(s)
 }
 
-// cut returns a page of all items of a list, in their order. The token's item
-// is searched among all items, so that it is found even if keep no longer
-// accepts it.
+// cut returns a page of all items of a list, in their order. The token's item is searched among all
+// items, so that it is found even if keep no longer accepts it.
 func cut[T any](all []T, sid func(T) string, keep func(T) bool, p paging) (page []T, more bool, err error) {
 	if p.anchor != "" {
 		i := slices.IndexFunc(all, func(item T) bool { return sid(item) == p.anchor })
@@ -150,8 +147,7 @@ func (l list[T]) appendTo(b []byte) []byte {
 	return append(b, '}')
 }
 
-// next is the URI of the next page, or empty. A client that went back came from
-// there.
+// next is the URI of the next page, or empty. A client that went back came from there.
 func (l list[T]) next() string {
 	if len(l.items) == 0 || !l.paging.back && !l.more {
 		return ""
@@ -159,8 +155,7 @@ func (l list[T]) next() string {
 	return l.uri(l.paging.page+1, tokenAfter+l.sid(l.items[len(l.items)-1]))
 }
 
-// previous is the URI of the page before, or empty. A client that went forward
-// came from there.
+// previous is the URI of the page before, or empty. A client that went forward came from there.
 func (l list[T]) previous() string {
 	if len(l.items) == 0 || l.paging.anchor == "" || l.paging.back && !l.more {
 		return ""
@@ -168,8 +163,7 @@ func (l list[T]) previous() string {
 	return l.uri(max(0, l.paging.page-1), tokenBefore+l.sid(l.items[0]))
 }
 
-// uri returns a relative URI, as Twilio does: filters, PageSize, Page,
-// PageToken.
+// uri returns a relative URI, as Twilio does: filters, PageSize, Page, PageToken.
 func (l list[T]) uri(page int, token string) string {
 	parts := append(slices.Clip(l.filters), "PageSize="+strconv.Itoa(l.paging.size), "Page="+strconv.Itoa(page))
 	if token != "" {

@@ -14,9 +14,8 @@ import (
 // ended conferences. Twilio returns only connected ones.
 const history = "GavelHistory"
 
-// listParticipants answers GET .../Participants.json, newest first. Twilio
-// documents that it sorts by date_created, but not the direction; this is the
-// direction of its conferences.
+// listParticipants answers GET .../Participants.json, newest first. Twilio documents that it sorts
+// by date_created, but not the direction; this is the direction of its conferences.
 func listParticipants(c *projections.Conference, t target, q url.Values) ([]byte, error) {
 	f := &filters{q: q}
 	keep := participantFilter(f, c)
@@ -76,9 +75,8 @@ func fetchParticipant(c *projections.Conference, t target, q url.Values) ([]byte
 	return projections.AppendParticipant(nil, c, p), nil
 }
 
-// findParticipant finds a leg by CallSid or by label; a label cannot look like
-// a CallSid (Twilio error 16024). Of several legs with the same label, it
-// returns the connected one, else the newest.
+// findParticipant finds a leg by CallSid or by label; a label cannot look like a CallSid (Twilio
+// error 16024). Of several legs with the same label, it returns the connected one, else the newest.
 func findParticipant(c *projections.Conference, member string, gone bool) *projections.Participant {
 	isSid := events.IsSid("CA", member)
 	if isSid {

@@ -38,8 +38,7 @@ func (f *filters) refuse(why string) {
 	}
 }
 
-// flag returns the value of a filter that is true or false; nil means no
-// filter.
+// flag returns the value of a filter that is true or false; nil means no filter.
 func (f *filters) flag(name string) *bool {
 	value, ok := f.text(name)
 	if !ok {
@@ -86,10 +85,9 @@ func (f *filters) narrow(span *projections.Span, name, comparison, value string)
 	*span = intersect(*span, spanOf(comparison, projections.Instant(day.Unix())))
 }
 
-// spanOf returns the span that a comparison with a day selects, given its
-// midnight, UTC: ">" is at or after that moment and "<" at or before it, so "<"
-// includes only the first second of that day (Twilio, REST API: read multiple
-// Conference resources).
+// spanOf returns the span that a comparison with a day selects, given its midnight, UTC: ">" is at
+// or after that moment and "<" at or before it, so "<" includes only the first second of that day
+// (Twilio, REST API: read multiple Conference resources).
 func spanOf(comparison string, midnight projections.Instant) projections.Span {
 	const day = projections.Instant(24 * 60 * 60)
 	switch comparison {

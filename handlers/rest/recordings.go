@@ -31,9 +31,8 @@ func listRecordings(c *projections.Conference, t target, q url.Values) ([]byte, 
 	}.appendTo(nil), nil
 }
 
-// newestRecordings returns the recordings that have a SID, each once: if both
-// the deprecated conference-record-end and a recording callback describe a
-// recording, the callback has more data.
+// newestRecordings returns the recordings that have a SID, each once: if both the deprecated
+// conference-record-end and a recording callback describe a recording, the callback has more data.
 func newestRecordings(c *projections.Conference) []*projections.Recording {
 	bySid := make(map[string]*projections.Recording, len(c.Recordings))
 	for _, r := range c.Recordings {

@@ -126,8 +126,7 @@ type answer struct {
 	body   string
 }
 
-// get sends a request with the account's own token; path is relative to the
-// account.
+// get sends a request with the account's own token; path is relative to the account.
 func (s *stack) get(path string) answer {
 	s.Helper()
 	return s.do(http.MethodGet, "/2010-04-01/Accounts/"+account+path, account, token)

@@ -103,9 +103,8 @@ var methods = map[resource][]string{
 	recording:    {http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
 }
 
-// allows returns nil if the target supports the method. Only a request that
-// adds a participant may name the room instead of the conference: it creates a
-// missing conference.
+// allows returns nil if the target supports the method. Only a request that adds a participant may
+// name the room instead of the conference: it creates a missing conference.
 func (t target) allows(method string) error {
 	allowed := methods[t.resource]
 	switch {

@@ -29,9 +29,8 @@ const (
 	// the journal continues to retry.
 	outcomeTime = 2 * time.Second
 
-	// WriteTime is the maximum duration of a write. A process must wait that
-	// long before it stops, so that the journal gets the outcome of every
-	// write.
+	// WriteTime is the maximum duration of a write. A process must wait that long before it stops,
+	// so that the journal gets the outcome of every write.
 	WriteTime = lookTime + intentTime + callTime + outcomeTime
 )
 
@@ -67,14 +66,12 @@ func (h *Handler) answerWrite(w http.ResponseWriter, r *http.Request, t target, 
 	})
 }
 
-// write appends the intent to the journal, calls Twilio, and appends the
-// outcome.
+// write appends the intent to the journal, calls Twilio, and appends the outcome.
 func (h *Handler) write(ctx context.Context, t target, a events.Action, call twilio.Call) (answer, error) {
 	if err := h.append(ctx, intentTime, a.ConferenceSid, events.NewIntent(a)); err != nil {
 		h.Log.Error("appending the intent failed, Twilio was not called", "action_id", a.ID, "error", err)
-		// The journal may have stored the intent all the same. The outcome
-		// prevents that its actor is later reported as the probable cause of
-		// something.
+		// The journal may have stored the intent all the same. The outcome prevents that its actor
+		// is later reported as the probable cause of something.
 		h.settle(ctx, a, events.Outcome{Result: events.Failed})
 		return answer{}, errNoJournal
 	}

@@ -170,9 +170,8 @@ func (f *floor) nameOf(conference string) string {
 	return c.FriendlyName
 }
 
-// The picture may not have a conference yet, or never get it: Twilio is called
-// all the same. A conference that Twilio does not have either leaves no trace
-// in the picture.
+// The picture may not have a conference yet, or never get it: Twilio is called all the same. A
+// conference that Twilio does not have either leaves no trace in the picture.
 func TestAWriteToAConferenceThatThePictureDoesNotHave(t *testing.T) {
 	t.Parallel()
 	t.Run("Twilio does", func(t *testing.T) {
@@ -264,8 +263,7 @@ func TestOnlyOperatorsOfTheAccountMayWrite(t *testing.T) {
 	}
 }
 
-// A browser sends stored credentials with requests that the page of another
-// site makes.
+// A browser sends stored credentials with requests that the page of another site makes.
 func TestPagesOfOtherSitesMayNotWrite(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
@@ -426,8 +424,7 @@ func TestAWaitLongerThanTheBudgetIsReturnedToTheClient(t *testing.T) {
 	outcome.wantOutcome(t, events.Outcome{Result: events.Failed, Status: 429, Code: 20429})
 }
 
-// The client disconnects while Twilio is still working: the outcome is recorded
-// all the same.
+// The client disconnects while Twilio is still working: the outcome is recorded all the same.
 func TestADisconnectedClientChangesNothing(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
@@ -452,8 +449,7 @@ func TestADisconnectedClientChangesNothing(t *testing.T) {
 	outcome.wantOutcome(t, events.Outcome{Result: events.Done, Status: 200})
 }
 
-// Whatever a form contains, its journal entry can be read again and contains no
-// phone number.
+// Whatever a form contains, its journal entry can be read again and contains no phone number.
 func FuzzForm(f *testing.F) {
 	for _, form := range []string{
 		"", "Muted=true", "Muted=%2B15005550006", "Status=completed&Label=x", "StatusCallbackEvent=ringing&StatusCallbackEvent=answered",

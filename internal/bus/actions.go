@@ -51,11 +51,10 @@ func newActions(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStre
 	return &Actions{conn: conn, stream: stream, read: read, pipeline: p, metrics: c.Metrics, log: log}, nil
 }
 
-// Decide stores decisions and returns once all are acknowledged. A decision that the
-// stream has already stays as it is, without an error. fresh counts the others; a
-// decision that was stored by a try whose answer was lost is not counted. Decide
-// retries until ctx ends. Errors wrap events.ErrMalformed for an invalid decision, and
-// ErrFull.
+// Decide stores decisions and returns once all are acknowledged. A decision that the stream has
+// already stays as it is, without an error. fresh counts the others; a decision that was stored by
+// a try whose answer was lost is not counted. Decide retries until ctx ends. Errors wrap
+// events.ErrMalformed for an invalid decision, and ErrFull.
 func (a *Actions) Decide(ctx context.Context, decisions []events.Decided) (fresh int, err error) {
 	if len(decisions) == 0 {
 		return 0, nil

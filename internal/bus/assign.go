@@ -12,9 +12,8 @@ import (
 // one more. A projector keeps its own lanes up to that number, the lowest first. The
 // other lanes go to the first projectors by id, in order.
 //
-// So projectors with the same data compute the same result, also while lanes move: a
-// move according to the result does not change it. When a projector leaves, the others
-// keep their lanes.
+// So projectors with the same data compute the same result, also while lanes move: a move according
+// to the result does not change it. When a projector leaves, the others keep their lanes.
 func assign(lanes int, held map[string]map[int]bool) []string {
 	owners := make([]string, lanes)
 	ids := slices.Sorted(maps.Keys(held))

@@ -20,8 +20,7 @@ type Info struct {
 	// URL is the address of NATS for clients outside this process, without
 	// credentials. It is empty if NATS does not listen.
 	URL string
-	// NotListening is why the embedded server does not listen although it should,
-	// or empty.
+	// NotListening is why the embedded server does not listen although it should, or empty.
 	NotListening string
 	// TokenFile is the path of the file with the clients' token.
 	TokenFile string
@@ -122,9 +121,8 @@ func (b *Bus) checkSync(journal jetstream.Stream) error {
 	return nil
 }
 
-// connections are three, because a connection delivers in order: reading a million
-// old messages must not delay an acknowledgement, nor must the end of one connection
-// affect the others.
+// connections are three, because a connection delivers in order: reading a million old messages
+// must not delay an acknowledgement, nor must the end of one connection affect the others.
 type connections struct {
 	door *nats.Conn // appends to the journal
 	work *nats.Conn // lanes, news, decisions, timers, dead letters, buckets
@@ -216,9 +214,8 @@ func (b *Bus) Info() Info { return b.info }
 // events.ErrUnavailable.
 func (b *Bus) Healthy() error { return b.health.Healthy() }
 
-// Dead receives one error when the embedded server has been frozen for 5 s:
-// NATS does not leave that state until the process restarts. With an external NATS it
-// receives nothing.
+// Dead receives one error when the embedded server has been frozen for 5 s: NATS does not leave
+// that state until the process restarts. With an external NATS it receives nothing.
 func (b *Bus) Dead() <-chan error { return b.health.dead }
 
 // Close closes the bus. The bus must not be used after Close. If ctx expires first,

@@ -1,8 +1,7 @@
-// Package bus_test: the NATS servers are real and in this process, their files
-// in a temporary directory, their fsync at the default unless a test is about
-// it. A second process is a second bus that reaches the first one's server by
-// TCP, through a relay that can hold still or break. Stand-ins: where a test
-// must see what is in flight, it answers in the stream's place.
+// Package bus_test: the NATS servers are real and in this process, their files in a temporary
+// directory, their fsync at the default unless a test is about it. A second process is a second bus
+// that reaches the first one's server by TCP, through a relay that can hold still or break.
+// Stand-ins: where a test must see what is in flight, it answers in the stream's place.
 package bus_test
 
 import (
@@ -198,8 +197,7 @@ func (r *relay) set(still bool) {
 	r.held.Broadcast()
 }
 
-// breakOff closes all connections and drops what is in transit; new ones are
-// accepted.
+// breakOff closes all connections and drops what is in transit; new ones are accepted.
 func (r *relay) breakOff() {
 	r.mu.Lock()
 	for _, c := range r.conns {

@@ -112,9 +112,8 @@ func checkStream(have jetstream.StreamConfig, want Config) error {
 	return refusal(have.Name, errors.Join(faults...))
 }
 
-// checkLanes compares the journal's number of lanes with the configured one: with
-// another number conferences would change lanes, and two projectors would process the
-// same conference.
+// checkLanes compares the journal's number of lanes with the configured one: with another number
+// conferences would change lanes, and two projectors would process the same conference.
 func checkLanes(journal jetstream.StreamConfig, c Config) (int, error) {
 	have, want := journal.Metadata[metadataLanes], c.Lanes
 	n, err := strconv.Atoi(have)

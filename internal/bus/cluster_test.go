@@ -108,8 +108,7 @@ func TestClusterOutlivesTheServerThatLeads(t *testing.T) {
 	receive(t, "the letter", watch(t, b, everyLetter))
 }
 
-// Decisions, alarms and the brakes' ledger are on three servers, and are read
-// from the leader.
+// Decisions, alarms and the brakes' ledger are on three servers, and are read from the leader.
 func TestClusterKeepsWhatRulesDecided(t *testing.T) {
 	t.Parallel()
 	servers := cluster(t)

@@ -15,8 +15,7 @@ const Embedded = "embedded"
 // ListenOff as Config.Listen keeps clients outside this process away.
 const ListenOff = natsd.ListenOff
 
-// ErrInUse means that another process uses the data directory. Two servers would
-// destroy one store.
+// ErrInUse means that another process uses the data directory. Two servers would destroy one store.
 var ErrInUse = natsd.ErrInUse
 
 // Sync is when NATS acknowledges a message.
@@ -33,8 +32,7 @@ const (
 
 // Config selects and configures NATS. Zero fields mean the default.
 type Config struct {
-	// URL is Embedded (the default) or the URLs of an external NATS,
-	// separated by commas.
+	// URL is Embedded (the default) or the URLs of an external NATS, separated by commas.
 	URL string
 	// DataDir holds the embedded server's files and its token.
 	DataDir string
@@ -47,8 +45,7 @@ type Config struct {
 	// Lanes of the journal, fixed when it is created: 1 embedded, 8 external. A
 	// journal with another number is refused; zero accepts any number.
 	Lanes int
-	// Replicas of every stream: 1 embedded (and nothing else there), 3
-	// external.
+	// Replicas of every stream: 1 embedded (and nothing else there), 3 external.
 	Replicas int
 	// JournalMaxBytes bounds a new journal. Default: 70 % of the volume embedded;
 	// on an external NATS 70 % of the account's limit, or unlimited without one.

@@ -19,9 +19,8 @@ import (
 )
 
 const (
-	// maxLetterText and maxLetterRaw bound the quotes of a letter, so that it fits
-	// into a message: a form has 64 KiB, an Event Streams batch 1 MiB, in base64
-	// 1.4 MiB.
+	// maxLetterText and maxLetterRaw bound the quotes of a letter, so that it fits into a message:
+	// a form has 64 KiB, an Event Streams batch 1 MiB, in base64 1.4 MiB.
 	maxLetterText = 128 << 10
 	maxLetterRaw  = 512 << 10
 	// cutNote is appended to the reason of a truncated letter.

@@ -257,8 +257,7 @@ func TestDeadLettersAreListedAndGot(t *testing.T) {
 	for _, l := range list {
 		got = append(got, fmt.Sprint(l.ID, " ", l.Reason))
 	}
-	// The same decision twice is one letter; an unreadable letter is omitted, but
-	// counted.
+	// The same decision twice is one letter; an unreadable letter is omitted, but counted.
 	if diff := cmp.Diff([]string{"5 three", "3 expired"}, got); diff != "" {
 		t.Errorf("list (-want +got):\n%s", diff)
 	}

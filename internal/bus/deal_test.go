@@ -49,8 +49,7 @@ func TestLanesAreAssignedEvenlyAndMoveAsLittleAsPossible(t *testing.T) {
 	}
 }
 
-// someHolding returns projectors that hold some of the lanes, each lane at most
-// once.
+// someHolding returns projectors that hold some of the lanes, each lane at most once.
 func someHolding(r *rand.Rand, lanes, projectors int) holding {
 	h := holding{}
 	for n := range projectors {

@@ -16,10 +16,9 @@
 // (the embedded server and connections) and jet (retries, publishing many messages, the
 // loop over a consumer, reading a stream, buckets).
 //
-// Reading order: names.go (all names on the wire), config.go and bus.go (opening and
-// closing), streams.go, room.go and checks.go (the streams, their limits, refused
-// settings), health.go (when appends fail at once), journal.go and replay.go, assign.go
-// and peers.go (which projector owns which lane), lane.go with pull.go, news.go,
-// actions.go, timers.go, notices.go, deadletters.go, examine.go (the state of an
-// external NATS, for gavel doctor).
+// Reading order: names.go (all names on the wire), config.go and bus.go (opening and closing),
+// streams.go, room.go and checks.go (the streams, their limits, refused settings), health.go (when
+// appends fail at once), journal.go and replay.go, assign.go and peers.go (which projector owns
+// which lane), lane.go with pull.go, news.go, actions.go, timers.go, notices.go, deadletters.go,
+// examine.go (the state of an external NATS, for gavel doctor).
 package bus

@@ -42,8 +42,7 @@ type StreamState struct {
 	// Unlimited is a stream that lacks the MaxBytes it should have, so that it may
 	// use the journal's room.
 	Unlimited bool
-	// Refuses is whether a full stream refuses messages instead of dropping its
-	// oldest.
+	// Refuses is whether a full stream refuses messages instead of dropping its oldest.
 	Refuses bool
 }
 

@@ -216,8 +216,7 @@ func (h *health) recovered() {
 	h.state.Store(newPeriod())
 }
 
-// close stops the watchdog. It waits until ctx ends for a probe that hangs in a frozen
-// server.
+// close stops the watchdog. It waits until ctx ends for a probe that hangs in a frozen server.
 func (h *health) close(ctx context.Context) error {
 	h.stop()
 	select {

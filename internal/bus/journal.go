@@ -94,8 +94,7 @@ func (j *Journal) close(ctx context.Context) error {
 	return nil
 }
 
-// group is one message. The writer owns it until done is closed; then callers may read
-// err.
+// group is one message. The writer owns it until done is closed; then callers may read err.
 type group struct {
 	data     []byte
 	entries  int
@@ -220,8 +219,7 @@ func (w *writer) commit(g *group) {
 	close(g.done)
 }
 
-// expectJournal keeps another stream on our subjects from acknowledging instead of the
-// journal.
+// expectJournal keeps another stream on our subjects from acknowledging instead of the journal.
 var expectJournal = nats.Header{headerExpectedStream: {journalStream}}
 
 // publish sets no message id: the fold counts a group that a retry stored twice once,

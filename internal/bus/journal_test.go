@@ -219,8 +219,7 @@ func TestServerThatIsGoneIsUnavailableAtOnce(t *testing.T) {
 	}
 }
 
-// While the stream acknowledges nothing, the number of waiting entries is
-// limited.
+// While the stream acknowledges nothing, the number of waiting entries is limited.
 func TestAppendsBeyondTheLimitFailAtOnce(t *testing.T) {
 	t.Parallel()
 	b, way := secondProcess(t, open(t), func(c *bus.Config) { c.Lanes = 1 })

@@ -73,8 +73,7 @@ func kill(t *testing.T, dir string) {
 	}
 }
 
-// A kill loses no decision, delayed or not. It may lose alarms, but none that is
-// set again.
+// A kill loses no decision, delayed or not. It may lose alarms, but none that is set again.
 func TestAKillLosesNoDecision(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -203,9 +203,8 @@ func (l *Lane) unpin(ctx context.Context) error {
 	return nil
 }
 
-// Next waits for at least one group and returns the groups that have arrived, in order,
-// at most `most`. After an error resume the lane, unless ctx ended: then Next may be
-// called again.
+// Next waits for at least one group and returns the groups that have arrived, in order, at most
+// `most`. After an error resume the lane, unless ctx ended: then Next may be called again.
 func (l *Lane) Next(ctx context.Context, most int) ([]events.Group, error) {
 	p := l.current()
 	if p == nil {
@@ -245,9 +244,8 @@ func (l *Lane) next(ctx context.Context, p *pull, wait bool) (delivery, bool, er
 	}
 }
 
-// ownedByOther reports whether two checks in a row found the same foreign pin: after one
-// check, the first delivery under a new pin of ours may still be in transit. It is false
-// without an answer.
+// ownedByOther reports whether two checks in a row found the same foreign pin: after one check, the
+// first delivery under a new pin of ours may still be in transit. It is false without an answer.
 func (l *Lane) ownedByOther(ctx context.Context, p *pull) bool {
 	info, err := l.info(ctx, p.consumer)
 	if err != nil {
@@ -276,8 +274,7 @@ func (l *Lane) Ack(_ context.Context, groups []events.Group) error {
 	return nil
 }
 
-// Floor reads the ack floor: every group of the lane up to this stream sequence is
-// acknowledged.
+// Floor reads the ack floor: every group of the lane up to this stream sequence is acknowledged.
 func (l *Lane) Floor(ctx context.Context) (uint64, error) {
 	consumer, err := l.js.Consumer(ctx, journalStream, l.config.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {

@@ -395,8 +395,7 @@ func TestAStalledOwnerGetsAnErrorWhenTheLaneMoved(t *testing.T) {
 	}
 }
 
-// The error stays: a gap that was seen once must not be forgotten while
-// nothing new arrives.
+// The error stays: a gap that was seen once must not be forgotten while nothing new arrives.
 func TestResetByAnotherIsNoticed(t *testing.T) {
 	t.Parallel()
 	b := open(t)

@@ -11,8 +11,7 @@ import (
 
 // Streams and buckets, in file storage, with 1 replica embedded and 3 external.
 const (
-	// journalStream is all that Gavel received, in groups of entries. All else derives
-	// from it.
+	// journalStream is all that Gavel received, in groups of entries. All else derives from it.
 	journalStream = "GAVEL_JOURNAL"
 	// eventsStream is the news, each fact once: the public contract.
 	eventsStream = "GAVEL_EVENTS"
@@ -97,8 +96,7 @@ const (
 	headerPinID          = "Nats-Pin-Id"
 )
 
-// metadataLanes is the key in the journal's stream metadata that holds the number of
-// lanes.
+// metadataLanes is the key in the journal's stream metadata that holds the number of lanes.
 const metadataLanes = "gavel.lanes"
 
 func journalSubject(lane int) string { return journalPrefix + strconv.Itoa(lane) }

@@ -61,9 +61,8 @@ func (n *News) Publish(ctx context.Context, facts []events.News) error {
 	return nil
 }
 
-// publish publishes one atomic batch if that is faster. Facts of a batch that the server
-// refuses are published singly, so that each gets its own answer; of each conference one
-// is in flight.
+// publish publishes one atomic batch if that is faster. Facts of a batch that the server refuses
+// are published singly, so that each gets its own answer; of each conference one is in flight.
 func (n *News) publish(ctx context.Context, facts []events.News) error {
 	// A header with the expected stream is not needed, because the acknowledgement names
 	// the stream, and the server searches every header a dozen times.
@@ -97,9 +96,8 @@ func fillNews(m *nats.Msg, fact *events.News) {
 	jet.SetHeader(m.Header, headerPosition, positionHeader(fact.Lane, fact.Position))
 }
 
-// LastPositions returns the position of the last news of each conference; conferences
-// without news are absent. It reads from the stream's leader, because a follower may lag
-// behind.
+// LastPositions returns the position of the last news of each conference; conferences without news
+// are absent. It reads from the stream's leader, because a follower may lag behind.
 func (n *News) LastPositions(ctx context.Context, keys []events.Key) (map[events.Key]events.Position, error) {
 	var mu sync.Mutex
 	last := make(map[events.Key]events.Position, len(keys))

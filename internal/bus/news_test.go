@@ -205,8 +205,7 @@ func TestTheSameFactTwiceInOneBatchIsPublishedOnce(t *testing.T) {
 	wantTold(t, b, facts)
 }
 
-// stream is the stream's stand-in: it sees what is in flight, and answers when
-// the test lets it.
+// stream is the stream's stand-in: it sees what is in flight, and answers when the test lets it.
 type stream struct {
 	t    *testing.T
 	nc   *nats.Conn

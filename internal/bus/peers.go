@@ -33,10 +33,9 @@ const (
 	abandonedAfter = 10 * time.Second
 )
 
-// peers are the projectors that share the lanes of one journal. Each publishes beats with
-// the lanes that it owns, and each computes the same assignment from them, without a
-// coordinator. This only avoids conflicts: the pin of a lane's consumer decides who owns
-// the lane, even if beats are lost.
+// peers are the projectors that share the lanes of one journal. Each publishes beats with the lanes
+// that it owns, and each computes the same assignment from them, without a coordinator. This only
+// avoids conflicts: the pin of a lane's consumer decides who owns the lane, even if beats are lost.
 type peers struct {
 	conn  *nats.Conn
 	id    string // sorts by the time of the start
@@ -97,8 +96,7 @@ func (p *peers) join(ctx context.Context) error {
 	}
 }
 
-// leave publishes the last beat and waits for the end of run. It may be called without
-// join.
+// leave publishes the last beat and waits for the end of run. It may be called without join.
 func (p *peers) leave() {
 	p.joined.Do(func() { close(p.ended) })
 	p.left.Do(func() { close(p.quit) })
@@ -132,8 +130,7 @@ func (p *peers) run() {
 	}
 }
 
-// publish publishes a beat. Errors are ignored: without a connection the lanes are lost
-// anyway.
+// publish publishes a beat. Errors are ignored: without a connection the lanes are lost anyway.
 func (p *peers) publish(b beat) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

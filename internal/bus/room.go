@@ -67,9 +67,8 @@ func (m maker) journalMaxBytes() int64 {
 // share is a percentage of the room, in bytes.
 func (m maker) share(percent int64) int64 { return cmp.Or(m.room, assumedRoom) / 100 * percent }
 
-// fitting creates or updates a stream by put. If the server or the account cannot reserve
-// the limit, the stream gets a small part of what they can, because the journal needs the
-// rest.
+// fitting creates or updates a stream by put. If the server or the account cannot reserve the
+// limit, the stream gets a small part of what they can, because the journal needs the rest.
 func (m maker) fitting(ctx context.Context, c jetstream.StreamConfig, put func(context.Context, jetstream.StreamConfig) (jetstream.Stream, error)) (jetstream.Stream, error) {
 	s, err := put(ctx, c)
 	if !jet.CannotReserve(err) || c.Name == journalStream {

@@ -134,8 +134,7 @@ func formerStreams() map[string]jetstream.StreamConfig {
 	}
 }
 
-// limitsAfterOpening makes streams, opens a bus on them, and returns their limits
-// and the log.
+// limitsAfterOpening makes streams, opens a bus on them, and returns their limits and the log.
 func limitsAfterOpening(t *testing.T, url string, replicas int, streams map[string]jetstream.StreamConfig) (map[string]int64, string) {
 	t.Helper()
 	for name, c := range streams {

@@ -171,9 +171,8 @@ func (m maker) actionsConfig() jetstream.StreamConfig {
 	}
 }
 
-// timersConfig removes acknowledged alarms. Without replicas persistence is asynchronous,
-// because a fsync for each alarm would delay a thousand of them; lanes set lost alarms
-// again (ADR 0011).
+// timersConfig removes acknowledged alarms. Without replicas persistence is asynchronous, because a
+// fsync for each alarm would delay a thousand of them; lanes set lost alarms again (ADR 0011).
 func (m maker) timersConfig() jetstream.StreamConfig {
 	c := m.scheduleConfig(timersStream, "When conferences are to be judged again. Private.", timersAtPrefix, timersDuePrefix)
 	if m.config.Replicas == 1 {

@@ -101,8 +101,7 @@ func TestAnEventThatIsNotSubscribedIsNamed(t *testing.T) {
 	}
 }
 
-// holdNotReceived is a call where only the flags of another event show the
-// hold.
+// holdNotReceived is a call where only the flags of another event show the hold.
 func holdNotReceived() *story {
 	s := without(events.ParticipantHold, events.ParticipantUnhold)
 	for i, f := range s.facts {

@@ -18,6 +18,5 @@ func volume(path string) (size, free int64, err error) {
 // writing is W_OK of access(2).
 const writing = 2
 
-// mayWrite reports whether this user may create a file in a folder, without
-// creating one.
+// mayWrite reports whether this user may create a file in a folder, without creating one.
 func mayWrite(path string) bool { return syscall.Access(path, writing) == nil }

@@ -5,10 +5,9 @@
 // of facts has a method that turns them into findings. A finding never contains
 // a token, a friendly name or a label, because people send reports to others.
 //
-// Reading order: doctor.go (findings); settings.go, files.go, clock.go,
-// nats.go, redis.go, credentials.go and door.go (one subject each);
-// conference.go, subscriptions.go and traps.go (what conferences show about
-// their TwiML).
+// Reading order: doctor.go (findings); settings.go, files.go, clock.go, nats.go, redis.go,
+// credentials.go and door.go (one subject each); conference.go, subscriptions.go and traps.go (what
+// conferences show about their TwiML).
 package doctor
 
 import (

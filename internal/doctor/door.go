@@ -11,8 +11,7 @@ type Door struct {
 	// Plain is the answer to a HEAD of the path for conferences: the door
 	// answers 405 and names its methods.
 	Plain Knock
-	// Signed are the answers to an empty batch of Event Streams, signed as
-	// Twilio signs.
+	// Signed are the answers to an empty batch of Event Streams, signed as Twilio signs.
 	Signed []Knock
 }
 

@@ -37,8 +37,7 @@ type File struct {
 	Mode  fs.FileMode
 }
 
-// InspectDir reads the facts about a data directory, except Journal, and
-// changes nothing.
+// InspectDir reads the facts about a data directory, except Journal, and changes nothing.
 func InspectDir(path string) DataDir {
 	d := DataDir{Path: path}
 	// A volume of unknown size is not judged.
@@ -84,8 +83,7 @@ const (
 	// littleRoom: the embedded NATS uses at most 80 % of the volume
 	// (internal/bus), so below 20 % something else fills it.
 	littleRoom = 0.20
-	// noRoom: a completely full volume freezes a stream until the server is
-	// restarted.
+	// noRoom: a completely full volume freezes a stream until the server is restarted.
 	noRoom = 0.05
 )
 

@@ -9,8 +9,7 @@ type Redis struct {
 	Fault error
 }
 
-// memoryFull is the part of maxmemory above which a Redis with noeviction soon
-// refuses writes.
+// memoryFull is the part of maxmemory above which a Redis with noeviction soon refuses writes.
 const memoryFull = 0.9
 
 // Findings judges Redis.

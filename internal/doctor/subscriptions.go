@@ -63,8 +63,7 @@ func Subscriptions(conferences []Conference, now time.Time) []Finding {
 	return append(found, seen(withCallbacks))
 }
 
-// findings names the conferences that must have had an event that was not
-// received.
+// findings names the conferences that must have had an event that was not received.
 func (f family) findings(conferences []Conference, now time.Time) []Finding {
 	expected, _ := partition(conferences, func(c Conference) bool { return f.must(c, now) })
 	_, lacking := partition(expected, func(c Conference) bool { return c.received(f.kinds...) })
@@ -89,8 +88,7 @@ func (f family) must(c Conference, now time.Time) bool {
 	return false
 }
 
-// changes reports whether flags of a leg differ between two successive events
-// of it.
+// changes reports whether flags of a leg differ between two successive events of it.
 func (c Conference) changes(differ func(before, after Flags) bool) bool {
 	legs := map[string]Flags{}
 	for _, f := range c.Facts {

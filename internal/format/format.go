@@ -29,8 +29,7 @@ const (
 // ErrNewer is returned for a format that this build does not know.
 var ErrNewer = errors.New("a newer gavel wrote it")
 
-// Check compares a stored number with Current. No number is format 1: Gavel wrote
-// none at first.
+// Check compares a stored number with Current. No number is format 1: Gavel wrote none at first.
 func Check(stored string) error {
 	if stored == "" {
 		return nil

@@ -9,9 +9,8 @@ import (
 	"sync"
 )
 
-// fakeBucket is a bucket in memory that several Gavels can share: a fake of
-// JetStream's that keeps the contract of keys.Bucket. Its watches can be broken
-// and its store made unreachable.
+// fakeBucket is a bucket in memory that several Gavels can share: a fake of JetStream's that keeps
+// the contract of keys.Bucket. Its watches can be broken and its store made unreachable.
 type fakeBucket struct {
 	mu       sync.Mutex
 	values   map[string][]byte

@@ -20,9 +20,8 @@ var ErrFile = errors.New("key file does not hold SID:secret")
 // to a file at path that only its owner may read: an operator who can read
 // Gavel's data may use its API. It reports whether it created a key.
 //
-// The file is written first: a crash before the key is stored leaves a file
-// without a key, which the next start replaces, and not a key whose secret is
-// lost.
+// The file is written first: a crash before the key is stored leaves a file without a key, which
+// the next start replaces, and not a key whose secret is lost.
 func (k *Keys) EnsureFirst(ctx context.Context, path string) (made bool, err error) {
 	if len(k.List()) > 0 {
 		return false, k.raiseFirst(ctx, path)

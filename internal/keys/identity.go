@@ -15,8 +15,7 @@ type Identity struct {
 	Accounts []string
 }
 
-// May reports whether the identity may access the account, given in canonical
-// letter case.
+// May reports whether the identity may access the account, given in canonical letter case.
 func (i Identity) May(account string) bool {
 	return i.All() || slices.Contains(i.Accounts, account)
 }

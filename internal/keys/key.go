@@ -20,15 +20,13 @@ const (
 	// MaxName bounds a key's name, in characters: long enough for a phrase,
 	// short enough for a table.
 	MaxName = 64
-	// MaxAccounts bounds the accounts of one key; a key for more must be for
-	// all.
+	// MaxAccounts bounds the accounts of one key; a key for more must be for all.
 	MaxAccounts = 1000
 )
 
 const (
 	sidPrefix = "SK"
-	// secretLength is that of Twilio's API key secrets: 32 of 62 characters are
-	// 190 bits.
+	// secretLength is that of Twilio's API key secrets: 32 of 62 characters are 190 bits.
 	secretLength   = 32
 	secretAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 )
@@ -38,8 +36,7 @@ var ErrInvalid = errors.New("invalid key")
 
 // Key is an API key without its secret.
 type Key struct {
-	// Sid is SK and 32 hex digits, as Twilio's are: Twilio's clients check
-	// that.
+	// Sid is SK and 32 hex digits, as Twilio's are: Twilio's clients check that.
 	Sid  string `json:"sid"`
 	Name string `json:"name"`
 	// Role is what the key may do. Keys of versions without roles are viewers.

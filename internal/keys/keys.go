@@ -20,9 +20,8 @@ import (
 // ErrUnknown is returned for a key that does not exist, or no longer exists.
 var ErrUnknown = errors.New("no such key")
 
-// rewatch is how long Run waits before it watches the bucket again after a
-// watch ended: short, because meanwhile a key revoked on another Gavel still
-// works here.
+// rewatch is how long Run waits before it watches the bucket again after a watch ended: short,
+// because meanwhile a key revoked on another Gavel still works here.
 const rewatch = time.Second
 
 // Bucket stores the keys, by SID.
@@ -30,9 +29,8 @@ type Bucket interface {
 	List(ctx context.Context) (map[string][]byte, error)
 	Put(ctx context.Context, key string, value []byte) error
 	Delete(ctx context.Context, key string) error
-	// Watch calls fn for each existing key and then for each change, in order,
-	// until ctx ends or the watch breaks. A nil value means that the key was
-	// deleted.
+	// Watch calls fn for each existing key and then for each change, in order, until ctx ends or
+	// the watch breaks. A nil value means that the key was deleted.
 	Watch(ctx context.Context, fn func(key string, value []byte)) error
 }
 
@@ -78,8 +76,7 @@ func (k *Keys) load(ctx context.Context) error {
 	return nil
 }
 
-// read parses one value of the bucket. A value that cannot be parsed is not a
-// key.
+// read parses one value of the bucket. A value that cannot be parsed is not a key.
 func (k *Keys) read(sid string, value []byte) (stored, bool) {
 	s, err := parseStored(value)
 	if err != nil {
@@ -122,9 +119,8 @@ func (k *Keys) Run(ctx context.Context) {
 	}
 }
 
-// Create creates a key of that role for the accounts, or for all accounts if
-// none are given. The secret is returned only here. Errors about the arguments
-// wrap ErrInvalid.
+// Create creates a key of that role for the accounts, or for all accounts if none are given. The
+// secret is returned only here. Errors about the arguments wrap ErrInvalid.
 func (k *Keys) Create(ctx context.Context, name string, role Role, accounts []string) (key Key, secret string, err error) {
 	s, secret, err := newKey(name, role, accounts, k.now())
 	if err == nil {
@@ -148,9 +144,8 @@ func (k *Keys) put(ctx context.Context, s stored) error {
 	return nil
 }
 
-// Authenticate returns the client with these credentials: an API key's SID and
-// secret, or an AccountSid and one of the account's auth tokens. SIDs are
-// accepted in either letter case.
+// Authenticate returns the client with these credentials: an API key's SID and secret, or an
+// AccountSid and one of the account's auth tokens. SIDs are accepted in either letter case.
 func (k *Keys) Authenticate(_ context.Context, user, password string) (Identity, bool) {
 	switch {
 	case password == "":
@@ -181,10 +176,9 @@ func (k *Keys) stored(sid string) (stored, bool) {
 	return s, ok
 }
 
-// byToken compares with every token, so that the time does not reveal which one
-// matched. The ring may hold empty tokens, but Authenticate refuses an empty
-// password. A client with the token is an operator, because it could call
-// Twilio itself.
+// byToken compares with every token, so that the time does not reveal which one matched. The ring
+// may hold empty tokens, but Authenticate refuses an empty password. A client with the token is an
+// operator, because it could call Twilio itself.
 func (k *Keys) byToken(account, token string) (Identity, bool) {
 	given := sha256.Sum256([]byte(token))
 	matched := 0

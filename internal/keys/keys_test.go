@@ -278,8 +278,7 @@ func TestOnlyTheFirstStartCreatesAKey(t *testing.T) {
 	}
 }
 
-// A crash between writing the file and storing the key leaves a file without a
-// key.
+// A crash between writing the file and storing the key leaves a file without a key.
 func TestAFileWithoutAStoredKeyIsReplaced(t *testing.T) {
 	t.Parallel()
 	bucket, path := newFakeBucket(), filepath.Join(t.TempDir(), "api-key")

@@ -16,9 +16,8 @@ const (
 	// removes participants, and changes recordings. It also controls rules: it
 	// exempts, resets, stops and resumes, and redrives dead letters.
 	Operator Role = "operator"
-	// Admin also manages keys and rebuilds the picture. It is always for all
-	// accounts: with the right to create keys it could create one for the
-	// others.
+	// Admin also manages keys and rebuilds the picture. It is always for all accounts: with the
+	// right to create keys it could create one for the others.
 	Admin Role = "admin"
 )
 

@@ -18,8 +18,7 @@ const (
 	// failoverTimeout, in milliseconds, is short: a killed master must be
 	// replaced while a test waits.
 	failoverTimeout = "4000"
-	// meetAgainEvery is how often MEET is repeated until the nodes know each
-	// other.
+	// meetAgainEvery is how often MEET is repeated until the nodes know each other.
 	meetAgainEvery = 3 * time.Second
 )
 
@@ -30,8 +29,7 @@ type Cluster struct {
 	buses []int // the ports that nodes use among each other
 }
 
-// StartCluster starts three masters without replicas and waits until they
-// agree.
+// StartCluster starts three masters without replicas and waits until they agree.
 func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := &Cluster{}
@@ -39,9 +37,8 @@ func StartCluster(tb testing.TB) *Cluster {
 	return c
 }
 
-// StartReplicatedCluster starts three masters with a replica each, which takes
-// over a few seconds after its master was killed: node 3 replicates node 0, and
-// so on.
+// StartReplicatedCluster starts three masters with a replica each, which takes over a few seconds
+// after its master was killed: node 3 replicates node 0, and so on.
 func StartReplicatedCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := &Cluster{}
@@ -80,8 +77,7 @@ func (c *Cluster) startNode(tb testing.TB, timeout string, more ...string) *Serv
 	return n
 }
 
-// replicate makes one node a replica of another and waits until it has the
-// other's data.
+// replicate makes one node a replica of another and waits until it has the other's data.
 func (c *Cluster) replicate(tb testing.TB, replica, master *Server) {
 	tb.Helper()
 	id, err := master.bulk("CLUSTER", "MYID")

@@ -1,6 +1,5 @@
-// Package redistest starts real redis-server processes for tests: each with its
-// own directory, a unix socket and a random port of the loopback interface,
-// killed when the test ends.
+// Package redistest starts real redis-server processes for tests: each with its own directory, a
+// unix socket and a random port of the loopback interface, killed when the test ends.
 package redistest
 
 import (
@@ -29,8 +28,7 @@ const (
 	portTries = 5
 )
 
-// TLSPort is a placeholder for a free port in the arguments of Start, as in
-// "--tls-port", TLSPort.
+// TLSPort is a placeholder for a free port in the arguments of Start, as in "--tls-port", TLSPort.
 const TLSPort = "{tls-port}"
 
 // Server is one redis-server process and its directory.
@@ -84,9 +82,8 @@ func start(tb testing.TB, before, after []string) *Server {
 	return nil
 }
 
-// memoryDir is where Linux keeps files in memory. Redis stops serving while it
-// waits for its disk (a snapshot, a cluster's nodes.conf), and the disk of a
-// machine that runs tests is busy.
+// memoryDir is where Linux keeps files in memory. Redis stops serving while it waits for its disk
+// (a snapshot, a cluster's nodes.conf), and the disk of a machine that runs tests is busy.
 const memoryDir = "/dev/shm"
 
 // shortTempDir is like tb.TempDir, with a name short enough for a socket, whose

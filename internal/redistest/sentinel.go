@@ -31,9 +31,8 @@ func StartReplica(tb testing.TB, master *Server) *Server {
 	return Start(tb, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.port))
 }
 
-// StartSentinels starts that many Sentinels, with a quorum of more than
-// half, and waits until they have discovered each other and one replica of
-// master.
+// StartSentinels starts that many Sentinels, with a quorum of more than half, and waits until they
+// have discovered each other and one replica of master.
 func StartSentinels(tb testing.TB, master *Server, count int) (url string) {
 	tb.Helper()
 	var all []*Server

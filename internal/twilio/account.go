@@ -86,8 +86,7 @@ func (r KeyRing) check() error {
 	return nil
 }
 
-// signers returns a signer for each token that is set: with an empty key, any
-// sender could sign.
+// signers returns a signer for each token that is set: with an empty key, any sender could sign.
 func (r KeyRing) signers() []*signer {
 	var ring []*signer
 	for i, token := range r.all() {
@@ -110,8 +109,7 @@ func (k APIKey) check() error {
 	return nil
 }
 
-// checkQuery refuses queries that could be confused with Twilio's own
-// parameters.
+// checkQuery refuses queries that could be confused with Twilio's own parameters.
 func checkQuery(q string) error {
 	params, err := events.ParseForm(q, events.MaxParams)
 	switch {

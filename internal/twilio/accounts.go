@@ -58,8 +58,7 @@ func (a *Accounts) Replace(accounts []Account) error {
 	return nil
 }
 
-// Lookup finds an account by its SID in either letter case. The account must
-// not be changed.
+// Lookup finds an account by its SID in either letter case. The account must not be changed.
 func (a *Accounts) Lookup(sid string) (*Account, bool) {
 	if !events.IsSid("AC", sid) {
 		return nil, false

@@ -30,8 +30,7 @@ var (
 )
 
 const (
-	// announceLabel separates the keys made here from every other use of an
-	// auth token as a key.
+	// announceLabel separates the keys made here from every other use of an auth token as a key.
 	announceLabel   = "gavel announcement v1"
 	announceExpires = "exp"
 	announceMAC     = "mac"
@@ -41,9 +40,8 @@ const (
 // decision id, below base ("https://host[:port][/prefix]"). It reveals no data,
 // cannot be guessed, and is valid until expires, in whole seconds.
 //
-// Errors wrap ErrNoCredentials for an account that is not configured, and
-// ErrNoAnnouncement for an id or a conference that cannot be part of an
-// address.
+// Errors wrap ErrNoCredentials for an account that is not configured, and ErrNoAnnouncement for an
+// id or a conference that cannot be part of an address.
 func (a *Accounts) AnnounceURL(base string, key events.Key, id string, expires time.Time) (string, error) {
 	account, ok := a.Lookup(key.AccountSid)
 	if !ok {
@@ -85,10 +83,9 @@ func (a *Accounts) CheckAnnounce(path string, query url.Values, now time.Time) (
 	return at.key, at.id, nil
 }
 
-// AnnounceID returns the decision of an announcement's address: Twilio
-// identifies an announcement that ended by its AnnounceUrl. It checks only the
-// form, because the callback that carries the address has Twilio's own
-// signature.
+// AnnounceID returns the decision of an announcement's address: Twilio identifies an announcement
+// that ended by its AnnounceUrl. It checks only the form, because the callback that carries the
+// address has Twilio's own signature.
 func AnnounceID(announceURL string) (key events.Key, id string, ok bool) {
 	u, err := url.Parse(announceURL)
 	if err != nil {

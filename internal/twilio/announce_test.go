@@ -62,8 +62,7 @@ func TestAnAnnouncementsAddressLeadsToItsDecision(t *testing.T) {
 	}
 }
 
-// TestTheAddressIsAsDocumented computes the code from the documented
-// steps.
+// TestTheAddressIsAsDocumented computes the code from the documented steps.
 func TestTheAddressIsAsDocumented(t *testing.T) {
 	t.Parallel()
 	sign := func(key []byte, text string) []byte {

@@ -17,8 +17,7 @@ import (
 
 const (
 	// tryTime bounds one attempt. Twilio answers within tens of milliseconds
-	// (Twilio-Request-Duration in recorded answers), and its own Go client
-	// gives up after 10 s.
+	// (Twilio-Request-Duration in recorded answers), and its own Go client gives up after 10 s.
 	tryTime = 10 * time.Second
 	// maxAnswer bounds an answer's body, in bytes: a page of 1,000 conferences
 	// is about 1 MB, the answer to a write about 1 KB.
@@ -35,8 +34,7 @@ var (
 	// ErrCrowded is returned if the account's other calls left no room in time.
 	// The call was not sent.
 	ErrCrowded = errors.New("too many calls to Twilio at once")
-	// ErrUnreachable is returned if no connection was made. The call was not
-	// sent.
+	// ErrUnreachable is returned if no connection was made. The call was not sent.
 	ErrUnreachable = errors.New("no connection to Twilio")
 	// ErrSilent is returned if a request was sent and no complete answer came
 	// back: whether Twilio executed it is unknown.
@@ -45,8 +43,7 @@ var (
 
 // Call is one request to Twilio's REST API.
 type Call struct {
-	// AccountSid is the account whose credentials are used, in either letter
-	// case.
+	// AccountSid is the account whose credentials are used, in either letter case.
 	AccountSid string
 	// Kind names the call in metrics: one of few values.
 	Kind   string
@@ -55,10 +52,9 @@ type Call struct {
 	Path string
 	// Form is the body, form-encoded. An empty Form sends no body.
 	Form string
-	// Before, if not nil, is called once the call has a slot and right before
-	// it is sent: its error ends the call, which is then not sent. Such a call
-	// is sent only once, because a check before the first attempt does not hold
-	// for a second one.
+	// Before, if not nil, is called once the call has a slot and right before it is sent: its error
+	// ends the call, which is then not sent. Such a call is sent only once, because a check before
+	// the first attempt does not hold for a second one.
 	Before func(context.Context) error
 }
 
@@ -72,8 +68,7 @@ type Answer struct {
 // maxCode bounds Twilio's error codes, which have five digits.
 const maxCode = 99999
 
-// Code returns the error code in the body (Twilio, error dictionary); 0 if it
-// has none.
+// Code returns the error code in the body (Twilio, error dictionary); 0 if it has none.
 func (a Answer) Code() int {
 	var body struct {
 		Code int `json:"code"`
@@ -94,9 +89,8 @@ type ClientConfig struct {
 	Transport http.RoundTripper
 }
 
-// Client sends requests to Twilio's REST API and returns the answers, both
-// unchanged. It contains nothing about single resources: which requests are
-// allowed is for its caller to decide.
+// Client sends requests to Twilio's REST API and returns the answers, both unchanged. It contains
+// nothing about single resources: which requests are allowed is for its caller to decide.
 //
 // The number of an account's calls in flight adapts to Twilio's answers
 // (limiter.go). Its methods may be called from many goroutines.
@@ -139,10 +133,9 @@ func (c *Client) CanCall(accountSid string) bool {
 // Close closes the idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Call sends the call to Twilio and returns the answer. A 429 means that Twilio
-// did nothing (error dictionary, 20429), so the call is sent again as long as
-// ctx leaves time for the wait; after that the 429 is the answer. Nothing else
-// is sent again.
+// Call sends the call to Twilio and returns the answer. A 429 means that Twilio did nothing (error
+// dictionary, 20429), so the call is sent again as long as ctx leaves time for the wait; after that
+// the 429 is the answer. Nothing else is sent again.
 //
 // Errors wrap ErrNoCredentials, ErrCrowded, ErrUnreachable, ErrSilent or the
 // error of Before, and contain neither a path nor a secret.
@@ -156,9 +149,8 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 		c.metrics.count(call.Kind, unsent)
 		return Answer{}, fmt.Errorf("call twilio: %w", ErrCrowded)
 	}
-	// The call keeps its slot while it waits to be sent again: Twilio's 429
-	// limits concurrent calls, and another call in the slot would be refused
-	// too.
+	// The call keeps its slot while it waits to be sent again: Twilio's 429 limits concurrent
+	// calls, and another call in the slot would be refused too.
 	defer limit.release()
 	if call.Before != nil {
 		if err := call.Before(ctx); err != nil {
@@ -249,9 +241,8 @@ func (c *Client) exchange(request *http.Request) (Answer, error) {
 	return Answer{Status: response.StatusCode, Header: response.Header, Body: body}, nil
 }
 
-// unanswered returns the error of a request without an answer. The HTTP
-// client's error contains the URL, whose path may hold a label; its cause does
-// not.
+// unanswered returns the error of a request without an answer. The HTTP client's error contains the
+// URL, whose path may hold a label; its cause does not.
 func (c *Client) unanswered(kind string, connected bool, err error) error {
 	if quoting := (*url.Error)(nil); errors.As(err, &quoting) {
 		err = quoting.Err

@@ -284,8 +284,7 @@ func TestARefusalIsTheAnswerIfNoTimeIsLeft(t *testing.T) {
 	})
 }
 
-// A call with a check before it is checked right before it is sent, and sent
-// once.
+// A call with a check before it is checked right before it is sent, and sent once.
 func TestACallWithACheckBeforeItIsSentOnce(t *testing.T) {
 	t.Parallel()
 	tries := 0

@@ -9,10 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Twilio limits the concurrent calls of an account, does not publish the
-// number, and answers 429 above it (error dictionary, 20429). So the limiter
-// searches for the limit: it adds one for every round of answers without a
-// refusal, and halves the limit after a round with one.
+// Twilio limits the concurrent calls of an account, does not publish the number, and answers 429
+// above it (error dictionary, 20429). So the limiter searches for the limit: it adds one for every
+// round of answers without a refusal, and halves the limit after a round with one.
 const (
 	firstLimit = 10
 	maxLimit   = 100
@@ -100,8 +99,7 @@ func (l *limiter) enqueue() chan struct{} {
 	return turn
 }
 
-// leave gives up waiting. If the call was admitted at that moment, its slot
-// goes to the next one.
+// leave gives up waiting. If the call was admitted at that moment, its slot goes to the next one.
 func (l *limiter) leave(turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,9 +127,8 @@ func (l *limiter) admit() {
 	}
 }
 
-// passed records that a call was not refused. Only while the limit is in use
-// does an answer show that there is room above it; a missing answer shows
-// nothing.
+// passed records that a call was not refused. Only while the limit is in use does an answer show
+// that there is room above it; a missing answer shows nothing.
 func (l *limiter) passed(answered bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,12 +10,10 @@ import (
 )
 
 const (
-	// firstDelay is how long a call waits after its first 429; each later wait
-	// is 1.5 times as long, randomized by half, so that calls refused together
-	// are not sent again together.
+	// firstDelay is how long a call waits after its first 429; each later wait is 1.5 times as
+	// long, randomized by half, so that calls refused together are not sent again together.
 	firstDelay = 200 * time.Millisecond
-	// maxRetryAfter is more than any caller waits; a greater value could
-	// overflow.
+	// maxRetryAfter is more than any caller waits; a greater value could overflow.
 	maxRetryAfter = 24 * time.Hour
 	// leastTry is the time that a wait leaves for an attempt: an attempt that
 	// begins too late ends without an answer, and its effect is unknown.
@@ -56,8 +54,7 @@ func ParseRetryAfter(value string, now time.Time) time.Duration {
 	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
-// leavingATry returns a context that ends early enough before ctx for one more
-// attempt.
+// leavingATry returns a context that ends early enough before ctx for one more attempt.
 func leavingATry(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {
@@ -66,8 +63,7 @@ func leavingATry(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, end.Add(-leastTry))
 }
 
-// wait waits for d. It returns false at once if that leaves no time for an
-// attempt.
+// wait waits for d. It returns false at once if that leaves no time for an attempt.
 func wait(ctx context.Context, d time.Duration) bool {
 	ctx, cancel := leavingATry(ctx)
 	defer cancel()

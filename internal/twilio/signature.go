@@ -42,9 +42,8 @@ func ParseSignature(header string) (sig Signature, ok bool) {
 	return sig, true
 }
 
-// Sign returns the signature that Twilio sends with a request to url: a POST's
-// parameters are params, a GET's are in the URL. Like Twilio, it leaves out a
-// fragment and a user name in the URL.
+// Sign returns the signature that Twilio sends with a request to url: a POST's parameters are
+// params, a GET's are in the URL. Like Twilio, it leaves out a fragment and a user name in the URL.
 func Sign(token, url string, params events.Params) string {
 	mac := hmac.New(sha1.New, []byte(token))
 	mac.Write([]byte(signedURL(url)))
@@ -68,10 +67,9 @@ func signedURL(url string) string {
 	return scheme + "://" + rest
 }
 
-// Verify reports whether sig is right for the URL with rawQuery and, for a
-// POST, the form's parameters, and which key made it. Every key of the ring is
-// tried and compared in constant time; other spellings of the URL are tried
-// only if the first one matches no key.
+// Verify reports whether sig is right for the URL with rawQuery and, for a POST, the form's
+// parameters, and which key made it. Every key of the ring is tried and compared in constant time;
+// other spellings of the URL are tried only if the first one matches no key.
 func (a *Account) Verify(sig Signature, urls URLs, rawQuery string, params events.Params) (KeyName, bool) {
 	w := workspaces.Get().(*workspace)
 	defer w.release()
@@ -107,8 +105,7 @@ type Verified struct {
 	Key     KeyName
 }
 
-// bodyHashName is the query parameter with the hash of a body that is not a
-// form.
+// bodyHashName is the query parameter with the hash of a body that is not a form.
 const bodyHashName = "bodySHA256"
 
 // BodyHash splits the query of a JSON webhook into the URL's own query and the
@@ -147,8 +144,7 @@ func sortParams(params events.Params) events.Params {
 	return params
 }
 
-// appendSigned concatenates names and values. Equal values of a name count
-// once.
+// appendSigned concatenates names and values. Equal values of a name count once.
 func appendSigned(dst []byte, sorted events.Params) []byte {
 	for i, p := range sorted {
 		if i > 0 && p == sorted[i-1] {

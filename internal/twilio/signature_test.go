@@ -76,8 +76,7 @@ func TestVerifyAcceptsEveryVector(t *testing.T) {
 	}
 }
 
-// TestPorts: Twilio may sign the URL with its port, without it, or with the
-// default one.
+// TestPorts: Twilio may sign the URL with its port, without it, or with the default one.
 func TestPorts(t *testing.T) {
 	t.Parallel()
 	a := accounts(t, twilio.KeyRing{Current: token})

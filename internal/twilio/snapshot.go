@@ -15,9 +15,8 @@ import (
 const (
 	// readTime bounds one request of a snapshot, including its wait for a slot.
 	readTime = 5 * time.Second
-	// pageSize is the most participants that Twilio allows at a time, so that
-	// one page holds all. maxPages is for a Twilio that answers with smaller
-	// pages.
+	// pageSize is the most participants that Twilio allows at a time, so that one page holds all.
+	// maxPages is for a Twilio that answers with smaller pages.
 	pageSize = 250
 	maxPages = 10
 )
@@ -32,16 +31,14 @@ func ConferencePath(key events.Key) string {
 // request was made; zero if none was.
 type State struct {
 	projections.Seen
-	// Known reports whether Twilio has the conference. The status of an unknown
-	// one is completed.
+	// Known reports whether Twilio has the conference. The status of an unknown one is completed.
 	Known bool
 }
 
 // Over reports whether the conference has ended.
 func (s State) Over() bool { return s.Status == projections.StatusCompleted }
 
-// Leg returns a participant that is in the conference or about to join it, or
-// nil.
+// Leg returns a participant that is in the conference or about to join it, or nil.
 func (s State) Leg(callSid string) *projections.SeenLeg {
 	for i := range s.Legs {
 		if l := &s.Legs[i]; l.CallSid == callSid && !l.Gone() {
@@ -62,9 +59,8 @@ type AnswerError struct{ Answer Answer }
 // Error contains only the status.
 func (e *AnswerError) Error() string { return fmt.Sprintf("twilio answered %d", e.Answer.Status) }
 
-// Snapshot fetches the state of a conference, with all pages of its
-// participants. at is the current time. The error is one of Call's, or an
-// *AnswerError.
+// Snapshot fetches the state of a conference, with all pages of its participants. at is the current
+// time. The error is one of Call's, or an *AnswerError.
 func Snapshot(ctx context.Context, caller Caller, key events.Key, at time.Time) (State, error) {
 	s := State{Seen: projections.Seen{Status: projections.StatusCompleted, At: at}}
 	var conference struct{ Status string }
@@ -108,8 +104,7 @@ func participants(ctx context.Context, caller Caller, key events.Key) (legs []pr
 	return nil, &AnswerError{Answer{Status: http.StatusOK}}
 }
 
-// read fetches one resource and decodes it. known is false if Twilio does not
-// have the resource.
+// read fetches one resource and decodes it. known is false if Twilio does not have the resource.
 func read(ctx context.Context, caller Caller, key events.Key, kind, path string, into any) (known bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()

@@ -8,18 +8,16 @@ import (
 	"strings"
 )
 
-// URLs are the spellings of one callback URL that Twilio may have signed. For
-// HTTPS voice callbacks Twilio removes the port before signing, in other
-// products it keeps it, and official validators also accept an added default
-// port (Docs: "Webhooks security"; npm twilio lib/webhooks).
+// URLs are the spellings of one callback URL that Twilio may have signed. For HTTPS voice callbacks
+// Twilio removes the port before signing, in other products it keeps it, and official validators
+// also accept an added default port (Docs: "Webhooks security"; npm twilio lib/webhooks).
 type URLs struct {
 	spellings []string
 }
 
-// NewURLs returns the URLs of the public address
-// ("https://host[:port][/prefix]") with the path appended. The address comes
-// only from the settings: any sender can set Host and X-Forwarded-*. Errors do
-// not contain the address, which may hold a password.
+// NewURLs returns the URLs of the public address ("https://host[:port][/prefix]") with the path
+// appended. The address comes only from the settings: any sender can set Host and X-Forwarded-*.
+// Errors do not contain the address, which may hold a password.
 func NewURLs(public, path string) (URLs, error) {
 	u, err := parsePublic(public)
 	if err != nil {

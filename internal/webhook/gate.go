@@ -18,17 +18,15 @@ var (
 	errInside   = errors.New("is inside the own network; `webhooks.allow` lets it through")
 )
 
-// gate decides which addresses may be called. The operator writes the host, but
-// not the address that its name resolves to: so the gate checks the address that
-// is dialled, when it is dialled.
+// gate decides which addresses may be called. The operator writes the host, but not the address
+// that its name resolves to: so the gate checks the address that is dialled, when it is dialled.
 type gate struct {
 	hosts    map[string]bool
 	prefixes []netip.Prefix
 	http     bool
-	// addresses lets through what is in prefixes, and of all others only what is
-	// in none of IANA's registries of special addresses (private, loopback,
-	// link-local and with it the clouds' metadata, carriers' NAT, unique local,
-	// multicast, v4 in v6 and so on).
+	// addresses lets through what is in prefixes, and of all others only what is in none of IANA's
+	// registries of special addresses (private, loopback, link-local and with it the clouds'
+	// metadata, carriers' NAT, unique local, multicast, v4 in v6 and so on).
 	addresses *ssrf.Guardian
 }
 

@@ -13,8 +13,7 @@ import (
 	"gavel/internal/webhook"
 )
 
-// nasty are addresses that lead inside, or nowhere. Each was used somewhere to
-// get past a check.
+// nasty are addresses that lead inside, or nowhere. Each was used somewhere to get past a check.
 var nasty = []string{
 	// Loopback and this machine, in all its spellings.
 	"https://127.0.0.1/", "https://127.0.0.1:8222/varz", "https://127.1.2.3/", "https://localhost/", "https://LOCALHOST:4222/",
@@ -160,8 +159,7 @@ func FuzzWebhookAddress(f *testing.F) {
 	})
 }
 
-// lyingResolver queries a name server of the test's own, which has these names
-// and no others.
+// lyingResolver queries a name server of the test's own, which has these names and no others.
 func lyingResolver(t *testing.T, names map[string]netip.Addr) *net.Resolver {
 	t.Helper()
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -186,9 +184,8 @@ func lyingResolver(t *testing.T, names map[string]netip.Addr) *net.Resolver {
 	}}
 }
 
-// answerDNS answers one question for an address (RFC 1035, 4): that of the name
-// if it has one of that kind, no address if it has another, else that there is
-// no such name.
+// answerDNS answers one question for an address (RFC 1035, 4): that of the name if it has one of
+// that kind, no address if it has another, else that there is no such name.
 func answerDNS(query []byte, names map[string]netip.Addr) []byte {
 	const header, typeA, typeAAAA, noSuchName = 12, 1, 28, 3
 	name, at := "", header

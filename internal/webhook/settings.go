@@ -37,8 +37,7 @@ const (
 	secretPrefix = "whsec_"
 	// maxSecrets is more than a rotation needs; each makes the header longer.
 	maxSecrets = 4
-	// maxSecretFile bounds a file with a secret, in bytes: a wrong path must not
-	// fill the memory.
+	// maxSecretFile bounds a file with a secret, in bytes: a wrong path must not fill the memory.
 	maxSecretFile = 1 << 10
 )
 
@@ -47,8 +46,7 @@ var (
 	errNoSecret = errors.New("no secret to sign with")
 )
 
-// Check returns all that is wrong with the settings, joined. No text holds a
-// secret.
+// Check returns all that is wrong with the settings, joined. No text holds a secret.
 func (s Settings) Check() error {
 	var faults []error
 	for i, secret := range s.Secrets {

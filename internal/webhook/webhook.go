@@ -1,7 +1,6 @@
-// Package webhook calls webhooks: signed as Standard Webhooks says, and never at
-// an address inside the operator's own network that the settings do not name. It
-// makes one call and returns what the receiver answered; its users decide when to
-// try again and what becomes of a refusal.
+// Package webhook calls webhooks: signed as Standard Webhooks says, and never at an address inside
+// the operator's own network that the settings do not name. It makes one call and returns what the
+// receiver answered; its users decide when to try again and what becomes of a refusal.
 //
 // Reading order: webhook.go (one call), settings.go (what an operator sets, and
 // the secrets), gate.go (which addresses may be called).

@@ -24,9 +24,8 @@ import (
 	"gavel/internal/webhook"
 )
 
-// Real here: HTTP over the loopback interface, and the look-up of names, which
-// a small DNS server on it answers where a test needs false addresses. Time is
-// the test's.
+// Real here: HTTP over the loopback interface, and the look-up of names, which a small DNS server
+// on it answers where a test needs false addresses. Time is the test's.
 
 const (
 	firstSecret  twilio.Secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"

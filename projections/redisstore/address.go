@@ -32,8 +32,7 @@ const (
 	sentinelPort = "26379"
 )
 
-// parseAddress reads a URL. Its errors never repeat the URL, which may hold a
-// password.
+// parseAddress reads a URL. Its errors never repeat the URL, which may hold a password.
 func parseAddress(text string) (address, error) {
 	u, err := url.Parse(text)
 	switch {

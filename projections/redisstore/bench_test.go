@@ -22,11 +22,10 @@ const (
 	benchEvents      = 10 // of one conference
 )
 
-// BenchmarkSave writes one event after the other, in batches of 500, and
-// compares the cost with a plain program that writes as many: HSET of the
-// conference, HSET of the participant, ZADD of an index, pipelined. Both
-// alternate on one server; "ratio" is the plain writer's time divided by ours,
-// so 1 is as fast as plain.
+// BenchmarkSave writes one event after the other, in batches of 500, and compares the cost with a
+// plain program that writes as many: HSET of the conference, HSET of the participant, ZADD of an
+// index, pipelined. Both alternate on one server; "ratio" is the plain writer's time divided by
+// ours, so 1 is as fast as plain.
 func BenchmarkSave(b *testing.B) {
 	server := redistest.Start(b)
 	ours, plain := newSaver(b, server), newPlainWriter(b, server)
@@ -158,8 +157,7 @@ func (s *saver) save(writes []projections.Write) {
 	}
 }
 
-// plainWriter compares nothing, keeps no bookkeeping, and stores single fields
-// instead of a record.
+// plainWriter compares nothing, keeps no bookkeeping, and stores single fields instead of a record.
 type plainWriter struct {
 	tb     testing.TB
 	client *redis.Client

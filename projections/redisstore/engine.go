@@ -21,8 +21,7 @@ var changeScript = redis.NewScript(changeLua)
 // engine executes the picture's commands on Redis.
 type engine struct {
 	client redis.UniversalClient
-	// cluster: a script may hold only one change, because each has its own
-	// slot.
+	// cluster: a script may hold only one change, because each has its own slot.
 	cluster bool
 }
 
@@ -33,9 +32,8 @@ func newEngine(client redis.UniversalClient) engine {
 	return engine{client, cluster}
 }
 
-// maxConditions bounds the conditions of one script, and so its time on the
-// server to about 1 ms. Calling a script costs as much as two records, so small
-// changes share one.
+// maxConditions bounds the conditions of one script, and so its time on the server to about 1 ms.
+// Calling a script costs as much as two records, so small changes share one.
 const maxConditions = 128
 
 // call is one call of the script with its changes.
@@ -46,9 +44,8 @@ type call struct {
 	cmd     *redis.Cmd
 }
 
-// Apply sends the changes in as few scripts as possible, all in one pipeline. A
-// server without the script, after a restart or a failover, gets its text;
-// nothing was executed until then.
+// Apply sends the changes in as few scripts as possible, all in one pipeline. A server without the
+// script, after a restart or a failover, gets its text; nothing was executed until then.
 func (e engine) Apply(ctx context.Context, changes []picture.Change) ([]picture.SaveResult, error) {
 	if len(changes) == 0 {
 		return nil, nil
@@ -226,8 +223,7 @@ func (e engine) Counts(ctx context.Context, ranges []picture.Range) ([]int, erro
 	return counts, nil
 }
 
-// sweepAtOnce is how many keys one SCAN examines: less than a millisecond of
-// the server's time.
+// sweepAtOnce is how many keys one SCAN examines: less than a millisecond of the server's time.
 const sweepAtOnce = 1000
 
 // Sweep scans every master, because an epoch has keys on all of them.

@@ -12,8 +12,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 )
 
-// ServerState is the state of one server that holds keys, read without changing
-// the server.
+// ServerState is the state of one server that holds keys, read without changing the server.
 type ServerState struct {
 	// Version is the server's version. TooOld reports whether it is older than
 	// Oldest, the version this package needs.

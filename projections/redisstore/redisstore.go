@@ -1,11 +1,10 @@
 // Package redisstore keeps the picture in a Redis: one server, one behind
 // Sentinel, or a Redis Cluster.
 //
-// Package picture defines the steps; this package executes them. Every write is
-// a script that checks its conditions before it changes anything (change.lua),
-// one per shard, all shards of a batch in one pipeline. The store does not
-// expect Redis to be durable: it detects lost data, and the picture is filled
-// again from the journal.
+// Package picture defines the steps; this package executes them. Every write is a script that
+// checks its conditions before it changes anything (change.lua), one per shard, all shards of a
+// batch in one pipeline. The store does not expect Redis to be durable: it detects lost data, and
+// the picture is filled again from the journal.
 //
 // Reading order: redisstore.go (opening), address.go (the URL), engine.go (the
 // commands), change.lua; examine.go (the server's state for gavel doctor).
@@ -31,20 +30,17 @@ import (
 )
 
 const (
-	// dialTimeout, ioTimeout: a Redis that needs longer is treated as
-	// unreachable, because callers have deadlines of seconds (Twilio waits 15 s
-	// for a callback).
+	// dialTimeout, ioTimeout: a Redis that needs longer is treated as unreachable, because callers
+	// have deadlines of seconds (Twilio waits 15 s for a callback).
 	dialTimeout = 2 * time.Second
 	ioTimeout   = 5 * time.Second
-	// retries and the pauses between them bridge a lost connection, not a lost
-	// server: the projector claims the lane again by itself. Every write is
-	// compared, so repeating one is safe.
+	// retries and the pauses between them bridge a lost connection, not a lost server: the
+	// projector claims the lane again by itself. Every write is compared, so repeating one is safe.
 	retries    = 2
 	retryPause = 50 * time.Millisecond
-	// topologyEvery is the age at which the client reloads its map of a
-	// Cluster. The client does not reload it when a pipeline finds a master
-	// gone (go-redis 9.23), and by default does so only once a minute: a
-	// failover would last that long.
+	// topologyEvery is the age at which the client reloads its map of a Cluster. The client does
+	// not reload it when a pipeline finds a master gone (go-redis 9.23), and by default does so
+	// only once a minute: a failover would last that long.
 	topologyEvery = 2 * time.Second
 
 	// pipelineBuffer holds a large part of a batch of 500 records, so that the
@@ -52,8 +48,7 @@ const (
 	pipelineBuffer = 256 << 10
 )
 
-// oldest is the Redis version this package needs: ZRANGE has BYSCORE and REV
-// since 6.2.
+// oldest is the Redis version this package needs: ZRANGE has BYSCORE and REV since 6.2.
 const oldest = "6.2"
 
 // Options are the address of a Redis and how to connect to it.
@@ -63,8 +58,7 @@ type Options struct {
 	URL string
 	// Username and Password are used if the URL has none.
 	Username, Password string
-	// TLS is used if the URL requires TLS; a value that is not nil enables TLS
-	// for other URLs too.
+	// TLS is used if the URL requires TLS; a value that is not nil enables TLS for other URLs too.
 	TLS *tls.Config
 	// Lanes is the number of lanes of the journal.
 	Lanes int
@@ -87,10 +81,9 @@ type Store struct {
 
 var _ projections.Store = (*Store)(nil)
 
-// Open reads the server's state and returns a store. An unreachable server is a
-// warning, not an error: the store returns the network's error until the server
-// answers, and then checks what it holds. Refused credentials, an untrusted
-// certificate, and a version that is too old are errors.
+// Open reads the server's state and returns a store. An unreachable server is a warning, not an
+// error: the store returns the network's error until the server answers, and then checks what it
+// holds. Refused credentials, an untrusted certificate, and a version that is too old are errors.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	a, err := parseAddress(o.URL)
 	if err != nil {
@@ -212,8 +205,7 @@ func (i *Info) warnf(format string, args ...any) {
 	}
 }
 
-// older compares versions number by number; a part that is not a number counts
-// as 0.
+// older compares versions number by number; a part that is not a number counts as 0.
 func older(version, than string) bool {
 	v, t := strings.Split(version, "."), strings.Split(than, ".")
 	for i := range t {

@@ -47,9 +47,8 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// A cluster refuses a script whose keys are not all in one slot, so passing
-// here proves that they are. Starting a cluster takes seconds, so the tests
-// share two of them.
+// A cluster refuses a script whose keys are not all in one slot, so passing here proves that they
+// are. Starting a cluster takes seconds, so the tests share two of them.
 func TestStoreOnACluster(t *testing.T) {
 	t.Parallel()
 	free := make(chan *redistest.Cluster, 2)

@@ -13,8 +13,7 @@ import (
 	"gavel/projections/redisstore"
 )
 
-// fill builds an empty picture of one lane, complete up to sequence 1, and
-// claims the lane.
+// fill builds an empty picture of one lane, complete up to sequence 1, and claims the lane.
 func fill(tb testing.TB, s projections.Store) {
 	tb.Helper()
 	b, err := s.Build(tb.Context(), 0)

@@ -38,8 +38,7 @@ func TestOverTLS(t *testing.T) {
 	}
 }
 
-// certificate makes a certificate for localhost and returns its files and the
-// pool that trusts it.
+// certificate makes a certificate for localhost and returns its files and the pool that trusts it.
 func certificate(t *testing.T) (certFile, keyFile string, trust *x509.CertPool) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

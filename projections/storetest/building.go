@@ -44,8 +44,7 @@ func abandoned(t *testing.T, h Harness) {
 	p.save(started(c))
 	p.shows(started(c))
 
-	// Abandon after a Commit whose answer was lost must not harm the committed
-	// picture.
+	// Abandon after a Commit whose answer was lost must not harm the committed picture.
 	b = p.build(0)
 	p.must(b.Put(p.ctx(), p.firsts([]*projections.Conference{c})), "put")
 	p.must(b.Commit(p.ctx(), p.at, nil), "commit")

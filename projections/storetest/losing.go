@@ -7,8 +7,7 @@ import (
 	"gavel/projections"
 )
 
-// unreadable checks that every read of a picture that is not complete fails
-// with target.
+// unreadable checks that every read of a picture that is not complete fails with target.
 func (p *process) unreadable(when string, target error) {
 	p.t.Helper()
 	_, err := p.store.Conference(p.ctx(), keyOf(conference(1, noon)))
@@ -81,8 +80,7 @@ func rolledBack(t *testing.T, h Harness) {
 	}
 }
 
-// rolledBackIdle rolls back over a batch that wrote no record: only the
-// position shows it.
+// rolledBackIdle rolls back over a batch that wrote no record: only the position shows it.
 func rolledBackIdle(t *testing.T, h Harness) {
 	p := filled(t, h, 1, conference(1, noon))
 	rollBack := h.Snapshot(t)

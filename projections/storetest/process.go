@@ -211,8 +211,7 @@ const (
 	oneDay = 24 * hour
 )
 
-// conference makes the nth conference, of account 1, created and last updated
-// at a time.
+// conference makes the nth conference, of account 1, created and last updated at a time.
 func conference(n int, at projections.Instant) *projections.Conference {
 	return &projections.Conference{
 		AccountSid:    account(1),

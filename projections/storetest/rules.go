@@ -163,8 +163,7 @@ func armed(t *testing.T, h Harness) {
 	}
 }
 
-// note records the position with a state of lane 0, and fails the test on an
-// error.
+// note records the position with a state of lane 0, and fails the test on an error.
 func (p *process) note(at events.Position, state []byte) {
 	p.t.Helper()
 	p.must(p.store.NoteApplied(p.ctx(), 0, at, state), "note")

@@ -1,10 +1,9 @@
 // Package storetest is the conformance suite of a [projections.Store].
 //
-// The store and the Redis under it are real; the suite uses no doubles.
-// [process] plays the projector's part: it does what a projector does with a
-// store and nothing else. A test may assert what the interface promises
-// (values, order of lists, the sentinel errors), and nothing about keys,
-// commands or error texts.
+// The store and the Redis under it are real; the suite uses no doubles. [process] plays the
+// projector's part: it does what a projector does with a store and nothing else. A test may assert
+// what the interface promises (values, order of lists, the sentinel errors), and nothing about
+// keys, commands or error texts.
 //
 // Reading order: process.go (the projector's part, and fixtures), records.go,
 // lists.go, losing.go, building.go, expiring.go, rules.go.

@@ -18,14 +18,12 @@ type Fault struct {
 	Message      string
 }
 
-// ErrNoValue is wrapped by every error of an evaluation: a correct expression
-// can have no value, such as a text that is converted to a number and does not
-// contain one. CEL's message may quote the text, so it is not part of the
-// error.
+// ErrNoValue is wrapped by every error of an evaluation: a correct expression can have no value,
+// such as a text that is converted to a number and does not contain one. CEL's message may quote
+// the text, so it is not part of the error.
 var ErrNoValue = errors.New("the expression has no value here")
 
-// Condition is a compiled CEL expression that is true or false. It is safe for
-// concurrent use.
+// Condition is a compiled CEL expression that is true or false. It is safe for concurrent use.
 type Condition struct {
 	text    string
 	program cel.Program
@@ -91,12 +89,11 @@ func (c *Condition) evaluate(r *Reading) (bool, error) {
 // HoldsUntil evaluates the condition, and returns the first moment after v.Now
 // when time alone may change it; zero means never.
 //
-// That is a moment when a comparison of an elapsed-time function flips. Only
-// comparisons that were reached count, and these are enough: what was reached
-// decided whether the condition holds, and does not change until the first of
-// these moments. So the next change without an event is at that moment or
-// later, or never; a caller that evaluates again at that moment misses no
-// change. Comparisons that were reached before an error count too.
+// That is a moment when a comparison of an elapsed-time function flips. Only comparisons that were
+// reached count, and these are enough: what was reached decided whether the condition holds, and
+// does not change until the first of these moments. So the next change without an event is at that
+// moment or later, or never; a caller that evaluates again at that moment misses no change.
+// Comparisons that were reached before an error count too.
 func (c *Condition) HoldsUntil(v Vars) (holds bool, flip time.Time, err error) {
 	return Read(v).HoldsUntil(c, v.Participant)
 }
@@ -107,8 +104,7 @@ func (c *Condition) Elapses() bool { return len(c.thresholds) > 0 }
 // threshold is a constant that an elapsed-time function is compared with.
 type threshold struct {
 	length time.Duration
-	// beyond is set if the comparison flips just after the length, not at it: >
-	// and <=.
+	// beyond is set if the comparison flips just after the length, not at it: > and <=.
 	beyond bool
 }
 
@@ -121,9 +117,8 @@ func (t threshold) after(from time.Time) time.Time {
 	return at
 }
 
-// checking is locked while an expression is checked: at the first unknown name,
-// cel-go's checker writes into the environment that all expressions share
-// (checker/env.go, Catalog, in 0.33.2).
+// checking is locked while an expression is checked: at the first unknown name, cel-go's checker
+// writes into the environment that all expressions share (checker/env.go, Catalog, in 0.33.2).
 var checking sync.Mutex
 
 // check parses and type-checks an expression.

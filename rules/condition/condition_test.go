@@ -30,8 +30,7 @@ func TestConditionsReadTheRecord(t *testing.T) {
 	}
 }
 
-// A missing field is empty and never an error: a rule must not fail because a
-// label was not set.
+// A missing field is empty and never an error: a rule must not fail because a label was not set.
 func TestMissingFieldsAreEmpty(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
@@ -81,8 +80,7 @@ func TestHoldsUntilReturnsTheNextFlip(t *testing.T) {
 	}
 }
 
-// What one condition read does not affect the next one, whatever its
-// participant.
+// What one condition read does not affect the next one, whatever its participant.
 func TestOneReadingServesManyConditions(t *testing.T) {
 	t.Parallel()
 	vars := sample(t)
@@ -133,9 +131,8 @@ func TestTheFirstFlipIsNeverTooLate(t *testing.T) {
 	}
 }
 
-// The customer left at 10:02:40, and the next event of that leg is at 10:02:50:
-// its join event was lost. Since when the customer has been back is unknown, so
-// the time alone must not begin earlier.
+// The customer left at 10:02:40, and the next event of that leg is at 10:02:50: its join event was
+// lost. Since when the customer has been back is unknown, so the time alone must not begin earlier.
 func TestALostJoinDoesNotLengthenTheTimeAlone(t *testing.T) {
 	t.Parallel()
 	vars := sample(t)

@@ -181,9 +181,8 @@ func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 	return nil
 }
 
-// atMost returns the maximum size of the field at the end of a path, or
-// otherwise if the path leads to no field of ours, or to one without a bound of
-// its own.
+// atMost returns the maximum size of the field at the end of a path, or otherwise if the path leads
+// to no field of ours, or to one without a bound of its own.
 func atMost(path []string, otherwise uint64) uint64 {
 	var longest uint64
 	for typeName := range fields {

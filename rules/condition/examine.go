@@ -188,8 +188,7 @@ func holdsAt(e ast.Expr) Kinds {
 	return Known
 }
 
-// kindsAmong returns the constants that subject is compared with, if it is
-// event.kind.
+// kindsAmong returns the constants that subject is compared with, if it is event.kind.
 func kindsAmong(subject ast.Expr, constants []ast.Expr) Kinds {
 	if !isEventKind(subject) {
 		return Known

@@ -10,8 +10,7 @@ import (
 // The reference page is generated from the tables here, because both they and
 // the tests are visible here.
 
-// Truths returns all examples of the page. They are true for the call that
-// sample returns.
+// Truths returns all examples of the page. They are true for the call that sample returns.
 func Truths() map[string]string {
 	all := map[string]string{}
 	for _, v := range variables {

@@ -23,8 +23,7 @@ type part struct {
 	reads   map[string]bool
 }
 
-// CompileText compiles a text that contains expressions, or returns all
-// mistakes in them.
+// CompileText compiles a text that contains expressions, or returns all mistakes in them.
 func CompileText(text string) (*Expression, []Fault) {
 	x := &Expression{text: text}
 	var faults []Fault
@@ -50,8 +49,7 @@ func CompileText(text string) (*Expression, []Fault) {
 	return x, nil
 }
 
-// CompileValue compiles CEL alone, without ${ }: the result is its value as a
-// text.
+// CompileValue compiles CEL alone, without ${ }: the result is its value as a text.
 func CompileValue(code string) (*Expression, []Fault) {
 	p, faults := compilePart(code)
 	if faults != nil {
@@ -60,8 +58,7 @@ func CompileValue(code string) (*Expression, []Fault) {
 	return &Expression{text: code, parts: []part{p}}, nil
 }
 
-// cut is the front of a text: what comes before the next ${, and the code in
-// it.
+// cut is the front of a text: what comes before the next ${, and the code in it.
 type cut struct {
 	literal, code  string
 	codeAt, length int

@@ -16,25 +16,21 @@ type field struct {
 	name string
 	typ  *cel.Type
 	doc  string
-	// example is a condition that is true for the call described in
-	// docs/rules.md.
+	// example is a condition that is true for the call described in docs/rules.md.
 	example string
-	// changedBy are the kinds of events that can change the field when Fold
-	// applies them: a condition that reads nothing else need not be evaluated
-	// after other events.
+	// changedBy are the kinds of events that can change the field when Fold applies them: a
+	// condition that reads nothing else need not be evaluated after other events.
 	changedBy Kinds
 	// parts are the parts of the record that decide the field.
 	parts Parts
-	// atMost is the maximum number of items of a list, or of bytes of a text,
-	// for the bound on the cost of an evaluation; 0 means the maximum of its
-	// type.
+	// atMost is the maximum number of items of a list, or of bytes of a text, for the bound on the
+	// cost of an evaluation; 0 means the maximum of its type.
 	atMost uint64
 	get    func(o *object) ref.Val
 }
 
-// Which events change what. Every numbered event can name a leg that was not
-// seen before, or that the record has as gone: Fold then adds it, and a test
-// compares this table with Fold.
+// Which events change what. Every numbered event can name a leg that was not seen before, or that
+// the record has as gone: Fold then adds it, and a test compares this table with Fold.
 var (
 	recordings = KindsOf(events.ConferenceRecordEnd,
 		"recording-in-progress", "recording-completed", "recording-absent", "recording-failed")
@@ -228,8 +224,7 @@ func (f *field) of(o *object) ref.Val {
 	return unknown
 }
 
-// has reports whether a text is not empty, or a time is set. All other fields
-// are always present.
+// has reports whether a text is not empty, or a time is set. All other fields are always present.
 func (f *field) has(o *object) bool {
 	switch v := f.of(o).(type) {
 	case types.String:

@@ -20,9 +20,8 @@ type function struct {
 	usage   string
 	doc     string
 	example string // like the example of a field
-	// changedBy are the kinds of events that can change the result, as for a
-	// field, and parts decide it; both are empty if it depends on the arguments
-	// only.
+	// changedBy are the kinds of events that can change the result, as for a field, and parts
+	// decide it; both are empty if it depends on the arguments only.
 	changedBy Kinds
 	parts     Parts
 	// cost of one call, in CEL's units; comparing ten characters costs one
@@ -41,8 +40,7 @@ type stretch struct{ From, Until time.Time }
 // running reports whether the stretch grows with the clock.
 func (s stretch) running() bool { return !s.From.IsZero() && s.Until.IsZero() }
 
-// length returns how long it has lasted, at least 0: Twilio's clock may be
-// ahead of ours.
+// length returns how long it has lasted, at least 0: Twilio's clock may be ahead of ours.
 func (s stretch) length(now time.Time) time.Duration {
 	switch {
 	case s.From.IsZero():
@@ -135,9 +133,8 @@ func waitingSince(o *object, args ...ref.Val) stretch {
 	return o.lackingSince(live, moderates)
 }
 
-// lackingSince returns since when the live legs have been without any leg that
-// meant selects: the later of the first join of a live leg and the last leave
-// of a selected one.
+// lackingSince returns since when the live legs have been without any leg that meant selects: the
+// later of the first join of a live leg and the last leave of a selected one.
 func (o *object) lackingSince(live []*projections.Participant, meant func(*projections.Participant) bool) stretch {
 	var came, went projections.Instant
 	for _, p := range live {

@@ -21,9 +21,8 @@ var (
 	eventType       = cel.ObjectType("Event")
 )
 
-// object is a value of one of these types: a view of the record, without a
-// copy. Besides the value that its type names, it has the conference that the
-// value belongs to.
+// object is a value of one of these types: a view of the record, without a copy. Besides the value
+// that its type names, it has the conference that the value belongs to.
 type object struct {
 	of          *Reading
 	typ         *cel.Type
@@ -85,8 +84,7 @@ func (o *object) recordings() ref.Val {
 // live reports whether a leg is in the conference now.
 func (o *object) live() bool { return o.conference.End == nil && o.participant.Live() }
 
-// joined is when the leg's running stay began, or its last one; zero if it has
-// none.
+// joined is when the leg's running stay began, or its last one; zero if it has none.
 func (o *object) joined() time.Time {
 	stays := o.conference.Intervals(o.participant)
 	if len(stays) == 0 {

@@ -39,8 +39,7 @@ func TestAChangedValueDependsOnAChangedPart(t *testing.T) {
 	}
 }
 
-// partsNamed returns the parts of a field, or of a function that values lists by
-// its overload.
+// partsNamed returns the parts of a field, or of a function that values lists by its overload.
 func partsNamed(name string) Parts {
 	for _, f := range functions {
 		if f.overload() == name {

@@ -10,9 +10,8 @@ import (
 	"gavel/projections"
 )
 
-// Reading is a record prepared for many conditions, one after the other: a
-// value that several of them read is made once. It is not safe for concurrent
-// use.
+// Reading is a record prepared for many conditions, one after the other: a value that several of
+// them read is made once. It is not safe for concurrent use.
 type Reading struct {
 	vars Vars
 	// timed is the condition whose next flip is computed, or nil.
@@ -22,13 +21,11 @@ type Reading struct {
 	// a condition reads them.
 	open *object
 	live ref.Val
-	// recalls: the event has passed, and kept is what was stored of
-	// it (Recall).
+	// recalls: the event has passed, and kept is what was stored of it (Recall).
 	recalls bool
 	kept    Kept
-	// fields are the fields that were kept of a participant as it was before
-	// the event; each such participant has a reading of its own. Nil for all
-	// others.
+	// fields are the fields that were kept of a participant as it was before the event; each such
+	// participant has a reading of its own. Nil for all others.
 	fields map[string]ref.Val
 }
 

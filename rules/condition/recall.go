@@ -20,25 +20,22 @@ import (
 	"gavel/projections"
 )
 
-// Kept is what a rule read of an event, and of the record before it, when a
-// decision was made: enough to evaluate the rule's conditions again after the
-// event has passed. A key is the text of a part of a condition that reads
-// nothing else, such as `size(before.live) == 2`; its value is in JSON, null if
-// the part had no value.
+// Kept is what a rule read of an event, and of the record before it, when a decision was made:
+// enough to evaluate the rule's conditions again after the event has passed. A key is the text of a
+// part of a condition that reads nothing else, such as `size(before.live) == 2`; its value is in
+// JSON, null if the part had no value.
 type Kept map[string]json.RawMessage
 
-// ErrNotKept is the error of a condition that depends on something of the event
-// that was not kept, because it was too large, or because the decision is older
-// than Kept.
+// ErrNotKept is the error of a condition that depends on something of the event that was not kept,
+// because it was too large, or because the decision is older than Kept.
 var ErrNotKept = errors.New("what the condition read of the event was not kept")
 
 // maxKept bounds all values together, in bytes, because each decision has its own
 // copy. Only lists of about eighty participants reach it.
 const maxKept = 4096
 
-// Keep evaluates the parts of conditions that depend on the event and on the
-// record before it. A condition may be nil. Every Kept has the event's kind and
-// leg.
+// Keep evaluates the parts of conditions that depend on the event and on the record before it. A
+// condition may be nil. Every Kept has the event's kind and leg.
 func Keep(v Vars, conditions ...*Condition) Kept {
 	kept := Kept{}
 	for _, c := range conditions {
@@ -61,8 +58,7 @@ func Keep(v Vars, conditions ...*Condition) Kept {
 	return kept
 }
 
-// Event returns the kind and the leg of the event that was kept, nil if none
-// was.
+// Event returns the kind and the leg of the event that was kept, nil if none was.
 func (k Kept) Event() *events.Event {
 	e := &events.Event{}
 	if json.Unmarshal(k["event.kind"], &e.Kind) != nil || json.Unmarshal(k["event.call_sid"], &e.CallSid) != nil {
@@ -75,8 +71,7 @@ func (k Kept) Event() *events.Event {
 // and the record before it from kept, and everything else from v.
 func Recall(v Vars, kept Kept) *Reading { return &Reading{vars: v, recalls: true, kept: kept} }
 
-// recollection are the variables of a condition at a later time than the
-// event's.
+// recollection are the variables of a condition at a later time than the event's.
 type recollection struct {
 	*Reading
 	of *Condition
@@ -103,8 +98,7 @@ var unknown = types.NewUnknown(0, nil)
 // cannot parse a name with these characters, so no rule file contains one.
 const pastMark = "@past "
 
-// past is a part of a condition that depends only on the event and the record
-// before it.
+// past is a part of a condition that depends only on the event and the record before it.
 type past struct {
 	program cel.Program
 	typ     *cel.Type
@@ -120,9 +114,8 @@ type splitter struct {
 	fields []string
 }
 
-// split returns the largest parts of a checked condition that depend only on
-// the event and the record before it, by their text, and the condition with
-// names in their place.
+// split returns the largest parts of a checked condition that depend only on the event and the
+// record before it, by their text, and the condition with names in their place.
 func split(checked *cel.Ast) (parts map[string]*past, rest cel.Program, err error) {
 	s := &splitter{checked.NativeRep(), map[string]*past{}, map[int64]string{}, []string{"call_sid"}}
 	root := ast.NavigateAST(s.ast)
@@ -182,9 +175,8 @@ func (s *splitter) extract(e ast.NavigableExpr) error {
 	return nil
 }
 
-// reads reports whether an expression reads the event or the record before it,
-// and whether it reads anything else: what may be different later, or the
-// variable of a loop around it.
+// reads reports whether an expression reads the event or the record before it, and whether it reads
+// anything else: what may be different later, or the variable of a loop around it.
 func reads(e ast.NavigableExpr) (ofPast, ofElse bool) {
 	for _, ident := range ast.MatchDescendants(e, ast.KindMatcher(ast.IdentKind)) {
 		loop, local := loopOf(ident)

@@ -74,8 +74,7 @@ func TestRecallKeepsTheEventAndReadsEverythingElseAgain(t *testing.T) {
 	}
 }
 
-// A part that had no value at the event has none later, and the rest decides as
-// it did then.
+// A part that had no value at the event has none later, and the rest decides as it did then.
 func TestAPartWithoutAValueHasNoneLater(t *testing.T) {
 	t.Parallel()
 	const none = `int(event.query) == size(conference.live)`
@@ -87,8 +86,7 @@ func TestAPartWithoutAValueHasNoneLater(t *testing.T) {
 	}
 }
 
-// A decision of an older version has no Kept; the condition is decided by
-// everything else.
+// A decision of an older version has no Kept; the condition is decided by everything else.
 func TestWhatWasNotKeptIsUnknown(t *testing.T) {
 	t.Parallel()
 	v := later(t)
@@ -112,8 +110,7 @@ func TestWhatWasNotKeptIsUnknown(t *testing.T) {
 	}
 }
 
-// Of a participant as it was before the event, fields are kept but not
-// functions.
+// Of a participant as it was before the event, fields are kept but not functions.
 func TestAFunctionOfAnEarlierParticipantIsUnknown(t *testing.T) {
 	t.Parallel()
 	const text = `before.live.exists(p, p.call_sid == participant.call_sid && held_for(p) > duration("1s"))`

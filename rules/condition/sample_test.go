@@ -9,10 +9,9 @@ import (
 	"gavel/rules/condition"
 )
 
-// The call on the reference page, folded by the real Fold: a customer joins,
-// Ana joins half a minute later and the conference starts, she puts the
-// customer on hold at 10:02:00 and hangs up at 10:02:30. The event is her
-// leaving, the participant is the customer, and the time is 10:03:00.
+// The call on the reference page, folded by the real Fold: a customer joins, Ana joins half a
+// minute later and the conference starts, she puts the customer on hold at 10:02:00 and hangs up at
+// 10:02:30. The event is her leaving, the participant is the customer, and the time is 10:03:00.
 
 const (
 	account  = "AC00000000000000000000000000000001"

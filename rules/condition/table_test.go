@@ -14,10 +14,9 @@ import (
 	"gavel/projections"
 )
 
-// White box: the tables of fields and functions are compared with Fold, which
-// decides the values. Only the tables are tested; the conferences are random,
-// as in the property test of Fold. The test works both ways: each change is in
-// the table, and each change in the table was observed.
+// White box: the tables of fields and functions are compared with Fold, which decides the values.
+// Only the tables are tested; the conferences are random, as in the property test of Fold. The test
+// works both ways: each change is in the table, and each change in the table was observed.
 func TestEventsChangeExactlyWhatTheTablesList(t *testing.T) {
 	t.Parallel()
 	table, changed := tableOfChanges(), map[string]Kinds{}
@@ -44,8 +43,7 @@ func TestEventsChangeExactlyWhatTheTablesList(t *testing.T) {
 	}
 }
 
-// mostRounds of 100 conferences each; two or three rounds produce everything
-// except rareStories.
+// mostRounds of 100 conferences each; two or three rounds produce everything except rareStories.
 const mostRounds = 30
 
 // rareStories are stories that are too rare to wait for in random conferences.
@@ -112,8 +110,7 @@ func missing(have, want map[string]Kinds) []string {
 	return all
 }
 
-// tableOfChanges returns the kinds that the tables list for everything that
-// depends on the record.
+// tableOfChanges returns the kinds that the tables list for everything that depends on the record.
 func tableOfChanges() map[string]Kinds {
 	table := map[string]Kinds{}
 	for typeName, all := range fields {

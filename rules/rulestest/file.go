@@ -58,13 +58,11 @@ type StepResult struct {
 // NoAnswer in a test is the result of a step whose outcome never arrives.
 const NoAnswer events.Result = "none"
 
-// Entry is one entry of the journal: a callback in short form, or one of
-// Exempt, Reread and Load.
+// Entry is one entry of the journal: a callback in short form, or one of Exempt, Reread and Load.
 type Entry struct {
 	// At is when it is received, from the start of the timeline.
 	At time.Duration `yaml:"at"`
-	// Conference is the room's name; "room" if empty. Each room is a conference
-	// of its own.
+	// Conference is the room's name; "room" if empty. Each room is a conference of its own.
 	Conference string `yaml:"conference"`
 
 	Event events.Kind `yaml:"event"`
@@ -102,9 +100,8 @@ type ExemptEntry struct {
 	Rule string        `yaml:"rule"`
 }
 
-// Expectation is one decision, as far as it is described: empty fields are not
-// compared. An empty verdict matches "act" and "would", so that tests still
-// pass when a rule goes live.
+// Expectation is one decision, as far as it is described: empty fields are not compared. An empty
+// verdict matches "act" and "would", so that tests still pass when a rule goes live.
 type Expectation struct {
 	At         time.Duration     `yaml:"at"`
 	Rule       string            `yaml:"rule"`

@@ -53,8 +53,7 @@ type turn struct {
 	do    func(context.Context) error
 }
 
-// decision is a decision with the names that the test file uses for its room
-// and leg.
+// decision is a decision with the names that the test file uses for its room and leg.
 type decision struct {
 	rules.Decision
 	room, label string

@@ -51,8 +51,7 @@ func (f *File) Run(ctx context.Context, load func(files []string) (*rules.Set, e
 	return failures, nil
 }
 
-// compare compares the decisions with the expectations; an empty table means
-// that they agree.
+// compare compares the decisions with the expectations; an empty table means that they agree.
 func (t *Timeline) compare(all []decision) (line int, table string) {
 	rows, left := []row{}, slices.Clone(all)
 	for _, x := range t.Expect {

@@ -112,8 +112,7 @@ func TestAnErrorOfATestFileNamesTheLine(t *testing.T) {
 	}
 }
 
-// An entry that Twilio could not have sent is an error of the test file, not a
-// failure of the test.
+// An entry that Twilio could not have sent is an error of the test file, not a failure of the test.
 func TestAnEntryThatTwilioCannotSendIsAnError(t *testing.T) {
 	t.Parallel()
 	tests, err := rulestest.Parse("x.yaml", []byte(lonely+"      - {at: 1s, event: participant-join, label: a, params: {CallSid: twice}}\n"))

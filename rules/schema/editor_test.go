@@ -17,8 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite rules.schema.json and the reference in docs/rules.md")
 
-// The published file is for editors; `gavel rules check --schema` prints the
-// same.
+// The published file is for editors; `gavel rules check --schema` prints the same.
 func TestThePublishedSchemaMatchesTheParser(t *testing.T) {
 	t.Parallel()
 	if *update {

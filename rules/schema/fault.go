@@ -11,8 +11,7 @@ import (
 // other values: those may contain names and phone numbers of people.
 type Fault struct {
 	File string
-	// Line and Column count from 1; 0 if the fault is about the file as a
-	// whole.
+	// Line and Column count from 1; 0 if the fault is about the file as a whole.
 	Line, Column int
 	// Rule is the rule's name, or "" outside of rules.
 	Rule    string

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// suggestion names the key that an unknown key may have been meant to be, or
-// all keys.
+// suggestion names the key that an unknown key may have been meant to be, or all keys.
 func suggestion(name string, s *shape) string {
 	var names []string
 	for _, k := range s.keys {
@@ -21,8 +20,7 @@ func suggestion(name string, s *shape) string {
 	return "; the keys are " + strings.Join(names, ", ")
 }
 
-// nearest suggests the text among all that a text may have been meant to be, or
-// returns "".
+// nearest suggests the text among all that a text may have been meant to be, or returns "".
 func nearest(text string, all []string) string {
 	best, distance := "", min(3, len(text)/2+1) // a text with more differences is another word
 	for _, name := range all {

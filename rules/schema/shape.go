@@ -74,8 +74,7 @@ const (
 	maxRate = 1_000_000
 )
 
-// Patterns of words. Go and editors both use them, so they only contain what
-// both interpret alike.
+// Patterns of words. Go and editors both use them, so they only contain what both interpret alike.
 const (
 	namePattern    = `[a-z0-9][a-z0-9-]{0,63}`
 	accountPattern = `AC[0-9a-f]{32}`

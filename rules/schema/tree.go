@@ -42,8 +42,7 @@ func (d *Document) misplaced(n ast.Node, s *shape) {
 	}
 }
 
-// object reads a mapping, and adds faults for unknown, duplicate and missing
-// keys.
+// object reads a mapping, and adds faults for unknown, duplicate and missing keys.
 func (d *Document) object(n ast.Node, s *shape) *Node {
 	pairs, ok := mapping(n)
 	if !ok {

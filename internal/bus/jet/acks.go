@@ -10,8 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Pipeline publishes many messages at a time to one stream. It is safe for
-// concurrent use.
+// Pipeline publishes many messages at a time to one stream. It is safe for concurrent use.
 //
 // Acknowledgements arrive at one inbox, with a number for each message. The client
 // library's asynchronous publish does the same at twice the cost.
@@ -76,8 +75,7 @@ func (p *Pipeline) send(m *nats.Msg, index int, answers chan<- answer) (number u
 	return number, nil
 }
 
-// forget removes the waiter of a message. It returns false if the answer is in the
-// channel already.
+// forget removes the waiter of a message. It returns false if the answer is in the channel already.
 func (p *Pipeline) forget(number uint64) (waiter, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

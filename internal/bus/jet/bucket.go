@@ -70,8 +70,7 @@ const (
 	// bucketPrefix the name of its stream.
 	bucketKeyPrefix = "$KV."
 	bucketPrefix    = "KV_"
-	// getMessage is a request that the stream's leader answers:
-	// $JS.API.STREAM.MSG.GET.<stream>.
+	// getMessage is a request that the stream's leader answers: $JS.API.STREAM.MSG.GET.<stream>.
 	getMessage        = "$JS.API.STREAM.MSG.GET."
 	headerKVOperation = "KV-Operation"
 )

@@ -11,8 +11,7 @@ import (
 )
 
 const (
-	// replayBatch is how many messages a replay requests at a time; more are not
-	// faster.
+	// replayBatch is how many messages a replay requests at a time; more are not faster.
 	replayBatch = 500
 	// replayHeartbeat: a replay that receives nothing for twice as long restarts
 	// at its current sequence.
@@ -115,10 +114,9 @@ func Follow(ctx context.Context, js jetstream.JetStream, s Span, fn func(jetstre
 // deleteWithin bounds the deletion of a consumer.
 const deleteWithin = time.Second
 
-// deleteConsumer deletes an ordered consumer. nats.go would leave that to the server,
-// which expires it after 5 min. A stream has at most 1,000 consumers (nats-server,
-// default_max_consumers), so a few readers a second would soon block all reads. A
-// consumer whose deletion fails expires.
+// deleteConsumer deletes an ordered consumer. nats.go would leave that to the server, which expires
+// it after 5 min. A stream has at most 1,000 consumers (nats-server, default_max_consumers), so a
+// few readers a second would soon block all reads. A consumer whose deletion fails expires.
 func deleteConsumer(ctx context.Context, js jetstream.JetStream, stream string, consumer jetstream.Consumer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteWithin)
 	defer cancel()

@@ -9,8 +9,7 @@ import (
 )
 
 const (
-	// maxInFlight bounds the unacknowledged messages of one Publish; more are not
-	// faster.
+	// maxInFlight bounds the unacknowledged messages of one Publish; more are not faster.
 	maxInFlight = 256
 	// resendEvery is how often messages without an acknowledgement are checked.
 	resendEvery = AttemptTimeout / 8
@@ -26,8 +25,7 @@ type Messages struct {
 	Next []int
 	// Fill writes message i into m.
 	Fill func(m *nats.Msg, i int)
-	// Stored reports whether an error means that the stream has the message already.
-	// It may be nil.
+	// Stored reports whether an error means that the stream has the message already. It may be nil.
 	Stored func(error) bool
 }
 
@@ -119,8 +117,7 @@ func (w *window) run(ctx context.Context) error {
 	return nil
 }
 
-// send sends ready messages. After an error the message is delayed and stays in the
-// window.
+// send sends ready messages. After an error the message is delayed and stays in the window.
 func (w *window) send() error {
 	now := time.Now()
 	for len(w.ready) > 0 && len(w.sent) < maxInFlight {

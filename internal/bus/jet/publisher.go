@@ -30,8 +30,7 @@ const (
 
 var errClosed = errors.New("closed")
 
-// Publisher implements watermill's publisher over JetStream. A topic is a subject
-// of a stream.
+// Publisher implements watermill's publisher over JetStream. A topic is a subject of a stream.
 type Publisher struct {
 	js     jetstream.JetStream
 	mu     sync.RWMutex // held for reading while publishing

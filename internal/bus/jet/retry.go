@@ -33,9 +33,8 @@ const (
 	codeNoPeers            = 10005 // too few servers for a stream's replicas
 )
 
-// Transient reports whether a retry may succeed. After a timeout the message may be
-// stored: the journal's readers and the duplicate window of the news stream handle
-// duplicates.
+// Transient reports whether a retry may succeed. After a timeout the message may be stored: the
+// journal's readers and the duplicate window of the news stream handle duplicates.
 func Transient(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
@@ -76,8 +75,7 @@ func StorageFull(err error) bool {
 // or an account cannot reserve its limit in bytes.
 func CannotReserve(err error) bool { return codeOf(err) == codeNoStorage }
 
-// Starting reports whether a retry may succeed, also because a cluster is still
-// starting.
+// Starting reports whether a retry may succeed, also because a cluster is still starting.
 func Starting(err error) bool { return Transient(err) || codeOf(err) == codeNoPeers }
 
 // Promptly is Transient for callers that cannot wait for free storage.

@@ -6,8 +6,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 )
 
-// routerLog writes watermill's log to slog without the fields that may hold a
-// message's content.
+// routerLog writes watermill's log to slog without the fields that may hold a message's content.
 type routerLog struct{ log *slog.Logger }
 
 var _ watermill.LoggerAdapter = routerLog{}

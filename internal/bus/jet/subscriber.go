@@ -167,9 +167,8 @@ func nackedBecause(m *message.Message) error {
 // routerClosesWithin bounds the wait for running handlers when the router closes.
 const routerClosesWithin = 10 * time.Second
 
-// Route calls fn with each message of a topic, on watermill's router, and returns nil
-// when ctx ends. A message whose fn fails is redelivered later, unless the error is
-// events.ErrMalformed.
+// Route calls fn with each message of a topic, on watermill's router, and returns nil when ctx
+// ends. A message whose fn fails is redelivered later, unless the error is events.ErrMalformed.
 func (s *Subscriber) Route(ctx context.Context, topic string, fn func(*message.Message) error) error {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: routerClosesWithin}, routerLog{s.workers.Log})
 	if err != nil {

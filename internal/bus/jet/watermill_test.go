@@ -44,8 +44,7 @@ func jetStream(t testing.TB, conn *nats.Conn) jetstream.JetStream {
 	return js
 }
 
-// startServer starts a real NATS server in this process, its files in a temporary
-// directory.
+// startServer starts a real NATS server in this process, its files in a temporary directory.
 func startServer(t testing.TB) *server.Server {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{
@@ -86,8 +85,7 @@ func topicStream(t testing.TB) (url string) {
 	return s.ClientURL()
 }
 
-// pair makes a publisher and a subscriber, with a connection as two processes
-// would have.
+// pair makes a publisher and a subscriber, with a connection as two processes would have.
 func pair(t testing.TB, url, group string) (*jet.Publisher, *jet.Subscriber) {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))

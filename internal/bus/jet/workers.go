@@ -60,9 +60,8 @@ type loop struct {
 	working  sync.WaitGroup
 }
 
-// Run calls fn until ctx ends, waits for running calls and returns nil. The result of
-// fn settles all messages of its call; see settle. Run creates the consumer if it is
-// missing, also later.
+// Run calls fn until ctx ends, waits for running calls and returns nil. The result of fn settles
+// all messages of its call; see settle. Run creates the consumer if it is missing, also later.
 func (w Workers) Run(ctx context.Context, fn func(context.Context, []jetstream.Msg) error) error {
 	l, err := w.begin(ctx, fn)
 	if ctx.Err() != nil {
@@ -207,8 +206,7 @@ func (l *loop) start(ctx context.Context, batch []jetstream.Msg) {
 	})
 }
 
-// call calls work and reports progress meanwhile, so that no second worker gets the
-// messages.
+// call calls work and reports progress meanwhile, so that no second worker gets the messages.
 func (l *loop) call(ctx context.Context, batch []jetstream.Msg) error {
 	if ctx.Err() != nil {
 		return context.Canceled

@@ -14,9 +14,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// oldestServer is the first version whose block compaction syncs to disk
-// as configured (nats-server pull requests 8456 and 8475) and that can reset a
-// consumer.
+// oldestServer is the first version whose block compaction syncs to disk as configured (nats-server
+// pull requests 8456 and 8475) and that can reset a consumer.
 var oldestServer = [3]int{2, 14, 6}
 
 const (
@@ -63,9 +62,8 @@ func (t Target) DialOnce(name string) (*nats.Conn, error) {
 	return nats.Connect(t.URL, append(t.secureOptions(), nats.Name(name), nats.NoReconnect())...)
 }
 
-// options returns the options of lasting connections. ReconnectBufSize -1 makes a
-// publish fail while disconnected: a buffered one would be sent after its caller
-// has got an error.
+// options returns the options of lasting connections. ReconnectBufSize -1 makes a publish fail
+// while disconnected: a buffered one would be sent after its caller has got an error.
 func (t Target) options(log *slog.Logger) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.MaxReconnects(-1),

@@ -18,16 +18,13 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// ErrInUse means that another process uses the data directory. Two servers would
-// destroy one store.
+// ErrInUse means that another process uses the data directory. Two servers would destroy one store.
 var ErrInUse = errors.New("data directory is used by another process")
 
 const (
-	// maxMemoryStore bounds the streams in memory. Gavel has none; an operator may
-	// create one.
+	// maxMemoryStore bounds the streams in memory. Gavel has none; an operator may create one.
 	maxMemoryStore = 64 << 20
-	// startWithin bounds recovery of the streams at start; a million messages
-	// take about a second.
+	// startWithin bounds recovery of the streams at start; a million messages take about a second.
 	startWithin = 2 * time.Minute
 )
 
@@ -44,8 +41,7 @@ type Options struct {
 	SyncAlways bool
 	// MaxPayload bounds a message with its headers, in bytes.
 	MaxPayload int32
-	// VolumeBytes is the assumed size of the volume; 0 means the size that the
-	// file system reports.
+	// VolumeBytes is the assumed size of the volume; 0 means the size that the file system reports.
 	VolumeBytes int64
 	// StorePercent of the volume is the limit of all streams together.
 	StorePercent int64
@@ -61,12 +57,10 @@ type Server struct {
 	notListening string
 }
 
-// TokenFile is the file in the data directory with the token that other processes
-// need to connect.
+// TokenFile is the file in the data directory with the token that other processes need to connect.
 const TokenFile = "nats.token"
 
-// Start starts a server. Errors wrap ErrInUse if another process uses the data
-// directory.
+// Start starts a server. Errors wrap ErrInUse if another process uses the data directory.
 func Start(o Options, log *slog.Logger) (_ *Server, err error) {
 	dir := filepath.Join(o.DataDir, "nats")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -122,8 +116,7 @@ func (e *Server) serverOptions(dir string) *server.Options {
 	}
 }
 
-// listen makes the server listen, with a token, if that is configured and the
-// address is free.
+// listen makes the server listen, with a token, if that is configured and the address is free.
 func (e *Server) listen(opts *server.Options) error {
 	addr := e.options.Listen
 	if addr == "" || addr == ListenOff {

@@ -46,9 +46,8 @@ func (c *fastForward) After(d time.Duration) <-chan time.Time {
 	return passed
 }
 
-// agenda holds everything that is still to happen, in order of time. One
-// goroutine executes it, so that the seed decides what happens and not this
-// machine's scheduler.
+// agenda holds everything that is still to happen, in order of time. One goroutine executes it, so
+// that the seed decides what happens and not this machine's scheduler.
 type agenda struct {
 	clock Clock
 	added chan struct{} // holds one token when the earliest step may have changed

@@ -8,13 +8,11 @@ import (
 	"time"
 )
 
-// announcementTime is how long an announcement requested by REST plays,
-// whatever is at its URL.
+// announcementTime is how long an announcement requested by REST plays, whatever is at its URL.
 const announcementTime = 2 * time.Second
 
-// Announce sends the callback of an announcement to the whole conference. A
-// failure is the text of ReasonAnnouncementFailed, which Twilio sends only for
-// its own errors.
+// Announce sends the callback of an announcement to the whole conference. A failure is the text of
+// ReasonAnnouncementFailed, which Twilio sends only for its own errors.
 func (t *Twilio) Announce(conferenceSid, url, failure string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -38,9 +36,8 @@ func (t *Twilio) AnnounceTo(callSid, url, failure string) error {
 	return nil
 }
 
-// play starts an announcement to the conference, or to one participant of it.
-// It sends no callback if the conference ends first, or if no leg has entered
-// it.
+// play starts an announcement to the conference, or to one participant of it. It sends no callback
+// if the conference ends first, or if no leg has entered it.
 func (t *Twilio) play(c *conference, p *participant, url, method string) {
 	if t.fetches {
 		t.fetch(c, p, url, method)
@@ -84,8 +81,7 @@ func (t *Twilio) countAudible(url string, twiml []byte) {
 	t.played[url]++
 }
 
-// Played returns how often each AnnounceUrl was answered with something to
-// play.
+// Played returns how often each AnnounceUrl was answered with something to play.
 func (t *Twilio) Played() map[string]int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

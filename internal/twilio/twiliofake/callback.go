@@ -44,8 +44,7 @@ func (s Subscription) has(name string) bool {
 	return s.URL != "" && (len(s.Events) == 0 || slices.Contains(s.Events, name))
 }
 
-// params are the names and values of one callback; Twilio never sends one of
-// these names twice.
+// params are the names and values of one callback; Twilio never sends one of these names twice.
 type params map[string]string
 
 // set adds a parameter that Twilio sends only if it has a value.
@@ -69,9 +68,8 @@ func (p params) values() url.Values {
 	return values
 }
 
-// wireOrder is the order of a captured conference callback; other names follow
-// in alphabetical order. Twilio promises no order, and a receiver that needs
-// one should fail against the fake.
+// wireOrder is the order of a captured conference callback; other names follow in alphabetical
+// order. Twilio promises no order, and a receiver that needs one should fail against the fake.
 var wireOrder = []string{
 	"Coaching", "FriendlyName", "ParticipantLabel", "EndConferenceOnExit", "StatusCallbackEvent", "Timestamp",
 	"StartConferenceOnEnter", "AccountSid", "SequenceNumber", "ConferenceSid", "CallSid", "Hold", "Muted",

@@ -42,9 +42,8 @@ type conference struct {
 	recording    *recording
 }
 
-// Join adds a call to the room of that name by TwiML. It creates the conference
-// if the room has none, and starts it once two legs are present and one of them
-// may start it.
+// Join adds a call to the room of that name by TwiML. It creates the conference if the room has
+// none, and starts it once two legs are present and one of them may start it.
 func (t *Twilio) Join(room string, leg Leg) (conferenceSid, callSid string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -61,9 +60,8 @@ func (t *Twilio) Join(room string, leg Leg) (conferenceSid, callSid string, err 
 	return c.sid, p.callSid, nil
 }
 
-// room returns the conference of that name that is not completed, or a new one,
-// whose first leg sets the callbacks and the limits. It returns an error if the
-// conference does not admit the leg.
+// room returns the conference of that name that is not completed, or a new one, whose first leg
+// sets the callbacks and the limits. It returns an error if the conference does not admit the leg.
 func (t *Twilio) room(name string, leg Leg, taken *apiError) (*conference, *apiError) {
 	c, ok := t.rooms[name]
 	if !ok {
@@ -174,9 +172,8 @@ func (t *Twilio) HangUp(callSid string) error { return t.leave(callSid, hangUp) 
 // Kick removes a participant by REST.
 func (t *Twilio) Kick(callSid string) error { return t.leave(callSid, kick) }
 
-// exit is a way to leave: the reason and the status of the call in the leave
-// callback, and the reasons with which the conference ends if it depended on
-// this leg or had no other.
+// exit is a way to leave: the reason and the status of the call in the leave callback, and the
+// reasons with which the conference ends if it depended on this leg or had no other.
 type exit struct {
 	reason     string // ReasonParticipantLeft
 	callStatus string // ParticipantCallStatus
@@ -186,8 +183,7 @@ type exit struct {
 
 var (
 	hangUp = exit{"participant_hung_up", "completed", lastLeft, endOnExitLeft}
-	// The call of a kicked leg goes on elsewhere, so its status is in-progress
-	// (not confirmed).
+	// The call of a kicked leg goes on elsewhere, so its status is in-progress (not confirmed).
 	kick = exit{"participant_updated_via_api", "in-progress", lastKicked, endOnExitKicked}
 )
 
@@ -261,10 +257,9 @@ type ending struct {
 
 var endByAPI = ending{endedViaAPI, "conference_ended_via_api", nil}
 
-// complete removes all legs and ends the conference; its name is free again.
-// The leaves come before the end (the order is not confirmed). A conference
-// that never started sends an end like any other (not confirmed either), unless
-// no leg ever entered it.
+// complete removes all legs and ends the conference; its name is free again. The leaves come before
+// the end (the order is not confirmed). A conference that never started sends an end like any other
+// (not confirmed either), unless no leg ever entered it.
 func (t *Twilio) complete(c *conference, e ending) {
 	for len(c.participants) > 0 {
 		t.remove(c.participants[0], e.others, "completed")

@@ -24,13 +24,11 @@ import (
 type Faults struct {
 	// Lose never sends the callback.
 	Lose float64
-	// Duplicate sends it again up to 5 s later, with the same idempotency
-	// token.
+	// Duplicate sends it again up to 5 s later, with the same idempotency token.
 	Duplicate float64
 	// Reorder delays it by 1 to 4 s, so that later ones arrive first.
 	Reorder float64
-	// Delay is the longest random delay of each callback, which also reorders
-	// close ones.
+	// Delay is the longest random delay of each callback, which also reorders close ones.
 	Delay time.Duration
 }
 
@@ -87,8 +85,7 @@ func (s *sender) wait() {
 	}
 }
 
-// send starts to deliver callbacks, after adding the faults. Only the agenda's
-// goroutine calls it.
+// send starts to deliver callbacks, after adding the faults. Only the agenda's goroutine calls it.
 func (s *sender) send(ctx context.Context, callbacks []callback) {
 	for _, cb := range callbacks {
 		s.streams.add(ctx, cb)
@@ -112,9 +109,8 @@ func (s *sender) settle(ctx context.Context) error {
 	return nil
 }
 
-// plan decides the faults of one callback. It draws the same random numbers for
-// each, so that one setting does not change which callbacks another one
-// affects.
+// plan decides the faults of one callback. It draws the same random numbers for each, so that one
+// setting does not change which callbacks another one affects.
 func (s *sender) plan(ctx context.Context, cb callback) {
 	lost := s.chance.Float64() < s.faults.Lose
 	doubled := s.chance.Float64() < s.faults.Duplicate
@@ -145,9 +141,8 @@ func (s *sender) dispatchAfter(ctx context.Context, delay time.Duration, cb call
 	})
 }
 
-// dispatch delivers in the background, after the conference's previous
-// delivery: without faults callbacks arrive in order, although Twilio promises
-// none, so that only Faults cause disorder.
+// dispatch delivers in the background, after the conference's previous delivery: without faults
+// callbacks arrive in order, although Twilio promises none, so that only Faults cause disorder.
 func (s *sender) dispatch(ctx context.Context, cb callback) {
 	s.inFlight <- struct{}{}
 	before, done := s.queue(cb.conferenceSid)
@@ -213,8 +208,7 @@ func (s *sender) attempt(ctx context.Context, cb callback, o overrides) (failure
 	}
 	failure = s.exchange(request, o, cb.answered)
 	if user := cb.user(); failure == "401" && user != nil {
-		// Credentials in the URL are sent only after a challenge (Twilio,
-		// "Webhooks security").
+		// Credentials in the URL are sent only after a challenge (Twilio, "Webhooks security").
 		again, err := cb.request(ctx, s.authToken)
 		if err != nil {
 			return "url"
@@ -305,8 +299,7 @@ func (s *sender) transport(o overrides) http.RoundTripper {
 	return made
 }
 
-// failureOf classifies an error: connect failure, of TCP or of TLS, or any
-// later one.
+// failureOf classifies an error: connect failure, of TCP or of TLS, or any later one.
 func failureOf(err error) string {
 	var op *net.OpError
 	var untrusted *tls.CertificateVerificationError

@@ -15,8 +15,7 @@ import (
 	"gavel/internal/twilio/twiliofake"
 )
 
-// answers fails or answers each attempt of a callback in turn, and then stops
-// the fake.
+// answers fails or answers each attempt of a callback in turn, and then stops the fake.
 type answers struct {
 	attempts []*http.Request
 	give     func(attempt int) (status int, err error)

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// Weather is a fault of the REST API: what happens to a request before, or
-// instead of, its answer.
+// Weather is a fault of the REST API: what happens to a request before, or instead of, its answer.
 type Weather struct {
 	// On lists the kinds of requests it affects; empty means all.
 	On []Call
@@ -26,8 +25,7 @@ type Weather struct {
 	Status int
 	// RetryAfter is the header of that answer, in whole seconds; 0 sends none.
 	RetryAfter time.Duration
-	// Silent sends no answer: the connection stays open until the client closes
-	// it.
+	// Silent sends no answer: the connection stays open until the client closes it.
 	Silent bool
 	// CarriedOut executes the request although Silent or a Status of 500 or
 	// more hides it. A 429 is never executed (Twilio, error dictionary).
@@ -51,13 +49,11 @@ func (w Weather) refuse(to http.ResponseWriter) {
 
 // Tally counts requests of one kind.
 type Tally struct {
-	// Asked counts the requests that arrived, Done those that were executed and
-	// not refused.
+	// Asked counts the requests that arrived, Done those that were executed and not refused.
 	Asked, Done int
 }
 
-// desk receives requests to the REST API: it authenticates, counts, and applies
-// the weather.
+// desk receives requests to the REST API: it authenticates, counts, and applies the weather.
 type desk struct {
 	passwords map[string]string // by user: the account and its API keys
 	most      int               // requests at a time
@@ -108,8 +104,7 @@ func (d *desk) authenticates(r *http.Request) bool {
 	return given && known && want != "" && same
 }
 
-// begin receives a request: it returns an id, and the number of requests in
-// flight including it.
+// begin receives a request: it returns an id, and the number of requests in flight including it.
 func (d *desk) begin() (id string, underWay int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -123,8 +118,7 @@ func (d *desk) end() {
 	d.underWay--
 }
 
-// crowded reports whether more requests are in flight than the account may
-// have.
+// crowded reports whether more requests are in flight than the account may have.
 func (d *desk) crowded() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

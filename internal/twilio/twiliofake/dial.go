@@ -19,8 +19,7 @@ func willingPhone(string) Phone {
 	return Phone{Queued: 200 * time.Millisecond, Ringing: time.Second}
 }
 
-// ringBuffer is what Twilio adds to a call's Timeout (Twilio, Participant
-// resource: Timeout).
+// ringBuffer is what Twilio adds to a call's Timeout (Twilio, Participant resource: Timeout).
 const ringBuffer = 5 * time.Second
 
 // outgoing is a call to a participant added by REST.
@@ -31,9 +30,8 @@ type outgoing struct {
 	timeLimit  time.Duration // of the answered call; 0 means no limit
 }
 
-// dial calls a participant that was added by REST. When a leg with early media
-// enters is not confirmed; that a ringing one counts for the start of a
-// conference has been observed.
+// dial calls a participant that was added by REST. When a leg with early media enters is not
+// confirmed; that a ringing one counts for the start of a conference has been observed.
 func (t *Twilio) dial(p *participant, o outgoing) {
 	if longest := o.timeout + ringBuffer; o.phone.Ringing > longest {
 		o.phone.Ringing, o.phone.Fails = longest, "no-answer"

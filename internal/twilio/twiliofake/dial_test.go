@@ -28,8 +28,7 @@ const (
 	asleep  = "+14155550102"
 )
 
-// calls adds a participant by REST, with the callbacks that Gavel subscribes
-// to.
+// calls adds a participant by REST, with the callbacks that Gavel subscribes to.
 func (x *exchange) calls(room, to string, more ...string) reply {
 	x.t.Helper()
 	form := append([]string{

@@ -81,8 +81,7 @@ type batch struct {
 
 func (e *eventStreams) dispatch(ctx context.Context, b *batch) { e.try(ctx, b, batchPause) }
 
-// try sends a batch in the background, and plans another attempt if it was not
-// accepted.
+// try sends a batch in the background, and plans another attempt if it was not accepted.
 func (e *eventStreams) try(ctx context.Context, b *batch, pause time.Duration) {
 	e.sender.inFlight <- struct{}{}
 	e.sender.deliverer.Go(func() {
@@ -112,8 +111,7 @@ func (e *eventStreams) attempt(ctx context.Context, b *batch) (failure string) {
 	return e.sender.exchange(request, o, nil)
 }
 
-// request signs only the URL, which carries the body's hash (Twilio, "Webhooks
-// security").
+// request signs only the URL, which carries the body's hash (Twilio, "Webhooks security").
 func (e *eventStreams) request(ctx context.Context, body []byte) (*http.Request, error) {
 	target, err := url.Parse(e.sink)
 	if err != nil {

@@ -52,9 +52,8 @@ func (f *floor) draw() story {
 	return drawn
 }
 
-// rooms is the first number of rooms of each queue. It is small, so that
-// consecutive conferences use the same names, as on a real floor; if all rooms
-// are in use, the floor adds more.
+// rooms is the first number of rooms of each queue. It is small, so that consecutive conferences
+// use the same names, as on a real floor; if all rooms are in use, the floor adds more.
 const rooms = 2
 
 var queues = []string{"sales", "support", "billing"}

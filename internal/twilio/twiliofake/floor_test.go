@@ -71,8 +71,7 @@ func (r *receiver) RoundTrip(request *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: request}, nil
 }
 
-// byConference groups the status callbacks by conference and sorts them by
-// SequenceNumber.
+// byConference groups the status callbacks by conference and sorts them by SequenceNumber.
 func (r *receiver) byConference(t *testing.T) map[string][]url.Values {
 	t.Helper()
 	conferences := map[string][]url.Values{}

@@ -10,8 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// Leg is a call that joins a conference, with the attributes of its
-// <Conference> noun.
+// Leg is a call that joins a conference, with the attributes of its <Conference> noun.
 type Leg struct {
 	Label                  string
 	Muted                  bool
@@ -53,8 +52,7 @@ type participant struct {
 // sid is the participant's own identifier, which page tokens carry.
 func (p *participant) sid() string { return "CP" + p.callSid[len("CA"):] }
 
-// maxLabel is the longest participant label, in characters (Twilio, TwiML
-// <Conference>).
+// maxLabel is the longest participant label, in characters (Twilio, TwiML <Conference>).
 const maxLabel = 128
 
 var likeACallSid = regexp.MustCompile(`^CA[0-9a-fA-F]{32}$`)
@@ -87,8 +85,7 @@ func (t *Twilio) Hold(callSid string, hold bool) error {
 	return t.Change(callSid, Change{Hold: &hold})
 }
 
-// Coach lets a participant coach the one with the CallSid coached; an empty one
-// ends that.
+// Coach lets a participant coach the one with the CallSid coached; an empty one ends that.
 func (t *Twilio) Coach(callSid, coached string) error {
 	return t.Change(callSid, Change{Coach: &coached})
 }
@@ -112,9 +109,8 @@ func (t *Twilio) Change(callSid string, to Change) error {
 	return nil
 }
 
-// change applies the fields that differ. One participant-modify reports all
-// changes without their own event (Twilio, TwiML <Conference>:
-// statusCallbackEvent).
+// change applies the fields that differ. One participant-modify reports all changes without their
+// own event (Twilio, TwiML <Conference>: statusCallbackEvent).
 func (t *Twilio) change(p *participant, to Change) *apiError {
 	coached := func(other *participant) bool { return other.callSid == *to.Coach }
 	if to.Coach != nil && *to.Coach != "" && !slices.ContainsFunc(p.conference.participants, coached) {
@@ -162,8 +158,7 @@ func (t *Twilio) Speak(callSid string, speaking bool) error {
 	return nil
 }
 
-// state is the part of every participant event that describes the participant
-// after the change.
+// state is the part of every participant event that describes the participant after the change.
 func (p *participant) state() params {
 	state := params{
 		"CallSid":                p.callSid,
@@ -177,8 +172,7 @@ func (p *participant) state() params {
 	return state
 }
 
-// postParticipant sends an event of a participant that is visible to the
-// others.
+// postParticipant sends an event of a participant that is visible to the others.
 func (t *Twilio) postParticipant(p *participant, event string) {
 	if p.entered {
 		t.postEvent(p.conference, event, p.state())

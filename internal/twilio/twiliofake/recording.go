@@ -36,8 +36,7 @@ func (r *recording) running() bool {
 	return !r.deleted && (r.status == recordingInProgress || r.status == recordingPaused)
 }
 
-// beginRecording starts the recording together with mixing, if
-// record-from-start is set.
+// beginRecording starts the recording together with mixing, if record-from-start is set.
 func (t *Twilio) beginRecording(c *conference) {
 	now := t.clock.Now()
 	c.recording = &recording{

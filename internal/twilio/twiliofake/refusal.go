@@ -48,8 +48,7 @@ var (
 	errUnauthorized = &apiError{http.StatusUnauthorized, 20003, "Authenticate"}
 	errMethod       = &apiError{http.StatusMethodNotAllowed, 20004, "Method not allowed"}
 	errTooMany      = &apiError{http.StatusTooManyRequests, 20429, "Too Many Requests"}
-	// errRecordingState was observed when a conference's recording was paused;
-	// that it is also the answer to a request that does not fit the recording's
-	// state is not confirmed.
+	// errRecordingState was observed when a conference's recording was paused; that it is also the
+	// answer to a request that does not fit the recording's state is not confirmed.
 	errRecordingState = &apiError{http.StatusBadRequest, 21220, "Unable to update record: the recording is not in a state that allows it"}
 )

@@ -42,10 +42,9 @@ const (
 	NoCall Call = "none"
 )
 
-// Handler serves the part of Twilio's REST API (2010-04-01) about conferences,
-// and the requests with which a client checks its credentials: the account
-// itself and its phone numbers, an empty list. Requests take effect at
-// once; their callbacks are sent while Run runs.
+// Handler serves the part of Twilio's REST API (2010-04-01) about conferences, and the requests
+// with which a client checks its credentials: the account itself and its phone numbers, an empty
+// list. Requests take effect at once; their callbacks are sent while Run runs.
 func (t *Twilio) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, underWay := t.desk.begin()
@@ -71,8 +70,7 @@ type query struct {
 	values     url.Values
 }
 
-// answer is the response to a request that is not refused; a nil body is an
-// empty one.
+// answer is the response to a request that is not refused; a nil body is an empty one.
 type answer struct {
 	status int
 	body   any

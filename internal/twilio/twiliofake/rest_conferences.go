@@ -92,9 +92,8 @@ func conferenceCall(values url.Values) Call {
 	return UpdateConference
 }
 
-// updateConference ends the conference or starts an announcement. Twilio's
-// answer for a completed conference is not confirmed; clients have seen only
-// "Bad request".
+// updateConference ends the conference or starts an announcement. Twilio's answer for a completed
+// conference is not confirmed; clients have seen only "Bad request".
 func (t *Twilio) updateConference(q *query) (answer, *apiError) {
 	c, refusal := t.conferenceOf(q)
 	if refusal != nil {

@@ -175,8 +175,7 @@ func (t *Twilio) addParticipant(q *query) (answer, *apiError) {
 // maxName is the longest friendly name, in characters.
 const maxName = 128
 
-// roomOf finds the conference by its SID, or finds or creates it by its name,
-// if it admits the leg.
+// roomOf finds the conference by its SID, or finds or creates it by its name, if it admits the leg.
 func (t *Twilio) roomOf(q *query, leg Leg) (*conference, *apiError) {
 	if !likeAConferenceSid.MatchString(q.conference) {
 		if utf8.RuneCountInString(q.conference) > maxName {
@@ -237,12 +236,10 @@ func (t *Twilio) callOf(values url.Values) (Leg, outgoing, *apiError) {
 // limits are the numeric limits of a call, both times in seconds.
 type limits struct{ participants, timeout, time int }
 
-// longestCall bounds TimeLimit, in seconds; Twilio's own bound is not
-// confirmed.
+// longestCall bounds TimeLimit, in seconds; Twilio's own bound is not confirmed.
 const longestCall = 24 * 60 * 60
 
-// limitsOf reads the limits (Twilio, Participant resource: MaxParticipants,
-// Timeout, TimeLimit).
+// limitsOf reads the limits (Twilio, Participant resource: MaxParticipants, Timeout, TimeLimit).
 func limitsOf(values url.Values) (limits, *apiError) {
 	l := limits{participants: maxParticipants, timeout: 60}
 	for _, n := range []struct {

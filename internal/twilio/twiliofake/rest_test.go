@@ -124,8 +124,7 @@ func (x *exchange) plays(s *twiliofake.Story) {
 	}
 }
 
-// settles waits until the effects of a REST request have ended and that much
-// time has passed.
+// settles waits until the effects of a REST request have ended and that much time has passed.
 func (x *exchange) settles(d time.Duration) {
 	x.t.Helper()
 	s := x.NewStory()

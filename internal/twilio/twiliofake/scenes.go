@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// story is the course of one conference: it puts its steps on the agenda of a
-// scene.
+// story is the course of one conference: it puts its steps on the agenda of a scene.
 type story func(*scene)
 
 // stories are all stories of the floor. Together they end for all five reasons.
@@ -111,8 +110,7 @@ func moderatorRemoved(s *scene) {
 	moderator.IsKicked()
 }
 
-// nobodyAnswers: a customer waits alone, the conference never starts, and the
-// customer gives up.
+// nobodyAnswers: a customer waits alone, the conference never starts, and the customer gives up.
 func nobodyAnswers(s *scene) {
 	customer := s.Customer(s.customer()).Calls(s.room)
 	s.pause(4, 12)
@@ -176,9 +174,8 @@ type scene struct {
 // recorded is the share of conferences that are recorded.
 const recorded = 0.4
 
-// newScene starts a story in a room. The floor fails if a step breaks a rule of
-// conferences, but not if a REST request changed the room meanwhile: then the
-// rest of the story is skipped.
+// newScene starts a story in a room. The floor fails if a step breaks a rule of conferences, but
+// not if a REST request changed the room meanwhile: then the rest of the story is skipped.
 func newScene(f *floor, room string) *scene {
 	s := &scene{Story: f.twilio.NewStory(), floor: f, room: room}
 	s.recorded = f.often(recorded)
@@ -197,8 +194,7 @@ func newScene(f *floor, room string) *scene {
 	return s
 }
 
-// fateOf reports whether REST changed a conference, and whether it is
-// completed.
+// fateOf reports whether REST changed a conference, and whether it is completed.
 func (t *Twilio) fateOf(conferenceSid string) (disturbed, completed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -230,9 +226,8 @@ func (s *scene) agent() *Caller { return s.Agent(s.floor.pick(agents)) }
 // starter is a caller whose join starts the conference, the default in TwiML.
 func (s *scene) starter(label string) *Caller { return s.Agent(label) }
 
-// customer returns a customer's label. Some applications label a leg with the
-// caller's number; these numbers are from the range reserved for fiction
-// (555-01xx).
+// customer returns a customer's label. Some applications label a leg with the caller's number;
+// these numbers are from the range reserved for fiction (555-01xx).
 func (s *scene) customer() string {
 	if s.floor.often(0.3) {
 		return fmt.Sprintf("+1415555%04d", 100+s.floor.chance.IntN(100))

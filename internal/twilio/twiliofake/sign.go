@@ -10,13 +10,11 @@ import (
 	"slices"
 )
 
-// Signature returns the value of X-Twilio-Signature for a request to address
-// with these form parameters (nil for GET and JSON), keyed with the account's
-// auth token.
+// Signature returns the value of X-Twilio-Signature for a request to address with these form
+// parameters (nil for GET and JSON), keyed with the account's auth token.
 //
-// It follows only the text of Twilio's "Webhooks security" page. It shares no
-// code with the verifier that it tests, because no test detects an error that
-// both sides share.
+// It follows only the text of Twilio's "Webhooks security" page. It shares no code with the
+// verifier that it tests, because no test detects an error that both sides share.
 func Signature(token, address string, params url.Values) string {
 	mac := hmac.New(sha1.New, []byte(token))
 	io.WriteString(mac, address)
@@ -31,9 +29,8 @@ func Signature(token, address string, params url.Values) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// signedAddress returns the address that Twilio signs for a callback URL: no
-// fragment (it holds connection overrides), no userinfo, and over HTTPS no
-// port; over HTTP the port stays.
+// signedAddress returns the address that Twilio signs for a callback URL: no fragment (it holds
+// connection overrides), no userinfo, and over HTTPS no port; over HTTP the port stays.
 func signedAddress(callback url.URL) string {
 	callback.Fragment, callback.RawFragment = "", ""
 	callback.User = nil

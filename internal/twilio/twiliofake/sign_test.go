@@ -29,8 +29,7 @@ func base(changes url.Values) url.Values {
 	return params
 }
 
-// The vectors were computed with Twilio's own Node library; the last two are
-// published by Twilio.
+// The vectors were computed with Twilio's own Node library; the last two are published by Twilio.
 func TestSignatureAgreesWithTwilio(t *testing.T) {
 	t.Parallel()
 	published := url.Values{

@@ -33,8 +33,7 @@ type Story struct {
 	broken   error             // the first error
 }
 
-// NewStory starts a story. Callbacks of its conferences go to the URLs in the
-// fake's Config.
+// NewStory starts a story. Callbacks of its conferences go to the URLs in the fake's Config.
 func (t *Twilio) NewStory() *Story {
 	s := &Story{twilio: t}
 	s.over = func() bool { return s.broken != nil }
@@ -48,10 +47,9 @@ func (s *Story) Records() { s.recorded = true }
 // Passes lets time pass.
 func (s *Story) Passes(d time.Duration) { s.moment += d }
 
-// Plays executes the planned steps, and returns when their callbacks have been
-// delivered or given up; Run must be running. An error names the step that
-// broke a rule of Twilio's; the steps after it are skipped. The story can
-// continue after Plays.
+// Plays executes the planned steps, and returns when their callbacks have been delivered or given
+// up; Run must be running. An error names the step that broke a rule of Twilio's; the steps after
+// it are skipped. The story can continue after Plays.
 func (s *Story) Plays(ctx context.Context) error {
 	played := make(chan struct{})
 	s.act = append(s.act, planned{s.moment, func() error { close(played); return nil }})
@@ -109,8 +107,7 @@ func (t *Twilio) current(room string) string {
 	return ""
 }
 
-// Caller is one person with a phone. Its SIDs are known after the Plays in
-// which it joined.
+// Caller is one person with a phone. Its SIDs are known after the Plays in which it joined.
 type Caller struct {
 	story         *Story
 	leg           Leg
@@ -144,8 +141,7 @@ func (c *Caller) Calls(room string) *Caller {
 // Answers is Calls, for callers who are called.
 func (c *Caller) Answers(room string) *Caller { return c.Calls(room) }
 
-// Coaches lets the caller join the room of another one, inaudible to all
-// others.
+// Coaches lets the caller join the room of another one, inaudible to all others.
 func (c *Caller) Coaches(coached *Caller) *Caller {
 	c.room, c.leg.Muted = coached.room, true
 	return c.joins(coached)

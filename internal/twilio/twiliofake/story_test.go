@@ -106,8 +106,7 @@ func TestAStoryWithoutRunEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Whatever people and REST do, in any order and whether allowed or not, the
-// callbacks keep the law.
+// Whatever people and REST do, in any order and whether allowed or not, the callbacks keep the law.
 func TestAnyPlayKeepsTheLaw(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(10) {

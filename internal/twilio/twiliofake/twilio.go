@@ -1,18 +1,14 @@
-// Package twiliofake is a fake of Twilio: it keeps conferences and sends signed
-// callbacks about them as Twilio does, so that Gavel can be tried and tested on
-// a machine without a phone line.
+// Package twiliofake is a fake of Twilio: it keeps conferences and sends signed callbacks about
+// them as Twilio does, so that Gavel can be tried and tested on a machine without a phone line.
 //
-// It is not part of the product. It imports nothing of Gavel, and its signing
-// is written separately from Gavel's verifier, so that a shared mistake cannot
-// hide.
+// It is not part of the product. It imports nothing of Gavel, and its signing is written separately
+// from Gavel's verifier, so that a shared mistake cannot hide.
 //
-// Reading order: twilio.go (the fake); conference.go, participant.go,
-// recording.go, announce.go, dial.go and refusal.go (the state and its rules);
-// callback.go (what is sent), delivery.go and eventstreams.go (how it is sent),
-// sign.go; rest.go with rest_*.go and list.go (the REST API), desk.go
-// (authentication and faults); story.go (people in conferences), floor.go and
-// scenes.go (a call floor of them); agenda.go holds the steps that are still to
-// happen.
+// Reading order: twilio.go (the fake); conference.go, participant.go, recording.go, announce.go,
+// dial.go and refusal.go (the state and its rules); callback.go (what is sent), delivery.go and
+// eventstreams.go (how it is sent), sign.go; rest.go with rest_*.go and list.go (the REST API),
+// desk.go (authentication and faults); story.go (people in conferences), floor.go and scenes.go (a
+// call floor of them); agenda.go holds the steps that are still to happen.
 //
 // Behaviour that Twilio does not document is marked "not confirmed".
 package twiliofake
@@ -39,8 +35,7 @@ type Config struct {
 	// EventStreams is the URL of an Event Streams sink that receives the events
 	// of callbacks too; "" disables it.
 	EventStreams string
-	// Rate is how many conferences a minute the call floor starts; 0 leaves the
-	// floor empty.
+	// Rate is how many conferences a minute the call floor starts; 0 leaves the floor empty.
 	Rate float64
 	// Seed decides what happens: the same seed on a FastForward clock plays the
 	// same calls and sends the same callbacks.
@@ -54,8 +49,7 @@ type Config struct {
 	// MaxConcurrentRequests is how many requests may be in flight before the
 	// REST API answers 429; 0 sets no limit. Twilio does not publish its own.
 	MaxConcurrentRequests int
-	// FetchAnnouncements makes the fake fetch the AnnounceUrl of a REST
-	// request.
+	// FetchAnnouncements makes the fake fetch the AnnounceUrl of a REST request.
 	FetchAnnouncements bool
 	// Phone is what happens when REST calls a number; nil is one that rings for
 	// a second and is answered.

@@ -88,8 +88,7 @@ func (b *build) Put(ctx context.Context, records []projections.Stored) error {
 	return nil
 }
 
-// put is a part of a Put: one change to one shard, after which the shard has
-// count records.
+// put is a part of a Put: one change to one shard, after which the shard has count records.
 type put struct {
 	shard, count int
 	change       Change

@@ -215,8 +215,7 @@ func (e encoder) flags(f projections.Flags) encoder {
 		flag(f.EndConferenceOnExit).flag(f.StartConferenceOnEnter)
 }
 
-// decoder reads values from the front. After its first error every value is
-// zero.
+// decoder reads values from the front. After its first error every value is zero.
 type decoder struct {
 	rest string
 	err  error

@@ -9,9 +9,8 @@ import (
 // Engine is a Redis with the commands that the picture needs. An error of any
 // method is the engine's own: a network's or a server's.
 type Engine interface {
-	// Apply executes each change, completely or not at all, in the order given
-	// where changes share a slot. After an error any of them may have been
-	// executed.
+	// Apply executes each change, completely or not at all, in the order given where changes share
+	// a slot. After an error any of them may have been executed.
 	Apply(ctx context.Context, changes []Change) ([]SaveResult, error)
 	// Hashes reads whole hashes, in the order given where they share a slot. An
 	// absent hash is returned empty.
@@ -28,16 +27,14 @@ type Engine interface {
 
 // Change is a conditional change to keys of one slot.
 type Change struct {
-	// If and the versions of Records are checked first; if one does not hold,
-	// nothing is changed.
+	// If and the versions of Records are checked first; if one does not hold, nothing is changed.
 	If []Condition
 	// Records and Do are executed in order, the records first.
 	Records []RecordWrite
 	Do      []Command
 }
 
-// Size returns the number of a change's texts and counts, so that a caller can
-// make room for them.
+// Size returns the number of a change's texts and counts, so that a caller can make room for them.
 func (c *Change) Size() int {
 	n := 3 + 2*len(c.If)
 	for i := range c.Records {
@@ -59,16 +56,14 @@ func (c *Change) do(op Op, key string, args ...string) {
 	c.Do = append(c.Do, Command{op, key, args})
 }
 
-// Condition requires a field of a hash to have a value; an empty Want requires
-// it to be absent.
+// Condition requires a field of a hash to have a value; an empty Want requires it to be absent.
 type Condition struct{ Key, Field, Want string }
 
 // RecordWrite is one record, the bulk of all writes: a condition and a
 // SetFields in one, because every argument of a script costs time.
 type RecordWrite struct {
 	Key string
-	// Expect is the required prefix of the value of CoreField; "" requires that
-	// no record exists.
+	// Expect is the required prefix of the value of CoreField; "" requires that no record exists.
 	Expect string
 	// Fields are alternating names and values; an empty list only compares.
 	Fields []string

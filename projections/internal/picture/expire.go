@@ -12,9 +12,8 @@ import (
 // expireAtOnce bounds the records that one step reads while it locks the lane.
 const expireAtOnce = 256
 
-// Expire implements [projections.Writer]. It reads the conferences created
-// before cutoff on Twilio's clock, oldest first; our own clock decides which of
-// them are removed.
+// Expire implements [projections.Writer]. It reads the conferences created before cutoff on
+// Twilio's clock, oldest first; our own clock decides which of them are removed.
 func (s *Store) Expire(ctx context.Context, lane int, cutoff time.Time) (removed int, err error) {
 	x := &expiry{store: s, number: lane, cutoff: projections.At(cutoff)}
 	for more := true; more && err == nil; {

@@ -79,8 +79,7 @@ func dueOf(r Ref) projections.Due {
 
 func score(created projections.Instant) string { return strconv.FormatInt(int64(created), 10) }
 
-// sameIndexes avoids building names in the common case, an event that changes
-// no index.
+// sameIndexes avoids building names in the common case, an event that changes no index.
 func sameIndexes(before, after *projections.Conference) bool {
 	return before.Created == after.Created &&
 		before.FriendlyName.Value == after.FriendlyName.Value &&

@@ -10,9 +10,8 @@ import (
 	"gavel/events"
 )
 
-// layout is the first character of every epoch. A picture with another layout
-// counts as lost: change it whenever records, indexes or keys change, and the
-// picture is filled again.
+// layout is the first character of every epoch. A picture with another layout counts as lost:
+// change it whenever records, indexes or keys change, and the picture is filled again.
 const layout = "4"
 
 const keyPrefix = "gavel:"
@@ -66,16 +65,14 @@ func (s space) index(account, name string) string {
 	return s.prefix + "index:" + account + ":" + name
 }
 
-// maxNameInKey bounds a friendly name in a key, in bytes; a longer name is
-// replaced by its digest.
+// maxNameInKey bounds a friendly name in a key, in bytes; a longer name is replaced by its digest.
 const maxNameInKey = 128
 
 // The indexes of an account. All have Created as their score.
 const allIndex = "all"
 
-// crossedIndex holds the conferences whose last event is on another UTC day
-// than their creation: the few that a search by Updated cannot find by Created
-// (query.go).
+// crossedIndex holds the conferences whose last event is on another UTC day than their creation:
+// the few that a search by Updated cannot find by Created (query.go).
 const crossedIndex = "crossed"
 
 func statusIndex(status string) string { return "status:" + status }

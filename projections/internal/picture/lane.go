@@ -21,9 +21,8 @@ const (
 	stateField   = "state"   // the position of the lane's own state (state.go)
 )
 
-// The fields of a shard's meta: appliedField, the newest position written,
-// exists once the key space is complete; until then countField counts the
-// records put.
+// The fields of a shard's meta: appliedField, the newest position written, exists once the key
+// space is complete; until then countField counts the records put.
 const countField = "count"
 
 // pointer is the content of gavel:lane:<n>.
@@ -61,14 +60,12 @@ type lane struct {
 	claim claim
 }
 
-// claim is the writer's last known state of its lane. The zero claim
-// claims nothing.
+// claim is the writer's last known state of its lane. The zero claim claims nothing.
 type claim struct {
 	epoch   string
 	spaces  [events.Shards]space
 	applied events.Position
-	// written is the newest position in each shard's meta, marked the copy of
-	// it in the pointer.
+	// written is the newest position in each shard's meta, marked the copy of it in the pointer.
 	written, marked [events.Shards]events.Position
 }
 
@@ -98,8 +95,7 @@ func (l *lane) checkMetas(c *claim, shards []int, metas []map[string]string) err
 	return nil
 }
 
-// notBefore parses a shard's position and returns an error if it is before
-// last.
+// notBefore parses a shard's position and returns an error if it is before last.
 func (l *lane) notBefore(last events.Position, found string, shard int) (events.Position, error) {
 	if found == "" {
 		return last, l.lost("shard %d is gone", shard)
@@ -192,8 +188,7 @@ func later(a, b events.Position) events.Position {
 	return b
 }
 
-// withdraw hides a lost picture from readers and starts the sweep of its keys.
-// It returns why.
+// withdraw hides a lost picture from readers and starts the sweep of its keys. It returns why.
 func (s *Store) withdraw(ctx context.Context, l *lane, epoch string, why error) error {
 	remove := []string{epochField, appliedField, stateField}
 	for _, shard := range l.shards {

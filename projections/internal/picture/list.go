@@ -40,8 +40,7 @@ type list struct {
 	spaces  []space // by shard
 	account string
 	query   projections.Query
-	// matched is in the order of the walk, with one more than the page holds if
-	// more exist.
+	// matched is in the order of the walk, with one more than the page holds if more exist.
 	matched []*projections.Conference
 	// badStart: the item that the page follows or precedes does not exist.
 	badStart bool

@@ -60,10 +60,9 @@ func (seen *snapshot) spaces(shards []int) ([]space, error) {
 	return out, nil
 }
 
-// readComplete calls read with the key spaces of shards, and repeats it until
-// the picture that it read still exists afterwards: only then is a record that
-// was not found really absent. It returns the failure if the pointers have not
-// changed since.
+// readComplete calls read with the key spaces of shards, and repeats it until the picture that it
+// read still exists afterwards: only then is a record that was not found really absent. It returns
+// the failure if the pointers have not changed since.
 func (s *Store) readComplete(ctx context.Context, shards []int, read func([]space) (complete bool, err error)) error {
 	seen, err := s.loadPointers(ctx, false)
 	if err != nil {
@@ -132,8 +131,7 @@ func (s *Store) readAll(ctx context.Context, read func([]space) error) error {
 	})
 }
 
-// isComplete reports whether the key space with this meta exists and was
-// committed.
+// isComplete reports whether the key space with this meta exists and was committed.
 func isComplete(meta map[string]string) bool { return meta[appliedField] != "" }
 
 // Accounts implements [projections.Reader].

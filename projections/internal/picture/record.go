@@ -11,10 +11,9 @@ import (
 	"gavel/projections"
 )
 
-// The fields of a record: CoreField, which holds the book and the conference
-// itself; one field for each participant, recording and action, so that a write
-// contains only what changed and a conference of 250 legs costs no more than
-// one of two; and the rule state, if the record has one.
+// The fields of a record: CoreField, which holds the book and the conference itself; one field for
+// each participant, recording and action, so that a write contains only what changed and a
+// conference of 250 legs costs no more than one of two; and the rule state, if the record has one.
 const (
 	participantField = "p:" // followed by the CallSid
 	recordingField   = "r:" // followed by the RecordingSid, or by the URL if it has none
@@ -22,9 +21,8 @@ const (
 	rulesField       = "s"
 )
 
-// fields returns the fields that a write must store, alternating names and
-// values. Before and after share what did not change, so equal pointers are
-// equal parts.
+// fields returns the fields that a write must store, alternating names and values. Before and after
+// share what did not change, so equal pointers are equal parts.
 func fields(before, after *projections.Conference, book projections.Book, rules []byte) []string {
 	if before == nil {
 		before = &projections.Conference{}
@@ -128,8 +126,7 @@ func decodeField(s *projections.Stored, field, value string) error {
 	return d.end()
 }
 
-// sortParts restores Fold's order of participants, recordings and actions; a
-// hash has no order.
+// sortParts restores Fold's order of participants, recordings and actions; a hash has no order.
 func sortParts(c *projections.Conference) {
 	slices.SortFunc(c.Participants, func(a, b *projections.Participant) int {
 		return strings.Compare(a.CallSid, b.CallSid)

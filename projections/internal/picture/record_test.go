@@ -1,5 +1,4 @@
-// These tests are inside the package: what is stored, and in what bytes, is
-// internal to it.
+// These tests are inside the package: what is stored, and in what bytes, is internal to it.
 package picture
 
 import (
@@ -15,8 +14,7 @@ import (
 	"gavel/projections"
 )
 
-// filler puts a value into every field, so that a field that the codec omits
-// comes back empty.
+// filler puts a value into every field, so that a field that the codec omits comes back empty.
 type filler struct{ next int64 }
 
 func (f *filler) fill(v reflect.Value) {

@@ -8,10 +8,9 @@ import (
 	"gavel/projections"
 )
 
-// bytesField of the hash at stateKey is the lane's own state; appliedField is
-// the state's position, which the pointer's stateField repeats. The state is
-// not in the pointer itself, because every reader reads the pointer once a
-// second.
+// bytesField of the hash at stateKey is the lane's own state; appliedField is the state's position,
+// which the pointer's stateField repeats. The state is not in the pointer itself, because every
+// reader reads the pointer once a second.
 const bytesField = "bytes"
 
 // setState adds the commands that write a lane's own state and its position.

@@ -43,8 +43,7 @@ func (s *Store) Close() error {
 	return s.engine.Close()
 }
 
-// lane returns the lane of that number. A wrong number is a programming error,
-// not Redis's.
+// lane returns the lane of that number. A wrong number is a programming error, not Redis's.
 func (s *Store) lane(n int) (*lane, error) {
 	if n < 0 || n >= len(s.lanes) {
 		return nil, fmt.Errorf("lane %d does not exist: the picture has %d lanes", n, len(s.lanes))

@@ -31,8 +31,7 @@ func newSweeper(engine Engine, log *slog.Logger) *sweeper {
 	}
 }
 
-// sweep removes the keys of an epoch, then removes the epoch from the lane's
-// pointer.
+// sweep removes the keys of an epoch, then removes the epoch from the lane's pointer.
 func (s *Store) sweep(lane int, epoch string) {
 	if epoch == "" {
 		return

@@ -16,8 +16,7 @@ type walk struct {
 // stream is the read position in one of the ranges.
 type stream struct {
 	rng Range
-	// last is the last reference read; reading continues after it. Nil before
-	// the first.
+	// last is the last reference read; reading continues after it. Nil before the first.
 	last  *Ref
 	ahead []Ref
 	done  bool
@@ -107,9 +106,8 @@ func (w *walk) refill(ctx context.Context) error {
 	}
 }
 
-// fill adds references that were read. A range begins at a whole second, so it
-// may repeat references read before; if it holds nothing else, refill reads
-// more at once.
+// fill adds references that were read. A range begins at a whole second, so it may repeat
+// references read before; if it holds nothing else, refill reads more at once.
 func (s *stream) fill(read []Ref, newest bool) {
 	s.done = len(read) < s.rng.Limit
 	if s.last != nil {

@@ -51,9 +51,8 @@ func (s *Store) Load(ctx context.Context, lane int, keys []events.Key) ([]projec
 	return out, nil
 }
 
-// keysToLoad returns the keys of the records, and after them the metas of their
-// shards: a record that was not found counts as absent only if its shard's meta
-// still exists afterwards.
+// keysToLoad returns the keys of the records, and after them the metas of their shards: a record
+// that was not found counts as absent only if its shard's meta still exists afterwards.
 func (l *lane) keysToLoad(keys []events.Key) (names []string, shards []int) {
 	var wanted [events.Shards]bool
 	for _, key := range keys {
@@ -70,8 +69,7 @@ func (l *lane) keysToLoad(keys []events.Key) (names []string, shards []int) {
 	return names, shards
 }
 
-// Save implements [projections.Writer]. A conference may be in a batch only
-// once.
+// Save implements [projections.Writer]. A conference may be in a batch only once.
 func (s *Store) Save(ctx context.Context, lane int, writes []projections.Write) error {
 	l, err := s.lockLane(lane)
 	if err != nil {
@@ -149,8 +147,7 @@ func (l *lane) batches(writes []projections.Write) []*batch {
 	return out
 }
 
-// change compares the shard's position, then every version; its records are in
-// the order of writes.
+// change compares the shard's position, then every version; its records are in the order of writes.
 func (b *batch) change() Change {
 	c := Change{Records: make([]RecordWrite, 0, len(b.writes))}
 	meta := b.space.meta()
@@ -168,8 +165,7 @@ func (b *batch) change() Change {
 	return c
 }
 
-// noteResults updates the claim with the results of the batches. A lost shard
-// outweighs a conflict.
+// noteResults updates the claim with the results of the batches. A lost shard outweighs a conflict.
 func (l *lane) noteResults(batches []*batch, outcomes []SaveResult) error {
 	var conflict error
 	for i, b := range batches {
@@ -210,9 +206,8 @@ func (s *Store) NoteApplied(ctx context.Context, lane int, applied events.Positi
 	}
 }
 
-// positionChange is the change that raises the lane's position to applied and
-// copies the positions of the shards. It does not write a state that is older
-// than the stored one.
+// positionChange is the change that raises the lane's position to applied and copies the positions
+// of the shards. It does not write a state that is older than the stored one.
 func (l *lane) positionChange(applied events.Position, state []byte) Change {
 	last := &l.claim
 	set := []string{appliedField, later(applied, last.applied).String()}
