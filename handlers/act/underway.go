@@ -8,21 +8,21 @@ import (
 	"gavel/events"
 )
 
-// underWay holds, by decision id, what this process is working on.
+// underWay holds, by decision id, the tasks and calls of this process.
 type underWay struct {
-	tasks   sync.Map // to nothing
-	calling sync.Map // to events.Action
+	tasks   sync.Map // decision id to nil
+	calling sync.Map // decision id to events.Action
 }
 
-// begin reports whether the decision was not under way yet. It is if its
-// message and its alarm were delivered together.
+// begin records that the decision is under way. It returns false if it was already,
+// because its message and its alarm were delivered together.
 func (u *underWay) begin(id string) bool {
 	_, busy := u.tasks.LoadOrStore(id, nil)
 	return !busy
 }
 
-// OnTheWire returns the calls to Twilio that this process has begun and that
-// have no answer yet, by id. A stop does not cancel them.
+// OnTheWire returns this process's calls to Twilio that have no answer yet, sorted by
+// id. A stop does not cancel them.
 func (p *Performer) OnTheWire() (actions []events.Action) {
 	p.underWay.calling.Range(func(_, a any) bool {
 		actions = append(actions, a.(events.Action))

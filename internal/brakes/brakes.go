@@ -15,67 +15,69 @@ const (
 	// ledgerKey holds all admissions, stopKey the stop.
 	ledgerKey = "admissions"
 	stopKey   = "stop"
-	// answerTime bounds one compare-and-set with all its tries: a call at
-	// Twilio has to follow its re-read within 2 s.
+	// answerTime bounds one compare-and-set with all its tries: a call to
+	// Twilio has to follow the re-read of its target within 2 s.
 	answerTime = 2 * time.Second
-	// lookEvery is how often Run looks, for the metrics alone.
-	lookEvery = 10 * time.Second
+	// metricsEvery is how often Run reads the bucket. Only the metrics use it.
+	metricsEvery = 10 * time.Second
 )
 
-// ErrNoAnswer is returned where the bucket could not be asked in time. What
-// asked is not admitted.
+// ErrNoAnswer is returned if the bucket did not answer in time. The action is
+// not admitted then.
 var ErrNoAnswer = errors.New("no answer from the brakes")
 
-// Bucket is where the brakes are kept.
+// Bucket stores the state of the brakes.
 type Bucket = cell.Bucket
 
-// Brakes admit actions, over all processes that share the bucket. Its methods
+// Brakes admits actions, over all processes that share the bucket. Its methods
 // may be called from many goroutines.
 type Brakes struct {
 	bucket  Bucket
 	now     func() time.Time
-	dir     string // where a STOP file is looked for, or ""
+	dir     string // the folder that may contain a file STOP; "" for none
 	log     *slog.Logger
 	metrics *Metrics
 
-	questions *questions // about the stop
+	stopReads *stopReads
 
 	ledger *cell.Cell[ledger]
 }
 
-// Option is a part that Brakes can do without.
+// Option sets an optional part of Brakes.
 type Option func(*Brakes)
 
-// WithStopFile looks for a file STOP in that folder as well: see Stopped.
+// WithStopFile also reads the file STOP in dir: see Stopped.
 func WithStopFile(dir string) Option { return func(b *Brakes) { b.dir = dir } }
 
-// WithLog says what trips, is reset, stopped and resumed.
+// WithLog logs trips, resets, stops and resumes.
 func WithLog(log *slog.Logger) Option { return func(b *Brakes) { b.log = log } }
 
-// WithMetrics counts.
+// WithMetrics reports to m.
 func WithMetrics(m *Metrics) Option { return func(b *Brakes) { b.metrics = m } }
 
-// New returns brakes on a bucket. The processes' clocks should agree: a minute
-// is counted by that of whoever asks.
+// New returns brakes on a bucket. The clocks of the processes should agree: each
+// process counts a minute by its own clock.
 func New(bucket Bucket, now func() time.Time, options ...Option) *Brakes {
-	b := &Brakes{bucket: bucket, now: now, log: slog.New(slog.DiscardHandler), metrics: NewMetrics(nil), questions: newQuestions()}
+	b := &Brakes{bucket: bucket, now: now, log: slog.New(slog.DiscardHandler), metrics: NewMetrics(nil), stopReads: newStopReads()}
 	for _, option := range options {
 		option(b)
 	}
 	b.ledger = cell.New(bucket, cell.Config[ledger]{
-		Key: ledgerKey, Within: answerTime, NoAnswer: ErrNoAnswer, Kept: b.tell,
+		Key: ledgerKey, Within: answerTime, NoAnswer: ErrNoAnswer, Kept: b.report,
 		Decode: func(value []byte) (*ledger, error) { return parseLedger(value, b.now()) },
-		Again:  true, // an action that is in the ledger already is a repeat
+		Again:  true, // an action that the ledger already contains is a repeat
 	})
 	return b
 }
 
-// Run keeps the metrics right where nothing is admitted, until ctx ends.
+// Run keeps the metrics current while no action is admitted. It returns when ctx
+// ends.
 func (b *Brakes) Run(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(metricsEvery)
 	defer tick.Stop()
 	for {
-		// What cannot be read stays as it was known; whoever wants to act is told.
+		// If a read fails, its metrics keep their values. Admit and Stopped return
+		// the error to their callers.
 		_, _ = b.State(ctx)
 		_, _, _ = b.Stopped(ctx)
 		select {
@@ -86,40 +88,41 @@ func (b *Brakes) Run(ctx context.Context) {
 	}
 }
 
-// Request asks for one action to be admitted.
+// Request is the request to admit one action.
 type Request struct {
 	Rule       string
 	AccountSid string
-	// ID is the action's. Asking again with it within 10 min is free.
+	// ID is that of the action. A further request with it within 10 min is not
+	// counted.
 	ID      string
 	Limits  rules.Limits
 	Ceiling rules.Ceiling
 }
 
-// unlimited reports whether there is nothing to count.
+// unlimited reports whether neither limits nor a ceiling apply.
 func (r Request) unlimited() bool { return r.Limits == rules.Limits{} && r.Ceiling == rules.Ceiling{} }
 
-// Answer is what the brakes say.
+// Answer is the brakes' decision on a request.
 type Answer string
 
 // The answers.
 const (
 	Admitted Answer = "admitted"
-	Wait     Answer = "wait"    // over a limit for now
-	Tripped  Answer = "tripped" // the rule has acted too often, and nobody has reset it
+	Wait     Answer = "wait"    // a limit or the ceiling is reached for now
+	Tripped  Answer = "tripped" // the rule acted too often and was not reset
 )
 
-// Verdict is an Answer with what belongs to it.
+// Verdict is an Answer with its details.
 type Verdict struct {
 	Answer Answer
-	// Until is when asking again may help, after Wait.
+	// Until is, after Wait, the earliest time when a new request may be admitted.
 	Until time.Time
-	// Repeat says that the action was admitted before, and not counted again.
+	// Repeat means that the action was admitted before and was not counted again.
 	Repeat bool
 }
 
-// Admit asks whether an action may be done now. An error means that it may not:
-// ErrNoAnswer, or that of ctx.
+// Admit decides whether an action may be done now. After an error it may not.
+// The error wraps ErrNoAnswer or the error of ctx.
 func (b *Brakes) Admit(ctx context.Context, r Request) (Verdict, error) {
 	if r.unlimited() {
 		return Verdict{Answer: Admitted}, nil
@@ -136,11 +139,12 @@ func (b *Brakes) Admit(ctx context.Context, r Request) (Verdict, error) {
 	return v, nil
 }
 
-// tell says what the ledger holds, and what a change did that was kept.
-func (b *Brakes) tell(l *ledger, _ uint64) {
+// report sets the metrics from the ledger and logs the rules that the last
+// change tripped.
+func (b *Brakes) report(l *ledger, _ uint64) {
 	b.metrics.trips(l)
 	for _, name := range l.tripped {
-		b.log.Error("rule tripped: it acts no more until a person resets it",
+		b.log.Error("rule tripped: it does not act until an operator resets it",
 			"rule", name, "admissions_in_an_hour", l.Rules[name].Trip.Admissions)
 	}
 }

@@ -11,58 +11,61 @@ import (
 )
 
 const (
-	// minute and hour are what limits are about.
+	// minute and hour are the windows of the limits.
 	minute window = 60
 	hour   window = 60 * 60
-	// remembered is for how long an action that asks again is known, longer
-	// than it may be tried.
+	// remembered is how long the ledger keeps the id of an admitted action. It is
+	// longer than the action may be tried.
 	remembered = window(2 * rules.MaxAge / time.Second)
-	// maxIDs bounds what is remembered; beyond it the oldest are forgotten, and
-	// would be counted twice: too strict rather than too lax.
+	// maxIDs bounds the ids in the ledger. Beyond it the oldest are dropped, and
+	// their actions would be counted twice: too strict rather than too lax.
 	maxIDs = 4096
-	// maxPast and maxPastOfRule bound what is kept of trips and resets.
+	// maxPast and maxPastOfRule bound the trips and resets that are kept, of all
+	// rules and of one.
 	maxPast       = 200
 	maxPastOfRule = 20
 )
 
-// ledger is what was admitted, over all processes.
+// ledger contains the actions that were admitted, over all processes.
 type ledger struct {
-	// IDs are those admitted lately, oldest first.
+	// IDs are the ids of recently admitted actions, oldest first.
 	IDs   admissions       `json:"ids,omitempty"`
 	Rules map[string]*rule `json:"rules,omitempty"`
-	// Accounts are what was admitted in the last minute where there is a
+	// Accounts counts the actions of the last minute, of each account that has a
 	// ceiling.
 	Accounts map[string]tallies `json:"accounts,omitempty"`
-	// Past are trips and resets, oldest first.
+	// Past contains trips and resets, oldest first.
 	Past []Change `json:"past,omitempty"`
 
-	known   map[uint64]struct{} // of IDs
-	tripped []string            // rules that tripped since it was parsed
+	known   map[uint64]struct{} // the ids in IDs
+	tripped []string            // rules that tripped since the ledger was parsed
 }
 
-// rule is what was admitted of one rule. A reset empties Hour and leaves Minute.
+// rule counts the admitted actions of one rule. A reset empties Hour and keeps
+// Minute.
 type rule struct {
 	Minute tallies `json:"minute,omitempty"`
 	Hour   tallies `json:"hour,omitempty"`
 	Trip   *Trip   `json:"trip,omitempty"`
 }
 
-// Trip is that a rule acted too often.
+// Trip means that a rule acted too often.
 type Trip struct {
 	Since time.Time `json:"since"`
-	// Admissions are those of the hour before.
+	// Admissions is the number of admissions in the hour before Since.
 	Admissions int `json:"admissions"`
 }
 
-// parseLedger reads a ledger, none for no bytes, without what is over by now.
+// parseLedger decodes a ledger and drops what has expired by now. Without bytes
+// the ledger is empty.
 func parseLedger(value []byte, now time.Time) (*ledger, error) {
 	l := &ledger{}
 	if len(value) > 0 {
 		if err := json.Unmarshal(value, l); err != nil {
-			return nil, fmt.Errorf("the ledger of admissions: %w", err)
+			return nil, fmt.Errorf("parse the ledger of admissions: %w", err)
 		}
 	}
-	l.forget(now.Unix())
+	l.expire(now.Unix())
 	l.known = make(map[uint64]struct{}, len(l.IDs))
 	for _, a := range l.IDs {
 		l.known[a.id] = struct{}{}
@@ -70,8 +73,8 @@ func parseLedger(value []byte, now time.Time) (*ledger, error) {
 	return l, nil
 }
 
-// forget drops what limits nothing any more.
-func (l *ledger) forget(now int64) {
+// expire drops ids, counts and rules that no limit depends on any more.
+func (l *ledger) expire(now int64) {
 	l.IDs = l.IDs.within(remembered, now)
 	for name, r := range l.Rules {
 		if r == nil {
@@ -90,8 +93,9 @@ func (l *ledger) forget(now int64) {
 	}
 }
 
-// admit decides on one request. Where it is counted the ledger has changed; a
-// rule may trip without that, when its limit was lowered.
+// admit decides on one request. changed reports whether the ledger has to be
+// saved: the request was counted, or the rule tripped because its limit was
+// lowered.
 func (l *ledger) admit(r Request, now time.Time) (v Verdict, changed bool) {
 	id := hashOf(r.ID)
 	if _, repeat := l.known[id]; repeat {
@@ -126,12 +130,13 @@ func (l *ledger) rule(name string) *rule {
 	return l.Rules[name]
 }
 
-// full reports whether a rule has acted as often in an hour as trips it.
+// full reports whether the rule's actions of the last hour trip it.
 func (r *rule) full(limits rules.Limits, second int64) bool {
 	return limits.TripAfter > 0 && r.Hour.count(hour, second) >= limits.TripAfter
 }
 
-// free is the second from which both the rule and its account have room.
+// free returns the second from which on the rule's limit and the account's
+// ceiling both admit one more action.
 func (l *ledger) free(r Request, second int64) int64 {
 	return max(l.Rules[r.Rule].Minute.free(minute, r.Limits.PerMinute, second),
 		l.Accounts[r.AccountSid].free(minute, r.Ceiling.PerMinute, second))
@@ -157,8 +162,8 @@ func (l *ledger) trip(name string, now time.Time) {
 	l.tripped = append(l.tripped, name)
 }
 
-// reset lets a rule act again and counts its hour from now on: else the next
-// action would trip it at once. It reports whether the rule was tripped.
+// reset lets a rule act again and starts its hour now; otherwise the next action
+// would trip it at once. It reports whether the rule was tripped.
 func (l *ledger) reset(c Change) bool {
 	of := l.Rules[c.Rule]
 	if of == nil || of.Trip == nil {
@@ -169,7 +174,8 @@ func (l *ledger) reset(c Change) bool {
 	return true
 }
 
-// note keeps a change, the last ones of each rule and of all.
+// note appends a change to Past. It drops the oldest beyond maxPastOfRule and
+// maxPast.
 func (l *ledger) note(c Change) {
 	l.Past = append(l.Past, c)
 	ofRule, first := 0, 0
@@ -186,9 +192,9 @@ func (l *ledger) note(c Change) {
 	}
 }
 
-// hashOf is what is kept of an id: 64 bits of what is a hash itself. That two
-// of 4096 are alike happens once in 10^12 times, and lets one action pass
-// uncounted.
+// hashOf returns the 64 bits of an id that the ledger stores; the id is a hash
+// itself. Two of 4096 ids collide with a probability of 10^-12. Then one action
+// is admitted without being counted.
 func hashOf(id string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(id))

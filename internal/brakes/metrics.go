@@ -16,13 +16,13 @@ type Metrics struct {
 // repeated is the label of an action that was admitted before.
 const repeated = "repeat"
 
-// NewMetrics registers the metrics with r; nil registers nowhere.
+// NewMetrics registers the metrics with r; nil does not register them.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	metrics := measure.With(r)
 	return &Metrics{
-		admissions: metrics.Counters("gavel_brake_admissions_total", "Requests of rules to admit an action, by answer.", "rule", "verdict"),
+		admissions: metrics.Counters("gavel_brake_admissions_total", "Requests to admit an action of a rule, by answer.", "rule", "verdict"),
 		tripped:    metrics.Gauges("gavel_rule_tripped", "1 for each rule that acted too often and was not reset.", "rule"),
-		stop:       metrics.Gauge("gavel_stopped", "1 while rules are stopped, or their state is unknown."),
+		stop:       metrics.Gauge("gavel_stopped", "1 while rules are stopped, or the stop cannot be read."),
 	}
 }
 
@@ -34,8 +34,8 @@ func (m *Metrics) admission(rule string, v Verdict) {
 	m.admissions.WithLabelValues(rule, label).Inc()
 }
 
-// trips shows those rules that the ledger knows; one that was idle for an hour
-// since its reset is in it no more.
+// trips sets the gauge of each rule in the ledger. The ledger drops a rule that
+// has been idle for an hour since its reset.
 func (m *Metrics) trips(l *ledger) {
 	m.tripped.Reset()
 	for name, r := range l.Rules {

@@ -10,21 +10,22 @@ import (
 	"gavel/events"
 )
 
-// stopTime is how long the stop may take to read. Whoever wants to act asks
-// right before it: longer than this nobody knows whether all was stopped.
+// stopTime bounds one read of the stop. A performer reads the stop right before
+// each call to Twilio. After a longer read the result may be out of date.
 const stopTime = 500 * time.Millisecond
 
-// writePause is the pause between two tries to write a stop.
+// writePause is the pause between two tries to save a stop.
 const writePause = 32 * time.Millisecond
 
-// writeTime is how long a stop is tried to be written: the command line goes
-// over to the file STOP after 5 s.
+// writeTime bounds all tries to save a stop. It is shorter than the 5 s after
+// which the command line writes the file STOP instead.
 const writeTime = 4 * time.Second
 
-// ErrChanged is returned by Resume where the stop was renewed meanwhile.
-var ErrChanged = errors.New("the stop was changed by somebody else: look again")
+// ErrChanged is returned by Resume if another process changed the stop at the
+// same time.
+var ErrChanged = errors.New("the stop was changed at the same time: read it again, then resume")
 
-// Stop says that no rule may act at Twilio, or that all may again.
+// Stop is the state of the stop. While Stopped is set, no rule may act at Twilio.
 type Stop struct {
 	Stopped bool `json:"stopped"`
 	// Reason and By may hold names: they are not for logs.
@@ -33,9 +34,9 @@ type Stop struct {
 	At     time.Time `json:"at,omitzero"`
 }
 
-// Stopped reports whether rules are stopped, and on whose word: the shared
-// one's, or that of a file STOP in the data directory. Where nobody answers
-// within 500 ms they are, and the error says so.
+// Stopped reports whether rules are stopped, and why: by the shared stop, or by a
+// file STOP in the data directory. If the bucket does not answer within 500 ms,
+// rules are stopped and the error wraps ErrNoAnswer.
 func (b *Brakes) Stopped(ctx context.Context) (bool, Stop, error) {
 	s, err := b.stop(ctx)
 	b.metrics.stopped(s.Stopped)
@@ -45,13 +46,13 @@ func (b *Brakes) Stopped(ctx context.Context) (bool, Stop, error) {
 	return s.Stopped, s, err
 }
 
-// stop asks the folder first: its word needs no network.
+// stop reads the file STOP first because that needs no network.
 func (b *Brakes) stop(ctx context.Context) (Stop, error) {
 	s, err := readStopFile(b.dir)
 	if s.Stopped || err != nil {
 		return s, err
 	}
-	s, err = b.questions.ask(ctx, func(ctx context.Context) (Stop, error) {
+	s, err = b.stopReads.get(ctx, func(ctx context.Context) (Stop, error) {
 		s, _, err := b.sharedStop(ctx)
 		return s, err
 	})
@@ -61,7 +62,8 @@ func (b *Brakes) stop(ctx context.Context) (Stop, error) {
 	return s, nil
 }
 
-// sharedStop reads what the bucket's leader has; nothing is no stop.
+// sharedStop reads the stop from the bucket's leader. Without a stored value,
+// rules are not stopped.
 func (b *Brakes) sharedStop(ctx context.Context) (s Stop, revision uint64, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stopTime, ErrNoAnswer)
 	defer cancel()
@@ -78,8 +80,8 @@ func (b *Brakes) sharedStop(ctx context.Context) (s Stop, revision uint64, err e
 	return s, revision, nil
 }
 
-// Stop keeps all rules in all processes from acting at Twilio. Once it returns
-// nil no call begins any more; those on the wire go on.
+// Stop keeps all rules in all processes from acting at Twilio. After it returns
+// nil, no call begins; calls in flight continue.
 func (b *Brakes) Stop(ctx context.Context, reason, by string) error {
 	if err := checkReason(reason); err != nil {
 		return fmt.Errorf("stop: %w", err)
@@ -88,12 +90,12 @@ func (b *Brakes) Stop(ctx context.Context, reason, by string) error {
 	if err := b.writeStop(ctx, s); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
-	b.log.Error("rules were stopped: nothing is done at Twilio until somebody resumes")
+	b.log.Error("rules were stopped: they do not act at Twilio until an operator resumes them")
 	return nil
 }
 
-// writeStop tries again and again: whoever stops means it, whatever somebody
-// else does at that moment, and whatever stands there.
+// writeStop tries to save s until writeTime is over. A stop takes precedence over
+// concurrent changes and replaces a value that cannot be parsed.
 func (b *Brakes) writeStop(ctx context.Context, s Stop) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, writeTime, ErrNoAnswer)
 	defer cancel()
@@ -111,7 +113,7 @@ func (b *Brakes) writeStop(ctx context.Context, s Stop) error {
 	}
 }
 
-// tryStop replaces what stands there, and returns it.
+// tryStop replaces the stored stop and returns the previous one.
 func (b *Brakes) tryStop(ctx context.Context, s Stop) (before Stop, err error) {
 	before, revision, err := b.sharedStop(ctx)
 	if err != nil && revision == 0 {
@@ -125,9 +127,9 @@ func (b *Brakes) tryStop(ctx context.Context, s Stop) (before Stop, err error) {
 	return before, err
 }
 
-// Resume lets rules act again. It fails where a file STOP stops this process
-// still, which only those who reach the data directory can take away, and with
-// ErrChanged where the stop was renewed in the same moment.
+// Resume lets rules act again. It fails with ErrStopFile if a file STOP still
+// stops this process; only a user with access to the data directory can remove
+// that file. It fails with ErrChanged if the stop was changed at the same time.
 func (b *Brakes) Resume(ctx context.Context, reason, by string) error {
 	if err := checkReason(reason); err != nil {
 		return fmt.Errorf("resume: %w", err)

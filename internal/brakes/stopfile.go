@@ -16,14 +16,14 @@ import (
 )
 
 // StopFile is the name of the file in a data directory that stops the rules of
-// all processes on that directory. It is for when nobody answers; anybody can
-// make it, with or without a word in it.
+// all processes on that directory. It works without NATS. Any user with access to
+// the directory can create it, with a reason in it or empty.
 const StopFile = "STOP"
 
-// ErrStopFile is returned by Resume where such a file still stops.
+// ErrStopFile is returned by Resume if a file STOP still stops this process.
 var ErrStopFile = errors.New("the file STOP in the data directory still stops this process: remove it")
 
-// WriteStopFile makes the file, in place of one that is there.
+// WriteStopFile creates the file STOP in dir, or replaces it.
 func WriteStopFile(dir string, s Stop) error {
 	s.Stopped = true
 	text, err := json.Marshal(s)
@@ -36,7 +36,7 @@ func WriteStopFile(dir string, s Stop) error {
 	return nil
 }
 
-// RemoveStopFile takes it away, and reports whether it was there.
+// RemoveStopFile removes the file STOP from dir and reports whether it existed.
 func RemoveStopFile(dir string) (bool, error) {
 	err := os.Remove(filepath.Join(dir, StopFile))
 	switch {
@@ -48,8 +48,9 @@ func RemoveStopFile(dir string) (bool, error) {
 	return true, nil
 }
 
-// readStopFile reads it. That there is one stops, whatever is in it, and so
-// does one that nobody can look at.
+// readStopFile reads the file STOP in dir; without a dir, rules are not stopped.
+// The file stops rules whatever it contains, even if this process cannot access
+// it.
 func readStopFile(dir string) (Stop, error) {
 	if dir == "" {
 		return Stop{}, nil
@@ -60,14 +61,14 @@ func readStopFile(dir string) (Stop, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return Stop{}, nil
 	case err != nil:
-		return Stop{Stopped: true, Reason: "file STOP"}, fmt.Errorf("look for the file STOP: %w", err)
+		return Stop{Stopped: true, Reason: "file STOP"}, fmt.Errorf("find the file STOP: %w", err)
 	}
-	return parseStopFile(firstOf(path), info), nil
+	return parseStopFile(readStart(path), info), nil
 }
 
-// firstOf returns what a person can have written as a reason; what cannot be
-// read says nothing.
-func firstOf(path string) string {
+// readStart returns the start of the file, long enough for a reason. It returns
+// "" for a file that it cannot open.
+func readStart(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
 		return ""
@@ -77,6 +78,8 @@ func firstOf(path string) string {
 	return string(text)
 }
 
+// parseStopFile returns the stop that text describes: as JSON, or else as a plain
+// reason. Its time defaults to that of the file.
 func parseStopFile(text string, info fs.FileInfo) Stop {
 	s := Stop{}
 	if json.Unmarshal([]byte(text), &s) != nil || s.Reason == "" {
@@ -90,6 +93,7 @@ func parseStopFile(text string, info fs.FileInfo) Stop {
 	return s
 }
 
+// printable replaces characters that cannot be printed by a space.
 func printable(r rune) rune {
 	if !unicode.IsPrint(r) {
 		return ' '

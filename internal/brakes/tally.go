@@ -9,32 +9,32 @@ import (
 	"time"
 )
 
-// window is a length of time in seconds, looked at backwards from now.
+// window is a length of time in seconds that ends now.
 type window int64
 
-// covers reports whether something that happened in that second may lie in the
-// window. Of a second that lies in it in part, all counts: a limit is never
-// passed, and is up to a second stricter than it says.
+// covers reports whether the window contains the second, in part or in whole. A
+// second that it contains in part counts in full, so a limit is never exceeded;
+// it is up to one second stricter than configured.
 func (w window) covers(second, now int64) bool { return second+int64(w) >= now }
 
-// over is the second from which on it is not covered any more.
+// over returns the first now at which the window no longer covers the second.
 func (w window) over(second int64) int64 { return second + int64(w) + 1 }
 
-// tally is how many were admitted in one second, since 1970.
+// tally is the number n of actions that were admitted in one second since 1970.
 type tally struct {
 	second int64
 	n      int
 }
 
-// tallies are of different seconds, oldest first.
+// tallies contains tallies of different seconds, oldest first.
 type tallies []tally
 
-// maxTallies bounds what is kept of an hour. Beyond it the older half is kept
-// by pairs of seconds, which makes the hour longer, never shorter.
+// maxTallies bounds the tallies of an hour. Beyond it, pairs of the older half
+// are merged into the later second. That makes the hour longer, never shorter.
 const maxTallies = 600
 
-// add counts one. A clock that is behind another process's counts in that one's
-// second, which is later and so the stricter one.
+// add counts one action. If this process's clock is behind another's, the action
+// counts in the later second, which is stricter.
 func (t tallies) add(second int64) tallies {
 	if last := len(t) - 1; last >= 0 && t[last].second >= second {
 		t[last].n++
@@ -43,6 +43,7 @@ func (t tallies) add(second int64) tallies {
 	return append(t, tally{second, 1}).thinned()
 }
 
+// thinned merges pairs of the older half if t exceeds maxTallies.
 func (t tallies) thinned() tallies {
 	if len(t) <= maxTallies {
 		return t
@@ -57,7 +58,7 @@ func (t tallies) thinned() tallies {
 
 func (t tallies) within(w window, now int64) tallies { return within(t, w, now) }
 
-// count is how many there were in a window that ends now.
+// count returns the number of actions in a window that ends now.
 func (t tallies) count(w window, now int64) (n int) {
 	for _, one := range t.within(w, now) {
 		n += one.n
@@ -65,8 +66,9 @@ func (t tallies) count(w window, now int64) (n int) {
 	return n
 }
 
-// free is the second from which on one more would not be more than most in the
-// window; it is not after now where there is room. 0 is no limit.
+// free returns the second from which on the window has room for one more action,
+// at most most in all. If it has room already, free returns now. A most of 0 sets
+// no limit.
 func (t tallies) free(w window, most int, now int64) int64 {
 	n := t.count(w, now)
 	if most <= 0 || n < most {
@@ -80,13 +82,13 @@ func (t tallies) free(w window, most int, now int64) int64 {
 	return now
 }
 
-// admission is one action that was admitted.
+// admission is one admitted action: its second and the hash of its id.
 type admission struct {
 	second int64
 	id     uint64
 }
 
-// admissions are oldest first.
+// admissions contains admissions, oldest first.
 type admissions []admission
 
 func (a admissions) add(one admission) admissions {
@@ -102,6 +104,7 @@ type timed interface{ at() int64 }
 func (t tally) at() int64     { return t.second }
 func (a admission) at() int64 { return a.second }
 
+// within returns the part of all that the window covers.
 func within[T timed](all []T, w window, now int64) []T {
 	first := slices.IndexFunc(all, func(one T) bool { return w.covers(one.at(), now) })
 	if first < 0 {
@@ -110,15 +113,15 @@ func within[T timed](all []T, w window, now int64) []T {
 	return all[first:]
 }
 
-// The form of both in JSON: numbers of variable length in base64, each second
-// by its distance from the one before. An hour of a busy rule is 1 KB.
+// Both types are encoded in JSON as base64 of variable-length numbers. A second is
+// encoded as its distance from the previous one. An hour of a busy rule is 1 KB.
 
-// MarshalText writes distance and number, one after the other.
+// MarshalText encodes the distance and the count of each tally.
 func (t tallies) MarshalText() ([]byte, error) {
 	return marshal(t, func(out []byte, one tally) []byte { return binary.AppendUvarint(out, uint64(one.n)) })
 }
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText decodes the result of MarshalText.
 func (t *tallies) UnmarshalText(text []byte) (err error) {
 	*t, err = unmarshal(text, func(second int64, rest []byte) (tally, int) {
 		n, size := binary.Uvarint(rest)
@@ -127,12 +130,12 @@ func (t *tallies) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// MarshalText writes distance and id, one after the other.
+// MarshalText encodes the distance and the id of each admission.
 func (a admissions) MarshalText() ([]byte, error) {
 	return marshal(a, func(out []byte, one admission) []byte { return binary.BigEndian.AppendUint64(out, one.id) })
 }
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText decodes the result of MarshalText.
 func (a *admissions) UnmarshalText(text []byte) (err error) {
 	*a, err = unmarshal(text, func(second int64, rest []byte) (admission, int) {
 		if len(rest) < 8 {
@@ -143,12 +146,13 @@ func (a *admissions) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// maxCount keeps a bent number from being a negative one.
+// maxCount keeps the count of a damaged value from becoming negative.
 const maxCount = 1<<31 - 1
 
-// maxSecond is the last that time.Time can be written as JSON for.
+// maxSecond is the last second whose time.Time can be encoded as JSON.
 var maxSecond = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 
+// marshal encodes all elements. value appends what follows an element's second.
 func marshal[T timed](all []T, value func(out []byte, one T) []byte) ([]byte, error) {
 	var out []byte
 	before := int64(0)
@@ -159,12 +163,13 @@ func marshal[T timed](all []T, value func(out []byte, one T) []byte) ([]byte, er
 	return base64.RawStdEncoding.AppendEncode(nil, out), nil
 }
 
-// unmarshal reads them with value, which returns how many bytes it read, none
-// where there are too few. Seconds that go backwards would confuse what is oldest.
+// unmarshal decodes all elements. value decodes the rest of one element and
+// returns how many bytes it read, or 0 if they are too few. unmarshal rejects
+// seconds in descending order, because the oldest element has to be the first.
 func unmarshal[T timed](text []byte, value func(second int64, rest []byte) (T, int)) (all []T, err error) {
 	rest, err := base64.RawStdEncoding.AppendDecode(nil, text)
 	if err != nil {
-		return nil, fmt.Errorf("read admissions: %w", err)
+		return nil, fmt.Errorf("decode admissions: %w", err)
 	}
 	for before := int64(0); len(rest) > 0; {
 		distance, n := binary.Varint(rest)

@@ -9,51 +9,52 @@ import (
 	"gavel/events"
 )
 
-// The errors of what people ask for.
+// The errors of what operators request.
 var (
-	// ErrNotTripped is returned by Reset for a rule that may act anyway.
+	// ErrNotTripped is returned by Reset for a rule that is not tripped.
 	ErrNotTripped = errors.New("the rule is not tripped")
-	// ErrNoReason is returned where a person has to say why, in at most
+	// ErrNoReason is returned if an operator's reason is missing or longer than
 	// events.MaxReason bytes.
 	ErrNoReason = errors.New("a reason is needed")
 )
 
-// Change is that a rule tripped or was reset.
+// Change is a trip or a reset of a rule.
 type Change struct {
 	Rule string    `json:"rule"`
 	What What      `json:"what"`
 	At   time.Time `json:"at"`
-	// Reason and By are a reset's. They may hold names: they are not for logs.
+	// Reason and By are set for a reset. They may hold names: they are not for
+	// logs.
 	Reason string `json:"reason,omitempty"`
 	By     string `json:"by,omitempty"`
 }
 
-// What is what happened to a rule.
+// What is the kind of a Change.
 type What string
 
-// The changes of a rule.
+// The kinds of a Change.
 const (
 	WasTripped What = "tripped"
 	WasReset   What = "reset"
 )
 
-// State is how a rule stands.
+// State is the state of a rule.
 type State struct {
-	// LastMinute and LastHour are how many actions were admitted. The hour
-	// begins anew with a reset.
+	// LastMinute and LastHour are numbers of admitted actions. A reset starts a
+	// new hour.
 	LastMinute, LastHour int
-	// Trip is nil where the rule may act.
+	// Trip is nil if the rule is not tripped.
 	Trip *Trip
-	// Past are its last trips and resets, oldest first.
+	// Past contains the rule's last trips and resets, oldest first.
 	Past []Change
 }
 
-// State returns how every rule stands of which something is known: it acted in
-// the last hour, is tripped, or was.
+// State returns the state of every rule in the ledger: the rule acted in the last
+// hour, is tripped, or has trips or resets in the past.
 func (b *Brakes) State(ctx context.Context) (map[string]State, error) {
 	l, err := b.ledger.Read(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look at the brakes: %w", err)
+		return nil, fmt.Errorf("read the ledger of admissions: %w", err)
 	}
 	now := b.now().Unix()
 	states := make(map[string]State, len(l.Rules))
@@ -80,17 +81,17 @@ func (b *Brakes) Tripped(ctx context.Context) (map[string]Trip, error) {
 	return trips, err
 }
 
-// Reset lets a tripped rule act again. by says who did it.
+// Reset lets a tripped rule act again. by identifies the operator.
 func (b *Brakes) Reset(ctx context.Context, rule, reason, by string) error {
 	if err := checkReason(reason); err != nil {
 		return fmt.Errorf("reset a rule: %w", err)
 	}
 	c := Change{Rule: rule, What: WasReset, At: b.now().UTC(), Reason: reason, By: by}
 	was := false
-	// What this process remembers may be tripped there alone.
+	// ChangeRead, because the ledger in this process's memory may be out of date.
 	err := b.ledger.ChangeRead(ctx, func(l *ledger) bool {
 		now := l.reset(c)
-		was = was || now // a first try may have been kept though no answer came
+		was = was || now // the first try may have been saved although its answer was lost
 		return now
 	})
 	if err != nil {

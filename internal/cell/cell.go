@@ -1,9 +1,9 @@
-// Package cell keeps one JSON value under a key of a bucket, for all processes that
-// share the bucket. Changes are made by compare-and-set; callers of one process that
-// wait together share one write.
+// Package cell stores one JSON value under a key of a bucket, for all processes that
+// share the bucket. It changes the value by compare-and-set; callers of one process
+// that wait together share one write.
 //
-// The bucket is an interface, so that those who keep their state in a cell (brakes,
-// rulebook) depend on no NATS.
+// The bucket is an interface, so that the packages that store their state in a cell
+// (brakes, rulebook) do not depend on NATS.
 package cell
 
 import (
@@ -21,12 +21,12 @@ import (
 
 // Bucket is the part of a bucket that cells use.
 type Bucket interface {
-	// Read returns a value as the leader has it, and its revision for an Update, or
-	// events.ErrKeyNotFound.
+	// Read returns the leader's value of a key, and its revision for an Update. The
+	// error wraps events.ErrKeyNotFound if the key does not exist.
 	Read(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	// Update keeps a value where the revision is still that one, 0 for none, and
-	// returns the new revision; else events.ErrKeyChanged. After any other error the
-	// value may be kept or not.
+	// Update stores a value and returns its new revision, if the key still has the
+	// given revision; 0 means that the key does not exist. Otherwise the error wraps
+	// events.ErrKeyChanged. After any other error the value may be stored or not.
 	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 }
 
@@ -34,25 +34,26 @@ type Bucket interface {
 // processes do not collide again and again.
 const maxPause = 32 * time.Millisecond
 
-// ErrUnreadable means that the value is not one that this version can read. It is
-// not tried again.
+// ErrUnreadable means that this version cannot decode or encode the value. The
+// change is not tried again.
 var ErrUnreadable = errors.New("the value cannot be read")
 
-// Config says what a cell holds and how long it may take.
+// Config describes the value of a cell and limits the time of its calls.
 type Config[T any] struct {
 	Key string
-	// Decode reads a value, of no bytes where there is none yet; nil: JSON.
+	// Decode decodes a value. It gets no bytes if the key does not exist. nil decodes
+	// JSON.
 	Decode func([]byte) (*T, error)
-	// Within bounds one Change with all its tries, whatever ctx it was called with,
-	// and one Read. NoAnswer is in the error when it is over.
+	// Within bounds one Change with all its tries, independently of its ctx, and one
+	// Read. If the time is over, the error wraps NoAnswer.
 	Within   time.Duration
 	NoAnswer error
-	// Again says that a change may be made again where it is not known whether it
-	// was kept: it then finds itself in the value. Without it only a write that
-	// another was faster than is tried again.
+	// Again allows a second try after a write without an answer, which may have been
+	// stored: the changes have to recognize themselves in the value. Without Again, a
+	// write is tried again only after events.ErrKeyChanged.
 	Again bool
-	// Kept is called with each value that was kept or read, and its revision,
-	// before a Change or Read returns; nil: nothing is.
+	// Kept is called with each value that was stored or read, and its revision,
+	// before a Change or Read returns. It may be nil.
 	Kept func(value *T, revision uint64)
 }
 
@@ -63,14 +64,15 @@ type Cell[T any] struct {
 
 	mu      sync.Mutex
 	waiting []*change[T]
-	// turn is held by the goroutine that writes for all that wait; it guards the
-	// value as this process knows it and its revision, 0 where it knows none.
+	// turn is held by the goroutine that writes for all that wait. It guards this
+	// process's copy of the value and its revision, which is 0 without a copy.
 	turn     chan struct{}
 	value    []byte
 	revision uint64
 }
 
-// change is one Change that waits. Until done is closed it belongs to the turn.
+// change is one Change that waits. Until done is closed, only the goroutine with the
+// turn may use err.
 type change[T any] struct {
 	fn    func(*T) bool
 	fresh bool
@@ -78,7 +80,7 @@ type change[T any] struct {
 	done  chan struct{}
 }
 
-// New returns the cell of a key of a bucket. It reads nothing.
+// New returns the cell of a key of a bucket. It does not read the bucket.
 func New[T any](bucket Bucket, config Config[T]) *Cell[T] {
 	if config.Decode == nil {
 		config.Decode = decodeJSON[T]
@@ -97,7 +99,7 @@ func decodeJSON[T any](value []byte) (*T, error) {
 	return v, json.Unmarshal(value, v)
 }
 
-// Read returns the value as the bucket's leader has it now.
+// Read returns the current value of the bucket's leader.
 func (c *Cell[T]) Read(ctx context.Context) (*T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Within, c.config.NoAnswer)
 	defer cancel()
@@ -112,20 +114,20 @@ func (c *Cell[T]) Read(ctx context.Context) (*T, error) {
 	return v, err
 }
 
-// Change calls fn on the value and keeps what fn made of it, unless fn returns false.
-// fn is called again on a newer value where another process was faster, and is never
-// called by two goroutines at once. Where it returns false last, it has seen the value
-// as the leader had it after Change was called.
+// Change calls fn on the value and stores the result, unless fn returns false. If
+// another process was faster, fn is called again on the newer value. It is never called
+// by two goroutines at once. If its last call returned false, that call got a value
+// that was read from the leader after Change began.
 //
 // The goroutine that gets the turn changes and writes for all that wait: a call waits
-// for the write under way and for one more. A caller whose ctx ends leaves; then its
-// fn may still be called.
+// for the write in progress and for one more. If ctx ends, Change returns, but fn may
+// still be called.
 func (c *Cell[T]) Change(ctx context.Context, fn func(*T) (changed bool)) error {
 	return c.change(ctx, &change[T]{fn: fn, done: make(chan struct{})})
 }
 
-// ChangeRead is Change on the value as it is read now: fn is called on no value that
-// this process remembers.
+// ChangeRead is like Change, but reads the value first: fn never gets this process's
+// copy of it.
 func (c *Cell[T]) ChangeRead(ctx context.Context, fn func(*T) (changed bool)) error {
 	return c.change(ctx, &change[T]{fn: fn, fresh: true, done: make(chan struct{})})
 }
@@ -152,8 +154,8 @@ func (c *Cell[T]) change(ctx context.Context, mine *change[T]) error {
 	return mine.err
 }
 
-// serve makes all changes that wait. It does not end with the caller, who writes for
-// the others too.
+// serve makes all changes that wait. It ignores the end of ctx, because it also writes
+// for other callers.
 func (c *Cell[T]) serve(ctx context.Context) {
 	c.mu.Lock()
 	all := c.waiting
@@ -177,10 +179,10 @@ func (c *Cell[T]) serve(ctx context.Context) {
 	}
 }
 
-// commit tries until the change is kept, or may not be tried again.
+// commit tries until the change is stored, or must not be tried again.
 //
-// A write without an answer may have been kept: the value is read again, and a
-// change that is in it already changes nothing.
+// A write without an answer may have been stored. So commit reads the value again, and
+// a change that the value already contains does not change it again.
 func (c *Cell[T]) commit(ctx context.Context, fn func(*T) bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Within, c.config.NoAnswer)
 	defer cancel()
@@ -203,12 +205,12 @@ func (c *Cell[T]) commit(ctx context.Context, fn func(*T) bool) error {
 	}
 }
 
-// try makes the change on the value that this process remembers, which saves the
-// reading. That nothing changes is believed only of a value that was read just now:
-// it may have been changed elsewhere.
+// try makes the change on this process's copy of the value, which saves a read. If fn
+// does not change the copy, try reads the value and calls fn again, because another
+// process may have changed the value.
 func (c *Cell[T]) try(ctx context.Context, fn func(*T) bool) (err error) {
-	for remembered := c.revision > 0; ; remembered = false {
-		if !remembered {
+	for cached := c.revision > 0; ; cached = false {
+		if !cached {
 			if c.value, c.revision, err = c.read(ctx); err != nil {
 				return err
 			}
@@ -218,17 +220,17 @@ func (c *Cell[T]) try(ctx context.Context, fn func(*T) bool) (err error) {
 			return err
 		}
 		if fn(v) {
-			return c.keep(ctx, v)
+			return c.store(ctx, v)
 		}
-		if !remembered {
+		if !cached {
 			c.config.Kept(v, c.revision)
 			return nil
 		}
 	}
 }
 
-// keep writes the value where the revision is still the last one.
-func (c *Cell[T]) keep(ctx context.Context, v *T) error {
+// store writes the value if the bucket still has the copy's revision.
+func (c *Cell[T]) store(ctx context.Context, v *T) error {
 	value, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreadable, err)
@@ -242,7 +244,8 @@ func (c *Cell[T]) keep(ctx context.Context, v *T) error {
 	return nil
 }
 
-// read returns the value as it is now, nothing where there is none yet.
+// read returns the current value and its revision, or nil and 0 if the key does not
+// exist.
 func (c *Cell[T]) read(ctx context.Context) ([]byte, uint64, error) {
 	value, revision, err := c.bucket.Read(ctx, c.config.Key)
 	if errors.Is(err, events.ErrKeyNotFound) {

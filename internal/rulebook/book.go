@@ -14,27 +14,28 @@ import (
 )
 
 const (
-	// activeKey says which set is in force.
+	// activeKey holds the InForce.
 	activeKey = "active"
-	// lookEvery is how often a Book looks which. One small value a second costs
-	// less than a watch, which begins by telling every set ever kept.
-	lookEvery = time.Second
-	// answerTime bounds each look, so that one that hangs is not the last.
+	// readEvery is how often a Book reads which set is in force. One small value a
+	// second costs less than a watch, which first delivers every stored set.
+	readEvery = time.Second
+	// answerTime bounds each read, so that a read that hangs does not block the
+	// next.
 	answerTime = 5 * time.Second
 )
 
-// Bucket is where sets are kept.
+// Bucket stores sets.
 type Bucket = cell.Bucket
 
-// InForce says which set is in force, and since when.
+// InForce identifies the set in force and the time since when it is.
 type InForce struct {
-	// Load is a ULID: the same set put in force again has another one.
+	// Load is a ULID. A set that is put in force again gets a new one.
 	Load    string    `json:"load"`
 	Version string    `json:"version"`
 	Since   time.Time `json:"since"`
-	// Origin is who proposed it: host name and path of the rule files.
+	// Origin is the host name and path of the rule files that were proposed.
 	Origin string `json:"origin"`
-	// By is how it came into force.
+	// By is how the set was proposed.
 	By How `json:"by"`
 }
 
@@ -49,13 +50,13 @@ type Book struct {
 	shared  *cell.Cell[sharedFaults]
 
 	mu       sync.RWMutex
-	active   *InForce // nil before the first
+	active   *InForce // nil until a set is in force
 	revision uint64   // of active
-	own      string   // the version that this process proposed last, or ""
+	own      string   // the version of this process's last proposal; "" for none
 	faults   faults
 }
 
-// Open reads what is in force. Run keeps it up to date.
+// Open reads the set in force. Run keeps it up to date.
 func Open(ctx context.Context, bucket Bucket, log *slog.Logger) (*Book, error) {
 	sets, err := lru.New[string, compiled](maxCompiled)
 	if err != nil {
@@ -64,16 +65,16 @@ func Open(ctx context.Context, bucket Bucket, log *slog.Logger) (*Book, error) {
 	b := &Book{bucket: bucket, log: log, sets: sets}
 	b.inForce = cell.New(bucket, cell.Config[InForce]{Key: activeKey, Within: answerTime, Kept: b.follow, Again: true})
 	b.shared = cell.New(bucket, cell.Config[sharedFaults]{Key: faultsKey, Within: answerTime, Decode: decodeFaults})
-	if _, err := b.look(ctx); err != nil {
+	if _, err := b.read(ctx); err != nil {
 		return nil, fmt.Errorf("open the rules in force: %w", err)
 	}
 	return b, nil
 }
 
-// Run follows the bucket until ctx ends. While nobody answers, what was known
-// last stays in force.
+// Run follows the bucket until ctx ends. While the bucket does not answer, the set
+// that was read last stays in force.
 func (b *Book) Run(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(readEvery)
 	defer tick.Stop()
 	share := time.NewTicker(shareEvery)
 	defer share.Stop()
@@ -82,21 +83,21 @@ func (b *Book) Run(ctx context.Context) {
 		var err error
 		select {
 		case <-tick.C:
-			_, err = b.look(ctx)
+			_, err = b.read(ctx)
 		case <-share.C:
 			err = b.shareFaults(ctx)
 		case <-ctx.Done():
 			return
 		}
 		if err != nil && !lost && ctx.Err() == nil {
-			b.log.Warn("the rules in force cannot be followed: those known last stay", "error", err)
+			b.log.Warn("reading the rules in force failed: the last ones that were read stay in force", "error", err)
 		}
 		lost = err != nil
 	}
 }
 
-// look reads what is in force; its Load is empty where nothing is yet.
-func (b *Book) look(ctx context.Context) (*InForce, error) {
+// read reads which set is in force. Load is empty until a set is.
+func (b *Book) read(ctx context.Context) (*InForce, error) {
 	active, err := b.inForce.Read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read which rules are in force: %w", err)
@@ -104,7 +105,8 @@ func (b *Book) look(ctx context.Context) (*InForce, error) {
 	return active, nil
 }
 
-// follow takes over what is in force, unless something newer is known.
+// follow stores the set in force, unless this process already has a newer
+// revision.
 func (b *Book) follow(active *InForce, revision uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -115,7 +117,7 @@ func (b *Book) follow(active *InForce, revision uint64) {
 	b.log.Info("rules in force", "version", active.Version, "from", active.Origin, "since", active.Since)
 }
 
-// Active returns the load of the set in force, false where there is none.
+// Active returns the load of the set in force. It returns false until a set is.
 func (b *Book) Active() (events.Load, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -125,19 +127,19 @@ func (b *Book) Active() (events.Load, bool) {
 	return events.Load{ID: b.active.Load, Version: b.active.Version, At: b.active.Since}, true
 }
 
-// Status is what people ask of the rules in force.
+// Status describes the rules in force to an operator.
 type Status struct {
-	// InForce is nil where no set is.
+	// InForce is nil until a set is in force.
 	InForce *InForce
-	// Own is the version of this process's own files, where another one is in
-	// force and it follows that.
+	// Own is the version of this process's own files if another version is in
+	// force. Otherwise it is "".
 	Own string
-	// Faults are what could not be evaluated in any process, by rule and place,
-	// since the set came into force.
+	// Faults counts failed evaluations in all processes since the set came into
+	// force, by rule and place.
 	Faults []Fault
 }
 
-// Status returns what is known; nobody is asked.
+// Status returns the state that this process has, without reading the bucket.
 func (b *Book) Status() Status {
 	b.mu.RLock()
 	defer b.mu.RUnlock()

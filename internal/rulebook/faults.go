@@ -14,45 +14,45 @@ import (
 )
 
 const (
-	// faultsKey holds what could not be evaluated in any process.
+	// faultsKey holds the faults of all processes.
 	faultsKey = "faults"
-	// shareEvery is how often a process adds its own to that.
+	// shareEvery is how often a process adds its own faults to them.
 	shareEvery = 10 * time.Second
-	// maxFaults bounds the places that are counted, far beyond what a set of
-	// 200 rules has.
+	// maxFaults bounds the places whose faults are counted. A set of 200 rules has
+	// far fewer.
 	maxFaults = 1000
 )
 
-// Fault is how often something of a rule could not be evaluated.
+// Fault counts how often one place of a rule could not be evaluated.
 type Fault struct {
 	Rule string `json:"rule"`
-	// In is the place: when, unless, or what else the rule has.
+	// In is the place: when, unless, or another part of the rule.
 	In    string    `json:"in"`
 	Count int       `json:"count"`
 	Last  time.Time `json:"last"`
 }
 
-// place is where a fault is.
+// place is a place of a rule.
 type place struct{ rule, in string }
 
-// faults are of one set: those that all processes told, and those that this one
-// has not told yet.
+// faults are those of one set. shared are those of all processes; unshared are
+// those of this process that the bucket does not contain yet.
 type faults struct {
-	told   sharedFaults
-	untold map[place]Fault
+	shared   sharedFaults
+	unshared map[place]Fault
 }
 
-// sharedFaults is what the bucket holds.
+// sharedFaults is the value in the bucket.
 type sharedFaults struct {
-	// Load is the load since which they are counted.
+	// Load is the load whose faults are counted.
 	Load   string  `json:"load"`
 	Faults []Fault `json:"faults"`
 }
 
-// list returns all of them, by rule and place.
-func (f *faults) list() []Fault { return f.told.with(f.untold) }
+// list returns all faults, sorted by rule and place.
+func (f *faults) list() []Fault { return f.shared.with(f.unshared) }
 
-// with returns both added up.
+// with returns the sum of s and more, sorted by rule and place.
 func (s sharedFaults) with(more map[place]Fault) []Fault {
 	all := make(map[place]Fault, len(s.Faults)+len(more))
 	for _, one := range s.Faults {
@@ -71,42 +71,43 @@ func (s sharedFaults) with(more map[place]Fault) []Fault {
 	return sum
 }
 
-// Fault counts that something of a rule of the set in force could not be
-// evaluated. The others hear of it within 10 s.
+// Fault counts a failed evaluation of one place of a rule of the set in force.
+// Other processes show it within 20 s: each shares every 10 s.
 func (b *Book) Fault(rule, in string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.faults.untold == nil {
-		b.faults.untold = map[place]Fault{}
+	if b.faults.unshared == nil {
+		b.faults.unshared = map[place]Fault{}
 	}
 	at := place{rule, in}
-	one := b.faults.untold[at]
-	if one.Count == 0 && len(b.faults.untold) >= maxFaults {
+	one := b.faults.unshared[at]
+	if one.Count == 0 && len(b.faults.unshared) >= maxFaults {
 		return
 	}
-	b.faults.untold[at] = Fault{Rule: rule, In: in, Count: one.Count + 1, Last: time.Now().UTC().Truncate(time.Second)}
+	b.faults.unshared[at] = Fault{Rule: rule, In: in, Count: one.Count + 1, Last: time.Now().UTC().Truncate(time.Second)}
 }
 
-// shareFaults adds this process's faults to the bucket's, and takes over the
-// others'. Where others were faster again and again, they wait for the next time; so
-// they do where no answer came, which counts them twice at worst.
+// shareFaults adds this process's faults to those in the bucket, and stores the
+// sum in b. If other processes changed the bucket first at every try, or the
+// bucket did not answer, the faults wait for the next call. A lost answer can
+// count them twice.
 func (b *Book) shareFaults(ctx context.Context) error {
 	active, _ := b.Active()
-	mine := b.takeFaults()
-	var told sharedFaults
+	mine := b.claimFaults()
+	var sum sharedFaults
 	err := b.shared.Change(ctx, func(now *sharedFaults) (changed bool) {
-		if now.Load != active.ID { // those of a set before it count no more
+		if now.Load != active.ID { // drop the faults of an earlier set
 			*now = sharedFaults{Load: active.ID}
 		}
 		if len(mine) > 0 {
 			now.Faults = now.with(mine)
 		}
-		told = *now
+		sum = *now
 		return len(mine) > 0
 	})
 	if err != nil {
 		if len(mine) > 0 {
-			b.giveBack(mine)
+			b.returnFaults(mine)
 		}
 		if errors.Is(err, events.ErrKeyChanged) {
 			return nil
@@ -115,11 +116,12 @@ func (b *Book) shareFaults(ctx context.Context) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.faults.told = told
+	b.faults.shared = sum
 	return nil
 }
 
-// decodeFaults takes what cannot be read for none: they are only counted.
+// decodeFaults returns no faults for a value that it cannot decode: faults are
+// only statistics.
 func decodeFaults(value []byte) (*sharedFaults, error) {
 	f := &sharedFaults{}
 	if json.Unmarshal(value, f) != nil {
@@ -128,21 +130,22 @@ func decodeFaults(value []byte) (*sharedFaults, error) {
 	return f, nil
 }
 
-func (b *Book) takeFaults() map[place]Fault {
+// claimFaults removes and returns this process's unshared faults.
+func (b *Book) claimFaults() map[place]Fault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	mine := b.faults.untold
-	b.faults.untold = nil
+	mine := b.faults.unshared
+	b.faults.unshared = nil
 	return mine
 }
 
-// giveBack keeps faults for the next time, beside those that came meanwhile.
-func (b *Book) giveBack(mine map[place]Fault) {
+// returnFaults adds faults to the unshared ones, for the next shareFaults.
+func (b *Book) returnFaults(mine map[place]Fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for at, one := range b.faults.untold {
+	for at, one := range b.faults.unshared {
 		one.Count += mine[at].Count
 		mine[at] = one
 	}
-	b.faults.untold = mine
+	b.faults.unshared = mine
 }

@@ -9,39 +9,41 @@ import (
 	"gavel/rules"
 )
 
-// How is by what a process proposes its rules.
+// How is the occasion of a proposal.
 type How string
 
-// The two ways. A process that starts must not undo what others did while it
-// was away; a person who changes a file, or sends SIGHUP, means it.
+// The two occasions. A process that starts must not undo what other processes did
+// while it was down. An operator who changes a file, or sends SIGHUP, does so
+// deliberately.
 const (
 	Start  How = "start"
 	Change How = "change"
 )
 
-// Proposal is what became of one.
+// Proposal is the result of a proposal.
 type Proposal struct {
-	// Taken says that the proposed set is in force because of this proposal.
+	// Taken means that this proposal put its set in force.
 	Taken bool
-	// InForce is what is in force now: the same set too where it was already.
+	// InForce is the set in force now. It may be the proposed set without Taken, if
+	// that was in force already.
 	InForce InForce
 }
 
-// Follows reports whether the process follows a set that is not its own.
+// Follows reports whether the set in force is not the process's own version.
 func (p Proposal) Follows(version string) bool { return p.InForce.Version != version }
 
-// Propose puts a set in force, or finds that another one stays. origin says
-// whose files they are: host name and path.
+// Propose puts a set in force, or returns the other set that stays in force.
+// origin identifies the files: host name and path.
 //
-// Where nothing is in force it is taken, and where it is in force already
-// nothing happens. At a Start another set is replaced only if it came from the
-// same origin; a Change replaces any. Of two who propose at once, the one who
-// loses looks again and decides again.
+// The set comes into force if no other set is. If it is in force already, nothing
+// changes. A Start replaces another set only if that came from the same origin; a
+// Change replaces any. If two processes propose at once, the slower one reads the
+// set in force again and decides again.
 func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how How) (Proposal, error) {
 	b.mu.Lock()
 	b.own = set.Version
 	b.mu.Unlock()
-	active, err := b.look(ctx)
+	active, err := b.read(ctx)
 	if err != nil {
 		return Proposal{}, fmt.Errorf("propose rules: %w", err)
 	}
@@ -52,13 +54,14 @@ func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how H
 		}
 	}
 	if p.Follows(set.Version) {
-		b.log.Warn("this process has other rules than those in force: it follows those in force; send SIGHUP to put its own in force",
+		b.log.Warn("this process has other rules than those in force: it follows those in force; send it SIGHUP to put its own in force",
 			"own_version", set.Version, "own_from", origin, "version", p.InForce.Version, "from", p.InForce.Origin)
 	}
 	return p, nil
 }
 
-// stays reports whether what is in force stays; where nothing is, it does not.
+// stays reports whether the set in force stays. Without a set in force it returns
+// false.
 func stays(active *InForce, version, origin string, how How) bool {
 	if active.Load == "" {
 		return false
@@ -66,19 +69,20 @@ func stays(active *InForce, version, origin string, how How) bool {
 	return active.Version == version || how == Start && active.Origin != origin
 }
 
-// putInForce puts the set in force, unless what came into force meanwhile stays.
-// The set is kept before another process can learn of it.
+// putInForce puts the set in force, unless another set came into force meanwhile
+// and stays. It stores the set first, so that every process can read the set that
+// is in force.
 func (b *Book) putInForce(ctx context.Context, set *rules.Set, origin string, how How) (p Proposal, err error) {
-	keeping, cancel := context.WithTimeout(ctx, answerTime)
+	storing, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	if err := b.keep(keeping, set); err != nil {
+	if err := b.store(storing, set); err != nil {
 		return p, err
 	}
 	// The lanes' entries hold whole milliseconds.
 	since := time.Now().UTC().Truncate(time.Millisecond)
 	mine := InForce{Load: events.NewULID(), Version: set.Version, Since: since, Origin: origin, By: how}
 	err = b.inForce.Change(ctx, func(active *InForce) (changed bool) {
-		// A first try of ours may have been kept without an answer.
+		// The first try may have been saved although its answer was lost.
 		if active.Load != mine.Load && !stays(active, set.Version, origin, how) {
 			*active, changed = mine, true
 		}

@@ -13,48 +13,50 @@ import (
 )
 
 const (
-	// setPrefix: set.<version> holds the files of a set, for ever: the journal
-	// names versions, and whoever reads it again judges by them.
+	// setPrefix begins the keys of sets: set.<version> holds the files of a set.
+	// Sets are never deleted: the journal names versions, and a projector that
+	// reads the journal again judges by them.
 	setPrefix = "set."
-	// maxStored bounds a set as it is kept: a message of NATS is at most 1 MiB
-	// by default, headers included. Bytes.
+	// maxStored bounds an encoded set, in bytes: a message of NATS has at most
+	// 1 MiB by default, including its headers.
 	maxStored = 1<<20 - 4<<10
-	// maxCompiled is how many sets are kept compiled: a lane knows its last 64
-	// loads, and a conference is judged by the one in force when it was idle.
+	// maxCompiled is how many compiled sets are cached: a lane holds its last 64
+	// loads, and a conference is judged by the set in force when it was idle.
 	maxCompiled = 64
 )
 
-// ErrUnknownVersion is returned for a set that was never in force.
+// ErrUnknownVersion is returned for a version that was never in force.
 var ErrUnknownVersion = errors.New("no set of rules has that version")
 
-// ErrCannotKeep is returned for a set that is too big, or no text.
-var ErrCannotKeep = errors.New("the set of rules cannot be kept")
+// ErrCannotKeep is returned for a set that is too big or is not UTF-8.
+var ErrCannotKeep = errors.New("cannot store the set of rules")
 
-// compiled is a set, or why this version of Gavel cannot compile it. Either is
-// so for ever.
+// compiled is a set, or the error if this version of Gavel cannot compile it.
+// Neither changes later, so both are cached.
 type compiled struct {
 	set *rules.Set
 	err error
 }
 
-// keep stores a set under its version; one that is there is the same.
-func (b *Book) keep(ctx context.Context, set *rules.Set) error {
+// store stores a set under its version. If that version exists already, it is the
+// same set.
+func (b *Book) store(ctx context.Context, set *rules.Set) error {
 	value, err := encode(set)
 	if err != nil {
 		return err
 	}
 	if _, err := b.bucket.Update(ctx, setPrefix+set.Version, value, 0); err != nil && !errors.Is(err, events.ErrKeyChanged) {
-		return fmt.Errorf("keep a set of rules: %w", err)
+		return fmt.Errorf("store a set of rules: %w", err)
 	}
 	b.sets.Add(set.Version, compiled{set: set})
 	return nil
 }
 
-// encode leaves characters as they are that HTML would mind, which is what
-// conditions are made of.
+// encode returns the files of a set as JSON. It does not escape <, > and &, which
+// are frequent in conditions.
 func encode(set *rules.Set) ([]byte, error) {
 	for _, f := range set.Files {
-		if !utf8.ValidString(f.Name) || !utf8.ValidString(f.Text) { // JSON would mend it, and change the version
+		if !utf8.ValidString(f.Name) || !utf8.ValidString(f.Text) { // JSON would replace the bytes, and so change the version
 			return nil, fmt.Errorf("%w: %q is not UTF-8", ErrCannotKeep, f.Name)
 		}
 	}
@@ -65,13 +67,13 @@ func encode(set *rules.Set) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrCannotKeep, err)
 	}
 	if out.Len() > maxStored {
-		return nil, fmt.Errorf("%w: it has %d bytes in JSON, the most are %d", ErrCannotKeep, out.Len(), maxStored)
+		return nil, fmt.Errorf("%w: it has %d bytes in JSON, the limit is %d", ErrCannotKeep, out.Len(), maxStored)
 	}
 	return out.Bytes(), nil
 }
 
-// Set returns a set by its version, compiled. The error wraps ErrUnknownVersion
-// or says what of it this version of Gavel cannot compile, as schema.Faults.
+// Set returns the compiled set of a version. The error wraps ErrUnknownVersion, or
+// schema.Faults if this version of Gavel cannot compile the set.
 func (b *Book) Set(ctx context.Context, version string) (*rules.Set, error) {
 	if c, ok := b.sets.Get(version); ok {
 		return c.set, c.err
@@ -98,7 +100,7 @@ func compile(value []byte, version string) compiled {
 		set, err = rules.Parse(files...)
 	}
 	if err == nil && set.Version != version {
-		err = fmt.Errorf("its files are those of %s", set.Version)
+		err = fmt.Errorf("its files have the version %s", set.Version)
 	}
 	if err != nil {
 		return compiled{err: fmt.Errorf("compile set %s: %w", version, err)}

@@ -14,7 +14,7 @@ import (
 func TestARequestNeverGetsTheResultOfAnEarlierRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := newQuestions()
+		r := newStopReads()
 		var readings atomic.Int64
 		stopped := atomic.Bool{}
 		read := func(context.Context) (Stop, error) {
@@ -25,7 +25,7 @@ func TestARequestNeverGetsTheResultOfAnEarlierRead(t *testing.T) {
 		}
 		early := make(chan Stop, 1)
 		go func() {
-			s, _ := q.ask(t.Context(), read)
+			s, _ := r.get(t.Context(), read)
 			early <- s
 		}()
 		synctest.Wait()
@@ -33,7 +33,7 @@ func TestARequestNeverGetsTheResultOfAnEarlierRead(t *testing.T) {
 		late := make(chan Stop, 50)
 		for range cap(late) {
 			go func() {
-				s, err := q.ask(t.Context(), read)
+				s, err := r.get(t.Context(), read)
 				if err != nil {
 					t.Error(err)
 				}
@@ -58,7 +58,7 @@ func TestARequestNeverGetsTheResultOfAnEarlierRead(t *testing.T) {
 func TestRequestsFailInTimeWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := newQuestions()
+		r := newStopReads()
 		silent := func(ctx context.Context) (Stop, error) {
 			<-ctx.Done()
 			return Stop{}, context.Cause(ctx)
@@ -67,7 +67,7 @@ func TestRequestsFailInTimeWithoutAnAnswer(t *testing.T) {
 		ended := make(chan error, 20)
 		for range cap(ended) {
 			go func() {
-				_, err := q.ask(t.Context(), silent)
+				_, err := r.get(t.Context(), silent)
 				ended <- err
 			}()
 			time.Sleep(10 * time.Millisecond)
@@ -80,7 +80,7 @@ func TestRequestsFailInTimeWithoutAnAnswer(t *testing.T) {
 		if took := time.Since(began); took > stopTime+200*time.Millisecond {
 			t.Errorf("the last request failed after %s", took)
 		}
-		if _, err := q.ask(t.Context(), func(context.Context) (Stop, error) { return Stop{}, nil }); err != nil {
+		if _, err := r.get(t.Context(), func(context.Context) (Stop, error) { return Stop{}, nil }); err != nil {
 			t.Errorf("after the outage: %v", err)
 		}
 	})
