@@ -91,7 +91,7 @@ func TestPresetsAreForEmbeddedServersOnly(t *testing.T) {
 		o := options(t)
 		o.Presets = []rules.File{}
 		change(&o)
-		if _, err := app.New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "for an embedded NATS and an embedded Redis only") {
+		if _, err := app.New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "only with an embedded NATS and an embedded Redis") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
