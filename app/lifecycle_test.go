@@ -30,7 +30,7 @@ func TestStopsRunNewestFirst(t *testing.T) {
 	}
 }
 
-func TestAStopThatFailsIsNamedAndStopsNobodyElse(t *testing.T) {
+func TestAPartThatFailsToStopIsNamedAndTheOthersStop(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	l := lifecycle{log: slog.New(slog.NewTextHandler(&log, nil))}

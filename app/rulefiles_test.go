@@ -195,7 +195,7 @@ func TestAFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	})
 }
 
-func TestRulesAreProposedAgainWhileNobodyAnswers(t *testing.T) {
+func TestRulesAreProposedAgainUntilTheBucketAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newRuleShelf(t, waits("1m"))

@@ -90,7 +90,7 @@ func TestAParameterNamedLikeTheFoldsGivesWay(t *testing.T) {
 	}
 }
 
-func TestAnEventNobodyNamedKeepsItsSubjectWhole(t *testing.T) {
+func TestAnUnknownEventHasAValidSubject(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[events.Kind]string{
 		"participant-join": "gavel.participant-join.v1",

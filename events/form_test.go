@@ -57,7 +57,7 @@ func TestFormIsStrict(t *testing.T) {
 	}
 }
 
-func TestTooManyParametersCanBeToldApart(t *testing.T) {
+func TestTooManyParametersIsAnErrorOfItsOwn(t *testing.T) {
 	t.Parallel()
 	if _, err := events.ParseForm("a=1&b=2", 1); !errors.Is(err, events.ErrTooManyParams) {
 		t.Errorf("got %v, want ErrTooManyParams", err)

@@ -100,7 +100,7 @@ func TestTheDoctorBeforeTheFirstStart(t *testing.T) {
 	}
 }
 
-func TestTheDoctorTellsAllFaultsOfTheSettings(t *testing.T) {
+func TestTheDoctorReportsAllFaultsOfTheSettings(t *testing.T) {
 	t.Parallel()
 	d := diagnose(t, map[string]string{"TWILIO_ACCOUNT_SID": testAccount, "TWILIO_AUTH_TOKEN": " " + testToken}, "--keep", "ever", "--roles", "cook")
 	d.ends(exitFailure)
@@ -177,7 +177,7 @@ func (h *house) counts() string {
 	return strings.Join(kept, ", ")
 }
 
-func TestTheDoctorSeesTrapsAndEventsThatNobodyAskedFor(t *testing.T) {
+func TestTheDoctorFindsTrapsAndEventsThatAreNotSubscribed(t *testing.T) {
 	t.Parallel()
 	_, twilioAPI := standIn(t)
 	h := openHere(t, private(t), "--twilio-api", twilioAPI)

@@ -25,7 +25,7 @@ func answering(t *testing.T, status int, body string) (url string) {
 	return server.URL
 }
 
-func TestAStopThatNobodyTakesIsLeftInAFile(t *testing.T) {
+func TestAStopWithoutAnAnswerIsWrittenToAFile(t *testing.T) {
 	t.Parallel()
 	for name, server := range map[string]string{
 		"nobody there": "http://127.0.0.1:1",

@@ -115,7 +115,7 @@ func TestAWriteIsForwardedAndPublished(t *testing.T) {
 }
 
 // Gavel ends it at the stand-in, which sends the callback of its end.
-func TestWhoEndedItIsTold(t *testing.T) {
+func TestTheActorThatEndedAConferenceIsShown(t *testing.T) {
 	t.Parallel()
 	address := freePort(t)
 	fake, twilioAt := playing(t, twiliofake.Config{
@@ -143,7 +143,7 @@ func TestWhoEndedItIsTold(t *testing.T) {
 
 // Twilio ends it and does not answer, and Gavel is killed while it waits: the
 // record of the next process names who probably did it.
-func TestWhoEndedItIsKnownAcrossACrash(t *testing.T) {
+func TestTheActorThatEndedAConferenceIsShownAfterACrash(t *testing.T) {
 	t.Parallel()
 	fake, twilioAt := standIn(t)
 	fake.SetWeather(twiliofake.Weather{Silent: true})

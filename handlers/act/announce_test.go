@@ -73,7 +73,7 @@ func TestAnAnnouncementThatFails(t *testing.T) {
 
 // No callback reports its end: after a minute the outcome is unknown. A later
 // callback makes it done.
-func TestAnAnnouncementOfWhichNobodyTells(t *testing.T) {
+func TestAnAnnouncementWithoutACallbackIsUnknown(t *testing.T) {
 	t.Parallel()
 	w := open(t, stillThere)
 	w.perform()

@@ -71,7 +71,7 @@ func TestALegThatHasLeftIsOut(t *testing.T) {
 	}
 }
 
-func TestWhoHasLeftIsNotMuted(t *testing.T) {
+func TestAParticipantThatLeftIsNotMuted(t *testing.T) {
 	t.Parallel()
 	w := open(t, everything)
 	r := w.enter("mute-1", "agent", "customer")

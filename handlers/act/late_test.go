@@ -11,7 +11,7 @@ import (
 
 // No performer ran for six minutes, and the agent came back meanwhile without a callback: the
 // decision is not acted on, and what Twilio's state adds is recorded before the re-read is closed.
-func TestWhatComesTooLateIsLookedAtAnew(t *testing.T) {
+func TestALateDecisionFetchesTheStateAgain(t *testing.T) {
 	t.Parallel()
 	w := open(t, endOrphaned)
 	r := orphaned(w)
@@ -30,7 +30,7 @@ func TestWhatComesTooLateIsLookedAtAnew(t *testing.T) {
 }
 
 // The condition still holds: the rule begins again, with its own two minutes.
-func TestWhatStillHoldsBeginsAnewWithTheReread(t *testing.T) {
+func TestAConditionThatStillHoldsBeginsAgainWithTheReread(t *testing.T) {
 	t.Parallel()
 	w := open(t, endOrphaned)
 	r := orphaned(w)

@@ -90,7 +90,7 @@ func TestABusyReceiverGetsTheNotificationLater(t *testing.T) {
 	}
 }
 
-func TestNobodyIsToldOfYesterday(t *testing.T) {
+func TestAnOldNotificationIsNotSent(t *testing.T) {
 	t.Parallel()
 	w := open(t, tellOrphaned)
 	w.config.Notifier = &listener{answers: slices.Repeat([]error{errors.New("no route")}, 100)}

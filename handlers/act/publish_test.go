@@ -60,7 +60,7 @@ func publish(subject string) rules.Decision {
 	return held(rules.StepPublish, map[string]string{"subject": subject})
 }
 
-func TestWhatARulePublishesIsHeard(t *testing.T) {
+func TestAMessageOfARuleReachesSubscribers(t *testing.T) {
 	t.Parallel()
 	o := opensOffice(t, "calls.>")
 	p := act.NewPublisher(o.notices, func() time.Time { return toldAt })

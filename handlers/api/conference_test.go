@@ -63,7 +63,7 @@ func story() *projections.Conference {
 }
 
 // The golden file is the contract of the command line and of scripts.
-func TestOneConferenceTellsEverything(t *testing.T) {
+func TestOneConferenceIsShownCompletely(t *testing.T) {
 	t.Parallel()
 	s := start(t, []*projections.Conference{story()})
 	a := s.get("conferences/" + sid("CF", 1))

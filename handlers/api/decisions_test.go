@@ -32,7 +32,7 @@ func judged(t *testing.T) *stack {
 	return start(t, []*projections.Conference{with(room(account, 1, "support-1", at("11:00:00")), action), held}, l.rule)
 }
 
-func TestDecisionsAreToldWithWhatCameOfThem(t *testing.T) {
+func TestDecisionsAreListedWithTheirOutcomes(t *testing.T) {
 	t.Parallel()
 	s := judged(t)
 	got := read[api.DecisionList](t, s.get("decisions")).Decisions

@@ -61,7 +61,7 @@ func (s *stack) rebuild(ctx context.Context) (next func() api.Progress) {
 	}
 }
 
-func TestRebuildTellsItsProgress(t *testing.T) {
+func TestRebuildReportsItsProgress(t *testing.T) {
 	t.Parallel()
 	b := newBuilder()
 	s := start(t, nil, func(c *api.Config) { c.Rebuild = b })

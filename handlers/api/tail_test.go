@@ -93,7 +93,7 @@ func TestTailResumesBehindWhatWasSeen(t *testing.T) {
 	}
 }
 
-func TestTailTellsWhatIsNew(t *testing.T) {
+func TestTailStreamsNewEvents(t *testing.T) {
 	t.Parallel()
 	var publish func(...events.News)
 	s := start(t, nil, func(c *api.Config) {

@@ -112,7 +112,7 @@ func (deaf) Set(context.Context, int, []events.Alarm) error { return nil }
 
 // A projector that takes a lane over does not rely on the alarms of the owner before,
 // and neither does a picture that was lost.
-func TestAlarmsAreSetAnew(t *testing.T) {
+func TestAlarmsAreSetAgainAtATakeOver(t *testing.T) {
 	t.Parallel()
 	for _, lost := range []bool{false, true} {
 		r := newRuled(t, newStack(t))
@@ -241,7 +241,7 @@ func (r *ruled) exempt(conference, from, until int) events.Entry {
 
 // An exemption by a person is published, outlasts a load, and the room is evaluated again
 // when the time is over. It may come before there are any rules.
-func TestAnExemptionKeepsRulesOffAndIsTold(t *testing.T) {
+func TestAnExemptionKeepsRulesOffAndIsPublished(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t, newStack(t))
 	p, _ := run(t, r.config())

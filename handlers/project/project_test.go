@@ -61,7 +61,7 @@ func TestWhatCannotBeFoldedGoesToTheDeadLetters(t *testing.T) {
 	}
 }
 
-func TestALostPictureIsFilledAndNothingIsToldTwice(t *testing.T) {
+func TestALostPictureIsFilledAndNoNewsIsPublishedTwice(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
 	_, stop := run(t, killed(s.config(), newKiller(0, ""), 1))

@@ -194,7 +194,7 @@ func TestGroupsOfAnEarlierResumeAreNotAcknowledged(t *testing.T) {
 	}
 }
 
-func TestLaneThatIsNotResumedGivesNothing(t *testing.T) {
+func TestALaneThatIsNotResumedReturnsNoGroups(t *testing.T) {
 	t.Parallel()
 	l := open(t).Lane(0)
 	if _, err := l.Next(testContext(t), 1); err == nil {

@@ -388,7 +388,7 @@ func TestPublishEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestToldIsThePositionOfTheLastNews(t *testing.T) {
+func TestLastPositionsAreThoseOfTheLastNews(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	mustPublish(t, b, story(30, 3))
@@ -402,7 +402,7 @@ func TestToldIsThePositionOfTheLastNews(t *testing.T) {
 	}
 }
 
-func TestToldOfManyConferences(t *testing.T) {
+func TestLastPositionsOfManyConferences(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	mustPublish(t, b, story(1000, 500))

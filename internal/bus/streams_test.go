@@ -94,7 +94,7 @@ func makeStream(t *testing.T, url string, c jetstream.StreamConfig) {
 	}
 }
 
-func TestNewsThatCouldNotBeToldOnceIsRefused(t *testing.T) {
+func TestANewsStreamThatAllowsDuplicatesIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, bad := range map[string]struct {
 		spoil func(*jetstream.StreamConfig)

@@ -44,8 +44,8 @@ var nasty = []string{
 	"https://[::1", "https://example.com:port/", "https://\x00/", "https://%00/",
 }
 
-// TestNobodyInsideIsCalled has no name server to ask but the machine's own.
-func TestNobodyInsideIsCalled(t *testing.T) {
+// TestInternalAddressesAreNotCalled has no name server to ask but the machine's own.
+func TestInternalAddressesAreNotCalled(t *testing.T) {
 	t.Parallel()
 	if len(nasty) < 60 {
 		t.Fatalf("only %d", len(nasty))
@@ -98,7 +98,7 @@ func TestANameThatLeadsInsideIsNotCalled(t *testing.T) {
 	}
 }
 
-func TestWhomTheSettingsNameIsCalled(t *testing.T) {
+func TestAReceiverNamedInTheSettingsIsCalled(t *testing.T) {
 	t.Parallel()
 	listener, calls := receiver(t, answers(http.StatusOK))
 	_, port, _ := strings.Cut(strings.TrimPrefix(listener, "http://"), ":")

@@ -10,7 +10,7 @@ import (
 	"gavel/internal/webhook"
 )
 
-func TestAllThatIsWrongWithTheSettingsIsTold(t *testing.T) {
+func TestAllFaultsOfTheSettingsAreReported(t *testing.T) {
 	t.Parallel()
 	s := webhook.Settings{
 		Secrets: []twilio.Secret{
