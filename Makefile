@@ -19,6 +19,7 @@ demo: ## run everything in one process, with a stand-in Twilio that plays calls
 .PHONY: test
 test: redis-server ## run all tests under the race detector; installs redis-server if it is missing
 	$(GO) vet ./...
+	$(GO) vet -tags 'failover crash upgrade' ./failover
 	$(GO) test -race -timeout 15m ./...
 
 # Tests use a real Redis: any redis-server from 6.2 on in PATH. They were

@@ -1,3 +1,5 @@
+//go:build upgrade
+
 package failover_test
 
 import (
@@ -97,7 +99,6 @@ const (
 // directory, and its picture is filled at every start.
 func TestUpgradeEmbedded(t *testing.T) {
 	t.Parallel()
-	onlyInUpgrades(t)
 	w := &world{t: t, binary: gavelBefore, embedded: true, dataDir: t.TempDir(), lanes: 2}
 	w.configure("nats: {lanes: 2, sync: always}\n")
 	if code := upgraded(t, ruledIn(w)).stop(); code != 0 {
@@ -113,7 +114,6 @@ func TestUpgradeEmbedded(t *testing.T) {
 // The new process uses the picture as it is: no lane is filled.
 func TestUpgradeExternal(t *testing.T) {
 	t.Parallel()
-	onlyInUpgrades(t)
 	w := &world{t: t, binary: gavelBefore, dataDir: t.TempDir(), lanes: 2}
 	w.redis, w.nats = redistest.Start(t).URL(), startNATS(t, 1)
 	w.configure("nats: {replicas: 1, lanes: 2, sync: always}\n")
@@ -124,15 +124,6 @@ func TestUpgradeExternal(t *testing.T) {
 	}
 	w.openBus(shape{servers: 1, lanes: 2})
 	w.converges()
-}
-
-// onlyInUpgrades skips the test outside `make upgrade`: building the older
-// Gavel takes longer than the test.
-func onlyInUpgrades(t *testing.T) {
-	t.Helper()
-	if !upgrades {
-		t.Skip("run by make upgrade")
-	}
 }
 
 // configure writes gavel.yaml.
