@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"gavel/internal/wholefile"
 )
 
 // Current is the format that this build reads and writes. It is raised when an
@@ -58,29 +60,8 @@ func Claim(dir string) error {
 	if string(stored) == current {
 		return nil
 	}
-	if err := replace(dir, current); err != nil {
+	if err := wholefile.Write(filepath.Join(dir, FileName), current); err != nil {
 		return fmt.Errorf("write the format: %w", err)
 	}
 	return nil
-}
-
-// replace writes the file so that a crash leaves the old one or the new one.
-func replace(dir, text string) error {
-	file, err := os.CreateTemp(dir, FileName+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(file.Name()) }() // no longer there after the rename
-	_, err = file.WriteString(text)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), filepath.Join(dir, FileName)); err != nil {
-		return err
-	}
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

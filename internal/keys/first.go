@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"gavel/events"
+	"gavel/internal/wholefile"
 )
 
 const firstName = "made at first start"
@@ -30,7 +30,7 @@ func (k *Keys) EnsureFirst(ctx context.Context, path string) (made bool, err err
 	if err != nil {
 		return false, err
 	}
-	if err := writeFile(path, s.Sid+":"+secret+"\n"); err != nil {
+	if err := wholefile.Write(path, s.Sid+":"+secret+"\n"); err != nil {
 		return false, fmt.Errorf("write first key: %w", err)
 	}
 	err = k.put(ctx, s)
@@ -51,25 +51,6 @@ func (k *Keys) raiseFirst(ctx context.Context, path string) error {
 	}
 	s.Role = Admin
 	return k.put(ctx, s)
-}
-
-// writeFile replaces the file in one step, so that a reader never gets half a
-// key. os.CreateTemp creates it with mode 0600.
-func writeFile(path, text string) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".key-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.WriteString(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // ReadFile reads a file that EnsureFirst wrote.
