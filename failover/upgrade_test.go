@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gavel/events"
 	"gavel/internal/redistest"
 	"gavel/internal/twilio/twiliofake"
 	"gavel/rules"
@@ -101,13 +102,38 @@ func TestUpgradeEmbedded(t *testing.T) {
 	t.Parallel()
 	w := &world{t: t, binary: gavelBefore, embedded: true, dataDir: t.TempDir(), lanes: 2}
 	w.configure("nats: {lanes: 2, sync: always}\n")
-	if code := upgraded(t, ruledIn(w)).stop(); code != 0 {
-		t.Errorf("the new process exited with %d", code)
+	r := ruledIn(w)
+	g, file := upgraded(t, r)
+	stopsWell := func(g *gavel) {
+		if code := g.stop(); code != 0 {
+			t.Errorf("%s exited with %d", g.name, code)
+		}
 	}
+	stopsWell(g)
 	w.openBus(shape{lanes: 2})
-	for key, ids := range w.journaled().ids {
+	want := w.journaled().ids
+	w.closeBus()
+
+	// The last callbacks arrived just before the stop: the next process publishes them.
+	g = r.gavel("all", file)
+	for key, ids := range want {
+		eventually(t, func() string { return g.lacks(key, len(ids)) })
+	}
+	stopsWell(g)
+	w.openBus(shape{lanes: 2})
+	for key, ids := range want {
 		w.published(key, ids)
 	}
+}
+
+// lacks says how many facts of a conference are missing in its timeline.
+func (g *gavel) lacks(key events.Key, want int) string {
+	var timeline struct{ Facts []json.RawMessage }
+	err := g.read("/v1/conferences/"+key.ConferenceSid+"/timeline", &timeline)
+	if err != nil || len(timeline.Facts) < want {
+		return fmt.Sprintf("the timeline of %s has %d of %d facts (%v)", key.ConferenceSid, len(timeline.Facts), want, err)
+	}
+	return ""
 }
 
 // Gavel is replaced on an external NATS server and Redis, which keep running.
@@ -118,7 +144,7 @@ func TestUpgradeExternal(t *testing.T) {
 	w.redis, w.nats = redistest.Start(t).URL(), startNATS(t, 1)
 	w.configure("nats: {replicas: 1, lanes: 2, sync: always}\n")
 	r := ruledIn(w)
-	g := upgraded(t, r)
+	g, _ := upgraded(t, r)
 	if fills := g.counted("gavel_fills_total"); fills != 0 || strings.Contains(g.log.String(), "filling the picture") {
 		t.Errorf("%v lanes were filled", fills)
 	}
@@ -134,8 +160,9 @@ func (w *world) configure(text string) {
 }
 
 // upgraded leaves work unfinished under the old binary, starts the new one on
-// the same data, and expects the same answers as before and each action once.
-func upgraded(t *testing.T, r *ruled) *gavel {
+// the same data, and expects the same answers as before and each action once. It
+// returns the new process and its rule file.
+func upgraded(t *testing.T, r *ruled) (*gavel, string) {
 	t.Helper()
 	gavelBefore(t)
 	gavelBinary(t)
@@ -165,7 +192,7 @@ func upgraded(t *testing.T, r *ruled) *gavel {
 		"flight end done": flights, "braked end done": braked, "braked end tripped": 1,
 	})
 	r.eachOnce(g.decisions())
-	return g
+	return g, file
 }
 
 // leavesWorkUndone returns the rooms of all conferences.

@@ -81,6 +81,16 @@ func (w *world) openBus(s shape) {
 	})
 }
 
+// closeBus closes the bus before another process opens the same data directory.
+func (w *world) closeBus() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	if err := w.bus.Close(ctx); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // journalEnd returns the stream sequence of the journal's newest message.
 func (w *world) journalEnd() uint64 {
 	w.t.Helper()
