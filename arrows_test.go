@@ -128,6 +128,28 @@ func TestOnlyRuleFilesProposeRules(t *testing.T) {
 	same(t, "files that propose rules", map[string]bool{"app/rulefiles.go": true, "app/rules.go": true}, proposing)
 }
 
+// A file that is written in place is empty after a power cut, so the product writes files through
+// internal/wholefile. The lock of the data directory has no content.
+func TestOnlyOneHelperWritesFiles(t *testing.T) {
+	t.Parallel()
+	writing := map[string]bool{}
+	files, _ := productFiles(t)
+	for _, f := range files {
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			call, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if from, ok := call.X.(*ast.Ident); ok && from.Name == "os" &&
+				slices.Contains([]string{"WriteFile", "Create", "CreateTemp", "OpenFile"}, call.Sel.Name) {
+				writing[f.path] = true
+			}
+			return true
+		})
+	}
+	same(t, "files that write files", map[string]bool{"internal/wholefile/wholefile.go": true, "internal/bus/natsd/disk_unix.go": true}, writing)
+}
+
 func TestPackageNamesDescribeTheirContents(t *testing.T) {
 	t.Parallel()
 	for _, p := range packages(t) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"gavel/internal/format"
+	"gavel/internal/wholefile"
 )
 
 // demoMark is the file that marks a data directory as a demo's.
@@ -55,5 +56,5 @@ func claimForDemo(dir, mark string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(mark, nil, 0o600)
+	return wholefile.Touch(mark)
 }

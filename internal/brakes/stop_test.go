@@ -3,8 +3,10 @@ package brakes_test
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,6 +161,29 @@ func TestAFileStopsItsDataDirectory(t *testing.T) {
 		}
 	}
 	if s := stopped(t, here); s.Stopped {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A process that reads the file while it is replaced reads one stop or the other, whole.
+func TestAStopFileIsReplacedInOneStep(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := brakes.WriteStopFile(dir, brakes.Stop{Reason: "the first"}); err != nil {
+		t.Fatal(err)
+	}
+	reading, err := os.Open(filepath.Join(dir, brakes.StopFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reading.Close()
+	if err := brakes.WriteStopFile(dir, brakes.Stop{Reason: "the second"}); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(reading); !strings.Contains(string(text), "the first") {
+		t.Errorf("the open file holds %q, %v", text, err)
+	}
+	if s := stopped(t, brakes.New(silent{}, noon().now, brakes.WithStopFile(dir))); s.Reason != "the second" {
 		t.Errorf("%+v", s)
 	}
 }

@@ -10,9 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"gavel/events"
+	"gavel/internal/wholefile"
 )
 
 // StopFile is the name of the file in a data directory that stops the rules of
@@ -23,14 +25,19 @@ const StopFile = "STOP"
 // ErrStopFile is returned by Resume if a file STOP still stops this process.
 var ErrStopFile = errors.New("the file STOP in the data directory still stops this process: remove it")
 
-// WriteStopFile creates the file STOP in dir, or replaces it.
+// WriteStopFile creates the file STOP in dir, or replaces it. On a full volume, which has no room
+// for the reason, it creates an empty file, because that stops rules as well.
 func WriteStopFile(dir string, s Stop) error {
 	s.Stopped = true
 	text, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("write the file STOP: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, StopFile), append(text, '\n'), 0o600); err != nil {
+	path := filepath.Join(dir, StopFile)
+	if err = wholefile.Write(path, string(text)+"\n"); errors.Is(err, syscall.ENOSPC) {
+		err = wholefile.Touch(path)
+	}
+	if err != nil {
 		return fmt.Errorf("write the file STOP: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@
 package bus_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -321,6 +322,30 @@ func TestTokenStaysTheSame(t *testing.T) {
 	after, _ := os.ReadFile(second.Info().TokenFile)
 	if len(before) == 0 || string(before) != string(after) {
 		t.Errorf("token changed from %d to %d bytes", len(before), len(after))
+	}
+}
+
+// A power cut soon after the first start of a former Gavel left the file like this.
+func TestADamagedTokenIsReplaced(t *testing.T) {
+	t.Parallel()
+	for name, damaged := range map[string]string{"empty": "", "blank": "\n", "zero bytes": strings.Repeat("\x00", 33)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := bus.Config{DataDir: t.TempDir(), Sync: bus.SyncInterval, Listen: "127.0.0.1:0"}
+			if err := os.WriteFile(filepath.Join(c.DataDir, "nats.token"), []byte(damaged), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			b, err := bus.Open(testContext(t), c, slog.New(slog.NewTextHandler(&log, nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			client(t, b)
+			closeBus(t, b)
+			if !strings.Contains(log.String(), "level=WARN msg=\"token of the embedded NATS server was empty and is replaced") {
+				t.Errorf("the log is:\n%s", log.String())
+			}
+		})
 	}
 }
 

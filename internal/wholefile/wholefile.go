@@ -27,6 +27,21 @@ func Write(path, text string) (err error) {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
+	return syncFolder(dir)
+}
+
+// Touch creates an empty file with mode 0600, or leaves the existing one as it is. It needs no
+// free space for content.
+func Touch(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), syncFolder(filepath.Dir(path)))
+}
+
+// syncFolder writes the names in a folder to disk: without it a power cut can undo a rename.
+func syncFolder(dir string) error {
 	folder, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package wholefile_test
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,4 +45,41 @@ func expectOnly(t *testing.T, path string) {
 	if err != nil || len(entries) != 1 || entries[0].Name() != filepath.Base(path) {
 		t.Errorf("the folder holds %v, %v", entries, err)
 	}
+}
+
+// A rename leaves the old content to a reader that has the file open; writing into the file
+// would not, and a power cut meanwhile would leave it empty.
+func TestAReaderOfTheOldContentReadsAllOfIt(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "STOP")
+	for _, text := range []string{"old content", "new"} {
+		before, err := os.Open(path)
+		if err := wholefile.Write(path, text); err != nil {
+			t.Fatal(err)
+		}
+		if err != nil {
+			continue // the first round has no old content
+		}
+		defer before.Close()
+		if got, err := io.ReadAll(before); string(got) != "old content" || err != nil {
+			t.Errorf("the old file holds %q, %v", got, err)
+		}
+	}
+}
+
+func TestATouchedFileIsMadeOnceAndKeepsItsContent(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "demo")
+	for _, want := range []string{"", "kept"} {
+		if err := wholefile.Touch(path); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); string(got) != want || err != nil {
+			t.Errorf("read %q, %v; want %q", got, err, want)
+		}
+		if err := wholefile.Write(path, "kept"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expectOnly(t, path)
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"gavel/internal/wholefile"
 )
 
 // ErrInUse means that another process uses the data directory. Two servers would destroy one store.
@@ -83,7 +85,7 @@ func (e *Server) start(dir string, log *slog.Logger) (err error) {
 		}
 	}
 	opts := e.serverOptions(dir)
-	if err := e.listen(opts); err != nil {
+	if err := e.listen(opts, log); err != nil {
 		return err
 	}
 	if e.Server, err = server.NewServer(opts); err != nil {
@@ -117,7 +119,7 @@ func (e *Server) serverOptions(dir string) *server.Options {
 }
 
 // listen makes the server listen, with a token, if that is configured and the address is free.
-func (e *Server) listen(opts *server.Options) error {
+func (e *Server) listen(opts *server.Options, log *slog.Logger) error {
 	addr := e.options.Listen
 	if addr == "" || addr == ListenOff {
 		return nil
@@ -135,7 +137,7 @@ func (e *Server) listen(opts *server.Options) error {
 	if err := trial.Close(); err != nil {
 		return fmt.Errorf("release the listen address of the embedded NATS server: %w", err)
 	}
-	if e.token, err = loadToken(e.tokenFile); err != nil {
+	if e.token, err = loadToken(e.tokenFile, log); err != nil {
 		return err
 	}
 	opts.DontListen, opts.Host, opts.Port, opts.Authorization = false, host, port, e.token
@@ -158,24 +160,25 @@ func splitAddress(addr string) (host string, port int, err error) {
 	return host, int(n), nil
 }
 
-// loadToken reads the token from path, and creates it at the first start.
-func loadToken(path string) (string, error) {
+// loadToken reads the token from path, and creates it at the first start. A former Gavel did
+// not sync the file, so a power cut may have left it empty or with zero bytes: such a file is
+// replaced. No client can hold its token.
+func loadToken(path string, log *slog.Logger) (string, error) {
 	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		var b [16]byte
-		_, _ = rand.Read(b[:]) // crypto/rand never fails
-		token := hex.EncodeToString(b[:])
-		if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
-			return "", fmt.Errorf("write token of the embedded NATS server: %w", err)
-		}
-		return token, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read token of the embedded NATS server: %w", err)
 	}
-	token := strings.TrimSpace(string(raw))
-	if token == "" {
-		return "", fmt.Errorf("read token of the embedded NATS server: %s is empty; remove it to get a new one", path)
+	if token := strings.Trim(string(raw), " \t\r\n\x00"); token != "" {
+		return token, nil
+	}
+	if err == nil {
+		log.Warn("token of the embedded NATS server was empty and is replaced: clients have to read it again", "file", path)
+	}
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // crypto/rand never fails
+	token := hex.EncodeToString(b[:])
+	if err := wholefile.Write(path, token+"\n"); err != nil {
+		return "", fmt.Errorf("write token of the embedded NATS server: %w", err)
 	}
 	return token, nil
 }
