@@ -100,7 +100,7 @@ func (r *readiness) check(ctx context.Context, picture bool) health {
 	defer cancel()
 	h := health{Ready: true, Checks: map[string]check{
 		"process": {OK: true},
-		"journal": r.journal(ctx),
+		"journal": r.journal(ctx, picture),
 	}}
 	if r.stopping.Load() {
 		h.Checks["process"] = failing("is stopping")
@@ -117,8 +117,13 @@ func (r *readiness) check(ctx context.Context, picture bool) health {
 	return h
 }
 
-func (r *readiness) journal(ctx context.Context) check {
-	if err := r.bus.Healthy(); err != nil {
+// journal checks what the store's conditions leave to the door, or to the whole process.
+func (r *readiness) journal(ctx context.Context, all bool) check {
+	fault := r.bus.Store().Door
+	if all {
+		fault = r.bus.Store().Ready
+	}
+	if err := fault(); err != nil {
 		return failing(err.Error())
 	}
 	usage, err := r.bus.Journal().Usage(ctx)
@@ -128,17 +133,12 @@ func (r *readiness) journal(ctx context.Context) check {
 	return fullness(usage.Full())
 }
 
-// fullness checks how full the journal is, from 0 to 1. A full one
-// turns readiness off, so that an operator notices.
+// fullness warns of a journal that fills up, so that an operator has time before it is not ready.
 func fullness(full float64) check {
-	text := fmt.Sprintf("is %.0f %% full", full*100)
-	switch {
-	case full >= bus.Full:
-		return failing(text)
-	case full >= bus.NearlyFull:
-		return check{OK: true, Warning: text}
+	if full < bus.NearlyFull {
+		return check{OK: true}
 	}
-	return check{OK: true}
+	return check{OK: true, Warning: fmt.Sprintf("is %.0f %% full", full*100)}
 }
 
 // picture makes a query to Redis, as a reader of the picture does.

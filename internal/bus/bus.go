@@ -37,6 +37,7 @@ type Bus struct {
 	server *natsd.Server // nil when external
 	conns  connections
 	health *health
+	store  *Store
 	info   Info
 
 	journal     *Journal
@@ -60,6 +61,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Bus, error) {
 		return nil, fmt.Errorf("open bus: %w", err)
 	}
 	b := &Bus{config: c, log: log.With("component", "bus")}
+	b.store = newStore(c.Metrics, b.log)
 	if err := b.open(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeFailedWithin)
 		defer cancel()
@@ -152,7 +154,7 @@ func (b *Bus) assemble(made streams) error {
 	door, work, read := js(b.conns.door), js(b.conns.work), js(b.conns.read)
 	b.health = watch(b.server, made.journal, func(ctx context.Context) error {
 		return made.brakes.Put(ctx, roomKey, nil)
-	}, b.config, b.log)
+	}, b.config, b.store)
 	b.journal = newJournal(door, read, made.lanes, b.health, b.config)
 	b.peers = newPeers(b.conns.work, made.lanes, b.log)
 	for n := range made.lanes {
@@ -213,6 +215,9 @@ func (b *Bus) Info() Info { return b.info }
 // Healthy returns why the journal cannot accept entries now, or nil. The error wraps
 // events.ErrUnavailable.
 func (b *Bus) Healthy() error { return b.health.Healthy() }
+
+// Store holds the conditions of the store, and which parts of Gavel they stop.
+func (b *Bus) Store() *Store { return b.store }
 
 // Dead receives one error when the embedded server has been frozen for 5 s: NATS does not leave
 // that state until the process restarts. With an external NATS it receives nothing.

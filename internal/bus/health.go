@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -45,7 +44,7 @@ type health struct {
 	probe    func(context.Context) error
 	patience time.Duration
 	embedded bool // only an embedded server can be dead
-	log      *slog.Logger
+	store    *Store
 	// checkRoom makes the next probe check whether NATS has storage left.
 	checkRoom atomic.Bool
 	// state is never nil.
@@ -67,8 +66,8 @@ type period struct {
 
 // watch starts the watchdog over the journal. trial is a write that NATS refuses if
 // it has no storage left.
-func watch(server *natsd.Server, journal jetstream.Stream, trial func(context.Context) error, c Config, log *slog.Logger) *health {
-	h := newHealth(externalPatience, false, log)
+func watch(server *natsd.Server, journal jetstream.Stream, trial func(context.Context) error, c Config, store *Store) *health {
+	h := newHealth(externalPatience, false, store)
 	if server != nil {
 		h.patience, h.embedded = embeddedPatience, true
 	}
@@ -82,6 +81,7 @@ func watch(server *natsd.Server, journal jetstream.Stream, trial func(context.Co
 			return fmt.Errorf("read the state of the journal: %w", err)
 		}
 		c.Metrics.observeJournal(info)
+		store.Report(JournalFull, usageOf(info).fault())
 		return h.tryRoom(ctx, trial)
 	})
 }
@@ -110,8 +110,8 @@ func (h *health) noRoom(err error) error {
 	return fmt.Errorf("%w: %w", events.ErrUnavailable, err)
 }
 
-func newHealth(patience time.Duration, embedded bool, log *slog.Logger) *health {
-	h := &health{patience: patience, embedded: embedded, log: log, dead: make(chan error, 1), stopped: make(chan struct{})}
+func newHealth(patience time.Duration, embedded bool, store *Store) *health {
+	h := &health{patience: patience, embedded: embedded, store: store, dead: make(chan error, 1), stopped: make(chan struct{})}
 	h.state.Store(newPeriod())
 	return h
 }
@@ -199,11 +199,18 @@ func certain(err error) bool {
 	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, errNoRoom)
 }
 
+func conditionOf(err error) Condition {
+	if errors.Is(err, errNoRoom) {
+		return NoRoom
+	}
+	return Unreachable
+}
+
 func (h *health) fail(err error) {
 	if h.Healthy() != nil {
 		return
 	}
-	h.log.Error("journal is down", "error", err)
+	h.store.Report(conditionOf(err), err)
 	h.state.Load().fail(fmt.Errorf("journal is down: %w: %w", events.ErrUnavailable, err))
 }
 
@@ -212,7 +219,8 @@ func (h *health) recovered() {
 	if h.Healthy() == nil || h.checkRoom.Load() {
 		return
 	}
-	h.log.Info("journal recovered")
+	h.store.Report(Unreachable, nil)
+	h.store.Report(NoRoom, nil)
 	h.state.Store(newPeriod())
 }
 

@@ -30,7 +30,7 @@ func newPatient(t *testing.T, patience time.Duration, mortal bool) *patient {
 		p.answers <- err
 		return err
 	}
-	p.health = newHealth(patience, mortal, slog.New(slog.DiscardHandler)).start(probe)
+	p.health = newHealth(patience, mortal, newStore(NewMetrics(nil), slog.New(slog.DiscardHandler))).start(probe)
 	t.Cleanup(func() {
 		if err := p.close(context.Background()); err != nil {
 			t.Error(err)

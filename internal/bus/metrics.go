@@ -21,6 +21,7 @@ type Metrics struct {
 	decided      *prometheus.CounterVec
 	alarms       prometheus.Counter
 	due          prometheus.Counter
+	conditions   *prometheus.GaugeVec
 }
 
 // Values of labels: how news was published, how a group ended, and whether a decision
@@ -51,6 +52,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		decided:      metrics.Counters("gavel_decided_total", "Decisions stored, by whether they were stored before.", "how"),
 		alarms:       metrics.Counter("gavel_alarms_set_total", "Alarms of conferences set in NATS."),
 		due:          metrics.Counter("gavel_alarms_rang_total", "Alarms of conferences delivered."),
+		conditions:   metrics.Gauges("gavel_store_condition", "1 while a condition of the store lasts.", "condition"),
 	}
 }
 

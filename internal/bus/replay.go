@@ -56,6 +56,14 @@ func (u Usage) Full() float64 {
 	return float64(u.Bytes) / float64(u.Max)
 }
 
+// fault is why a journal with this usage is not ready, or nil.
+func (u Usage) fault() error {
+	if u.Full() < Full {
+		return nil
+	}
+	return fmt.Errorf("the journal is %.0f %% full: raise nats.journal_max_bytes before it refuses callbacks", u.Full()*100)
+}
+
 // Usage reads the size of the journal.
 func (j *Journal) Usage(ctx context.Context) (Usage, error) {
 	s, err := j.read.Stream(ctx, journalStream)

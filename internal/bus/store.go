@@ -1,0 +1,120 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"gavel/events"
+)
+
+// Condition is a state of the store that an operator has to end, or that ends by itself. Its
+// value is the label of gavel_store_condition.
+type Condition string
+
+// The conditions. effectsOf holds what each of them stops.
+const (
+	// Unreachable is a NATS server that does not answer, or a stream that accepts no write.
+	Unreachable Condition = "unreachable"
+	// NoRoom is a NATS server without storage left, or a volume without free space.
+	NoRoom Condition = "no-room"
+	// JournalFull is a journal at 90 % of its limit or more. It stores until it is at 100 %.
+	JournalFull Condition = "journal-full"
+)
+
+// Effects are the parts of Gavel that work while a condition lasts.
+type Effects struct {
+	// Door accepts callbacks. Otherwise it answers 503.
+	Door bool
+	// Rules act at Twilio. Otherwise their actions wait, and expire at their deadlines.
+	Rules bool
+	// Readers answer from the picture. Otherwise they answer 503, never 404.
+	Readers bool
+	// Ready is the answer of /readyz. /readyz/door follows Door.
+	Ready bool
+}
+
+// effectsOf is the table "The store" of docs/operations.md.
+var effectsOf = map[Condition]Effects{
+	Unreachable: {Readers: true},
+	NoRoom:      {Readers: true},
+	JournalFull: {Door: true, Rules: true, Readers: true},
+}
+
+// Store holds the conditions found now. Every part of Gavel that finds one reports it here, and
+// every part that has to stop because of one reads it here, so that one table decides. Its methods
+// may be called from many goroutines; reading takes no lock.
+type Store struct {
+	metrics *Metrics
+	log     *slog.Logger
+	mu      sync.Mutex
+	found   map[Condition]error
+	now     atomic.Pointer[refusals] // never nil
+}
+
+// refusals are why each part must not work now; nil for a part that may.
+type refusals struct{ door, rules, readers, ready error }
+
+func newStore(m *Metrics, log *slog.Logger) *Store {
+	s := &Store{metrics: m, log: log, found: map[Condition]error{}}
+	s.now.Store(&refusals{})
+	for c := range effectsOf {
+		m.conditions.WithLabelValues(string(c)).Set(0)
+	}
+	return s
+}
+
+// Report begins a condition, or replaces its reason. A nil reason ends it.
+func (s *Store) Report(c Condition, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, lasting := s.found[c]
+	if why == nil {
+		delete(s.found, c)
+	} else {
+		s.found[c] = why
+	}
+	s.now.Store(judge(s.found))
+	switch {
+	case why != nil && !lasting:
+		s.metrics.conditions.WithLabelValues(string(c)).Set(1)
+		s.log.Error("condition of the store began", "condition", c, "error", why)
+	case why == nil && lasting:
+		s.metrics.conditions.WithLabelValues(string(c)).Set(0)
+		s.log.Info("condition of the store ended", "condition", c)
+	}
+}
+
+// Door returns why callbacks are refused, or nil.
+func (s *Store) Door() error { return s.now.Load().door }
+
+// Rules returns why no rule may act at Twilio, or nil.
+func (s *Store) Rules() error { return s.now.Load().rules }
+
+// Readers returns why the picture must not be read, or nil.
+func (s *Store) Readers() error { return s.now.Load().readers }
+
+// Ready returns why the process is not ready, or nil.
+func (s *Store) Ready() error { return s.now.Load().ready }
+
+// judge joins for each part the reasons of all conditions that stop it. It is pure.
+func judge(found map[Condition]error) *refusals {
+	var r refusals
+	for _, c := range slices.Sorted(maps.Keys(found)) {
+		why := fmt.Errorf("%w: %s: %w", events.ErrUnavailable, c, found[c])
+		e := effectsOf[c]
+		for _, part := range []struct {
+			works bool
+			why   *error
+		}{{e.Door, &r.door}, {e.Rules, &r.rules}, {e.Readers, &r.readers}, {e.Ready, &r.ready}} {
+			if !part.works {
+				*part.why = errors.Join(*part.why, why)
+			}
+		}
+	}
+	return &r
+}
