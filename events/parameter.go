@@ -23,7 +23,7 @@ type parameter struct {
 	form form
 	// prefix starts a value: a SID's two letters, an address's scheme.
 	prefix string
-	// values are the known ones of an enumeration. New ones are legal.
+	// values are the known names of events, and the statuses that name kinds. New ones are legal.
 	values []string
 	// distinct marks a text whose name no other text would hold by chance.
 	distinct bool
@@ -80,40 +80,30 @@ var parameters = [parameterCount]parameter{
 	pCoaching:               {name: "Coaching", form: formBool},
 	pEndConferenceOnExit:    {name: "EndConferenceOnExit", form: formBool},
 	pStartConferenceOnEnter: {name: "StartConferenceOnEnter", form: formBool},
-	pParticipantLabel:       {name: "ParticipantLabel"},
+	pParticipantLabel:       {name: "ParticipantLabel", distinct: true},
 
 	pCallSidEndingConference:          {name: "CallSidEndingConference", form: formSid, prefix: "CA"},
 	pParticipantLabelEndingConference: {name: "ParticipantLabelEndingConference", distinct: true},
-	pReasonConferenceEnded: {name: "ReasonConferenceEnded", form: formWord, values: []string{
-		"conference-ended-via-api", "last-participant-kicked", "last-participant-left",
-		"participant-with-end-conference-on-exit-kicked", "participant-with-end-conference-on-exit-left",
-	}},
-	pReason: {name: "Reason"},
+	pReasonConferenceEnded:            {name: "ReasonConferenceEnded", form: formWord},
+	pReason:                           {name: "Reason"},
 
 	pReasonAnnouncementFailed: {name: "ReasonAnnouncementFailed", distinct: true},
 	pAnnounceURL:              {name: "AnnounceUrl", form: formURL, prefix: "http"},
 
-	pParticipantCallStatus: {name: "ParticipantCallStatus", form: formWord, values: []string{
-		"no-answer", "busy", "in-progress", "failed", "canceled", "completed",
-	}},
-	pReasonParticipantLeft: {name: "ReasonParticipantLeft", form: formWord, values: []string{
-		"conference_ended_via_api", "moderator_ended_conference", "participant_updated_via_api",
-		"participant_hung_up", "participant_add_failed",
-	}},
+	pParticipantCallStatus: {name: "ParticipantCallStatus", form: formWord},
+	pReasonParticipantLeft: {name: "ReasonParticipantLeft", form: formWord},
 
 	pEventName:         {name: "EventName", form: formEvent, values: []string{string(ConferenceRecordEnd)}},
 	pDuration:          {name: "Duration", form: formDigits},
 	pRecordingFileSize: {name: "RecordingFileSize", form: formDigits},
 
-	pRecordingSid: {name: "RecordingSid", form: formSid, prefix: "RE"},
-	pRecordingURL: {name: "RecordingUrl", form: formURL, prefix: "http"},
-	pRecordingStatus: {name: "RecordingStatus", form: formWord, values: []string{
-		"in-progress", "completed", "absent", "failed",
-	}},
+	pRecordingSid:       {name: "RecordingSid", form: formSid, prefix: "RE"},
+	pRecordingURL:       {name: "RecordingUrl", form: formURL, prefix: "http"},
+	pRecordingStatus:    {name: "RecordingStatus", form: formWord, values: []string{"in-progress", "completed", "absent", "failed"}},
 	pRecordingDuration:  {name: "RecordingDuration", form: formDigits},
 	pRecordingChannels:  {name: "RecordingChannels", form: formDigits},
-	pRecordingStartTime: {name: "RecordingStartTime"},
-	pRecordingSource:    {name: "RecordingSource", form: formName, values: []string{"Conference"}},
+	pRecordingStartTime: {name: "RecordingStartTime", distinct: true},
+	pRecordingSource:    {name: "RecordingSource", form: formName},
 	pErrorCode:          {name: "ErrorCode", form: formDigits},
 }
 
@@ -199,7 +189,7 @@ func (p *parameter) eventFault(v string) string {
 	return ""
 }
 
-// opens reports whether s begins with a value of the parameter's fixed form.
+// opens reports whether s begins with a value of the parameter's form. A text may be empty.
 func (p *parameter) opens(s string) bool {
 	switch p.form {
 	case formSid:
@@ -210,8 +200,12 @@ func (p *parameter) opens(s string) bool {
 		return strings.HasPrefix(s, "true") || strings.HasPrefix(s, "false")
 	case formURL:
 		return strings.HasPrefix(s, p.prefix)
+	case formWord:
+		return s != "" && wordChars[s[0]]
+	case formName:
+		return s != "" && camelChars[s[0]]
 	case formText:
-		return p.distinct
+		return true
 	}
 	return startsWithAny(s, p.values)
 }

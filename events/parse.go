@@ -62,26 +62,13 @@ func setOf(places ...int) (s set) {
 	return s
 }
 
-// The parameters that each class of callback must have, none of them empty. A real capture of
-// a participant event has all five flags, so they are mandatory.
-var (
-	alwaysThere      = setOf(pAccountSid, pConferenceSid)
-	callbackCarries  = alwaysThere | setOf(pFriendlyName, pSequenceNumber, pTimestamp, pStatusCallbackEvent)
-	endCarries       = callbackCarries | setOf(pReasonConferenceEnded)
-	flagsCarry       = setOf(pMuted, pHold, pCoaching, pEndConferenceOnExit, pStartConferenceOnEnter)
-	legCarries       = callbackCarries | flagsCarry | setOf(pCallSid)
-	recordEndCarries = alwaysThere | setOf(pRecordingURL)
-	recordingCarries = alwaysThere | setOf(pRecordingSid, pRecordingStatus)
-)
-
 // reading is the parameters of one callback by their place.
 type reading struct {
 	params Params
 	there  set // even if empty
 	filled set
 	at     [parameterCount]uint8 // index in params, at most MaxParams
-	// unknown: one of the parameters is not documented by Twilio.
-	unknown bool
+	places [MaxParams]uint8      // of each of params, or unknownPlace
 }
 
 // readTwilio fills the event from a callback of Twilio's. The parameters determine
@@ -92,11 +79,12 @@ func (e *Event) readTwilio(wanted effort) error {
 		return err
 	}
 	e.Kind = r.kind()
-	if err := r.require(r.wanted(e.Kind)); err != nil {
+	s := r.shapeOf(e.Kind)
+	if err := r.require(s.required); err != nil {
 		return err
 	}
 	if wanted&searched != 0 {
-		if err := r.clearTexts(); err != nil {
+		if err := r.clearTexts(s); err != nil {
 			return err
 		}
 	}
@@ -124,7 +112,7 @@ func (r *reading) sort() error {
 	for i := range r.params {
 		place, known := parameterNamed(r.params[i].Name)
 		if !known {
-			r.unknown = true
+			r.places[i] = unknownPlace
 			if err := r.checkUnknown(i); err != nil {
 				return err
 			}
@@ -138,13 +126,16 @@ func (r *reading) sort() error {
 			return &FormError{Field: p.name, Reason: fault}
 		}
 		r.there |= 1 << place
-		r.at[place] = uint8(i)
+		r.at[place], r.places[i] = uint8(i), uint8(place)
 		if r.params[i].Value != "" {
 			r.filled |= 1 << place
 		}
 	}
 	return nil
 }
+
+// unknownPlace is the place of a parameter that Twilio does not document. No set has it.
+const unknownPlace = 63
 
 // unknownField stands for a parameter that Twilio does not document. Its name
 // is kept out of errors: it is the sender's text, like a value.
@@ -196,24 +187,6 @@ func (r *reading) kind() Kind {
 func (r *reading) recording() bool {
 	const marks = 1<<pRecordingSid | 1<<pRecordingStatus
 	return r.filled&marks == marks && r.filled&(1<<pStatusCallbackEvent|1<<pEventName) == 0
-}
-
-// wanted are the parameters that an event of this kind must have.
-func (r *reading) wanted(kind Kind) set {
-	switch kind {
-	case ConferenceEnd:
-		return endCarries
-	case ParticipantJoin, ParticipantLeave, ParticipantMute, ParticipantUnmute,
-		ParticipantHold, ParticipantUnhold, ParticipantModify,
-		ParticipantSpeechStart, ParticipantSpeechStop:
-		return legCarries
-	case ConferenceRecordEnd:
-		return recordEndCarries
-	}
-	if r.recording() {
-		return recordingCarries
-	}
-	return callbackCarries
 }
 
 // require returns an error that names the first missing parameter.

@@ -168,7 +168,6 @@ func TestOutOfForm(t *testing.T) {
 		{"no start flag", "participant-unhold", "StartConferenceOnEnter", []string{"StartConferenceOnEnter", "-"}},
 		{"flag in capitals", "participant-mute", "Muted", []string{"Muted", "True"}},
 		{"empty flag", "announcement-fail", "Muted", []string{"Muted", ""}},
-		{"end without its reason", "conference-end", "ReasonConferenceEnded", []string{"ReasonConferenceEnded", "-"}},
 		{"reason of several words", "conference-end", "ReasonConferenceEnded", []string{"ReasonConferenceEnded", "last participant left"}},
 		{"ended by no call", "conference-end", "CallSidEndingConference", []string{"CallSidEndingConference", secret}},
 		{"status in capitals", "participant-leave", "ParticipantCallStatus", []string{"ParticipantCallStatus", "Completed"}},
@@ -218,10 +217,11 @@ func TestDoublesAreRefused(t *testing.T) {
 	}
 }
 
-// TestTextsThatReadLikeParameters: a free text, or an unknown parameter, must
-// not read like a parameter that the event does not have.
+// TestTextsThatReadLikeParameters: a text must not read like a parameter that this kind may have
+// and this event lacks, at a place where Twilio would have signed that parameter.
 func TestTextsThatReadLikeParameters(t *testing.T) {
 	t.Parallel()
+	const unknown = "unknown parameter"
 	for _, c := range []struct {
 		name, sample, field string
 		changes             []string
@@ -229,17 +229,19 @@ func TestTextsThatReadLikeParameters(t *testing.T) {
 		{"flag in a room's name", "announcement-end", "FriendlyName", []string{"FriendlyName", "Holdfalse"}},
 		{"flags in a room's name", "announcement-end", "FriendlyName", []string{"FriendlyName", "HoldfalseMutedfalse"}},
 		{"call in an address", "announcement-end", "AnnounceUrl", []string{"AnnounceUrl", "https://CallSid" + call}},
-		{"number in a label", "participant-join", "ParticipantLabel", []string{"ParticipantLabel", "ErrorCode1"}},
-		{"word in a label", "participant-join", "ParticipantLabel", []string{"ParticipantLabel", "RecordingStatuscompleted"}},
-		{"reason in a label", "participant-join", "ParticipantLabel", []string{"ParticipantLabel", "ReasonParticipantLeftparticipant_hung_up"}},
-		{"text in a room's name", "conference-start", "FriendlyName", []string{"FriendlyName", "ParticipantLabelEndingConference"}},
-		{"failure in a label", "participant-join", "ParticipantLabel", []string{"ParticipantLabel", "ReasonAnnouncementFailed"}},
-		{"rest of a word's name", "conference-start", "Reason", []string{"Reason", "ParticipantLeftparticipant_hung_up"}},
-		{"rest of a text's name", "participant-join", "ParticipantLabel", []string{"ParticipantLabel", "EndingConference"}},
-		{"unknown text", "announcement-end", "unknown parameter", []string{"Note", "Holdtrue"}},
-		{"unknown name", "announcement-end", "unknown parameter", []string{"Holdtrue", "1"}},
-		{"unknown name with its value", "announcement-end", "unknown parameter", []string{"MyHold", "true"}},
-		{"known text before an unknown name", "announcement-end", "Timestamp", []string{"Timestamp", "on Hold", "true", "1"}},
+		{"reason in a label", "participant-leave", "ParticipantLabel", []string{"ReasonParticipantLeft", "-", "ParticipantLabel", "ReasonParticipantLeftparticipant_hung_up"}},
+		{"text in a room's name", "conference-end", "FriendlyName", []string{"ParticipantLabelEndingConference", "-", "FriendlyName", "ParticipantLabelEndingConference"}},
+		{"common word in a room's name", "conference-end", "FriendlyName", []string{"Reason", "-", "FriendlyName", "ReasonParticipant left"}},
+		{"rest of a word's name", "conference-end", "Reason", []string{"ReasonConferenceEnded", "-", "Reason", "ConferenceEndedlast-participant-left"}},
+		{"failure in a label", "announcement-fail", "ParticipantLabel", []string{"ReasonAnnouncementFailed", "-", "ParticipantLabel", "ReasonAnnouncementFailed"}},
+		{"unknown text", "announcement-end", unknown, []string{"Note", "Holdtrue"}},
+		{"unknown name", "announcement-end", unknown, []string{"Holdtrue", "1"}},
+		{"unknown name with its value", "announcement-end", unknown, []string{"MyHold", "true"}},
+		{"known text before an unknown name", "announcement-end", "AnnounceUrl", []string{"AnnounceUrl", "https://CallSid", call, "1"}},
+		{"name of a label, extended", "participant-mute", unknown, []string{"ParticipantLabel", "-", "ParticipantLabela", "gent"}},
+		{"name of a label, cut", "participant-mute", unknown, []string{"ParticipantLabel", "-", "ParticipantLabe", "lagent"}},
+		{"name of a reason, extended", "conference-end", unknown, []string{"Reason", "-", "ReasonP", "articipant left"}},
+		{"number in a room's name, of an unknown kind", "unknown-event", "FriendlyName", []string{"FriendlyName", "RecordingFileSize1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -249,18 +251,39 @@ func TestTextsThatReadLikeParameters(t *testing.T) {
 	}
 }
 
-// TestHarmlessTextIsLeftAlone keeps the guard from refusing what people write.
-func TestHarmlessTextIsLeftAlone(t *testing.T) {
+// TestATextIsATextWhereNothingIsLookedFor: the event has the parameter, its kind cannot
+// have it, or the parameter's place in Twilio's order of names is elsewhere.
+func TestATextIsATextWhereNothingIsLookedFor(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"Hold", "Holdings true north", "MutedMusic", "Callback CallSid=" + call, "DurationOfTheMeeting",
 		"SequenceNumberless", "conference-start", "Participant " + call + " left", "StatusCallbackEventconference-end",
-		"Mutedtrue", // the event carries its own Muted
+		"Mutedtrue", "CallSid" + call, "ErrorCode1", "RecordingStatuscompleted", "ReasonParticipantLeftparticipant_hung_up",
+		"ReasonAnnouncementFailed", "EndingConference", "Duration7",
 	} {
-		form := changed(t, "callbacks/participant-join.form", "FriendlyName", text, "ParticipantLabel", text)
+		form := changed(t, "callbacks/participant-join.form", "FriendlyName", text, "ParticipantLabel", text, "Note", text)
 		if _, err := events.Parse(entry(events.SourceCallback, form)); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+	for sample, changes := range map[string][]string{
+		"announcement-end": {"Timestamp", "on Hold", "true", "1"},
+		"conference-start": {"CustomerCallSid", call, "parentCallSid", call, "maxDuration", "3600", "Reason", "ParticipantLeftparticipant_hung_up"},
+		"conference-end":   {"Reason", "-", "FriendlyName", "Reasonable people, for good Reason"},
+		"participant-mute": {"CustomerCallSid", call, "ReservationSid", "WR" + call[2:], "StatusCallback", "https://example.com/Holdtrue"},
+	} {
+		if _, err := events.Parse(entry(events.SourceCallback, changed(t, "callbacks/"+sample+".form", changes...))); err != nil {
+			t.Errorf("%s with %q: %v", sample, changes, err)
+		}
+	}
+}
+
+// A capture from before ReasonConferenceEnded existed has Reason alone.
+func TestAnEndMayLackItsReason(t *testing.T) {
+	t.Parallel()
+	e, err := events.Parse(entry(events.SourceCallback, changed(t, "callbacks/conference-end.form", "ReasonConferenceEnded", "-")))
+	if err != nil || e.Kind != events.ConferenceEnd {
+		t.Errorf("got kind %q, %v", e.Kind, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -83,7 +84,8 @@ func AppendRecording(b []byte, c *Conference, r *Recording) []byte {
 		textOrNull(`,"duration":`, r.durationText()).
 		numberOrNull(`,"encryption_details":null,"error_code":`, code, err == nil).
 		textOrNull(`,"price":null,"price_unit":null,"sid":`, sid).
-		date(`,"source":"Conference","start_time":`, r.StartedAt).
+		text(`,"source":`, cmp.Or(r.Source, "Conference")).
+		date(`,"start_time":`, r.StartedAt).
 		textOrNull(`,"status":`, r.Status()).
 		path(`,"uri":"`, c, "/Recordings/", sid, `.json"}`)
 }

@@ -81,6 +81,9 @@ func TestResourcesHaveTwiliosShape(t *testing.T) {
 		"recording-failed": projections.AppendRecording(nil, room(), &projections.Recording{
 			Sid: theRecording, CallSid: theCall, Duration: -1, ErrorCode: "21220", Statuses: []string{"failed"},
 		}),
+		"recording-by-api": projections.AppendRecording(nil, room(), &projections.Recording{
+			Sid: theRecording, Duration: 6, Channels: 2, Source: "StartConferenceRecordingAPI", Statuses: []string{"completed"},
+		}),
 		"recording-by-url": projections.AppendRecording(nil, room(), &projections.Recording{
 			URL:      "https://api.twilio.com/2010-04-01/Accounts/" + theAccount + "/Recordings/" + theRecording,
 			Duration: 6, Statuses: []string{"completed"},

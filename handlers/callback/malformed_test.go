@@ -72,7 +72,6 @@ func TestMalformedFormsAreRefused(t *testing.T) {
 		{"no call", join(), "CallSid", url.Values{"CallSid": nil}},
 		{"no flag", join(), "Muted", url.Values{"Muted": nil}},
 		{"no flags", join(), "Muted", url.Values{"Muted": nil, "Hold": nil}},
-		{"no reason", ended(), "ReasonConferenceEnded", url.Values{"ReasonConferenceEnded": nil}},
 
 		{"account twice", join(), "AccountSid", url.Values{"AccountSid": {account, account}}},
 		{"flag twice", join(), "Muted", url.Values{"Muted": {"false", "false"}}},
@@ -97,10 +96,11 @@ func TestMalformedFormsAreRefused(t *testing.T) {
 		{"text that reads like a flag", announcement(), "FriendlyName", url.Values{"FriendlyName": {"Holdfalse"}}},
 		{"text that reads like two flags", announcement(), "FriendlyName", url.Values{"FriendlyName": {"HoldfalseMutedfalse"}}},
 		{"address that reads like a call", announcement(), "AnnounceUrl", url.Values{"AnnounceUrl": {"https://CallSid" + call}}},
-		{"text that continues another's name", announcement(), "Reason", url.Values{"Reason": {"ParticipantLeftparticipant_hung_up"}}},
+		{"text that continues another's name", ended(), "Reason", url.Values{"ReasonConferenceEnded": nil, "Reason": {"ConferenceEndedlast-participant-left"}}},
 		{"unknown text that reads like a flag", announcement(), unknown, url.Values{"Note": {"Holdtrue"}}},
 		{"unknown name that reads like a flag", announcement(), unknown, url.Values{"MyHold": {"true"}}},
-		{"unknown name behind a known one", announcement(), "Timestamp", url.Values{"Timestamp": {"on Hold"}, "true": {"1"}}},
+		{"unknown name that continues a known one", join(), unknown, url.Values{"ParticipantLabel": nil, "ParticipantLabela": {"gent"}}},
+		{"unknown name that a known one continues", join(), unknown, url.Values{"ParticipantLabel": nil, "ParticipantLabe": {"lagent"}}},
 		{"unknown name in place of a known one", announcement(), "FriendlyName", url.Values{"FriendlyName": nil, "FriendlyNames": {"x"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
