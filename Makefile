@@ -44,6 +44,10 @@ crash: redis-server ## crash a process at each of 19 points of a decision's life
 upgrade: redis-server ## open data of an older build with this one; needs the history of the repository; takes about 90 seconds
 	$(GO) test -tags upgrade -timeout 5m -count 1 -run TestUpgrade ./failover
 
+.PHONY: field
+field: build ## run the smallest input of each fault met in the field against the binary; takes about a minute
+	$(GO) run ./failover/field ./gavel
+
 .PHONY: compat
 compat: build ## run the official npm client against the binary and a stand-in Twilio (Node 20 or newer)
 	cd compat && npm ci --silent && node run.mjs ../gavel
