@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -61,13 +62,14 @@ func Listen(ctx context.Context, address string) (*Listener, error) {
 
 // notYet answers while the process starts.
 func notYet() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", alive)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // a mux would redirect some paths
+		if r.URL.Path == "/healthz" {
+			alive(w, r)
+			return
+		}
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "gavel is starting", http.StatusServiceUnavailable)
 	})
-	return mux
 }
 
 // Address returns the HOST:PORT where this machine reaches the listener, with
@@ -141,10 +143,10 @@ func (a *App) serve() {
 	admin := http.NewServeMux()
 	a.adminRoutes(admin)
 	if a.admin == a.public {
-		a.showOn(a.public, a.doorOr(admin))
+		a.showOn(a.public, a.doorOr(a.straight(admin)))
 		return
 	}
-	a.showOn(a.admin, admin)
+	a.showOn(a.admin, a.straight(admin))
 	a.showOn(a.public, a.doorOr(http.NotFoundHandler()))
 }
 
@@ -181,11 +183,28 @@ func (a *App) doorOr(others http.Handler) http.Handler {
 		case strings.HasPrefix(r.URL.Path, announce.Path):
 			a.announcements.ServeHTTP(w, r)
 			return
-		case strings.HasPrefix(r.URL.Path, "/twilio/"):
+		case strings.HasPrefix(r.URL.Path, "/twilio/"), strings.HasPrefix(path.Clean("/"+r.URL.Path), "/twilio/"):
 			a.door.ServeHTTP(w, r)
 			return
 		}
 		others.ServeHTTP(w, r)
+	})
+}
+
+// straight answers a path that the mux would redirect because it has empty or dotted elements. A
+// base URL that ends in a slash makes such paths, and Twilio's Go client takes a
+// redirect for success: the write would never happen.
+func (a *App) straight(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		clean := path.Clean("/" + r.URL.Path)
+		switch {
+		case a.rest != nil && strings.HasPrefix(clean+"/", rest.Prefix):
+			a.rest.ServeHTTP(w, r) // 404 in Twilio's shape
+		case r.URL.Path != clean && r.URL.Path != clean+"/":
+			http.NotFound(w, r)
+		default:
+			mux.ServeHTTP(w, r)
+		}
 	})
 }
 

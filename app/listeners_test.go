@@ -4,8 +4,17 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gavel/handlers/rest"
+	"gavel/internal/keys"
 )
 
 // A callback that comes while the process still waits for NATS is answered at once, so that Twilio
@@ -36,6 +45,43 @@ func TestAListenerAnswersFromTheFirstMoment(t *testing.T) {
 	if err := <-l.Ended(); !errors.Is(err, http.ErrServerClosed) {
 		t.Errorf("server ended with %v", err)
 	}
+}
+
+// A base URL that ends in a slash makes paths with an empty element. A redirect of a write
+// would be taken for its success, and a redirected callback loses its parameters.
+func TestNoPathIsRedirected(t *testing.T) {
+	t.Parallel()
+	named := func(status int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", named(http.StatusOK))
+	a := &App{rest: rest.New(rest.Config{Auth: anyone{}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: rest.NewMetrics(prometheus.NewRegistry())})}
+	for path, want := range map[string]int{
+		"/v1/conferences": http.StatusOK, "//v1/conferences": http.StatusNotFound, "/v1/../v1/conferences": http.StatusNotFound,
+		"//2010-04-01/Accounts/AC25e16e9a716a4a8617a7c83f58e30482/Conferences.json":  http.StatusNotFound,
+		"/2010-04-01//Accounts/AC25e16e9a716a4a8617a7c83f58e30482/Conferences.json":  http.StatusNotFound,
+		"/2010-04-01/./Accounts/AC25e16e9a716a4a8617a7c83f58e30482/Conferences.json": http.StatusNotFound,
+		"/2010-04-01": http.StatusNotFound, "/x/../2010-04-01/": http.StatusNotFound,
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+			w := httptest.NewRecorder()
+			a.straight(mux).ServeHTTP(w, httptest.NewRequest(method, path, nil))
+			if w.Code != want {
+				t.Errorf("%s %s answers %d, want %d", method, path, w.Code, want)
+			}
+			if strings.Contains(path, "2010") && !strings.Contains(w.Body.String(), `"code":20404`) {
+				t.Errorf("%s %s is not in Twilio's shape: %s", method, path, w.Body)
+			}
+		}
+	}
+}
+
+// anyone is an authenticator that accepts every caller.
+type anyone struct{}
+
+func (anyone) Authenticate(context.Context, string, string) (keys.Identity, bool) {
+	return keys.Identity{}, true
 }
 
 func fetch(t *testing.T, url string) *http.Response {

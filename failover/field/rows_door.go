@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
 )
 
 const conferences = "/2010-04-01/Accounts/" + account + "/Conferences"
@@ -21,6 +24,40 @@ var doorRows = []row{
 	}},
 	{"F14", "participant-join with ParticipantLabela and no label", "403", func(w *world) string {
 		return fmt.Sprint(w.callback("participant-join", "ParticipantLabela", "gent"))
+	}},
+	{"D3", "status of a call; announcement-end without ConferenceSid", "204, 403, 1", func(w *world) string {
+		foreign := url.Values{"AccountSid": {account}, "CallSid": {call}, "CallStatus": {"completed"}}
+		statuses := fmt.Sprintf("%d, %d", w.post("/twilio/conference", foreign), w.callback("announcement-end", "ConferenceSid", "-"))
+		return statuses + ", " + w.metric(`gavel_ignored_total{kind="call"}`)
+	}},
+	{"D4", "Event Streams item amd.detected without parameters", "204, ignored 1, dead letters none", func(w *world) string {
+		status := w.stream(map[string]any{
+			"type": "com.twilio.voice.status-callback.amd.detected", "data": map[string]any{"request": map[string]any{"parameters": map[string]any{}}},
+		})
+		letters := "some"
+		if _, body := w.get("/v1/deadletters"); strings.Contains(body, `[]`) {
+			letters = "none"
+		}
+		return fmt.Sprintf("%d, ignored %s, dead letters %s", status, w.metric(`gavel_event_streams_items_total{outcome="ignored"}`), letters)
+	}},
+	{"D6", "POST /twilio/conference/", "404, 1, logged", func(w *world) string {
+		status := w.post("/twilio/conference/", twilioForm("conference-start"))
+		log := w.eventually(func() string {
+			if text := w.log.String(); strings.Contains(text, "reason=path") && strings.Contains(text, "expected_url=https://hooks.example.com/twilio/conference") {
+				return "logged"
+			}
+			return ""
+		})
+		return fmt.Sprintf("%d, %s, %s", status, w.metric(`gavel_refused_total{reason="path"}`), log)
+	}},
+	{"X3", "DELETE //2010-04-01/... of a participant", "404, 20404", func(w *world) string {
+		status, body := w.send(http.MethodDelete, "/"+conferences+"/"+conference+"/Participants/"+call+".json", "")
+		return fmt.Sprintf("%d, %s", status, member(body, "code"))
+	}},
+	{"V5", "POST /twilio//conference, GET /v1/../v1/conferences", "404, 404", func(w *world) string {
+		callback := w.post("/twilio//conference", twilioForm("conference-start"))
+		status, _ := w.get("/v1/../v1/conferences")
+		return fmt.Sprintf("%d, %d", callback, status)
 	}},
 	{"V3", "recording with RecordingSource=StartConferenceRecordingAPI", "204, StartConferenceRecordingAPI", func(w *world) string {
 		recording := "RE0123456789abcdef0123456789abcdef"

@@ -24,7 +24,7 @@ import (
 )
 
 // rowTime bounds one row, whose processes need a few seconds on a loaded machine.
-const rowTime = 60 * time.Second
+const rowTime = 20 * time.Second
 
 // checkEvery is the interval between checks while a row waits.
 const checkEvery = 20 * time.Millisecond

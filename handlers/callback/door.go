@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"gavel/events"
@@ -65,7 +66,7 @@ type endpoint struct {
 	accept  func(*Door, *http.Request, *endpoint, time.Time) error
 }
 
-// New returns the door, an http.Handler for the three paths. Close it after the server has stopped.
+// New returns the door, an http.Handler for everything below /twilio/ except announcements. Close it after the server has stopped.
 func New(cfg Config) (*Door, error) {
 	if cfg.Accounts == nil || cfg.Journal == nil || cfg.DeadLetters == nil ||
 		cfg.Log == nil || cfg.Metrics == nil || cfg.Now == nil {
@@ -94,7 +95,7 @@ func (d *Door) Close(ctx context.Context) error { return d.speech.close(ctx) }
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := d.endpoints[r.URL.Path]
 	if at == nil || r.URL.RawPath != "" { // an escaped spelling is another path
-		http.NotFound(w, r)
+		d.refuseWith(w, r, d.nearest(r.URL.Path), refuse(http.StatusNotFound, reasonPath))
 		return
 	}
 	arrived := d.cfg.Now()
@@ -105,6 +106,16 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	}
 	d.cfg.Metrics.observe(d.cfg.Now().Sub(arrived))
+}
+
+// nearest returns the endpoint whose URL the sender of a wrong path probably meant, for the log.
+func (d *Door) nearest(path string) *endpoint {
+	for own, at := range d.endpoints {
+		if strings.Contains(path, own) {
+			return at
+		}
+	}
+	return d.endpoints[ConferencePath]
 }
 
 // admit accepts a request if fewer than maxInFlight are in progress.

@@ -22,18 +22,25 @@ import (
 // Media types of an Event Streams batch; Twilio sends the first.
 var batchTypes = []string{"application/json", "application/cloudevents-batch+json", "application/cloudevents+json"}
 
-// callbackType is the prefix of the types of items that contain a callback's
-// own parameters (Event Streams, "Voice status callback" event types).
-const callbackType = "com.twilio.voice.status-callback."
+// The prefixes of the types of items that contain a callback's own parameters, and of
+// those among them that are always about a conference (Event Streams, "Voice status
+// callback" event types).
+const (
+	callbackType   = "com.twilio.voice.status-callback."
+	conferenceType = callbackType + "conference."
+)
 
 // item is the part of a CloudEvent that the door reads.
 type item struct {
-	Type string `json:"type"`
-	Data struct {
-		Request struct {
-			Parameters map[string]string `json:"parameters"`
-		} `json:"request"`
-	} `json:"data"`
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
+}
+
+// request is the data of an item that contains a callback's own parameters.
+type request struct {
+	Request struct {
+		Parameters map[string]string `json:"parameters"`
+	} `json:"request"`
 }
 
 // batch is a genuine Event Streams request.
@@ -105,17 +112,22 @@ func split(body []byte) ([]json.RawMessage, error) {
 	return items, nil
 }
 
-// acceptItem accepts one item.
+// acceptItem accepts one item. An item that is not about a conference is ignored, so that it cannot
+// push a letter about a conference out of the dead letters.
 func (d *Door) acceptItem(ctx context.Context, b *batch, raw []byte) error {
 	var it item
 	if err := json.Unmarshal(raw, &it); err != nil {
 		return d.storeItem(ctx, b, raw, errItem)
 	}
-	if !strings.HasPrefix(it.Type, callbackType) {
+	params, err := it.params()
+	if !it.ofConference(params, err) {
 		d.cfg.Metrics.streamItems.WithLabelValues("ignored").Inc()
 		return nil
 	}
-	entry := events.Entry{Source: events.SourceEventStream, ReceivedAt: b.arrived, Form: it.form()}
+	if err != nil {
+		return d.storeItem(ctx, b, raw, err)
+	}
+	entry := events.Entry{Source: events.SourceEventStream, ReceivedAt: b.arrived, Form: params.Encode()}
 	event, err := events.Parse(entry)
 	if err != nil {
 		return d.storeItem(ctx, b, raw, err)
@@ -136,13 +148,26 @@ var (
 	errForeign = &events.FormError{Field: "AccountSid", Reason: "is not the account whose key signed"}
 )
 
-// form encodes the parameters as a form, sorted by name.
-func (it *item) form() string {
-	var params events.Params
-	for _, name := range slices.Sorted(maps.Keys(it.Data.Request.Parameters)) {
-		params = append(params, events.Param{Name: name, Value: it.Data.Request.Parameters[name]})
+// params returns the callback's parameters, sorted by name.
+func (it *item) params() (params events.Params, err error) {
+	var r request
+	if err := json.Unmarshal(it.Data, &r); err != nil {
+		return nil, errItem
 	}
-	return params.Encode()
+	for _, name := range slices.Sorted(maps.Keys(r.Request.Parameters)) {
+		params = append(params, events.Param{Name: name, Value: r.Request.Parameters[name]})
+	}
+	return params, nil
+}
+
+// ofConference reports whether the item is about a conference. If its parameters cannot
+// be read (err), only its type decides.
+func (it *item) ofConference(params events.Params, err error) bool {
+	if strings.HasPrefix(it.Type, conferenceType) || !strings.HasPrefix(it.Type, callbackType) {
+		return strings.HasPrefix(it.Type, conferenceType)
+	}
+	_, foreign := events.Foreign(params)
+	return err == nil && !foreign
 }
 
 // storeItem stores a bad item as a dead letter; fault is what is wrong with it. It

@@ -107,12 +107,39 @@ func TestItemsOfABatchAreAcceptedIgnoredOrDead(t *testing.T) {
 	if !slices.Equal(kept, []string{"1", "2"}) {
 		t.Errorf("kept %v", kept)
 	}
-	w.wantDead(t, "AccountSid", "Muted", "item", "item", "item", "item")
-	for outcome, want := range map[string]float64{"accepted": 2, "dead": 6, "ignored": 1} {
+	w.wantDead(t, "AccountSid", "Muted", "item", "item", "item")
+	for outcome, want := range map[string]float64{"accepted": 2, "dead": 5, "ignored": 2} {
 		if got := w.counted(t, "gavel_event_streams_items_total", outcome); got != want {
 			t.Errorf("%s: counted %v, want %v", outcome, got, want)
 		}
 	}
+}
+
+// Most types of status callbacks are about calls. Only an item about a conference can be a dead letter.
+func TestItemsAboutCallsAreIgnored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var items []any
+	for _, c := range []struct {
+		kind       string
+		parameters map[string]any
+	}{
+		{"call.updated", map[string]any{"AccountSid": account, "CallSid": call, "CallStatus": "completed"}},
+		{"amd.detected", map[string]any{}},
+		{"recording.processed", map[string]any{"AccountSid": account, "CallSid": call, "RecordingSid": "RE" + call[2:], "RecordingStatus": "completed"}},
+		{"transcription.processed", map[string]any{"Count": 7}},
+		{"conference.updated", map[string]any{}},
+		{"announcement.processed", map[string]any{"StatusCallbackEvent": "announcement-end", "AccountSid": account}},
+	} {
+		items = append(items, map[string]any{
+			"type": "com.twilio.voice.status-callback." + c.kind, "data": map[string]any{"request": map[string]any{"parameters": c.parameters}},
+		})
+	}
+	wantStatus(t, w.stream(t, token, "", encode(t, items)), http.StatusNoContent)
+	if got := w.counted(t, "gavel_event_streams_items_total", "ignored"); got != 4 {
+		t.Errorf("%v items ignored, want 4", got)
+	}
+	w.wantDead(t, "AccountSid", "ConferenceSid")
 }
 
 // wantDead compares the fields that the dead letters name.

@@ -54,8 +54,15 @@ func (d *Door) acceptForm(r *http.Request, at *endpoint, arrived time.Time) erro
 	return d.acceptGenuine(r.Context(), &c)
 }
 
-// acceptGenuine handles a request whose signature is correct.
+// acceptGenuine handles a request whose signature is correct. A callback that is not about a
+// conference is counted and answered 204: an error would only make Twilio send it again.
 func (d *Door) acceptGenuine(ctx context.Context, c *formCallback) error {
+	if _, there := c.params.Lookup("ConferenceSid"); !there {
+		if kind, ok := events.Foreign(c.params); ok {
+			d.cfg.Metrics.ignored.WithLabelValues(kind).Inc()
+			return nil
+		}
+	}
 	if c.query != nil {
 		return d.storeLetter(ctx, c.letter(), refuse(http.StatusForbidden, reasonQuery).because(c.query))
 	}

@@ -19,6 +19,7 @@ type Metrics struct {
 	refused       *prometheus.CounterVec
 	shed          *prometheus.CounterVec
 	matched       *prometheus.CounterVec
+	ignored       *prometheus.CounterVec
 	streamItems   *prometheus.CounterVec
 	speech        prometheus.Counter
 	speechPending prometheus.Gauge
@@ -50,6 +51,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		refused:       metrics.Counters("gavel_refused_total", "Callbacks refused, by reason.", "reason"),
 		shed:          metrics.Counters("gavel_unavailable_total", "Callbacks answered with 503, by reason. Each may be lost: reconcile.", "reason"),
 		matched:       metrics.Counters("gavel_key_matched_total", "Genuine callbacks, by the key of the account's key ring that signed them.", "key"),
+		ignored:       metrics.Counters("gavel_ignored_total", "Genuine callbacks that are not about a conference, by kind. They are not stored.", "kind"),
 		streamItems:   metrics.Counters("gavel_event_streams_items_total", "Items of Event Streams batches, by outcome.", "outcome"),
 		speech:        metrics.Counter("gavel_speech_dropped_total", "Speech events dropped as configured."),
 		speechPending: metrics.Gauge("gavel_speech_untold_conferences", "Entries with numbers of dropped speech events whose append failed and is retried."),
@@ -61,6 +63,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	metrics.GaugeFunc("gavel_in_flight", "Callbacks in progress.", func() float64 { return float64(m.inFlight.Load()) })
 	for _, kind := range labelled {
 		m.byKind[kind] = m.received.WithLabelValues(string(kind))
+	}
+	for _, kind := range events.ForeignKinds() {
+		m.ignored.WithLabelValues(kind)
 	}
 	m.other = m.received.WithLabelValues("other")
 	for _, key := range []twilio.KeyName{twilio.Current, twilio.Next, twilio.Previous} {

@@ -18,6 +18,7 @@ type reason string
 
 // All reasons of the door.
 const (
+	reasonPath        reason = "path" // below /twilio/, but none of the door's
 	reasonMethod      reason = "method"
 	reasonContentType reason = "content-type"
 	reasonTooLarge    reason = "too-large"

@@ -20,6 +20,7 @@ import (
 // the expected outcome.
 type story struct {
 	status, reason, dead string
+	ignored              string // the kind that is counted; nothing is stored
 	unsigned             bool
 	sent                 string
 }
@@ -37,6 +38,8 @@ func readStory(t *testing.T, path string) story {
 		switch word {
 		case "want":
 			s.status, s.reason, _ = strings.Cut(value, " ")
+		case "ignored":
+			s.status, s.ignored = "204", value
 		case "dead":
 			s.dead = value
 		case "unsigned":
@@ -124,11 +127,14 @@ func dial(t *testing.T, address, request string) *http.Response {
 func (w *world) wantOutcome(t *testing.T, s story, resp *http.Response) {
 	t.Helper()
 	entries, dead := w.journal.drain(), w.letters.drain()
-	if accepted := s.status == "204"; accepted != (len(entries) == 1) || len(entries) > 1 {
+	if accepted := s.status == "204" && s.ignored == ""; accepted != (len(entries) == 1) || len(entries) > 1 {
 		t.Errorf("%d entries in the journal", len(entries))
 	}
 	if (s.dead != "") != (len(dead) == 1) || len(dead) == 1 && dead[0].Field != s.dead {
 		t.Errorf("dead letters: %+v, want one about %q", dead, s.dead)
+	}
+	if s.ignored != "" && w.counted(t, "gavel_ignored_total", s.ignored) != 1 {
+		t.Errorf("not counted as ignored: %s", s.ignored)
 	}
 	if s.reason != "" {
 		if got := w.counted(t, "gavel_refused_total", s.reason); got != 1 {

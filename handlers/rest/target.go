@@ -51,7 +51,7 @@ func parseTarget(escaped string) (target, bool) {
 	parts := strings.Split(rest, "/")
 	for i, p := range parts {
 		decoded, err := url.PathUnescape(p)
-		if err != nil || decoded == "" {
+		if err != nil || decoded == "" || decoded == "." || decoded == ".." {
 			return t, false
 		}
 		parts[i] = decoded
