@@ -55,6 +55,7 @@ type Door struct {
 	endpoints map[string]*endpoint // by path
 	refusals  *refusalLog
 	speech    *speechLedger
+	unread    unread
 }
 
 // endpoint is one path of the door.
@@ -63,7 +64,15 @@ type endpoint struct {
 	source events.Source
 	// methods is POST and maybe GET, in the form of the Allow header.
 	methods string
-	accept  func(*Door, *http.Request, *endpoint, time.Time) error
+	accept  func(*Door, arrival) error
+}
+
+// arrival is one request to an endpoint.
+type arrival struct {
+	*http.Request
+	w       http.ResponseWriter
+	at      *endpoint
+	arrived time.Time
 }
 
 // New returns the door, an http.Handler for everything below /twilio/ except announcements. Close it after the server has stopped.
@@ -72,7 +81,7 @@ func New(cfg Config) (*Door, error) {
 		cfg.Log == nil || cfg.Metrics == nil || cfg.Now == nil {
 		return nil, errors.New("make door: a required field of Config is missing")
 	}
-	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log), endpoints: map[string]*endpoint{
+	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log), unread: unread{now: cfg.Now}, endpoints: map[string]*endpoint{
 		ConferencePath: {source: events.SourceCallback, methods: "GET, POST", accept: (*Door).acceptForm},
 		RecordingPath:  {source: events.SourceRecording, methods: "GET, POST", accept: (*Door).acceptForm},
 		EventsPath:     {source: events.SourceEventStream, methods: "POST", accept: (*Door).acceptBatch},
@@ -99,7 +108,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	arrived := d.cfg.Now()
-	err := d.admit(r, at, arrived)
+	err := d.accept(arrival{r, w, at, arrived})
 	if err != nil {
 		d.refuseWith(w, r, at, err)
 	} else {
@@ -118,16 +127,22 @@ func (d *Door) nearest(path string) *endpoint {
 	return d.endpoints[ConferencePath]
 }
 
-// admit accepts a request if fewer than maxInFlight are in progress.
-func (d *Door) admit(r *http.Request, at *endpoint, arrived time.Time) error {
+// accept checks the method; the endpoint does the rest.
+func (d *Door) accept(r arrival) error {
+	if r.Method != http.MethodPost && (r.Method != http.MethodGet || r.at.source == events.SourceEventStream) {
+		return refuse(http.StatusMethodNotAllowed, reasonMethod)
+	}
+	return r.at.accept(d, r)
+}
+
+// admit runs store if fewer than maxInFlight genuine requests are in flight. Requests that are not
+// genuine, or whose body is not complete, take no place: anyone can send them.
+func (d *Door) admit(store func() error) error {
 	defer d.cfg.Metrics.inFlight.Add(-1)
 	if d.cfg.Metrics.inFlight.Add(1) > maxInFlight {
 		return refuse(http.StatusServiceUnavailable, reasonInFlight)
 	}
-	if r.Method != http.MethodPost && (r.Method != http.MethodGet || at.source == events.SourceEventStream) {
-		return refuse(http.StatusMethodNotAllowed, reasonMethod)
-	}
-	return at.accept(d, r, at, arrived)
+	return store()
 }
 
 // refuseWith writes every answer except 204.
@@ -141,6 +156,8 @@ func (d *Door) refuseWith(w http.ResponseWriter, r *http.Request, at *endpoint, 
 		w.Header().Set("Allow", at.methods)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", retryAfter)
+	case http.StatusRequestTimeout:
+		w.Header().Set("Connection", "close")
 	}
 	w.WriteHeader(why.status)
 	d.cfg.Metrics.countRefusal(why)

@@ -52,37 +52,43 @@ type batch struct {
 // acceptBatch accepts an Event Streams request. The signature covers the URL, which contains the
 // body's hash. A bad item becomes a dead letter and is answered like a good one: after an error
 // Twilio would send the whole batch again, with the same bad item, or drop it.
-func (d *Door) acceptBatch(r *http.Request, at *endpoint, arrived time.Time) error {
-	sig, err := signatureOf(r)
+func (d *Door) acceptBatch(r arrival) error {
+	sig, err := signatureOf(r.Request)
 	if err != nil {
 		return err
 	}
-	if err := checkBody(r, maxBatch, batchTypes...); err != nil {
+	if err := checkBody(r.Request, maxBatch, batchTypes...); err != nil {
 		return err
 	}
 	own, sum, hashed := twilio.BodyHash(r.URL.RawQuery)
 	if !hashed {
 		return refuse(http.StatusForbidden, reasonBodyHash)
 	}
-	b := batch{arrived: arrived, accounts: d.cfg.Accounts.VerifyJSON(sig, at.urls, r.URL.RawQuery)}
+	b := batch{arrived: r.arrived, accounts: d.cfg.Accounts.VerifyJSON(sig, r.at.urls, r.URL.RawQuery)}
 	if len(b.accounts) == 0 {
 		return refuse(http.StatusForbidden, reasonSignature)
 	}
 	d.cfg.Metrics.byKey[b.accounts[0].Key].Inc()
-	body, err := readBody(r, nil, maxBatch)
+	body, err := d.readBody(r, nil, maxBatch)
 	if err != nil {
 		return err
 	}
 	if sha256.Sum256(body) != sum {
 		return refuse(http.StatusForbidden, reasonBodyHash).of(b.accounts[0].Account)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), AppendBudget)
+	return d.admit(func() error { return d.acceptGenuineBatch(r.Context(), &b, own, body) })
+}
+
+// acceptGenuineBatch handles a batch whose signature and hash are correct. own is its query without
+// the hash.
+func (d *Door) acceptGenuineBatch(ctx context.Context, b *batch, own string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, AppendBudget)
 	defer cancel()
 	if own != "" && !b.lists(own) {
 		fault := &events.FormError{Field: "query", Reason: "is not listed for the account"}
 		return d.storeLetter(ctx, b.letter(body), refuse(http.StatusForbidden, reasonQuery).because(fault))
 	}
-	return d.acceptItems(ctx, &b, body)
+	return d.acceptItems(ctx, b, body)
 }
 
 // acceptItems accepts the items of a genuine batch, all at once so that they share the journal's

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"gavel/events"
 	"gavel/internal/twilio"
@@ -32,26 +31,26 @@ type formCallback struct {
 
 // acceptForm accepts a statusCallback or recordingStatusCallback. Cheap checks
 // come first: only Twilio should be able to make the door do expensive work.
-func (d *Door) acceptForm(r *http.Request, at *endpoint, arrived time.Time) error {
-	sig, err := signatureOf(r)
+func (d *Door) acceptForm(r arrival) error {
+	sig, err := signatureOf(r.Request)
 	if err != nil {
 		return err
 	}
-	c := formCallback{entry: events.Entry{Source: at.source, ReceivedAt: arrived}}
+	c := formCallback{entry: events.Entry{Source: r.at.source, ReceivedAt: r.arrived}}
 	if r.Method == http.MethodGet {
-		err = d.readQuery(r, &c)
+		err = d.readQuery(r.Request, &c)
 	} else {
 		err = d.readForm(r, &c)
 	}
 	if err != nil {
 		return err
 	}
-	key, ok := c.account.Verify(sig, at.urls, r.URL.RawQuery, c.signed)
+	key, ok := c.account.Verify(sig, r.at.urls, r.URL.RawQuery, c.signed)
 	if !ok {
 		return refuse(http.StatusForbidden, reasonSignature).of(c.account)
 	}
 	d.cfg.Metrics.byKey[key].Inc()
-	return d.acceptGenuine(r.Context(), &c)
+	return d.admit(func() error { return d.acceptGenuine(r.Context(), &c) })
 }
 
 // acceptGenuine handles a request whose signature is correct. A callback that is not about a
@@ -85,13 +84,13 @@ func (c *formCallback) letter() events.DeadLetter {
 
 // readForm reads a POST. Its query is the callback URL's own; only a query that
 // the settings list as a whole is accepted: see events.Parse.
-func (d *Door) readForm(r *http.Request, c *formCallback) error {
-	if err := checkBody(r, maxForm, formType); err != nil {
+func (d *Door) readForm(r arrival, c *formCallback) error {
+	if err := checkBody(r.Request, maxForm, formType); err != nil {
 		return err
 	}
 	room := bodies.Get().(*[]byte)
 	defer bodies.Put(room)
-	body, err := readBody(r, (*room)[:0], maxForm)
+	body, err := d.readBody(r, (*room)[:0], maxForm)
 	*room = body
 	if err != nil {
 		return err

@@ -19,9 +19,17 @@ const (
 	// AppendBudget is how long a request waits for the journal. Twilio's limit
 	// is 15 s in all, which includes connecting and a retry.
 	AppendBudget = 12 * time.Second
-	// maxInFlight bounds the requests that wait at the same time, and so memory
-	// (about 10 KiB each) and goroutines.
+	// maxInFlight bounds the genuine requests that wait for the journal at the same
+	// time, and so memory (about 10 KiB each) and goroutines.
 	maxInFlight = 10_000
+	// bodyTime is from a request's arrival until its body is complete. Twilio's proxy
+	// sends both at once; two lost packets cost 3 s.
+	bodyTime = 5 * time.Second
+	// maxUnread bounds the requests whose body is not complete, maxUnreadPeer those of
+	// one sender, which may be a proxy in front of the door. At 5,000 callbacks a second
+	// a genuine body keeps its place for 50 ms.
+	maxUnread     = 1_024
+	maxUnreadPeer = 256
 	// maxForm bounds a form; Twilio's longest is about 2 KiB, because names of
 	// rooms and labels have at most 128 characters.
 	maxForm = 64 << 10

@@ -23,6 +23,7 @@ const (
 	reasonContentType reason = "content-type"
 	reasonTooLarge    reason = "too-large"
 	reasonBody        reason = "body"              // could not be read
+	reasonSlow        reason = "body-slow"         // not complete in time
 	reasonNoSignature reason = "signature-missing" // or duplicated
 	reasonMalformed   reason = "signature-form"
 	reasonEncoding    reason = "encoding" // of an invalid form, before it could be verified

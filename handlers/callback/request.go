@@ -53,14 +53,21 @@ func typed(values, types []string) bool {
 	return slices.Contains(types, media)
 }
 
-// errBody replaces net/http's error for a broken body, which can quote the body.
-var errBody = errors.New("body could not be read")
+var (
+	// errBody replaces net/http's error for a broken body, which can quote the body.
+	errBody = errors.New("body could not be read")
+	errSlow = errors.New("body was not complete in time, or newer ones needed its place")
+)
 
 // readBody reads the whole body into room, which grows with the bytes received,
 // not with the length that the client announces.
-func readBody(r *http.Request, room []byte, limit int64) ([]byte, error) {
+func (d *Door) readBody(r arrival, room []byte, limit int64) ([]byte, error) {
+	here := reading{w: r.w, peer: peerOf(r.RemoteAddr), since: r.arrived}
+	d.unread.begin(&here)
 	body, err := readAll(r.Body, room, limit)
-	switch {
+	switch kept := d.unread.end(&here); {
+	case !kept:
+		return body, refuse(http.StatusRequestTimeout, reasonSlow).because(errSlow)
 	case err != nil:
 		return body, refuse(http.StatusBadRequest, reasonBody).because(errBody)
 	case int64(len(body)) > limit:

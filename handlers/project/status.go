@@ -55,10 +55,14 @@ func (s *status) lag() time.Duration { return s.state.Load().Lag }
 
 // setLag records how long the newest entry of a batch had waited. The metric has
 // every lag. The state has only those above checkEvery, which an operator would
-// notice. idle resets both once no entry waits.
+// notice, and 0 otherwise: it is stored only where it changes, because most batches
+// have none. idle resets both once no entry waits.
 func (s *status) setLag(lag time.Duration) {
 	s.metrics.setLag(s.lane.Number(), lag)
-	if lag > checkEvery {
+	if lag <= checkEvery {
+		lag = 0
+	}
+	if lag != s.lag() {
 		s.set(State{Ready: true, Lag: lag})
 	}
 }
