@@ -16,7 +16,8 @@ func CloudEventType(k Kind) string { return "gavel." + k.Token() + ".v1" }
 // AppendCloudEvent appends e as a CloudEvents 1.0 event in JSON, which subscribers of GAVEL_EVENTS
 // read. Its data are Twilio's parameters as given, and what the fold adds: late (a fact with a
 // greater SequenceNumber was published before) and conference (Twilio's Conference resource after
-// this fact, as JSON). A parameter with one of those two names is left out.
+// this fact, as JSON). A parameter with one of those two names is left out. The attribute undated
+// marks an event whose Timestamp cannot be read: its time is that of its receipt.
 //
 // It is written by hand because it runs once for every fact, and reflection
 // costs more than all other work of publishing it.
@@ -39,6 +40,9 @@ func AppendCloudEvent(b []byte, e *Event, late bool, conference []byte) []byte {
 	b = append(b, `","receivedat":"`...)
 	b = e.ReceivedAt.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","datacontenttype":"application/json"`...)
+	if e.OccurredAt.IsZero() && e.SequenceNumber != NoSequence {
+		b = append(b, `,"undated":true`...)
+	}
 	if e.Query != "" {
 		b = append(b, `,"callbackquery":`...)
 		b = AppendJSONString(b, e.Query)

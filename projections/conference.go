@@ -19,6 +19,9 @@ const (
 	// MaxActions bounds the actions requested for one conference: two for each
 	// of the 250 legs that Twilio allows at a time. The first are kept.
 	MaxActions = 500
+	// MaxUndated bounds the events without a readable Timestamp that are recognized
+	// again; in a source that dates none, a conference has some dozens.
+	MaxUndated = 1000
 	// MaxRanges bounds the ranges of sequence numbers in Seen.
 	MaxRanges = 4096
 	// MaxText bounds a free text, in bytes; longer texts are cut.
@@ -71,6 +74,9 @@ type Conference struct {
 	AnnouncementsFailed Ranges `json:"announcements_failed,omitempty"`
 	// Truncated is set once a bound was exceeded.
 	Truncated bool `json:"truncated,omitempty"`
+	// Undated are the events without a readable Timestamp, in their order. They
+	// were folded with the time of their receipt, on our clock.
+	Undated []Undated `json:"undated,omitempty"`
 
 	// Participants are all legs that ever joined, sorted by CallSid.
 	Participants []*Participant `json:"participants,omitempty"`
@@ -114,6 +120,15 @@ type Turn struct {
 	At     Instant `json:"at"`
 	On     bool    `json:"on,omitempty"`
 	Healed bool    `json:"healed,omitempty"` // as in Moment
+}
+
+// Undated is an event that was folded with the time of its receipt. It names the event, because a
+// second copy is received at another time and would otherwise look like another fact.
+type Undated struct {
+	Seq     int64       `json:"seq"`
+	Kind    events.Kind `json:"kind"`
+	CallSid string      `json:"call_sid,omitempty"`
+	At      Instant     `json:"at"` // when the first copy was received
 }
 
 // Ending is how a conference ended, as stated by conference-end. If that

@@ -62,12 +62,11 @@ func (d *draft) fold() (fresh bool, err error) {
 	return d.foldNumbered()
 }
 
-// foldNumbered folds every event that has a SequenceNumber and a Timestamp, of
-// known kinds or not. A number seen before is a double unless the event changes
+// foldNumbered folds every event that has a SequenceNumber, of known kinds or not. A number seen before is a double unless the event changes
 // the record: Twilio does not promise that two events never share a number.
 func (d *draft) foldNumbered() (fresh bool, err error) {
 	if d.at == 0 {
-		return false, &events.FormError{Field: "Timestamp", Reason: "is not a date of RFC 2822"}
+		d.dateUndated()
 	}
 	double := d.Seen.Has(d.e.SequenceNumber)
 	d.markSeen()
@@ -87,6 +86,24 @@ func (d *draft) foldNumbered() (fresh bool, err error) {
 		d.foldParticipant()
 	}
 	return !double || !Equal(d.before, &d.Conference), nil
+}
+
+// dateUndated gives an event without a readable Timestamp the time of its receipt, because its
+// content must not be lost, and notes it; a copy gets the time of the noted one. Such an
+// event is stale for rules: its age is unknown, so it never starts an action.
+func (d *draft) dateUndated() {
+	u := Undated{Seq: d.e.SequenceNumber, Kind: d.e.Kind, CallSid: d.e.CallSid, At: At(d.e.ReceivedAt)}
+	i, known := slices.BinarySearchFunc(d.Undated, u, compareUndated)
+	switch {
+	case known:
+		u = d.Undated[i]
+	case len(d.Undated) >= MaxUndated:
+		d.Truncated = true
+	default:
+		u.Kind, u.CallSid = events.Kind(strings.Clone(string(u.Kind))), strings.Clone(u.CallSid)
+		d.Undated = inserted(d.Undated, i, u)
+	}
+	d.at = u.At
 }
 
 // markSeen adds the number to Seen. At the bound it opens no new range and sets Truncated; an event
@@ -228,10 +245,6 @@ func (d *draft) participant(callSid string) *Participant {
 // foldRecording folds a recordingStatusCallback. An event is identified by its
 // recording and status, so a status folded before is a double.
 func (d *draft) foldRecording() (fresh bool, err error) {
-	started, err := d.recordingStart()
-	if err != nil {
-		return false, err
-	}
 	r := d.recording(d.e.RecordingSid, "")
 	if r == nil {
 		return true, nil
@@ -243,10 +256,9 @@ func (d *draft) foldRecording() (fresh bool, err error) {
 	}
 	r.Statuses = inserted(r.Statuses, i, strings.Clone(status))
 	d.mergeRecording(r)
-	if started != 0 {
-		r.StartedAt = earliest(r.StartedAt, started)
-		d.touch(started)
-	}
+	started := recordingStart(d.e.Params.Get("RecordingStartTime"))
+	r.StartedAt = earliest(r.StartedAt, started)
+	d.touch(started)
 	return true, nil
 }
 
@@ -264,16 +276,13 @@ func (d *draft) mergeRecording(r *Recording) {
 	}
 }
 
-func (d *draft) recordingStart() (Instant, error) {
-	s := d.e.Params.Get("RecordingStartTime")
-	if s == "" {
-		return 0, nil
-	}
+// recordingStart returns zero for a text that is not a date: the recording is kept without its start.
+func recordingStart(s string) Instant {
 	t, err := time.Parse(events.TimestampLayout, s)
 	if err != nil {
-		return 0, &events.FormError{Field: "RecordingStartTime", Reason: "is not a date of RFC 2822"}
+		return 0
 	}
-	return At(t), nil
+	return At(t)
 }
 
 // foldRecordEnd folds Twilio's deprecated event conference-record-end. Its RecordingUrl identifies

@@ -169,6 +169,9 @@ func wildEvent(r *rand.Rand, seq int64) events.Event {
 		Kind:           wildKinds[r.IntN(len(wildKinds))],
 		Params:         events.Params{{Name: "FriendlyName", Value: "room " + strconv.Itoa(r.IntN(2))}},
 	}
+	if r.IntN(10) == 0 {
+		e.OccurredAt = time.Time{} // an unreadable Timestamp
+	}
 	switch r.IntN(12) {
 	case 2:
 		return wildAction(r)

@@ -76,6 +76,11 @@ func certainty(r events.Result) int {
 	}, r)
 }
 
+// compareUndated compares the events, not when they were received.
+func compareUndated(a, b Undated) int {
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Kind, b.Kind), strings.Compare(a.CallSid, b.CallSid))
+}
+
 // compareRecordings orders by SID, and by URL only without a SID: the
 // URL of a recording with a SID can arrive later.
 func compareRecordings(a, b *Recording) int {

@@ -41,6 +41,7 @@ type Record struct {
 	Gaps                [][2]int64    `json:"gaps" doc:"Missing sequence numbers, as inclusive ranges: a hint at lost callbacks"`
 	AnnouncementsEnded  int64         `json:"announcements_ended"`
 	AnnouncementsFailed int64         `json:"announcements_failed"`
+	Undated             []int64       `json:"undated,omitempty" doc:"Sequence numbers of events without a readable Timestamp: they have the time of their receipt, and start no action of a rule"`
 	Truncated           bool          `json:"truncated" doc:"It exceeded a bound, so that the record is incomplete"`
 }
 
@@ -143,6 +144,9 @@ func NewRecord(c *projections.Conference, now time.Time) Record {
 	}
 	if c.End != nil {
 		v.ReasonText = c.End.Text
+	}
+	for _, u := range c.Undated {
+		v.Undated = append(v.Undated, u.Seq)
 	}
 	for _, p := range c.Participants {
 		v.Participants = append(v.Participants, newParticipant(c, p, now))

@@ -50,6 +50,12 @@ var doorRows = []row{
 		})
 		return fmt.Sprintf("%d, %s, %s", status, w.metric(`gavel_refused_total{reason="path"}`), log)
 	}},
+	{"D8", "conference-start dated 2024-06-17 16:49:31 UTC, sent twice", "204, 204, in-progress, [1]", func(w *world) string {
+		first := w.callback("conference-start", "Timestamp", "2024-06-17 16:49:31 UTC")
+		second := w.callback("conference-start", "Timestamp", "2024-06-17 16:49:31 UTC")
+		path := "/v1/conferences/" + conference
+		return fmt.Sprintf("%d, %d, %s, %s", first, second, w.field(path, "status"), w.field(path, "undated"))
+	}},
 	{"X3", "DELETE //2010-04-01/... of a participant", "404, 20404", func(w *world) string {
 		status, body := w.send(http.MethodDelete, "/"+conferences+"/"+conference+"/Participants/"+call+".json", "")
 		return fmt.Sprintf("%d, %s", status, member(body, "code"))

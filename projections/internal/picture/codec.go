@@ -71,7 +71,29 @@ func (e encoder) head(c *projections.Conference) encoder {
 	}
 	e = e.ranges(c.Seen).ranges(c.SpeechDropped)
 	e = e.ranges(c.AnnouncementsEnded).ranges(c.AnnouncementsFailed)
-	return e.flag(c.Truncated)
+	return e.flag(c.Truncated).tail(c)
+}
+
+// tail is written only if one of its lists has an element, so that a record without them has the
+// bytes of an older build's, which opens without a fill.
+func (e encoder) tail(c *projections.Conference) encoder {
+	if len(c.Undated) == 0 {
+		return e
+	}
+	e = e.count(len(c.Undated))
+	for _, u := range c.Undated {
+		e = e.number(u.Seq).text(string(u.Kind)).text(u.CallSid).instant(u.At)
+	}
+	return e
+}
+
+func (d *decoder) tail(c *projections.Conference) {
+	if d.rest == "" {
+		return
+	}
+	c.Undated = many(d, func(d *decoder) projections.Undated {
+		return projections.Undated{Seq: d.number(), Kind: events.Kind(d.text()), CallSid: d.text(), At: d.instant()}
+	})
 }
 
 func (d *decoder) head(c *projections.Conference) {
@@ -88,6 +110,7 @@ func (d *decoder) head(c *projections.Conference) {
 	c.Seen, c.SpeechDropped = d.ranges(), d.ranges()
 	c.AnnouncementsEnded, c.AnnouncementsFailed = d.ranges(), d.ranges()
 	c.Truncated = d.flag()
+	d.tail(c)
 }
 
 // encodeParticipant leaves out the CallSid, which is in the field's name.
