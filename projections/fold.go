@@ -19,11 +19,11 @@ import (
 //
 // The error wraps events.ErrMalformed: the event can never be folded.
 func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err error) {
-	d := draft{before: c, e: e, at: At(e.OccurredAt)}
+	d := draft{Conference: new(Conference), before: c, e: e, at: At(e.OccurredAt)}
 	if c == nil {
-		d.Conference = Conference{AccountSid: strings.Clone(e.AccountSid), ConferenceSid: strings.Clone(e.ConferenceSid)}
+		d.AccountSid, d.ConferenceSid = strings.Clone(e.AccountSid), strings.Clone(e.ConferenceSid)
 	} else {
-		d.Conference = *c
+		*d.Conference = *c
 	}
 	if fresh, err = d.fold(); err != nil {
 		return c, false, err
@@ -31,13 +31,15 @@ func Fold(c *Conference, e *events.Event) (after *Conference, fresh bool, err er
 	if !fresh {
 		return c, false, nil
 	}
-	return &d.Conference, true, nil
+	return d.Conference, true, nil
 }
 
 // draft is a record being changed by one event. Its slices and pointers are shared with the record
-// before: every method replaces them and none writes through them.
+// before: every method replaces them and none writes through them. The Conference is an allocation
+// of its own: as a part of the draft it would keep the draft in memory, with the record before it,
+// and so every record that the conference ever had.
 type draft struct {
-	Conference
+	*Conference
 	before *Conference
 	e      *events.Event
 	at     Instant
@@ -85,7 +87,7 @@ func (d *draft) foldNumbered() (fresh bool, err error) {
 	if d.e.CallSid != "" {
 		d.foldParticipant()
 	}
-	return !double || !Equal(d.before, &d.Conference), nil
+	return !double || !Equal(d.before, d.Conference), nil
 }
 
 // dateUndated gives an event without a readable Timestamp the time of its receipt, because its

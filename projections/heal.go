@@ -60,7 +60,8 @@ func Overlay(c *Conference, seen Seen) *Conference {
 	if c == nil {
 		return nil
 	}
-	d := draft{before: c, Conference: *c}
+	after := *c
+	d := draft{before: c, Conference: &after}
 	for _, h := range differences(c, seen, isHereOrComing) {
 		d.applyHealed(h)
 	}
@@ -68,7 +69,7 @@ func Overlay(c *Conference, seen Seen) *Conference {
 	if seen.Status == StatusInProgress && d.Status() == StatusInit {
 		d.Start = &Moment{Seq: max(c.Seen.Max(), 0), At: At(seen.At), Healed: true}
 	}
-	return &d.Conference
+	return d.Conference
 }
 
 func isHereOrComing(status string) bool {
@@ -131,7 +132,7 @@ func (d *draft) foldHealed() (fresh bool, err error) {
 		return false, err
 	}
 	d.applyHealed(h)
-	return !Equal(d.before, &d.Conference), nil
+	return !Equal(d.before, d.Conference), nil
 }
 
 // applyHealed applies a healed fact to the record. Without a number to follow,
