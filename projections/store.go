@@ -19,6 +19,8 @@ var (
 	ErrLost = errors.New("picture is lost")
 	// ErrFilling: the picture is being filled; retry soon.
 	ErrFilling = errors.New("picture is being filled")
+	// ErrUnreachable: Redis did not answer a read, or answered it with an error; retry soon.
+	ErrUnreachable = errors.New("Redis does not answer")
 	// ErrBadPage: the store did not issue the page token.
 	ErrBadPage = errors.New("page token is not valid")
 )
@@ -127,8 +129,9 @@ type Build interface {
 	Abandon(ctx context.Context) error
 }
 
-// Reader reads the picture. Its errors are ErrNotFound, ErrFilling, ErrLost, or
-// the store's own, which mean the same to a client as ErrFilling: retry soon.
+// Reader reads the picture. Its errors are ErrNotFound, ErrFilling, ErrLost, ErrUnreachable, or
+// the store's own, which mean the same to a client as ErrFilling: retry soon. Each read ends within
+// seconds, also if Redis accepts connections and does not answer, and ctx has no deadline.
 // It never returns ErrNotFound from an incomplete picture.
 type Reader interface {
 	// Conference returns one record with its bookkeeping.

@@ -21,6 +21,10 @@ import (
 // Prefix is the path under which the API is mounted.
 const Prefix = "/v1/"
 
+// readTime bounds a request that only reads. A person waits for the answer, and a NATS server or a
+// Redis that accepts connections and does not answer would never end it.
+const readTime = 4 * time.Second
+
 // Authenticator finds the identity of a request.
 type Authenticator interface {
 	Authenticate(ctx context.Context, user, password string) (keys.Identity, bool)
@@ -164,6 +168,11 @@ func register[I, O any](a *API, h huma.API, op huma.Operation, serve func(contex
 	type answer struct{ Body O }
 	op.Path = Prefix + op.Path
 	huma.Register(h, op, func(ctx context.Context, in *I) (*answer, error) {
+		if op.Method == http.MethodGet {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, readTime)
+			defer cancel()
+		}
 		body, err := serve(ctx, in)
 		if err != nil {
 			return nil, a.problem(err)

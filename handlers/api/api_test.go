@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gavel/events"
 	"gavel/handlers/api"
 	"gavel/internal/keys"
 	"gavel/projections"
@@ -198,6 +202,41 @@ func TestALostPictureSaysComeBackSoon(t *testing.T) {
 	}
 	f := s.follow(s.all, "tail") // needs no picture
 	f.end()
+}
+
+// hanging is the picture in a Redis that does not answer: a read would end with its deadline.
+type hanging struct{ projections.Reader }
+
+func (hanging) end(ctx context.Context) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		return errors.New("the read would never end")
+	}
+	return fmt.Errorf("read: %w: i/o timeout", projections.ErrUnreachable)
+}
+
+func (h hanging) Conference(ctx context.Context, _ events.Key) (projections.Stored, error) {
+	return projections.Stored{}, h.end(ctx)
+}
+
+func (h hanging) Conferences(ctx context.Context, _ string, _ projections.Query) (projections.Page, error) {
+	return projections.Page{}, h.end(ctx)
+}
+
+func (h hanging) Accounts(ctx context.Context) ([]string, error) { return nil, h.end(ctx) }
+
+func (h hanging) Armed(ctx context.Context, _ string, _ int) ([]projections.Due, error) {
+	return nil, h.end(ctx)
+}
+
+func TestA503NamesRedisAsItsCause(t *testing.T) {
+	t.Parallel()
+	s := start(t, []*projections.Conference{story()}, func(c *api.Config) { c.Reader = hanging{c.Reader} })
+	for _, path := range []string{"conferences", "conferences/" + sid("CF", 1), "conferences/name", "armed"} {
+		a := s.get(path)
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "Redis does not answer") {
+			t.Errorf("%s: %d %v %s", path, a.status, a.header, a.body)
+		}
+	}
 }
 
 // A page of another site may not use what a browser remembers.

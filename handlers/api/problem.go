@@ -28,6 +28,9 @@ func (a *API) problem(err error) error {
 		return unavailable("the picture is being filled, try again soon")
 	}
 	a.Log.Warn("request cannot be answered", "error", err)
+	if errors.Is(err, projections.ErrUnreachable) {
+		return unavailable("Redis does not answer, try again soon")
+	}
 	return unavailable("a store cannot be reached, try again soon")
 }
 

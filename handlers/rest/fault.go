@@ -37,7 +37,9 @@ var (
 
 // Faults that Twilio does not have. The codes are Gavel's own, the form is Twilio's.
 var (
-	errUnavailable = unavailable("Gavel's picture is being filled; retry soon")
+	errFilling     = unavailable("Gavel's picture is being filled; retry soon")
+	errNoRedis     = unavailable("Redis does not answer, so Gavel's picture cannot be read; retry soon")
+	errUnavailable = unavailable("Gavel's picture cannot be read; retry soon")
 	errNoJournal   = unavailable("Gavel's journal is unavailable, so Twilio was not called; retry soon")
 	errUnreachable = unavailable("Twilio cannot be reached, so nothing was done; retry soon")
 	errSilent      = &fault{
@@ -81,10 +83,14 @@ func (h *Handler) faultOf(r *http.Request, err error) *fault {
 		return notFound(r.URL.Path)
 	case errors.Is(err, projections.ErrBadPage):
 		return badRequest("PageToken is not valid")
-	case errors.Is(err, projections.ErrFilling), errors.Is(err, projections.ErrLost),
-		errors.Is(err, context.Canceled):
-	default:
-		h.Log.Warn("reading the picture failed", "error", err)
+	case errors.Is(err, projections.ErrFilling), errors.Is(err, projections.ErrLost):
+		return errFilling
+	case errors.Is(err, context.Canceled):
+		return errUnavailable
+	}
+	h.Log.Warn("reading the picture failed", "error", err)
+	if errors.Is(err, projections.ErrUnreachable) {
+		return errNoRedis
 	}
 	return errUnavailable
 }

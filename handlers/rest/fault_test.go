@@ -3,6 +3,7 @@ package rest_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -251,6 +252,31 @@ func TestALostPictureIsA503(t *testing.T) {
 	s.fill([]*projections.Conference{fullRoom()})
 	if a := s.get(routes[1]); a.status != http.StatusOK {
 		t.Errorf("filled again: %d %s", a.status, a.body)
+	}
+}
+
+// away is the picture in a Redis that does not answer.
+type away struct{ projections.Reader }
+
+func (away) Conference(context.Context, events.Key) (projections.Stored, error) {
+	return projections.Stored{}, fmt.Errorf("read conference: %w: i/o timeout", projections.ErrUnreachable)
+}
+
+func (away) Conferences(context.Context, string, projections.Query) (projections.Page, error) {
+	return projections.Page{}, fmt.Errorf("list conferences: %w: i/o timeout", projections.ErrUnreachable)
+}
+
+// An operator who reads "is being filled" would look for the cause in the wrong place.
+func TestA503NamesRedisAsItsCause(t *testing.T) {
+	t.Parallel()
+	s := start(t, fullRoom())
+	s.serve(away{s.store})
+	for _, path := range routes {
+		a := s.get(path)
+		checkFault(t, path, a, 503, 20503, "Service unavailable: Redis does not answer, so Gavel's picture cannot be read; retry soon")
+		if a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", path)
+		}
 	}
 }
 

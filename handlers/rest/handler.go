@@ -22,6 +22,9 @@ const Prefix = "/" + projections.APIVersion + "/"
 // largest lists (1,000 items, about 1 MB) below 256 MB.
 const maxReads = 256
 
+// readTime bounds a read with all its steps. A client's own time-out is seldom below 5 s.
+const readTime = 4 * time.Second
+
 // Authenticator identifies the caller of a request.
 type Authenticator interface {
 	Authenticate(ctx context.Context, user, password string) (keys.Identity, bool)
@@ -107,7 +110,9 @@ func (h *Handler) answerRead(r *http.Request, t target) (answer, error) {
 	if err != nil {
 		return answer{}, badRequest("the query cannot be decoded")
 	}
-	body, err := h.read(r.Context(), t, q)
+	ctx, cancel := context.WithTimeout(r.Context(), readTime)
+	defer cancel()
+	body, err := h.read(ctx, t, q)
 	return answer{status: http.StatusOK, body: body}, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -208,6 +209,19 @@ func (s *Server) await(r *running) error {
 func (s *Server) Kill() {
 	_ = s.run.cmd.Process.Kill() // it may have ended already
 	<-s.run.ended
+}
+
+// Pause stops the process: it accepts connections and answers nothing. Calling the result lets it
+// go on, which the end of the test does in any case.
+func (s *Server) Pause() (goOn func()) {
+	s.tb.Helper()
+	process := s.run.cmd.Process
+	if err := process.Signal(syscall.SIGSTOP); err != nil {
+		s.tb.Fatalf("pause redis: %v", err)
+	}
+	goOn = func() { _ = process.Signal(syscall.SIGCONT) } // it may have ended
+	s.tb.Cleanup(goOn)
+	return goOn
 }
 
 // Restart starts the process again, with the same directory and addresses.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"gavel/projections"
 	"gavel/projections/internal/picture"
 )
 
@@ -144,6 +145,15 @@ func (c *call) outcomes(into []picture.SaveResult) error {
 	return nil
 }
 
+// read is pipeline for reads, whose errors readers match.
+func read[T any, C redis.Cmder](ctx context.Context, e engine, items []T, send func(redis.Pipeliner, T) C) ([]C, error) {
+	cmds, err := pipeline(ctx, e, items, send)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", projections.ErrUnreachable, err)
+	}
+	return cmds, nil
+}
+
 // pipeline sends one command for each item and waits for all answers.
 func pipeline[T any, C redis.Cmder](ctx context.Context, e engine, items []T, send func(redis.Pipeliner, T) C) ([]C, error) {
 	if len(items) == 0 {
@@ -159,7 +169,7 @@ func pipeline[T any, C redis.Cmder](ctx context.Context, e engine, items []T, se
 }
 
 func (e engine) Hashes(ctx context.Context, keys []string) ([]map[string]string, error) {
-	cmds, err := pipeline(ctx, e, keys, func(pipe redis.Pipeliner, key string) *redis.MapStringStringCmd { return pipe.HGetAll(ctx, key) })
+	cmds, err := read(ctx, e, keys, func(pipe redis.Pipeliner, key string) *redis.MapStringStringCmd { return pipe.HGetAll(ctx, key) })
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +181,7 @@ func (e engine) Hashes(ctx context.Context, keys []string) ([]map[string]string,
 }
 
 func (e engine) Ranges(ctx context.Context, ranges []picture.Range) ([][]picture.Ref, error) {
-	cmds, err := pipeline(ctx, e, ranges, func(pipe redis.Pipeliner, r picture.Range) *redis.ZSliceCmd {
+	cmds, err := read(ctx, e, ranges, func(pipe redis.Pipeliner, r picture.Range) *redis.ZSliceCmd {
 		return pipe.ZRangeArgsWithScores(ctx, rangeArgs(r))
 	})
 	if err != nil {
@@ -210,7 +220,7 @@ func score(n int64) string {
 }
 
 func (e engine) Counts(ctx context.Context, ranges []picture.Range) ([]int, error) {
-	cmds, err := pipeline(ctx, e, ranges, func(pipe redis.Pipeliner, r picture.Range) *redis.IntCmd {
+	cmds, err := read(ctx, e, ranges, func(pipe redis.Pipeliner, r picture.Range) *redis.IntCmd {
 		return pipe.ZCount(ctx, r.Key, score(r.Min), score(r.Max))
 	})
 	if err != nil {

@@ -25,13 +25,18 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"gavel/events"
 	"gavel/projections"
 	"gavel/projections/internal/picture"
 )
 
 const (
-	// dialTimeout, ioTimeout: a Redis that needs longer is treated as unreachable, because callers
-	// have deadlines of seconds (Twilio waits 15 s for a callback).
+	// readTime bounds a read with all its tries: a person waits for the answer. Without a deadline
+	// a read of a stopped Redis took 25 s, because each of three tries waits for a connection and
+	// then for the answer.
+	readTime = 3 * time.Second
+	// dialTimeout, ioTimeout: a Redis that needs longer is treated as unreachable. They are the
+	// limits of a projector's writes, which have no deadline and are tried again.
 	dialTimeout = 2 * time.Second
 	ioTimeout   = 5 * time.Second
 	// retries and the pauses between them bridge a lost connection, not a lost server: the
@@ -105,6 +110,32 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // Info returns what Open found.
 func (s *Store) Info() Info { return s.info }
 
+// within gives a read its time. Only a deadline ends one in progress: go-redis does not notice that
+// its context was cancelled.
+func within[T any](ctx context.Context, read func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	return read(ctx)
+}
+
+// Conference implements [projections.Reader].
+func (s *Store) Conference(ctx context.Context, key events.Key) (projections.Stored, error) {
+	return within(ctx, func(ctx context.Context) (projections.Stored, error) { return s.Store.Conference(ctx, key) })
+}
+
+// Conferences implements [projections.Reader].
+func (s *Store) Conferences(ctx context.Context, account string, q projections.Query) (projections.Page, error) {
+	return within(ctx, func(ctx context.Context) (projections.Page, error) { return s.Store.Conferences(ctx, account, q) })
+}
+
+// Accounts implements [projections.Reader].
+func (s *Store) Accounts(ctx context.Context) ([]string, error) { return within(ctx, s.Store.Accounts) }
+
+// Armed implements [projections.Reader].
+func (s *Store) Armed(ctx context.Context, account string, most int) ([]projections.Due, error) {
+	return within(ctx, func(ctx context.Context) ([]projections.Due, error) { return s.Store.Armed(ctx, account, most) })
+}
+
 // newClient returns the client for one server, Sentinel or Cluster.
 func newClient(u *redis.UniversalOptions) redis.UniversalClient {
 	if !u.IsClusterMode {
@@ -134,6 +165,8 @@ func (a address) options(o Options) *redis.UniversalOptions {
 		MinRetryBackoff:       retryPause,
 		DialerRetries:         1,
 
+		// Pipelines have a pool of their own, because only they need these buffers. A pipeline
+		// that finds it full uses the other pool; readTime bounds both waits.
 		PipelineReadBufferSize:  pipelineBuffer,
 		PipelineWriteBufferSize: pipelineBuffer,
 

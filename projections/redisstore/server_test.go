@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -268,6 +269,50 @@ func TestLanesMustFitTheShards(t *testing.T) {
 	for _, lanes := range []int{0, events.Shards + 1} {
 		if _, err := redisstore.Open(t.Context(), redisstore.Options{URL: server.UnixURL(), Lanes: lanes}); err == nil {
 			t.Errorf("%d lanes are accepted", lanes)
+		}
+	}
+}
+
+// A paused server accepts connections and answers nothing, as one does whose machine hangs. Each of
+// a crowd of readers learns that within 5 s, also the later ones, who find all connections in use.
+func TestAReadOfAPausedServerEndsWithinSeconds(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := open(t, server.URL(), 1)
+	fill(t, s)
+	w := create(1)
+	if err := s.Save(t.Context(), 0, []projections.Write{w}); err != nil {
+		t.Fatal(err)
+	}
+	reads := map[string]func() error{
+		"conference": func() error { _, err := s.Conference(t.Context(), key(w)); return err },
+		"conferences": func() error {
+			_, err := s.Conferences(t.Context(), w.After.AccountSid, projections.Query{Limit: 50})
+			return err
+		},
+		"accounts": func() error { _, err := s.Accounts(t.Context()); return err },
+		"armed":    func() error { _, err := s.Armed(t.Context(), "", 50); return err },
+	}
+	goOn := server.Pause()
+	for range 2 {
+		var readers sync.WaitGroup
+		for range 40 {
+			for name, read := range reads {
+				readers.Go(func() {
+					began := time.Now()
+					err := read()
+					if took := time.Since(began); took > 5*time.Second || !errors.Is(err, projections.ErrUnreachable) {
+						t.Errorf("%s: after %s: %v", name, took, err)
+					}
+				})
+			}
+		}
+		readers.Wait()
+	}
+	goOn()
+	for name, read := range reads {
+		if err := read(); err != nil {
+			t.Errorf("%s when the server goes on: %v", name, err)
 		}
 	}
 }
