@@ -40,13 +40,15 @@ func (a *App) openKeys(ctx context.Context) (err error) {
 func (a *App) keyFile() string { return filepath.Join(a.DataDir, KeyFile) }
 
 // tokensOf returns the tokens with which an account may authenticate itself.
-func (a *App) tokensOf(accountSid string) []string {
+func (a *App) tokensOf(accountSid string) (tokens []string) {
 	account, ok := a.accounts.Lookup(accountSid)
 	if !ok {
 		return nil
 	}
-	ring := account.Tokens
-	return []string{ring.Current.Reveal(), ring.Next.Reveal(), ring.Previous.Reveal()}
+	for _, t := range account.AuthTokens() {
+		tokens = append(tokens, t.Secret.Reveal())
+	}
+	return tokens
 }
 
 // openTwilio makes the client that calls Twilio with the accounts' credentials.

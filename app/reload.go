@@ -35,5 +35,8 @@ func (a *App) rereadAccounts() {
 		a.log.Error("accounts not reloaded, the settings have faults", "error", err)
 		return
 	}
+	if a.door != nil {
+		a.door.ShowKeys()
+	}
 	a.log.Info("accounts reloaded", "accounts", len(accounts))
 }

@@ -221,7 +221,7 @@ func (c *cli) rereadAccounts() ([]twilio.Account, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &secrets{lookup: c.terminal.lookup}
+	s := &secrets{lookup: c.terminal.lookup, file: file}
 	all := accounts(file, s)
 	return all, errors.Join(s.faults...)
 }

@@ -37,7 +37,7 @@ const defaultDataDir = "./gavel-data"
 // config merges flags and file. Its error joins all faults, so that a person can
 // fix them in one go.
 func (f serverFlags) config(file *settingsFile, lookup func(string) (string, bool)) (app.Options, error) {
-	s := &secrets{lookup: lookup}
+	s := &secrets{lookup: lookup, file: file}
 	o := app.Options{
 		Listen:      f.Listen,
 		AdminListen: f.AdminListen,
@@ -59,7 +59,7 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 			URL:      f.Redis,
 			TLS:      app.TLS(file.Redis.TLS),
 			Username: file.Redis.Username,
-			Password: s.read(file.path+": redis.password", file.Redis.Password, file.Redis.PasswordFile),
+			Password: s.read("redis.password", file.Redis.Password, file.Redis.PasswordFile),
 		},
 		Speech:   file.Door.Speech.SpeechPolicy,
 		Accounts: accounts(file, s),
@@ -180,7 +180,7 @@ func accounts(file *settingsFile, s *secrets) []twilio.Account {
 		return nil
 	}
 	if hasSid != hasToken {
-		s.fault("TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN", "one is set without the other")
+		s.faults = append(s.faults, errors.New("TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN: one is set without the other"))
 		return nil
 	}
 	return []twilio.Account{{Sid: sid, Tokens: twilio.KeyRing{Current: twilio.Secret(token)}}}

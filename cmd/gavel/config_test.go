@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"gavel/app"
 	"gavel/handlers/callback"
@@ -132,6 +133,39 @@ func TestAFileSaysEverything(t *testing.T) {
 	}
 }
 
+// TestKeysOfAllKindsAreRead: an account of shared keys alone, and one with a list of tokens and
+// two more regions.
+func TestKeysOfAllKindsAreRead(t *testing.T) {
+	t.Parallel()
+	got, err := settle(t, []string{"--config", "testdata/config/keys.yaml"}, map[string]string{"GAVEL_TEST_TOKEN": testToken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	apiKey := twilio.APIKey{Sid: "SK25e16e9a716a4a8617a7c83f58e30482", Secret: "from-a-file"}
+	want := []twilio.Account{
+		{Sid: testAccount, SharedKeys: []twilio.SharedKey{
+			{ID: "webhooks_sharedkey_01k", Secret: testToken}, {ID: "webhooks_sharedkey_02k", Secret: "from-a-file"},
+		}},
+		{
+			Sid:        "AC0123456789abcdef0123456789abcdef",
+			Tokens:     twilio.KeyRing{Current: "home"},
+			MoreTokens: []twilio.Token{{Name: "blue", Secret: "old"}, {Name: "token-3", Secret: "from-a-file"}},
+			Regions: []twilio.Region{
+				{Name: "ie1", API: "https://api.dublin.ie1.twilio.com", APIKey: apiKey, Tokens: []twilio.Token{
+					{Name: "ie1-current", Secret: "dublin"}, {Name: "ie1-previous", Secret: "dublin-before"},
+				}},
+				{Name: "au1", API: "https://api.sydney.au1.twilio.com", Tokens: []twilio.Token{
+					{Name: "au1-current", Secret: "sydney"}, {Name: "au1-token-2", Secret: "sydney-next"},
+				}},
+			},
+		},
+	}
+	revealed := cmp.Transformer("reveal", twilio.Secret.Reveal)
+	if diff := cmp.Diff(want, got.Accounts, cmpopts.IgnoreUnexported(twilio.Account{}), revealed); diff != "" {
+		t.Errorf("accounts (-want +got):\n%s", diff)
+	}
+}
+
 func TestTheDeploymentsFileIsRead(t *testing.T) {
 	t.Parallel()
 	_, err := settle(t, []string{
@@ -182,15 +216,27 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		"text-for-list":             file("text-for-list") + `:3: the value must be sequence`,
 		"no-yaml":                   file("no-yaml") + `:1: is not valid YAML`,
 		"sync-twice":                file("sync-twice") + `: sync and nats.sync are the same setting; keep one`,
-		"token-and-token-file":      settingsFault(file("token-and-token-file")+`: accounts[0].auth_tokens.current: set both as a value and as a file`, `check accounts: account 1: current auth token is missing`),
-		"token-of-unset-variable":   settingsFault(file("token-of-unset-variable")+`: accounts[0].auth_tokens.current: the environment has no GAVEL_TEST_UNSET`, `check accounts: account 1: current auth token is missing`),
-		"token-file-missing":        settingsFault(file("token-file-missing")+`: accounts[0].auth_tokens.current_file: open testdata/config/no-such-file: no such file or directory`, `check accounts: account 1: current auth token is missing`),
-		"account-sid-malformed":     settingsFault(`check accounts: account 1: sid is not AC and 32 hex digits`),
-		"account-twice":             settingsFault(`check accounts: account 2: duplicate sid`),
-		"api-key-without-secret":    settingsFault(`check accounts: account 1: API key's secret is missing`),
+		"token-and-token-file":      settingsFault(file("token-and-token-file")+`:3: accounts[0].auth_tokens.current: set both as a value and as a file`, `check accounts: account 1: current auth token is missing`),
+		"token-of-unset-variable":   settingsFault(file("token-of-unset-variable")+`:3: accounts[0].auth_tokens.current: the environment has no GAVEL_TEST_UNSET`, `check accounts: account 1: current auth token is missing`),
+		"token-file-missing":        settingsFault(file("token-file-missing")+`:3: accounts[0].auth_tokens.current_file: open testdata/config/no-such-file: no such file or directory`, `check accounts: account 1: current auth token is missing`),
+		"shared-key-twice":          settingsFault(file("shared-key-twice") + `:5: accounts[0].shared_keys[1].id: is the ID of an earlier key; remove one of them`),
+		"shared-key-empty": settingsFault(file("shared-key-empty")+`:5: accounts[0].shared_keys[0].id: its secret is empty; set secret or secret_file`,
+			file("shared-key-empty")+`:6: accounts[0].shared_keys[1].id: its secret is empty; set secret or secret_file`,
+			file("shared-key-empty")+`:9: accounts[0].shared_keys[2].secret_file: testdata/config/empty.txt is empty`),
+		"shared-key-and-file": settingsFault(file("shared-key-and-file") + `:6: accounts[0].shared_keys[0].secret: set both as a value and as a file`),
+		"shared-key-file-missing": settingsFault(
+			file("shared-key-file-missing")+`:3: accounts[0].auth_tokens[1].token_file: open testdata/config/no-such-file: no such file or directory`,
+			file("shared-key-file-missing")+`:6: accounts[0].shared_keys[0].secret_file: open testdata/config/no-such-file: no such file or directory`,
+			file("shared-key-file-missing")+`:11: accounts[0].regions[0].api_key.secret_file: open testdata/config/no-such-file: no such file or directory`,
+			"check accounts: account 1: auth token: its secret is missing\nregion 1: API key's secret is missing"),
+		"unknown-key-of-a-shared-key": file("unknown-key-of-a-shared-key") + `:5: unknown key "secrte"`,
+		"unknown-key-of-a-token":      file("unknown-key-of-a-token") + `:5: unknown key "toekn"`,
+		"account-sid-malformed":       settingsFault(`check accounts: account 1: sid is not AC and 32 hex digits`),
+		"account-twice":               settingsFault(`check accounts: account 2: duplicate sid`),
+		"api-key-without-secret":      settingsFault(`check accounts: account 1: API key's secret is missing`),
 		"webhook-secret-malformed": settingsFault(`webhooks.secret: number 2 is not whsec_ and base64 of 24 to 64 bytes`,
 			`webhooks.allow: number 2 is neither a host, an address nor a range like 10.1.0.0/16`),
-		"webhook-secret-of-unset-variable": settingsFault(file("webhook-secret-of-unset-variable")+`: webhooks.secret[0]: the environment has no GAVEL_TEST_UNSET`,
+		"webhook-secret-of-unset-variable": settingsFault(file("webhook-secret-of-unset-variable")+`:1: webhooks.secret[0]: the environment has no GAVEL_TEST_UNSET`,
 			`webhooks.secret: number 1 is not whsec_ and base64 of 24 to 64 bytes`),
 		"webhook-secret-of-many-kinds":  file("webhook-secret-of-many-kinds") + `:2: the value must be sequence`,
 		"embedded-with-credentials":     settingsFault(`nats: credentials, tls and replicas are for an external server; set --nats`, `redis: username, password and tls are for an external server; set --redis`),

@@ -60,7 +60,7 @@ const emptyBatch = "[]"
 func selfTest(ctx context.Context, publicURL string, a twilio.Account) doctor.Knock {
 	sum := sha256.Sum256([]byte(emptyBatch))
 	url := publicURL + callback.EventsPath + "?bodySHA256=" + hex.EncodeToString(sum[:])
-	k := probe(ctx, http.MethodPost, url, emptyBatch, twilio.Sign(a.Tokens.Current.Reveal(), url, nil))
+	k := probe(ctx, http.MethodPost, url, emptyBatch, a.Sign(url, nil))
 	k.AccountSid = a.Sid
 	return k
 }

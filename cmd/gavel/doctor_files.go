@@ -36,7 +36,7 @@ func (x *examination) files() doctor.Files {
 // secretFiles are those that the settings name, and those of Gavel's own that exist already.
 func (x *examination) secretFiles() (paths []string) {
 	for _, a := range x.file.Accounts {
-		paths = append(paths, a.AuthTokens.CurrentFile, a.AuthTokens.NextFile, a.AuthTokens.PreviousFile, a.APIKey.SecretFile)
+		paths = append(paths, a.files()...)
 	}
 	paths = append(paths, x.file.Redis.PasswordFile, x.file.Redis.TLS.Key, x.file.NATS.Credentials, x.file.NATS.TLS.Key)
 	if x.file.holdsSecrets() {
@@ -65,7 +65,7 @@ func (f *settingsFile) holdsSecrets() bool {
 	}
 	texts := []string{f.Redis.Password}
 	for _, a := range f.Accounts {
-		texts = append(texts, a.AuthTokens.Current, a.AuthTokens.Next, a.AuthTokens.Previous, a.APIKey.Secret)
+		texts = append(texts, a.values()...)
 	}
 	for _, text := range texts {
 		if variable.ReplaceAllString(text, "") != "" {

@@ -78,19 +78,41 @@ func (x *examination) credentials(ctx context.Context) (found []doctor.Finding) 
 		return []doctor.Finding{doctor.Skipped(doctor.CheckCredentials, "the settings have no account")}
 	}
 	for _, a := range x.Accounts {
-		bare := twilio.Account{Sid: a.Sid, Tokens: a.Tokens}
-		found = append(found, x.checkCredential(ctx, bare, "auth token", "/2010-04-01/Accounts/"+a.Sid+".json")...)
-		if a.APIKey != (twilio.APIKey{}) {
-			// A standard key may not fetch the account itself (Twilio, "API keys
-			// overview"), so the check fetches what Gavel needs.
-			found = append(found, x.checkCredential(ctx, a, "API key", "/2010-04-01/Accounts/"+a.Sid+"/Conferences.json?PageSize=1")...)
+		if len(a.AuthTokens()) == 0 && a.APIKey == (twilio.APIKey{}) {
+			found = append(found, doctor.OnlySharedKeys(a.Sid))
+		}
+		found = append(found, x.checkAccount(ctx, a)...)
+		for _, r := range a.Regions {
+			found = append(found, x.checkRegion(ctx, a, r)...)
 		}
 	}
 	return found
 }
 
-// checkCredential makes one request with an account's credentials.
-func (x *examination) checkCredential(ctx context.Context, a twilio.Account, with, path string) []doctor.Finding {
+// checkAccount checks the credentials of the home region.
+func (x *examination) checkAccount(ctx context.Context, a twilio.Account) (found []doctor.Finding) {
+	a.Regions = nil
+	bare := a
+	bare.APIKey = twilio.APIKey{}
+	if len(a.AuthTokens()) > 0 {
+		found = x.checkCredential(ctx, bare, "", "auth token", "/2010-04-01/Accounts/"+a.Sid+".json")
+	}
+	if a.APIKey != (twilio.APIKey{}) {
+		// A standard key may not fetch the account itself (Twilio, "API keys
+		// overview"), so the check fetches what Gavel needs.
+		found = append(found, x.checkCredential(ctx, a, "", "API key", "/2010-04-01/Accounts/"+a.Sid+"/Conferences.json?PageSize=1")...)
+	}
+	return found
+}
+
+// checkRegion checks the credentials that calls of a region use.
+func (x *examination) checkRegion(ctx context.Context, a twilio.Account, r twilio.Region) []doctor.Finding {
+	with := either(r.APIKey == twilio.APIKey{}, "auth token", "API key") + " in region " + r.Name
+	return x.checkCredential(ctx, a, r.Name, with, "/2010-04-01/Accounts/"+a.Sid+"/Conferences.json?PageSize=1")
+}
+
+// checkCredential makes one request with an account's credentials in a region.
+func (x *examination) checkCredential(ctx context.Context, a twilio.Account, region, with, path string) []doctor.Finding {
 	c := doctor.Credentials{AccountSid: a.Sid, With: with}
 	all, err := twilio.NewAccounts([]twilio.Account{a})
 	if err != nil {
@@ -102,7 +124,7 @@ func (x *examination) checkCredential(ctx context.Context, a twilio.Account, wit
 	})
 	defer client.Close()
 	sent := time.Now()
-	answer, err := client.Call(ctx, twilio.Call{AccountSid: a.Sid, Kind: "doctor", Method: http.MethodGet, Path: path})
+	answer, err := client.Call(ctx, twilio.Call{AccountSid: a.Sid, Region: region, Kind: "doctor", Method: http.MethodGet, Path: path})
 	if err != nil {
 		c.Fault = err
 		return c.Findings()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -34,30 +35,7 @@ type settingsFile struct {
 	Webhooks fileWebhooks  `yaml:"webhooks"`
 
 	path string
-}
-
-// fileAccount is one Twilio account. Tokens and secrets may contain ${NAME} of the
-// environment, or be in separate files.
-type fileAccount struct {
-	Sid             string     `yaml:"sid"`
-	AuthTokens      fileTokens `yaml:"auth_tokens"`
-	APIKey          fileAPIKey `yaml:"api_key"`
-	CallbackQueries []string   `yaml:"callback_queries"`
-}
-
-type fileTokens struct {
-	Current      string `yaml:"current"`
-	CurrentFile  string `yaml:"current_file"`
-	Next         string `yaml:"next"`
-	NextFile     string `yaml:"next_file"`
-	Previous     string `yaml:"previous"`
-	PreviousFile string `yaml:"previous_file"`
-}
-
-type fileAPIKey struct {
-	Sid        string `yaml:"sid"`
-	Secret     string `yaml:"secret"`
-	SecretFile string `yaml:"secret_file"`
+	text []byte
 }
 
 type fileDoor struct {
@@ -115,7 +93,7 @@ type tlsFiles struct {
 // parseSettings reads gavel.yaml. An unknown key is an error that names file,
 // line and key; no error quotes a value, because values may be secrets.
 func parseSettings(path string, text []byte) (*settingsFile, error) {
-	file := &settingsFile{path: path}
+	file := &settingsFile{path: path, text: text}
 	if len(strings.TrimSpace(string(text))) == 0 {
 		return file, nil
 	}
@@ -187,32 +165,33 @@ func (f *settingsFile) flag(name string) (string, bool) {
 // secrets resolves the secrets of the file, and collects their faults.
 type secrets struct {
 	lookup func(name string) (string, bool)
+	file   *settingsFile
 	faults []error
 }
 
-// read returns a secret from its text or from its file. where names the setting in
-// the text of a fault.
-func (s *secrets) read(where, text, path string) twilio.Secret {
+// read returns a secret from its text or from its file. key is the setting's place in
+// the file: accounts[0].auth_tokens.current.
+func (s *secrets) read(key, text, path string) twilio.Secret {
 	switch {
 	case text != "" && path != "":
-		s.fault(where, "set both as a value and as a file")
+		s.fault(key, "set both as a value and as a file")
 	case path != "":
-		return s.fromFile(where, path)
+		return s.fromFile(key+"_file", path)
 	case text != "":
-		return s.expand(where, text)
+		return s.expand(key, text)
 	}
 	return ""
 }
 
-func (s *secrets) fromFile(where, path string) twilio.Secret {
+func (s *secrets) fromFile(key, path string) twilio.Secret {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		s.faults = append(s.faults, fmt.Errorf("%s_file: %w", where, err))
+		s.fault(key, err.Error()) // the error names only the path
 		return ""
 	}
 	secret := strings.TrimSpace(string(text))
 	if secret == "" {
-		s.fault(where+"_file", path+" is empty")
+		s.fault(key, path+" is empty")
 	}
 	return twilio.Secret(secret)
 }
@@ -220,52 +199,44 @@ func (s *secrets) fromFile(where, path string) twilio.Secret {
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 // expand replaces each ${NAME} with the value in the environment.
-func (s *secrets) expand(where, text string) twilio.Secret {
+func (s *secrets) expand(key, text string) twilio.Secret {
 	return twilio.Secret(variable.ReplaceAllStringFunc(text, func(match string) string {
 		name := match[2 : len(match)-1]
 		value, ok := s.lookup(name)
 		if !ok {
-			s.fault(where, "the environment has no "+name)
+			s.fault(key, "the environment has no "+name)
 		}
 		return value
 	}))
 }
 
-func (s *secrets) fault(where, what string) {
-	s.faults = append(s.faults, fmt.Errorf("%s: %s", where, what))
+func (s *secrets) fault(key, what string) {
+	s.faults = append(s.faults, fmt.Errorf("%s: %s: %s", s.file.where(key), key, what))
 }
 
-// accounts returns the accounts of the file.
-func (f *settingsFile) accounts(s *secrets) []twilio.Account {
-	accounts := make([]twilio.Account, len(f.Accounts))
-	for i, a := range f.Accounts {
-		at := fmt.Sprintf("%s: accounts[%d].", f.path, i)
-		accounts[i] = twilio.Account{
-			Sid: s.expand(at+"sid", a.Sid).Reveal(),
-			Tokens: twilio.KeyRing{
-				Current:  s.read(at+"auth_tokens.current", a.AuthTokens.Current, a.AuthTokens.CurrentFile),
-				Next:     s.read(at+"auth_tokens.next", a.AuthTokens.Next, a.AuthTokens.NextFile),
-				Previous: s.read(at+"auth_tokens.previous", a.AuthTokens.Previous, a.AuthTokens.PreviousFile),
-			},
-			APIKey: twilio.APIKey{
-				Sid:    a.APIKey.Sid,
-				Secret: s.read(at+"api_key.secret", a.APIKey.Secret, a.APIKey.SecretFile),
-			},
-			CallbackQueries: a.CallbackQueries,
+// where returns the file with the line of a key, or only the file if it does not have the key.
+func (f *settingsFile) where(key string) string {
+	// A list of one may be written without its brackets.
+	for _, key := range []string{key, strings.TrimSuffix(key, "[0]")} {
+		path, err := yaml.PathString("$." + key)
+		if err != nil {
+			continue
+		}
+		if node, err := path.ReadNode(bytes.NewReader(f.text)); err == nil && node.GetToken() != nil {
+			return fmt.Sprintf("%s:%d", f.path, node.GetToken().Position.Line)
 		}
 	}
-	return accounts
+	return f.path
 }
 
 // webhooks returns the webhook settings of the file.
 func (f *settingsFile) webhooks(s *secrets) webhook.Settings {
-	const where = "webhooks.secret"
 	settings := webhook.Settings{Allow: f.Webhooks.Allow, HTTP: f.Webhooks.HTTP}
 	for i, text := range f.Webhooks.Secret {
-		settings.Secrets = append(settings.Secrets, s.expand(fmt.Sprintf("%s: %s[%d]", f.path, where, i), text))
+		settings.Secrets = append(settings.Secrets, s.expand(fmt.Sprintf("webhooks.secret[%d]", i), text))
 	}
 	for _, path := range f.Webhooks.SecretFile {
-		settings.Secrets = append(settings.Secrets, s.fromFile(f.path+": "+where, path))
+		settings.Secrets = append(settings.Secrets, s.fromFile("webhooks.secret_file", path))
 	}
 	return settings
 }

@@ -123,7 +123,7 @@ const (
 
 // account returns the account to sign for: the one that is named, or the only one there is.
 func (c *sendCommand) account(root *cli, t *terminal) (twilio.Account, error) {
-	s := &secrets{lookup: t.lookup}
+	s := &secrets{lookup: t.lookup, file: root.file}
 	all := accounts(root.file, s)
 	if err := errors.Join(s.faults...); err != nil {
 		return twilio.Account{}, err
@@ -191,7 +191,7 @@ func (s *callbackSender) send(ctx context.Context, params events.Params) (status
 		return 0, fmt.Errorf("send to %s: %w", to, err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("X-Twilio-Signature", twilio.Sign(s.account.Tokens.Current.Reveal(), signed, params))
+	request.Header.Set("X-Twilio-Signature", s.account.Sign(signed, params))
 	response, err := s.http.Do(request)
 	if err != nil {
 		return 0, fmt.Errorf("send to %s: %w", to, withoutURL(err))

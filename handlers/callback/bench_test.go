@@ -36,7 +36,26 @@ func (*body) Close() error { return nil }
 // BenchmarkDoor measures the cost of the door beyond a bare handler: reading,
 // checking and parsing a callback of 15 parameters, without the journal.
 func BenchmarkDoor(b *testing.B) {
-	w := newWorld(b, func(cfg *callback.Config) { cfg.Journal = nowhere{} })
+	four := twilio.Account{Sid: account, Tokens: twilio.KeyRing{Current: "1", Next: "2", Previous: "3"}, MoreTokens: []twilio.Token{{Name: "4", Secret: token}}}
+	for _, id := range []twilio.KeyName{"a", "b", "c", "d"} {
+		four.SharedKeys = append(four.SharedKeys, twilio.SharedKey{ID: id, Secret: twilio.Secret("secret-" + id)})
+	}
+	for name, a := range map[string]twilio.Account{
+		"one token":                        {Sid: account, Tokens: twilio.KeyRing{Current: token}},
+		"four tokens and four shared keys": four,
+	} {
+		b.Run(name, func(b *testing.B) { benchmarkDoor(b, a) })
+	}
+}
+
+func benchmarkDoor(b *testing.B, a twilio.Account) {
+	w := newWorld(b, func(cfg *callback.Config) {
+		cfg.Journal = nowhere{}
+		var err error
+		if cfg.Accounts, err = twilio.NewAccounts([]twilio.Account{a}); err != nil {
+			b.Fatal(err)
+		}
+	})
 	form := join("StatusCallbackEvent", "participant-leave", "ReasonParticipantLeft", "participant_hung_up",
 		"ParticipantCallStatus", "completed").Encode()
 	u, err := url.Parse(callback.ConferencePath)
@@ -47,14 +66,14 @@ func BenchmarkDoor(b *testing.B) {
 	r.URL, r.ContentLength = u, int64(len(form))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public+callback.ConferencePath, params(b, form)))
-	a, sent := &answer{header: http.Header{}}, &body{}
+	answered, sent := &answer{header: http.Header{}}, &body{}
 	b.ReportAllocs()
 	for b.Loop() {
 		sent.Reset(form)
 		r.Body = sent
-		w.door.ServeHTTP(a, r)
-		if a.status != http.StatusNoContent {
-			b.Fatal(a.status)
+		w.door.ServeHTTP(answered, r)
+		if answered.status != http.StatusNoContent {
+			b.Fatal(answered.status)
 		}
 	}
 }

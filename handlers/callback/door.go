@@ -93,7 +93,16 @@ func New(cfg Config) (*Door, error) {
 		}
 	}
 	d.speech = newSpeechLedger(cfg)
+	d.ShowKeys()
 	return d, nil
+}
+
+// ShowKeys makes gavel_key_matched_total show every key of the accounts. Call it again after a
+// change of the accounts, from one goroutine at a time.
+func (d *Door) ShowKeys() {
+	for _, a := range d.cfg.Accounts.All() {
+		d.cfg.Metrics.showKeys(a.KeyNames()...)
+	}
 }
 
 // Close appends to the journal which speech events were dropped since the last append. After an

@@ -66,9 +66,9 @@ func (d *Door) acceptBatch(r arrival) error {
 	}
 	b := batch{arrived: r.arrived, accounts: d.cfg.Accounts.VerifyJSON(sig, r.at.urls, r.URL.RawQuery)}
 	if len(b.accounts) == 0 {
-		return refuse(http.StatusForbidden, reasonSignature)
+		return refuse(http.StatusForbidden, reasonSignature).because(explainSettings(r.Request, d.cfg.Accounts.All()...))
 	}
-	d.cfg.Metrics.byKey[b.accounts[0].Key].Inc()
+	d.cfg.Metrics.countKey(b.accounts[0].Key)
 	body, err := d.readBody(r, nil, maxBatch)
 	if err != nil {
 		return err

@@ -45,11 +45,11 @@ func (d *Door) acceptForm(r arrival) error {
 	if err != nil {
 		return err
 	}
-	key, ok := c.account.Verify(sig, r.at.urls, r.URL.RawQuery, c.signed)
+	matched, ok := c.account.Verify(sig, r.at.urls, r.URL.RawQuery, c.signed)
 	if !ok {
-		return refuse(http.StatusForbidden, reasonSignature).of(c.account)
+		return refuse(http.StatusForbidden, reasonSignature).of(c.account).because(explainSettings(r.Request, c.account))
 	}
-	d.cfg.Metrics.byKey[key].Inc()
+	d.cfg.Metrics.countKey(matched.Key)
 	return d.admit(func() error { return d.acceptGenuine(r.Context(), &c) })
 }
 

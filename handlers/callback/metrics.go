@@ -2,6 +2,7 @@ package callback
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,7 @@ type Metrics struct {
 	// once: a look-up by label for every callback costs more than counting.
 	byKind map[events.Kind]prometheus.Counter
 	other  prometheus.Counter
-	byKey  map[twilio.KeyName]prometheus.Counter
+	byKey  atomic.Pointer[map[twilio.KeyName]prometheus.Counter]
 }
 
 // labelled are the kinds that have a label of their own. Others share one
@@ -58,7 +59,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		seconds: metrics.Histogram("gavel_door_seconds", "Time from a callback's arrival to its answer.",
 			[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 12}),
 		byKind: map[events.Kind]prometheus.Counter{},
-		byKey:  map[twilio.KeyName]prometheus.Counter{},
 	}
 	metrics.GaugeFunc("gavel_in_flight", "Callbacks in progress.", func() float64 { return float64(m.inFlight.Load()) })
 	for _, kind := range labelled {
@@ -68,10 +68,30 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		m.ignored.WithLabelValues(kind)
 	}
 	m.other = m.received.WithLabelValues("other")
-	for _, key := range []twilio.KeyName{twilio.Current, twilio.Next, twilio.Previous} {
-		m.byKey[key] = m.matched.WithLabelValues(string(key))
-	}
+	m.showKeys(twilio.Current, twilio.Next, twilio.Previous)
 	return m
+}
+
+// showKeys gives each key a counter, so that a key that never signs shows as zero.
+func (m *Metrics) showKeys(names ...twilio.KeyName) {
+	counters := map[twilio.KeyName]prometheus.Counter{}
+	if known := m.byKey.Load(); known != nil {
+		maps.Copy(counters, *known)
+	}
+	for _, name := range names {
+		counters[name] = m.matched.WithLabelValues(string(name))
+	}
+	m.byKey.Store(&counters)
+}
+
+// countKey counts a key of the settings. A key that came with a reload of the accounts and matches
+// before ShowKeys has run is resolved by its label.
+func (m *Metrics) countKey(name twilio.KeyName) {
+	counter := (*m.byKey.Load())[name]
+	if counter == nil {
+		counter = m.matched.WithLabelValues(string(name))
+	}
+	counter.Inc()
 }
 
 func (m *Metrics) countReceived(kind events.Kind) { cmp.Or(m.byKind[kind], m.other).Inc() }

@@ -24,6 +24,31 @@ func signatureOf(r *http.Request) (sig twilio.Signature, err error) {
 	return sig, nil
 }
 
+// The errors that explain a refused signature by the header with its settings. Any sender can set
+// the header, so they do not quote it.
+var (
+	errAlgorithm  = errors.New("the signature settings name an algorithm other than HMAC_SHA1 and HMAC_SHA256; Gavel has to be updated")
+	errUnknownKey = errors.New("the signature settings name a shared key that Gavel does not have; add it to shared_keys of the account")
+	errKnownKey   = errors.New("the signature settings name a configured shared key; its secret or the public URL differs from Twilio's")
+)
+
+// explainSettings returns what the header with the signature's settings shows about a refused
+// signature, or nil.
+func explainSettings(r *http.Request, accounts ...*twilio.Account) error {
+	header := r.Header.Get(twilio.SettingsHeader)
+	key, algorithm := twilio.ReadSettings(header)
+	known := func(a *twilio.Account) bool { return slices.Contains(a.KeyNames(), key) }
+	switch {
+	case header == "":
+		return nil
+	case algorithm != twilio.SHA1 && algorithm != twilio.SHA256:
+		return errAlgorithm
+	case slices.ContainsFunc(accounts, known):
+		return errKnownKey
+	}
+	return errUnknownKey
+}
+
 // checkBody refuses bodies that need not be read: another media type, a content
 // encoding, more than limit bytes.
 func checkBody(r *http.Request, limit int64, types ...string) error {

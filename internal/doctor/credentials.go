@@ -5,7 +5,7 @@ import "net/http"
 // Credentials are Twilio's answer to one account's token or API key.
 type Credentials struct {
 	AccountSid string
-	// With is the credential: "auth token" or "API key".
+	// With is the credential: "auth token" or "API key", and its region if that is not the home region.
 	With string
 	// Status is the HTTP status; Fault is why there was no answer.
 	Status int
@@ -13,6 +13,12 @@ type Credentials struct {
 	// AccountStatus is the status of the account at Twilio (active, suspended,
 	// closed), if the answer has it.
 	AccountStatus string
+}
+
+// OnlySharedKeys is the finding about an account whose shared keys are its only credential.
+func OnlySharedKeys(accountSid string) Finding {
+	return CheckCredentials.warn("account %s has shared keys only: its callbacks are verified, and Gavel cannot call Twilio", accountSid).
+		do("set api_key, unless neither rules nor clients act on its calls")
 }
 
 // Findings judges the credentials.

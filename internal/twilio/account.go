@@ -13,15 +13,22 @@ import (
 type Account struct {
 	// Sid is AC and 32 hex digits.
 	Sid string
-	// Tokens are the keys of its callbacks' signatures.
-	Tokens KeyRing
+	// Tokens are its auth tokens around a rotation, and MoreTokens further ones. Without a
+	// token the account needs a shared key.
+	Tokens     KeyRing
+	MoreTokens []Token
+	// SharedKeys sign where a rule of Twilio's Webhooks API says so (Docs: "Webhook shared
+	// keys"), during a migration beside the tokens on the same URL.
+	SharedKeys []SharedKey
+	// Regions are the regions of Twilio beside the home region, with their own tokens.
+	Regions []Region
 	// CallbackQueries are the complete, raw query strings that its callback
 	// URLs may have ("queue=sales").
 	CallbackQueries []string
 	// APIKey is for calls to Twilio; optional.
 	APIKey APIKey
 
-	ring []*signer
+	sha1, sha256 *ring // by the algorithm of the signature
 }
 
 // KeyRing holds an account's auth tokens around a rotation. Twilio signs only
@@ -38,16 +45,6 @@ type APIKey struct {
 	Secret Secret
 }
 
-// KeyName names the key of a ring that matched.
-type KeyName string
-
-// The keys of a ring.
-const (
-	Current  KeyName = "current"
-	Next     KeyName = "next"
-	Previous KeyName = "previous"
-)
-
 // ListsQuery reports whether rawQuery is one of the account's callback queries.
 func (a *Account) ListsQuery(rawQuery string) bool {
 	return slices.Contains(a.CallbackQueries, rawQuery)
@@ -61,40 +58,15 @@ func (a Account) prepared() (*Account, error) {
 		faults = append(faults, errors.New("sid is not AC and 32 hex digits"))
 	}
 	a.Sid = events.CanonicalSid(a.Sid)
-	faults = append(faults, a.Tokens.check(), a.APIKey.check())
+	faults = append(faults, a.checkKeys(), a.APIKey.check())
 	a.CallbackQueries = slices.Clone(a.CallbackQueries)
 	for i, q := range a.CallbackQueries {
 		if err := checkQuery(q); err != nil {
 			faults = append(faults, fmt.Errorf("callback query %d %w", i+1, err))
 		}
 	}
-	a.ring = a.Tokens.signers()
+	a.sha1, a.sha256 = a.rings()
 	return &a, errors.Join(faults...)
-}
-
-func (r KeyRing) all() [3]Secret { return [3]Secret{r.Current, r.Next, r.Previous} }
-
-func (r KeyRing) check() error {
-	if r.Current == "" {
-		return errors.New("current auth token is missing")
-	}
-	for _, token := range r.all() {
-		if strings.TrimSpace(token.Reveal()) != token.Reveal() {
-			return errors.New("auth token has space around it")
-		}
-	}
-	return nil
-}
-
-// signers returns a signer for each token that is set: with an empty key, any sender could sign.
-func (r KeyRing) signers() []*signer {
-	var ring []*signer
-	for i, token := range r.all() {
-		if token != "" {
-			ring = append(ring, newSigner([]KeyName{Current, Next, Previous}[i], token))
-		}
-	}
-	return ring
 }
 
 func (k APIKey) check() error {

@@ -74,7 +74,8 @@ func TestReplace(t *testing.T) {
 	u := urls(t, hookBase, hookPath)
 	verifies := func() (twilio.KeyName, bool) {
 		a, _ := all.Lookup(account)
-		return a.Verify(sig, u, "", callback())
+		m, ok := a.Verify(sig, u, "", callback())
+		return m.Key, ok
 	}
 	var wg sync.WaitGroup
 	for range 4 {

@@ -53,7 +53,7 @@ func (a *Accounts) AnnounceURL(base string, key events.Key, id string, expires t
 		return "", fmt.Errorf("make address of announcement: %w", ErrNoAnnouncement)
 	}
 	until := strconv.FormatInt(expires.Unix(), 10)
-	mac := at.mac(account.Tokens.Current, until)
+	mac := at.mac(account.secrets()[0], until)
 	return strings.TrimRight(base, "/") + path + "?" + announceExpires + "=" + until +
 		"&" + announceMAC + "=" + hex.EncodeToString(mac), nil
 }
@@ -73,7 +73,7 @@ func (a *Accounts) CheckAnnounce(path string, query url.Values, now time.Time) (
 	if !ok {
 		return key, "", ErrNoAnnouncement
 	}
-	until, err := at.verify(account.Tokens, query)
+	until, err := at.verify(account.secrets(), query)
 	if err != nil {
 		return key, "", err
 	}
@@ -122,9 +122,8 @@ func parseAnnouncePath(path string) (announcement, bool) {
 // announceID matches hexadecimal ids and ULIDs; 64 bytes are more than two ULIDs.
 var announceID = regexp.MustCompile(`^[0-9a-zA-Z]{1,64}$`)
 
-// verify tries every key of the ring, as Verify does for Twilio's signatures:
-// an address stays valid during a rotation.
-func (a announcement) verify(ring KeyRing, query url.Values) (until time.Time, err error) {
+// verify tries every key of the account: an address stays valid during a rotation.
+func (a announcement) verify(secrets []Secret, query url.Values) (until time.Time, err error) {
 	expires, macs := query[announceExpires], query[announceMAC]
 	if len(expires) != 1 || len(macs) != 1 {
 		return until, ErrForged
@@ -134,10 +133,8 @@ func (a announcement) verify(ring KeyRing, query url.Values) (until time.Time, e
 		return until, ErrForged
 	}
 	matched := false
-	for _, token := range ring.all() {
-		if token != "" && hmac.Equal(mac, a.mac(token, expires[0])) {
-			matched = true
-		}
+	for _, secret := range secrets {
+		matched = hmac.Equal(mac, a.mac(secret, expires[0])) || matched
 	}
 	seconds, err := strconv.ParseInt(expires[0], 10, 64)
 	if !matched || err != nil {

@@ -11,8 +11,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"gavel/events"
 )
 
 const (
@@ -45,6 +43,8 @@ var (
 type Call struct {
 	// AccountSid is the account whose credentials are used, in either letter case.
 	AccountSid string
+	// Region is the region of the conference; empty for the home region.
+	Region string
 	// Kind names the call in metrics: one of few values.
 	Kind   string
 	Method string
@@ -124,9 +124,12 @@ func NewClient(c ClientConfig) *Client {
 	return client
 }
 
-// CanCall reports whether the account has credentials.
+// CanCall reports whether the account has credentials, at least in its home region.
 func (c *Client) CanCall(accountSid string) bool {
-	_, ok := c.accounts.Lookup(accountSid)
+	account, ok := c.accounts.Lookup(accountSid)
+	if ok {
+		_, ok = account.access(c.base, "")
+	}
 	return ok
 }
 
@@ -144,7 +147,11 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 	if !ok {
 		return Answer{}, fmt.Errorf("call twilio: %w", ErrNoCredentials)
 	}
-	limit := c.limits.of(account.Sid)
+	to, ok := account.access(c.base, call.Region)
+	if !ok {
+		return Answer{}, fmt.Errorf("call twilio: %w", ErrNoCredentials)
+	}
+	limit := c.limits.of(account.Sid + "@" + to.base)
 	if err := limit.acquire(ctx); err != nil {
 		c.metrics.count(call.Kind, unsent)
 		return Answer{}, fmt.Errorf("call twilio: %w", ErrCrowded)
@@ -161,7 +168,7 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 	delays := newDelays()
 	for {
 		began := time.Now()
-		answer, err := c.try(ctx, account, call)
+		answer, err := c.try(ctx, to, call)
 		if err != nil || answer.Status != http.StatusTooManyRequests {
 			limit.passed(err == nil)
 			return answer, err
@@ -174,14 +181,14 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 }
 
 // try makes one attempt.
-func (c *Client) try(ctx context.Context, account *Account, call Call) (Answer, error) {
+func (c *Client) try(ctx context.Context, to access, call Call) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	connected := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected = true },
 	})
-	request, err := c.request(ctx, account, call)
+	request, err := newRequest(ctx, to, call)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -196,12 +203,12 @@ func (c *Client) try(ctx context.Context, account *Account, call Call) (Answer, 
 	return answer, nil
 }
 
-func (c *Client) request(ctx context.Context, account *Account, call Call) (*http.Request, error) {
+func newRequest(ctx context.Context, to access, call Call) (*http.Request, error) {
 	var body io.Reader
 	if call.Form != "" {
 		body = strings.NewReader(call.Form)
 	}
-	request, err := http.NewRequestWithContext(ctx, call.Method, c.base+call.Path, body)
+	request, err := http.NewRequestWithContext(ctx, call.Method, to.base+call.Path, body)
 	if err != nil {
 		return nil, fmt.Errorf("call twilio: %w: the request cannot be made", ErrUnreachable)
 	}
@@ -210,17 +217,8 @@ func (c *Client) request(ctx context.Context, account *Account, call Call) (*htt
 	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", "gavel")
-	request.SetBasicAuth(account.credentials())
+	request.SetBasicAuth(to.user, to.password)
 	return request, nil
-}
-
-// credentials are those for Twilio's REST API: the API key if there is one,
-// because it can be revoked separately; else the current auth token.
-func (a *Account) credentials() (user, password string) {
-	if a.APIKey != (APIKey{}) {
-		return events.CanonicalSid(a.APIKey.Sid), a.APIKey.Secret.Reveal()
-	}
-	return a.Sid, a.Tokens.Current.Reveal()
 }
 
 var errTooLong = fmt.Errorf("answer is longer than %d bytes", maxAnswer)

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // Twilio's scheme is HMAC-SHA1
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"hash"
@@ -18,11 +17,17 @@ import (
 // SignatureHeader is the header that carries the signature.
 const SignatureHeader = "X-Twilio-Signature"
 
-// Signature is an HMAC-SHA1.
-type Signature [sha1.Size]byte
+// Signature is an HMAC-SHA1 or an HMAC-SHA256. Its length selects the algorithm, because Twilio does
+// not sign X-Twilio-Webhooks-Signature-Settings, which names it: any sender can set that header.
+type Signature struct {
+	size int // bytes of sum
+	sum  [sha256.Size]byte
+}
 
-// encodedSignature is the length of a signature in base64.
-const encodedSignature = 28
+// encodedSizes are the lengths of signatures in base64, with those in bytes.
+var encodedSizes = map[int]int{28: sha1.Size, maxEncoded: sha256.Size}
+
+const maxEncoded = 44
 
 // strict refuses bits after the last byte, because with them one signature
 // would have several spellings.
@@ -30,22 +35,32 @@ var strict = base64.StdEncoding.Strict()
 
 // ParseSignature parses the header's value.
 func ParseSignature(header string) (sig Signature, ok bool) {
-	if len(header) != encodedSignature || strings.ContainsAny(header, "\r\n") {
+	size, ok := encodedSizes[len(header)]
+	if !ok || strings.ContainsAny(header, "\r\n") {
 		return sig, false
 	}
-	var room [encodedSignature]byte
+	var room [maxEncoded]byte
 	n, err := strict.Decode(room[:], []byte(header))
-	if err != nil || n != len(sig) {
+	if err != nil || n != size {
 		return sig, false
 	}
-	copy(sig[:], room[:])
+	sig.size = size
+	copy(sig.sum[:], room[:size])
 	return sig, true
 }
 
 // Sign returns the signature that Twilio sends with a request to url: a POST's parameters are
 // params, a GET's are in the URL. Like Twilio, it leaves out a fragment and a user name in the URL.
-func Sign(token, url string, params events.Params) string {
-	mac := hmac.New(sha1.New, []byte(token))
+func Sign(token, url string, params events.Params) string { return sign(sha1.New, token, url, params) }
+
+// SignSHA256 is Sign with the secret of a shared key. The HMAC's key is the secret's text, not what
+// it encodes (npm twilio 6.3.1, lib/webhooks).
+func SignSHA256(secret, url string, params events.Params) string {
+	return sign(sha256.New, secret, url, params)
+}
+
+func sign(algorithm func() hash.Hash, secret, url string, params events.Params) string {
+	mac := hmac.New(algorithm, []byte(secret))
 	mac.Write([]byte(signedURL(url)))
 	mac.Write(appendSigned(nil, sortParams(slices.Clone(params))))
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
@@ -68,21 +83,45 @@ func signedURL(url string) string {
 }
 
 // Verify reports whether sig is right for the URL with rawQuery and, for a POST, the form's
-// parameters, and which key made it. Every key of the ring is tried and compared in constant time;
-// other spellings of the URL are tried only if the first one matches no key.
-func (a *Account) Verify(sig Signature, urls URLs, rawQuery string, params events.Params) (KeyName, bool) {
+// parameters, and which key made it. Keys are tried in the order of their last match, each is
+// compared in constant time, and the first that matches ends the search. Other spellings of the
+// URL are tried only if the first one matches no key.
+func (a *Account) Verify(sig Signature, urls URLs, rawQuery string, params events.Params) (Match, bool) {
+	keys := a.sha1
+	if sig.size == sha256.Size {
+		keys = a.sha256
+	}
 	w := workspaces.Get().(*workspace)
 	defer w.release()
 	w.sorted = sortParams(append(w.sorted[:0], params...))
-	for _, url := range urls.spellings {
-		w.text = append(w.text[:0], url...)
-		if rawQuery != "" {
-			w.text = append(append(w.text, '?'), rawQuery...)
+	for query, more := rawQuery, true; more; query, more = otherQuotes(rawQuery, query) {
+		for _, url := range urls.spellings {
+			w.text = append(w.text[:0], url...)
+			if query != "" {
+				w.text = append(append(w.text, '?'), query...)
+			}
+			w.text = appendSigned(w.text, w.sorted)
+			if m, ok := keys.match(sig, w.text); ok {
+				return m, true
+			}
 		}
-		w.text = appendSigned(w.text, w.sorted)
-		if name, ok := a.match(sig, w.text); ok {
-			return name, true
-		}
+	}
+	return Match{}, false
+}
+
+// otherQuotes returns the spelling of a query to try after the one that was tried, if there is
+// another. A proxy, or Twilio, may have written an apostrophe as %27 or the other way round, and the
+// official validator tries both (npm twilio 6.3.1, validateRequest). Both mean the same parameters.
+func otherQuotes(raw, tried string) (query string, more bool) {
+	plain := strings.ReplaceAll(raw, "%27", "'")
+	escaped := strings.ReplaceAll(plain, "'", "%27")
+	switch {
+	case plain == escaped:
+		return "", false
+	case tried == raw && raw != plain:
+		return plain, true
+	case tried == raw || tried == plain && raw != escaped:
+		return escaped, true
 	}
 	return "", false
 }
@@ -92,8 +131,8 @@ func (a *Account) Verify(sig Signature, urls URLs, rawQuery string, params event
 func (a *Accounts) VerifyJSON(sig Signature, urls URLs, rawQuery string) []Verified {
 	var matched []Verified
 	for _, account := range a.All() {
-		if name, ok := account.Verify(sig, urls, rawQuery, nil); ok {
-			matched = append(matched, Verified{account, name})
+		if m, ok := account.Verify(sig, urls, rawQuery, nil); ok {
+			matched = append(matched, Verified{account, m})
 		}
 	}
 	return matched
@@ -102,7 +141,7 @@ func (a *Accounts) VerifyJSON(sig Signature, urls URLs, rawQuery string) []Verif
 // Verified is an account with the key that made a signature.
 type Verified struct {
 	Account *Account
-	Key     KeyName
+	Match
 }
 
 // bodyHashName is the query parameter with the hash of a body that is not a form.
@@ -121,16 +160,6 @@ func BodyHash(rawQuery string) (before string, sum [sha256.Size]byte, ok bool) {
 	}
 	_, err := hex.Decode(sum[:], []byte(digits))
 	return before, sum, err == nil
-}
-
-// match tries every key, so that the time does not reveal which key matched.
-func (a *Account) match(sig Signature, text []byte) (name KeyName, ok bool) {
-	for _, s := range a.ring {
-		if s.signs(sig, text) {
-			name, ok = s.name, true
-		}
-	}
-	return name, ok
 }
 
 // sortParams sorts by name and value in byte order, as Twilio does.
@@ -154,34 +183,6 @@ func appendSigned(dst []byte, sorted events.Params) []byte {
 		dst = append(dst, p.Value...)
 	}
 	return dst
-}
-
-// signer is one key. It keeps its HMAC states, because creating one costs as
-// much as signing with it.
-type signer struct {
-	name   KeyName
-	states sync.Pool
-}
-
-func newSigner(name KeyName, token Secret) *signer {
-	s := &signer{name: name}
-	s.states.New = func() any { return &state{mac: hmac.New(sha1.New, []byte(token.Reveal()))} }
-	return s
-}
-
-// state is one HMAC with a buffer for its result.
-type state struct {
-	mac hash.Hash
-	sum Signature
-}
-
-// signs compares in constant time.
-func (s *signer) signs(sig Signature, text []byte) bool {
-	st := s.states.Get().(*state)
-	defer s.states.Put(st)
-	st.mac.Reset()
-	st.mac.Write(text)
-	return subtle.ConstantTimeCompare(st.mac.Sum(st.sum[:0]), sig[:]) == 1
 }
 
 // workspace holds the buffers of one verification.
