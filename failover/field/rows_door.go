@@ -40,6 +40,11 @@ var doorRows = []row{
 		}
 		return fmt.Sprintf("%d, ignored %s, dead letters %s", status, w.metric(`gavel_event_streams_items_total{outcome="ignored"}`), letters)
 	}},
+	{"D5", "POST ?callId=CA... with the pattern callId=*; with a parameter that sorts first", "204, 403", func(w *world) string {
+		w.settings = accountSettings("callback_queries: ['callId=*']")
+		path := "/twilio/conference?callId=" + call
+		return fmt.Sprintf("%d, %d", w.post(path, twilioForm("conference-start")), w.post(path, twilioForm("conference-start", "A", "1")))
+	}},
 	{"D6", "POST /twilio/conference/", "404, 1, logged", func(w *world) string {
 		status := w.post("/twilio/conference/", twilioForm("conference-start"))
 		log := w.eventually(func() string {

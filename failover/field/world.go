@@ -169,6 +169,11 @@ func (w *world) runs(args ...string) (code int, output string) {
 	return command.ProcessState.ExitCode(), string(out)
 }
 
+// accountSettings is the part of gavel.yaml with the row's account, and more lines of it.
+func accountSettings(more string) string {
+	return "accounts:\n  - sid: " + account + "\n    auth_tokens: {current: " + token + "}\n    " + more + "\n"
+}
+
 // twilioForm is a callback of this event; changes are names and values, and "-" removes a parameter.
 func twilioForm(event string, changes ...string) url.Values {
 	form := url.Values{

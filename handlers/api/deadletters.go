@@ -203,7 +203,7 @@ func (a *API) readAgain(ctx context.Context, l Letter) error {
 		return huma.Error409Conflict("it has no conference: it cannot be redriven")
 	case l.Kind == events.Refused && e.AccountSid != l.AccountSid:
 		return huma.Error409Conflict("its account is not the one that signed it")
-	case l.Query != "" && !a.listsQuery(e.AccountSid, l.Query):
+	case l.Query != "" && !a.allowsQuery(&e):
 		return huma.Error409Conflict("its query is not in the account's callback_queries: add it in gavel.yaml first")
 	}
 	if err := a.Journal.Append(ctx, e.ConferenceSid, entry); err != nil {
@@ -212,10 +212,10 @@ func (a *API) readAgain(ctx context.Context, l Letter) error {
 	return nil
 }
 
-// listsQuery reports whether the account's callbacks may carry the query now.
-func (a *API) listsQuery(accountSid, query string) bool {
-	account, known := a.Accounts.Lookup(accountSid)
-	return known && account.ListsQuery(query)
+// allowsQuery reports whether the account's callbacks may carry the event's query now.
+func (a *API) allowsQuery(e *events.Event) bool {
+	account, known := a.Accounts.Lookup(e.AccountSid)
+	return known && account.CheckQuery(e.Query, e.Params) == nil
 }
 
 // viewLetter returns the letter as the API lists it, without the content of the callback.

@@ -84,8 +84,7 @@ func (d *Door) acceptBatch(r arrival) error {
 func (d *Door) acceptGenuineBatch(ctx context.Context, b *batch, own string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, AppendBudget)
 	defer cancel()
-	if own != "" && !b.lists(own) {
-		fault := &events.FormError{Field: "query", Reason: "is not listed for the account"}
+	if fault := b.checkQuery(own); fault != nil {
 		return d.storeLetter(ctx, b.letter(body), refuse(http.StatusForbidden, reasonQuery).because(fault))
 	}
 	return d.acceptItems(ctx, b, body)
@@ -195,9 +194,15 @@ func (b *batch) letter(raw []byte) events.DeadLetter {
 	}
 }
 
-// lists reports whether the settings of a signing account list the query.
-func (b *batch) lists(query string) bool {
-	return slices.ContainsFunc(b.accounts, func(v twilio.Verified) bool { return v.Account.ListsQuery(query) })
+// checkQuery returns nil if a signing account allows the URL's own query. A batch
+// has no parameters that the query could have absorbed.
+func (b *batch) checkQuery(own string) (fault error) {
+	for _, v := range b.accounts {
+		if fault = v.Account.CheckQuery(own, nil); own == "" || fault == nil {
+			return nil
+		}
+	}
+	return fault
 }
 
 // covers reports whether a key of the account signed the batch.

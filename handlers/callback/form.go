@@ -83,7 +83,7 @@ func (c *formCallback) letter() events.DeadLetter {
 }
 
 // readForm reads a POST. Its query is the callback URL's own; only a query that
-// the settings list as a whole is accepted: see events.Parse.
+// the settings list, or that matches a pattern in them, is accepted.
 func (d *Door) readForm(r arrival, c *formCallback) error {
 	if err := checkBody(r.Request, maxForm, formType); err != nil {
 		return err
@@ -101,8 +101,8 @@ func (d *Door) readForm(r arrival, c *formCallback) error {
 	}
 	c.signed = c.params
 	c.entry.Query = r.URL.RawQuery
-	if (r.URL.RawQuery != "" || r.URL.ForceQuery) && !c.account.ListsQuery(r.URL.RawQuery) {
-		c.query = &events.FormError{Field: "query", Reason: "is not listed for the account"}
+	if r.URL.RawQuery != "" || r.URL.ForceQuery {
+		c.query = c.account.CheckQuery(r.URL.RawQuery, c.params)
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func isQuery(s string) bool {
 // ownQuery returns the longest of the account's listed queries that precedes Twilio's parameters.
 func ownQuery(a *twilio.Account, raw string) (own string) {
 	for _, q := range a.CallbackQueries {
-		if len(q) > len(own) && strings.HasPrefix(raw, q) && strings.HasPrefix(raw[len(q):], "&") {
+		if len(q) > len(own) && !strings.Contains(q, "*") && strings.HasPrefix(raw, q) && strings.HasPrefix(raw[len(q):], "&") {
 			own = q
 		}
 	}

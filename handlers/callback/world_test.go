@@ -134,7 +134,7 @@ type world struct {
 func newWorld(t testing.TB, change ...func(*callback.Config)) *world {
 	t.Helper()
 	accounts, err := twilio.NewAccounts([]twilio.Account{
-		{Sid: account, Tokens: twilio.KeyRing{Current: token}, CallbackQueries: []string{"queue=sales", "queue=support"}},
+		{Sid: account, Tokens: twilio.KeyRing{Current: token}, CallbackQueries: []string{"queue=sales", "queue=support", "callId=*"}},
 		{Sid: other, Tokens: twilio.KeyRing{Current: otherToken}},
 	})
 	if err != nil {

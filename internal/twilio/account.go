@@ -23,7 +23,7 @@ type Account struct {
 	// Regions are the regions of Twilio beside the home region, with their own tokens.
 	Regions []Region
 	// CallbackQueries are the complete, raw query strings that its callback
-	// URLs may have ("queue=sales").
+	// URLs may have ("queue=sales"), or patterns of them ("call=*"): see CheckQuery.
 	CallbackQueries []string
 	// APIKey is for calls to Twilio; optional.
 	APIKey APIKey
@@ -43,11 +43,6 @@ type KeyRing struct {
 type APIKey struct {
 	Sid    string // SK and 32 hex digits
 	Secret Secret
-}
-
-// ListsQuery reports whether rawQuery is one of the account's callback queries.
-func (a *Account) ListsQuery(rawQuery string) bool {
-	return slices.Contains(a.CallbackQueries, rawQuery)
 }
 
 // prepared returns a checked copy of the account that is ready to verify. Its
@@ -97,5 +92,5 @@ func checkQuery(q string) error {
 			return fmt.Errorf("holds Twilio's own %s", p.Name)
 		}
 	}
-	return nil
+	return checkPattern(params)
 }
