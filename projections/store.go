@@ -86,6 +86,11 @@ type Write struct {
 	Rules []byte
 }
 
+// First returns the write of a record that the store does not have yet.
+func (s Stored) First() Write {
+	return Write{After: s.Conference, Book: s.Book, Rules: s.Rules}
+}
+
 // Writer is what a projector needs to keep the picture of its lanes. A lane has its own key space
 // ("epoch"), so that a new one can be built while readers use the old one.
 type Writer interface {
@@ -119,8 +124,13 @@ type Writer interface {
 
 // Build is a new picture of a lane that is being built.
 type Build interface {
-	// Put writes records without comparing, each once.
-	Put(ctx context.Context, records []Stored) error
+	// Load returns the records of keys that were put, in their order.
+	Load(ctx context.Context, keys []events.Key) ([]Stored, error)
+	// Put writes records without comparing versions. Before, DueBefore and Rules mean the same as
+	// for Save: what was last loaded or put of a record. A record may be in one Put only once.
+	Put(ctx context.Context, writes []Write) error
+	// Expire removes conferences whose last event arrived before cutoff, by our own clock.
+	Expire(ctx context.Context, cutoff time.Time) (removed int, err error)
 	// Commit makes the build the lane's picture, complete up to applied, with
 	// the lane's own state at that position (nil without one); readers and the
 	// next Save use it from then on. The old picture is removed.

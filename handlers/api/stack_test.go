@@ -141,7 +141,11 @@ func (s *stack) put(records []projections.Stored) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	if err := build.Put(s.Context(), records); err != nil {
+	var writes []projections.Write
+	for _, r := range records {
+		writes = append(writes, r.First())
+	}
+	if err := build.Put(s.Context(), writes); err != nil {
 		s.Fatal(err)
 	}
 	if err := build.Commit(s.Context(), events.Position{Sequence: 1}, nil); err != nil {

@@ -4,15 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"gavel/events"
 	"gavel/lanes"
 	"gavel/projections"
 )
 
-// putRecords is how many records one call of the store writes.
-const putRecords = 500
+const (
+	// putRecords is how many records one call of the store writes.
+	putRecords = 500
+	// fillRecords is how many conferences a fill of one lane holds, at 2 to 4 KB each: more than
+	// are live at a time on most floors. Those without an entry for the longest time are written to
+	// the new picture, and read again if an entry comes. Without this bound the memory of a fill
+	// would grow with the journal.
+	fillRecords = 2048
+	// expiries is how often a fill removes old conferences from the new picture while it reads as
+	// much of the journal as Config.Keep covers.
+	expiries = 8
+)
 
 // reader reads a lane's journal from one stream sequence to another, both included.
 type reader interface {
@@ -35,13 +48,44 @@ type filler struct {
 	newMachine func() (*lanes.Machine, error)
 }
 
-// picture is a lane in memory, folded from a part of its journal. The decisions of its entries were
-// published, and their alarms set, when the entries were first processed.
+// picture is a new picture of a lane, folded from a part of its journal: partly in memory, partly
+// in the store. The decisions of its entries were published, and their alarms set, when the entries
+// were first processed.
 type picture struct {
-	machine     *lanes.Machine
-	conferences map[events.Key]*lanes.Conference
-	read        lanes.Reader // of one group
-	skipped     int
+	machine *lanes.Machine
+	build   projections.Build
+	keep    time.Duration
+	// held are the conferences in memory. Conferences with an entry in the group that is applied
+	// are never written meanwhile.
+	held *simplelru.LRU[events.Key, *held]
+	// written has a hash of the key of each conference that the build has: 8 bytes instead of the
+	// key's 100. A collision costs a read.
+	written map[uint64]struct{}
+	seed    maphash.Seed
+	read    lanes.Reader // of one group
+	missing []*held      // of one group
+	keys    []events.Key // of missing
+	// at is when the newest entry was received, expired the value of at when old conferences were
+	// last removed.
+	at, expired          time.Time
+	conferences, skipped int
+}
+
+// held is a conference in memory, and what the build has of it.
+type held struct {
+	lanes.Conference
+	before lanes.Conference
+}
+
+func newPicture(machine *lanes.Machine, build projections.Build, keep time.Duration) (*picture, error) {
+	cache, err := simplelru.NewLRU[events.Key, *held](2*fillRecords, nil)
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of a fill: %w", err)
+	}
+	return &picture{
+		machine: machine, build: build, keep: keep, held: cache,
+		written: map[uint64]struct{}{}, seed: maphash.MakeSeed(),
+	}, nil
 }
 
 // add applies one group, whose news is acknowledged. An entry that cannot be folded
@@ -51,6 +95,9 @@ func (p *picture) add(ctx context.Context, g events.Group) error {
 	p.read.Reset()
 	p.read.Read(g, p.machine.Evaluates())
 	p.skipped += len(p.read.Letters)
+	if err := p.load(ctx); err != nil {
+		return err
+	}
 	for i := range p.read.Entries {
 		e := &p.read.Entries[i]
 		r, err := p.machine.Step(ctx, e, p.conference(&e.Event))
@@ -60,51 +107,145 @@ func (p *picture) add(ctx context.Context, g events.Group) error {
 		if r.Letter != nil {
 			p.skipped++
 		}
+		if e.Event.ReceivedAt.After(p.at) {
+			p.at = e.Event.ReceivedAt
+		}
+	}
+	return p.shrink(ctx)
+}
+
+// load holds the conferences of the group's entries. It reads those that the build has.
+func (p *picture) load(ctx context.Context) error {
+	p.missing, p.keys = p.missing[:0], p.keys[:0]
+	for i := range p.read.Entries {
+		e := &p.read.Entries[i].Event
+		if e.ConferenceSid == "" {
+			continue
+		}
+		if _, known := p.held.Get(e.Key()); known {
+			continue
+		}
+		key, c := lanes.Key(e), new(held)
+		p.held.Add(key, c)
+		if _, written := p.written[p.hash(key)]; written {
+			p.missing, p.keys = append(p.missing, c), append(p.keys, key)
+		}
+	}
+	if len(p.keys) == 0 {
+		return nil
+	}
+	stored, err := p.build.Load(ctx, p.keys)
+	if err != nil {
+		return fmt.Errorf("read %d records of the new picture: %w", len(p.keys), err)
+	}
+	for i, c := range p.missing {
+		if c.Conference, err = lanes.Open(stored[i]); err != nil {
+			return fmt.Errorf("read %s: %w", p.keys[i].ConferenceSid, err)
+		}
+		c.before = c.Conference
 	}
 	return nil
 }
+
+func (p *picture) hash(key events.Key) uint64 { return maphash.Comparable(p.seed, key) }
 
 // conference returns the event's conference, nil if it has none.
 func (p *picture) conference(e *events.Event) *lanes.Conference {
 	if e.ConferenceSid == "" {
 		return nil
 	}
-	c := p.conferences[e.Key()]
-	if c == nil {
-		c = &lanes.Conference{}
-		p.conferences[lanes.Key(e)] = c
+	c, _ := p.held.Peek(e.Key())
+	return &c.Conference
+}
+
+// shrink writes the conferences above the bound, those without an entry for the longest time first,
+// and removes from the build those that the picture had removed at the time of the last entry.
+func (p *picture) shrink(ctx context.Context) error {
+	if p.held.Len() >= fillRecords+putRecords {
+		if err := p.write(ctx, putRecords, 0); err != nil {
+			return err
+		}
 	}
-	return c
+	if p.keep <= 0 || p.at.Sub(p.expired) < p.keep/expiries {
+		return nil
+	}
+	p.expired = p.at
+	return p.expire(ctx, p.at)
+}
+
+// expire removes conferences without an entry for longer than they are kept at a time.
+func (p *picture) expire(ctx context.Context, now time.Time) error {
+	if p.keep <= 0 || len(p.written) == 0 {
+		return nil
+	}
+	// A held conference must not be a change to a record that is removed.
+	if err := p.write(ctx, p.held.Len(), 0); err != nil {
+		return err
+	}
+	removed, err := p.build.Expire(ctx, now.Add(-p.keep))
+	p.conferences -= removed
+	return err
+}
+
+// write writes the n conferences without an entry for the longest time, and holds them no longer.
+// It leaves out new ones whose last event was received before cutoff.
+func (p *picture) write(ctx context.Context, n int, cutoff projections.Instant) error {
+	writes := make([]projections.Write, 0, putRecords)
+	for n > 0 {
+		writes = writes[:0]
+		for ; n > 0 && len(writes) < putRecords; n-- {
+			key, c, _ := p.held.RemoveOldest()
+			unchanged := c.Record == nil || c.Book.Version == c.before.Book.Version
+			if unchanged || c.before.Record == nil && c.Book.LastEventAt < cutoff {
+				continue
+			}
+			w, err := c.Write(&c.before)
+			if err != nil {
+				return err
+			}
+			if c.before.Record == nil {
+				p.conferences++
+			}
+			writes, p.written[p.hash(key)] = append(writes, w), struct{}{}
+		}
+		if err := p.build.Put(ctx, writes); err != nil {
+			return fmt.Errorf("put %d records: %w", len(writes), err)
+		}
+	}
+	return nil
 }
 
 // fill makes the lane's picture up to the ack floor and puts it in place.
 func (f *filler) fill(ctx context.Context, floor uint64, progress func(done uint64)) (*picture, error) {
-	p, build, err := f.begin(ctx, floor, progress)
+	p, err := f.begin(ctx, floor, progress)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.put(ctx, build, p, floor); err != nil {
-		return nil, errors.Join(err, build.Abandon(context.WithoutCancel(ctx)))
+	if err := f.put(ctx, p, floor); err != nil {
+		return nil, errors.Join(err, p.build.Abandon(context.WithoutCancel(ctx)))
 	}
 	return p, nil
 }
 
-// begin folds the journal from its start to the stream sequence upTo, which it includes, and begins
-// a new picture in the store. It calls progress with the sequence of each message.
-func (f *filler) begin(ctx context.Context, upTo uint64, progress func(done uint64)) (*picture, projections.Build, error) {
+// begin begins a new picture and folds the journal into it, from its start to the stream sequence
+// upTo, which it includes. It calls progress with the sequence of each message.
+func (f *filler) begin(ctx context.Context, upTo uint64, progress func(done uint64)) (*picture, error) {
 	machine, err := f.newMachine()
 	if err != nil {
-		return nil, nil, err
-	}
-	p := &picture{conferences: make(map[events.Key]*lanes.Conference), machine: machine}
-	if err := f.read(ctx, p, 1, upTo, progress); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	build, err := f.store.Build(ctx, f.lane)
 	if err != nil {
-		return nil, nil, fmt.Errorf("begin a new picture: %w", err)
+		return nil, fmt.Errorf("begin a new picture: %w", err)
 	}
-	return p, build, nil
+	p, err := newPicture(machine, build, f.keep)
+	if err == nil {
+		err = f.read(ctx, p, 1, upTo, progress)
+	}
+	if err != nil {
+		return nil, errors.Join(err, build.Abandon(context.WithoutCancel(ctx)))
+	}
+	return p, nil
 }
 
 // read applies the journal messages with the stream sequences from `from` to `to`,
@@ -123,44 +264,25 @@ func (f *filler) read(ctx context.Context, p *picture, from, to uint64, progress
 	return nil
 }
 
-// put writes p and makes it the lane's picture. It leaves out conferences whose last
-// event is older than Config.Keep.
-func (f *filler) put(ctx context.Context, build projections.Build, p *picture, upTo uint64) error {
-	cutoff := projections.Instant(0)
+// put writes what p still holds and makes it the lane's picture. It leaves out conferences whose
+// last event is older than Config.Keep.
+func (f *filler) put(ctx context.Context, p *picture, upTo uint64) error {
+	now, cutoff := f.now(), projections.Instant(0)
 	if f.keep > 0 {
-		cutoff = projections.At(f.now().Add(-f.keep))
+		cutoff = projections.At(now.Add(-f.keep))
 	}
-	records := make([]projections.Stored, 0, putRecords)
-	flush := func() error {
-		if err := build.Put(ctx, records); err != nil {
-			return fmt.Errorf("put %d records: %w", len(records), err)
-		}
-		records = records[:0]
-		return nil
-	}
-	for _, c := range p.conferences {
-		if c.Record == nil || c.Book.LastEventAt < cutoff {
-			continue
-		}
-		stored, err := c.Stored()
-		if err != nil {
-			return err
-		}
-		if records = append(records, stored); len(records) == putRecords {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := flush(); err != nil {
+	if err := p.write(ctx, p.held.Len(), cutoff); err != nil {
 		return err
+	}
+	if err := p.expire(ctx, now); err != nil {
+		return fmt.Errorf("leave out old conferences: %w", err)
 	}
 	state, err := p.machine.MarshalState()
 	if err != nil {
 		return err
 	}
 	applied := events.Position{Sequence: upTo, Index: events.MaxGroupEntries}
-	if err := build.Commit(ctx, applied, state); err != nil {
+	if err := p.build.Commit(ctx, applied, state); err != nil {
 		return fmt.Errorf("switch to the new picture: %w", err)
 	}
 	return nil

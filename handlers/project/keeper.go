@@ -127,7 +127,7 @@ func (k *keeper) complete(ctx context.Context, floor uint64) error {
 	if err != nil {
 		return err
 	}
-	k.log.Log(ctx, levelOf(floor), "picture filled", "conferences", len(p.conferences), "passed_over", p.skipped,
+	k.log.Log(ctx, levelOf(floor), "picture filled", "conferences", p.conferences, "passed_over", p.skipped,
 		"took_seconds", k.config.Now().Sub(started).Seconds())
 	return k.config.Store.Check(ctx, k.lane.Number(), floor)
 }

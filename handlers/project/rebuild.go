@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gavel/events"
-	"gavel/projections"
 )
 
 // ErrRebuilding is returned while another rebuild runs.
@@ -47,13 +46,13 @@ func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, t
 
 func (k *keeper) rebuild(ctx context.Context, progress func(done, total uint64)) error {
 	upTo := k.status.worked.Load()
-	p, build, err := k.filler.begin(ctx, upTo, func(done uint64) { progress(done, upTo) })
+	p, err := k.filler.begin(ctx, upTo, func(done uint64) { progress(done, upTo) })
 	if err != nil {
 		return err
 	}
-	w := &switchover{filler: k.filler, picture: p, readTo: upTo, build: build, done: make(chan error, 1)}
+	w := &switchover{filler: k.filler, picture: p, readTo: upTo, done: make(chan error, 1)}
 	if err := k.switchTo(ctx, w); err != nil {
-		return errors.Join(err, build.Abandon(context.WithoutCancel(ctx)))
+		return errors.Join(err, p.build.Abandon(context.WithoutCancel(ctx)))
 	}
 	if err := <-w.done; err != nil {
 		return err
@@ -85,7 +84,6 @@ type switchover struct {
 	filler  *filler
 	picture *picture
 	readTo  uint64
-	build   projections.Build
 	done    chan error
 }
 
@@ -95,10 +93,10 @@ type switchover struct {
 func (w *switchover) apply(ctx context.Context, worked uint64) error {
 	err := w.filler.read(ctx, w.picture, w.readTo+1, worked, func(uint64) {})
 	if err == nil {
-		err = w.filler.put(ctx, w.build, w.picture, worked)
+		err = w.filler.put(ctx, w.picture, worked)
 	}
 	if err != nil {
-		err = errors.Join(err, w.build.Abandon(context.WithoutCancel(ctx)))
+		err = errors.Join(err, w.picture.build.Abandon(context.WithoutCancel(ctx)))
 	}
 	w.done <- err
 	return errSwitched

@@ -89,9 +89,9 @@ func (s *stack) fill(conferences []*projections.Conference) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	var records []projections.Stored
+	var records []projections.Write
 	for _, c := range conferences {
-		records = append(records, projections.Stored{Conference: c, Book: projections.Book{Version: 1}})
+		records = append(records, projections.Write{After: c, Book: projections.Book{Version: 1}})
 	}
 	if err := build.Put(s.Context(), records); err != nil {
 		s.Fatal(err)

@@ -143,7 +143,7 @@ func TestOldPicturesAreSwept(t *testing.T) {
 	empty := server.Do("DBSIZE")
 	b, err := died.Build(t.Context(), 0)
 	if err == nil {
-		err = b.Put(t.Context(), stored(2000))
+		err = b.Put(t.Context(), creates(2000))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestOldPicturesAreSwept(t *testing.T) {
 	s := open(t, server.UnixURL(), 1)
 	b, err = s.Build(t.Context(), 0)
 	if err == nil {
-		err = b.Put(t.Context(), stored(2000))
+		err = b.Put(t.Context(), creates(2000))
 	}
 	if err == nil {
 		err = b.Commit(t.Context(), events.Position{Sequence: 1}, nil)
@@ -167,11 +167,11 @@ func TestOldPicturesAreSwept(t *testing.T) {
 	awaitAnswer(t, server, ":2", "HLEN", "gavel:lane:0") // epoch and position
 }
 
-func stored(n int) []projections.Stored {
-	var out []projections.Stored
+// creates are the writes of the first events of n conferences.
+func creates(n int) []projections.Write {
+	var out []projections.Write
 	for i := range n {
-		w := create(i)
-		out = append(out, projections.Stored{Conference: w.After, Book: w.Book})
+		out = append(out, create(i))
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"gavel/events"
 	"gavel/projections"
 )
 
@@ -16,8 +17,8 @@ func buildBesideLive(t *testing.T, h Harness) {
 	reader.shows(c)
 
 	b := p.build(0)
-	p.must(b.Put(p.ctx(), []projections.Stored{
-		{Conference: named(c, "Rebuilt"), Book: projections.Book{Version: 7, Applied: p.at}},
+	p.must(b.Put(p.ctx(), []projections.Write{
+		{After: named(c, "Rebuilt"), Book: projections.Book{Version: 7, Applied: p.at}},
 	}), "put")
 	p.save(started(c), d)
 	reader.shows(started(c), d)
@@ -32,6 +33,44 @@ func buildBesideLive(t *testing.T, h Harness) {
 	p.same(p.known[keyOf(c)].Book.Version, uint64(7))
 	p.save(ended(c, noon))
 	reader.shows(ended(c, noon))
+}
+
+// buildChanges puts records twice, as a fill does that cannot hold all conferences in memory.
+func buildChanges(t *testing.T, h Harness) {
+	c, d := conference(1, noon), conference(2, noon)
+	p := filled(t, h, 1, named(c, "Old"))
+	b := p.build(0)
+	p.must(b.Put(p.ctx(), p.firsts([]*projections.Conference{c, d})), "put")
+	p.must(b.Put(p.ctx(), p.writes([]*projections.Conference{ended(c, noon+minute)})), "put again")
+	absent := conference(3, noon)
+	got, err := b.Load(p.ctx(), []events.Key{keyOf(c), keyOf(absent), keyOf(d)})
+	p.must(err, "load from a build")
+	p.same(got[0].Conference, ended(c, noon+minute))
+	p.same(got[0].Book.Version, uint64(2))
+	p.same(got[1], projections.Stored{})
+	p.same(got[2].Conference, d)
+	p.shows(named(c, "Old"))
+
+	p.must(b.Commit(p.ctx(), p.at, nil), "commit")
+	p.shows(ended(c, noon+minute), d)
+	p.same(p.list(account(1), projections.Query{Status: projections.StatusInit, Limit: 10}), sids([]*projections.Conference{d}))
+	p.same(p.list(account(1), projections.Query{Status: projections.StatusCompleted, Limit: 10}), sids([]*projections.Conference{c}))
+}
+
+// buildExpires removes all conferences of one account and some of another.
+func buildExpires(t *testing.T, h Harness) {
+	old, kept := conference(1, noon), conference(2, noon+hour)
+	gone := with(conference(3, noon), func(c *projections.Conference) { c.AccountSid = account(2) })
+	p := open(t, h, 1)
+	b := p.build(0)
+	p.must(b.Put(p.ctx(), p.firsts([]*projections.Conference{old, kept, gone})), "put")
+	removed, err := b.Expire(p.ctx(), (noon + minute).Time())
+	p.must(err, "expire in a build")
+	p.same(removed, 2)
+	p.must(b.Put(p.ctx(), p.writes([]*projections.Conference{started(kept)})), "put after an expiry")
+	p.must(b.Commit(p.ctx(), p.at, nil), "commit")
+	p.check(0)
+	p.shows(started(kept))
 }
 
 func abandoned(t *testing.T, h Harness) {

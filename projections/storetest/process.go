@@ -64,12 +64,12 @@ func (p *process) build(lane int) projections.Build {
 }
 
 // firsts returns records as a build puts them, and adds them to known.
-func (p *process) firsts(records []*projections.Conference) []projections.Stored {
-	var out []projections.Stored
+func (p *process) firsts(records []*projections.Conference) []projections.Write {
+	var out []projections.Write
 	for _, c := range records {
 		s := projections.Stored{Conference: c, Book: projections.Book{Version: 1, Applied: p.at, LastEventAt: c.Updated}}
 		p.known[keyOf(c)] = s
-		out = append(out, s)
+		out = append(out, s.First())
 	}
 	return out
 }

@@ -132,7 +132,7 @@ func deadlinesLeave(t *testing.T, h Harness) {
 	stored := p.known[keyOf(c)]
 	stored.Book.Due = noonAnd(3).UnixMilli()
 	p.known[keyOf(c)] = stored
-	p.must(b.Put(p.ctx(), []projections.Stored{stored}), "put")
+	p.must(b.Put(p.ctx(), []projections.Write{stored.First()}), "put")
 	p.due(2, c)
 	p.must(b.Commit(p.ctx(), p.at, nil), "commit")
 	p.due(2)

@@ -48,6 +48,8 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 		"a rolled back Redis is detected when idle":              rolledBackIdle,
 		"losing one lane does not affect the others":             lanesAreApart,
 		"a build is not visible until it is committed":           buildBesideLive,
+		"a build is read and changed before it is committed":     buildChanges,
+		"a build expires conferences before it is committed":     buildExpires,
 		"an abandoned build has no effect":                       abandoned,
 		"a newer build ends the older one":                       newerBuild,
 		"a build that lost data is not committed":                buildLost,

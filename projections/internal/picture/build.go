@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"gavel/events"
 	"gavel/projections"
 )
 
 // build is a key space that is being built. Each shard's meta counts the
-// records put, and every step compares the count, so that a Redis that restarts
+// writes put, and every step compares the count, so that a Redis that restarts
 // from an old snapshot during the build is noticed.
 type build struct {
 	store   *Store
@@ -69,9 +70,27 @@ func (b *build) switchPointer(ctx context.Context, decide func(pointer, *Change)
 	}
 }
 
+// Load implements [projections.Build]. If Redis lost the build meanwhile, a record may be reported
+// as absent: the next Put to its shard, or Commit, notices that.
+func (b *build) Load(ctx context.Context, keys []events.Key) ([]projections.Stored, error) {
+	names := make([]string, len(keys))
+	for i, key := range keys {
+		names[i] = newSpace(b.epoch, events.Shard(key.ConferenceSid)).record(key)
+	}
+	hashes, err := b.store.engine.Hashes(ctx, names)
+	if err != nil {
+		return nil, fmt.Errorf("load records of a build: %w", err)
+	}
+	out, err := decodeAll(keys, hashes)
+	if err != nil {
+		return nil, fmt.Errorf("load records of a build: %w", err)
+	}
+	return out, nil
+}
+
 // Put implements [projections.Build].
-func (b *build) Put(ctx context.Context, records []projections.Stored) error {
-	puts := b.puts(records)
+func (b *build) Put(ctx context.Context, writes []projections.Write) error {
+	puts := b.puts(writes)
 	changes := make([]Change, len(puts))
 	for i, p := range puts {
 		changes[i] = p.change
@@ -88,7 +107,7 @@ func (b *build) Put(ctx context.Context, records []projections.Stored) error {
 	return nil
 }
 
-// put is a part of a Put: one change to one shard, after which the shard has count records.
+// put is a part of a Put: one change to one shard, after which the shard has count writes.
 type put struct {
 	shard, count int
 	change       Change
@@ -104,16 +123,16 @@ func (p put) stored(out SaveResult) bool {
 	return count >= p.count
 }
 
-// puts groups records by shard.
-func (b *build) puts(records []projections.Stored) []put {
-	var byShard [events.Shards][]projections.Stored
-	for _, r := range records {
-		shard := events.Shard(r.Conference.ConferenceSid)
-		byShard[shard] = append(byShard[shard], r)
+// puts groups writes by shard.
+func (b *build) puts(writes []projections.Write) []put {
+	var byShard [events.Shards][]projections.Write
+	for _, w := range writes {
+		shard := events.Shard(w.After.ConferenceSid)
+		byShard[shard] = append(byShard[shard], w)
 	}
 	var out []put
-	for shard, records := range byShard {
-		for some := range slices.Chunk(records, maxChangeRecords) {
+	for shard, writes := range byShard {
+		for some := range slices.Chunk(writes, maxChangeRecords) {
 			out = append(out, b.put(shard, some))
 		}
 	}
@@ -121,17 +140,18 @@ func (b *build) puts(records []projections.Stored) []put {
 }
 
 // put stores records of one shard and counts them.
-func (b *build) put(shard int, records []projections.Stored) put {
+func (b *build) put(shard int, writes []projections.Write) put {
 	s := newSpace(b.epoch, shard)
 	var c Change
 	meta := s.meta()
 	c.when(meta, countField, count(b.counts[shard]))
-	for _, r := range records {
-		c.do(SetFields, s.record(r.Conference.Key()), fields(nil, r.Conference, r.Book, r.Rules)...)
-		c.updateIndexes(s, nil, r.Conference)
-		c.updateDue(s, r.Conference, 0, r.Book.Due)
+	for i := range writes {
+		w := &writes[i]
+		c.do(SetFields, s.record(w.After.Key()), fields(w.Before, w.After, w.Book, w.Rules)...)
+		c.updateIndexes(s, w.Before, w.After)
+		c.updateDue(s, w.After, w.DueBefore, w.Book.Due)
 	}
-	b.counts[shard] += len(records)
+	b.counts[shard] += len(writes)
 	c.do(SetFields, meta, countField, count(b.counts[shard]))
 	return put{shard, b.counts[shard], c}
 }
@@ -142,6 +162,18 @@ func count(n int) string {
 		return ""
 	}
 	return strconv.Itoa(n)
+}
+
+// Expire implements [projections.Build]. Nothing else removes or reads keys of the build meanwhile.
+func (b *build) Expire(ctx context.Context, cutoff time.Time) (removed int, err error) {
+	l := &lane{number: b.lane.number, shards: b.lane.shards}
+	l.claim = l.newClaim(b.epoch, events.Position{})
+	x := &expiry{
+		store: b.store, cutoff: projections.At(cutoff),
+		claim: func() (*lane, error) { l.mu.Lock(); return l, nil },
+		same:  func(c *Change, s space) { c.when(s.meta(), countField, count(b.counts[s.shard])) },
+	}
+	return x.run(ctx)
 }
 
 // Commit implements [projections.Build]: it seals the shards, switches the

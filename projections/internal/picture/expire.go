@@ -14,8 +14,16 @@ const expireAtOnce = 256
 
 // Expire implements [projections.Writer]. It reads the conferences created before cutoff on
 // Twilio's clock, oldest first; our own clock decides which of them are removed.
-func (s *Store) Expire(ctx context.Context, lane int, cutoff time.Time) (removed int, err error) {
-	x := &expiry{store: s, number: lane, cutoff: projections.At(cutoff)}
+func (s *Store) Expire(ctx context.Context, number int, cutoff time.Time) (removed int, err error) {
+	x := &expiry{store: s, cutoff: projections.At(cutoff)}
+	x.claim = func() (*lane, error) { return s.lockLane(number) }
+	x.same = func(c *Change, sp space) {
+		c.when(sp.meta(), appliedField, x.lane.claim.written[sp.shard].String())
+	}
+	return x.run(ctx)
+}
+
+func (x *expiry) run(ctx context.Context) (removed int, err error) {
 	for more := true; more && err == nil; {
 		more, err = x.step(ctx)
 	}
@@ -27,8 +35,11 @@ func (s *Store) Expire(ctx context.Context, lane int, cutoff time.Time) (removed
 
 // expiry is one pass over a lane. It locks the lane only during each step.
 type expiry struct {
-	store    *Store
-	number   int
+	store *Store
+	// claim locks and returns the lane. same adds the condition that a shard was not written
+	// since the step began.
+	claim    func() (*lane, error)
+	same     func(*Change, space)
 	lane     *lane
 	cutoff   projections.Instant
 	epoch    string
@@ -49,7 +60,7 @@ func (h accountShard) all() Range {
 
 // step reads the next oldest conferences and removes those that are due.
 func (x *expiry) step(ctx context.Context) (more bool, err error) {
-	if x.lane, err = x.store.lockLane(x.number); err != nil {
+	if x.lane, err = x.claim(); err != nil {
 		return false, err
 	}
 	defer x.lane.mu.Unlock()
@@ -167,7 +178,7 @@ func (x *expiry) removeAccounts(ctx context.Context) error {
 			continue
 		}
 		var c Change
-		c.when(h.space.meta(), appliedField, x.lane.claim.written[h.space.shard].String())
+		x.same(&c, h.space)
 		c.do(RemoveMember, h.space.accounts(), h.account)
 		changes = append(changes, c)
 	}

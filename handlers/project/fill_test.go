@@ -1,0 +1,139 @@
+package project
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"testing"
+	"time"
+
+	"gavel/events"
+	"gavel/lanes"
+	"gavel/projections"
+	"gavel/projections/ministore"
+)
+
+// These tests are inside the package to see how many conferences a fill holds. The store is real,
+// the journal is in memory; its size is what matters here.
+
+const filledAccount = "AC00000000000000000000000000000001"
+
+// written is a journal of groups in memory.
+type written struct{ groups []events.Group }
+
+// append adds a group with one join of each of the conferences from..to, received at a time.
+func (w *written) append(from, to, seq int, at time.Time) {
+	const perGroup = 100
+	for ; from < to; from += perGroup {
+		var data []byte
+		for n := from; n < min(from+perGroup, to); n++ {
+			form := url.Values{
+				"AccountSid": {filledAccount}, "ConferenceSid": {filledSid(n)}, "FriendlyName": {"room " + strconv.Itoa(n)},
+				"SequenceNumber": {strconv.Itoa(seq)}, "Timestamp": {at.Format(time.RFC1123Z)}, "StatusCallbackEvent": {"participant-join"},
+				"CallSid": {fmt.Sprintf("CA%032x", seq)}, "Muted": {"false"}, "Hold": {"false"}, "Coaching": {"false"},
+				"EndConferenceOnExit": {"false"}, "StartConferenceOnEnter": {"true"},
+			}
+			data = events.AppendEntry(data, events.Entry{Source: events.SourceCallback, ReceivedAt: at, Form: form.Encode()})
+		}
+		w.groups = append(w.groups, events.Group{Sequence: uint64(len(w.groups) + 1), Data: data})
+	}
+}
+
+func filledSid(n int) string { return fmt.Sprintf("CF%032x", n) }
+
+func (w *written) last() uint64 { return uint64(len(w.groups)) }
+
+func (w *written) Read(_ context.Context, _ int, from, to uint64, fn func(events.Group) error) error {
+	for _, g := range w.groups[from-1 : to] {
+		if err := fn(g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill fills an empty store of one lane and returns the conferences that readers find.
+func (w *written) fill(t *testing.T, keep time.Duration, now time.Time, seen func(*picture)) map[string]*projections.Conference {
+	t.Helper()
+	store, err := ministore.Open(ministore.NewRedis(), 1, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	f := &filler{
+		journal: w, store: store, keep: keep, now: func() time.Time { return now },
+		newMachine: func() (*lanes.Machine, error) { return lanes.New(nil, nil) },
+	}
+	var p *picture
+	p, err = f.begin(t.Context(), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.read(t.Context(), p, 1, w.last(), func(uint64) { seen(p) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.put(t.Context(), p, w.last()); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]*projections.Conference{}
+	for page, after := (projections.Page{More: true}), ""; page.More; {
+		if page, err = store.Conferences(t.Context(), filledAccount, projections.Query{Limit: 1000, After: after}); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range page.Conferences {
+			found[c.ConferenceSid], after = c, c.ConferenceSid
+		}
+	}
+	if len(found) != p.conferences {
+		t.Errorf("the fill counted %d conferences, readers find %d", p.conferences, len(found))
+	}
+	return found
+}
+
+// A floor has had more conferences than a fill may hold, and each has an entry long after its first
+// one. All are in the picture, each as its entries fold to.
+func TestAFillHoldsABoundedNumberOfConferences(t *testing.T) {
+	t.Parallel()
+	const conferences = 3 * fillRecords
+	at := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	journal, most := new(written), 0
+	for seq := range 3 {
+		journal.append(0, conferences, seq, at.Add(time.Duration(seq)*time.Minute))
+	}
+	found := journal.fill(t, 0, at, func(p *picture) { most = max(most, p.held.Len()) })
+	if bound := fillRecords + putRecords + events.MaxGroupEntries; most > bound {
+		t.Errorf("the fill held up to %d conferences, want at most %d", most, bound)
+	}
+	for n := range conferences {
+		c := found[filledSid(n)]
+		if c == nil || len(c.Participants) != 3 || c.Seen.Count() != 3 || c.FriendlyName.Value != "room "+strconv.Itoa(n) {
+			t.Fatalf("conference %d is %+v, want one of three legs", n, c)
+		}
+	}
+}
+
+// The journal of an old floor covers many times what the picture keeps. A fill removes old
+// conferences while it reads, so that the store never holds them all.
+func TestAFillOfALongJournalKeepsOnlyWhatThePictureKeeps(t *testing.T) {
+	t.Parallel()
+	const days, perDay, keep = 10, fillRecords, 2 * 24 * time.Hour
+	at := time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
+	journal, most := new(written), 0
+	for d := range days {
+		journal.append(d*perDay, (d+1)*perDay, 0, at.AddDate(0, 0, d))
+	}
+	journal.append((days-2)*perDay, (days-2)*perDay+10, 1, at.AddDate(0, 0, days-1))
+	now := at.AddDate(0, 0, days).Add(-time.Hour)
+	found := journal.fill(t, keep, now, func(p *picture) { most = max(most, p.conferences) })
+	if len(found) != 2*perDay {
+		t.Errorf("readers find %d conferences, want those of the last two days, %d", len(found), 2*perDay)
+	}
+	if most > 5*perDay {
+		t.Errorf("the store held up to %d conferences, want at most five days' %d", most, 5*perDay)
+	}
+	if c := found[filledSid((days-2)*perDay)]; c == nil || len(c.Participants) != 2 {
+		t.Errorf("a conference with an entry a day later is %+v, want both its legs", c)
+	}
+}
