@@ -38,6 +38,7 @@ type App struct {
 	life     lifecycle
 	failed   chan error // a part that ended by itself; the first one counts
 	public   *Listener
+	shownURL string    // PublicURL, with xxxxx for a password
 	admin    *Listener // the same as public unless there is an AdminListen
 	accounts *twilio.Accounts
 	twilio   *twilio.Client
@@ -165,7 +166,7 @@ func (a *App) fail(err error) {
 // Info says where a process is reached and what it runs on.
 type Info struct {
 	Public, Admin string // addresses as HOST:PORT that this machine can reach
-	PublicURL     string // what Twilio calls and signs
+	PublicURL     string // what Twilio calls and signs, with xxxxx for a password
 	KeyFile       string // holds the first API key
 	NATS          bus.Info
 	Rules         rulebook.Status
@@ -176,7 +177,7 @@ func (a *App) Info() Info {
 	return Info{
 		Public:    a.public.Address(),
 		Admin:     a.admin.Address(),
-		PublicURL: a.PublicURL,
+		PublicURL: a.shownURL,
 		KeyFile:   a.keyFile(),
 		NATS:      a.bus.Info(),
 		Rules:     a.rules.Status(),

@@ -17,6 +17,7 @@ import (
 	"gavel/handlers/api"
 	"gavel/handlers/callback"
 	"gavel/handlers/rest"
+	"gavel/internal/twilio"
 )
 
 const (
@@ -126,6 +127,7 @@ func (a *App) listen(ctx context.Context) (err error) {
 	if a.PublicURL == "" {
 		a.PublicURL = "http://" + a.public.Address()
 	}
+	a.PublicURL, a.shownURL = twilio.WithoutUser(a.PublicURL)
 	return nil
 }
 

@@ -59,6 +59,14 @@ func TestTheExampleRuleLoads(t *testing.T) {
 	}
 }
 
+// Some editors put a byte order mark before a text.
+func TestAByteOrderMarkIsIgnored(t *testing.T) {
+	t.Parallel()
+	if r := only(t, "\ufeff"+orphaned); r.Name != "end-orphaned" || r.Line != 3 {
+		t.Errorf("the rule is %+v", r)
+	}
+}
+
 func TestOmittedKeysHaveDefaults(t *testing.T) {
 	t.Parallel()
 	r := only(t, `

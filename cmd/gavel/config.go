@@ -98,7 +98,7 @@ func addressFaults(o app.Options) (faults []error) {
 		faults = append(faults, errors.New("--admin-listen: is the same address as --listen"))
 	}
 	if o.PublicURL != "" {
-		faults = append(faults, flagFault("--public-url", checkBaseURL(o.PublicURL)))
+		faults = append(faults, flagFault("--public-url", checkPublicURL(o.PublicURL)))
 	}
 	return append(faults, flagFault("--twilio-api", checkBaseURL(o.TwilioAPI)))
 }
@@ -202,6 +202,12 @@ func checkAddress(address string) error {
 		return fmt.Errorf("%q has no usable port", address)
 	}
 	return nil
+}
+
+// checkPublicURL also accepts a user name and password, which a proxy may require from Twilio.
+func checkPublicURL(public string) error {
+	plain, _ := twilio.WithoutUser(public)
+	return checkBaseURL(plain)
 }
 
 // checkBaseURL accepts http and https URLs that a path can be appended to.

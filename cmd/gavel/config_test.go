@@ -135,6 +135,21 @@ func TestAFileSaysEverything(t *testing.T) {
 
 // TestKeysOfAllKindsAreRead: an account of shared keys alone, and one with a list of tokens and
 // two more regions.
+// Some editors put a byte order mark before a text. A proxy may require a user name
+// from Twilio, which Twilio does not sign and Gavel does not show.
+func TestSettingsMayBeginWithAByteOrderMark(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "gavel.yaml")
+	text := "\ufeffpublic_url: https://user:canary@hooks.example.com/\naccounts: [{sid: " + testAccount + ", auth_tokens: {current: token}}]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := settle(t, []string{"--config", file}, nil)
+	if err != nil || got.PublicURL != "https://user:canary@hooks.example.com" {
+		t.Errorf("got %q, %v", got.PublicURL, err)
+	}
+}
+
 func TestKeysOfAllKindsAreRead(t *testing.T) {
 	t.Parallel()
 	got, err := settle(t, []string{"--config", "testdata/config/keys.yaml"}, map[string]string{"GAVEL_TEST_TOKEN": testToken})

@@ -45,7 +45,8 @@ func (x *examination) publicURL(ctx context.Context) []doctor.Finding {
 	case x.absent != "":
 		return []doctor.Finding{doctor.Skipped(doctor.CheckPublicURL, x.absent)}
 	}
-	d := doctor.Door{PublicURL: x.PublicURL, Plain: probe(ctx, http.MethodHead, x.PublicURL+callback.ConferencePath, "", "")}
+	_, shown := twilio.WithoutUser(x.PublicURL)
+	d := doctor.Door{PublicURL: shown, Plain: probe(ctx, http.MethodHead, x.PublicURL+callback.ConferencePath, "", "")}
 	for _, a := range x.Accounts {
 		d.Signed = append(d.Signed, selfTest(ctx, x.PublicURL, a))
 	}

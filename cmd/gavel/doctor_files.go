@@ -9,12 +9,14 @@ import (
 	"gavel/app"
 	"gavel/internal/bus/natsd"
 	"gavel/internal/doctor"
+	"gavel/internal/twilio"
 )
 
 func (x *examination) settings() []doctor.Finding {
+	plain, _ := twilio.WithoutUser(x.PublicURL)
 	s := doctor.Settings{
 		Door:         x.Roles.Has(app.Door),
-		PublicURL:    x.PublicURL,
+		PublicURL:    plain,
 		EmbeddedNATS: x.NATS.URL == app.Embedded,
 		Sync:         string(x.NATS.Sync),
 	}

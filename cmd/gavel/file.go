@@ -90,9 +90,13 @@ type tlsFiles struct {
 	Key  string `yaml:"key"`
 }
 
+// byteOrderMark is what some editors put before a text.
+var byteOrderMark = []byte("\ufeff")
+
 // parseSettings reads gavel.yaml. An unknown key is an error that names file,
 // line and key; no error quotes a value, because values may be secrets.
 func parseSettings(path string, text []byte) (*settingsFile, error) {
+	text = bytes.TrimPrefix(text, byteOrderMark)
 	file := &settingsFile{path: path, text: text}
 	if len(strings.TrimSpace(string(text))) == 0 {
 		return file, nil
@@ -189,7 +193,7 @@ func (s *secrets) fromFile(key, path string) twilio.Secret {
 		s.fault(key, err.Error()) // the error names only the path
 		return ""
 	}
-	secret := strings.TrimSpace(string(text))
+	secret := strings.TrimSpace(string(bytes.TrimPrefix(text, byteOrderMark)))
 	if secret == "" {
 		s.fault(key, path+" is empty")
 	}

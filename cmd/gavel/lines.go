@@ -25,7 +25,7 @@ func (l *callbackLines) all(yield func(int, events.Params) bool) {
 	lines := bufio.NewScanner(l.from)
 	lines.Buffer(nil, maxEventLine)
 	for n := 1; lines.Scan(); n++ {
-		text := strings.TrimSpace(lines.Text())
+		text := strings.TrimSpace(strings.TrimPrefix(lines.Text(), string(byteOrderMark)))
 		if text == "" {
 			continue
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -69,6 +71,29 @@ var doorRows = []row{
 		callback := w.post("/twilio//conference", twilioForm("conference-start"))
 		status, _ := w.get("/v1/../v1/conferences")
 		return fmt.Sprintf("%d, %d", callback, status)
+	}},
+	{"V5", "a public URL with a user name and a password", "204, not shown", func(w *world) string {
+		w.args = []string{"--public-url", "https://user:canary@hooks.example.com"}
+		status := w.callback("conference-start")
+		w.post("/twilio/conference/", twilioForm("conference-start"))
+		return fmt.Sprintf("%d, %s", status, w.eventually(func() string {
+			switch text := w.log.String(); {
+			case strings.Contains(text, "canary"):
+				return "shown"
+			case strings.Contains(text, "expected_url=https://hooks.example.com/"):
+				return "not shown"
+			}
+			return ""
+		}))
+	}},
+	{"V5", "rules check of a file with a byte order mark", "0", func(w *world) string {
+		file := filepath.Join(w.temp(), "rules.yaml")
+		rule := "\ufeffrules:\n  - {name: alone, when: size(conference.live) == 1, do: [end: {}]}\n"
+		if err := os.WriteFile(file, []byte(rule), 0o600); err != nil {
+			failf("write rules: %v", err)
+		}
+		code, _ := w.runs("rules", "check", file)
+		return fmt.Sprint(code)
 	}},
 	{"V3", "recording with RecordingSource=StartConferenceRecordingAPI", "204, StartConferenceRecordingAPI", func(w *world) string {
 		recording := "RE0123456789abcdef0123456789abcdef"

@@ -108,9 +108,16 @@ func TestPublicURL(t *testing.T) {
 	if err != nil || u.String() != "https://hooks.example.com:8443/gavel/twilio/conference" {
 		t.Errorf("got %v, %v", u, err)
 	}
+	const withUser = "https://user:canary@hooks.example.com/gavel" // for a proxy; Twilio signs without it
+	if u, err := twilio.NewURLs(withUser, hookPath); err != nil || u.String() != "https://hooks.example.com/gavel/twilio/conference" {
+		t.Errorf("got %v, %v", u, err)
+	}
+	if plain, shown := twilio.WithoutUser(withUser); plain != "https://hooks.example.com/gavel" || shown != "https://user:xxxxx@hooks.example.com/gavel" {
+		t.Errorf("got %s, shown as %s", plain, shown)
+	}
 	for _, bad := range []string{
 		"", "hooks.example.com", "ftp://hooks.example.com", "https://", "https://:443", "/gavel",
-		"https://user:canary@hooks.example.com", "https://hooks.example.com?a=1", "https://hooks.example.com?",
+		"https://hooks.example.com?a=1", "https://hooks.example.com?",
 		"https://hooks.example.com#rc=2", "https://hooks.example.com#", "https://canary:port", "https://[::1",
 	} {
 		if _, err := twilio.NewURLs(bad, hookPath); err == nil || strings.Contains(err.Error(), "canary") {

@@ -16,7 +16,8 @@ type URLs struct {
 }
 
 // NewURLs returns the URLs of the public address ("https://host[:port][/prefix]") with the path
-// appended. The address comes only from the settings: any sender can set Host and X-Forwarded-*.
+// appended. A user name in it, which a proxy may require, is left out, as Twilio signs without it.
+// The address comes only from the settings: any sender can set Host and X-Forwarded-*.
 // Errors do not contain the address, which may hold a password.
 func NewURLs(public, path string) (URLs, error) {
 	u, err := parsePublic(public)
@@ -38,7 +39,19 @@ func NewURLs(public, path string) (URLs, error) {
 	return URLs{spellings}, nil
 }
 
-// String is the URL as configured.
+// WithoutUser returns the address without a user name and password, and how it may be shown: with
+// xxxxx for the password. Check it with NewURLs first.
+func WithoutUser(public string) (plain, shown string) {
+	u, err := url.Parse(public)
+	if err != nil || u.User == nil {
+		return public, public
+	}
+	shown = u.Redacted()
+	u.User = nil
+	return u.String(), shown
+}
+
+// String is the URL as configured, without a user name.
 func (u URLs) String() string { return u.spellings[0] }
 
 func parsePublic(public string) (*url.URL, error) {
@@ -50,8 +63,6 @@ func parsePublic(public string) (*url.URL, error) {
 		return nil, errors.New("it must begin with http:// or https://")
 	case u.Hostname() == "":
 		return nil, errors.New("it has no host")
-	case u.User != nil:
-		return nil, errors.New("it holds a user name, which Twilio does not sign")
 	case u.RawQuery != "" || u.ForceQuery:
 		return nil, errors.New("it holds a query; list queries in callback_queries")
 	case u.Fragment != "" || strings.HasSuffix(public, "#"):

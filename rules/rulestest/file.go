@@ -5,6 +5,7 @@
 package rulestest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -180,6 +181,7 @@ func (f *File) decode(text []byte) (err error) {
 			err = errNoYAML
 		}
 	}()
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // a byte order mark
 	return yaml.UnmarshalWithOptions(text, f, yaml.Strict())
 }
 

@@ -76,6 +76,7 @@ type Document struct {
 // Read checks a file against the form of rule files. All mistakes are in
 // Faults; the correct values can be read nevertheless.
 func Read(name, text string) *Document {
+	text = strings.TrimPrefix(text, "\ufeff") // the byte order mark of some editors
 	d := &Document{name: name, lines: strings.Split(text, "\n")}
 	if len(text) > maxFile {
 		d.Fault(Place{}, "has more than %d bytes", maxFile)
