@@ -20,7 +20,7 @@ func (a *App) openRules(ctx context.Context) (err error) {
 		return err
 	}
 	a.brakes = brakes.New(a.bus.Brakes(), time.Now,
-		brakes.WithStopFile(a.DataDir), brakes.WithLog(log), brakes.WithMetrics(brakes.NewMetrics(a.metrics)))
+		brakes.WithStopFile(a.DataDir), brakes.WithStore(a.bus.Store().Rules), brakes.WithLog(log), brakes.WithMetrics(brakes.NewMetrics(a.metrics)))
 	a.Go("rules in force", func(ctx context.Context) error { a.rules.Run(ctx); return nil })
 	a.Go("brakes", func(ctx context.Context) error { a.brakes.Run(ctx); return nil })
 	return a.proposeRules(ctx)

@@ -36,6 +36,10 @@ var (
 	// ErrKeyNotFound means that the bucket has no such key.
 	ErrKeyNotFound = errors.New("key not found in the bucket")
 
+	// ErrKeyDamaged means that a key of a bucket was stored and is lost, or has an earlier value
+	// again: the store is damaged.
+	ErrKeyDamaged = errors.New("damaged in the store")
+
 	// ErrKeyChanged means that another writer changed the key after the caller
 	// read it. Nothing was written; read again, then try again.
 	ErrKeyChanged = errors.New("key was changed by another writer")

@@ -35,6 +35,7 @@ type Brakes struct {
 	bucket  Bucket
 	now     func() time.Time
 	dir     string // the folder that may contain a file STOP; "" for none
+	store   func() error
 	log     *slog.Logger
 	metrics *Metrics
 
@@ -49,6 +50,9 @@ type Option func(*Brakes)
 // WithStopFile also reads the file STOP in dir: see Stopped.
 func WithStopFile(dir string) Option { return func(b *Brakes) { b.dir = dir } }
 
+// WithStore stops rules while unfit returns an error: while something is wrong with the store.
+func WithStore(unfit func() error) Option { return func(b *Brakes) { b.store = unfit } }
+
 // WithLog logs trips, resets, stops and resumes.
 func WithLog(log *slog.Logger) Option { return func(b *Brakes) { b.log = log } }
 
@@ -58,7 +62,8 @@ func WithMetrics(m *Metrics) Option { return func(b *Brakes) { b.metrics = m } }
 // New returns brakes on a bucket. The clocks of the processes should agree: each
 // process counts a minute by its own clock.
 func New(bucket Bucket, now func() time.Time, options ...Option) *Brakes {
-	b := &Brakes{bucket: bucket, now: now, log: slog.New(slog.DiscardHandler), metrics: NewMetrics(nil), stopReads: newStopReads()}
+	b := &Brakes{bucket: bucket, now: now, log: slog.New(slog.DiscardHandler), metrics: NewMetrics(nil), stopReads: newStopReads(),
+		store: func() error { return nil }}
 	for _, option := range options {
 		option(b)
 	}
@@ -139,12 +144,24 @@ func (b *Brakes) Admit(ctx context.Context, r Request) (Verdict, error) {
 	return v, nil
 }
 
-// report sets the metrics from the ledger and logs the rules that the last
-// change tripped.
-func (b *Brakes) report(l *ledger, _ uint64) {
+// sealer is a bucket that notices when a sealed value is lost (jet.Guarded).
+type sealer interface {
+	Seal(ctx context.Context, key string, revision uint64) error
+}
+
+// report sets the metrics from the ledger, and logs and seals the trips of the last change: damage
+// of the store must not bring back the ledger before them.
+func (b *Brakes) report(l *ledger, revision uint64) {
 	b.metrics.trips(l)
 	for _, name := range l.tripped {
 		b.log.Error("rule tripped: it does not act until an operator resets it",
 			"rule", name, "admissions_in_an_hour", l.Rules[name].Trip.Admissions)
+	}
+	if seals, ok := b.bucket.(sealer); ok && len(l.tripped) > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+		defer cancel()
+		if err := seals.Seal(ctx, ledgerKey, revision); err != nil {
+			b.log.Warn("trip was stored but not sealed: damage of the store could undo it", "error", err)
+		}
 	}
 }

@@ -243,9 +243,7 @@ func TestALedgerThatCannotBeReadAdmitsNothing(t *testing.T) {
 	t.Parallel()
 	shared := bucket(t)
 	b := brakes.New(shared, noon().now)
-	if _, err := shared.Update(t.Context(), "admissions", []byte(`{"rules":7}`), 0); err != nil {
-		t.Fatal(err)
-	}
+	overwrite(t, shared, "admissions", `{"rules":7}`)
 	if v, err := b.Admit(t.Context(), ask("end", "a", 1, 0)); err == nil || v.Answer == brakes.Admitted {
 		t.Errorf("%+v, %v", v, err)
 	}

@@ -43,6 +43,18 @@ func bucket(t testing.TB) brakes.Bucket {
 	return b.Brakes()
 }
 
+// overwrite replaces a value, whatever it is.
+func overwrite(t *testing.T, b brakes.Bucket, key, value string) {
+	t.Helper()
+	_, revision, err := b.Read(t.Context(), key)
+	if err == nil {
+		_, err = b.Update(t.Context(), key, []byte(value), revision)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // clock is set by the test.
 type clock struct {
 	mu sync.Mutex

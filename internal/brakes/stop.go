@@ -34,9 +34,10 @@ type Stop struct {
 	At     time.Time `json:"at,omitzero"`
 }
 
-// Stopped reports whether rules are stopped, and why: by the shared stop, or by a
-// file STOP in the data directory. If the bucket does not answer within 500 ms,
-// rules are stopped and the error wraps ErrNoAnswer.
+// Stopped reports whether rules are stopped, and why: by the shared stop, by a
+// file STOP in the data directory, or because of the store (WithStore). If the bucket does not
+// answer within 500 ms, rules are stopped and the error wraps ErrNoAnswer. A stop whose value is
+// damaged, or that cannot be parsed, stops rules until Resume replaces it.
 func (b *Brakes) Stopped(ctx context.Context) (bool, Stop, error) {
 	s, err := b.stop(ctx)
 	b.metrics.stopped(s.Stopped)
@@ -59,23 +60,31 @@ func (b *Brakes) stop(ctx context.Context) (Stop, error) {
 	if err != nil {
 		return Stop{Stopped: true, Reason: "no answer"}, err
 	}
+	if unfit := b.store(); !s.Stopped && unfit != nil {
+		return Stop{Stopped: true, Reason: unfit.Error()}, nil
+	}
 	return s, nil
 }
 
-// sharedStop reads the stop from the bucket's leader. Without a stored value,
-// rules are not stopped.
+// damagedStop counts as the stop whose value is lost, because it may have been one.
+func damagedStop(why error) Stop {
+	return Stop{Stopped: true, Reason: fmt.Sprintf("the stop is damaged (%v): `gavel resume` replaces it", why)}
+}
+
+// sharedStop reads the stop from the bucket's leader. Without a stored value, or with one that
+// cannot be read, rules are stopped: the bus stores that they are not when it makes the bucket.
 func (b *Brakes) sharedStop(ctx context.Context) (s Stop, revision uint64, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stopTime, ErrNoAnswer)
 	defer cancel()
 	value, revision, err := b.bucket.Read(ctx, stopKey)
 	switch {
-	case errors.Is(err, events.ErrKeyNotFound):
-		return Stop{}, 0, nil
+	case errors.Is(err, events.ErrKeyNotFound), errors.Is(err, events.ErrKeyDamaged):
+		return damagedStop(err), revision, nil
 	case err != nil:
 		return Stop{}, 0, errors.Join(err, context.Cause(ctx))
 	}
 	if err := json.Unmarshal(value, &s); err != nil {
-		return Stop{}, revision, fmt.Errorf("parse the stop: %w", err)
+		return damagedStop(err), revision, nil
 	}
 	return s, revision, nil
 }
@@ -116,7 +125,7 @@ func (b *Brakes) writeStop(ctx context.Context, s Stop) error {
 // tryStop replaces the stored stop and returns the previous one.
 func (b *Brakes) tryStop(ctx context.Context, s Stop) (before Stop, err error) {
 	before, revision, err := b.sharedStop(ctx)
-	if err != nil && revision == 0 {
+	if err != nil {
 		return before, err
 	}
 	value, err := json.Marshal(s)
@@ -129,7 +138,8 @@ func (b *Brakes) tryStop(ctx context.Context, s Stop) (before Stop, err error) {
 
 // Resume lets rules act again. It fails with ErrStopFile if a file STOP still
 // stops this process; only a user with access to the data directory can remove
-// that file. It fails with ErrChanged if the stop was changed at the same time.
+// that file. It fails with ErrChanged if the stop was changed at the same time. It also replaces a
+// damaged stop and a damaged ledger of admissions; the ledger is empty then, without its trips.
 func (b *Brakes) Resume(ctx context.Context, reason, by string) error {
 	if err := checkReason(reason); err != nil {
 		return fmt.Errorf("resume: %w", err)
@@ -140,10 +150,26 @@ func (b *Brakes) Resume(ctx context.Context, reason, by string) error {
 		}
 		return fmt.Errorf("resume: %w", err)
 	}
+	if err := b.repairLedger(ctx); err != nil {
+		return fmt.Errorf("resume: %w", err)
+	}
 	b.log.Warn("rules were resumed")
 	if file, err := readStopFile(b.dir); file.Stopped || err != nil {
 		return fmt.Errorf("resume: %w", errors.Join(ErrStopFile, err))
 	}
 	b.metrics.stopped(false)
+	return nil
+}
+
+// repairLedger replaces a damaged ledger by an empty one.
+func (b *Brakes) repairLedger(ctx context.Context) error {
+	_, revision, err := b.bucket.Read(ctx, ledgerKey)
+	if !errors.Is(err, events.ErrKeyDamaged) {
+		return nil // Admit reports other errors
+	}
+	if _, err := b.bucket.Update(ctx, ledgerKey, []byte("{}"), revision); err != nil {
+		return fmt.Errorf("replace the damaged ledger of admissions: %w", err)
+	}
+	b.log.Warn("ledger of admissions was damaged and is empty now: trips before this are forgotten")
 	return nil
 }

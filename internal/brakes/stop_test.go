@@ -92,11 +92,9 @@ func TestAStopThatCannotBeReadStopsAndCanBeResumed(t *testing.T) {
 	t.Parallel()
 	shared := bucket(t)
 	b := brakes.New(shared, noon().now)
-	if _, err := shared.Update(t.Context(), "stop", []byte(`"no"`), 0); err != nil {
-		t.Fatal(err)
-	}
-	if is, _, err := b.Stopped(t.Context()); !is || err == nil {
-		t.Errorf("%v, %v", is, err)
+	overwrite(t, shared, "stop", `"no"`)
+	if s := stopped(t, b); !s.Stopped || !strings.Contains(s.Reason, "gavel resume") {
+		t.Errorf("%+v", s)
 	}
 	if err := b.Resume(t.Context(), "mended", "SK1"); err != nil {
 		t.Fatal(err)
@@ -219,4 +217,4 @@ func TestAStopFileMayHoldAnything(t *testing.T) {
 	}
 }
 
-var _ brakes.Bucket = (*jet.Bucket)(nil)
+var _ brakes.Bucket = (*jet.Guarded)(nil)

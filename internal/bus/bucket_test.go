@@ -99,39 +99,39 @@ func TestBucketIsComparedAndSet(t *testing.T) {
 	second, _ := secondProcess(t, b)
 	brakes, theirs := b.Brakes(), second.Brakes()
 	ctx := testContext(t)
-	if _, revision, err := brakes.Read(ctx, "stop"); !errors.Is(err, events.ErrKeyNotFound) || revision != 0 {
+	if _, revision, err := brakes.Read(ctx, "any"); !errors.Is(err, events.ErrKeyNotFound) || revision != 0 {
 		t.Errorf("read of nothing: %d, %v", revision, err)
 	}
-	first, err := brakes.Update(ctx, "stop", []byte("one"), 0)
+	first, err := brakes.Update(ctx, "any", []byte("one"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := theirs.Update(ctx, "stop", []byte("two"), 0); !errors.Is(err, events.ErrKeyChanged) {
+	if _, err := theirs.Update(ctx, "any", []byte("two"), 0); !errors.Is(err, events.ErrKeyChanged) {
 		t.Errorf("made again: %v", err)
 	}
-	value, revision, err := theirs.Read(ctx, "stop")
+	value, revision, err := theirs.Read(ctx, "any")
 	if err != nil || string(value) != "one" || revision != first {
 		t.Errorf("read %q at %d, %v; want one at %d", value, revision, err, first)
 	}
-	second2, err := theirs.Update(ctx, "stop", []byte("two"), revision)
+	second2, err := theirs.Update(ctx, "any", []byte("two"), revision)
 	if err != nil || second2 <= first {
 		t.Errorf("update: %d, %v", second2, err)
 	}
-	if _, err := brakes.Update(ctx, "stop", []byte("three"), first); !errors.Is(err, events.ErrKeyChanged) {
+	if _, err := brakes.Update(ctx, "any", []byte("three"), first); !errors.Is(err, events.ErrKeyChanged) {
 		t.Errorf("update of a changed key: %v", err)
 	}
 
 	// A deleted key can be created again.
-	if err := brakes.Delete(ctx, "stop"); err != nil {
+	if err := brakes.Delete(ctx, "any"); err != nil {
 		t.Fatal(err)
 	}
-	if _, revision, err := theirs.Read(ctx, "stop"); !errors.Is(err, events.ErrKeyNotFound) || revision != 0 {
+	if _, revision, err := theirs.Read(ctx, "any"); !errors.Is(err, events.ErrKeyNotFound) || revision != 0 {
 		t.Errorf("read of a deleted key: %d, %v", revision, err)
 	}
-	if _, err := theirs.Update(ctx, "stop", []byte("four"), 0); err != nil {
+	if _, err := theirs.Update(ctx, "any", []byte("four"), 0); err != nil {
 		t.Errorf("created again after a delete: %v", err)
 	}
-	if value, _, err := brakes.Read(ctx, "stop"); err != nil || string(value) != "four" {
+	if value, _, err := brakes.Read(ctx, "any"); err != nil || string(value) != "four" {
 		t.Errorf("read %q, %v", value, err)
 	}
 }

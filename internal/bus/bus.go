@@ -48,9 +48,9 @@ type Bus struct {
 	timers      *Timers
 	notices     *Notices
 	deadLetters *DeadLetters
-	keys        *jet.Bucket
-	rules       *jet.Bucket
-	brakes      *jet.Bucket
+	keys        *jet.Guarded
+	rules       *jet.Guarded
+	brakes      *jet.Guarded
 }
 
 // Open starts NATS or connects to it, and creates or checks the streams. It refuses
@@ -77,7 +77,7 @@ func (b *Bus) open(ctx context.Context) error {
 	if err := b.connect(ctx); err != nil {
 		return err
 	}
-	made, err := makeStreams(ctx, b.conns.work, b.config, b.server.VolumeBytes(), b.log)
+	made, err := makeStreams(ctx, b.conns.work, b.config, b.server.VolumeBytes(), b.store, b.log)
 	if err != nil {
 		return err
 	}
@@ -201,13 +201,13 @@ func (b *Bus) Notices() *Notices { return b.notices }
 func (b *Bus) DeadLetters() *DeadLetters { return b.deadLetters }
 
 // Keys is the bucket of API keys.
-func (b *Bus) Keys() *jet.Bucket { return b.keys }
+func (b *Bus) Keys() *jet.Guarded { return b.keys }
 
 // Rules is the bucket of rule sets.
-func (b *Bus) Rules() *jet.Bucket { return b.rules }
+func (b *Bus) Rules() *jet.Guarded { return b.rules }
 
 // Brakes is the bucket of the brakes and of the stop.
-func (b *Bus) Brakes() *jet.Bucket { return b.brakes }
+func (b *Bus) Brakes() *jet.Guarded { return b.brakes }
 
 // Info describes the opened bus.
 func (b *Bus) Info() Info { return b.info }

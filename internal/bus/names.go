@@ -33,6 +33,13 @@ const (
 	brakesBucket = "GAVEL_BRAKES"
 	// roomKey of brakesBucket is written to find out whether NATS has storage left.
 	roomKey = "room"
+	// stopKey and ledgerKey of brakesBucket are those of internal/brakes, activeKey of rulesBucket
+	// is that of internal/rulebook. The bus guards them against damage.
+	stopKey   = "stop"
+	ledgerKey = "admissions"
+	activeKey = "active"
+	// metadataGuarded in the journal's metadata means that the buckets were adopted by jet.Guarded.
+	metadataGuarded = "gavel.guarded"
 
 	// bucketPrefix begins the name of a bucket's stream.
 	bucketPrefix = "KV_"

@@ -24,6 +24,9 @@ const (
 	NoRoom Condition = "no-room"
 	// JournalFull is a journal at 90 % of its limit or more. It stores until it is at 100 %.
 	JournalFull Condition = "journal-full"
+	// BucketDamaged is a stop, a brake, a set of rules or a list of revoked keys that is lost, or has
+	// an earlier value again.
+	BucketDamaged Condition = "bucket-damaged"
 )
 
 // Effects are the parts of Gavel that work while a condition lasts.
@@ -40,9 +43,10 @@ type Effects struct {
 
 // effectsOf is the table "The store" of docs/operations.md.
 var effectsOf = map[Condition]Effects{
-	Unreachable: {Readers: true},
-	NoRoom:      {Readers: true},
-	JournalFull: {Door: true, Rules: true, Readers: true},
+	Unreachable:   {Readers: true},
+	NoRoom:        {Readers: true},
+	JournalFull:   {Door: true, Rules: true, Readers: true},
+	BucketDamaged: {Door: true, Readers: true},
 }
 
 // Store holds the conditions found now. Every part of Gavel that finds one reports it here, and
@@ -53,6 +57,7 @@ type Store struct {
 	log     *slog.Logger
 	mu      sync.Mutex
 	found   map[Condition]error
+	damaged map[string]error         // keys of buckets
 	now     atomic.Pointer[refusals] // never nil
 }
 
@@ -60,7 +65,7 @@ type Store struct {
 type refusals struct{ door, rules, readers, ready error }
 
 func newStore(m *Metrics, log *slog.Logger) *Store {
-	s := &Store{metrics: m, log: log, found: map[Condition]error{}}
+	s := &Store{metrics: m, log: log, found: map[Condition]error{}, damaged: map[string]error{}}
 	s.now.Store(&refusals{})
 	for c := range effectsOf {
 		m.conditions.WithLabelValues(string(c)).Set(0)
@@ -72,6 +77,11 @@ func newStore(m *Metrics, log *slog.Logger) *Store {
 func (s *Store) Report(c Condition, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.report(c, why)
+}
+
+// report is Report for a caller that holds mu.
+func (s *Store) report(c Condition, why error) {
 	_, lasting := s.found[c]
 	if why == nil {
 		delete(s.found, c)
@@ -87,6 +97,23 @@ func (s *Store) Report(c Condition, why error) {
 		s.metrics.conditions.WithLabelValues(string(c)).Set(0)
 		s.log.Info("condition of the store ended", "condition", c)
 	}
+}
+
+// reportKey reports the damage of a bucket's key, or its end.
+func (s *Store) reportKey(key string, damage error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, was := s.damaged[key]; damage == nil && !was {
+		return
+	}
+	if s.damaged[key] = damage; damage == nil {
+		delete(s.damaged, key)
+	}
+	var all []error
+	for _, key := range slices.Sorted(maps.Keys(s.damaged)) {
+		all = append(all, s.damaged[key])
+	}
+	s.report(BucketDamaged, errors.Join(all...))
 }
 
 // Door returns why callbacks are refused, or nil.

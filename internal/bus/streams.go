@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"time"
 
@@ -51,7 +52,7 @@ type streams struct {
 	events              jetstream.Stream
 	actions             jetstream.Stream
 	deadLetters         jetstream.Stream
-	keys, rules, brakes *jet.Bucket
+	keys, rules, brakes *jet.Guarded
 	lanes               int
 }
 
@@ -65,10 +66,10 @@ func allStreams() []string {
 
 // makeStreams creates missing streams and checks existing ones. volume is the size of the
 // embedded server's volume in bytes, 0 for an external server.
-func makeStreams(ctx context.Context, nc *nats.Conn, c Config, volume int64, log *slog.Logger) (made streams, err error) {
+func makeStreams(ctx context.Context, nc *nats.Conn, c Config, volume int64, store *Store, log *slog.Logger) (made streams, err error) {
 	ctx, cancel := context.WithTimeout(ctx, makeWithin)
 	defer cancel()
-	m := maker{js: js(nc), config: c, room: volume, log: log}
+	m := maker{js: js(nc), config: c, room: volume, store: store, log: log}
 	err = jet.Retry(ctx, jet.Starting, func(ctx context.Context) error {
 		made, err = m.make(ctx)
 		return err
@@ -80,6 +81,7 @@ type maker struct {
 	js     jetstream.JetStream
 	config Config
 	room   int64 // limit of all streams together in bytes; 0 means unknown
+	store  *Store
 	log    *slog.Logger
 }
 
@@ -215,22 +217,53 @@ func (m maker) deadLettersConfig() jetstream.StreamConfig {
 	}
 }
 
-func (m maker) buckets(ctx context.Context, made *streams) (err error) {
-	for _, b := range []struct {
-		into              **jet.Bucket
-		name, description string
-	}{
-		{&made.keys, keysBucket, "Gavel's API keys, hashed."},
-		{&made.rules, rulesBucket, "Gavel's sets of rules, and which is in force."},
-		{&made.brakes, brakesBucket, "What Gavel's rules were let do, what tripped, and the stop."},
-	} {
-		config := jetstream.KeyValueConfig{
-			Bucket: b.name, Description: b.description,
-			Storage: jetstream.FileStorage, Replicas: m.config.Replicas,
-		}
-		if *b.into, err = jet.OpenBucket(ctx, m.js, config); err != nil {
+// buckets opens or creates the buckets. The marks of the brakes and the keys are in the bucket of
+// the rules, and those of the rules in that of the brakes, so that one damaged file hides nothing.
+func (m maker) buckets(ctx context.Context, made *streams) error {
+	keys, newKeys, err1 := m.bucket(ctx, keysBucket, "Gavel's API keys, hashed.")
+	rules, _, err2 := m.bucket(ctx, rulesBucket, "Gavel's sets of rules, and which is in force.")
+	brakes, _, err3 := m.bucket(ctx, brakesBucket, "What Gavel's rules were let do, what tripped, and the stop.")
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	made.keys = jet.Guard(keys, rules, jet.Guards{Deleted: true, Report: m.store.reportKey})
+	made.rules = jet.Guard(rules, brakes, jet.Guards{Keys: []string{activeKey}, Report: m.store.reportKey})
+	made.brakes = jet.Guard(brakes, rules, jet.Guards{
+		Keys: []string{stopKey}, Sealed: []string{ledgerKey}, Report: m.store.reportKey,
+		Seeds: map[string][]byte{stopKey: []byte(`{"stopped":false,"reason":""}`), ledgerKey: []byte("{}")},
+	})
+	if newKeys {
+		if err := made.keys.Forget(ctx); err != nil {
 			return err
 		}
+	}
+	return m.adopt(ctx, made)
+}
+
+// bucket also reports whether it created the bucket.
+func (m maker) bucket(ctx context.Context, name, description string) (*jet.Bucket, bool, error) {
+	return jet.OpenBucket(ctx, m.js, jetstream.KeyValueConfig{
+		Bucket: name, Description: description, Storage: jetstream.FileStorage, Replicas: m.config.Replicas,
+	}, m.log)
+}
+
+// adopt marks the buckets of a new store, or of one of a former Gavel, once. From then on a missing
+// value is damage. The journal has the record of it, because it is in other files than the buckets.
+func (m maker) adopt(ctx context.Context, made *streams) error {
+	c := made.journal.CachedInfo().Config
+	if c.Metadata[metadataGuarded] != "" {
+		return nil
+	}
+	for _, b := range []*jet.Guarded{made.keys, made.rules, made.brakes} {
+		if err := b.Adopt(ctx); err != nil {
+			return err
+		}
+	}
+	c.Metadata = maps.Clone(c.Metadata)
+	c.Metadata[metadataGuarded] = "1"
+	var err error
+	if made.journal, err = m.js.UpdateStream(ctx, c); err != nil {
+		return fmt.Errorf("record in the journal that the buckets are marked: %w", err)
 	}
 	return nil
 }

@@ -23,6 +23,9 @@ var ErrFile = errors.New("key file does not hold SID:secret")
 // The file is written first: a crash before the key is stored leaves a file without a key, which
 // the next start replaces, and not a key whose secret is lost.
 func (k *Keys) EnsureFirst(ctx context.Context, path string) (made bool, err error) {
+	if k.Damage() != nil {
+		return false, nil // a new key would be as little valid as the others
+	}
 	if len(k.List()) > 0 {
 		return false, k.raiseFirst(ctx, path)
 	}

@@ -47,7 +47,14 @@ type Keys struct {
 
 	mu    sync.RWMutex
 	bySid map[string]stored
+	// damage is why no key is valid now, or nil: without the list of revoked keys, any key may be
+	// one of them. bySid is empty then.
+	damage error
 }
+
+// remedy ends what an operator reads about damaged keys.
+const remedy = "no api key is valid: remove the bucket GAVEL_KEYS (`nats kv del GAVEL_KEYS`), restart gavel, " +
+	"and create the keys again with the new one in the file api-key"
 
 // Open reads the bucket. Run keeps the keys up to date.
 func Open(ctx context.Context, bucket Bucket, tokens TokensOf, log *slog.Logger) (*Keys, error) {
@@ -58,9 +65,13 @@ func Open(ctx context.Context, bucket Bucket, tokens TokensOf, log *slog.Logger)
 	return k, nil
 }
 
-// load replaces the keys in memory with those of the bucket.
+// load replaces the keys in memory with those of the bucket, or with none if the bucket is damaged.
 func (k *Keys) load(ctx context.Context) error {
 	values, err := k.bucket.List(ctx)
+	if errors.Is(err, events.ErrKeyDamaged) {
+		k.refuse(fmt.Errorf("list keys: %w; %s", err, remedy))
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("list keys: %w", err)
 	}
@@ -72,8 +83,18 @@ func (k *Keys) load(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.bySid = known
+	k.bySid, k.damage = known, nil
 	return nil
+}
+
+// refuse makes every key invalid.
+func (k *Keys) refuse(damage error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.damage == nil {
+		k.log.Error("api keys are damaged", "error", damage)
+	}
+	k.bySid, k.damage = map[string]stored{}, damage
 }
 
 // read parses one value of the bucket. A value that cannot be parsed is not a key.
@@ -108,7 +129,9 @@ func (k *Keys) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		k.log.Warn("watch of the api keys ended, watching again", "error", err)
+		if k.Damage() == nil {
+			k.log.Warn("watch of the api keys ended, watching again", "error", err)
+		}
 		for loaded := false; !loaded; loaded = k.load(ctx) == nil {
 			select {
 			case <-ctx.Done():
@@ -134,6 +157,9 @@ func (k *Keys) Create(ctx context.Context, name string, role Role, accounts []st
 
 func (k *Keys) put(ctx context.Context, s stored) error {
 	value, err := json.Marshal(s)
+	if err == nil {
+		err = k.Damage()
+	}
 	if err == nil {
 		err = k.bucket.Put(ctx, s.Sid, value)
 	}
@@ -174,6 +200,13 @@ func (k *Keys) stored(sid string) (stored, bool) {
 	defer k.mu.RUnlock()
 	s, ok := k.bySid[sid]
 	return s, ok
+}
+
+// Damage returns why no key is valid now, and what to do, or nil.
+func (k *Keys) Damage() error {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.damage
 }
 
 // byToken compares with every token, so that the time does not reveal which one matched. The ring

@@ -2,6 +2,7 @@ package rulebook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -65,7 +66,12 @@ func Open(ctx context.Context, bucket Bucket, log *slog.Logger) (*Book, error) {
 	b := &Book{bucket: bucket, log: log, sets: sets}
 	b.inForce = cell.New(bucket, cell.Config[InForce]{Key: activeKey, Within: answerTime, Kept: b.follow, Again: true})
 	b.shared = cell.New(bucket, cell.Config[sharedFaults]{Key: faultsKey, Within: answerTime, Decode: decodeFaults})
-	if _, err := b.read(ctx); err != nil {
+	_, err = b.read(ctx)
+	if errors.Is(err, events.ErrKeyDamaged) { // the door has to open all the same
+		log.Error("rules in force are damaged: no rule acts; SIGHUP to the process with the rule files puts them in force again", "error", err)
+		err = nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open the rules in force: %w", err)
 	}
 	return b, nil

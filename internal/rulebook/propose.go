@@ -2,6 +2,8 @@ package rulebook
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,13 +39,17 @@ func (p Proposal) Follows(version string) bool { return p.InForce.Version != ver
 //
 // The set comes into force if no other set is. If it is in force already, nothing
 // changes. A Start replaces another set only if that came from the same origin; a
-// Change replaces any. If two processes propose at once, the slower one reads the
+// Change replaces any, also one whose record is damaged: then a Start fails with
+// events.ErrKeyDamaged. If two processes propose at once, the slower one reads the
 // set in force again and decides again.
 func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how How) (Proposal, error) {
 	b.mu.Lock()
 	b.own = set.Version
 	b.mu.Unlock()
 	active, err := b.read(ctx)
+	if errors.Is(err, events.ErrKeyDamaged) && how == Change {
+		active, err = b.replaceDamaged(ctx, set, origin)
+	}
 	if err != nil {
 		return Proposal{}, fmt.Errorf("propose rules: %w", err)
 	}
@@ -78,9 +84,7 @@ func (b *Book) putInForce(ctx context.Context, set *rules.Set, origin string, ho
 	if err := b.store(storing, set); err != nil {
 		return p, err
 	}
-	// The lanes' entries hold whole milliseconds.
-	since := time.Now().UTC().Truncate(time.Millisecond)
-	mine := InForce{Load: events.NewULID(), Version: set.Version, Since: since, Origin: origin, By: how}
+	mine := newInForce(set, origin, how)
 	err = b.inForce.Change(ctx, func(active *InForce) (changed bool) {
 		// The first try may have been saved although its answer was lost.
 		if active.Load != mine.Load && !stays(active, set.Version, origin, how) {
@@ -93,4 +97,35 @@ func (b *Book) putInForce(ctx context.Context, set *rules.Set, origin string, ho
 		return p, fmt.Errorf("put in force: %w", err)
 	}
 	return p, nil
+}
+
+// newInForce is the record of a set that comes into force now. The lanes' entries hold whole
+// milliseconds.
+func newInForce(set *rules.Set, origin string, how How) InForce {
+	since := time.Now().UTC().Truncate(time.Millisecond)
+	return InForce{Load: events.NewULID(), Version: set.Version, Since: since, Origin: origin, By: how}
+}
+
+// replaceDamaged puts a set in force where the record of the one in force is damaged.
+func (b *Book) replaceDamaged(ctx context.Context, set *rules.Set, origin string) (*InForce, error) {
+	storing, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	if err := b.store(storing, set); err != nil {
+		return nil, err
+	}
+	value, err := json.Marshal(newInForce(set, origin, Change))
+	if err != nil {
+		return nil, err
+	}
+	_, revision, err := b.bucket.Read(storing, activeKey)
+	if !errors.Is(err, events.ErrKeyDamaged) {
+		return nil, errors.Join(errors.New("the rules in force were repaired at the same time"), err)
+	}
+	if _, err := b.bucket.Update(storing, activeKey, value, revision); err != nil {
+		return nil, fmt.Errorf("replace the damaged record of the rules in force: %w", err)
+	}
+	b.mu.Lock()
+	b.revision = 0 // a stream that lost its end counts revisions again from there
+	b.mu.Unlock()
+	return b.read(ctx)
 }

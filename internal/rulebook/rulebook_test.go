@@ -32,7 +32,7 @@ const (
 	there = "two:/etc/gavel/rules"
 )
 
-func bucket(t *testing.T) *jet.Bucket {
+func bucket(t *testing.T) *jet.Guarded {
 	t.Helper()
 	b, err := bus.Open(t.Context(), bus.Config{DataDir: t.TempDir(), Sync: bus.SyncInterval}, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -19,16 +21,65 @@ type Bucket struct {
 	js jetstream.JetStream
 }
 
-// OpenBucket opens a bucket and creates it if it is missing.
-func OpenBucket(ctx context.Context, js jetstream.JetStream, c jetstream.KeyValueConfig) (*Bucket, error) {
+// OpenBucket opens a bucket, or creates it if it is missing, and reports whether it did. It removes
+// damaged records.
+func OpenBucket(ctx context.Context, js jetstream.JetStream, c jetstream.KeyValueConfig, log *slog.Logger) (b *Bucket, made bool, err error) {
 	kv, err := js.KeyValue(ctx, c.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		made = true
 		kv, err = js.CreateKeyValue(ctx, c)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("open or create bucket %s: %w", c.Bucket, err)
+	b = &Bucket{kv, js}
+	if err == nil && !made {
+		err = b.removeDamaged(ctx, log)
 	}
-	return &Bucket{kv, js}, nil
+	if err != nil {
+		return nil, false, fmt.Errorf("open or create bucket %s: %w", c.Bucket, err)
+	}
+	return b, made, nil
+}
+
+// removeDamaged stores the bucket again without the records that the server cannot read. Otherwise
+// the next write of such a key would freeze the stream, because the server has to read the record
+// that it replaces, and a list would not end. Revisions go on counting. A crash between the purge and
+// the last write loses values, which Guarded notices.
+func (b *Bucket) removeDamaged(ctx context.Context, log *slog.Logger) error {
+	stream, err := b.js.Stream(ctx, bucketPrefix+b.kv.Bucket())
+	if err != nil {
+		return err
+	}
+	prefix := bucketKeyPrefix + b.kv.Bucket() + "."
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(prefix+">"))
+	if err != nil {
+		return err
+	}
+	values := map[string][]byte{}
+	whole := true
+	for subject := range info.State.Subjects {
+		key := strings.TrimPrefix(subject, prefix)
+		m, err := b.readFromLeader(ctx, key)
+		switch {
+		case errors.Is(err, events.ErrKeyNotFound):
+			log.Error("record of a bucket is damaged and is removed", "stream", info.Config.Name, "key", key)
+			whole = false
+		case err != nil:
+			return err
+		case !m.deletes():
+			values[key] = m.Data
+		}
+	}
+	if whole {
+		return nil
+	}
+	if err := stream.Purge(ctx); err != nil {
+		return fmt.Errorf("remove damaged records: %w", err)
+	}
+	for key, value := range values {
+		if err := b.Put(ctx, key, value); err != nil {
+			return fmt.Errorf("store again what is not damaged: %w", err)
+		}
+	}
+	return nil
 }
 
 // Read returns a value and its revision, for an Update. It reads from the stream's
@@ -39,7 +90,7 @@ func (b *Bucket) Read(ctx context.Context, key string) (value []byte, revision u
 	if err != nil {
 		return nil, 0, fmt.Errorf("read key: %w", err)
 	}
-	if bytes.Contains(m.Header, []byte(headerKVOperation+": ")) { // the key was deleted
+	if m.deletes() {
 		return nil, 0, fmt.Errorf("read key: %w", events.ErrKeyNotFound)
 	}
 	return m.Data, m.Sequence, nil
@@ -81,6 +132,9 @@ type keyMessage struct {
 	Header   []byte `json:"hdrs"`
 	Data     []byte `json:"data"`
 }
+
+// deletes reports whether the message marks its key as deleted.
+func (m *keyMessage) deletes() bool { return bytes.Contains(m.Header, []byte(headerKVOperation+": ")) }
 
 // readFromLeader returns the last message of a key. The client library would read
 // from any replica, as buckets allow.
