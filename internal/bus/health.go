@@ -17,21 +17,24 @@ import (
 const (
 	// probeEvery is how often the journal is checked.
 	probeEvery = time.Second
-	// probeStuck is when a probe without an answer counts as failed; fsync stalls
-	// of 0.6 s are ordinary.
+	// probeStuck is when a probe without an answer counts as silent.
 	probeStuck = 2 * time.Second
+	// silentPatience is how long the embedded server may be silent. A stream answers
+	// nothing during an fsync, so silence is a slow disk, and callbacks wait for that
+	// as long as their budget lasts.
+	silentPatience = appendBudget
 	// embeddedPatience is zero because the embedded server's report is certain.
 	embeddedPatience = 0
 	// externalPatience is longer than an election (4 to 9 s), after which a stream may
 	// answer again before the append's budget ends.
 	externalPatience = 12 * time.Second
-	// deadAfter is when a frozen embedded server counts as dead. One I/O error
+	// deadAfter is when an embedded server that is frozen counts as dead. One I/O error
 	// freezes a stream until the process restarts.
 	deadAfter = 5 * time.Second
 )
 
 var (
-	errStuck = errors.New("no answer within 2 s")
+	errSilent = errors.New("the journal does not answer: its disk hangs, or is far too slow")
 	// errNoRoom is the limit of all streams, not that of the journal, which is lower
 	// and which Usage reports.
 	errNoRoom = errors.New("NATS has no storage left: give it more " +
@@ -50,8 +53,12 @@ type health struct {
 	// state is never nil.
 	state atomic.Pointer[period]
 	dead  chan error
-	// since is when the current failure was first seen.
+	// stored is when the last group was acknowledged, in Unix ns.
+	stored atomic.Int64
+	// since is when the current failure was first seen, and silent whether it is the
+	// embedded server's silence.
 	since   time.Time
+	silent  bool
 	pending chan error // the answer of a running probe
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -157,20 +164,37 @@ func (h *health) run(ctx context.Context) {
 // callProbe runs the probe in a goroutine, because a frozen server may never answer and
 // its Healthz has no context. At most one probe runs.
 func (h *health) callProbe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, probeStuck)
 	if h.pending == nil {
 		answer := make(chan error, 1)
 		h.pending = answer
-		go func() { answer <- h.probe(ctx) }()
+		go func() {
+			ctx, cancel := context.WithTimeout(ctx, h.probeTime())
+			defer cancel()
+			answer <- h.probe(ctx)
+		}()
 	}
-	defer cancel()
+	patience := time.NewTimer(probeStuck)
+	defer patience.Stop()
 	select {
 	case err := <-h.pending:
 		h.pending = nil
+		if h.embedded && errors.Is(err, context.DeadlineExceeded) {
+			return errSilent
+		}
 		return err
+	case <-patience.C:
 	case <-ctx.Done():
-		return errStuck
 	}
+	return errSilent
+}
+
+// probeTime bounds a probe. A request to an external server can get lost, one to the embedded
+// server cannot.
+func (h *health) probeTime() time.Duration {
+	if h.embedded {
+		return silentPatience
+	}
+	return probeStuck
 }
 
 // update changes the state by the probe's result.
@@ -179,14 +203,22 @@ func (h *health) update(err error, now time.Time) {
 		h.recovered()
 		return
 	}
-	if h.since.IsZero() {
-		h.since = now
+	patience, silent := h.patience, h.embedded && errors.Is(err, errSilent)
+	if h.since.IsZero() || silent != h.silent {
+		h.since, h.silent = now, silent
+	}
+	if silent {
+		patience = silentPatience - probeStuck // before it was seen
+		// The groups of a slow disk can keep a probe waiting; a disk that stores them does not hang.
+		if stored := time.Unix(0, h.stored.Load()); stored.After(h.since) {
+			h.since = stored
+		}
 	}
 	failing := now.Sub(h.since)
-	if failing >= h.patience || certain(err) {
+	if failing >= patience || certain(err) {
 		h.fail(err)
 	}
-	if h.embedded && failing >= deadAfter && !errors.Is(err, errNoRoom) {
+	if h.embedded && failing >= patience+deadAfter && !errors.Is(err, errNoRoom) {
 		select {
 		case h.dead <- h.Healthy():
 		default: // it is reported once

@@ -122,22 +122,86 @@ func TestDeletedJournalIsCertain(t *testing.T) {
 	})
 }
 
-func TestProbeThatHangsIsAnAnswer(t *testing.T) {
+// An fsync that takes seconds makes the server silent. Callbacks wait for it within their budget
+// of 12 s; a disk that takes longer hangs, and later callbacks are answered 503 at once.
+func TestASilentServerIsSlowUntilItHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPatient(t, embeddedPatience, true)
 		synctest.Wait()
-		<-p.answers // from here on the probe hangs
-		<-time.After(4 * time.Second)
+		for range 20 { // slow, for minutes
+			<-p.answers // the probe waits
+			<-time.After(8 * time.Second)
+			p.answers <- nil
+			<-time.After(time.Second)
+			synctest.Wait()
+			if p.Healthy() != nil {
+				t.Fatalf("slow: %v", p.Healthy())
+			}
+		}
+		during := p.while()
+		<-p.answers
+		<-time.After(14 * time.Second)
 		synctest.Wait()
-		if !errors.Is(p.Healthy(), errStuck) {
-			t.Errorf("hanging: %v", p.Healthy())
+		if !errors.Is(p.Healthy(), errSilent) || context.Cause(during) == nil {
+			t.Errorf("silent for 14 s: %v", p.Healthy())
+		}
+		if len(p.dead) != 0 {
+			t.Error("it is reported dead too early")
 		}
 		p.answers <- nil
 		<-time.After(2 * time.Second)
 		synctest.Wait()
 		if p.Healthy() != nil {
 			t.Errorf("well again: %v", p.Healthy())
+		}
+		<-p.answers
+		<-time.After(20 * time.Second)
+		synctest.Wait()
+		if len(p.dead) != 1 {
+			t.Error("silent for 20 s: it is not reported dead")
+		}
+		p.answers <- nil
+	})
+}
+
+// On a slow disk the journal's own messages can keep a probe waiting for longer than a callback may.
+func TestASilentServerThatStoresGroupsDoesNotHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, embeddedPatience, true)
+		synctest.Wait()
+		<-p.answers
+		for range 20 {
+			<-time.After(5 * time.Second)
+			p.stored.Store(time.Now().UnixNano())
+			synctest.Wait()
+			if p.Healthy() != nil {
+				t.Fatalf("storing: %v", p.Healthy())
+			}
+		}
+		<-time.After(14 * time.Second)
+		synctest.Wait()
+		if p.Healthy() == nil {
+			t.Error("silent for 14 s since the last group: healthy")
+		}
+		p.answers <- nil
+	})
+}
+
+// A report of JetStream is certain, however long the server was silent before.
+func TestAReportEndsThePatienceWithASilentServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, embeddedPatience, true)
+		synctest.Wait()
+		<-p.answers
+		<-time.After(8 * time.Second)
+		p.answers <- errFrozen
+		<-time.After(2 * time.Second)
+		synctest.Wait()
+		if !errors.Is(p.Healthy(), errFrozen) || len(p.dead) != 0 {
+			t.Errorf("frozen for 2 s after a silence of 8 s: %v, dead %d", p.Healthy(), len(p.dead))
 		}
 	})
 }

@@ -17,6 +17,11 @@ const (
 	// appendBudget bounds the tries of a group. Twilio gives up after 15 s; the rest
 	// is for the network.
 	appendBudget = 12 * time.Second
+	// externalAttempt bounds one try to store a group in an external NATS, whose message is
+	// lost if it reached a leader that no longer leads. An earlier second try would cost a
+	// slow disk a second fsync. A group for the embedded server has one try for its whole
+	// budget, because no message to it is lost.
+	externalAttempt = 3 * time.Second
 	// maxQueuedGroups bounds the queue while the journal does not answer: 16 MiB in
 	// each lane. The door's limit (10,000 requests, some 25 full groups) is lower.
 	maxQueuedGroups = 64
@@ -37,7 +42,10 @@ type Journal struct {
 func newJournal(door, read jetstream.JetStream, lanes int, h *health, c Config) *Journal {
 	j := &Journal{health: h, read: read}
 	for n := range lanes {
-		w := &writer{js: door, health: h, subject: journalSubject(n), budget: c.AppendBudget, metrics: c.Metrics, ended: make(chan struct{})}
+		w := &writer{js: door, health: h, subject: journalSubject(n), budget: c.AppendBudget, attempt: externalAttempt, metrics: c.Metrics, ended: make(chan struct{})}
+		if c.embedded() {
+			w.attempt = c.AppendBudget
+		}
 		w.changed.L = &w.mu
 		go w.run()
 		j.writers = append(j.writers, w)
@@ -115,6 +123,7 @@ type writer struct {
 	health  *health
 	subject string
 	budget  time.Duration
+	attempt time.Duration // bounds one try
 	metrics *Metrics
 
 	mu      sync.Mutex
@@ -212,6 +221,8 @@ func (w *writer) commit(g *group) {
 	defer cancel()
 	if err := w.publish(ctx, g.data); err != nil {
 		g.err = fmt.Errorf("append group: %w", err)
+	} else {
+		w.health.stored.Store(time.Now().UnixNano())
 	}
 	w.metrics.observeGroup(g, time.Since(start))
 	w.reuse(g.data)
@@ -225,7 +236,7 @@ var expectJournal = nats.Header{headerExpectedStream: {journalStream}}
 // publish sets no message id: the fold counts a group that a retry stored twice once,
 // and a duplicate window would need memory for every group.
 func (w *writer) publish(ctx context.Context, data []byte) error {
-	err := jet.Retry(ctx, w.retryable, func(ctx context.Context) error {
+	err := jet.RetryEach(ctx, w.attempt, w.retryable, func(ctx context.Context) error {
 		m := &nats.Msg{Subject: w.subject, Data: data, Header: expectJournal}
 		ack, err := w.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 		if err == nil && ack.Sequence == 0 {

@@ -102,9 +102,14 @@ func pauses() *backoff.ExponentialBackOff {
 // Retry calls try until it succeeds, retryable returns false, or ctx ends. Each try
 // has AttemptTimeout. The error wraps the last try's and the reason for the end.
 func Retry(ctx context.Context, retryable func(error) bool, try func(context.Context) error) error {
+	return RetryEach(ctx, AttemptTimeout, retryable, try)
+}
+
+// RetryEach is Retry with another limit for each try.
+func RetryEach(ctx context.Context, each time.Duration, retryable func(error) bool, try func(context.Context) error) error {
 	pause := pauses()
 	for {
-		err := Attempt(ctx, try)
+		err := attempt(ctx, each, try)
 		if err == nil {
 			return nil
 		}
@@ -119,7 +124,11 @@ func Retry(ctx context.Context, retryable func(error) bool, try func(context.Con
 
 // Attempt calls try once, with AttemptTimeout.
 func Attempt(ctx context.Context, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, AttemptTimeout)
+	return attempt(ctx, AttemptTimeout, try)
+}
+
+func attempt(ctx context.Context, within time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return try(ctx)
 }
