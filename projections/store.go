@@ -99,6 +99,8 @@ type Writer interface {
 	// picture was emptied, rolled back or never filled. It must be called before the first Load or
 	// Save of a lane, and claims the lane for this process.
 	Check(ctx context.Context, lane int, floor uint64) error
+	// Applied returns the position that the lane's picture has reached, zero without a picture.
+	Applied(ctx context.Context, lane int) (events.Position, error)
 	// Load returns the records of keys, in their order. All keys are of this lane.
 	Load(ctx context.Context, lane int, keys []events.Key) ([]Stored, error)
 	// Save writes the records of one batch, each with its indexes, by

@@ -82,6 +82,9 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	if err != nil {
 		return fmt.Errorf("resume lane: %w", err)
 	}
+	if floor, err = k.ownFloor(ctx, floor); err != nil {
+		return err
+	}
 	if err := k.complete(ctx, floor); err != nil {
 		return err
 	}
@@ -100,6 +103,21 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	k.config.Metrics.own(k.lane.Number())
 	defer k.config.Metrics.disown(k.lane.Number())
 	return s.run(ctx)
+}
+
+// ownFloor returns the last sequence up to which the picture must be complete, given the ack floor.
+// While a lane is idle, NATS moves the ack floor of its consumer past the groups of other lanes, so
+// a picture behind the floor lacks something only if the lane has a group between them.
+func (k *keeper) ownFloor(ctx context.Context, floor uint64) (uint64, error) {
+	applied, err := k.config.Store.Applied(ctx, k.lane.Number())
+	if err != nil || applied == (events.Position{}) || applied.Sequence >= floor {
+		return floor, err
+	}
+	next, err := k.config.Journal.After(ctx, k.lane.Number(), applied.Sequence)
+	if err != nil || next != 0 && next <= floor {
+		return floor, err
+	}
+	return applied.Sequence, nil
 }
 
 // openMachine returns the lane's state machine in its saved state.

@@ -30,9 +30,11 @@ type Lane interface {
 }
 
 // Journal is the log of all entries. Read returns what a lane holds from one stream sequence to
-// another, both included; entries are added to the lane of a conference, or to one by its number.
+// another, both included; After returns the stream sequence of a lane's first group behind another
+// sequence, 0 without one; entries are added to the lane of a conference, or to one by its number.
 type Journal interface {
 	reader
+	After(ctx context.Context, lane int, sequence uint64) (uint64, error)
 	Appender
 	laneAppender
 }

@@ -1,6 +1,7 @@
 package project_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,7 +42,13 @@ type stack struct {
 
 func newStack(t *testing.T) *stack {
 	t.Helper()
-	b, err := bus.Open(t.Context(), bus.Config{DataDir: t.TempDir(), Sync: bus.SyncInterval, Listen: bus.ListenOff, JournalMaxBytes: 1 << 28}, quiet())
+	return newStackOf(t, bus.Config{Listen: bus.ListenOff})
+}
+
+func newStackOf(t *testing.T, c bus.Config) *stack {
+	t.Helper()
+	c.DataDir, c.Sync, c.JournalMaxBytes = cmp.Or(c.DataDir, t.TempDir()), bus.SyncInterval, 1<<28
+	b, err := bus.Open(t.Context(), c, quiet())
 	if err != nil {
 		t.Fatalf("open bus: %v", err)
 	}

@@ -32,6 +32,15 @@ func (j *Journal) Last(ctx context.Context, lane int) (uint64, error) {
 	return jet.LastOf(ctx, j.read, journalStream, journalSubject(lane))
 }
 
+// After returns the stream sequence of a lane's first group behind a sequence, 0 without one.
+func (j *Journal) After(ctx context.Context, lane int, sequence uint64) (uint64, error) {
+	next, err := jet.NextOf(ctx, j.read, journalStream, journalSubject(lane), sequence+1)
+	if err != nil {
+		return 0, fmt.Errorf("read lane %d of the journal behind %d: %w", lane, sequence, err)
+	}
+	return next, nil
+}
+
 // A stream that refuses messages when it is full counts as nearly full and as full from
 // these parts of its limit on, so that an operator has time to raise it.
 const (

@@ -47,6 +47,27 @@ func LastMessage(ctx context.Context, s jetstream.Stream, subject string) (m *je
 	return m, nil
 }
 
+// NextOf returns the sequence of the first message on a subject at a sequence or behind it, 0
+// without one. It reads from the stream's leader.
+func NextOf(ctx context.Context, js jetstream.JetStream, stream, subject string, from uint64) (next uint64, err error) {
+	err = Retry(ctx, Transient, func(ctx context.Context) error {
+		s, err := js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		m, err := s.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			next = 0
+			return nil
+		}
+		if err == nil {
+			next = m.Sequence
+		}
+		return err
+	})
+	return next, err
+}
+
 // Span is a range of a stream, both ends included.
 type Span struct {
 	Stream, Subject string

@@ -138,6 +138,15 @@ func (s *Store) Check(ctx context.Context, lane int, floor uint64) error {
 	return nil
 }
 
+// Applied implements [projections.Writer].
+func (s *Store) Applied(ctx context.Context, lane int) (events.Position, error) {
+	if _, err := s.lane(lane); err != nil {
+		return events.Position{}, fmt.Errorf("read the position: %w", err)
+	}
+	p, err := s.pointer(ctx, lane)
+	return p.applied, err
+}
+
 func (s *Store) pointer(ctx context.Context, lane int) (pointer, error) {
 	hashes, err := s.engine.Hashes(ctx, []string{laneKey(lane)})
 	if err != nil {
