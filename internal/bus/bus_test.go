@@ -107,14 +107,26 @@ func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 // foreignServer is a NATS server that Gavel did not start.
 func foreignServer(t testing.TB) *server.Server {
 	t.Helper()
+	return serverOn(t, t.TempDir())
+}
+
+// stopServer may be called twice.
+func stopServer(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// serverOn starts a server that stores in dir.
+func serverOn(t testing.TB, dir string) *server.Server {
+	t.Helper()
 	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	t.Cleanup(func() { stopServer(s) })
 	if !s.ReadyForConnections(patience) {
 		t.Fatal("foreign server did not start")
 	}

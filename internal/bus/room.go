@@ -120,9 +120,26 @@ func (m maker) limit(ctx context.Context, have jetstream.Stream, want jetstream.
 	return s, nil
 }
 
-// madeByGavel reports whether a stream has Gavel's settings, except its limit in bytes.
+// compress sets the compression of a stream that has the settings of a Gavel without compression.
+// The server compresses the blocks that it finishes after its next start, because it reads this
+// setting only then (nats-server 2.15, fileStore.UpdateConfig); readers see no difference.
+func (m maker) compress(ctx context.Context, have jetstream.Stream, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	c := have.CachedInfo().Config
+	if !madeByGavel(c, want) {
+		return have, nil
+	}
+	c.Compression = want.Compression
+	s, err := m.js.UpdateStream(ctx, c)
+	if err == nil {
+		m.log.Info("stream was not compressed and is from the next start of NATS on", "stream", want.Name)
+	}
+	return s, err
+}
+
+// madeByGavel reports whether a stream has Gavel's settings, except its limit in bytes and
+// its compression.
 func madeByGavel(have, want jetstream.StreamConfig) bool {
-	want.MaxBytes = have.MaxBytes
+	want.MaxBytes, want.Compression = have.MaxBytes, have.Compression
 	// The server's defaults (nats-server, checkStreamCfg).
 	for _, limit := range []*int64{&want.MaxMsgs, &want.MaxMsgsPerSubject} {
 		if *limit == 0 {

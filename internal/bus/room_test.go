@@ -184,6 +184,9 @@ func wantLimits(t *testing.T, url string, replicas int) {
 			t.Errorf("the log has no line about the change of %s", name)
 		}
 	}
+	if !strings.Contains(log, "stream was not compressed and is from the next start of NATS on\" component=bus stream=GAVEL_EVENTS") {
+		t.Errorf("the log has no line about the compression of GAVEL_EVENTS:\n%s", log)
+	}
 }
 
 func TestStreamsThatAnOperatorChangedStayAsTheyAre(t *testing.T) {
@@ -196,7 +199,7 @@ func TestStreamsThatAnOperatorChangedStayAsTheyAre(t *testing.T) {
 	if limits["GAVEL_EVENTS"] != -1 || limits["GAVEL_DEADLETTERS"] != 1<<20 {
 		t.Errorf("limits are %v", limits)
 	}
-	if !strings.Contains(log, "may take the room of the journal") || strings.Contains(log, "has one now") {
+	if !strings.Contains(log, "may take the room of the journal") || strings.Contains(log, "has one now") || strings.Contains(log, "compressed") {
 		t.Errorf("the log is:\n%s", log)
 	}
 }
