@@ -49,7 +49,6 @@ var busModules = []string{"gavel/internal/bus", "github.com/nats-io/", "github.c
 var guarded = map[string]string{
 	"github.com/ThreeDotsLabs/watermill": "gavel/internal/bus",
 	"github.com/nats-io/":                "gavel/internal/bus",
-	"github.com/alicebob/miniredis":      "gavel/projections/ministore",
 	"cel.dev/cel-go":                     "gavel/rules/condition",
 }
 

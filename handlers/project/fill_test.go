@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -136,4 +137,45 @@ func TestAFillOfALongJournalKeepsOnlyWhatThePictureKeeps(t *testing.T) {
 	if c := found[filledSid((days-2)*perDay)]; c == nil || len(c.Participants) != 2 {
 		t.Errorf("a conference with an entry a day later is %+v, want both its legs", c)
 	}
+}
+
+// BenchmarkFill prints the memory that a filled embedded picture needs for each conference of three
+// legs, and what a fill needs at its end beside that.
+func BenchmarkFill(b *testing.B) {
+	const conferences = 20_000
+	at := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	journal := new(written)
+	for from := 0; from < conferences; from += 1000 {
+		for seq := range 3 {
+			journal.append(from, from+1000, seq, at)
+		}
+	}
+	for b.Loop() {
+		empty := liveBytes()
+		store, err := ministore.Open(ministore.NewRedis(), 1, slog.New(slog.DiscardHandler))
+		if err != nil {
+			b.Fatal(err)
+		}
+		f := &filler{
+			journal: journal, store: store, now: func() time.Time { return at },
+			newMachine: func() (*lanes.Machine, error) { return lanes.New(nil, nil) },
+		}
+		p, err := f.fill(b.Context(), journal.last(), func(uint64) {})
+		if err != nil {
+			b.Fatal(err)
+		}
+		atEnd := liveBytes()
+		runtime.KeepAlive(p)
+		filled := liveBytes()
+		b.ReportMetric(float64(filled-empty)/conferences, "store-B/conference")
+		b.ReportMetric(float64(atEnd-filled)/conferences, "fill-B/conference")
+		store.Close()
+	}
+}
+
+func liveBytes() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

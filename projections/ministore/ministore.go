@@ -1,9 +1,7 @@
 // Package ministore keeps the picture inside the process, for --redis embedded.
 //
-// Records are in a miniredis, with the same keys and fields as in a real Redis,
-// and are accessed by direct Go calls: no listener, no Lua, no expiry. Where
-// Redis runs a script, this package holds one mutex. The data does not survive
-// the process, so the picture is filled from the journal at every start.
+// Records have the same keys and fields as in a real Redis and are accessed by direct Go calls: no
+// listener, no Lua, no expiry. Where Redis runs a script, this package holds one mutex.
 package ministore
 
 import (
