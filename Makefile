@@ -56,6 +56,10 @@ compat: build ## run the official npm client against the binary and a stand-in T
 bench: build ## measure ratios to baselines in the same run; takes about fifteen minutes
 	$(GO) run ./bench
 
+.PHONY: probes
+probes: ## check a healthy NATS 100,000 times beside busy cores; no check may give an alarm
+	$(GO) test -run '^$$' -bench ProbesBesideBusyCores -benchtime 100000x -timeout 60m ./internal/bus/natsd
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for 30 seconds
 	@set -e; for pkg in $$($(GO) list ./...); do \

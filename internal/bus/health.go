@@ -23,7 +23,9 @@ const (
 	// nothing during an fsync, so silence is a slow disk, and callbacks wait for that
 	// as long as their budget lasts.
 	silentPatience = appendBudget
-	// embeddedPatience is zero because the embedded server's report is certain.
+	// confirmAfter is the time between two reports of the embedded server that count as one.
+	confirmAfter = 250 * time.Millisecond
+	// embeddedPatience is zero because two reports of the embedded server are certain.
 	embeddedPatience = 0
 	// externalPatience is longer than an election (4 to 9 s), after which a stream may
 	// answer again before the append's budget ends.
@@ -80,7 +82,7 @@ func watch(server *natsd.Server, journal jetstream.Stream, trial func(context.Co
 	}
 	h.checkRoom.Store(true) // it may have been full before this start
 	return h.start(func(ctx context.Context) error {
-		if err := server.Fault(); err != nil {
+		if err := confirmed(ctx, server.Fault); err != nil {
 			return err
 		}
 		info, err := journal.Info(ctx)
@@ -91,6 +93,22 @@ func watch(server *natsd.Server, journal jetstream.Stream, trial func(context.Co
 		store.Report(JournalFull, usageOf(info).fault())
 		return h.tryRoom(ctx, trial)
 	})
+}
+
+// confirmed returns the second of two faults in a row. A single one passes by itself: while another
+// client makes a stream, its folder exists before the stream does.
+func confirmed(ctx context.Context, fault func() error) error {
+	if fault() == nil {
+		return nil
+	}
+	pause := time.NewTimer(confirmAfter)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return fault()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // tryRoom finds out by a write whether NATS has storage left, because no request

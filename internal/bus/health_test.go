@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -71,6 +72,31 @@ func TestFrozenEmbeddedServerIsUnavailableWithinASecond(t *testing.T) {
 		p.set(nil, time.Second)
 		if p.Healthy() != nil {
 			t.Errorf("well again: %v", p.Healthy())
+		}
+	})
+}
+
+// nats-server reports a stream that is just being made as one that could not be recovered.
+func TestAFaultThatPassesByItselfIsNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			reports []error
+			want    error
+		}{
+			"healthy": {[]error{nil}, nil},
+			"passing": {[]error{errFrozen, nil}, nil},
+			"frozen":  {[]error{io.EOF, errFrozen}, errFrozen},
+		} {
+			began := time.Now()
+			err := confirmed(t.Context(), func() error {
+				next := c.reports[0]
+				c.reports = c.reports[1:]
+				return next
+			})
+			if err != c.want || len(c.reports) > 0 || time.Since(began) > confirmAfter {
+				t.Errorf("%s: %v after %s, %d reports are left", name, err, time.Since(began), len(c.reports))
+			}
 		}
 	})
 }
