@@ -36,7 +36,7 @@ const (
 )
 
 var (
-	errSilent = errors.New("the journal does not answer: its disk hangs, or is far too slow")
+	errSilent = errors.New("NATS does not answer for the journal; an embedded one waits for a disk that hangs or is far too slow")
 	// errNoRoom is the limit of all streams, not that of the journal, which is lower
 	// and which Usage reports.
 	errNoRoom = errors.New("NATS has no storage left: give it more " +

@@ -132,8 +132,9 @@ func Follow(ctx context.Context, js jetstream.JetStream, s Span, fn func(jetstre
 	}
 }
 
-// deleteWithin bounds the deletion of a consumer.
-const deleteWithin = time.Second
+// deleteWithin bounds the deletion of a consumer. A reader of a server that stopped answering waits
+// for it after its own 4 s, and has to answer within 5 s.
+const deleteWithin = 500 * time.Millisecond
 
 // deleteConsumer deletes an ordered consumer. nats.go would leave that to the server, which expires
 // it after 5 min. A stream has at most 1,000 consumers (nats-server, default_max_consumers), so a
