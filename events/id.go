@@ -13,6 +13,7 @@ const (
 	callbackClass  = "callback"
 	recordingClass = "recording"
 	recordEndClass = "record-end"
+	streamedClass  = "streamed"
 )
 
 // identify makes the event's id of signed fields alone, in canonical letter
@@ -27,6 +28,8 @@ func (e *Event) identify(recordingStatus, recordingURL string) string {
 	case e.Kind.Recording() && e.SequenceNumber == NoSequence:
 		id = id.with(recordingClass).with(e.AccountSid).with(e.ConferenceSid).
 			with(e.RecordingSid).with(recordingStatus)
+	case e.Streamed():
+		id = id.with(streamedClass).with(e.AccountSid).with(e.ConferenceSid).with(e.Params.Get(EventSidParam))
 	default:
 		id = id.with(callbackClass).with(e.AccountSid).with(e.ConferenceSid).
 			with(strconv.FormatInt(e.SequenceNumber, 10)).with(string(e.Kind)).with(e.CallSid)

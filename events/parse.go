@@ -79,7 +79,7 @@ func (e *Event) readTwilio(wanted effort) error {
 		return err
 	}
 	e.Kind = r.kind()
-	s := r.shapeOf(e.Kind)
+	s := r.shapeOf(e.Kind, e.Source)
 	if err := r.require(s.required); err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ const maxName = 128
 // checkUnknown checks a parameter that Twilio does not document.
 func (r *reading) checkUnknown(i int) error {
 	name := r.params[i].Name
-	if !isName(name) {
+	if !IsParamName(name) {
 		return &FormError{Field: unknownField, Reason: "has an invalid name"}
 	}
 	for j := range i {
@@ -158,8 +158,8 @@ func (r *reading) checkUnknown(i int) error {
 	return nil
 }
 
-// isName accepts the names of parameters of all of Twilio's products so far.
-func isName(s string) bool { return len(s) <= maxName && nameChars.all(s) }
+// IsParamName accepts the names of parameters of all of Twilio's products so far.
+func IsParamName(s string) bool { return len(s) <= maxName && nameChars.all(s) }
 
 // value returns a parameter's value, or "".
 func (r *reading) value(place int) string {

@@ -219,7 +219,10 @@ func hides(text string, starts int, wanted, alone set) bool {
 }
 
 // shapeOf returns the parameters of the event's kind.
-func (r *reading) shapeOf(kind Kind) *shape {
+func (r *reading) shapeOf(kind Kind, from Source) *shape {
+	if from == SourceEventStream && streamed[kind] && r.there&(1<<pSequenceNumber) == 0 {
+		return streamedShape
+	}
 	if s := shapes[kind]; s != nil {
 		return s
 	}

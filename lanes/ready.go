@@ -3,6 +3,7 @@ package lanes
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"gavel/events"
@@ -64,7 +65,11 @@ func (r *Ready) setNews(e *Entry, c *Conference, late bool) {
 func (n *News) AppendCloudEvent(data []byte) []byte {
 	var scratch [1024]byte
 	conference := projections.AppendConference(scratch[:0], n.After)
-	return events.AppendCloudEvent(data, &n.Entry.Event, n.Late, conference)
+	e := n.Entry.Event
+	if words := projections.Differences(n.After, &e); words != "" {
+		e.Params = append(slices.Clip(e.Params), events.Param{Name: "Differences", Value: words})
+	}
+	return events.AppendCloudEvent(data, &e, n.Late, conference)
 }
 
 // add sorts decisions into those that are counted and those that are performed.

@@ -16,7 +16,7 @@ const (
 	MaxTurns = 64
 	// MaxRecordings bounds the recordings of one conference.
 	MaxRecordings = 250
-	// MaxActions bounds the actions requested for one conference: two for each
+	// MaxActions bounds the actions requested for one conference, and the API requests reported: two for each
 	// of the 250 legs that Twilio allows at a time. The first are kept.
 	MaxActions = 500
 	// MaxUndated bounds the events without a readable Timestamp that are recognized
@@ -86,6 +86,10 @@ type Conference struct {
 	// Actions are the writes to Twilio that were requested through Gavel,
 	// sorted by ID, which is the order of the requests.
 	Actions []*ActionRecord `json:"actions,omitempty"`
+	// Requests are the calls of Twilio's API that Event Streams reported, sorted by
+	// ID, and Summaries the hashed ids of the summaries folded so far, sorted.
+	Requests  []*APIRequest `json:"requests,omitempty"`
+	Summaries []string      `json:"summaries,omitempty"`
 }
 
 // Key returns the conference's key.
@@ -168,6 +172,8 @@ type Participant struct {
 	// Left is the latest leave that a callback stated; a healed leave is only
 	// in Present (see Leaving).
 	Left *Leaving `json:"left,omitempty"`
+	// Summary is what Twilio's summaries of the leg state; nil until one is folded.
+	Summary *LegSummary `json:"summary,omitempty"`
 }
 
 // Flags is the state of a participant that every participant event carries.

@@ -56,6 +56,8 @@ func (d *draft) fold() (fresh bool, err error) {
 		return d.foldHealed()
 	case d.e.Kind.OfRules():
 		return false, nil
+	case d.e.Streamed():
+		return d.foldStreamed()
 	case d.e.Kind == events.ConferenceRecordEnd:
 		return d.foldRecordEnd()
 	case d.e.Kind.Recording() && d.e.SequenceNumber == events.NoSequence:
@@ -135,8 +137,9 @@ func (d *draft) foldName() {
 }
 
 // foldStart keeps the earliest start.
-func (d *draft) foldStart() {
-	m := d.moment()
+func (d *draft) foldStart() { d.keepStart(d.moment()) }
+
+func (d *draft) keepStart(m Moment) {
 	if d.Start == nil || compareMoments(m, *d.Start) < 0 {
 		d.Start = &m
 	}

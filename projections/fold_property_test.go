@@ -152,6 +152,8 @@ func identity(e *events.Event) string {
 	switch {
 	case e.Kind == events.ActionIntent, e.Kind == events.ActionOutcome, e.Kind == events.HealedFact:
 		return e.ID
+	case e.Streamed():
+		return e.Params.Get(events.EventSidParam)
 	case e.Kind == events.ConferenceRecordEnd:
 		return e.Params.Get("RecordingUrl")
 	case e.SequenceNumber == events.NoSequence:
@@ -177,6 +179,8 @@ func wildEvent(r *rand.Rand, seq int64) events.Event {
 		return wildAction(r)
 	case 3:
 		return wildHealed(r, seq)
+	case 4:
+		return wildStreamed(r, e)
 	case 0:
 		return wildRecording(r, e)
 	case 1:
@@ -201,6 +205,22 @@ func wildRecording(r *rand.Rand, e events.Event) events.Event {
 		{Name: "RecordingStatus", Value: status},
 		{Name: "RecordingStartTime", Value: e.OccurredAt.UTC().Format(time.RFC1123Z)},
 		{Name: "RecordingDuration", Value: strconv.Itoa(r.IntN(100))},
+	}
+	return e
+}
+
+// wildStreamed draws an API call or a summary of Event Streams.
+func wildStreamed(r *rand.Rand, e events.Event) events.Event {
+	e.Kind = []events.Kind{events.APIConferenceModified, events.APIParticipantDeleted, events.InsightsConferenceSummary, events.InsightsParticipantSummary}[r.IntN(4)]
+	e.SequenceNumber, e.CallSid = events.NoSequence, call(r.IntN(5))
+	at := func() string { return time.Unix(1_790_000_000+int64(r.IntN(400)), 0).UTC().Format(time.RFC3339) }
+	e.Params = events.Params{
+		{Name: events.EventSidParam, Value: fmt.Sprintf("%016x", r.IntN(1000))}, {Name: "Request.Status", Value: "completed"},
+		{Name: "Summary.friendly_name", Value: "room " + strconv.Itoa(r.IntN(2))}, {Name: "Summary.label", Value: "agent " + strconv.Itoa(r.IntN(2))},
+		{Name: "Summary.start_time", Value: at()}, {Name: "Summary.end_time", Value: at()}, {Name: "Summary.end_reason", Value: "last_participant_left"},
+	}
+	if r.IntN(2) == 0 {
+		e.Params = append(e.Params, events.Param{Name: events.PartialParam, Value: "true"})
 	}
 	return e
 }

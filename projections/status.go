@@ -75,7 +75,9 @@ func (c *Conference) Live() []*Participant {
 
 // Live reports whether the latest event of the leg is not its leave. It does
 // not check whether the conference goes on: use Conference.Live for that.
-func (p *Participant) Live() bool { return p.Last.On }
+func (p *Participant) Live() bool {
+	return p.Last.On && (p.Summary == nil || p.Summary.Left == 0 || p.Summary.Left < p.Last.At)
+}
 
 // Participant returns the leg with that CallSid, or nil.
 func (c *Conference) Participant(callSid string) *Participant {
@@ -103,7 +105,7 @@ func (p *Participant) presence() []Turn {
 	if len(out) == 0 && p.Last.On {
 		out = append(out, Turn{Seq: p.Last.Seq, At: p.FirstSign(), On: true})
 	}
-	return out
+	return p.filled(out)
 }
 
 // FirstSign is the earliest time at which the leg is known: on Twilio's clock,
@@ -114,6 +116,8 @@ func (p *Participant) FirstSign() Instant {
 		return p.Created
 	case len(p.Present) > 0:
 		return p.Present[0].At
+	case p.Summary != nil && p.Last == (Turn{}):
+		return p.Summary.Joined
 	}
 	return p.Last.At
 }

@@ -177,6 +177,9 @@ func (c *Conference) byActor() string {
 	if ours := c.byOwnActor(); ours != "" || len(c.Actions) >= MaxActions {
 		return ours
 	}
+	if r := c.evidence(); r != nil {
+		return ", not through Gavel but by " + r.Words()
+	}
 	return ", not through Gavel"
 }
 

@@ -38,6 +38,7 @@ type Record struct {
 	Participants        []Participant `json:"participants"`
 	Recordings          []Recording   `json:"recordings"`
 	Actions             []Action      `json:"actions" doc:"The writes to Twilio through Gavel, in the order of the requests"`
+	Requests            []Request     `json:"requests,omitempty" doc:"Calls of Twilio's API that Event Streams reported, Gavel's own among them"`
 	Gaps                [][2]int64    `json:"gaps" doc:"Missing sequence numbers, as inclusive ranges: a hint at lost callbacks"`
 	AnnouncementsEnded  int64         `json:"announcements_ended"`
 	AnnouncementsFailed int64         `json:"announcements_failed"`
@@ -96,6 +97,16 @@ type Action struct {
 	Words        string     `json:"words" doc:"The actor, the request and its outcome, in words"`
 }
 
+// Request is a call of Twilio's API that Event Streams reported.
+type Request struct {
+	EventSid string      `json:"event_sid"`
+	Kind     events.Kind `json:"kind"`
+	CallSid  string      `json:"call_sid,omitempty"`
+	Asked    string      `json:"asked,omitempty" doc:"The parameters of fixed form, as a form"`
+	Status   int64       `json:"status,omitempty" doc:"HTTP status of Twilio's answer"`
+	At       *time.Time  `json:"at"`
+}
+
 // Answer is the outcome of an action.
 type Answer struct {
 	Result events.Result `json:"result" enum:"done,failed,unknown,stale,expired,lapsed,tripped,skipped"`
@@ -144,6 +155,9 @@ func NewRecord(c *projections.Conference, now time.Time) Record {
 	}
 	if c.End != nil {
 		v.ReasonText = c.End.Text
+	}
+	for _, r := range c.Requests {
+		v.Requests = append(v.Requests, Request{r.ID, r.Kind, r.CallSid, r.Asked, r.Status, timeOf(r.At)})
 	}
 	for _, u := range c.Undated {
 		v.Undated = append(v.Undated, u.Seq)

@@ -43,7 +43,7 @@ func (e *event) who() string {
 // detail is the rest that is worth showing.
 func (e *event) detail() string {
 	p := e.Params
-	words := cmp.Or(p.Get("ReasonConferenceEnded"), p.Get("ReasonParticipantLeft"), p.Get("ReasonAnnouncementFailed"), e.action())
+	words := cmp.Or(p.Get("Differences"), p.Get("ReasonConferenceEnded"), p.Get("ReasonParticipantLeft"), p.Get("ReasonAnnouncementFailed"), e.action())
 	if seconds := p.Get("RecordingDuration"); seconds != "" {
 		words = seconds + " s"
 	}
@@ -73,7 +73,7 @@ func (e *event) action() string {
 	case events.HealedFact:
 		return events.Healed{Fact: events.Kind(p.Get("Fact")), Flags: p.Get("Flags")}.Words()
 	}
-	return ""
+	return events.FixedForm(p.Prefixed(events.RequestPrefix).Encode())
 }
 
 // line is the event in one line: time, room, conference, event, participant, details.

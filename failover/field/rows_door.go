@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 const conferences = "/2010-04-01/Accounts/" + account + "/Conferences"
@@ -62,6 +63,36 @@ var doorRows = []row{
 		second := w.callback("conference-start", "Timestamp", "2024-06-17 16:49:31 UTC")
 		path := "/v1/conferences/" + conference
 		return fmt.Sprintf("%d, %d, %s, %s", first, second, w.field(path, "status"), w.field(path, "undated"))
+	}},
+	{"ES", "api-request.conference.modified Status=completed, then the end via the API", "204, 204, named, 1", func(w *world) string {
+		now := time.Now().UTC()
+		status := w.stream(map[string]any{
+			"id": "EZ1", "type": "com.twilio.voice.api-request.conference.modified",
+			"data": map[string]any{
+				"eventSid": "VW1", "timestamp": now.Format(time.RFC3339),
+				"request":  map[string]any{"url": "https://api.twilio.com" + conferences + "/" + conference + ".json", "parameters": map[string]any{"Status": "completed"}},
+				"response": map[string]any{"responseCode": 200},
+			},
+		})
+		end := w.callback("conference-end", "ReasonConferenceEnded", "conference-ended-via-api", "Reason", "")
+		why := w.eventually(func() string {
+			if _, body := w.get("/v1/conferences/" + conference); strings.Contains(member(body, "why"), "not through Gavel but by an API request") {
+				return "named"
+			}
+			return ""
+		})
+		_, timeline := w.get("/v1/conferences/" + conference + "/timeline")
+		return fmt.Sprintf("%d, %d, %s, %d", status, end, why, strings.Count(timeline, `"gavel.api-request-conference-modified.v1"`))
+	}},
+	{"ES", "insights.participant-summary.complete of a leg without callbacks", "204, completed", func(w *world) string {
+		status := w.stream(map[string]any{
+			"id": "EZ1", "type": "com.twilio.voice.insights.conference-summary.complete",
+			"data": map[string]any{"account_sid": account, "conference_sid": conference, "friendly_name": "room", "end_time": "2026-11-22T09:00:00Z"},
+		}, map[string]any{
+			"id": "EZ2", "type": "com.twilio.voice.insights.participant-summary.complete",
+			"data": map[string]any{"account_sid": account, "conference_sid": conference, "call_sid": call, "join_time": "2026-11-22T08:59:00Z"},
+		})
+		return fmt.Sprintf("%d, %s", status, w.field(conferences+"/"+conference+".json", "status"))
 	}},
 	{"X3", "DELETE //2010-04-01/... of a participant", "404, 20404", func(w *world) string {
 		status, body := w.send(http.MethodDelete, "/"+conferences+"/"+conference+"/Participants/"+call+".json", "")

@@ -255,11 +255,11 @@ func TestNewRefusesWrongSettings(t *testing.T) {
 	}
 	w := newWorld(t)
 	cfg := callback.Config{
-		PublicURL: "https://user:canary@hooks.example.com", Accounts: &twilio.Accounts{}, Journal: w.journal,
+		PublicURL: "https://user:canary@hooks.example.com?a=1", Accounts: &twilio.Accounts{}, Journal: w.journal,
 		DeadLetters: w.letters, Log: newLog(w), Metrics: newMetrics(), Now: time.Now,
 	}
 	if _, err := callback.New(cfg); err == nil || strings.Contains(err.Error(), "canary") {
-		t.Errorf("a public URL with a password: %v", err)
+		t.Errorf("a public URL with a query: %v", err)
 	}
 }
 

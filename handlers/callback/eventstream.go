@@ -30,9 +30,12 @@ const (
 	conferenceType = callbackType + "conference."
 )
 
-// item is the part of a CloudEvent that the door reads.
+// item is the part of a CloudEvent that the door reads. The version of the data's
+// schema is not checked: version 2 changed only what is around the data.
 type item struct {
+	ID   string          `json:"id"`
 	Type string          `json:"type"`
+	Time string          `json:"time"`
 	Data json.RawMessage `json:"data"`
 }
 
@@ -124,15 +127,14 @@ func (d *Door) acceptItem(ctx context.Context, b *batch, raw []byte) error {
 	if err := json.Unmarshal(raw, &it); err != nil {
 		return d.storeItem(ctx, b, raw, errItem)
 	}
-	params, err := it.params()
-	if !it.ofConference(params, err) {
+	entry, err := it.entry(b)
+	if errors.Is(err, errNoConference) {
 		d.cfg.Metrics.streamItems.WithLabelValues("ignored").Inc()
 		return nil
 	}
 	if err != nil {
 		return d.storeItem(ctx, b, raw, err)
 	}
-	entry := events.Entry{Source: events.SourceEventStream, ReceivedAt: b.arrived, Form: params.Encode()}
 	event, err := events.Parse(entry)
 	if err != nil {
 		return d.storeItem(ctx, b, raw, err)
@@ -165,14 +167,25 @@ func (it *item) params() (params events.Params, err error) {
 	return params, nil
 }
 
-// ofConference reports whether the item is about a conference. If its parameters cannot
-// be read (err), only its type decides.
-func (it *item) ofConference(params events.Params, err error) bool {
-	if strings.HasPrefix(it.Type, conferenceType) || !strings.HasPrefix(it.Type, callbackType) {
-		return strings.HasPrefix(it.Type, conferenceType)
+// errNoConference is returned for an item that is not about a conference.
+var errNoConference = errors.New("not about a conference")
+
+// entry returns the entry of an item, or errNoConference. If the parameters of a
+// callback cannot be read, only its type decides what it is about.
+func (it *item) entry(b *batch) (events.Entry, error) {
+	if kind := streamKinds[it.Type]; kind != "" {
+		return it.streamed(kind, b)
 	}
-	_, foreign := events.Foreign(params)
-	return err == nil && !foreign
+	if !strings.HasPrefix(it.Type, callbackType) {
+		return events.Entry{}, errNoConference
+	}
+	params, err := it.params()
+	if !strings.HasPrefix(it.Type, conferenceType) {
+		if _, foreign := events.Foreign(params); foreign || err != nil {
+			return events.Entry{}, errNoConference
+		}
+	}
+	return events.Entry{Source: events.SourceEventStream, ReceivedAt: b.arrived, Form: params.Encode()}, err
 }
 
 // storeItem stores a bad item as a dead letter; fault is what is wrong with it. It

@@ -107,8 +107,8 @@ func TestItemsOfABatchAreAcceptedIgnoredOrDead(t *testing.T) {
 	if !slices.Equal(kept, []string{"1", "2"}) {
 		t.Errorf("kept %v", kept)
 	}
-	w.wantDead(t, "AccountSid", "Muted", "item", "item", "item")
-	for outcome, want := range map[string]float64{"accepted": 2, "dead": 5, "ignored": 2} {
+	w.wantDead(t, "AccountSid", "Muted", "conference_sid", "item", "item", "item")
+	for outcome, want := range map[string]float64{"accepted": 2, "dead": 6, "ignored": 1} {
 		if got := w.counted(t, "gavel_event_streams_items_total", outcome); got != want {
 			t.Errorf("%s: counted %v, want %v", outcome, got, want)
 		}

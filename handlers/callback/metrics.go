@@ -42,6 +42,8 @@ var labelled = []events.Kind{
 	events.ParticipantModify, events.ParticipantSpeechStart, events.ParticipantSpeechStop,
 	events.AnnouncementEnd, events.AnnouncementFail, events.ConferenceRecordEnd,
 	"recording-in-progress", "recording-completed", "recording-absent", "recording-failed",
+	events.APIConferenceModified, events.APIParticipantCreated, events.APIParticipantModified, events.APIParticipantDeleted,
+	events.InsightsConferenceSummary, events.InsightsParticipantSummary,
 }
 
 // NewMetrics registers the door's metrics.

@@ -260,6 +260,7 @@ func leg(n int, at projections.Instant) *projections.Participant {
 		Held:    []projections.Turn{{Seq: 4, At: at, On: true}},
 		Last:    projections.Turn{Seq: 5, At: at + 1},
 		Left:    &projections.Leaving{Moment: projections.Moment{Seq: 5, At: at + 1}, Reason: "participant_hung_up"},
+		Summary: &projections.LegSummary{Joined: at, Left: at + 2},
 	}
 }
 

@@ -22,6 +22,8 @@ func savedIsLoaded(t *testing.T, h Harness) {
 	})
 	p.save(c)
 	c = with(c, func(c *projections.Conference) {
+		c.Requests = []*projections.APIRequest{{ID: "VW1", Kind: "api-request-participant-deleted", CallSid: "CA2", Asked: "Hold=true", Status: 204, At: noon}}
+		c.Summaries = []string{"0123456789abcdef"}
 		c.Actions = []*projections.ActionRecord{action(2, noon), action(4, noon)}
 	})
 	p.save(c)

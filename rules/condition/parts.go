@@ -52,7 +52,7 @@ func changedLeg(was, is *projections.Participant) (parts Parts) {
 		return AllParts
 	}
 	before, after := was.Flags.Value, is.Flags.Value
-	parts.add(Presence, was.Live() != is.Live() || was.Created != is.Created || was.Left != is.Left || !slices.Equal(was.Present, is.Present))
+	parts.add(Presence, was.Live() != is.Live() || was.Summary != is.Summary || was.Created != is.Created || was.Left != is.Left || !slices.Equal(was.Present, is.Present))
 	parts.add(Presence, was.Last != is.Last && (lastCounts(was) || lastCounts(is)))
 	parts.add(Labels, was.Label.Value != is.Label.Value)
 	parts.add(Mutes, before.Muted != after.Muted)

@@ -77,12 +77,23 @@ func (e encoder) head(c *projections.Conference) encoder {
 // tail is written only if one of its lists has an element, so that a record without them has the
 // bytes of an older build's, which opens without a fill.
 func (e encoder) tail(c *projections.Conference) encoder {
-	if len(c.Undated) == 0 {
+	if len(c.Undated)+len(c.Requests)+len(c.Summaries) == 0 {
 		return e
 	}
 	e = e.count(len(c.Undated))
 	for _, u := range c.Undated {
 		e = e.number(u.Seq).text(string(u.Kind)).text(u.CallSid).instant(u.At)
+	}
+	if len(c.Requests)+len(c.Summaries) == 0 {
+		return e
+	}
+	e = e.count(len(c.Requests))
+	for _, r := range c.Requests {
+		e = e.text(r.ID).text(string(r.Kind)).text(r.CallSid).text(r.Asked).number(r.Status).instant(r.At)
+	}
+	e = e.count(len(c.Summaries))
+	for _, s := range c.Summaries {
+		e = e.text(s)
 	}
 	return e
 }
@@ -94,6 +105,15 @@ func (d *decoder) tail(c *projections.Conference) {
 	c.Undated = many(d, func(d *decoder) projections.Undated {
 		return projections.Undated{Seq: d.number(), Kind: events.Kind(d.text()), CallSid: d.text(), At: d.instant()}
 	})
+	if d.rest == "" {
+		return
+	}
+	c.Requests = many(d, func(d *decoder) *projections.APIRequest {
+		return &projections.APIRequest{
+			ID: d.text(), Kind: events.Kind(d.text()), CallSid: d.text(), Asked: d.text(), Status: d.number(), At: d.instant(),
+		}
+	})
+	c.Summaries = many(d, (*decoder).text)
 }
 
 func (d *decoder) head(c *projections.Conference) {
@@ -124,6 +144,9 @@ func encodeParticipant(p *projections.Participant) string {
 	if p.Left != nil {
 		e = e.moment(p.Left.Moment).text(p.Left.Reason).text(p.Left.CallStatus)
 	}
+	if p.Summary != nil { // like tail
+		e = e.instant(p.Summary.Joined).instant(p.Summary.Left)
+	}
 	return string(e)
 }
 
@@ -135,6 +158,9 @@ func (d *decoder) participant(p *projections.Participant) {
 	p.Last = d.turn()
 	if d.flag() {
 		p.Left = &projections.Leaving{Moment: d.moment(), Reason: d.text(), CallStatus: d.text()}
+	}
+	if d.rest != "" {
+		p.Summary = &projections.LegSummary{Joined: d.instant(), Left: d.instant()}
 	}
 }
 
