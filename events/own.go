@@ -63,7 +63,10 @@ var ownKinds = map[Kind][]ownParam{
 	SpeechDropped: {idParam, accountParam, conferenceParam, {name: "SequenceNumbers", form: ownRanges}},
 	Wake:          {decisionIDParam, accountParam, conferenceParam},
 	Reread:        {decisionIDParam, accountParam, conferenceParam},
-	RulesLoaded:   {idParam, {name: "Version", form: ownFixed, most: maxVersion, must: true}},
+	RulesLoaded: {
+		idParam, {name: "Version", form: ownFixed, most: maxVersion, must: true},
+		{name: "Engine", form: ownNumber, most: maxNumber},
+	},
 	RuleMatch: {
 		decisionIDParam, accountParam,
 		{name: "Rule", form: ownRuleName, most: maxRuleName, must: true},

@@ -1,6 +1,10 @@
 package events
 
-import "time"
+import (
+	"cmp"
+	"strconv"
+	"time"
+)
 
 // Entries for the evaluation of rules in the lanes. They are in the journal so that
 // a second reading leads to the same decisions; Fold skips them.
@@ -42,6 +46,10 @@ func NewWake(key Key, at time.Time) Entry {
 	return newOwn(Wake, at, NewULID(), key.AccountSid, key.ConferenceSid)
 }
 
+// Engine is the number of the Fold and the Judge of this build. A change of either raises it: each
+// lane then begins to be judged again at one place of its journal (ADR 0016).
+const Engine = 2
+
 // Load is a set of rules that comes into force.
 type Load struct {
 	// ID is a ULID, the same in all lanes.
@@ -50,15 +58,27 @@ type Load struct {
 	Version string
 	// At is when the entry was made, on our clock.
 	At time.Time
+	// Engine is the number of the engine that judges from here on, at least 1. In NewRulesLoaded
+	// zero stands for this build's.
+	Engine int
 }
 
 // NewRulesLoaded is the entry of a load, one for each lane.
-func NewRulesLoaded(l Load) Entry { return newOwn(RulesLoaded, l.At, l.ID, l.Version) }
+func NewRulesLoaded(l Load) Entry {
+	engine := cmp.Or(l.Engine, Engine)
+	if engine == 1 {
+		return newOwn(RulesLoaded, l.At, l.ID, l.Version, "") // as the builds before engines had numbers
+	}
+	return newOwn(RulesLoaded, l.At, l.ID, l.Version, strconv.Itoa(engine))
+}
 
 // Load returns the content of a RulesLoaded. The error is a *FormError.
 func (e *Event) Load() (Load, error) {
 	err := e.Params.check(ownKinds[RulesLoaded], nil)
-	return Load{ID: e.Params.Get(ownID), Version: e.Params.Get("Version"), At: e.ReceivedAt}, err
+	return Load{
+		ID: e.Params.Get(ownID), Version: e.Params.Get("Version"), At: e.ReceivedAt,
+		Engine: max(1, e.Params.number("Engine")),
+	}, err
 }
 
 // Match is one match that a rule counts.

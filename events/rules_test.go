@@ -30,7 +30,7 @@ func healedJoin() events.Healed {
 
 func TestEntriesOfRulesComeBackAsTheyWent(t *testing.T) {
 	t.Parallel()
-	load := events.Load{ID: ulid, Version: decisionID, At: received}
+	load := events.Load{ID: ulid, Version: decisionID, At: received, Engine: events.Engine}
 	match := events.Match{ID: decisionID, AccountSid: account, Rule: "surge", Decision: `{"by":"+1 415 & co"}`}
 	for _, c := range []struct {
 		entry events.Entry

@@ -30,6 +30,9 @@ func (m *Machine) count(ctx context.Context, e *Entry) (_ []rules.Decision, chan
 	if err != nil {
 		return nil, false, &events.FormError{Field: "Match", Reason: "is not a decision"}
 	}
+	if m.unjudged(m.loadsBefore(e.At)) {
+		return nil, false, nil
+	}
 	set, err := m.setOf(ctx, m.loadsBefore(e.At)-1)
 	if err != nil {
 		return nil, false, err
@@ -66,13 +69,14 @@ func (m *Machine) boundTallies() {
 	}
 }
 
-// dropTallies drops the tallies of rules that the set does not have or that no longer count.
-func (m *Machine) dropTallies(set *rules.Set) {
+// dropTallies drops the tallies of rules that the set does not have or that no longer count. All
+// drops every tally: a fill has no matches from before this machine's engine.
+func (m *Machine) dropTallies(set *rules.Set, all bool) {
 	maps.DeleteFunc(m.state.Tallies, func(key string, t rules.Tally) bool {
 		_, rest, _ := strings.Cut(key, "/")
 		name, _, _ := strings.Cut(rest, "/")
 		r := set.Rule(name)
-		gone := r == nil || r.Count == nil
+		gone := all || r == nil || r.Count == nil
 		if gone {
 			m.marks -= len(t.Marks)
 		}

@@ -21,6 +21,9 @@ type Reader struct {
 	Entries []Entry
 	// Letters are the dead letters of what could not be parsed.
 	Letters []events.DeadLetter
+	// Skipped is how many entries of Gavel's own this build does not understand: a newer build wrote
+	// them. They are no dead letters, because a fill by that build applies them.
+	Skipped int
 	parser  events.StoredParser
 }
 
@@ -34,7 +37,11 @@ func (r *Reader) Read(g events.Group, evaluates bool) {
 		r.Entries = append(r.Entries, Entry{Raw: raw, At: events.Position{Sequence: g.Sequence, Index: i}})
 		e := &r.Entries[len(r.Entries)-1]
 		var err error
-		if e.Event, err = r.parser.Parse(raw); err != nil {
+		e.Event, err = r.parser.Parse(raw)
+		switch {
+		case err != nil && raw.Source == events.SourceGavel:
+			r.Skipped++
+		case err != nil:
 			r.Letters = append(r.Letters, e.letter(err))
 		}
 		if err != nil || !usable(&e.Event, evaluates) {
@@ -54,7 +61,7 @@ func (r *Reader) Read(g events.Group, evaluates bool) {
 // journal messages in memory.
 func (r *Reader) Reset() {
 	clear(r.Entries)
-	r.Entries, r.Letters = r.Entries[:0], nil
+	r.Entries, r.Letters, r.Skipped = r.Entries[:0], nil, 0
 	r.parser.Reset()
 }
 
@@ -66,12 +73,15 @@ func usable(e *events.Event, evaluates bool) bool {
 	return e.ConferenceSid != ""
 }
 
-// unfoldable returns the dead letter of an entry that was parsed and cannot be
-// folded. Unlike letter it sets the account.
-func (e *Entry) unfoldable(err error) *events.DeadLetter {
+// unfoldable sets what becomes of an entry that was parsed and cannot be folded. One of Gavel's own
+// is skipped. Another becomes a dead letter, which unlike that of letter has the account.
+func (r *Ready) unfoldable(e *Entry, err error) {
+	if r.Skipped = e.Event.Source == events.SourceGavel; r.Skipped {
+		return
+	}
 	l := e.letter(err)
 	l.AccountSid = e.Event.AccountSid
-	return &l
+	r.Letter = &l
 }
 
 // letter returns the dead letter of an entry without its account, which is unknown

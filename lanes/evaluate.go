@@ -18,11 +18,14 @@ func (m *Machine) evaluate(ctx context.Context, r *Ready, c *Conference, f *fold
 	if !relevant {
 		return nil
 	}
+	inForce := m.loadsBefore(f.entry.At)
+	if m.unjudged(inForce) {
+		return c.exempt(f, in)
+	}
 	before := c.Rules
 	if before != nil && e.Kind == events.Wake && !before.Alarm.IsZero() && in.At.After(before.Alarm) {
 		r.Overdue = in.At.Sub(before.Alarm)
 	}
-	inForce := m.loadsBefore(f.entry.At)
 	if f.before != nil && (f.before.End == nil || c.Rules != nil) {
 		if err := m.catchUp(ctx, r, c, f, inForce); err != nil {
 			return err
@@ -45,7 +48,13 @@ func (m *Machine) catchUp(ctx context.Context, r *Ready, c *Conference, f *folde
 	after := c.Record
 	c.Record = f.before
 	defer func() { c.Record = after }()
-	for i := m.loadsBefore(f.applied); i < inForce; i++ {
+	for i := max(m.loadsBefore(f.applied), m.first()); i < inForce; i++ {
+		if m.restarts(i) {
+			if err := m.restart(ctx, r, c, i); err != nil {
+				return err
+			}
+			continue
+		}
 		old, err := m.setOf(ctx, i-1)
 		if err != nil {
 			return err
@@ -63,9 +72,37 @@ func (m *Machine) catchUp(ctx context.Context, r *Ready, c *Conference, f *folde
 	return nil
 }
 
+// unjudged reports whether an entry after that many loads is before this machine's engine came into
+// force. It is folded and not evaluated, so that a fill needs no set of rules that an older build
+// compiled, and a lane without a fill has the same state.
+func (m *Machine) unjudged(loads int) bool { return loads > 0 && loads <= m.first() }
+
+// exempt applies an operator's exemption, which no engine changes.
+func (c *Conference) exempt(f *folded, in rules.Input) error {
+	if in.Exemption != nil {
+		c.Rules = rules.ExemptUnjudged(c.Rules, *in.Exemption, in.At)
+		c.evaluated(f)
+	}
+	return nil
+}
+
+// restart evaluates the conference at the load with which this machine's engine came into force.
+func (m *Machine) restart(ctx context.Context, r *Ready, c *Conference, i int) error {
+	set, err := m.setOf(ctx, i)
+	if err != nil {
+		return err
+	}
+	l := &m.state.Loads[i]
+	r.addJudgement(c, rules.Restart(set, c.Rules, rules.Input{ID: l.ID, At: l.At}, c.Record))
+	return nil
+}
+
 // judge calls Judge once and adds what it returns.
 func (r *Ready) judge(c *Conference, set *rules.Set, f *folded, in rules.Input) {
-	j := rules.Judge(set, c.Rules, f.before, in, c.Record)
+	r.addJudgement(c, rules.Judge(set, c.Rules, f.before, in, c.Record))
+}
+
+func (r *Ready) addJudgement(c *Conference, j rules.Judgement) {
 	c.Rules = j.State
 	r.add(j.Decisions)
 	r.Faults = append(r.Faults, j.Faults...)

@@ -1,6 +1,7 @@
 package lanes_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -43,6 +44,10 @@ type host struct {
 	seq     map[string]int64
 	last    events.Entry // of the story's commands
 	decided map[string]rules.Decision
+	// engine is that of the build that owns the lane. read are the versions whose
+	// sets were read since the last fill began.
+	engine int
+	read   map[string]bool
 }
 
 // stored is what a store has of the lane.
@@ -61,6 +66,7 @@ func newHost(t *testing.T, files []txtar.File) *host {
 		T: t, files: map[string]string{}, sets: map[string]*rules.Set{}, seq: map[string]int64{},
 		decided: map[string]rules.Decision{},
 		now:     stored{conferences: map[events.Key]projections.Stored{}},
+		engine:  events.Engine, read: map[string]bool{},
 	}
 	for _, f := range files {
 		h.files[f.Name] = string(f.Data)
@@ -72,6 +78,7 @@ func newHost(t *testing.T, files []txtar.File) *host {
 
 // Set loads a rule set for the machine.
 func (h *host) Set(_ context.Context, version string) (*rules.Set, error) {
+	h.read[version] = true
 	if set := h.sets[version]; set != nil {
 		return set, nil
 	}
@@ -83,6 +90,7 @@ func (h *host) open() {
 	var err error
 	h.machine, err = lanes.New(h, h.now.lane)
 	h.must(err)
+	h.machine.SetEngine(h.engine)
 	h.conferences = map[events.Key]*lanes.Conference{}
 }
 
@@ -101,6 +109,13 @@ func (h *host) command(words []string) {
 		h.append([]byte{1, byte(events.SourceCallback), 0xff})
 	case "acknowledge":
 		h.machine.Announced(uint64(len(h.journal)))
+	case "engine":
+		var err error
+		h.engine, err = strconv.Atoi(words[1])
+		h.must(err)
+		h.open()
+	case "fill":
+		h.fill()
 	case "crash-and-step-again":
 		n, err := strconv.Atoi(words[1])
 		h.must(err)
@@ -122,7 +137,9 @@ func (h *host) entry(at time.Time, command string, args []string) events.Entry {
 		set, err := rules.Parse(rules.File{Name: args[0], Text: h.files[args[0]]})
 		h.must(err)
 		h.sets[set.Version] = set
-		return events.NewRulesLoaded(events.Load{ID: id, Version: set.Version, At: at})
+		return events.NewRulesLoaded(events.Load{ID: id, Version: set.Version, At: at, Engine: h.engine})
+	case "newer":
+		return events.Entry{Source: events.SourceGavel, ReceivedAt: at, Form: "Event=gavel-of-a-newer-version&Id=" + id}
 	case "callback":
 		return h.callback(at, args)
 	case "double":
@@ -212,7 +229,8 @@ func (h *host) outcome(at time.Time, rule string, result events.Result) events.E
 		h.Fatalf("rule %s decided nothing", rule)
 	}
 	a := events.Action{
-		ID: d.ID, Do: events.DoEnd, AccountSid: account, ConferenceSid: d.ConferenceSid, Actor: events.Actor{Rule: rule}, At: d.AsOf,
+		ID: d.ID, Do: d.Do.Action(), AccountSid: account, ConferenceSid: d.ConferenceSid, CallSid: d.CallSid,
+		Actor: events.Actor{Rule: rule}, At: d.AsOf,
 	}
 	return events.NewOutcome(a, events.Outcome{Result: result, Status: 200, At: at})
 }
@@ -271,11 +289,43 @@ func (h *host) crash(n int, unsaved bool) {
 	}
 }
 
+// fill makes the picture again from the whole journal, and compares it with the
+// one that the lane's owners made.
+func (h *host) fill() {
+	h.Helper()
+	before, log, decided := h.now, h.log.String(), h.decided
+	h.now, h.read = stored{conferences: map[events.Key]projections.Stored{}}, map[string]bool{}
+	h.open()
+	for _, g := range h.journal {
+		h.machine.Announced(g.Sequence)
+		h.stepMessage(g)
+	}
+	h.history, h.decided = h.history[:len(h.journal)+1], decided
+	h.log.Reset()
+	h.log.WriteString(log)
+	for _, key := range slices.SortedFunc(maps.Keys(before.conferences), func(a, b events.Key) int { return cmp.Compare(a.ConferenceSid, b.ConferenceSid) }) {
+		was, is := string(before.conferences[key].Rules), string(h.now.conferences[key].Rules)
+		switch {
+		case was != is:
+			h.printf("%s differs from what was stored: %s, not %s", h.name(key.ConferenceSid), is, was)
+		default:
+			h.printf("the rule state of %s is the same", h.name(key.ConferenceSid))
+		}
+	}
+	if !bytes.Equal(before.lane, h.now.lane) {
+		h.printf("the lane's state differs: %s, not %s", h.now.lane, before.lane)
+	}
+	h.printf("%d of %d sets were read", len(h.read), len(h.sets))
+}
+
 // stepMessage steps through one message.
 func (h *host) stepMessage(g events.Group) (matches []events.Entry) {
 	h.Helper()
 	var read lanes.Reader
 	read.Read(g, h.machine.Evaluates())
+	if read.Skipped > 0 {
+		h.printf("  %d entries skipped, which a newer version wrote", read.Skipped)
+	}
 	for i := range read.Letters {
 		h.letter(&read.Letters[i])
 	}
@@ -350,6 +400,9 @@ func (h *host) logNews(r *lanes.Ready) {
 	}
 	if r.Letter != nil {
 		h.letter(r.Letter)
+	}
+	if r.Skipped {
+		h.printf("  skipped")
 	}
 	if r.Double {
 		h.printf("  a double")

@@ -22,6 +22,8 @@ type RuleSets interface {
 type Machine struct {
 	loader RuleSets
 	state  state
+	// engine is events.Engine; tests set an older one.
+	engine int
 	// sets are the rule sets used so far, by version.
 	sets map[string]*rules.Set
 	// marks is the number of matches over all tallies.
@@ -33,7 +35,7 @@ type Machine struct {
 // New returns the machine of a lane. saved is the result of MarshalState, or nil for a lane without
 // state. Without a loader the machine evaluates no rules and ignores saved.
 func New(loader RuleSets, saved []byte) (*Machine, error) {
-	m := &Machine{loader: loader, sets: map[string]*rules.Set{}}
+	m := &Machine{loader: loader, engine: events.Engine, sets: map[string]*rules.Set{}}
 	if loader == nil {
 		return m, nil
 	}
@@ -59,7 +61,7 @@ func (m *Machine) Step(ctx context.Context, e *Entry, c *Conference) (Ready, err
 	version := c.Book.Version
 	f, err := c.fold(e)
 	if err != nil {
-		r.Letter = e.unfoldable(err)
+		r.unfoldable(e, err)
 		return r, nil
 	}
 	if f.fresh {
@@ -89,7 +91,9 @@ func (m *Machine) stepLane(ctx context.Context, e *Entry) (r Ready, err error) {
 		r.Decisions, r.LaneChanged, err = m.count(ctx, e)
 	}
 	if errors.Is(err, events.ErrMalformed) {
-		return Ready{Letter: e.unfoldable(err)}, nil
+		r = Ready{}
+		r.unfoldable(e, err)
+		return r, nil
 	}
 	if err != nil {
 		return r, fmt.Errorf("apply an entry of the lane: %w", err)

@@ -40,6 +40,8 @@ type Ready struct {
 	Fresh, Late bool
 	Jumped      int64
 	Double      bool
+	// Skipped: an entry of Gavel's own that this build does not understand.
+	Skipped bool
 	// Overdue is how long after its alarm a wake-up came.
 	Overdue time.Duration
 	// Faults are expressions of rules that have no value.

@@ -25,6 +25,9 @@ import (
 //	TIME reread ROOM                     the end of a re-read of Twilio
 //	TIME exempt ROOM UNTIL [RULE]        an operator's exemption
 //	TIME outcome RULE RESULT             the last decision of that rule ended
+//	TIME newer                           an entry of Gavel's own that this build does not understand
+//	engine N                             a build with engine N owns the lane from here on
+//	fill                                 the picture is made again from the whole journal
 //	damaged                              a journal message that cannot be split
 //	acknowledge                          the news so far is acknowledged
 //	crash-and-step-again N [unsaved]     a crash after the last N messages were saved, or before

@@ -33,6 +33,8 @@ type load struct {
 	Version  string          `json:"version"`
 	At       time.Time       `json:"at"`
 	Position events.Position `json:"position"`
+	// Engine is absent for a load before engines had numbers, which is engine 1.
+	Engine int `json:"engine,omitempty"`
 }
 
 // MarshalState returns the lane's state for the store, nil if the lane has none.
@@ -89,15 +91,39 @@ func (m *Machine) load(ctx context.Context, e *Entry) (changed bool, err error) 
 	if slices.ContainsFunc(m.state.Loads, func(known load) bool { return known.ID == l.ID }) {
 		return false, nil
 	}
-	set, err := m.set(ctx, l.Version)
-	if err != nil {
-		return false, err
+	m.state.Loads = append(m.state.Loads, load{strings.Clone(l.ID), strings.Clone(l.Version), l.At, e.At, l.Engine})
+	if last := len(m.state.Loads) - 1; last >= m.first() {
+		set, err := m.set(ctx, l.Version)
+		if err != nil {
+			return false, err
+		}
+		m.dropTallies(set, m.restarts(last))
 	}
-	m.state.Loads = append(m.state.Loads, load{strings.Clone(l.ID), strings.Clone(l.Version), l.At, e.At})
 	m.state.Loads = m.state.Loads[max(0, len(m.state.Loads)-keepLoads):]
 	m.state.Applied = e.At
-	m.dropTallies(set)
 	return true, nil
+}
+
+// first returns the index of the first load by an engine that is not older than this machine's, the
+// number of loads if there is none yet. The loads before it are not evaluated: another engine did.
+func (m *Machine) first() int {
+	at := slices.IndexFunc(m.state.Loads, func(l load) bool { return max(1, l.Engine) >= m.engine })
+	if at < 0 {
+		return len(m.state.Loads)
+	}
+	return at
+}
+
+// restarts reports whether this machine's engine came into force with the ith load, after an older one.
+func (m *Machine) restarts(i int) bool { return i > 0 && i == m.first() }
+
+// LastLoad returns the version and the engine of the last load, zero values if the lane has none.
+func (m *Machine) LastLoad() (version string, engine int) {
+	if len(m.state.Loads) == 0 {
+		return "", 0
+	}
+	last := m.state.Loads[len(m.state.Loads)-1]
+	return last.Version, max(1, last.Engine)
 }
 
 // loadsBefore returns how many of the loads are before a position. Positions

@@ -39,6 +39,8 @@ const (
 	Stale Reason = "stale"
 	// RuleChanged: the rule was changed or removed while its ladder ran.
 	RuleChanged Reason = "rule-changed"
+	// EngineChanged: Gavel was upgraded while the ladder ran.
+	EngineChanged Reason = "engine-changed"
 	// Exempted: a person exempted the conference while the ladder ran.
 	Exempted Reason = "exempted"
 	// HeldBack: it is quiet hours, and the event that the rule is about cannot

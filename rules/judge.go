@@ -2,7 +2,6 @@ package rules
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"gavel/events"
@@ -100,6 +99,7 @@ func Judge(set *Set, state *State, before *projections.Conference, in Input, aft
 type evaluation struct {
 	set       *Set
 	state     *State
+	restarts  bool // another engine came into force
 	vars      condition.Vars
 	reading   *condition.Reading // of vars
 	cause     cause
@@ -261,12 +261,7 @@ func (c *evaluation) exempt(x ExemptUntil) {
 	if x.Rule != "" && c.rule(x.Rule) == nil {
 		return
 	}
-	all := slices.DeleteFunc(c.state.Exemptions, func(e ExemptUntil) bool { return e.Rule == x.Rule })
-	if x.Until.After(c.state.Now) {
-		all = append(all, ExemptUntil{x.Rule, x.Until.UTC()})
-	}
-	slices.SortFunc(all, func(a, b ExemptUntil) int { return strings.Compare(a.Rule, b.Rule) })
-	c.state.Exemptions = all
+	c.state.setExemption(x)
 	c.stopLadders(Exempted, func(rule string) bool { return c.state.exempt(rule, c.state.Now) })
 	c.judgeRules(func(r *Rule) bool { return x.Rule == "" || r.Name == x.Rule })
 }

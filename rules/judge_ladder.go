@@ -55,6 +55,9 @@ func (c *evaluation) runSteps(r *Rule, s *Stretch, v condition.Vars) {
 func (c *evaluation) decideStep(r *Rule, s *Stretch, v condition.Vars) {
 	s.Phase, s.Awaiting, s.Failed = Running, nil, false
 	for _, d := range c.decide(r, s.Step, v, s.occasion()) {
+		if c.shownDone(r, s, &d) {
+			continue
+		}
 		c.decisions = append(c.decisions, d)
 		switch {
 		case d.Verdict == Act:

@@ -165,6 +165,9 @@ func (c *evaluation) begin(r *Rule, callSid string, at int) {
 		Rule: r.Name, CallSid: callSid, Occasion: c.cause.name, Stale: c.cause.stale,
 		Since: c.state.Now, Phase: Running, Due: c.state.Now.Add(r.For), Attempt: 1, Of: len(r.Do),
 	})
+	if c.restarts {
+		c.resumeWith(r, &c.state.Stretches[at])
+	}
 }
 
 // end closes a stretch. A decision records that its ladder stopped only if a person stopped it;

@@ -63,6 +63,9 @@ type Stretch struct {
 	// Failed: another decision of the step did not end done.
 	Awaiting []string `json:"awaiting,omitempty"`
 	Failed   bool     `json:"failed,omitempty"`
+	// Turned is set if the stretch began with another engine: since when the condition has held, as
+	// far as the record shows. Steps that the record shows as done since then are not repeated.
+	Turned time.Time `json:"turned,omitzero"`
 	// Acted: the performer got at least one decision of this occasion.
 	Acted bool `json:"acted,omitempty"`
 	// TooLate counts the facts that arrived after the first decision, though they belong before it.

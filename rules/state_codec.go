@@ -135,6 +135,7 @@ func (w *stateWriter) stretch(s *Stretch) {
 	w.time("due", s.Due)
 	w.ids("awaiting", s.Awaiting)
 	w.flag("failed", s.Failed)
+	w.time("turned", s.Turned)
 	w.flag("acted", s.Acted)
 	w.number("too_late", s.TooLate)
 }

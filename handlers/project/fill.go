@@ -94,7 +94,7 @@ func (p *picture) add(ctx context.Context, g events.Group) error {
 	p.machine.Announced(g.Sequence)
 	p.read.Reset()
 	p.read.Read(g, p.machine.Evaluates())
-	p.skipped += len(p.read.Letters)
+	p.skipped += len(p.read.Letters) + p.read.Skipped
 	if err := p.load(ctx); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (p *picture) add(ctx context.Context, g events.Group) error {
 		if err != nil {
 			return err
 		}
-		if r.Letter != nil {
+		if r.Letter != nil || r.Skipped {
 			p.skipped++
 		}
 		if e.Event.ReceivedAt.After(p.at) {

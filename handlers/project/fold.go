@@ -105,6 +105,7 @@ func (f *folder) fold(ctx context.Context, b *batch) error {
 	if err := f.load(ctx, b); err != nil {
 		return err
 	}
+	f.metrics.skipped.Add(float64(b.read.Skipped))
 	laneChanged := false
 	for i := range b.read.Entries {
 		e, c := &b.read.Entries[i], f.of[i]

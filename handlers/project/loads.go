@@ -43,9 +43,15 @@ const (
 	wakePause  = 100 * time.Millisecond
 )
 
-// loads are the ids of the rule sets that came into force in the lane. They are
-// safe for concurrent use: the folder sets them, the follower reads them.
-type loads struct{ ids atomic.Pointer[[]string] }
+// loads show which rule sets came into force in the lane. They are safe for
+// concurrent use: the folder sets them, the follower reads them.
+type loads struct{ shown atomic.Pointer[shownLoads] }
+
+type shownLoads struct {
+	ids     []string
+	version string // of the last load
+	engine  int    // of the last load, 0 if the lane has none
+}
 
 func newLoads(m *lanes.Machine) *loads {
 	l := new(loads)
@@ -54,11 +60,23 @@ func newLoads(m *lanes.Machine) *loads {
 }
 
 func (l *loads) set(m *lanes.Machine) {
-	ids := m.Loads()
-	l.ids.Store(&ids)
+	shown := shownLoads{ids: m.Loads()}
+	shown.version, shown.engine = m.LastLoad()
+	l.shown.Store(&shown)
 }
 
-func (l *loads) has(id string) bool { return slices.Contains(*l.ids.Load(), id) }
+func (l *loads) has(id string) bool { return slices.Contains(l.shown.Load().ids, id) }
+
+// olderEngine returns a load of the set in force in the lane, if an engine older than this build's
+// judges there. The load gets that id, which must be a new one: an older build ignores an id that it
+// has, and what begins with this load must have names of its own.
+func (l *loads) olderEngine(id string) (events.Load, bool) {
+	shown := l.shown.Load()
+	if shown.engine == 0 || shown.engine >= events.Engine {
+		return events.Load{}, false
+	}
+	return events.Load{ID: id, Version: shown.version}, true
+}
 
 // laneAppender adds an entry to a lane by its number.
 type laneAppender interface {
@@ -80,17 +98,15 @@ func (f *ruleFollower) run(ctx context.Context) error {
 	tick := time.NewTicker(loadEvery)
 	defer tick.Stop()
 	var appended string
+	upgrade := events.NewULID()
 	for {
 		l, some := f.book.Active()
-		if some && l.ID != appended && !f.loads.has(l.ID) {
-			if _, err := f.book.Set(ctx, l.Version); err != nil {
-				return fmt.Errorf("bring rules of version %s into force: %w", l.Version, err)
-			}
-			l.At = f.now()
-			if err := f.journal.AppendLane(ctx, f.lane, events.NewRulesLoaded(l)); err != nil {
-				f.log.Warn("rules not loaded: journal append failed", "version", l.Version, "error", err)
-			} else {
-				appended = l.ID
+		if !some || f.loads.has(l.ID) {
+			l, some = f.loads.olderEngine(upgrade)
+		}
+		if some && l.ID != appended {
+			if err := f.append(ctx, l, &appended); err != nil {
+				return err
 			}
 		}
 		select {
@@ -99,6 +115,20 @@ func (f *ruleFollower) run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// append brings a set into force. A journal that does not store the load leaves appended alone.
+func (f *ruleFollower) append(ctx context.Context, l events.Load, appended *string) error {
+	if _, err := f.book.Set(ctx, l.Version); err != nil {
+		return fmt.Errorf("bring rules of version %s into force: %w", l.Version, err)
+	}
+	l.At = f.now()
+	if err := f.journal.AppendLane(ctx, f.lane, events.NewRulesLoaded(l)); err != nil {
+		f.log.Warn("rules not loaded: journal append failed", "version", l.Version, "error", err)
+		return nil
+	}
+	*appended = l.ID
+	return nil
 }
 
 // waker wakes every conference that has not ended after each load, so that the new

@@ -13,7 +13,7 @@ import (
 // Metrics show an operator whether the projector keeps up, misses entries or is stuck.
 type Metrics struct {
 	folded, duplicates, late, news prometheus.Counter
-	missing, unfoldable            prometheus.Counter
+	missing, unfoldable, skipped   prometheus.Counter
 	restarts, fills                prometheus.Counter
 	owned, lag                     *prometheus.GaugeVec
 	visible                        prometheus.Histogram
@@ -34,6 +34,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		news:         m.Counter("gavel_told_total", "Facts published to GAVEL_EVENTS."),
 		missing:      m.Counter("gavel_sequence_gaps_total", "Sequence numbers skipped when a fact was folded; late ones close gaps again."),
 		unfoldable:   m.Counter("gavel_unfoldable_total", "Entries that became dead letters."),
+		skipped:      m.Counter("gavel_skipped_total", "Entries of Gavel's own that this version does not understand; a newer version wrote them."),
 		restarts:     m.Counter("gavel_lane_restarts_total", "Times a lane was taken over again after a failure."),
 		fills:        m.Counter("gavel_fills_total", "Times a lane's picture was filled from the journal."),
 		owned:        m.Gauges("gavel_lane_owned", "1 where this process owns the lane; absent where another process does.", "lane"),
@@ -77,6 +78,9 @@ func (m *Metrics) count(r *lanes.Ready) {
 	}
 	if r.Jumped > 0 {
 		m.missing.Add(float64(r.Jumped))
+	}
+	if r.Skipped {
+		m.skipped.Inc()
 	}
 	if r.Loaded {
 		m.loads.Inc()

@@ -239,21 +239,12 @@ func (p *play) add(r *room, d rules.Decision) {
 	if o := p.outcome(d); d.Verdict == rules.Act && r != nil && o.Result != NoAnswer {
 		at := d.AsOf.Add(o.After)
 		a := events.Action{
-			ID: d.ID, Do: doing(d.Do), AccountSid: d.AccountSid, ConferenceSid: d.ConferenceSid, CallSid: d.CallSid,
+			ID: d.ID, Do: d.Do.Action(), AccountSid: d.AccountSid, ConferenceSid: d.ConferenceSid, CallSid: d.CallSid,
 			Actor: events.Actor{Rule: d.Rule}, At: d.AsOf,
 		}
 		entry := events.NewOutcome(a, events.Outcome{Result: cmp.Or(o.Result, events.Done), At: at})
 		p.plan(at, func(ctx context.Context) error { return p.append(ctx, p.test.line, entry) })
 	}
-}
-
-// doing returns the action of a step, as the journal names it.
-func doing(step rules.StepKind) events.Do {
-	switch step {
-	case rules.StepMute, rules.StepUnmute, rules.StepHold, rules.StepUnhold, rules.StepSet:
-		return events.DoUpdateParticipant
-	}
-	return events.Do(step)
 }
 
 // outcome returns how the test file lets a step end.
