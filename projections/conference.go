@@ -78,7 +78,7 @@ type Conference struct {
 	// were folded with the time of their receipt, on our clock.
 	Undated []Undated `json:"undated,omitempty"`
 
-	// Participants are all legs that ever joined, sorted by CallSid.
+	// Participants are all legs that ever joined or were dialled, sorted by CallSid.
 	Participants []*Participant `json:"participants,omitempty"`
 	// Recordings are sorted by RecordingSid; those of the deprecated
 	// conference-record-end have no SID and are sorted by URL.

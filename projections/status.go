@@ -89,9 +89,38 @@ func (c *Conference) Participant(callSid string) *Participant {
 	return nil
 }
 
+// addFailed is ReasonParticipantLeft of a leg that was dialled and not reached.
+const addFailed = "participant_add_failed"
+
+// notReached are the values of ParticipantCallStatus of a call that was never answered.
+var notReached = []string{"busy", "no-answer", "failed", "canceled"}
+
+// NeverJoined reports whether the leg was dialled into the conference and never was in it: Twilio
+// reports only its leave, with the reason participant_add_failed or a call status like busy. It is
+// not company for anyone. A leave of another kind without a join is that of a leg whose join was
+// lost, and so is one of a leg that anything was reported about before it left.
+func (p *Participant) NeverJoined() bool {
+	if p.Left == nil || p.Created < p.Left.At || p.Last.On || len(p.Held)+len(p.Muted) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(p.Present, func(t Turn) bool { return t.On }) &&
+		(p.Left.Reason == addFailed || slices.Contains(notReached, p.Left.CallStatus))
+}
+
+// Joined returns the legs that were ever in the conference.
+func (c *Conference) Joined() []*Participant {
+	if !slices.ContainsFunc(c.Participants, (*Participant).NeverJoined) {
+		return c.Participants
+	}
+	return slices.DeleteFunc(slices.Clone(c.Participants), (*Participant).NeverJoined)
+}
+
 // presence alternates joins and leaves: a repeated join or leave is dropped,
 // and a first leave without a join gets one.
 func (p *Participant) presence() []Turn {
+	if p.NeverJoined() {
+		return nil
+	}
 	var out []Turn
 	if len(p.Present) > 0 && !p.Present[0].On {
 		out = append(out, Turn{Seq: -1, At: p.FirstSign(), On: true})

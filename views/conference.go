@@ -127,7 +127,7 @@ func NewConference(c *projections.Conference, now time.Time) Conference {
 		Updated:      timeOf(c.Updated),
 		EndedBy:      projections.EndedBy(c),
 		Connected:    len(c.Live()),
-		Joined:       len(c.Participants),
+		Joined:       len(c.Joined()),
 		Why:          projections.Why(c),
 	}
 	if c.Start != nil {

@@ -81,7 +81,7 @@ var fields = map[string][]field{
 			get: func(o *object) ref.Val { return o.of.liveIn(o) }},
 		{name: "participants", typ: cel.ListType(participantType), changedBy: present, atMost: projections.MaxParticipants, parts: Presence,
 			doc: "All participants that were ever in it.", example: `conference.participants.exists(p, p.label == "agent-ana")`,
-			get: func(o *object) ref.Val { return o.participants(o.conference.Participants) }},
+			get: func(o *object) ref.Val { return o.participants(o.conference.Joined()) }},
 		{name: "recordings", typ: cel.ListType(recordingType), changedBy: recordings, atMost: projections.MaxRecordings, parts: Recordings,
 			doc: "Its recordings.", example: `conference.recordings.exists(r, r.status == "in-progress")`,
 			get: func(o *object) ref.Val { return o.recordings() }},
