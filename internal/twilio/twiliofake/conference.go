@@ -31,6 +31,7 @@ type conference struct {
 	created      time.Time
 	updated      time.Time
 	entered      bool // by at least one leg
+	missed       bool // by at least one leg that was dialled
 	started      bool
 	completed    bool
 	reason       string // why it was completed
@@ -216,19 +217,19 @@ func (t *Twilio) takeOut(p *participant, e exit) {
 	}
 }
 
-// remove removes a participant from the conference. It sends no callback for
-// one that never entered; a call that was still ringing is canceled.
+// remove removes a participant from the conference. Its leave is sent even if it was dialled and
+// never entered; a call that was still ringing is canceled.
 func (t *Twilio) remove(p *participant, reason, callStatus string) {
 	c := p.conference
 	c.participants = slices.DeleteFunc(c.participants, func(other *participant) bool { return other == p })
 	delete(t.legs, p.callSid)
-	if !p.entered {
-		return
-	}
 	if p.status != statusConnected && reason != notReached("").reason {
 		callStatus = "canceled"
 	}
-	c.last = p
+	if p.entered {
+		c.last = p
+	}
+	c.missed = c.missed || !p.entered
 	t.postEvent(c, "participant-leave", p.state().with(params{
 		"ParticipantCallStatus": callStatus,
 		"ReasonParticipantLeft": reason,
@@ -259,7 +260,7 @@ var endByAPI = ending{endedViaAPI, "conference_ended_via_api", nil}
 
 // complete removes all legs and ends the conference; its name is free again. The leaves come before
 // the end (the order is not confirmed). A conference that never started sends an end like any other
-// (not confirmed either), unless no leg ever entered it.
+// (not confirmed either), unless no leg was in it or reported as missing.
 func (t *Twilio) complete(c *conference, e ending) {
 	for len(c.participants) > 0 {
 		t.remove(c.participants[0], e.others, "completed")
@@ -270,7 +271,7 @@ func (t *Twilio) complete(c *conference, e ending) {
 		extra["CallSidEndingConference"] = e.by.callSid
 		extra.set("ParticipantLabelEndingConference", e.by.Label)
 	}
-	if c.entered {
+	if c.entered || c.missed {
 		t.postEvent(c, "conference-end", extra)
 	}
 	c.completed, c.reason, c.updated = true, e.reason, t.clock.Now()

@@ -19,6 +19,9 @@ func willingPhone(string) Phone {
 	return Phone{Queued: 200 * time.Millisecond, Ringing: time.Second}
 }
 
+// noAnswer is how a call ends that rang and was not answered.
+const noAnswer = "no-answer"
+
 // ringBuffer is what Twilio adds to a call's Timeout (Twilio, Participant resource: Timeout).
 const ringBuffer = 5 * time.Second
 
@@ -31,14 +34,15 @@ type outgoing struct {
 }
 
 // dial calls a participant that was added by REST. When a leg with early media enters is not
-// confirmed; that a ringing one counts for the start of a conference has been observed.
+// confirmed; that a ringing one counts for the start of a conference has been observed. A call that
+// is busy, fails or is canceled has no media, and Twilio reports only its leave.
 func (t *Twilio) dial(p *participant, o outgoing) {
 	if longest := o.timeout + ringBuffer; o.phone.Ringing > longest {
-		o.phone.Ringing, o.phone.Fails = longest, "no-answer"
+		o.phone.Ringing, o.phone.Fails = longest, noAnswer
 	}
 	t.later(p, o.phone.Queued, func() {
 		p.status = statusRinging
-		if o.earlyMedia {
+		if o.earlyMedia && (o.phone.Fails == "" || o.phone.Fails == noAnswer) {
 			t.enter(p)
 		}
 		t.later(p, o.phone.Ringing, func() { t.answer(p, o) })

@@ -2,6 +2,7 @@ package twiliofake_test
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,7 +14,8 @@ type law struct {
 	sid     string
 	next    int
 	present map[string]url.Values // the latest event of each leg that is present
-	left    url.Values            // the latest leave
+	left    url.Values            // the latest leave of a leg that had joined
+	last    url.Values            // the latest leave
 	started bool
 	ended   bool
 }
@@ -57,7 +59,13 @@ func (l *law) participant(kind string, event url.Values) {
 	l.t.Helper()
 	sid := event.Get("CallSid")
 	_, in := l.present[sid]
-	l.demand(in == (kind != "participant-join"), event, "joins come from outside, all else from inside")
+	never := kind == "participant-leave" && !in // a leg that was dialled and not reached
+	if never {
+		l.demand(slices.Contains([]string{"busy", "no-answer", "failed", "canceled"}, event.Get("ParticipantCallStatus")), event,
+			"a leg that never joined was not reached")
+	} else {
+		l.demand(in == (kind != "participant-join"), event, "joins come from outside, all else from inside")
+	}
 	for kindOf, flag := range map[string][2]string{
 		"participant-mute":   {"Muted", "true"},
 		"participant-unmute": {"Muted", "false"},
@@ -72,7 +80,10 @@ func (l *law) participant(kind string, event url.Values) {
 	l.present[sid] = event
 	if kind == "participant-leave" {
 		l.demand(event.Get("ReasonParticipantLeft") != "", event, "a leave has a reason")
-		l.left = event
+		l.last = event
+		if !never {
+			l.left = event
+		}
 		delete(l.present, sid)
 	}
 }
@@ -85,10 +96,10 @@ func (l *law) end(event url.Values) {
 	switch reason := event.Get("ReasonConferenceEnded"); reason {
 	case "conference-ended-via-api":
 		l.demand(by == "", event, "no leg ends it via the API")
-		l.demand(l.left.Get("ReasonParticipantLeft") == "conference_ended_via_api", event, "the leaves of the others have that reason")
+		l.demand(l.last.Get("ReasonParticipantLeft") == "conference_ended_via_api", event, "the leaves of the others have that reason")
 	case "last-participant-left", "last-participant-kicked":
 		l.demand(by == l.left.Get("CallSid"), event, "the last to leave ends it")
-		l.demand(l.left.Get("EndConferenceOnExit") == "false", event, "endConferenceOnExit goes first")
+		l.demand(l.left == nil || l.left.Get("EndConferenceOnExit") == "false", event, "endConferenceOnExit goes first")
 	case "participant-with-end-conference-on-exit-left", "participant-with-end-conference-on-exit-kicked":
 		l.demand(by != "", event, "a leg ends it")
 	default:
