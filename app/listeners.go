@@ -68,6 +68,10 @@ func notYet() http.Handler {
 			alive(w, r)
 			return
 		}
+		if strings.HasPrefix(r.URL.Path, rest.Prefix) {
+			rest.Starting().ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "gavel is starting", http.StatusServiceUnavailable)
 	})

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -34,6 +36,12 @@ func TestAListenerAnswersFromTheFirstMoment(t *testing.T) {
 		if again := r.Header.Get("Retry-After"); (again != "") != (want == http.StatusServiceUnavailable) {
 			t.Errorf("%s has Retry-After %q", path, again)
 		}
+	}
+	// Twilio's clients read an error only in the form of Twilio's API.
+	r := fetch(t, url+rest.Prefix+"Accounts/AC/Conferences.json")
+	var fault struct{ Status, Code int }
+	if err := json.NewDecoder(r.Body).Decode(&fault); err != nil || fault.Status != r.StatusCode || r.StatusCode != http.StatusServiceUnavailable || fault.Code == 0 {
+		t.Errorf("Twilio's API before it is wired: %d, %+v, %v", r.StatusCode, fault, err)
 	}
 	l.Show(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	if r := fetch(t, url+"/twilio/conference"); r.StatusCode != http.StatusNoContent {
@@ -91,8 +99,10 @@ func fetch(t *testing.T, url string) *http.Response {
 		t.Fatal(err)
 	}
 	defer r.Body.Close()
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
 		t.Fatal(err)
 	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	return r
 }

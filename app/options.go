@@ -40,7 +40,9 @@ type Options struct {
 	Presets  []rules.File
 	Accounts []twilio.Account
 	Speech   callback.SpeechPolicy
-	Webhooks webhook.Settings
+	// ListDefault is the status that a list of conferences shows if its query names none; empty: all.
+	ListDefault string
+	Webhooks    webhook.Settings
 
 	Log     *slog.Logger
 	Version api.Version // of this binary; its NATS is replaced by the server's

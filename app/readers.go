@@ -24,9 +24,11 @@ func (a *App) openReaders(context.Context) error {
 		Auth:    a.keys,
 		Journal: a.bus.Journal(),
 		Twilio:  a.twilio,
-		Now:     time.Now,
-		Log:     a.log.With("component", "rest"),
-		Metrics: rest.NewMetrics(a.metrics),
+
+		ListDefault: a.ListDefault,
+		Now:         time.Now,
+		Log:         a.log.With("component", "rest"),
+		Metrics:     rest.NewMetrics(a.metrics),
 	})
 	version := a.Version
 	version.NATS = a.bus.Info().Version

@@ -61,9 +61,11 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 			Username: file.Redis.Username,
 			Password: s.read("redis.password", file.Redis.Password, file.Redis.PasswordFile),
 		},
-		Speech:   file.Door.Speech.SpeechPolicy,
-		Accounts: accounts(file, s),
-		Webhooks: file.webhooks(s),
+		Speech: file.Door.Speech.SpeechPolicy,
+
+		ListDefault: file.REST.ListDefault.status(),
+		Accounts:    accounts(file, s),
+		Webhooks:    file.webhooks(s),
 	}
 	var keepFault, rolesFault error
 	o.Keep, keepFault = parseAge(either(f.Keep != "", f.Keep, either(o.Redis.Embedded(), "30d", "13 months")))

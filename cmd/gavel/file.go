@@ -30,6 +30,7 @@ type settingsFile struct {
 
 	Accounts []fileAccount `yaml:"accounts"`
 	Door     fileDoor      `yaml:"door"`
+	REST     fileREST      `yaml:"rest"`
 	NATS     fileNATS      `yaml:"nats"`
 	Redis    fileRedis     `yaml:"redis"`
 	Webhooks fileWebhooks  `yaml:"webhooks"`
@@ -40,6 +41,11 @@ type settingsFile struct {
 
 type fileDoor struct {
 	Speech speech `yaml:"speech"`
+}
+
+// fileREST are the settings of the Twilio-shaped API.
+type fileREST struct {
+	ListDefault listDefault `yaml:"list_default"`
 }
 
 type fileNATS struct {

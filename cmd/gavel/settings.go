@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gavel/handlers/callback"
+	"gavel/projections"
 )
 
 // day and month are the units of --keep. A month has 31 days, so that conferences are
@@ -42,6 +43,27 @@ func parseAge(text string) (time.Duration, error) {
 func cutNumber(text string) (number, unit string) {
 	digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
 	return text[:digits], strings.TrimSpace(text[digits:])
+}
+
+// listDefault is what a list of conferences shows if its query names no status: all, as
+// Twilio's API did until 2026-09-30, or in-progress, as it has done since.
+type listDefault string
+
+// UnmarshalYAML reads "all" or "in-progress".
+func (l *listDefault) UnmarshalYAML(unmarshal func(any) error) error {
+	var word string
+	if unmarshal(&word) != nil || word != "all" && word != projections.StatusInProgress {
+		return valueError("rest.list_default must be all or in-progress")
+	}
+	*l = listDefault(word)
+	return nil
+}
+
+func (l listDefault) status() string {
+	if l == "all" {
+		return ""
+	}
+	return string(l)
 }
 
 // speech is what the door does with speech events, the most frequent ones.

@@ -90,11 +90,13 @@ func (t *task) unanswered(ctx context.Context, err error) error {
 //	2xx                       done; an announcement once its end is reported
 //	404, of an end or a kick  done already
 //	408, 409, 425, 429, 401   not done: again, not before Retry-After
+//	not in Twilio's form      unknown, whatever its status: as 5xx
 //	5xx                       unknown: fetch the state; done if it shows, else again
 //	all others                refused: fetch the state; done if it shows, else failed
 func (t *task) answered(ctx context.Context, answer twilio.Answer) error {
 	outcome := events.Outcome{Result: events.Done, Status: answer.Status, Code: answer.Code()}
 	switch status := answer.Status; {
+	case unclear(answer):
 	case status < http.StatusMultipleChoices && t.op.do == events.DoAnnounce:
 		return again{why: whyAnnounced, after: announceTime}
 	case status < http.StatusMultipleChoices:
@@ -108,7 +110,7 @@ func (t *task) answered(ctx context.Context, answer twilio.Answer) error {
 	refused := outcome
 	refused.Result = events.Failed
 	outcome.Why = "seen"
-	if answer.Status >= http.StatusInternalServerError {
+	if unclear(answer) {
 		return t.checkShown(ctx, outcome, again{why: whyFailing, after: answer.RetryAfter()})
 	}
 	return t.checkShown(ctx, outcome, ended{refused})
@@ -120,6 +122,11 @@ func temporary(status int) bool {
 	return slices.Contains([]int{
 		http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests,
 	}, status)
+}
+
+// unclear reports whether it is unknown after the answer what Twilio did.
+func unclear(answer twilio.Answer) bool {
+	return answer.Status >= http.StatusInternalServerError || !temporary(answer.Status) && !answer.InForm()
 }
 
 // notNow returns the later try after an answer that decides nothing.

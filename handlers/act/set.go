@@ -92,7 +92,7 @@ func (t *task) secure(ctx context.Context) error {
 func (t *task) setOffHold(ctx context.Context) error {
 	answer, err := t.callTwilio(ctx, t.newCall("Hold=false", t.beforeCall))
 	switch {
-	case errors.Is(err, twilio.ErrSilent) || err == nil && answer.Status >= http.StatusInternalServerError:
+	case errors.Is(err, twilio.ErrSilent) || err == nil && unclear(answer):
 		if err := t.holdAgain(ctx); err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (t *task) setOffHold(ctx context.Context) error {
 func (t *task) holdAgain(ctx context.Context) error {
 	t.note.Unheld = true
 	answer, err := t.callTwilio(ctx, t.newCall("Hold=true", t.beforeHold))
-	if err == nil && (answer.Status < http.StatusMultipleChoices || answer.Status == http.StatusNotFound) {
+	if err == nil && answer.InForm() && (answer.Status < http.StatusMultipleChoices || answer.Status == http.StatusNotFound) {
 		t.note.Unheld = false
 		return nil
 	}

@@ -109,3 +109,23 @@ func TestWithoutALookNothingIsDone(t *testing.T) {
 		t.Errorf("the dead letters are %q, want %q", got, want)
 	}
 }
+
+// A proxy answers before Twilio does, with its own page: nothing was done, whatever the status says.
+func TestThePageOfAProxyIsNoAnswerOfTwilio(t *testing.T) {
+	t.Parallel()
+	for name, status := range map[string]int{"success": http.StatusOK, "not found": http.StatusNotFound, "forbidden": http.StatusForbidden} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := open(t, endOrphaned)
+			w.patience = 500 * time.Millisecond
+			w.storm = map[int]int{1: status} // without a body
+			w.perform()
+			r := orphaned(w)
+			w.clock.advance(w.waits("failing"))
+			r.ends("end done")
+			if got := r.status(); got != projections.StatusCompleted {
+				t.Errorf("the conference is %s", got)
+			}
+		})
+	}
+}

@@ -77,16 +77,17 @@ func known(prefix string, sids ...string) string {
 }
 
 // outcomeOf returns how a write ended. A request that was never sent has failed
-// for certain; a redirect counts as failed.
+// for certain; a redirect counts as failed. Of a success that has not the form of
+// Twilio's API nothing is certain.
 func outcomeOf(reply twilio.Answer, err error) events.Outcome {
 	switch {
 	case errors.Is(err, twilio.ErrSilent):
 		return events.Outcome{Result: events.Unknown}
 	case err != nil:
 		return events.Outcome{Result: events.Failed}
-	case reply.Status < http.StatusMultipleChoices:
+	case reply.Status < http.StatusMultipleChoices && reply.InForm():
 		return events.Outcome{Result: events.Done, Status: reply.Status}
-	case reply.Status < http.StatusInternalServerError:
+	case reply.Status >= http.StatusMultipleChoices && reply.Status < http.StatusInternalServerError:
 		return events.Outcome{Result: events.Failed, Status: reply.Status, Code: reply.Code()}
 	}
 	return events.Outcome{Result: events.Unknown, Status: reply.Status, Code: reply.Code()}

@@ -22,8 +22,13 @@ type answer struct {
 // Twilio-. The others are about the connection, or about access from browsers.
 var passedOn = []string{"Content-Type", "Retry-After", "X-Home-Region", "X-Api-Domain"}
 
-// answerOf is Twilio's answer: its status, its body and the headers that clients need.
+// answerOf is Twilio's answer: its status, its body and the headers that clients need. What is not
+// an answer of Twilio's API becomes an error in its form: Twilio's clients cannot read the page of a
+// proxy, and twilio-go takes a redirect for success.
 func answerOf(from twilio.Answer) answer {
+	if !from.InForm() {
+		return notTwilios(from.Status).answer()
+	}
 	a := answer{status: from.Status, header: http.Header{}, body: from.Body}
 	for name, values := range from.Header {
 		if strings.HasPrefix(name, "Twilio-") {

@@ -12,6 +12,9 @@ import (
 func (h *Handler) listConferences(ctx context.Context, t target, q url.Values) ([]byte, error) {
 	f := &filters{q: q}
 	query := conferenceQuery(f)
+	if query.Status == "" {
+		query.Status = h.ListDefault
+	}
 	p, err := f.paging("CF")
 	if err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ var (
 
 // Faults that Twilio does not have. The codes are Gavel's own, the form is Twilio's.
 var (
+	errStarting    = unavailable("Gavel is starting; retry soon")
 	errFilling     = unavailable("Gavel's picture is being filled; retry soon")
 	errNoRedis     = unavailable("Redis does not answer, so Gavel's picture cannot be read; retry soon")
 	errUnavailable = unavailable("Gavel's picture cannot be read; retry soon")
@@ -47,6 +48,25 @@ var (
 		message: "Gateway timeout: Twilio did not answer, so whether it executed the request is unknown",
 	}
 )
+
+// notTwilios replaces an answer that has not the form of Twilio's API. Its status stays if clients
+// take it for an error.
+func notTwilios(status int) *fault {
+	f := &fault{
+		status: status, code: 20502,
+		message: "Bad gateway: the answer with status " + strconv.Itoa(status) + " is not in the form of Twilio's API;" +
+			" a proxy on the way may have sent it",
+	}
+	if status < http.StatusBadRequest {
+		f.status = http.StatusBadGateway
+	}
+	return f
+}
+
+// Starting answers every request under Prefix until the process is ready.
+func Starting() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { errStarting.answer().write(w, 0) })
+}
 
 func unavailable(why string) *fault {
 	return &fault{http.StatusServiceUnavailable, 20503, "Service unavailable: " + why, "Retry-After", retryAfter}
@@ -67,6 +87,16 @@ func badRequest(why string) *fault {
 
 func notFound(path string) *fault {
 	return &fault{status: http.StatusNotFound, code: 20404, message: "The requested resource " + path + " was not found"}
+}
+
+// notServed answers a path that is no conference's. A program whose base URL was changed
+// for conferences sends its other requests here too, and must not take the 404 for Twilio's.
+func notServed(path string) *fault {
+	return &fault{
+		status: http.StatusNotFound, code: 20404,
+		message: "The requested resource " + path + " was not found: Gavel serves conferences, their participants and their" +
+			" recordings only; use a second client with Twilio's own base URL for other resources",
+	}
 }
 
 // Error returns the message.

@@ -43,17 +43,18 @@ func TestErrorsHaveTwiliosForm(t *testing.T) {
 		status, code int
 		message      string
 	}{
-		"/Conferences/" + sid("CF", 2) + ".json":                      {404, 20404, "The requested resource " + accounts + account + "/Conferences/" + sid("CF", 2) + ".json was not found"},
-		"/Conferences":                                                {404, 20404, ""},
-		"/Conferences.csv":                                            {404, 20404, ""},
-		"/Conferences/.json":                                          {404, 20404, ""},
-		conference:                                                    {404, 20404, ""},
-		conference + "/Participants":                                  {404, 20404, ""},
-		conference + "/Participants/none.json":                        {404, 20404, ""},
-		conference + "/Nothing.json":                                  {404, 20404, ""},
-		conference + "/Participants/a/b.json":                         {404, 20404, ""},
-		conference + "/Recordings/none.json":                          {404, 20404, ""},
-		"/Calls.json":                                                 {404, 20404, ""},
+		"/Conferences/" + sid("CF", 2) + ".json":            {404, 20404, "The requested resource " + accounts + account + "/Conferences/" + sid("CF", 2) + ".json was not found"},
+		"/Conferences.csv":                                  {404, 20404, ""},
+		"/Conferences/.json":                                {404, 20404, ""},
+		"/Conferences.json?Page=1":                          {400, 20001, "Bad request: Page needs the PageToken beside it: follow next_page_uri instead of counting"},
+		conference + "/Participants.json?Page=2&PageSize=1": {400, 20001, ""},
+		conference + "/Participants/none.json":              {404, 20404, ""},
+		conference + "/Nothing.json":                        {404, 20404, ""},
+		conference + "/Participants/a/b.json":               {404, 20404, ""},
+		conference + "/Recordings/none.json":                {404, 20404, ""},
+		"/Calls.json": {404, 20404, "The requested resource " + accounts + account + "/Calls.json was not found: Gavel serves conferences," +
+			" their participants and their recordings only; use a second client with Twilio's own base URL for other resources"},
+		"/Messages/MM0.json":                                          {404, 20404, ""},
 		"/Conferences/floor.json":                                     {405, 20004, "Method not allowed: name the conference by its SID (CF...), not by its friendly name"},
 		"/Conferences/floor/Participants.json":                        {405, 20004, ""},
 		"/Conferences.json?PageSize=0":                                {400, 20001, "Bad request: PageSize must be a whole number of at least 1"},
@@ -225,7 +226,11 @@ func TestUnsupportedMethodsAreRefused(t *testing.T) {
 				continue
 			}
 			a := s.do(method, path, account, token)
-			checkFault(t, method+" "+path, a, 405, 20004, "Method not allowed")
+			message := "Method not allowed"
+			if method == http.MethodPost && strings.HasSuffix(path, "/Recordings.json") {
+				message += ": Twilio's API starts no recording of an existing conference; set record in its TwiML, or ConferenceRecord when you add a participant"
+			}
+			checkFault(t, method+" "+path, a, 405, 20004, message)
 			if a.header.Get("Allow") != allowed {
 				t.Errorf("%s %s: Allow %q", method, path, a.header.Get("Allow"))
 			}

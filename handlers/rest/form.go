@@ -79,6 +79,9 @@ func (f form) do(method string, of resource) (events.Do, error) {
 	return f.doConference()
 }
 
+// doNothing is the update of a conference that names nothing to do: Twilio answers it.
+const doNothing events.Do = ""
+
 // doConference distinguishes the two updates of a conference. Neither the
 // journal nor Twilio has others (Conference resource, update).
 func (f form) doConference() (events.Do, error) {
@@ -90,5 +93,5 @@ func (f form) doConference() (events.Do, error) {
 	case f.values.Get("AnnounceUrl") != "":
 		return events.DoAnnounce, nil
 	}
-	return "", badRequest("Status or AnnounceUrl is required")
+	return doNothing, nil
 }

@@ -44,13 +44,15 @@ type Caller interface {
 
 // Config is what the handler needs; every field is required.
 type Config struct {
-	Reader  projections.Reader
-	Auth    Authenticator
-	Journal Journal
-	Twilio  Caller
-	Now     func() time.Time
-	Log     *slog.Logger
-	Metrics *Metrics
+	Reader projections.Reader
+	// ListDefault is the status of the conferences in a list whose query names none; empty means all.
+	ListDefault string
+	Auth        Authenticator
+	Journal     Journal
+	Twilio      Caller
+	Now         func() time.Time
+	Log         *slog.Logger
+	Metrics     *Metrics
 }
 
 // Handler answers everything under Prefix.
@@ -87,7 +89,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t target, known
 	switch {
 	case !ok:
 		return answer{}, errUnauthorized
-	case !known || !who.May(t.account):
+	case !known:
+		return answer{}, notServed(r.URL.Path)
+	case !who.May(t.account):
 		return answer{}, projections.ErrNotFound
 	}
 	if err := t.allows(r.Method); err != nil {

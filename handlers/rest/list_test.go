@@ -60,6 +60,26 @@ func TestFiltersSelectConferences(t *testing.T) {
 	}
 }
 
+// Twilio lists conferences in progress unless the query names a status, since 2026-09-30. The setting
+// rest.list_default makes Gavel do the same.
+func TestTheListMayShowConferencesInProgressByDefault(t *testing.T) {
+	t.Parallel()
+	s := start(t, completed(room(1, "over", at("03-01 10:00:00")), at("03-01 10:10:00")), room(2, "live", at("03-02 10:00:00")), room(3, "live", at("03-03 10:00:00")))
+	s.config.ListDefault = projections.StatusInProgress
+	s.serve(s.store)
+	first := s.list("/Conferences.json?PageSize=1")
+	if first.Next == nil {
+		t.Fatal("the list has one page")
+	}
+	second := s.list(*first.Next)
+	if got := append(first.ids(), second.ids()...); !slices.Equal(got, []int{3, 2}) || second.Next != nil {
+		t.Errorf("without a status: %v, next page %v", got, second.Next)
+	}
+	if got := s.list("/Conferences.json?Status=completed").ids(); !slices.Equal(got, []int{1}) {
+		t.Errorf("completed: %v", got)
+	}
+}
+
 func TestTheEnvelopeHasTwiliosForm(t *testing.T) {
 	t.Parallel()
 	s := start(t, room(1, "a", at("08-01 10:00:00")), room(2, "b", at("08-01 11:00:00")), room(3, "c", at("08-01 12:00:00")))
@@ -148,6 +168,8 @@ func TestFiltersSelectParticipants(t *testing.T) {
 	for query, want := range map[string][]int{
 		"1/Participants.json":                              {6, 4, 2, 1},
 		"1/Participants.json?Muted=true":                   {4, 1},
+		"1/Participants.json?Muted=True":                   {4, 1}, // Twilio's Python client
+		"1/Participants?Muted=FALSE":                       {6, 2},
 		"1/Participants.json?Muted=false":                  {6, 2},
 		"1/Participants.json?Hold=true":                    {2},
 		"1/Participants.json?Coaching=true&Muted=true":     {4},

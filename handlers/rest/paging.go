@@ -52,6 +52,10 @@ func (f *filters) paging(prefix string) (paging, error) {
 	p := paging{size: min(size, maxPageSize), page: page}
 	token := f.q.Get("PageToken")
 	if token == "" {
+		// Twilio's pages are found by their token; a number alone would return the first page under another number.
+		if page > 0 {
+			return paging{}, badRequest("Page needs the PageToken beside it: follow next_page_uri instead of counting")
+		}
 		return p, nil
 	}
 	sid, forth := strings.CutPrefix(token, tokenAfter)

@@ -44,8 +44,8 @@ func (f *filters) flag(name string) *bool {
 	if !ok {
 		return nil
 	}
-	on := value == "true"
-	if !on && value != "false" {
+	on := strings.EqualFold(value, "true") // the official Python client writes True
+	if !on && !strings.EqualFold(value, "false") {
 		f.refuse(name + " must be true or false")
 	}
 	return &on

@@ -25,7 +25,7 @@ const (
 // target is what a path names.
 type target struct {
 	resource resource
-	// path is the path as received, for the URIs of pages and for Twilio.
+	// path is the path as received, with ".json", for the URIs of pages and for Twilio.
 	path string
 	// account and conference are SIDs in canonical letter case; conference is
 	// empty if the path has something else in its place.
@@ -35,19 +35,23 @@ type target struct {
 	member string
 }
 
+// jsonSuffix ends the paths of Twilio's clients.
+const jsonSuffix = ".json"
+
 // parseTarget parses an escaped path; false means that it names nothing. Each
 // element is decoded by itself, because labels may contain spaces, "|", "%" and
 // any other character; "+" is a plus in a path.
 //
-// Only paths that end in ".json" are supported: Twilio answers others in XML,
-// which no client requests.
+// A path without ".json" names the same: Twilio answers it in XML, but whoever
+// writes requests by hand leaves it out. Gavel answers JSON, and asks Twilio for JSON.
 func parseTarget(escaped string) (target, bool) {
 	t := target{resource: unknown, path: escaped}
 	rest, ours := strings.CutPrefix(escaped, Prefix+"Accounts/")
-	rest, json := strings.CutSuffix(rest, ".json")
-	if !ours || !json {
+	if !ours {
 		return t, false
 	}
+	rest = strings.TrimSuffix(rest, jsonSuffix)
+	t.path = Prefix + "Accounts/" + rest + jsonSuffix
 	parts := strings.Split(rest, "/")
 	for i, p := range parts {
 		decoded, err := url.PathUnescape(p)
@@ -108,6 +112,9 @@ var methods = map[resource][]string{
 func (t target) allows(method string) error {
 	allowed := methods[t.resource]
 	switch {
+	case t.resource == recordings && method == http.MethodPost:
+		return notAllowed("Method not allowed: Twilio's API starts no recording of an existing conference;"+
+			" set record in its TwiML, or ConferenceRecord when you add a participant", allowed...)
 	case !slices.Contains(allowed, method):
 		return notAllowed("Method not allowed", allowed...)
 	case t.conference != "", t.resource == conferences, t.resource == participants && method == http.MethodPost:

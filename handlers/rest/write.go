@@ -61,9 +61,21 @@ func (h *Handler) answerWrite(w http.ResponseWriter, r *http.Request, t target, 
 	// From here on the client's context does not count: a write that stops
 	// half-way would have an unknown outcome.
 	ctx := context.WithoutCancel(r.Context())
-	return h.write(ctx, t, h.action(ctx, t, do, f, who), twilio.Call{
-		AccountSid: t.account, Kind: string(do), Method: r.Method, Path: t.path, Form: f.raw,
-	})
+	call := twilio.Call{AccountSid: t.account, Kind: string(do), Method: r.Method, Path: t.path, Form: f.raw}
+	if do == doNothing {
+		return h.forward(ctx, call)
+	}
+	return h.write(ctx, t, h.action(ctx, t, do, f, who), call)
+}
+
+// forward passes on a request that changes nothing, and so leaves no trace in the journal.
+func (h *Handler) forward(ctx context.Context, call twilio.Call) (answer, error) {
+	call.Kind = "nothing"
+	reply, err := h.call(ctx, call)
+	if err != nil {
+		return answer{}, unanswered(err)
+	}
+	return answerOf(reply), nil
 }
 
 // write appends the intent to the journal, calls Twilio, and appends the outcome.

@@ -3,6 +3,7 @@ package rest_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -279,7 +280,6 @@ func TestAnAmbiguousWriteIsRefused(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
 	for name, c := range map[string]struct{ path, form, message string }{
-		"nothing to do":     {".json", "", "Bad request: Status or AnnounceUrl is required"},
 		"another status":    {".json", "Status=in-progress", "Bad request: Status must be completed"},
 		"two statuses":      {".json", "Status=in-progress&Status=completed", "Bad request: a parameter is duplicated"},
 		"two labels":        {"/Participants.json", "Label=a&Label=b", "Bad request: a parameter is duplicated"},
@@ -477,4 +477,63 @@ func FuzzForm(f *testing.F) {
 			}
 		}
 	})
+}
+
+// An update that names nothing to do is Twilio's to answer, and nothing to record.
+func TestAnEmptyUpdateIsAnsweredByTwilio(t *testing.T) {
+	t.Parallel()
+	f := openFloor(t)
+	for _, form := range []string{"", "AnnounceMethod=GET"} {
+		a := f.post(f.within(".json"), form)
+		if a.status != http.StatusOK || !strings.Contains(a.body, `"sid":"`+f.conference+`"`) || a.header.Get("Twilio-Request-Id") == "" {
+			t.Errorf("%q: %d %s", form, a.status, a.body)
+		}
+	}
+	if n := f.fake.Tally(twiliofake.UpdateConference).Asked; n != 2 {
+		t.Errorf("Twilio was asked %d times", n)
+	}
+	if all := f.records(); len(all) > 0 {
+		t.Errorf("the journal holds %+v", all)
+	}
+}
+
+// A proxy on the way to Twilio answers with a page, a redirect or nothing. Twilio's clients get an error
+// that they can read, and a redirect is no success.
+func TestAnAnswerThatIsNotTwiliosIsAnErrorInItsForm(t *testing.T) {
+	t.Parallel()
+	const page = "<html><body>Bad Gateway</body></html>"
+	for name, c := range map[string]struct {
+		status, want int
+		body         string
+		result       events.Result
+	}{
+		"a page":             {http.StatusBadGateway, http.StatusBadGateway, page, events.Unknown},
+		"a log-in page":      {http.StatusForbidden, http.StatusForbidden, page, events.Failed},
+		"a redirect":         {http.StatusTemporaryRedirect, http.StatusBadGateway, "", events.Failed},
+		"JSON of a redirect": {http.StatusFound, http.StatusBadGateway, "{}", events.Failed},
+		"a page as success":  {http.StatusOK, http.StatusBadGateway, page, events.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := openFloor(t)
+			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", "/elsewhere")
+				w.Header().Set("Content-Type", "text/html")
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, c.body)
+			}))
+			t.Cleanup(proxy.Close)
+			f.config.Twilio = callerAt(t, proxy.URL)
+			f.serve(f.store)
+			a := f.post(f.within(".json"), "Status=completed")
+			checkFault(t, "end", a, c.want, 20502, "")
+			if got := a.header.Get("Content-Type"); got != "application/json;charset=utf-8" {
+				t.Errorf("Content-Type is %s", got)
+			}
+			all := f.records()
+			if len(all) != 2 || all[1].outcome.Result != c.result {
+				t.Errorf("the journal holds %+v, want the result %s", all, c.result)
+			}
+		})
+	}
 }

@@ -65,6 +65,18 @@ type Answer struct {
 	Body   []byte
 }
 
+// InForm reports whether the answer has a form of Twilio's API: JSON, or a 204 without a body, and no
+// redirect. One that has not comes from something between Gavel and Twilio and proves nothing.
+func (a Answer) InForm() bool {
+	switch {
+	case a.Status == http.StatusNoContent:
+		return true
+	case a.Status >= http.StatusMultipleChoices && a.Status < http.StatusBadRequest:
+		return false
+	}
+	return json.Valid(a.Body)
+}
+
 // maxCode bounds Twilio's error codes, which have five digits.
 const maxCode = 99999
 

@@ -112,7 +112,7 @@ func read(ctx context.Context, caller Caller, key events.Key, kind, path string,
 	switch {
 	case err != nil:
 		return false, err
-	case answer.Status == http.StatusNotFound:
+	case answer.Status == http.StatusNotFound && answer.InForm():
 		return false, nil
 	case answer.Status != http.StatusOK, json.Unmarshal(answer.Body, into) != nil:
 		return false, &AnswerError{answer}

@@ -28,7 +28,17 @@ func (p pages) Call(_ context.Context, call twilio.Call) (twilio.Answer, error) 
 	if answer, there := p[call.Path]; there && call.Method == http.MethodGet && call.AccountSid == "AC1" {
 		return answer, nil
 	}
-	return twilio.Answer{Status: http.StatusNotFound}, nil
+	return twilio.Answer{Status: http.StatusNotFound, Body: []byte(`{"code": 20404, "status": 404}`)}, nil
+}
+
+// A proxy that knows no route answers 404 for everything. That is no word of Twilio's about a conference.
+func TestTheNotFoundOfAProxyEndsNoConference(t *testing.T) {
+	t.Parallel()
+	got, err := snapshot(t, pages{conferencePath: {Status: http.StatusNotFound, Body: []byte("<html>Not Found</html>")}})
+	var answered *twilio.AnswerError
+	if !errors.As(err, &answered) || answered.Answer.Status != http.StatusNotFound {
+		t.Errorf("the state is %+v, the error %v", got, err)
+	}
 }
 
 const (

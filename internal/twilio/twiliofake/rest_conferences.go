@@ -58,7 +58,7 @@ func (t *Twilio) listConferences(q *query) (answer, *apiError) {
 		filters: slices.Concat(dayFilters("DateCreated"), dayFilters("DateUpdated"), []string{"FriendlyName", "Status"}),
 		items: newest(t.kept, func(c *conference) bool {
 			return created.has(c.created) && updated.has(c.updated) &&
-				(name == "" || name == c.name) && (status == "" || status == c.restStatus())
+				(name == "" || name == c.name) && (status == c.restStatus() || status == "" && c.restStatus() == "in-progress")
 		}),
 		sid:  func(c *conference) string { return c.sid },
 		show: t.showConference,

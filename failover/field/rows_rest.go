@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+var restRows = []row{
+	{"R1", "list without Status of a completed and a live conference, list_default in-progress", "1 of 1", func(w *world) string {
+		w.settings = "rest: {list_default: in-progress}\n"
+		w.callback("conference-start")
+		w.callback("conference-end", "ConferenceSid", strings.Replace(conference, "e08c", "0000", 1), "ReasonConferenceEnded", "last-participant-left")
+		w.field(conferences+".json?Status=completed", "conferences.0.sid")
+		w.field(conferences+".json", "conferences.0.sid")
+		_, body := w.get(conferences + ".json")
+		return fmt.Sprintf("%d of %d", strings.Count(body, `"status":"in-progress"`), strings.Count(body, `"account_sid"`))
+	}},
+	{"R2", "Muted=True", "200", func(w *world) string {
+		w.callback("participant-join")
+		w.field(conferences+"/"+conference+".json", "sid")
+		status, _ := w.get(conferences + "/" + conference + "/Participants.json?Muted=True")
+		return fmt.Sprint(status)
+	}},
+	{"R3", "GET Calls.json", "404, 20404, names what is served", func(w *world) string {
+		status, body := w.get("/2010-04-01/Accounts/" + account + "/Calls.json")
+		says := "says nothing"
+		if strings.Contains(body, "Gavel serves conferences") {
+			says = "names what is served"
+		}
+		return fmt.Sprintf("%d, %s, %s", status, member(body, "code"), says)
+	}},
+	{"R4", "a list without .json; page 1 without its token", "200, 400", func(w *world) string {
+		plain, _ := w.get(conferences)
+		page, _ := w.get(conferences + ".json?Page=1")
+		return fmt.Sprintf("%d, %d", plain, page)
+	}},
+	{"R5", "PageSize=1001", "1000", func(w *world) string { return w.field(conferences+".json?PageSize=1001", "page_size") }},
+	{"X4", "Twilio's proxy answers 502 in HTML, then 307", "502, 20502; 502, 20502", func(w *world) string {
+		statuses := make(chan int, 2)
+		statuses <- http.StatusBadGateway
+		statuses <- http.StatusTemporaryRedirect
+		w.twilioAPI = http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+			answer.Header().Set("Location", "/elsewhere")
+			answer.WriteHeader(<-statuses)
+			_, _ = io.WriteString(answer, "<html></html>") // the row sees what the client gets
+		})
+		var seen []string
+		for range 2 {
+			status, body := w.update(url.Values{"Status": {"completed"}})
+			seen = append(seen, fmt.Sprintf("%d, %s", status, member(body, "code")))
+		}
+		return strings.Join(seen, "; ")
+	}},
+	{"V4", "POST of a conference with an empty form", "400, 21201", func(w *world) string {
+		w.twilioAPI = http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+			answer.Header().Set("Content-Type", "application/json")
+			answer.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(answer, `{"code":21201,"message":"No parameter","status":400}`) // as above
+		})
+		status, body := w.update(nil)
+		return fmt.Sprintf("%d, %s", status, member(body, "code"))
+	}},
+}
+
+// update posts a form to the conference through the Twilio-shaped API.
+func (w *world) update(form url.Values) (status int, body string) {
+	return w.send(http.MethodPost, conferences+"/"+conference+".json", form.Encode(), "Content-Type", "application/x-www-form-urlencoded")
+}
