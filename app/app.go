@@ -11,6 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -136,8 +139,12 @@ func (a *App) Go(name string, run func(context.Context) error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := run(ctx); err != nil && ctx.Err() == nil {
-			a.fail(fmt.Errorf("%s: %w", name, err))
+		err := run(ctx)
+		if err != nil && ctx.Err() == nil {
+			err = a.awaitRoom(ctx, fmt.Errorf("%s: %w", name, err))
+		}
+		if err != nil && ctx.Err() == nil {
+			a.fail(err)
 		}
 	}()
 	a.life.onStop(name, func(stopping context.Context) error {
@@ -160,6 +167,47 @@ func (a *App) fail(err error) {
 	select {
 	case a.failed <- err:
 	default: // one reason to end is enough
+	}
+}
+
+// ErrStartAgain means that the process continues if it starts again: the volume was full, and has
+// room now.
+var ErrStartAgain = errors.New("the volume has room again")
+
+// roomEvery is how often a part that ended for want of space checks whether there is some.
+const roomEvery = time.Second
+
+// awaitRoom returns at once why a part ended, unless the volume is full. In that case it waits until
+// it is not: meanwhile the other parts answer readers, and a new process would do no more.
+func (a *App) awaitRoom(ctx context.Context, failure error) error {
+	if a.bus == nil || a.bus.Full() == nil && !strings.Contains(failure.Error(), syscall.ENOSPC.Error()) {
+		return failure
+	}
+	a.log.Warn("part ended because the volume is full, and starts again when it has room", "error", failure)
+	tick := time.NewTicker(roomEvery)
+	defer tick.Stop()
+	for a.bus.Full() != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrStartAgain, failure)
+}
+
+// Run runs a process until ctx ends or a part fails. It starts the process again after
+// ErrStartAgain. started is called after each start.
+func Run(ctx context.Context, o Options, started func(*App)) error {
+	for {
+		a, err := New(ctx, o)
+		if err != nil {
+			return err
+		}
+		started(a)
+		if err := a.Run(ctx); !errors.Is(err, ErrStartAgain) || ctx.Err() != nil {
+			return err
+		}
 	}
 }
 

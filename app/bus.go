@@ -14,6 +14,7 @@ import (
 func (a *App) openBus(ctx context.Context) (err error) {
 	config := a.NATS
 	config.DataDir, config.AppendBudget, config.Metrics = a.DataDir, callback.AppendBudget, bus.NewMetrics(a.metrics)
+	config.Reserve = true
 	if a.bus, err = bus.Open(ctx, config, a.log); err != nil {
 		return hintReplicas(err)
 	}
@@ -27,6 +28,10 @@ func (a *App) openBus(ctx context.Context) (err error) {
 			return nil
 		}
 	})
+	if full := a.bus.Full(); full != nil {
+		// What this start left out for want of space is done by the next one.
+		a.Go("start on a full volume", func(context.Context) error { return full })
+	}
 	a.watchDeadLetters()
 	return nil
 }

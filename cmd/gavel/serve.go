@@ -30,20 +30,17 @@ func (c *serveCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 	defer stop()
 	options.Log, options.Version = c.logger(t.err), versions()
 	options.Reload, options.ReadAccounts = signals, root.rereadAccounts
-	a, err := app.New(ctx, options)
-	if err != nil {
-		return err
-	}
-	banner(t.out, options, a.Info())
-	// The process serves already, but the picture may be incomplete until the ready line.
-	a.Go("ready line", func(ctx context.Context) error {
-		if a.AwaitReady(ctx) != nil {
-			return nil // stopped before it was ready
-		}
-		_, err := io.WriteString(t.out, readyLine(a.Info()))
-		return err
+	return app.Run(ctx, options, func(a *app.App) {
+		banner(t.out, options, a.Info())
+		// The process serves already, but the picture may be incomplete until the ready line.
+		a.Go("ready line", func(ctx context.Context) error {
+			if a.AwaitReady(ctx) != nil {
+				return nil // stopped before it was ready
+			}
+			_, err := io.WriteString(t.out, readyLine(a.Info()))
+			return err
+		})
 	})
-	return a.Run(ctx)
 }
 
 // readyLine marks the end of the start for people, tests and scripts.

@@ -77,7 +77,7 @@ func (b *Bus) open(ctx context.Context) error {
 	if err := b.connect(ctx); err != nil {
 		return err
 	}
-	made, err := makeStreams(ctx, b.conns.work, b.config, b.server.VolumeBytes(), b.store, b.log)
+	made, err := makeStreams(ctx, b.conns.work, b.config, b.server, b.store, b.log)
 	if err != nil {
 		return err
 	}
@@ -218,6 +218,9 @@ func (b *Bus) Healthy() error { return b.health.Healthy() }
 
 // Store holds the conditions of the store, and which parts of Gavel they stop.
 func (b *Bus) Store() *Store { return b.store }
+
+// Full returns why the volume of the embedded server is full, or nil.
+func (b *Bus) Full() error { return b.server.Room() }
 
 // Dead receives one error when the embedded server has been frozen for 5 s: NATS does not leave
 // that state until the process restarts. With an external NATS it receives nothing.

@@ -60,6 +60,9 @@ type Config struct {
 	Credentials string
 	// TLS holds paths of PEM files for the connection to an external NATS.
 	TLS TLS
+	// Reserve keeps a little of the embedded server's volume occupied, so that it can start when the
+	// volume is full.
+	Reserve bool
 	// Metrics may be nil.
 	Metrics *Metrics
 }
@@ -87,7 +90,7 @@ func (c Config) embedded() bool { return c.URL == Embedded }
 func (c Config) server() natsd.Options {
 	return natsd.Options{
 		DataDir: c.DataDir, Listen: c.Listen, SyncAlways: c.Sync == SyncAlways, MaxPayload: maxPayload,
-		VolumeBytes: c.VolumeBytes, StorePercent: storePercent,
+		VolumeBytes: c.VolumeBytes, StorePercent: storePercent, Reserve: c.Reserve,
 	}
 }
 

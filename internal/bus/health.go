@@ -81,7 +81,13 @@ func watch(server *natsd.Server, journal jetstream.Stream, trial func(context.Co
 		h.patience, h.embedded = embeddedPatience, true
 	}
 	h.checkRoom.Store(true) // it may have been full before this start
+	if err := server.Room(); err != nil {
+		h.fail(err)
+	}
 	return h.start(func(ctx context.Context) error {
+		if err := server.Room(); err != nil { // first: what it has frozen thaws in a new server only
+			return err
+		}
 		if err := confirmed(ctx, server.Fault); err != nil {
 			return err
 		}
@@ -236,9 +242,9 @@ func (h *health) update(err error, now time.Time) {
 	if failing >= patience || certain(err) {
 		h.fail(err)
 	}
-	if h.embedded && failing >= patience+deadAfter && !errors.Is(err, errNoRoom) {
+	if h.embedded && failing >= patience+deadAfter && conditionOf(err) != NoRoom {
 		select {
-		case h.dead <- h.Healthy():
+		case h.dead <- fmt.Errorf("journal is down: %w: %w", events.ErrUnavailable, err):
 		default: // it is reported once
 		}
 	}
@@ -246,21 +252,26 @@ func (h *health) update(err error, now time.Time) {
 
 // certain reports whether an external server's error will not pass by itself.
 func certain(err error) bool {
-	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, errNoRoom)
+	return errors.Is(err, jetstream.ErrStreamNotFound) || conditionOf(err) == NoRoom
 }
 
 func conditionOf(err error) Condition {
-	if errors.Is(err, errNoRoom) {
+	if errors.Is(err, errNoRoom) || errors.Is(err, natsd.ErrFull) {
 		return NoRoom
 	}
 	return Unreachable
 }
 
 func (h *health) fail(err error) {
+	now, other := NoRoom, Unreachable
+	if conditionOf(err) == Unreachable {
+		now, other = other, now
+	}
+	h.store.Report(now, err)
+	h.store.Report(other, nil)
 	if h.Healthy() != nil {
 		return
 	}
-	h.store.Report(conditionOf(err), err)
 	h.state.Load().fail(fmt.Errorf("journal is down: %w: %w", events.ErrUnavailable, err))
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/bus/jet"
+	"gavel/internal/bus/natsd"
 )
 
 const (
@@ -64,12 +65,11 @@ func allStreams() []string {
 	}
 }
 
-// makeStreams creates missing streams and checks existing ones. volume is the size of the
-// embedded server's volume in bytes, 0 for an external server.
-func makeStreams(ctx context.Context, nc *nats.Conn, c Config, volume int64, store *Store, log *slog.Logger) (made streams, err error) {
+// makeStreams creates missing streams and checks existing ones. server is nil for an external NATS.
+func makeStreams(ctx context.Context, nc *nats.Conn, c Config, server *natsd.Server, store *Store, log *slog.Logger) (made streams, err error) {
 	ctx, cancel := context.WithTimeout(ctx, makeWithin)
 	defer cancel()
-	m := maker{js: js(nc), config: c, room: volume, store: store, log: log}
+	m := maker{js: js(nc), config: c, room: server.VolumeBytes(), full: server.Room() != nil, store: store, log: log}
 	err = jet.Retry(ctx, jet.Starting, func(ctx context.Context) error {
 		made, err = m.make(ctx)
 		return err
@@ -81,6 +81,7 @@ type maker struct {
 	js     jetstream.JetStream
 	config Config
 	room   int64 // limit of all streams together in bytes; 0 means unknown
+	full   bool  // the volume: a write would freeze its stream
 	store  *Store
 	log    *slog.Logger
 }
@@ -117,7 +118,7 @@ func (m maker) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		s, err = m.fitting(ctx, c, m.js.CreateStream)
-	case err == nil && lacksLimit(s, c):
+	case err == nil && !m.full && lacksLimit(s, c):
 		s, err = m.limit(ctx, s, c)
 	}
 	if err == nil && s.CachedInfo().Config.Compression != c.Compression {
@@ -257,7 +258,7 @@ func (m maker) bucket(ctx context.Context, name, description string) (*jet.Bucke
 // value is damage. The journal has the record of it, because it is in other files than the buckets.
 func (m maker) adopt(ctx context.Context, made *streams) error {
 	c := made.journal.CachedInfo().Config
-	if c.Metadata[metadataGuarded] != "" {
+	if c.Metadata[metadataGuarded] != "" || m.full {
 		return nil
 	}
 	for _, b := range []*jet.Guarded{made.keys, made.rules, made.brakes} {

@@ -11,4 +11,4 @@ var errNoEmbedded = errors.New("the embedded NATS server runs on Linux and macOS
 
 func lock(string) (*os.File, error) { return nil, errNoEmbedded }
 
-func volumeSize(string) (int64, error) { return 0, errNoEmbedded }
+func volume(string) (size, free int64, err error) { return 0, 0, errNoEmbedded }

@@ -25,11 +25,12 @@ func lock(path string) (*os.File, error) {
 	return f, nil
 }
 
-// volumeSize is the size of the volume that holds path, in bytes.
-func volumeSize(path string) (int64, error) {
+// volume returns the size of the volume that holds path, and what is free on it for this user, in
+// bytes.
+func volume(path string) (size, free int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(path, &s); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return int64(s.Blocks) * int64(s.Bsize), nil
+	return int64(s.Blocks) * int64(s.Bsize), int64(s.Bavail) * int64(s.Bsize), nil
 }

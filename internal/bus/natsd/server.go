@@ -48,12 +48,15 @@ type Options struct {
 	VolumeBytes int64
 	// StorePercent of the volume is the limit of all streams together.
 	StorePercent int64
+	// Reserve makes the file ReserveFile.
+	Reserve bool
 }
 
 // Server is a nats-server in this process. A nil *Server means that NATS is external.
 type Server struct {
 	*server.Server
 	options      Options
+	room         room
 	lock         *os.File
 	token        string
 	tokenFile    string
@@ -81,9 +84,12 @@ func Start(o Options, log *slog.Logger) (_ *Server, err error) {
 
 func (e *Server) start(dir string, log *slog.Logger) (err error) {
 	if e.options.VolumeBytes == 0 {
-		if e.options.VolumeBytes, err = volumeSize(dir); err != nil {
+		if e.options.VolumeBytes, _, err = volume(dir); err != nil {
 			return fmt.Errorf("read the size of the volume: %w", err)
 		}
+	}
+	if err := e.useReserve(log); err != nil {
+		return err
 	}
 	opts := e.serverOptions(dir)
 	if err := e.listen(opts, log); err != nil {
