@@ -66,7 +66,7 @@ func (r *Ready) setNews(e *Entry, c *Conference, late bool) {
 // AppendCloudEvent appends the news as a CloudEvent.
 func (n *News) AppendCloudEvent(data []byte) []byte {
 	var scratch [1024]byte
-	conference := projections.AppendConference(scratch[:0], n.After)
+	conference := projections.AppendStated(scratch[:0], n.After)
 	e := n.Entry.Event
 	if words := projections.Differences(n.After, &e); words != "" {
 		e.Params = append(slices.Clip(e.Params), events.Param{Name: "Differences", Value: words})

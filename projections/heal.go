@@ -66,7 +66,7 @@ func Overlay(c *Conference, seen Seen) *Conference {
 		d.applyHealed(h)
 	}
 	d.label(seen.Legs)
-	if seen.Status == StatusInProgress && d.Status() == StatusInit {
+	if seen.Status == StatusInProgress && d.StatedStatus() == StatusInit {
 		d.Start = &Moment{Seq: max(c.Seen.Max(), 0), At: At(seen.At), Healed: true}
 	}
 	return d.Conference

@@ -20,7 +20,19 @@ const resourceDate = "Mon, 02 Jan 2006 15:04:05 -0700"
 // region is null, because no callback carries it.
 //
 // The JSON is written by hand for speed: every fact published as news carries one.
-func AppendConference(b []byte, c *Conference) []byte {
+func AppendConference(b []byte, c *Conference) []byte { return appendConference(b, c, c.ShownStatus()) }
+
+// AppendStated is AppendConference for news. An end that is only inferred is no news, because a
+// later callback can still show that the conference goes on.
+func AppendStated(b []byte, c *Conference) []byte {
+	status := c.StatedStatus()
+	if status == StatusInit && len(c.Live()) > 0 {
+		status = StatusInProgress
+	}
+	return appendConference(b, c, status)
+}
+
+func appendConference(b []byte, c *Conference, status string) []byte {
 	var end Ending
 	if c.End != nil {
 		end = *c.End
@@ -33,7 +45,7 @@ func AppendConference(b []byte, c *Conference) []byte {
 		textOrNull(`,"friendly_name":`, c.FriendlyName.Value).
 		textOrNull(`,"reason_conference_ended":`, end.Reason).
 		text(`,"region":null,"sid":`, c.ConferenceSid).
-		text(`,"status":`, c.Status()).
+		text(`,"status":`, status).
 		path(`,"subresource_uris":{"participants":"`, c, `/Participants.json`).
 		path(`","recordings":"`, c, `/Recordings.json`).
 		path(`"},"uri":"`, c, `.json"}`)
@@ -63,7 +75,7 @@ func AppendParticipant(b []byte, c *Conference, p *Participant) []byte {
 // participantStatus has two of Twilio's values: legs that never connected send
 // no callbacks of the conference.
 func participantStatus(c *Conference, p *Participant) string {
-	if c.End == nil && p.Live() {
+	if c.End == nil && p.Live() && !c.EndInferred() {
 		return "connected"
 	}
 	return "complete"

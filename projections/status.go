@@ -12,10 +12,23 @@ const (
 	StatusCompleted  = "completed"
 )
 
-// Status is the conference's status in Twilio's REST API. Without a subscription to "start" it
-// follows Twilio's rule: mixing begins when two legs are present and one of them has
-// startConferenceOnEnter (Twilio, TwiML Voice: <Conference>, event start).
+// Status is the conference's status as /v1 has it: StatedStatus, completed where the end is inferred,
+// and in-progress with a finished recording, because Twilio records from the start on.
 func (c *Conference) Status() string {
+	status := c.StatedStatus()
+	switch {
+	case c.EndInferred():
+		return StatusCompleted
+	case status == StatusInit && slices.ContainsFunc(c.Recordings, (*Recording).finished):
+		return StatusInProgress
+	}
+	return status
+}
+
+// StatedStatus is the status that rules read. It is not completed before an end was stated. Without
+// a subscription to "start" it follows Twilio's rule: mixing begins when two legs are present and
+// one of them has startConferenceOnEnter (Twilio, TwiML Voice: <Conference>, event start).
+func (c *Conference) StatedStatus() string {
 	switch {
 	case c.End != nil:
 		return StatusCompleted
@@ -23,6 +36,56 @@ func (c *Conference) Status() string {
 		return StatusInProgress
 	}
 	return StatusInit
+}
+
+func (r *Recording) finished() bool { return r.Status() == "completed" && r.Duration > 0 }
+
+// Waiting reports whether legs wait in a conference that has not started. Twilio's documentation
+// calls its status init, and two accounts in use showed in-progress.
+func (c *Conference) Waiting() bool { return c.Status() == StatusInit && len(c.Live()) > 0 }
+
+// ShownStatus is the status in the shape of Twilio's REST API: that of a waiting conference is
+// in-progress.
+func (c *Conference) ShownStatus() string {
+	if c.Waiting() {
+		return StatusInProgress
+	}
+	return c.Status()
+}
+
+// endsAll are the values of ReasonParticipantLeft of the legs that an end of the conference removes.
+var endsAll = []string{"conference_ended_via_api", "moderator_ended_conference"}
+
+// EndInferred reports whether the conference must have ended although no end was stated: a leg left
+// because it ended, or all legs left that had joined. It is derived from the whole record, so a
+// callback that arrives later or a fact from the REST API wins.
+func (c *Conference) EndInferred() bool {
+	if c.End != nil {
+		return false
+	}
+	var came, removed Turn
+	joined, live := false, false
+	for _, p := range c.Participants {
+		live = live || p.Live()
+		for _, t := range p.Present {
+			if joined = joined || t.On; t.On && CompareTurns(t, came) > 0 {
+				came = t
+			}
+		}
+		if p.Left != nil && slices.Contains(endsAll, p.Left.Reason) {
+			removed = Turn{Seq: p.Left.Seq, At: p.Left.At}
+		}
+	}
+	return removed != Turn{} && CompareTurns(removed, came) > 0 || joined && !live
+}
+
+// Present returns the legs that are in the conference now, like Live, and none after an end that is
+// inferred.
+func (c *Conference) Present() []*Participant {
+	if c.EndInferred() {
+		return nil
+	}
+	return c.Live()
 }
 
 // mustHaveStarted reports whether, in the order of SequenceNumber, two legs

@@ -162,6 +162,7 @@ type Reader interface {
 type Query struct {
 	FriendlyName *string // exact
 	Status       string  // init, in-progress, completed
+	Waiting      bool    // with in-progress: also where legs wait for the start (Conference.Waiting)
 	// Created and Updated bound the times, both ends inclusive; a zero Instant is unbounded.
 	Created, Updated Span
 	Limit            int // 1..1000

@@ -47,6 +47,9 @@ func Why(c *Conference) string {
 
 // whyOpen returns Why's sentence for a conference that has not ended.
 func whyOpen(c *Conference) string {
+	if c.EndInferred() {
+		return "Must have ended: nobody is left in it; Gavel did not receive its end."
+	}
 	live := len(c.Live())
 	legs := fmt.Sprintf("%d participants", live)
 	if live == 1 {

@@ -18,6 +18,7 @@ type Conference struct {
 	Sid          string     `json:"sid"`
 	FriendlyName string     `json:"friendly_name"`
 	Status       string     `json:"status" enum:"init,in-progress,completed"`
+	Inferred     bool       `json:"inferred,omitempty" doc:"It is completed because nobody is left in it; Gavel did not receive its end"`
 	Created      *time.Time `json:"created,omitempty" doc:"Time of the first event, on Twilio's clock"`
 	Updated      *time.Time `json:"updated,omitempty" doc:"Time of the last event, on Twilio's clock"`
 	Started      *time.Time `json:"started,omitempty" doc:"When mixing began"`
@@ -126,7 +127,7 @@ func NewConference(c *projections.Conference, now time.Time) Conference {
 		Created:      timeOf(c.Created),
 		Updated:      timeOf(c.Updated),
 		EndedBy:      projections.EndedBy(c),
-		Connected:    len(c.Live()),
+		Connected:    len(c.Present()),
 		Joined:       len(c.Joined()),
 		Why:          projections.Why(c),
 	}
@@ -135,7 +136,7 @@ func NewConference(c *projections.Conference, now time.Time) Conference {
 	}
 	if c.End != nil {
 		v.Ended, v.Reason, v.EndingCall = timeOf(c.End.At), c.End.Reason, c.End.CallSid
-	} else if now.Sub(c.Updated.Time()) > staleAfter {
+	} else if v.Inferred = c.EndInferred(); !v.Inferred && now.Sub(c.Updated.Time()) > staleAfter {
 		v.StaleSince = v.Updated
 	}
 	return v
@@ -179,7 +180,7 @@ func newParticipant(c *projections.Conference, p *projections.Participant, now t
 	v := Participant{
 		CallSid:                p.CallSid,
 		Label:                  p.Label.Value,
-		Connected:              c.End == nil && p.Live(),
+		Connected:              c.End == nil && p.Live() && !c.EndInferred(),
 		Muted:                  flags.Muted,
 		Hold:                   flags.Hold,
 		Coaching:               flags.Coaching,

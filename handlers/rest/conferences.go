@@ -40,7 +40,7 @@ func conferenceQuery(f *filters) (q projections.Query) {
 	if status, ok := f.text("Status"); ok {
 		switch status {
 		case projections.StatusInit, projections.StatusInProgress, projections.StatusCompleted:
-			q.Status = status
+			q.Status, q.Waiting = status, true
 		default:
 			f.refuse("Status must be init, in-progress or completed")
 		}

@@ -50,7 +50,7 @@ func isTrue(flag *bool) bool { return flag != nil && *flag }
 func passes(want *bool, is bool) bool { return want == nil || *want == is }
 
 func connected(c *projections.Conference, p *projections.Participant) bool {
-	return c.End == nil && p.Live()
+	return c.End == nil && p.Live() && !c.EndInferred()
 }
 
 func newestParticipants(c *projections.Conference) []*projections.Participant {

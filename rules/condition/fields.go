@@ -186,7 +186,7 @@ func status(o *object) ref.Val {
 	if o.conference == noConference {
 		return types.String("")
 	}
-	return types.String(o.conference.Status())
+	return types.String(o.conference.StatedStatus())
 }
 
 func moment(at projections.Instant) ref.Val { return types.Timestamp{Time: at.Time()} }

@@ -118,7 +118,7 @@ func waitingSince(o *object, args ...ref.Val) stretch {
 	if len(args) > 0 {
 		pattern := string(args[0].(types.String))
 		moderates = func(p *projections.Participant) bool { return Like(pattern, p.Label.Value) }
-	} else if o.conference.Status() != projections.StatusInit {
+	} else if o.conference.StatedStatus() != projections.StatusInit {
 		return stretch{}
 	}
 	live := o.conference.Live()

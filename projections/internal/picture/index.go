@@ -14,6 +14,9 @@ import (
 func indexNames(c *projections.Conference) []string {
 	names := make([]string, 0, 4)
 	names = append(names, allIndex, statusIndex(c.Status()), nameIndex(c.FriendlyName.Value))
+	if c.Waiting() { // as Twilio's API can show it
+		names = append(names, statusIndex(projections.StatusInProgress))
+	}
 	if day(c.Created) != day(c.Updated) {
 		names = append(names, crossedIndex)
 	}
@@ -84,5 +87,5 @@ func sameIndexes(before, after *projections.Conference) bool {
 	return before.Created == after.Created &&
 		before.FriendlyName.Value == after.FriendlyName.Value &&
 		(day(before.Created) != day(before.Updated)) == (day(after.Created) != day(after.Updated)) &&
-		before.Status() == after.Status()
+		before.Status() == after.Status() && before.Waiting() == after.Waiting()
 }

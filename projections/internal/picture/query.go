@@ -7,7 +7,7 @@ import (
 // matches reports whether c matches q.
 func matches(c *projections.Conference, q projections.Query) bool {
 	return (q.FriendlyName == nil || c.FriendlyName.Value == *q.FriendlyName) &&
-		(q.Status == "" || c.Status() == q.Status) &&
+		(q.Status == "" || c.Status() == q.Status || q.Waiting && q.Status == projections.StatusInProgress && c.Waiting()) &&
 		q.Created.Contains(c.Created) &&
 		q.Updated.Contains(c.Updated)
 }
