@@ -11,8 +11,8 @@ import (
 	"gavel/projections"
 )
 
-// Find returns the conference with the SID in one of the accounts, or the newest with
-// the friendly name in all of them, or projections.ErrNotFound.
+// Find returns the conference with the SID in one of the accounts, or the one with the friendly
+// name: the live one, or the newest. The error is projections.ErrNotFound, or an *AmbiguousError.
 func (s *Source) Find(ctx context.Context, accounts []string, sidOrName string) (*projections.Conference, error) {
 	if events.IsSid("CF", sidOrName) {
 		return s.findSid(ctx, accounts, events.CanonicalSid(sidOrName))
@@ -35,21 +35,72 @@ func (s *Source) findSid(ctx context.Context, accounts []string, sid string) (*p
 	return nil, projections.ErrNotFound
 }
 
+// AmbiguousError means that several accounts have a conference of one name.
+type AmbiguousError struct {
+	// Accounts are their AccountSids, of those that were searched.
+	Accounts []string
+}
+
+// Error lists the accounts. It does not have the name, which can be a person's.
+func (e *AmbiguousError) Error() string {
+	return "conferences of that name are in the accounts " + strings.Join(e.Accounts, " and ")
+}
+
+// findName prefers the live conference of that name, then the one with the later journal position.
+// If several accounts have the name, the error is an *AmbiguousError.
 func (s *Source) findName(ctx context.Context, accounts []string, name string) (*projections.Conference, error) {
-	m := merge{reader: s.Reader}
+	var found *projections.Conference
+	var in []string
 	for _, account := range accounts {
-		q := projections.Query{FriendlyName: &name, Limit: 1}
-		m.shelves = append(m.shelves, newShelf(account, q, Cursor{}))
+		c, err := s.namedIn(ctx, account, name)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			found, in = c, append(in, account)
+		}
 	}
-	c, err := m.next(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case c == nil:
+	switch len(in) {
+	case 0:
 		return nil, projections.ErrNotFound
+	case 1:
+		return found, nil
 	}
-	// A list need not hold whole records.
-	return s.findSid(ctx, []string{c.AccountSid}, c.ConferenceSid)
+	return nil, &AmbiguousError{in}
+}
+
+// mostNamed bounds the conferences of one name that are compared.
+const mostNamed = 10
+
+// namedIn returns findName's conference in one account, nil if the account has none.
+func (s *Source) namedIn(ctx context.Context, account, name string) (best *projections.Conference, err error) {
+	var all []*projections.Conference
+	for _, status := range []string{projections.StatusInProgress, projections.StatusInit, ""} {
+		if status == "" && len(all) > 0 {
+			break
+		}
+		page, err := s.Reader.Conferences(ctx, account, projections.Query{FriendlyName: &name, Status: status, Limit: mostNamed})
+		if err != nil {
+			return nil, fmt.Errorf("list conferences of one name: %w", err)
+		}
+		for _, c := range page.Conferences {
+			if status != "" || c.Created == page.Conferences[0].Created {
+				all = append(all, c)
+			}
+		}
+	}
+	var at events.Position
+	for _, c := range all {
+		stored, err := s.Reader.Conference(ctx, c.Key()) // a list need not hold whole records
+		switch {
+		case errors.Is(err, projections.ErrNotFound):
+		case err != nil:
+			return nil, fmt.Errorf("read conference: %w", err)
+		case best == nil || stored.Book.Applied.After(at):
+			best, at = stored.Conference, stored.Book.Applied
+		}
+	}
+	return best, nil
 }
 
 // ErrCursor means that a text is not a cursor.

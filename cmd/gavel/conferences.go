@@ -84,7 +84,7 @@ func (c *client) conferences(ctx context.Context, query url.Values, limit int) (
 
 // conferenceArgument names one conference.
 type conferenceArgument struct {
-	Conference string `arg:"" placeholder:"SID|NAME" help:"ConferenceSid, or a friendly name for the newest conference of that name."`
+	Conference string `arg:"" placeholder:"SID|NAME" help:"ConferenceSid, or a friendly name: the live conference of that name, else the newest."`
 	Account    string `placeholder:"SID" help:"Only this account."`
 }
 

@@ -9,7 +9,7 @@ import (
 
 // conferenceInput names a conference.
 type conferenceInput struct {
-	Conference string `path:"conference" maxLength:"1024" doc:"Its SID, or a friendly name: the newest conference of that name"`
+	Conference string `path:"conference" maxLength:"1024" doc:"Its SID, or a friendly name: the live conference of that name, else the newest; 409 if several accounts have one"`
 	Account    string `query:"account" doc:"One AccountSid; default: all that the key can access"`
 }
 

@@ -103,7 +103,6 @@ func TestAConferenceIsFoundBySidAndByName(t *testing.T) {
 	}{
 		"by SID":                      {s.all, sid("CF", 4), sid("CF", 4)},
 		"by SID in capitals":          {s.all, strings.ToUpper(sid("CF", 4)), sid("CF", 4)},
-		"by name, the newest":         {s.all, "sales", sid("CF", 4)},
 		"by name, the newest of mine": {mine, "sales", sid("CF", 3)},
 		"by name in one account":      {s.all, "sales?account=" + account, sid("CF", 3)},
 		"by a name to be escaped":     {s.all, url.PathEscape("support|103 & co"), sid("CF", 1)},
@@ -124,6 +123,41 @@ func TestAConferenceIsFoundBySidAndByName(t *testing.T) {
 		if got := read[views.Record](t, a); got.Sid != c.want {
 			t.Errorf("%s: %s, want %s", name, got.Sid, c.want)
 		}
+	}
+}
+
+func TestALookUpByNamePrefersTheLiveConference(t *testing.T) {
+	t.Parallel()
+	s := start(t, []*projections.Conference{
+		room(account, 1, "sales", at("09:00:00")),
+		completed(room(account, 2, "sales", at("09:00:00"))), // in the same second; lists have it first
+		completed(room(account, 3, "sales", at("10:00:00"))),
+	})
+	if got := read[views.Record](t, s.get("conferences/sales")); got.Sid != sid("CF", 1) {
+		t.Errorf("found %s, want the live one", got.Sid)
+	}
+}
+
+func TestANameInTwoAccountsIsNotGuessed(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, twoRules)
+	s := start(t, []*projections.Conference{
+		room(account, 1, "sales", at("09:00:00")), room(other, 2, "sales", at("10:00:00")),
+	}, l.rule)
+	exempt := `{"for":"30m","reason":"the board is in there"}`
+	for _, a := range []answer{
+		s.get("conferences/sales"), s.get("conferences/sales/timeline"), s.get("decisions?conference=sales"),
+		s.as(s.all, http.MethodPost, "conferences/sales/exempt", exempt),
+	} {
+		if a.status != http.StatusConflict || !strings.Contains(a.body, account) || !strings.Contains(a.body, other) || !strings.Contains(a.body, "--account") {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	if all := l.journal(t); len(all) != 0 {
+		t.Errorf("the journal has %+v", all)
+	}
+	if a := s.as(s.all, http.MethodPost, "conferences/sales/exempt?account="+other, exempt); a.status != http.StatusCreated {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 

@@ -17,7 +17,7 @@ type DecisionList struct {
 }
 
 type decisionsInput struct {
-	Conference string        `query:"conference" maxLength:"1024" doc:"A ConferenceSid, or a friendly name: the newest conference of that name"`
+	Conference string        `query:"conference" maxLength:"1024" doc:"A ConferenceSid, or a friendly name: the live conference of that name, else the newest; 409 if several accounts have one"`
 	Account    string        `query:"account" doc:"One AccountSid; default: all that the key can access"`
 	Rule       string        `query:"rule" maxLength:"64" doc:"The name of a rule"`
 	Verdict    rules.Verdict `query:"verdict" enum:"act,would,refused"`

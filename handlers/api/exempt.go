@@ -31,7 +31,7 @@ type Exemption struct {
 }
 
 type exemptInput struct {
-	Conference string `path:"conference" maxLength:"1024" doc:"Its SID, or a friendly name: the newest conference of that name"`
+	Conference string `path:"conference" maxLength:"1024" doc:"Its SID, or a friendly name: the live conference of that name, else the newest; 409 if several accounts have one"`
 	Account    string `query:"account" doc:"One AccountSid; default: all that the key can access"`
 	Body       struct {
 		For    string `json:"for" maxLength:"32" example:"30m" doc:"How long, at most 168h; 0s ends the previous exemption"`

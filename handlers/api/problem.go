@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"gavel/projections"
+	"gavel/views"
 )
 
 // retryAfter is how long a client should wait, in seconds.
@@ -19,11 +20,14 @@ var errNoConference = huma.Error404NotFound("no such conference")
 // a store cannot be read now.
 func (a *API) problem(err error) error {
 	var status huma.StatusError
+	var ambiguous *views.AmbiguousError
 	switch {
 	case err == nil, errors.As(err, &status):
 		return err
 	case errors.Is(err, projections.ErrNotFound):
 		return errNoConference
+	case errors.As(err, &ambiguous):
+		return huma.Error409Conflict(ambiguous.Error() + ": name one, with ?account= or --account")
 	case errors.Is(err, projections.ErrFilling), errors.Is(err, projections.ErrLost):
 		return unavailable("the picture is being filled, try again soon")
 	}

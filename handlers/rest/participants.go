@@ -76,23 +76,29 @@ func fetchParticipant(c *projections.Conference, t target, q url.Values) ([]byte
 }
 
 // findParticipant finds a leg by CallSid or by label; a label cannot look like a CallSid (Twilio
-// error 16024). Of several legs with the same label, it returns the connected one, else the newest.
+// error 16024). Of several legs with the same label, it returns the connected one, else the newest;
+// of two at the same time, the one with the later event.
 func findParticipant(c *projections.Conference, member string, gone bool) *projections.Participant {
 	isSid := events.IsSid("CA", member)
 	if isSid {
 		member = events.CanonicalSid(member)
 	}
-	var left *projections.Participant
-	for _, p := range newestParticipants(c) {
-		if isSid && p.CallSid != member || !isSid && p.Label.Value != member {
+	var found *projections.Participant
+	for _, p := range c.Participants {
+		if isSid && p.CallSid != member || !isSid && p.Label.Value != member || !gone && !connected(c, p) {
 			continue
 		}
-		if connected(c, p) {
-			return p
-		}
-		if left == nil && gone {
-			left = p
+		if found == nil || newer(c, p, found) {
+			found = p
 		}
 	}
-	return left
+	return found
+}
+
+// newer reports whether a look-up by label prefers a to b.
+func newer(c *projections.Conference, a, b *projections.Participant) bool {
+	if connected(c, a) != connected(c, b) {
+		return connected(c, a)
+	}
+	return cmp.Or(cmp.Compare(a.FirstSign(), b.FirstSign()), projections.CompareTurns(a.Last, b.Last)) > 0
 }
