@@ -48,6 +48,18 @@ upgrade: redis-server ## open data of an older build with this one; needs the hi
 field: build ## run the smallest input of each fault met in the field against the binary; takes about a minute
 	$(GO) run ./failover/field ./gavel
 
+# `make campaign ONLY=T2 SEED=7 SIZE=full`. OLDER is the commit whose build some controls run; it
+# breaks what later commits promise.
+ONLY ?=
+SEED ?= 1
+SIZE ?= short
+OLDER ?= 7921494
+.PHONY: campaign
+campaign: build redis-server ## run one destructive campaign and its negative control; needs root; without ONLY it lists them
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	  git archive $(OLDER) | tar -x -C "$$dir"; (cd "$$dir" && CGO_ENABLED=0 $(GO) build -o older ./cmd/gavel); \
+	  $(GO) run ./failover/campaign -only "$(ONLY)" -seed "$(SEED)" -size "$(SIZE)" -older "$$dir/older" ./gavel
+
 .PHONY: compat
 compat: build ## run the official npm client against the binary and a stand-in Twilio (Node 20 or newer)
 	cd compat && npm ci --silent && node run.mjs ../gavel

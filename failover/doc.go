@@ -17,6 +17,9 @@
 // `make upgrade` (build tag upgrade) starts this build on the unfinished work of an older build:
 // upgrade_test.go. The older build comes from the repository's history.
 //
+// `make campaign` runs one destructive campaign (power cuts, damage, full disks, overload) with a
+// negative control: failover/campaign.
+//
 // Reading order: process_test.go, nats_test.go (what is started), load_test.go (what is sent),
 // world_test.go (what is checked), then the stories: roles, takeover, share, stall, rolling, redis,
 // leader, lanes. Tests of rules have a world with a Twilio in it, rules_world_test.go, and their

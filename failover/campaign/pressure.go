@@ -1,0 +1,110 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+var pressure = []campaign{
+	{
+		id: "T6", what: "overload of 5 and 10 times in 512 MB, everything embedded", control: "the build 7921494", older: true,
+		short: 1, full: 3, round: overload, broken: func(c counts) string {
+			if c["ended"] > 0 || c["percent-at-5x"] < 80*c["rounds"] {
+				return fmt.Sprintf("goodput at 5x is %d %% of peak, and %d processes ended", c["percent-at-5x"]/max(1, c["rounds"]), c["ended"])
+			}
+			return ""
+		},
+	},
+	{
+		id: "T10", what: "10,300 bodies that arrive at one byte a second, unsigned", control: "the build 7921494", older: true,
+		short: 1, full: 3, round: slowBodies, broken: func(c counts) string {
+			if c["genuine"] == 0 || c["acknowledged"]*100 < c["genuine"]*99 {
+				return fmt.Sprintf("%d of %d genuine callbacks are acknowledged", c["acknowledged"], c["genuine"])
+			}
+			return ""
+		},
+	},
+}
+
+// overload gives Gavel a third of a processor, so that the load on the rest of the machine can
+// exceed its peak ten times.
+func overload(w *world) {
+	const percent, phase = 30, 10 * time.Second
+	g := w.group(512<<20, percent)
+	p := w.gavel(starting{data: filepath.Join(w.dir, "data"), under: g.under()})
+	l := w.flood(p, 64)
+	w.pass(phase)
+	peak := float64(len(l.stop().acknowledged)) / phase.Seconds()
+	w.counts["rounds"]++
+	w.counts["peak-per-second"] += int(peak)
+	for _, times := range []int{5, 10} {
+		l := w.callbacks(p, times*int(peak))
+		w.pass(phase)
+		done := l.acknowledgedSoFar()
+		w.counts[fmt.Sprintf("percent-at-%dx", times)] += int(100 * float64(done) / phase.Seconds() / max(1, peak))
+		l.stop()
+	}
+	if !p.running() {
+		w.counts["ended"]++
+	}
+}
+
+func (l *load) acknowledgedSoFar() (n int) {
+	l.count(func() { n = len(l.acknowledged) })
+	return n
+}
+
+// slowBodies keeps connections open that send their bodies at one byte a second, from a few addresses.
+func slowBodies(w *world) {
+	const connections, senders = 10_300, 50
+	p := w.gavel(starting{data: filepath.Join(w.dir, "data")})
+	done := make(chan struct{})
+	var under sync.WaitGroup
+	w.ends = append(w.ends, sync.OnceFunc(func() { close(done); under.Wait() }))
+	for i := range connections {
+		under.Go(func() { drip(p, i%senders, done) })
+	}
+	w.pass(5 * time.Second)
+	l := w.callbacks(p, 20)
+	w.pass(20 * time.Second)
+	l.stop()
+	w.counts["genuine"] += len(l.acknowledged) + l.refused + l.unanswered
+}
+
+// drip opens a connection again whenever the process closes it.
+func drip(p *process, sender int, done <-chan struct{}) {
+	address := strings.TrimPrefix(p.url, "http://")
+	dialer := net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(sender+1))}}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var conn net.Conn
+	for {
+		var err error
+		if conn == nil {
+			if conn, err = dialer.Dial("tcp", address); err == nil {
+				_, err = fmt.Fprintf(conn, "POST /twilio/conference HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
+					"X-Twilio-Signature: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\nContent-Length: 1000\r\n\r\n", address)
+			}
+		} else {
+			_, err = conn.Write([]byte("a"))
+		}
+		if err != nil && conn != nil {
+			conn.Close()
+			conn = nil
+		}
+		select {
+		case <-tick.C:
+		case <-done:
+			if conn != nil {
+				conn.Close()
+			}
+			return
+		}
+	}
+}
