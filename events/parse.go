@@ -96,7 +96,7 @@ func (e *Event) readTwilio(wanted effort) error {
 		e.SequenceNumber = n
 	}
 	if wanted&identified != 0 {
-		if t, err := parseTimestamp(r.value(pTimestamp)); err == nil {
+		if t, err := ParseTimestamp(r.value(pTimestamp)); err == nil {
 			e.OccurredAt = t.UTC()
 		}
 		e.ID = e.identify(r.value(pRecordingStatus), r.value(pRecordingURL))

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"gavel/events"
@@ -283,7 +282,7 @@ func (d *draft) mergeRecording(r *Recording) {
 
 // recordingStart returns zero for a text that is not a date: the recording is kept without its start.
 func recordingStart(s string) Instant {
-	t, err := time.Parse(events.TimestampLayout, s)
+	t, err := events.ParseTimestamp(s)
 	if err != nil {
 		return 0
 	}

@@ -192,7 +192,10 @@ func (w *world) redis() string {
 
 // ioError runs the process under strace, which makes an fsync fail or the process end.
 func ioError(w *world) {
-	at := w.random.IntN(40) + 1
+	at := w.random.IntN(60) + 1
+	if w.control {
+		at += 1000 // only the cut loses something
+	}
 	what := []string{"error=EIO", "error=ENOSPC", "signal=SIGKILL"}[w.random.IntN(3)]
 	last := []string{"", "+"}[w.random.IntN(2)]
 	s := starting{data: filepath.Join(w.dir, "data"), under: []string{

@@ -95,7 +95,7 @@ func (l *ledger) expire(now int64) {
 
 // admit decides on one request. changed reports whether the ledger has to be
 // saved: the request was counted, or the rule tripped because its limit was
-// lowered.
+// lowered, or stamps were ahead of now.
 func (l *ledger) admit(r Request, now time.Time) (v Verdict, changed bool) {
 	id := hashOf(r.ID)
 	if _, repeat := l.known[id]; repeat {
@@ -103,6 +103,7 @@ func (l *ledger) admit(r Request, now time.Time) (v Verdict, changed bool) {
 	}
 	of := l.rule(r.Rule)
 	second := now.Unix()
+	changed = l.timely(second)
 	if of.Trip == nil && of.full(r.Limits, second) {
 		l.trip(r.Rule, now)
 		changed = true
@@ -111,13 +112,26 @@ func (l *ledger) admit(r Request, now time.Time) (v Verdict, changed bool) {
 		return Verdict{Answer: Tripped}, changed
 	}
 	if until := l.free(r, second); until > second {
-		return Verdict{Answer: Wait, Until: time.Unix(until, 0).UTC()}, false
+		return Verdict{Answer: Wait, Until: time.Unix(until, 0).UTC()}, changed
 	}
 	l.count(r, id, second)
 	if of.full(r.Limits, second) {
 		l.trip(r.Rule, now)
 	}
 	return Verdict{Answer: Admitted}, true
+}
+
+// timely corrects all stamps that a wrong clock set, and reports whether there was one.
+func (l *ledger) timely(now int64) (corrected bool) {
+	corrected = l.IDs.timely(now)
+	for _, r := range l.Rules {
+		corrected = r.Minute.timely(now) || corrected
+		corrected = r.Hour.timely(now) || corrected
+	}
+	for _, t := range l.Accounts {
+		corrected = t.timely(now) || corrected
+	}
+	return corrected
 }
 
 func (l *ledger) rule(name string) *rule {

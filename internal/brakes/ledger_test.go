@@ -142,3 +142,26 @@ func encoded(l *ledger) []byte {
 	}
 	return value
 }
+
+// A process whose clock was an hour ahead used up the minute, and the clock was corrected.
+func TestTheBrakesOpenAMinuteAfterAClockThatWasAheadIsCorrected(t *testing.T) {
+	t.Parallel()
+	request := func(id string) Request {
+		return Request{Rule: "end", AccountSid: "AC1", ID: id, Limits: rules.Limits{PerMinute: 1, TripAfter: 100}, Ceiling: rules.Ceiling{PerMinute: 1}}
+	}
+	l := mustParse(t, nil, start)
+	l.admit(request("1"), start.Add(time.Hour))
+	l = mustParse(t, encoded(l), start)
+	v, changed := l.admit(request("2"), start)
+	if v.Answer != Wait || !changed || v.Until.After(start.Add(61*time.Second)) {
+		t.Fatalf("right after the correction: %+v, changed %v", v, changed)
+	}
+	later := start.Add(61 * time.Second)
+	l = mustParse(t, encoded(l), later)
+	if v, _ := l.admit(request("2"), later); v.Answer != Admitted {
+		t.Errorf("a minute later: %+v", v)
+	}
+	if v, _ := l.admit(request("1"), later); !v.Repeat {
+		t.Errorf("the action of the wrong hour is counted again: %+v", v)
+	}
+}

@@ -113,6 +113,35 @@ func within[T timed](all []T, w window, now int64) []T {
 	return all[first:]
 }
 
+// maxAhead is how far a stamp may be ahead of now: the clocks of two processes differ a little, and
+// counting longer is stricter.
+const maxAhead = 60
+
+// timely counts stamps that are more than maxAhead ahead of now as now: a clock that was wrong and
+// was corrected must not keep the brakes closed until that time. It reports whether there was one.
+func timely[T timed](all []T, now int64, at func(T, int64) T) (corrected bool) {
+	for i, one := range slices.Backward(all) {
+		if one.at() <= now+maxAhead {
+			break
+		}
+		all[i], corrected = at(one, now), true
+	}
+	if corrected { // what is less than maxAhead ahead must not come after it
+		for i, one := range slices.Backward(all) {
+			all[i] = at(one, min(one.at(), now))
+		}
+	}
+	return corrected
+}
+
+func (t tallies) timely(now int64) bool {
+	return timely(t, now, func(one tally, second int64) tally { one.second = second; return one })
+}
+
+func (a admissions) timely(now int64) bool {
+	return timely(a, now, func(one admission, second int64) admission { one.second = second; return one })
+}
+
 // Both types are encoded in JSON as base64 of variable-length numbers. A second is
 // encoded as its distance from the previous one. An hour of a busy rule is 1 KB.
 
