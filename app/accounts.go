@@ -23,7 +23,7 @@ func (a *App) openKeys(ctx context.Context) (err error) {
 		return nil
 	}
 	log := a.log.With("component", "keys")
-	if a.keys, err = keys.Open(ctx, a.bus.Keys(), a.tokensOf, log); err != nil {
+	if a.keys, err = keys.Open(ctx, a.bus.Keys(), a.logins, log); err != nil {
 		return err
 	}
 	made, err := a.keys.EnsureFirst(ctx, a.keyFile())
@@ -39,16 +39,23 @@ func (a *App) openKeys(ctx context.Context) (err error) {
 
 func (a *App) keyFile() string { return filepath.Join(a.DataDir, KeyFile) }
 
-// tokensOf returns the tokens with which an account may authenticate itself.
-func (a *App) tokensOf(accountSid string) (tokens []string) {
-	account, ok := a.accounts.Lookup(accountSid)
-	if !ok {
-		return nil
+// logins returns the secrets of Twilio's with which a user may log in, and the accounts that they open:
+// an account's tokens open it and its subaccounts, as at Twilio, and its API key opens it.
+func (a *App) logins(user string) (secrets, accounts []string) {
+	for _, account := range a.accounts.All() {
+		switch user {
+		case account.Sid:
+			for _, t := range account.AuthTokens() {
+				secrets = append(secrets, t.Secret.Reveal())
+			}
+			accounts = append(accounts, account.Sid)
+		case account.Parent:
+			accounts = append(accounts, account.Sid)
+		case account.APIKey.Sid:
+			secrets, accounts = append(secrets, account.APIKey.Secret.Reveal()), append(accounts, account.Sid)
+		}
 	}
-	for _, t := range account.AuthTokens() {
-		tokens = append(tokens, t.Secret.Reveal())
-	}
-	return tokens
+	return secrets, accounts
 }
 
 // openTwilio makes the client that calls Twilio with the accounts' credentials.

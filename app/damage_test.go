@@ -43,7 +43,7 @@ func openVault(t *testing.T, dir string) *vault {
 	}
 	v := &vault{t: t, dir: dir, bus: b, brakes: brakes.New(b.Brakes(), time.Now, brakes.WithStore(b.Store().Rules))}
 	var faults [2]error
-	v.keys, faults[0] = keys.Open(t.Context(), b.Keys(), func(string) []string { return nil }, log)
+	v.keys, faults[0] = keys.Open(t.Context(), b.Keys(), func(string) ([]string, []string) { return nil, nil }, log)
 	v.book, faults[1] = rulebook.Open(t.Context(), b.Rules(), log)
 	t.Cleanup(v.close)
 	if err := errors.Join(faults[:]...); err != nil {

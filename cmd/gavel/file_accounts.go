@@ -11,6 +11,7 @@ import (
 // environment, or be in separate files.
 type fileAccount struct {
 	Sid             string          `yaml:"sid"`
+	Parent          string          `yaml:"parent"`
 	AuthTokens      fileTokens      `yaml:"auth_tokens"`
 	SharedKeys      []fileSharedKey `yaml:"shared_keys"`
 	Regions         []fileRegion    `yaml:"regions"`
@@ -85,6 +86,7 @@ func (f *settingsFile) accounts(s *secrets) []twilio.Account {
 		ring, more := a.AuthTokens.ring(s, at+"auth_tokens")
 		accounts[i] = twilio.Account{
 			Sid:             s.expand(at+"sid", a.Sid).Reveal(),
+			Parent:          s.expand(at+"parent", a.Parent).Reveal(),
 			Tokens:          ring,
 			MoreTokens:      more,
 			SharedKeys:      sharedKeys(s, at+"shared_keys", a.SharedKeys),

@@ -38,6 +38,20 @@ var restRows = []row{
 		return fmt.Sprintf("%d, %d", plain, page)
 	}},
 	{"R5", "PageSize=1001", "1000", func(w *world) string { return w.field(conferences+".json?PageSize=1001", "page_size") }},
+	{"R6", "a subaccount read with its parent's token, its own Twilio key, and a stranger's token", "200, 200, 401", func(w *world) string {
+		const subaccount, key = "AC00000000000000000000000000000002", "SK00000000000000000000000000000003"
+		w.settings = accountSettings("") + "  - {sid: " + subaccount + ", parent: " + account + ", auth_tokens: {current: its own}," +
+			" api_key: {sid: " + key + ", secret: of the key}}\n"
+		var statuses []string
+		for _, login := range [][2]string{{account, token}, {key, "of the key"}, {account, "its own"}} {
+			request := http.Request{Header: http.Header{}}
+			request.SetBasicAuth(login[0], login[1])
+			path := "/2010-04-01/Accounts/" + subaccount + "/Conferences.json"
+			status, _ := w.send(http.MethodGet, path, "", "Authorization", request.Header.Get("Authorization"))
+			statuses = append(statuses, fmt.Sprint(status))
+		}
+		return strings.Join(statuses, ", ")
+	}},
 	{"X4", "Twilio's proxy answers 502 in HTML, then 307", "502, 20502; 502, 20502", func(w *world) string {
 		statuses := make(chan int, 2)
 		statuses <- http.StatusBadGateway

@@ -69,7 +69,7 @@ func assemble(t testing.TB, conferences []*projections.Conference, changes ...fu
 	}
 	t.Cleanup(func() { _ = s.store.Close() })
 	s.fill(conferences)
-	if s.keys, err = keys.Open(t.Context(), forgetful{}, tokens, log); err != nil {
+	if s.keys, err = keys.Open(t.Context(), forgetful{}, logins, log); err != nil {
 		t.Fatal(err)
 	}
 	s.all = s.keyOf(keys.Admin)
@@ -87,11 +87,11 @@ func assemble(t testing.TB, conferences []*projections.Conference, changes ...fu
 	return s
 }
 
-func tokens(sid string) []string {
+func logins(sid string) (secrets, accounts []string) {
 	if sid == account {
-		return []string{token}
+		return []string{token}, []string{account}
 	}
-	return nil
+	return nil, nil
 }
 
 // withNews gives the API a real stream of these facts.

@@ -53,7 +53,7 @@ func start(t testing.TB, conferences ...*projections.Conference) *stack {
 	}
 	t.Cleanup(func() { _ = s.store.Close() })
 	s.fill(conferences)
-	if s.keys, err = keys.Open(t.Context(), forgetful{}, tokens, log); err != nil {
+	if s.keys, err = keys.Open(t.Context(), forgetful{}, logins, log); err != nil {
 		t.Fatal(err)
 	}
 	s.config = rest.Config{Auth: s.keys, Now: time.Now, Log: log}
@@ -72,14 +72,14 @@ func (s *stack) handler(reader projections.Reader) http.Handler {
 	return rest.New(c)
 }
 
-func tokens(sid string) []string {
+func logins(sid string) (secrets, accounts []string) {
 	switch sid {
 	case account:
-		return []string{token}
+		return []string{token}, []string{account}
 	case foreign:
-		return []string{itsTokens}
+		return []string{itsTokens}, []string{foreign}
 	}
-	return nil
+	return nil, nil
 }
 
 // fill makes the picture, as after a start.

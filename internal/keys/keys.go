@@ -34,14 +34,15 @@ type Bucket interface {
 	Watch(ctx context.Context, fn func(key string, value []byte)) error
 }
 
-// TokensOf returns the auth tokens of an account, given by its canonical SID;
-// none for an account that is not configured.
-type TokensOf func(accountSid string) []string
+// Logins returns the secrets of Twilio's that open Gavel for a user, given by its canonical
+// AccountSid or by the SID of an API key of Twilio's, and the AccountSids that they open. Both are
+// empty for a user that is not configured.
+type Logins func(user string) (secrets, accounts []string)
 
 // Keys holds all API keys. Its methods may be called from many goroutines.
 type Keys struct {
 	bucket Bucket
-	tokens TokensOf
+	logins Logins
 	log    *slog.Logger
 	now    func() time.Time
 
@@ -57,8 +58,8 @@ const remedy = "no api key is valid: remove the bucket GAVEL_KEYS (`nats kv del 
 	"and create the keys again with the new one in the file api-key"
 
 // Open reads the bucket. Run keeps the keys up to date.
-func Open(ctx context.Context, bucket Bucket, tokens TokensOf, log *slog.Logger) (*Keys, error) {
-	k := &Keys{bucket: bucket, tokens: tokens, log: log, now: time.Now}
+func Open(ctx context.Context, bucket Bucket, logins Logins, log *slog.Logger) (*Keys, error) {
+	k := &Keys{bucket: bucket, logins: logins, log: log, now: time.Now}
 	if err := k.load(ctx); err != nil {
 		return nil, fmt.Errorf("open keys: %w", err)
 	}
@@ -170,16 +171,19 @@ func (k *Keys) put(ctx context.Context, s stored) error {
 	return nil
 }
 
-// Authenticate returns the client with these credentials: an API key's SID and secret, or an
-// AccountSid and one of the account's auth tokens. SIDs are accepted in either letter case.
+// Authenticate returns the client with these credentials: an API key's SID and secret,
+// Gavel's own or the account's at Twilio, or an AccountSid and one of its auth tokens. SIDs are accepted in either letter case.
 func (k *Keys) Authenticate(_ context.Context, user, password string) (Identity, bool) {
 	switch {
 	case password == "":
 		return Identity{}, false
 	case events.IsSid(sidPrefix, user):
-		return k.byKey(events.CanonicalSid(user), password)
+		if who, ok := k.byKey(events.CanonicalSid(user), password); ok {
+			return who, true
+		}
+		return k.byLogin(events.CanonicalSid(user), "Twilio API key", password)
 	case events.IsSid("AC", user):
-		return k.byToken(events.CanonicalSid(user), password)
+		return k.byLogin(events.CanonicalSid(user), "auth token", password)
 	}
 	return Identity{}, false
 }
@@ -209,20 +213,21 @@ func (k *Keys) Damage() error {
 	return k.damage
 }
 
-// byToken compares with every token, so that the time does not reveal which one matched. The ring
-// may hold empty tokens, but Authenticate refuses an empty password. A client with the token is an
+// byLogin compares with every secret, so that the time does not reveal which one matched. There may
+// be empty ones, but Authenticate refuses an empty password. A client with a secret of Twilio's is an
 // operator, because it could call Twilio itself.
-func (k *Keys) byToken(account, token string) (Identity, bool) {
-	given := sha256.Sum256([]byte(token))
+func (k *Keys) byLogin(user, name, secret string) (Identity, bool) {
+	secrets, accounts := k.logins(user)
+	given := sha256.Sum256([]byte(secret))
 	matched := 0
-	for _, t := range k.tokens(account) {
-		hash := sha256.Sum256([]byte(t))
+	for _, s := range secrets {
+		hash := sha256.Sum256([]byte(s))
 		matched |= subtle.ConstantTimeCompare(given[:], hash[:])
 	}
-	if matched == 0 {
+	if matched == 0 || len(accounts) == 0 { // no accounts would mean all
 		return Identity{}, false
 	}
-	return Identity{KeySid: account, Name: "auth token", Role: Operator, Accounts: []string{account}}, true
+	return Identity{KeySid: user, Name: name, Role: Operator, Accounts: accounts}, true
 }
 
 // List returns all keys, the oldest first.

@@ -24,19 +24,41 @@ import (
 const (
 	account = "AC0123456789abcdef0123456789abcdef"
 	foreign = "ACffffffffffffffffffffffffffffffff"
+
+	subaccount = "AC00000000000000000000000000000002"
+	twilioKey  = "SK00000000000000000000000000000003"
 )
 
-// tokens returns the tokens of an account that is rotating them.
-func tokens(accountSid string) []string {
-	if accountSid != account {
-		return nil
+// logins are the tokens of an account that is rotating them and has a subaccount, and the key of the
+// subaccount at Twilio.
+func logins(user string) (secrets, accounts []string) {
+	switch user {
+	case account:
+		return []string{"token1now", "token2next", ""}, []string{account, subaccount}
+	case twilioKey:
+		return []string{"secret of the key"}, []string{subaccount}
 	}
-	return []string{"token1now", "token2next", ""}
+	return nil, nil
+}
+
+func TestTheAccountsKeyAtTwilioOpensThatAccount(t *testing.T) {
+	t.Parallel()
+	k := open(t, newFakeBucket())
+	who, ok := k.Authenticate(t.Context(), strings.ToUpper(twilioKey), "secret of the key")
+	want := keys.Identity{KeySid: twilioKey, Name: "Twilio API key", Role: keys.Operator, Accounts: []string{subaccount}}
+	if diff := cmp.Diff(want, who); !ok || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", ok, diff)
+	}
+	for _, secret := range []string{"", "token1now", "secret of another"} {
+		if opens(k, twilioKey, secret) {
+			t.Errorf("opened with %q", secret)
+		}
+	}
 }
 
 func open(t *testing.T, bucket keys.Bucket) *keys.Keys {
 	t.Helper()
-	k, err := keys.Open(t.Context(), bucket, tokens, slog.New(slog.DiscardHandler))
+	k, err := keys.Open(t.Context(), bucket, logins, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +267,7 @@ func TestOpeningNeedsTheBucket(t *testing.T) {
 	t.Parallel()
 	bucket := newFakeBucket()
 	bucket.fail()
-	_, err := keys.Open(t.Context(), bucket, tokens, slog.New(slog.DiscardHandler))
+	_, err := keys.Open(t.Context(), bucket, logins, slog.New(slog.DiscardHandler))
 	if !errors.Is(err, errDown) {
 		t.Errorf("got %v", err)
 	}

@@ -13,6 +13,9 @@ import (
 type Account struct {
 	// Sid is AC and 32 hex digits.
 	Sid string
+	// Parent is the AccountSid of the account whose subaccount it is, if that account's tokens open
+	// this one too; empty otherwise. It is never inferred.
+	Parent string
 	// Tokens are its auth tokens around a rotation, and MoreTokens further ones. Without a
 	// token the account needs a shared key.
 	Tokens     KeyRing
@@ -52,8 +55,12 @@ func (a Account) prepared() (*Account, error) {
 	if !events.IsSid("AC", a.Sid) {
 		faults = append(faults, errors.New("sid is not AC and 32 hex digits"))
 	}
-	a.Sid = events.CanonicalSid(a.Sid)
+	if a.Parent != "" && !events.IsSid("AC", a.Parent) {
+		faults = append(faults, errors.New("parent is not AC and 32 hex digits"))
+	}
+	a.Sid, a.Parent = events.CanonicalSid(a.Sid), events.CanonicalSid(a.Parent)
 	faults = append(faults, a.checkKeys(), a.APIKey.check())
+	a.APIKey.Sid = events.CanonicalSid(a.APIKey.Sid)
 	a.CallbackQueries = slices.Clone(a.CallbackQueries)
 	for i, q := range a.CallbackQueries {
 		if err := checkQuery(q); err != nil {

@@ -47,6 +47,11 @@ func (a *Accounts) Replace(accounts []Account) error {
 		t.bySid[prepared.Sid] = prepared
 		t.sorted = append(t.sorted, prepared)
 	}
+	for i, account := range accounts {
+		if parent := events.CanonicalSid(account.Parent); parent != "" && t.bySid[parent] == nil {
+			faults = append(faults, fmt.Errorf("account %d: its parent is not among the accounts; add it, with its auth tokens", i+1))
+		}
+	}
 	if len(accounts) == 0 {
 		faults = append(faults, errors.New("no account is configured"))
 	}
