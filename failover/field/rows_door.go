@@ -15,7 +15,7 @@ const conferences = "/2010-04-01/Accounts/" + account + "/Conferences"
 var doorRows = []row{
 	{"D1", "conference-start with CustomerCallSid", "204, in-progress", func(w *world) string {
 		status := w.callback("conference-start", "SequenceNumber", "3", "CustomerCallSid", call)
-		return fmt.Sprintf("%d, %s", status, w.field(conferences+"/"+conference+".json", "status"))
+		return fmt.Sprintf("%d, %s", status, w.until(conferences+"/"+conference+".json", "status", "in-progress"))
 	}},
 	{"D1", "announcement-end of a room whose name reads like a flag", "403", func(w *world) string {
 		return fmt.Sprint(w.callback("announcement-end", "FriendlyName", "roomHoldtrue"))
@@ -23,7 +23,7 @@ var doorRows = []row{
 	{"D2", "conference-end with Reason, without ReasonConferenceEnded", "204, completed, null", func(w *world) string {
 		status := w.callback("conference-end", "Reason", "The last participant left")
 		path := conferences + "/" + conference + ".json"
-		return fmt.Sprintf("%d, %s, %s", status, w.field(path, "status"), w.field(path, "reason_conference_ended"))
+		return fmt.Sprintf("%d, %s, %s", status, w.until(path, "status", "completed"), w.field(path, "reason_conference_ended"))
 	}},
 	{"F14", "participant-join with ParticipantLabela and no label", "403", func(w *world) string {
 		return fmt.Sprint(w.callback("participant-join", "ParticipantLabela", "gent"))
@@ -62,7 +62,7 @@ var doorRows = []row{
 		first := w.callback("conference-start", "Timestamp", "2024-06-17 16:49:31 UTC")
 		second := w.callback("conference-start", "Timestamp", "2024-06-17 16:49:31 UTC")
 		path := "/v1/conferences/" + conference
-		return fmt.Sprintf("%d, %d, %s, %s", first, second, w.field(path, "status"), w.field(path, "undated"))
+		return fmt.Sprintf("%d, %d, %s, %s", first, second, w.until(path, "status", "in-progress"), w.field(path, "undated"))
 	}},
 	{"ES", "api-request.conference.modified Status=completed, then the end via the API", "204, 204, named, 1", func(w *world) string {
 		now := time.Now().UTC()
@@ -92,7 +92,7 @@ var doorRows = []row{
 			"id": "EZ2", "type": "com.twilio.voice.insights.participant-summary.complete",
 			"data": map[string]any{"account_sid": account, "conference_sid": conference, "call_sid": call, "join_time": "2026-11-22T08:59:00Z"},
 		})
-		return fmt.Sprintf("%d, %s", status, w.field(conferences+"/"+conference+".json", "status"))
+		return fmt.Sprintf("%d, %s", status, w.until(conferences+"/"+conference+".json", "status", "completed"))
 	}},
 	{"X3", "DELETE //2010-04-01/... of a participant", "404, 20404", func(w *world) string {
 		status, body := w.send(http.MethodDelete, "/"+conferences+"/"+conference+"/Participants/"+call+".json", "")

@@ -255,9 +255,21 @@ func (w *world) send(method, path, body string, headers ...string) (status int, 
 // names, separated by dots, and returns it as JSON. A name may be the index of a list.
 func (w *world) field(path, names string) string {
 	return w.eventually(func() string {
-		_, body := w.get(path)
+		status, body := w.get(path)
+		if status != http.StatusOK {
+			return ""
+		}
 		return member(body, names)
 	})
+}
+
+// until waits until the member has the value, and returns the last one that it had.
+func (w *world) until(path, names, want string) (last string) {
+	for w.ctx.Err() == nil && last != want {
+		last = w.field(path, names)
+		time.Sleep(checkEvery)
+	}
+	return last
 }
 
 func member(body, names string) string {
