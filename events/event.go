@@ -79,6 +79,9 @@ type Event struct {
 	// Query is the callback URL's own query string ("queue=sales"), without
 	// the question mark. It is not part of the event's identity.
 	Query string
+	// Region is the region of the account whose key signed; empty for the home region. It is
+	// not part of the event's identity either.
+	Region string
 	// Params are all parameters, as received.
 	Params Params
 }

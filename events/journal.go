@@ -70,6 +70,8 @@ type Entry struct {
 	ReceivedAt time.Time
 	// Query is the allowed query string of the callback URL, raw.
 	Query string
+	// Region is the region of the account whose key signed; empty for the home region.
+	Region string
 	// Form is the parameters as application/x-www-form-urlencoded.
 	Form string
 }
@@ -96,6 +98,11 @@ type Group struct {
 // ErrGroup is returned for a journal message that this version cannot split.
 var ErrGroup = errors.New("journal group is damaged or of an unknown version")
 
+// regionMark stands between the query and the region of an entry. No query contains a space, so that
+// entries without a region keep their bytes, and an older build reads the others: it shows the
+// region behind the query.
+const regionMark = " "
+
 // AppendEntry adds e to a group; an empty dst begins one.
 func AppendEntry(dst []byte, e Entry) []byte {
 	if len(dst) == 0 {
@@ -103,8 +110,12 @@ func AppendEntry(dst []byte, e Entry) []byte {
 	}
 	dst = append(dst, byte(e.Source))
 	dst = binary.AppendVarint(dst, e.ReceivedAt.UnixNano())
-	dst = binary.AppendUvarint(dst, uint64(len(e.Query)))
-	dst = append(dst, e.Query...)
+	query := e.Query
+	if e.Region != "" {
+		query += regionMark + e.Region
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(query)))
+	dst = append(dst, query...)
 	dst = binary.AppendUvarint(dst, uint64(len(e.Form)))
 	return append(dst, e.Form...)
 }
@@ -132,6 +143,9 @@ func (g Group) Split(fn func(index int, e Entry) error) error {
 		var ok bool
 		if e.Query, b, s, ok = cutString(b, s); !ok {
 			return ErrGroup
+		}
+		if query, region, _ := strings.Cut(e.Query, regionMark); region != "" {
+			e.Query, e.Region = query, region
 		}
 		if e.Form, b, s, ok = cutString(b, s); !ok {
 			return ErrGroup
@@ -166,6 +180,7 @@ type DeadLetter struct {
 	ReceivedAt time.Time `json:"received_at"`
 	Source     Source    `json:"source"`
 	Query      string    `json:"query,omitempty"`
+	Region     string    `json:"region,omitempty"`
 	Form       string    `json:"form,omitempty"`
 	// Raw is the input if it was not a form: an Event Streams item, or a damaged group.
 	Raw []byte `json:"raw,omitempty"`

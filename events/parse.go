@@ -39,7 +39,7 @@ const (
 )
 
 func parse(e Entry, params Params, wanted effort) (Event, error) {
-	event := Event{SequenceNumber: NoSequence, ReceivedAt: e.ReceivedAt, Source: e.Source, Query: e.Query, Params: params}
+	event := Event{SequenceNumber: NoSequence, ReceivedAt: e.ReceivedAt, Source: e.Source, Query: e.Query, Region: e.Region, Params: params}
 	var err error
 	if e.Source == SourceGavel {
 		err = event.readOwn()

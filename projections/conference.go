@@ -74,6 +74,9 @@ type Conference struct {
 	AnnouncementsFailed Ranges `json:"announcements_failed,omitempty"`
 	// Truncated is set once a bound was exceeded.
 	Truncated bool `json:"truncated,omitempty"`
+	// KeyRegion is the region whose key signed the first event that a regional key signed, by
+	// SequenceNumber; empty means the home region. Calls to Twilio about the conference go there.
+	KeyRegion Stated[string] `json:"key_region,omitzero"`
 	// Undated are the events without a readable Timestamp, in their order. They
 	// were folded with the time of their receipt, on our clock.
 	Undated []Undated `json:"undated,omitempty"`

@@ -75,6 +75,7 @@ func (d *draft) foldNumbered() (fresh bool, err error) {
 	d.markSeen()
 	d.touch(d.at)
 	d.foldName()
+	d.foldRegion()
 	switch d.e.Kind {
 	case events.ConferenceStart:
 		d.foldStart()
@@ -133,6 +134,17 @@ func (d *draft) foldName() {
 	if name, ok := d.e.Params.Lookup("FriendlyName"); ok {
 		d.FriendlyName = laterText(d.FriendlyName, d.e.SequenceNumber, name)
 	}
+}
+
+// foldRegion keeps the region of the event with the least SequenceNumber that has one. An event
+// without one may be signed by a shared key, which is of no region.
+func (d *draft) foldRegion() {
+	r := Stated[string]{Seq: d.e.SequenceNumber, Value: d.e.Region}
+	if r.Value == "" || d.KeyRegion.Value != "" && later(d.KeyRegion, r, strings.Compare) == r {
+		return
+	}
+	r.Value = strings.Clone(r.Value)
+	d.KeyRegion = r
 }
 
 // foldStart keeps the earliest start.

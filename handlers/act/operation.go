@@ -100,7 +100,7 @@ func (t *task) newCall(form string, before func(context.Context) error) twilio.C
 		path += "/Participants/" + t.decision.CallSid
 	}
 	return twilio.Call{
-		AccountSid: t.decided.Key.AccountSid, Kind: string(t.op.do), Method: cmp.Or(t.op.method, http.MethodPost),
+		AccountSid: t.decided.Key.AccountSid, Region: t.region(), Kind: string(t.op.do), Method: cmp.Or(t.op.method, http.MethodPost),
 		Path: path + ".json", Form: form, Before: before,
 	}
 }

@@ -262,9 +262,17 @@ func (t *task) fetchAndHeal(ctx context.Context) error {
 	return t.heal(ctx)
 }
 
+// region returns the region of Twilio where the conference is; empty for the home region.
+func (t *task) region() string {
+	if t.stored.Conference == nil {
+		return ""
+	}
+	return t.stored.Conference.KeyRegion.Value
+}
+
 // fetch fetches the state from Twilio.
 func (t *task) fetch(ctx context.Context) error {
-	state, err := twilio.Snapshot(ctx, t.Twilio, t.decided.Key, t.Now())
+	state, err := twilio.Snapshot(ctx, t.Twilio, t.decided.Key, t.region(), t.Now())
 	var refused *twilio.AnswerError
 	switch {
 	case errors.As(err, &refused):

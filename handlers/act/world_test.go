@@ -63,6 +63,7 @@ type world struct {
 	asked   []url.Values   // the forms of all writes that reached Twilio
 
 	appended []*events.Event // to the journal
+	region   string          // whose key signed the callbacks
 	// storm is what writes are answered without Twilio having seen them, by their number from 1.
 	storm map[int]int
 }
@@ -198,6 +199,9 @@ func (w *world) writes() []url.Values {
 
 // Append is the journal and, right behind it, the projector.
 func (w *world) Append(ctx context.Context, conferenceSid string, e events.Entry) error {
+	if e.Source == events.SourceCallback {
+		e.Region = w.region
+	}
 	if err := w.bus.Journal().Append(ctx, conferenceSid, e); err != nil {
 		return err
 	}

@@ -189,7 +189,7 @@ func (a *API) performAgain(ctx context.Context, l Letter, who keys.Identity) (id
 // signature was verified before it became a dead letter. Its time of receipt is now:
 // if its event is older than rules.MaxAge, rules treat it as stale.
 func (a *API) readAgain(ctx context.Context, l Letter) error {
-	entry := events.Entry{Source: l.Source, ReceivedAt: a.Now(), Query: l.Query, Form: l.Form}
+	entry := events.Entry{Source: l.Source, ReceivedAt: a.Now(), Query: l.Query, Region: l.Region, Form: l.Form}
 	e, err := events.Parse(entry)
 	wrong := (*events.FormError)(nil)
 	switch {

@@ -139,9 +139,11 @@ func (d *Door) acceptItem(ctx context.Context, b *batch, raw []byte) error {
 	if err != nil {
 		return d.storeItem(ctx, b, raw, err)
 	}
-	if !b.covers(event.AccountSid) {
+	signer, ok := b.signer(event.AccountSid)
+	if !ok {
 		return d.storeItem(ctx, b, raw, errForeign)
 	}
+	entry.Region = signer.Region
 	if err := d.keep(ctx, entry, &event); err != nil {
 		return fmt.Errorf("append item: %w", err)
 	}
@@ -218,7 +220,12 @@ func (b *batch) checkQuery(own string) (fault error) {
 	return fault
 }
 
-// covers reports whether a key of the account signed the batch.
-func (b *batch) covers(accountSid string) bool {
-	return slices.ContainsFunc(b.accounts, func(v twilio.Verified) bool { return v.Account.Sid == accountSid })
+// signer returns the key of the account that signed the batch; ok is false if none did.
+func (b *batch) signer(accountSid string) (key twilio.Match, ok bool) {
+	for _, v := range b.accounts {
+		if v.Account.Sid == accountSid {
+			return v.Match, true
+		}
+	}
+	return twilio.Match{}, false
 }

@@ -50,6 +50,7 @@ func (d *Door) acceptForm(r arrival) error {
 		return refuse(http.StatusForbidden, reasonSignature).of(c.account).because(explainSettings(r.Request, c.account))
 	}
 	d.cfg.Metrics.countKey(matched.Key)
+	c.entry.Region = matched.Region
 	return d.admit(func() error { return d.acceptGenuine(r.Context(), &c) })
 }
 
@@ -78,7 +79,7 @@ func (d *Door) acceptGenuine(ctx context.Context, c *formCallback) error {
 func (c *formCallback) letter() events.DeadLetter {
 	return events.DeadLetter{
 		AccountSid: c.account.Sid, ReceivedAt: c.entry.ReceivedAt, Source: c.entry.Source,
-		Query: c.entry.Query, Form: c.entry.Form,
+		Query: c.entry.Query, Region: c.entry.Region, Form: c.entry.Form,
 	}
 }
 
@@ -87,6 +88,9 @@ func (c *formCallback) letter() events.DeadLetter {
 func (d *Door) readForm(r arrival, c *formCallback) error {
 	if err := checkBody(r.Request, maxForm, formType); err != nil {
 		return err
+	}
+	if !isQuery(r.URL.RawQuery) { // the journal puts the region of a key behind a space
+		return refuse(http.StatusForbidden, reasonEncoding)
 	}
 	room := bodies.Get().(*[]byte)
 	defer bodies.Put(room)

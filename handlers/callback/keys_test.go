@@ -125,6 +125,31 @@ func TestTheSettingsHeaderDecidesNothing(t *testing.T) {
 	}
 }
 
+// TestTheEntryKeepsTheRegionWhoseKeySigned: so that calls about its conference go there.
+func TestTheEntryKeepsTheRegionWhoseKeySigned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(cfg *callback.Config) {
+		var err error
+		cfg.Accounts, err = twilio.NewAccounts([]twilio.Account{{
+			Sid: account, Tokens: twilio.KeyRing{Current: token, Next: "next"},
+			Regions: []twilio.Region{{Name: "ie1", API: "https://api.dublin.ie1.twilio.com", Tokens: []twilio.Token{
+				{Name: "ie1-current", Secret: "dublin"}, {Name: "ie1-previous", Secret: "dublin before"},
+			}}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	for secret, want := range map[string]string{token: "", "next": "", "dublin": "ie1", "dublin before": "ie1"} {
+		wantStatus(t, w.send(signed(t, callback.ConferencePath, bySHA1(t, secret))), http.StatusNoContent)
+		wantStatus(t, w.stream(t, secret, "", encode(t, []any{streamItem(join())})), http.StatusNoContent)
+		entries := w.journal.drain()
+		if len(entries) != 2 || entries[0].Region != want || entries[1].Region != want {
+			t.Errorf("by %s the journal has %+v, want two entries of region %q", secret, entries, want)
+		}
+	}
+}
+
 // TestAKeyThatComesWithAReloadIsCounted: SIGHUP replaces the accounts of a running door.
 func TestAKeyThatComesWithAReloadIsCounted(t *testing.T) {
 	t.Parallel()

@@ -62,10 +62,12 @@ func (h *Handler) answerWrite(w http.ResponseWriter, r *http.Request, t target, 
 	// half-way would have an unknown outcome.
 	ctx := context.WithoutCancel(r.Context())
 	call := twilio.Call{AccountSid: t.account, Kind: string(do), Method: r.Method, Path: t.path, Form: f.raw}
+	a, region := h.action(ctx, t, do, f, who)
+	call.Region = region
 	if do == doNothing {
 		return h.forward(ctx, call)
 	}
-	return h.write(ctx, t, h.action(ctx, t, do, f, who), call)
+	return h.write(ctx, t, a, call)
 }
 
 // forward passes on a request that changes nothing, and so leaves no trace in the journal.

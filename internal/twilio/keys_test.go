@@ -1,6 +1,9 @@
 package twilio_test
 
 import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -246,5 +249,48 @@ func TestALongSignatureHasOneSpelling(t *testing.T) {
 		if _, ok := twilio.ParseSignature(bad); ok {
 			t.Errorf("%q is accepted", bad)
 		}
+	}
+}
+
+// TestCallsGoToTheRegionThatTheyName: each region has its own host and credentials; a region that
+// the settings no longer have is the home region, and shared keys alone cannot call.
+func TestCallsGoToTheRegionThatTheyName(t *testing.T) {
+	t.Parallel()
+	var user, password string
+	served := func(name string) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user, password, _ = r.BasicAuth()
+			w.Header().Set("Place", name)
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	key := twilio.APIKey{Sid: apiKey, Secret: "sydney's key"}
+	c := newCaller(t, served("home"), nil, twilio.APIKey{})
+	err := c.accounts.Replace([]twilio.Account{
+		{Sid: account, Tokens: twilio.KeyRing{Current: token}, Regions: []twilio.Region{
+			{Name: "ie1", API: served("dublin") + "/", Tokens: []twilio.Token{{Name: "ie1-current", Secret: "dublin's token"}, {Name: "ie1-previous", Secret: "x"}}},
+			{Name: "au1", API: served("sydney"), Tokens: []twilio.Token{{Name: "au1-current", Secret: "sydney's token"}}, APIKey: key},
+		}},
+		{Sid: "AC0123456789abcdef0123456789abcdef", SharedKeys: []twilio.SharedKey{{ID: sharedKey, Secret: "secret"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for region, want := range map[string][3]string{
+		"": {"home", account, token}, "us1": {"home", account, token},
+		"ie1": {"dublin", account, "dublin's token"}, "au1": {"sydney", apiKey, "sydney's key"},
+	} {
+		call := ending
+		call.Region = region
+		answer, err := c.Call(t.Context(), call)
+		if got := [3]string{answer.Header.Get("Place"), user, password}; err != nil || got != want {
+			t.Errorf("region %q: %q, %v; want %q", region, got, err, want)
+		}
+	}
+	call := ending
+	call.AccountSid = "AC0123456789abcdef0123456789abcdef"
+	if _, err := c.Call(t.Context(), call); !errors.Is(err, twilio.ErrNoCredentials) || c.CanCall(call.AccountSid) {
+		t.Errorf("shared keys alone: %v, can call %v", err, c.CanCall(call.AccountSid))
 	}
 }

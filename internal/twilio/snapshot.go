@@ -59,24 +59,31 @@ type AnswerError struct{ Answer Answer }
 // Error contains only the status.
 func (e *AnswerError) Error() string { return fmt.Sprintf("twilio answered %d", e.Answer.Status) }
 
-// Snapshot fetches the state of a conference, with all pages of its participants. at is the current
-// time. The error is one of Call's, or an *AnswerError.
-func Snapshot(ctx context.Context, caller Caller, key events.Key, at time.Time) (State, error) {
+// place is a conference and the region where it is.
+type place struct {
+	events.Key
+	region string
+}
+
+// Snapshot fetches the state of a conference from a region (empty: the home region), with all pages
+// of its participants. at is the current time. The error is one of Call's, or an *AnswerError.
+func Snapshot(ctx context.Context, caller Caller, key events.Key, region string, at time.Time) (State, error) {
+	from := place{key, region}
 	s := State{Seen: projections.Seen{Status: projections.StatusCompleted, At: at}}
 	var conference struct{ Status string }
 	var err error
-	if s.Known, err = read(ctx, caller, key, "fetch-conference", ConferencePath(key)+".json", &conference); err != nil || !s.Known {
+	if s.Known, err = read(ctx, caller, from, "fetch-conference", ConferencePath(key)+".json", &conference); err != nil || !s.Known {
 		return s, err
 	}
 	if s.Status = conference.Status; !s.Over() {
-		s.Legs, err = participants(ctx, caller, key)
+		s.Legs, err = participants(ctx, caller, from)
 	}
 	return s, err
 }
 
 // participants fetches all pages.
-func participants(ctx context.Context, caller Caller, key events.Key) (legs []projections.SeenLeg, err error) {
-	list := ConferencePath(key) + "/Participants.json"
+func participants(ctx context.Context, caller Caller, from place) (legs []projections.SeenLeg, err error) {
+	list := ConferencePath(from.Key) + "/Participants.json"
 	next := fmt.Sprintf("%s?PageSize=%d", list, pageSize)
 	for range maxPages {
 		var page struct {
@@ -87,7 +94,7 @@ func participants(ctx context.Context, caller Caller, key events.Key) (legs []pr
 			}
 			Next string `json:"next_page_uri"`
 		}
-		if _, err := read(ctx, caller, key, "list-participants", next, &page); err != nil {
+		if _, err := read(ctx, caller, from, "list-participants", next, &page); err != nil {
 			return nil, err
 		}
 		for _, p := range page.Participants {
@@ -105,10 +112,10 @@ func participants(ctx context.Context, caller Caller, key events.Key) (legs []pr
 }
 
 // read fetches one resource and decodes it. known is false if Twilio does not have the resource.
-func read(ctx context.Context, caller Caller, key events.Key, kind, path string, into any) (known bool, err error) {
+func read(ctx context.Context, caller Caller, from place, kind, path string, into any) (known bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
-	answer, err := caller.Call(ctx, Call{AccountSid: key.AccountSid, Kind: kind, Method: http.MethodGet, Path: path})
+	answer, err := caller.Call(ctx, Call{AccountSid: from.AccountSid, Region: from.region, Kind: kind, Method: http.MethodGet, Path: path})
 	switch {
 	case err != nil:
 		return false, err

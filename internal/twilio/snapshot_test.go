@@ -50,7 +50,7 @@ func ok(body string) twilio.Answer { return twilio.Answer{Status: http.StatusOK,
 
 func snapshot(t *testing.T, p pages) (twilio.State, error) {
 	t.Helper()
-	return twilio.Snapshot(t.Context(), p, roomKey, seenAt)
+	return twilio.Snapshot(t.Context(), p, roomKey, "", seenAt)
 }
 
 func TestASnapshotHasAllPages(t *testing.T) {

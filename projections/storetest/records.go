@@ -18,6 +18,7 @@ func savedIsLoaded(t *testing.T, h Harness) {
 		c.Participants = []*projections.Participant{leg(2, noon), leg(5, noon)}
 		c.SpeechDropped = projections.Ranges{{6, 8}}
 		c.Truncated = true
+		c.KeyRegion = projections.Stated[string]{Seq: 2, Value: "ie1"}
 		c.Undated = []projections.Undated{{Seq: 2, Kind: "conference-start", At: noon}, {Seq: 3, Kind: "participant-join", CallSid: "CA2", At: noon + 9}}
 	})
 	p.save(c)

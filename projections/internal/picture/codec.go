@@ -74,17 +74,17 @@ func (e encoder) head(c *projections.Conference) encoder {
 	return e.flag(c.Truncated).tail(c)
 }
 
-// tail is written only if one of its lists has an element, so that a record without them has the
+// tail is written only up to its last part that is not empty, so that a record without them has the
 // bytes of an older build's, which opens without a fill.
 func (e encoder) tail(c *projections.Conference) encoder {
-	if len(c.Undated)+len(c.Requests)+len(c.Summaries) == 0 {
+	if len(c.Undated)+len(c.Requests)+len(c.Summaries) == 0 && c.KeyRegion.Value == "" {
 		return e
 	}
 	e = e.count(len(c.Undated))
 	for _, u := range c.Undated {
 		e = e.number(u.Seq).text(string(u.Kind)).text(u.CallSid).instant(u.At)
 	}
-	if len(c.Requests)+len(c.Summaries) == 0 {
+	if len(c.Requests)+len(c.Summaries) == 0 && c.KeyRegion.Value == "" {
 		return e
 	}
 	e = e.count(len(c.Requests))
@@ -94,6 +94,9 @@ func (e encoder) tail(c *projections.Conference) encoder {
 	e = e.count(len(c.Summaries))
 	for _, s := range c.Summaries {
 		e = e.text(s)
+	}
+	if c.KeyRegion.Value != "" {
+		e = e.stated(c.KeyRegion)
 	}
 	return e
 }
@@ -114,6 +117,9 @@ func (d *decoder) tail(c *projections.Conference) {
 		}
 	})
 	c.Summaries = many(d, (*decoder).text)
+	if d.rest != "" {
+		c.KeyRegion = d.stated()
+	}
 }
 
 func (d *decoder) head(c *projections.Conference) {
