@@ -32,6 +32,7 @@ type cli struct {
 	Resume      resumeCommand      `cmd:"" help:"End the stop."`
 	DeadLetters deadLettersCommand `cmd:"" name:"deadletters" help:"List, show and redrive dead letters."`
 	Rebuild     rebuildCommand     `cmd:"" help:"Fill a new picture from the journal, and switch to it."`
+	Setup       setupCommand       `cmd:"" help:"Print how to set up Twilio."`
 	Doctor      doctorCommand      `cmd:"" help:"Find faults of an installation and their remedies."`
 	Version     versionCommand     `cmd:"" help:"Print versions."`
 

@@ -20,6 +20,7 @@ type doctorCommand struct {
 	serverFlags
 	Server string `env:"GAVEL_SERVER" placeholder:"URL" help:"The running Gavel (default: the address where these settings make it listen)."`
 	APIKey string `name:"api-key" env:"GAVEL_API_KEY" placeholder:"SID:SECRET" help:"API key (default: the first key, in the data directory)."`
+	Call   bool   `help:"Make Twilio itself call the public URL, through its Webhooks API."`
 	outputFlag
 }
 
@@ -68,6 +69,7 @@ func (c *doctorCommand) examine(ctx context.Context, root *cli, t *terminal) []d
 		x.credentials(ctx),
 		doctor.Clocks(x.clocks),
 		x.publicURL(ctx),
+		x.webhooks(ctx, c.Call),
 		x.conferences(ctx),
 	)
 }
@@ -81,7 +83,7 @@ func afterFaults(err error) []doctor.Finding {
 	found := doctor.Settings{Faults: lines}.Findings()
 	for _, check := range []doctor.Check{
 		doctor.CheckFiles, doctor.CheckNATS, doctor.CheckRedis, doctor.CheckCredentials, doctor.CheckClock,
-		doctor.CheckPublicURL, doctor.CheckSubscriptions, doctor.CheckTraps,
+		doctor.CheckPublicURL, doctor.CheckWebhooks, doctor.CheckSubscriptions, doctor.CheckTraps,
 	} {
 		found = append(found, doctor.Skipped(check, "the settings must be correct first"))
 	}

@@ -346,3 +346,37 @@ func FuzzParseFact(f *testing.F) {
 		}
 	})
 }
+
+// TestTheDoctorReadsTwiliosWebhookSettings: half of the callbacks are signed by a key that Gavel
+// does not have, and without retries.
+func TestTheDoctorReadsTwiliosWebhookSettings(t *testing.T) {
+	t.Parallel()
+	const apiKey = "SK25e16e9a716a4a8617a7c83f58e30482"
+	fake := twiliofake.New(twiliofake.Config{
+		AccountSid: testAccount, AuthToken: testToken, APIKeys: map[string]string{apiKey: "secret"},
+		SharedKey: twiliofake.SharedKey{ID: "webhooks_sharedkey_01k", Secret: "shared"}, SharedPercent: 50,
+	})
+	server := httptest.NewServer(fake.Handler())
+	t.Cleanup(server.Close)
+	settings := func(secret, more string) string {
+		path := filepath.Join(t.TempDir(), "gavel.yaml")
+		text := "accounts:\n  - sid: " + testAccount + "\n    auth_tokens: [" + testToken + "]\n    api_key: {sid: " + apiKey + ", secret: " + secret + "}\n" + more
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	args := []string{"--server", "http://127.0.0.1:1", "--data-dir", private(t), "--twilio-api", server.URL, "--config"}
+	d := diagnose(t, nil, append(args, settings("secret", ""))...)
+	d.finds(doctor.CheckWebhooks, doctor.OK, "50 % of http://127.0.0.1:8080/twilio/conference: the auth token signs")
+	d.finds(doctor.CheckWebhooks, doctor.Fault, "webhooks_sharedkey_01k signs, which is not in shared_keys")
+	d.finds(doctor.CheckWebhooks, doctor.Warning, "every callback that fails once is lost")
+
+	d = diagnose(t, nil, append(args, settings("secret", "    shared_keys: [{id: webhooks_sharedkey_01k, secret: shared}]\n"), "--call")...)
+	d.finds(doctor.CheckWebhooks, doctor.OK, "webhooks_sharedkey_01k signs by HMAC_SHA256")
+	d.finds(doctor.CheckWebhooks, doctor.Fault, "Twilio itself called")
+
+	d = diagnose(t, nil, append(args, settings("wrong", ""))...)
+	d.finds(doctor.CheckWebhooks, doctor.Note, "answered 401, code 20003")
+	d.finds(doctor.CheckSubscriptions, doctor.Note, "no Gavel answers")
+}

@@ -12,6 +12,7 @@ import (
 
 	"gavel/app"
 	"gavel/handlers/callback"
+	"gavel/internal/doctor"
 	"gavel/internal/twilio/twiliofake"
 )
 
@@ -23,6 +24,8 @@ type twilioCommand struct {
 	AccountSid      string `name:"account-sid" env:"TWILIO_ACCOUNT_SID" placeholder:"SID" help:"The account (default: AC and zeros)."`
 	AuthToken       string `name:"auth-token" env:"TWILIO_AUTH_TOKEN" placeholder:"TOKEN" help:"Its auth token (default: zeros)."`
 	APIKey          string `name:"api-key" placeholder:"SID:SECRET" help:"An API key that is also accepted (default: none)."`
+	SharedKey       string `name:"shared-key" placeholder:"ID:SECRET" help:"A shared key that signs a part of the callbacks by HMAC_SHA256 (default: none)."`
+	SharedPercent   int    `name:"shared-percent" default:"50" placeholder:"N" help:"How many of 100 callbacks the shared key signs (default ${default})."`
 	floorFlags
 	TooMany       float64       `name:"rest-429" default:"0" placeholder:"SHARE" help:"Share of REST requests that are answered 429, 0 to 1."`
 	Broken        float64       `name:"rest-5xx" default:"0" placeholder:"SHARE" help:"Share of REST requests that are carried out and answered 500, 0 to 1."`
@@ -63,6 +66,9 @@ func (c *twilioCommand) check() error {
 	if c.EventStreamsURL != "" {
 		faults = append(faults, flagFault("--event-streams-url", checkBaseURL(c.EventStreamsURL)))
 	}
+	if id, secret, _ := strings.Cut(c.SharedKey, ":"); c.SharedKey != "" && (id == "" || secret == "") || c.SharedPercent < 0 || c.SharedPercent > 100 {
+		faults = append(faults, errors.New("--shared-key, --shared-percent: are not ID:SECRET and 0 to 100"))
+	}
 	if sid, secret, _ := strings.Cut(c.APIKey, ":"); c.APIKey != "" && (sid == "" || secret == "") {
 		faults = append(faults, errors.New("--api-key: is not SID:SECRET"))
 	}
@@ -77,6 +83,9 @@ func (c *twilioCommand) standIn(log io.Writer) twiliofake.Config {
 	config.AccountSid, config.AuthToken = c.account()
 	if sid, secret, ok := strings.Cut(c.APIKey, ":"); ok {
 		config.APIKeys = map[string]string{sid: secret}
+	}
+	if id, secret, ok := strings.Cut(c.SharedKey, ":"); ok {
+		config.SharedKey, config.SharedPercent = twiliofake.SharedKey{ID: id, Secret: secret}, c.SharedPercent
 	}
 	config.EventStreams = c.EventStreamsURL
 	config.MaxConcurrentRequests = c.MaxConcurrent
@@ -174,4 +183,32 @@ func (f floorFlags) calling(door string) twiliofake.Config {
 		Seed:      f.Seed,
 		Faults:    twiliofake.Faults{Lose: f.Lose, Duplicate: f.Duplicates, Reorder: f.Reorder, Delay: f.Delay},
 	}
+}
+
+// setupCommand prints how to set up other services for Gavel.
+type setupCommand struct {
+	Twilio setupTwilio `cmd:"" help:"Print the requests that make Twilio sign with a shared key."`
+}
+
+// setupTwilio prints curl commands.
+type setupTwilio struct {
+	PublicURL string `env:"GAVEL_PUBLIC_URL" placeholder:"URL" required:"" help:"The URL that Twilio calls and signs."`
+	Percent   int    `default:"10" placeholder:"N" help:"Share of callbacks to sign with the shared key, 1 to 100 (default ${default})."`
+}
+
+// Run prints them.
+func (c *setupTwilio) Run(root *cli, t *terminal) error {
+	if c.Percent < 1 || c.Percent > 100 {
+		return usageError{errors.New("--percent: is not 1 to 100")}
+	}
+	if err := flagFault("--public-url", checkBaseURL(c.PublicURL)); err != nil {
+		return usageError{err}
+	}
+	s := &secrets{lookup: t.lookup, file: root.file}
+	sid := "AC..."
+	if all := accounts(root.file, s); len(all) > 0 {
+		sid = all[0].Sid
+	}
+	_, err := io.WriteString(t.out, doctor.SetupTwilio(sid, strings.TrimRight(c.PublicURL, "/"), c.Percent, time.Now()))
+	return err
 }

@@ -6,7 +6,7 @@
 // a token, a friendly name or a label, because people send reports to others.
 //
 // Reading order: doctor.go (findings); settings.go, files.go, clock.go, nats.go, redis.go,
-// credentials.go and door.go (one subject each); conference.go, subscriptions.go and traps.go (what
+// credentials.go, door.go and webhooks.go (one subject each); conference.go, subscriptions.go and traps.go (what
 // conferences show about their TwiML).
 package doctor
 
@@ -53,6 +53,7 @@ const (
 	CheckCredentials   Check = "credentials"
 	CheckClock         Check = "clock"
 	CheckPublicURL     Check = "public-url"
+	CheckWebhooks      Check = "webhooks"
 	CheckSubscriptions Check = "subscriptions"
 	CheckTraps         Check = "traps"
 )

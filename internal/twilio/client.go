@@ -52,6 +52,8 @@ type Call struct {
 	Path string
 	// Form is the body, form-encoded. An empty Form sends no body.
 	Form string
+	// JSON is a body of JSON instead of Form.
+	JSON string
 	// Before, if not nil, is called once the call has a slot and right before it is sent: its error
 	// ends the call, which is then not sent. Such a call is sent only once, because a check before
 	// the first attempt does not hold for a second one.
@@ -217,8 +219,8 @@ func (c *Client) try(ctx context.Context, to access, call Call) (Answer, error) 
 
 func newRequest(ctx context.Context, to access, call Call) (*http.Request, error) {
 	var body io.Reader
-	if call.Form != "" {
-		body = strings.NewReader(call.Form)
+	if call.Form+call.JSON != "" {
+		body = strings.NewReader(call.Form + call.JSON)
 	}
 	request, err := http.NewRequestWithContext(ctx, call.Method, to.base+call.Path, body)
 	if err != nil {
@@ -226,6 +228,9 @@ func newRequest(ctx context.Context, to access, call Call) (*http.Request, error
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if call.JSON != "" {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", "gavel")

@@ -68,3 +68,12 @@ func (a *Account) access(home, region string) (to access, ok bool) {
 	}
 	return access{home, a.Sid, token.Reveal()}, token != ""
 }
+
+// WebhooksBase returns the address of the Webhooks API beside that of the REST API:
+// https://webhooks.twilio.com for https://api.twilio.com, else the same host, as a stand-in has it.
+func WebhooksBase(api string) string {
+	if rest, ok := strings.CutPrefix(api, "https://api."); ok && strings.HasSuffix(strings.TrimRight(rest, "/"), "twilio.com") {
+		return "https://webhooks." + rest
+	}
+	return api
+}

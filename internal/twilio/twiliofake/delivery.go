@@ -43,12 +43,12 @@ const retryPause = 100 * time.Millisecond
 // sender delivers callbacks to their receiver as Twilio's documentation of
 // connection overrides states.
 type sender struct {
-	authToken string
-	agenda    *agenda
-	faults    Faults
-	chance    *rand.Rand // used only by the agenda's goroutine
-	given     http.RoundTripper
-	log       *slog.Logger
+	webhooks *webhooks
+	agenda   *agenda
+	faults   Faults
+	chance   *rand.Rand // used only by the agenda's goroutine
+	given    http.RoundTripper
+	log      *slog.Logger
 
 	inFlight  chan struct{}
 	deliverer sync.WaitGroup
@@ -63,7 +63,7 @@ type sender struct {
 
 func newSender(c Config, a *agenda) *sender {
 	s := &sender{
-		authToken:  c.AuthToken,
+		webhooks:   newWebhooks(c),
 		agenda:     a,
 		faults:     c.Faults,
 		chance:     stream(c.Seed, "faults"),
@@ -202,14 +202,14 @@ func (s *sender) accept(cb callback) {
 // attempt sends one request and returns the failure: "ct" (no connection), "rt"
 // (no answer), a status of 300 or more, or "" on success.
 func (s *sender) attempt(ctx context.Context, cb callback, o overrides) (failure string) {
-	request, err := cb.request(ctx, s.authToken)
+	request, err := cb.request(ctx, s.webhooks)
 	if err != nil {
 		return "url"
 	}
 	failure = s.exchange(request, o, cb.answered)
 	if user := cb.user(); failure == "401" && user != nil {
 		// Credentials in the URL are sent only after a challenge (Twilio, "Webhooks security").
-		again, err := cb.request(ctx, s.authToken)
+		again, err := cb.request(ctx, s.webhooks)
 		if err != nil {
 			return "url"
 		}
@@ -250,7 +250,7 @@ func (s *sender) exchange(request *http.Request, o overrides, answered func(body
 }
 
 // request builds a signed request with the headers of a captured one.
-func (cb callback) request(ctx context.Context, authToken string) (*http.Request, error) {
+func (cb callback) request(ctx context.Context, w *webhooks) (*http.Request, error) {
 	target, err := url.Parse(cb.to.URL)
 	if err != nil {
 		return nil, err
@@ -268,7 +268,7 @@ func (cb callback) request(ctx context.Context, authToken string) (*http.Request
 		return nil, err
 	}
 	h := request.Header
-	h.Set("X-Twilio-Signature", Signature(authToken, signedAddress(*target), signed))
+	w.sign(h, signedAddress(*target), signed)
 	h.Set("I-Twilio-Idempotency-Token", cb.token)
 	h.Set("User-Agent", "TwilioProxy/1.1")
 	h.Set("Accept", "*/*")

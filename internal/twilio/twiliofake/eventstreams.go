@@ -124,7 +124,7 @@ func (e *eventStreams) request(ctx context.Context, body []byte) (*http.Request,
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("X-Twilio-Signature", Signature(e.sender.authToken, signedAddress(*target), nil))
+	e.sender.webhooks.sign(request.Header, signedAddress(*target), nil)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "TwilioProxy/1.1")
 	return request, nil

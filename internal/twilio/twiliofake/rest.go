@@ -50,6 +50,10 @@ func (t *Twilio) Handler() http.Handler {
 		id, underWay := t.desk.begin()
 		defer t.desk.end()
 		describe(w.Header(), id, underWay)
+		if strings.HasPrefix(r.URL.Path, webhooksPrefix) && t.desk.authenticates(r) {
+			t.sender.webhooks.serve(w, r)
+			return
+		}
 		q, refusal := t.read(w, r)
 		if refusal != nil {
 			t.desk.asked(NoCall)

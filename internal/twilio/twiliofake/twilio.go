@@ -49,6 +49,11 @@ type Config struct {
 	// MaxConcurrentRequests is how many requests may be in flight before the
 	// REST API answers 429; 0 sets no limit. Twilio does not publish its own.
 	MaxConcurrentRequests int
+	// SharedKey, if it has an ID, signs SharedPercent of all requests by SharedAlgorithm (HMAC_SHA256
+	// unless set), and the auth token signs the others: a migration that is under way.
+	SharedKey       SharedKey
+	SharedAlgorithm string
+	SharedPercent   int
 	// FetchAnnouncements makes the fake fetch the AnnounceUrl of a REST request.
 	FetchAnnouncements bool
 	// Phone is what happens when REST calls a number; nil is one that rings for
