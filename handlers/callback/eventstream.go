@@ -72,7 +72,7 @@ func (d *Door) acceptBatch(r arrival) error {
 		return refuse(http.StatusForbidden, reasonSignature).because(explainSettings(r.Request, d.cfg.Accounts.All()...))
 	}
 	d.cfg.Metrics.countKey(b.accounts[0].Key)
-	body, err := d.readBody(r, nil, maxBatch)
+	body, err := d.readBody(&r, nil, maxBatch)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (d *Door) acceptForm(r arrival) error {
 	if r.Method == http.MethodGet {
 		err = d.readQuery(r.Request, &c)
 	} else {
-		err = d.readForm(r, &c)
+		err = d.readForm(&r, &c)
 	}
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (c *formCallback) letter() events.DeadLetter {
 
 // readForm reads a POST. Its query is the callback URL's own; only a query that
 // the settings list, or that matches a pattern in them, is accepted.
-func (d *Door) readForm(r arrival, c *formCallback) error {
+func (d *Door) readForm(r *arrival, c *formCallback) error {
 	if err := checkBody(r.Request, maxForm, formType); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -86,13 +87,21 @@ var (
 
 // readBody reads the whole body into room, which grows with the bytes received,
 // not with the length that the client announces.
-func (d *Door) readBody(r arrival, room []byte, limit int64) ([]byte, error) {
+func (d *Door) readBody(r *arrival, room []byte, limit int64) ([]byte, error) {
 	here := reading{w: r.w, peer: peerOf(r.RemoteAddr), since: r.arrived}
 	d.unread.begin(&here)
 	body, err := readAll(r.Body, room, limit)
-	switch kept := d.unread.end(&here); {
-	case !kept:
+	kept := d.unread.end(&here)
+	switch {
+	case !kept && err != nil:
 		return body, refuse(http.StatusRequestTimeout, reasonSlow).because(errSlow)
+	case !kept:
+		// It was complete before the door noticed. net/http takes the deadline for the end of
+		// the connection and cancels the request.
+		r.w.Header().Set("Connection", "close")
+		r.Request = r.WithContext(context.WithoutCancel(r.Context()))
+	}
+	switch {
 	case err != nil:
 		return body, refuse(http.StatusBadRequest, reasonBody).because(errBody)
 	case int64(len(body)) > limit:

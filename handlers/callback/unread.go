@@ -9,7 +9,7 @@ import (
 )
 
 // unread are the requests whose body is not complete, the oldest first. Anyone can send such
-// requests, so they have no place among the callbacks in flight. At a limit the oldest one is
+// requests, so they have no place among the callbacks in flight. At a limit an older one is
 // ended instead of refusing the new one: Twilio sends header and body together, so a genuine body
 // is complete before others can push it out, and slow senders push out each other.
 type unread struct {
@@ -17,7 +17,7 @@ type unread struct {
 	mu      sync.Mutex
 	waiting []*reading
 	// watched: a timer will end what waits for longer than bodyTime. It runs only while it is
-	// needed, because a timer for each request costs more than a check of the signature.
+	// needed, because a timer for each request would be one more for each callback.
 	watched bool
 }
 
@@ -26,7 +26,7 @@ type reading struct {
 	w     http.ResponseWriter
 	peer  netip.Addr
 	since time.Time
-	// ended: its time or its place was taken away. The connection cannot be used again.
+	// ended: its time is over, or another one has its place. The connection cannot be used again.
 	ended bool
 }
 
@@ -59,26 +59,36 @@ func (u *unread) begin(r *reading) {
 	}
 }
 
-// makeRoom ends the oldest body of the peer if it is at its limit, else the oldest of all if all
-// together are.
+// makeRoom ends the oldest body of the peer if it is at its limit. Else, if all together are at
+// theirs, it ends the oldest body of the sender with the most, which is not Twilio.
 func (u *unread) makeRoom(peer netip.Addr) {
-	first, count := -1, 0
-	for i, r := range u.waiting {
+	own := 0
+	for _, r := range u.waiting {
 		if r.peer == peer {
-			if count++; first < 0 {
-				first = i
-			}
+			own++
 		}
 	}
-	switch {
-	case count >= maxUnreadPeer:
-		u.drop(first)
-	case len(u.waiting) >= maxUnread:
-		u.drop(0)
+	if own < maxUnreadPeer {
+		if len(u.waiting) < maxUnread {
+			return
+		}
+		peer = u.busiest()
 	}
+	u.drop(slices.IndexFunc(u.waiting, func(r *reading) bool { return r.peer == peer }))
 }
 
-// drop ends the reading of a body: its Read returns at once.
+// busiest returns the sender with the most bodies, of several the one whose body is the oldest.
+func (u *unread) busiest() netip.Addr {
+	counts, most := map[netip.Addr]int{}, 0
+	for _, r := range u.waiting {
+		counts[r.peer]++
+		most = max(most, counts[r.peer])
+	}
+	first := slices.IndexFunc(u.waiting, func(r *reading) bool { return counts[r.peer] == most })
+	return u.waiting[first].peer
+}
+
+// drop ends the reading of a body: a Read that waits returns at once.
 func (u *unread) drop(i int) {
 	r := u.waiting[i]
 	r.ended = true

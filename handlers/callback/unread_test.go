@@ -2,15 +2,18 @@ package callback_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"gavel/events"
 	"gavel/handlers/callback"
 	"gavel/internal/twilio"
 )
@@ -138,7 +141,7 @@ func TestTenThousandSlowBodiesDoNotCloseTheDoor(t *testing.T) {
 		<-time.After(2 * time.Second) // all of them have sent a byte
 		header, body := genuine(t)
 		conn, answers := p.dial("203.0.113.1:443")
-		for n := range 100 {
+		for n := range 30 {
 			resp, err := send(conn, answers, header+body)
 			if err != nil || resp.StatusCode != http.StatusNoContent {
 				t.Fatalf("genuine callback %d: %v, %v", n, resp, err)
@@ -194,6 +197,39 @@ func TestASenderPushesOutItsOwnBodiesFirst(t *testing.T) {
 			t.Errorf("got %v, %v", resp, err)
 		}
 		_ = conn.Close()
+	})
+}
+
+// late is a body that is complete after a time. net/http then cancels the request, because the door
+// has ended the reading meanwhile.
+type late struct {
+	after time.Duration
+	body  io.Reader
+	end   context.CancelFunc
+}
+
+func (l *late) Read(p []byte) (int, error) {
+	<-time.After(l.after)
+	l.end()
+	return l.body.Read(p)
+}
+
+// A body that is complete is a callback, whatever happened to its place a moment before.
+func TestABodyThatIsCompleteIsAccepted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, inTime)
+		w.journal.failWith(func(ctx context.Context, _ events.Entry) error { return ctx.Err() })
+		ctx, end := context.WithCancel(t.Context())
+		form := join().Encode()
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, callback.ConferencePath, &late{6 * time.Second, strings.NewReader(form), end})
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set(twilio.SignatureHeader, twilio.Sign(token, public+callback.ConferencePath, params(t, form)))
+		resp := w.send(r)
+		wantStatus(t, resp, http.StatusNoContent)
+		if resp.Header.Get("Connection") != "close" {
+			t.Error("the connection is kept, with a deadline that has passed")
+		}
 	})
 }
 
