@@ -329,7 +329,14 @@ func TestConferencesAreFiltered(t *testing.T) {
 		"?DateCreated%3E=2026-08-03":                           {2, 1, 0},
 		"?DateCreated%3E=2026-08-04&DateCreated%3C=2026-08-05": {1},
 	} {
-		got := x.do("GET", "Conferences.json"+query).items("conferences")
+		var got []string
+		for _, status := range []string{"init", "in-progress", "completed"} { // the order of these conferences
+			if strings.Contains(query, "Status=") {
+				got = x.do("GET", "Conferences.json"+query).items("conferences")
+				break
+			}
+			got = append(got, x.do("GET", "Conferences.json?Status="+status+"&"+strings.TrimPrefix(query, "?")).items("conferences")...)
+		}
 		var wanted []string
 		for _, i := range want {
 			wanted = append(wanted, sids[i])
@@ -337,6 +344,21 @@ func TestConferencesAreFiltered(t *testing.T) {
 		if diff := cmp.Diff(wanted, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
+	}
+}
+
+// Since 2026-09-30 a list without Status shows conferences in progress only (Twilio, changelog).
+func TestAListWithoutStatusShowsWhatIsInProgress(t *testing.T) {
+	t.Parallel()
+	x := opens(t, nil)
+	s := x.NewStory()
+	s.Agent("kate").Answers("over").HangsUp()
+	s.Agent("kate").Answers("waiting")
+	live := s.Customer("customer").Calls("live")
+	s.Agent("ana").Answers("live")
+	x.plays(s)
+	if diff := cmp.Diff([]string{live.ConferenceSid()}, x.do("GET", "Conferences.json").items("conferences")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
