@@ -123,6 +123,7 @@ func TestUpgradeEmbedded(t *testing.T) {
 	for key, ids := range want {
 		w.published(key, ids)
 	}
+	r.engines()
 }
 
 // lacks says how many facts of a conference are missing in its timeline.
@@ -150,6 +151,7 @@ func TestUpgradeExternal(t *testing.T) {
 	}
 	w.openBus(shape{servers: 1, lanes: 2})
 	w.converges()
+	r.engines()
 }
 
 // configure writes gavel.yaml.
@@ -194,7 +196,6 @@ func upgraded(t *testing.T, r *ruled) (*gavel, string) {
 		"flight end overtaken": flights,
 	})
 	r.eachOnce(g.decisions())
-	r.engines()
 	return g, file
 }
 

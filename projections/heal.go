@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,32 @@ func Heal(c *Conference, seen Seen, newID func() string) []events.Healed {
 		facts[i].ID = newID()
 	}
 	return facts
+}
+
+// Answered returns the fact that Twilio's answer to a write states beyond c, which is the record as
+// it was when Twilio was asked: the flags of a leg, or that the conference has ended. Twilio sends no
+// callback for some of these changes. ok is false if the answer states nothing that c lacks.
+func Answered(c *Conference, body []byte, at time.Time, newID func() string) (fact events.Healed, ok bool) {
+	var answer struct {
+		CallSid string `json:"call_sid"`
+		Status  string `json:"status"`
+		Flags          // in the record they have Twilio's names
+	}
+	if c == nil || c.End != nil || json.Unmarshal(body, &answer) != nil {
+		return fact, false
+	}
+	fact = events.Healed{Key: c.Key(), Behind: c.Seen.Max(), At: at, Fact: events.ConferenceEnd}
+	if answer.CallSid != "" {
+		p := c.Participant(answer.CallSid)
+		if p == nil || !p.Live() || p.Flags.Value == answer.Flags {
+			return fact, false
+		}
+		fact.Fact, fact.CallSid, fact.Flags = events.ParticipantModify, answer.CallSid, answer.words()
+	} else if answer.Status != StatusCompleted {
+		return fact, false
+	}
+	fact.ID = newID()
+	return fact, true
 }
 
 // Overlay returns the record with the REST API's state applied: the facts that Heal returns, and

@@ -100,6 +100,7 @@ func (t *task) answered(ctx context.Context, answer twilio.Answer) error {
 	case status < http.StatusMultipleChoices && t.op.do == events.DoAnnounce:
 		return again{why: whyAnnounced, after: announceTime}
 	case status < http.StatusMultipleChoices:
+		t.answer = answer.Body
 		return ended{outcome}
 	case status == http.StatusNotFound && t.op.goneIsDone:
 		outcome.Why = "already"

@@ -45,6 +45,8 @@ type task struct {
 	// begun: the record has an intent without an outcome, so Twilio may have received the request.
 	begun bool
 	seen  twilio.State // zero before fetch
+	// answer is the body of Twilio's answer that carried the decision out, nil without one.
+	answer []byte
 	// offHold: the leg is on hold and must be taken off hold to be changed.
 	offHold bool
 }

@@ -73,6 +73,7 @@ func (t *task) recordOutcome(ctx context.Context, o events.Outcome) error {
 		return fmt.Errorf("append outcome: %w", err)
 	}
 	crashpoint.Pass(crashpoint.Recorded)
+	t.healAnswered(ctx)
 	t.Metrics.actions.WithLabelValues(t.decision.Rule, string(t.op.do), string(o.Result)).Inc()
 	t.Metrics.seconds.WithLabelValues(string(t.op.do)).Observe(t.age().Seconds())
 	t.log.Info("decision ended", "do", t.decision.Do, "result", o.Result, "why", o.Why, "status", o.Status, "code", o.Code)
@@ -90,6 +91,19 @@ func (t *task) heal(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// healAnswered appends what Twilio's answer states beyond the record. It comes behind the outcome,
+// because the end of a conference ends the ladder whose next step the outcome leads to. If it fails,
+// the record is as it is without the answer.
+func (t *task) healAnswered(ctx context.Context) {
+	fact, found := projections.Answered(t.stored.Conference, t.answer, t.Now(), events.NewULID)
+	if !found {
+		return
+	}
+	if err := t.append(ctx, events.NewHealed(fact)); err != nil {
+		t.log.Warn("what Twilio answered is not recorded", "error", err)
+	}
 }
 
 // closeReread appends the end of a re-read to the journal, behind the healed facts

@@ -13,8 +13,8 @@ import (
 )
 
 // action is the write's entry in the journal.
-func (h *Handler) action(ctx context.Context, t target, do events.Do, f form, who keys.Identity) (a events.Action, region string) {
-	a = events.Action{
+func (h *Handler) action(ctx context.Context, t target, do events.Do, f form, who keys.Identity) (events.Action, *projections.Conference) {
+	a := events.Action{
 		ID: events.NewULID(), Do: do, AccountSid: t.account, ConferenceSid: t.conference, At: h.Now(),
 		Asked: f.raw, // the journal keeps fixed values only
 		Actor: events.Actor{Sid: who.KeySid, Name: who.Name},
@@ -31,11 +31,11 @@ func (h *Handler) action(ctx context.Context, t target, do events.Do, f form, wh
 // resolve reads from the picture what the path does not state. A conference that the picture does
 // not have goes to Twilio like any other, but the journal does not name it before Twilio has
 // confirmed it: a typing error must not create a conference. If the picture cannot be read, the SID
-// in the path is used: an operator must be able to end a conference then too. region is where the
-// conference is; empty for the home region, which is also tried if the picture does not say.
-func (h *Handler) resolve(ctx context.Context, a events.Action, t target) (resolved events.Action, region string) {
+// in the path is used: an operator must be able to end a conference then too. It also returns the
+// record, nil if it was not read.
+func (h *Handler) resolve(ctx context.Context, a events.Action, t target) (events.Action, *projections.Conference) {
 	if t.conference == "" {
-		return a, ""
+		return a, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
@@ -43,15 +43,15 @@ func (h *Handler) resolve(ctx context.Context, a events.Action, t target) (resol
 	switch {
 	case errors.Is(err, projections.ErrNotFound):
 		a.ConferenceSid = ""
-		return a, ""
+		return a, nil
 	case err != nil:
-		return a, ""
+		return a, nil
 	case t.resource == participant && a.CallSid == "":
 		if p := findParticipant(stored.Conference, t.member, false); p != nil {
 			a.CallSid = p.CallSid
 		}
 	}
-	return a, stored.Conference.KeyRegion.Value
+	return a, stored.Conference
 }
 
 // withAnswer adds the SIDs in Twilio's answer to the action.

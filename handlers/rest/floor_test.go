@@ -121,8 +121,31 @@ func (f *floor) records() (all []record) {
 			if err != nil {
 				return err
 			}
+			if event.Kind == events.HealedFact {
+				return nil
+			}
 			d, err := recordOf(&event)
 			all = append(all, d)
+			return err
+		})
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return all
+}
+
+// healed reads the facts in the journal that Twilio's answers stated.
+func (f *floor) healed() (all []events.Healed) {
+	f.Helper()
+	err := f.bus.Journal().Read(f.Context(), 0, 1, math.MaxUint64, func(g events.Group) error {
+		return g.Split(func(_ int, e events.Entry) error {
+			event, err := events.Parse(e)
+			if err != nil || event.Kind != events.HealedFact {
+				return err
+			}
+			h, err := event.Healed()
+			all = append(all, h)
 			return err
 		})
 	})

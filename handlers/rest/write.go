@@ -9,6 +9,7 @@ import (
 	"gavel/events"
 	"gavel/internal/keys"
 	"gavel/internal/twilio"
+	"gavel/projections"
 )
 
 // maxWrites bounds the concurrent writes. Each waits for Twilio, for seconds if
@@ -62,12 +63,14 @@ func (h *Handler) answerWrite(w http.ResponseWriter, r *http.Request, t target, 
 	// half-way would have an unknown outcome.
 	ctx := context.WithoutCancel(r.Context())
 	call := twilio.Call{AccountSid: t.account, Kind: string(do), Method: r.Method, Path: t.path, Form: f.raw}
-	a, region := h.action(ctx, t, do, f, who)
-	call.Region = region
+	a, record := h.action(ctx, t, do, f, who)
+	if record != nil { // the home region is also tried if the picture does not say
+		call.Region = record.KeyRegion.Value
+	}
 	if do == doNothing {
 		return h.forward(ctx, call)
 	}
-	return h.write(ctx, t, a, call)
+	return h.write(ctx, t, a, record, call)
 }
 
 // forward passes on a request that changes nothing, and so leaves no trace in the journal.
@@ -80,8 +83,9 @@ func (h *Handler) forward(ctx context.Context, call twilio.Call) (answer, error)
 	return answerOf(reply), nil
 }
 
-// write appends the intent to the journal, calls Twilio, and appends the outcome.
-func (h *Handler) write(ctx context.Context, t target, a events.Action, call twilio.Call) (answer, error) {
+// write appends the intent to the journal, calls Twilio, and appends the outcome and what the answer
+// states beyond the record as it was before the call.
+func (h *Handler) write(ctx context.Context, t target, a events.Action, record *projections.Conference, call twilio.Call) (answer, error) {
 	if err := h.append(ctx, intentTime, a.ConferenceSid, events.NewIntent(a)); err != nil {
 		h.Log.Error("appending the intent failed, Twilio was not called", "action_id", a.ID, "error", err)
 		// The journal may have stored the intent all the same. The outcome prevents that its actor
@@ -95,6 +99,9 @@ func (h *Handler) write(ctx context.Context, t target, a events.Action, call twi
 		a = withAnswer(a, t, reply.Body)
 	}
 	h.settle(ctx, a, o)
+	if o.Result == events.Done {
+		h.heal(ctx, record, reply.Body)
+	}
 	if err != nil {
 		h.Log.Warn("Twilio did not answer", "do", a.Do, "account_sid", a.AccountSid, "action_id", a.ID, "error", err)
 		return answer{}, unanswered(err)
@@ -123,6 +130,18 @@ func (h *Handler) settle(ctx context.Context, a events.Action, o events.Outcome)
 	o.At = h.Now()
 	if err := h.append(ctx, outcomeTime, a.ConferenceSid, events.NewOutcome(a, o)); err != nil {
 		h.Log.Error("outcome may be missing from the journal", "action_id", a.ID, "result", o.Result, "error", err)
+	}
+}
+
+// heal appends what Twilio's answer states beyond the record. If that fails, the record is as it is
+// without the answer.
+func (h *Handler) heal(ctx context.Context, record *projections.Conference, body []byte) {
+	fact, found := projections.Answered(record, body, h.Now(), events.NewULID)
+	if !found {
+		return
+	}
+	if err := h.append(ctx, outcomeTime, fact.Key.ConferenceSid, events.NewHealed(fact)); err != nil {
+		h.Log.Warn("what Twilio answered is not recorded", "conference_sid", fact.Key.ConferenceSid, "error", err)
 	}
 }
 

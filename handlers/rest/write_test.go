@@ -17,6 +17,7 @@ import (
 	"gavel/events"
 	"gavel/internal/keys"
 	"gavel/internal/twilio/twiliofake"
+	"gavel/projections"
 )
 
 func TestAWriteIsForwardedAndRecorded(t *testing.T) {
@@ -422,6 +423,36 @@ func TestAWaitLongerThanTheBudgetIsReturnedToTheClient(t *testing.T) {
 	}
 	_, outcome := f.only()
 	outcome.wantOutcome(t, events.Outcome{Result: events.Failed, Status: 429, Code: 20429})
+}
+
+// No callback arrives: the answer itself is folded, right behind what the record had
+// seen when Twilio was asked.
+func TestWhatTwilioAnswersToAWriteIsFolded(t *testing.T) {
+	t.Parallel()
+	f := openFloor(t)
+	stored, err := f.store.Conference(t.Context(), events.Key{AccountSid: account, ConferenceSid: f.conference})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := f.post(f.within("/Participants/"+f.agent+".json"), "Hold=true"); a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	facts := f.healed()
+	if len(facts) != 1 || facts[0].Fact != events.ParticipantModify || facts[0].CallSid != f.agent || facts[0].Behind != stored.Conference.Seen.Max() {
+		t.Fatalf("the journal has the facts %+v", facts)
+	}
+	e, err := events.Parse(events.NewHealed(facts[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, _, err := projections.Fold(stored.Conference, &e)
+	if err != nil || !held.Participant(f.agent).Flags.Value.Hold {
+		t.Errorf("%v: the leg is %+v", err, held.Participant(f.agent))
+	}
+	f.post(f.within(".json"), "Status=completed")
+	if facts = f.healed(); len(facts) != 2 || facts[1].Fact != events.ConferenceEnd {
+		t.Errorf("the journal has the facts %+v", facts)
+	}
 }
 
 // The client disconnects while Twilio is still working: the outcome is recorded all the same.
