@@ -47,7 +47,8 @@ type Config struct {
 	Lanes int
 	// Replicas of every stream: 1 embedded (and nothing else there), 3 external.
 	Replicas int
-	// JournalMaxBytes bounds a new journal. Default: 70 % of the volume embedded;
+	// JournalMaxBytes bounds the journal; an existing one only gets a higher limit by it. Default: 70 %
+	// of what is free and what the store uses, embedded;
 	// on an external NATS 70 % of the account's limit, or unlimited without one.
 	JournalMaxBytes int64
 	// VolumeBytes is the assumed size of the embedded server's volume; 0 means the

@@ -15,7 +15,8 @@ import (
 )
 
 // Every stream that could grow without end has a share of the room, so that it cannot use
-// the journal's. The room is the embedded server's volume, or the limit of an external
+// the journal's. The room is what the embedded server's store
+// uses and what is free on its volume, or the limit of an external
 // server's account divided by the replicas.
 const (
 	// journalPercent: a callback is about 0.5 KB there and 1.8 KB in GAVEL_EVENTS,
@@ -120,6 +121,44 @@ func (m maker) limit(ctx context.Context, have jetstream.Stream, want jetstream.
 	return s, nil
 }
 
+const (
+	// lowersFrom is how far a limit is above its share, in percent, before it is lowered: what other
+	// programs store changes from start to start.
+	lowersFrom = 110
+	// keepsFree is the least part of its content that a lowered limit allows, in percent.
+	keepsFree = 120
+)
+
+// adjust changes the limit of a stream that Gavel made: the journal's to the configured one if that is
+// higher, and any other that is above its share down to it. An operator's own limit in
+// nats.journal_max_bytes is never lowered.
+func (m maker) adjust(ctx context.Context, have jetstream.Stream, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	info := have.CachedInfo()
+	c := info.Config
+	least := int64(info.State.Bytes) / 100 * keepsFree
+	configured := want.Name == journalStream && m.config.JournalMaxBytes > 0
+	switch {
+	case c.MaxBytes <= 0 || want.MaxBytes <= 0:
+		return have, nil
+	case configured && want.MaxBytes <= c.MaxBytes:
+		return have, nil
+	case !configured && (m.config.URL != Embedded || c.MaxBytes/lowersFrom*100 <= max(want.MaxBytes, least)):
+		return have, nil
+	case !configured && !madeByGavel(c, want):
+		return have, nil
+	}
+	c.MaxBytes = max(want.MaxBytes, least)
+	s, err := m.js.UpdateStream(ctx, c)
+	if jet.CannotReserve(err) {
+		m.log.Warn("limit of a stream was not changed, because NATS may not store that much", "stream", c.Name, "max_bytes", info.Config.MaxBytes, "suggested_max_bytes", c.MaxBytes)
+		return have, nil
+	}
+	if err == nil {
+		m.log.Info("limit of a stream was changed", "stream", c.Name, "max_bytes", c.MaxBytes, "held_bytes", info.State.Bytes)
+	}
+	return s, err
+}
+
 // compress sets the compression of a stream that has the settings of a Gavel without compression.
 // The server compresses the blocks that it finishes after its next start, because it reads this
 // setting only then (nats-server 2.15, fileStore.UpdateConfig); readers see no difference.
@@ -146,11 +185,11 @@ func madeByGavel(have, want jetstream.StreamConfig) bool {
 			*limit = -1
 		}
 	}
-	want.MaxConsumers, want.MaxMsgSize = -1, -1
+	want.MaxConsumers, want.MaxMsgSize = -1, cmp.Or(want.MaxMsgSize, -1)
 	want.Duplicates, want.Metadata = max(want.Duplicates, defaultDuplicates), maps.Clone(have.Metadata)
 	want.AllowDirect = have.AllowDirect
 	for key := range want.Metadata {
-		if !strings.HasPrefix(key, "_nats.") {
+		if !strings.HasPrefix(key, "_nats.") && !strings.HasPrefix(key, "gavel.") {
 			return false
 		}
 	}

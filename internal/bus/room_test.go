@@ -243,3 +243,55 @@ func TestSharesAreOfWhatTheAccountMayStoreOfEachReplica(t *testing.T) {
 		t.Errorf("all limits together are %d of %d bytes", sum, room)
 	}
 }
+
+// limitOf reads a stream's limit as a client does.
+func limitOf(t *testing.T, b *bus.Bus, stream string) int64 {
+	t.Helper()
+	s, err := jetStream(t, client(t, b)).Stream(testContext(t), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().Config.MaxBytes
+}
+
+// Shares were of the whole volume, although other programs' files were on it.
+func TestALimitAboveItsShareIsLoweredAndNeverBelowTheContent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	large := open(t, func(c *bus.Config) { c.DataDir, c.VolumeBytes = dir, 1<<30 })
+	for range 30 {
+		if err := appendSoon(t, large, strings.Repeat("x", 60<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	usage, err := large.Journal().Usage(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeBus(t, large)
+	for _, c := range []struct{ volume, least, most int64 }{
+		{100 << 20, 69 << 20, 70 << 20},
+		{2 << 20, int64(usage.Bytes) / 100 * 119, int64(usage.Bytes) / 100 * 121},
+	} {
+		b := open(t, func(config *bus.Config) { config.DataDir, config.VolumeBytes = dir, c.volume })
+		if got := limitOf(t, b, "GAVEL_JOURNAL"); got < c.least || got > c.most {
+			t.Errorf("on a volume of %d bytes the journal may hold %d, not %d to %d", c.volume, got, c.least, c.most)
+		}
+		if err := appendSoon(t, b, "a=1"); err != nil {
+			t.Error(err)
+		}
+		closeBus(t, b)
+	}
+}
+
+func TestARaisedLimitOfTheJournalTakesEffectAndALowerOneDoesNot(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, c := range []struct{ configured, want int64 }{{8 << 20, 8 << 20}, {16 << 20, 16 << 20}, {4 << 20, 16 << 20}} {
+		b := open(t, func(config *bus.Config) { config.DataDir, config.JournalMaxBytes = dir, c.configured })
+		if got := limitOf(t, b, "GAVEL_JOURNAL"); got != c.want {
+			t.Errorf("configured %d: the journal may hold %d, not %d", c.configured, got, c.want)
+		}
+		closeBus(t, b)
+	}
+}

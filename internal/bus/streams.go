@@ -69,7 +69,7 @@ func allStreams() []string {
 func makeStreams(ctx context.Context, nc *nats.Conn, c Config, server *natsd.Server, store *Store, log *slog.Logger) (made streams, err error) {
 	ctx, cancel := context.WithTimeout(ctx, makeWithin)
 	defer cancel()
-	m := maker{js: js(nc), config: c, room: server.VolumeBytes(), full: server.Room() != nil, store: store, log: log}
+	m := maker{js: js(nc), config: c, room: server.StoreBytes(), full: server.Room() != nil, store: store, log: log}
 	err = jet.Retry(ctx, jet.Starting, func(ctx context.Context) error {
 		made, err = m.make(ctx)
 		return err
@@ -120,8 +120,10 @@ func (m maker) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.
 		s, err = m.fitting(ctx, c, m.js.CreateStream)
 	case err == nil && !m.full && lacksLimit(s, c):
 		s, err = m.limit(ctx, s, c)
+	case err == nil && !m.full:
+		s, err = m.adjust(ctx, s, c)
 	}
-	if err == nil && s.CachedInfo().Config.Compression != c.Compression {
+	if err == nil && !m.full && s.CachedInfo().Config.Compression != c.Compression {
 		s, err = m.compress(ctx, s, c)
 	}
 	if err != nil {

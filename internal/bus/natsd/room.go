@@ -1,6 +1,7 @@
 package natsd
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+
+	"github.com/nats-io/nats-server/v2/server"
 
 	"gavel/internal/wholefile"
 )
@@ -71,4 +74,37 @@ func (e *Server) useReserve(log *slog.Logger) error {
 		log.Warn("reserve could not be made: a start on a full volume could not fill the picture", "file", path, "error", err)
 	}
 	return nil
+}
+
+// shareOf returns what a store may use: what is free on its volume, and its own files. Files of other
+// programs are not its room.
+func shareOf(dir string) (int64, error) {
+	_, share, err := volume(dir)
+	if err != nil {
+		return 0, err
+	}
+	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			share += info.Size()
+		}
+		return err
+	})
+	return share, err
+}
+
+// limitsIn returns the sum of the limits of the streams in a store. The server's limit must not be
+// lower: it would refuse each change of a stream. Streams that cannot be read do not count.
+func limitsIn(dir string) (sum int64) {
+	paths, _ := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "*", "meta.inf"))
+	for _, path := range paths {
+		var stream server.FileStreamInfo
+		if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &stream) == nil {
+			sum += max(stream.MaxBytes, 0)
+		}
+	}
+	return sum
 }

@@ -1,6 +1,7 @@
 package natsd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -57,6 +58,7 @@ type Server struct {
 	*server.Server
 	options      Options
 	room         room
+	share        int64 // StoreBytes, unless the size of the volume is assumed
 	lock         *os.File
 	token        string
 	tokenFile    string
@@ -87,6 +89,9 @@ func (e *Server) start(dir string, log *slog.Logger) (err error) {
 		if e.options.VolumeBytes, _, err = volume(dir); err != nil {
 			return fmt.Errorf("read the size of the volume: %w", err)
 		}
+		if e.share, err = shareOf(dir); err != nil {
+			return fmt.Errorf("read what the store may use: %w", err)
+		}
 	}
 	if err := e.useReserve(log); err != nil {
 		return err
@@ -114,7 +119,7 @@ func (e *Server) serverOptions(dir string) *server.Options {
 		JetStream:          true,
 		StoreDir:           dir,
 		SyncAlways:         e.options.SyncAlways,
-		JetStreamMaxStore:  e.options.VolumeBytes / 100 * e.options.StorePercent,
+		JetStreamMaxStore:  max(e.StoreBytes()/100*e.options.StorePercent, limitsIn(dir)),
 		JetStreamMaxMemory: maxMemoryStore,
 		MaxPayload:         e.options.MaxPayload,
 		NoSigs:             true,
@@ -190,12 +195,13 @@ func loadToken(path string, log *slog.Logger) (string, error) {
 	return token, nil
 }
 
-// VolumeBytes is the size of the volume, 0 without a server.
-func (e *Server) VolumeBytes() int64 {
+// StoreBytes is what the store may use: its own files and what is free on the volume, or the
+// assumed size of the volume. It is 0 without a server.
+func (e *Server) StoreBytes() int64 {
 	if e == nil {
 		return 0
 	}
-	return e.options.VolumeBytes
+	return cmp.Or(e.share, e.options.VolumeBytes)
 }
 
 // Clients returns the URL and the token file for clients outside this process, or
