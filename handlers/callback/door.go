@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -56,6 +57,7 @@ type Door struct {
 	refusals  *refusalLog
 	speech    *speechLedger
 	unread    unread
+	memory    *pressure
 }
 
 // endpoint is one path of the door.
@@ -81,7 +83,7 @@ func New(cfg Config) (*Door, error) {
 		cfg.Log == nil || cfg.Metrics == nil || cfg.Now == nil {
 		return nil, errors.New("make door: a required field of Config is missing")
 	}
-	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log), unread: unread{now: cfg.Now}, endpoints: map[string]*endpoint{
+	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log), unread: unread{now: cfg.Now}, memory: newPressure(debug.SetMemoryLimit(-1)), endpoints: map[string]*endpoint{
 		ConferencePath: {source: events.SourceCallback, methods: "GET, POST", accept: (*Door).acceptForm},
 		RecordingPath:  {source: events.SourceRecording, methods: "GET, POST", accept: (*Door).acceptForm},
 		EventsPath:     {source: events.SourceEventStream, methods: "POST", accept: (*Door).acceptBatch},
@@ -136,19 +138,26 @@ func (d *Door) nearest(path string) *endpoint {
 	return d.endpoints[ConferencePath]
 }
 
-// accept checks the method; the endpoint does the rest.
+// accept checks the method; the endpoint does the rest. Without room for a genuine request nothing
+// is read, because reading and checking cost more than the answer.
 func (d *Door) accept(r arrival) error {
+	if d.memory.high(r.arrived) {
+		return refuse(http.StatusServiceUnavailable, reasonMemory)
+	}
+	if d.cfg.Metrics.inFlight.Load() >= d.memory.inFlight {
+		return refuse(http.StatusServiceUnavailable, reasonInFlight)
+	}
 	if r.Method != http.MethodPost && (r.Method != http.MethodGet || r.at.source == events.SourceEventStream) {
 		return refuse(http.StatusMethodNotAllowed, reasonMethod)
 	}
 	return r.at.accept(d, r)
 }
 
-// admit runs store if fewer than maxInFlight genuine requests are in flight. Requests that are not
+// admit runs store if no more genuine requests are in flight than fit into memory. Requests that are not
 // genuine, or whose body is not complete, take no place: anyone can send them.
 func (d *Door) admit(store func() error) error {
 	defer d.cfg.Metrics.inFlight.Add(-1)
-	if d.cfg.Metrics.inFlight.Add(1) > maxInFlight {
+	if d.cfg.Metrics.inFlight.Add(1) > d.memory.inFlight {
 		return refuse(http.StatusServiceUnavailable, reasonInFlight)
 	}
 	return store()

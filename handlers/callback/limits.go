@@ -20,8 +20,17 @@ const (
 	// is 15 s in all, which includes connecting and a retry.
 	AppendBudget = 12 * time.Second
 	// maxInFlight bounds the genuine requests that wait for the journal at the same
-	// time, and so memory (about 10 KiB each) and goroutines.
+	// time, and so memory and goroutines; with a memory limit it is lower, see memoryPercent.
 	maxInFlight = 10_000
+	// memoryPercent is the part of the process's memory limit that genuine requests in flight
+	// may use, at requestBytes each: a request, its connection's buffers and its goroutine.
+	memoryPercent = 25
+	requestBytes  = 40 << 10
+	// shortPercent is the part of the memory limit from which on no callback is accepted. The
+	// collector needs the rest to keep up.
+	shortPercent = 75
+	// memoryEvery is how often memory is measured, at most.
+	memoryEvery = 50 * time.Millisecond
 	// bodyTime is from a request's arrival until its body is complete. Twilio's proxy
 	// sends both at once; two lost packets cost 3 s.
 	bodyTime = 5 * time.Second

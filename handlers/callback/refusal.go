@@ -34,6 +34,7 @@ const (
 	reasonForm        reason = "form"  // genuine, but of invalid form
 
 	reasonInFlight    reason = "in-flight"
+	reasonMemory      reason = "memory"
 	reasonUnavailable reason = "journal-unavailable"
 	reasonBudget      reason = "journal-budget" // or the client disconnected
 	reasonJournal     reason = "journal-error"
