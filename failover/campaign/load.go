@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ const (
 type load struct {
 	w      *world
 	client *http.Client
+	next   func() url.Values // makes the next form; one goroutine calls it
 	stopIt func()
 
 	mu           sync.Mutex
@@ -38,7 +40,11 @@ type load struct {
 // callbacks sends that many callbacks a second to a process until stop is called, whether they are
 // answered or not.
 func (w *world) callbacks(p *process, perSecond int) *load {
-	return w.load(func(l *load, done <-chan struct{}, under *sync.WaitGroup) {
+	return w.load(steadily(p, perSecond))
+}
+
+func steadily(p *process, perSecond int) func(*load, <-chan struct{}, *sync.WaitGroup) {
+	return func(l *load, done <-chan struct{}, under *sync.WaitGroup) {
 		places := make(chan struct{}, mostInFlight)
 		begun, sent := time.Now(), 0
 		tick := time.NewTicker(5 * time.Millisecond)
@@ -56,11 +62,11 @@ func (w *world) callbacks(p *process, perSecond int) *load {
 					l.count(func() { l.unanswered++ })
 					continue
 				}
-				form := w.form()
+				form := l.next()
 				under.Go(func() { l.send(p, form); <-places })
 			}
 		}
-	})
+	}
 }
 
 // flood keeps that many callbacks in flight until stop is called.
@@ -87,7 +93,7 @@ func (w *world) flood(p *process, together int) *load {
 
 func (w *world) load(run func(*load, <-chan struct{}, *sync.WaitGroup)) *load {
 	transport := &http.Transport{MaxIdleConnsPerHost: mostInFlight}
-	l := &load{w: w, client: &http.Client{Transport: transport, Timeout: twilioWaits}}
+	l := &load{w: w, next: w.form, client: &http.Client{Transport: transport, Timeout: twilioWaits}}
 	done, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(over)
@@ -163,4 +169,32 @@ func (w *world) sid(prefix string) string {
 		b[i] = byte(w.random.Uint32())
 	}
 	return prefix + hex.EncodeToString(b[:])
+}
+
+// call returns the forms of one whole call: two legs join, are muted and unmuted, and leave.
+func (w *world) call() (forms []url.Values) {
+	conference, legs := w.sid("CF"), []string{w.sid("CA"), w.sid("CA")}
+	add := func(event, leg string) {
+		form := w.form()
+		form.Set("ConferenceSid", conference)
+		form.Set("StatusCallbackEvent", event)
+		form.Set("SequenceNumber", strconv.Itoa(len(forms)+1))
+		if form.Set("CallSid", leg); leg == "" {
+			for _, name := range []string{"CallSid", "Muted", "Hold", "Coaching", "StartConferenceOnEnter", "EndConferenceOnExit"} {
+				form.Del(name)
+			}
+		}
+		forms = append(forms, form)
+	}
+	add("conference-start", "")
+	for _, event := range []string{"participant-join", "participant-mute", "participant-unmute", "participant-leave"} {
+		for _, leg := range legs {
+			add(event, leg)
+		}
+	}
+	add("conference-end", "")
+	last := forms[len(forms)-1]
+	last.Set("ReasonConferenceEnded", "last-participant-left")
+	last.Set("CallSidEndingConference", legs[1])
+	return forms
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,6 +19,15 @@ var pressure = []campaign{
 		short: 1, full: 3, round: overload, broken: func(c counts) string {
 			if c["ended"] > 0 || c["percent-at-5x"] < 80*c["rounds"] {
 				return fmt.Sprintf("goodput at 5x is %d %% of peak, and %d processes ended", c["percent-at-5x"]/max(1, c["rounds"]), c["ended"])
+			}
+			return ""
+		},
+	},
+	{
+		id: "T18", what: "whole calls; resident memory in MB after two thirds of the time and at its end", control: "the build 7921494", older: true,
+		short: 1, full: 1, round: soak, broken: func(c counts) string {
+			if early, end := c["mb-at-two-thirds"], c["mb-at-the-end"]; c["acknowledged"] == 0 || end > 230 || end > early*11/10+5 {
+				return fmt.Sprintf("%d MB, and then %d MB; at most 230 MB and flat is needed", early, end)
 			}
 			return ""
 		},
@@ -58,6 +69,43 @@ func overload(w *world) {
 func (l *load) acknowledgedSoFar() (n int) {
 	l.count(func() { n = len(l.acknowledged) })
 	return n
+}
+
+// soak runs at the rate of a busy site for 15 minutes, or faster for a shorter time.
+func soak(w *world) {
+	rate, third := 600, 40*time.Second
+	if w.full {
+		rate, third = 84, 5*time.Minute
+	}
+	p := w.gavel(starting{data: filepath.Join(w.dir, "data")})
+	var forms []url.Values
+	l := w.load(func(l *load, done <-chan struct{}, under *sync.WaitGroup) {
+		l.next = func() url.Values {
+			if len(forms) == 0 {
+				forms = w.call()
+			}
+			form := forms[0]
+			forms = forms[1:]
+			return form
+		}
+		steadily(p, rate)(l, done, under)
+	})
+	w.pass(2 * third)
+	w.counts["mb-at-two-thirds"] = p.resident()
+	w.pass(third)
+	w.counts["mb-at-the-end"] = p.resident()
+	l.stop()
+}
+
+// resident returns the process's resident memory in MB.
+func (p *process) resident() int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+	must("read resident memory", err)
+	var kilobytes int
+	if _, rest, ok := strings.Cut(string(status), "VmRSS:"); ok {
+		_, _ = fmt.Sscan(rest, &kilobytes) // 0 fails the campaign
+	}
+	return kilobytes >> 10
 }
 
 // slowBodies keeps connections open that send their bodies at one byte a second, from a few addresses.
