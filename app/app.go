@@ -47,6 +47,7 @@ type App struct {
 	twilio   *twilio.Client
 	bus      *bus.Bus
 	store    projections.Store
+	resumed  func(lane int) (projections.Resumed, bool) // nil without an embedded picture
 	keys     *keys.Keys
 	rules    *rulebook.Book
 	brakes   *brakes.Brakes

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -97,5 +98,50 @@ func TestPresetsAreForEmbeddedServersOnly(t *testing.T) {
 	}
 	if keys := redis.Do("DBSIZE"); keys != ":0" {
 		t.Errorf("Redis has %s keys", keys)
+	}
+}
+
+// The snapshot of the embedded picture is written at the stop and used at the next start; without
+// it, or with a damaged one, the process starts as well.
+func TestTheEmbeddedPictureOutlivesTheProcess(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	var warnings strings.Builder
+	o.Log = slog.New(slog.NewTextHandler(&warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	runOnce := func() {
+		t.Helper()
+		warnings.Reset()
+		a, err := app.New(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.AwaitReady(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := a.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	const notUsed = "snapshot not used"
+	runOnce()
+	path := filepath.Join(o.DataDir, "picture")
+	first, err := os.ReadFile(path)
+	if err != nil || strings.Contains(warnings.String(), notUsed) {
+		t.Fatalf("after the first run: %v\n%s", err, &warnings)
+	}
+	runOnce()
+	if strings.Contains(warnings.String(), notUsed) {
+		t.Errorf("the second run did not use the snapshot:\n%s", &warnings)
+	}
+	if err := os.WriteFile(path, first[:len(first)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runOnce()
+	if !strings.Contains(warnings.String(), notUsed) {
+		t.Errorf("the third run did not report the damaged snapshot:\n%s", &warnings)
+	}
+	runOnce()
+	if strings.Contains(warnings.String(), notUsed) {
+		t.Errorf("the fourth run did not use the new snapshot:\n%s", &warnings)
 	}
 }

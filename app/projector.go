@@ -25,6 +25,7 @@ func (a *App) openProjector(context.Context) error {
 		Actions:     a.bus.Actions(),
 		Timers:      a.bus.Timers(),
 		Listing:     a.store,
+		Resumed:     a.resumed,
 		Keep:        a.Keep,
 		Log:         a.log,
 		Metrics:     project.NewMetrics(a.metrics),

@@ -141,6 +141,15 @@ type Build interface {
 	Abandon(ctx context.Context) error
 }
 
+// Resumed is a picture of a lane from a snapshot, as a build that readers do not find yet.
+type Resumed struct {
+	Build Build
+	// Applied is the position up to which the build is complete. Records may be newer.
+	Applied events.Position
+	// State is the lane's own state, as Commit received it.
+	State []byte
+}
+
 // Reader reads the picture. Its errors are ErrNotFound, ErrFilling, ErrLost, ErrUnreachable, or
 // the store's own, which mean the same to a client as ErrFilling: retry soon. Each read ends within
 // seconds, also if Redis accepts connections and does not answer, and ctx has no deadline.

@@ -45,7 +45,7 @@ type filler struct {
 	store      builds
 	keep       time.Duration
 	now        func() time.Time
-	newMachine func() (*lanes.Machine, error)
+	newMachine func(saved []byte) (*lanes.Machine, error)
 }
 
 // picture is a new picture of a lane, folded from a part of its journal: partly in memory, partly
@@ -58,13 +58,16 @@ type picture struct {
 	// held are the conferences in memory. Conferences with an entry in the group that is applied
 	// are never written meanwhile.
 	held *simplelru.LRU[events.Key, *held]
-	// written has a hash of the key of each conference that the build has: 8 bytes instead of the
-	// key's 100. A collision costs a read.
+	// written has a hash of the key of each conference that was written: 8 bytes instead of the
+	// key's 100. A collision costs a read. If resumed is set, the build may have any other.
 	written map[uint64]struct{}
+	resumed bool
 	seed    maphash.Seed
 	read    lanes.Reader // of one group
 	missing []*held      // of one group
 	keys    []events.Key // of missing
+	// from is the position that the build had at the beginning.
+	from events.Position
 	// at is when the newest entry was received, expired the value of at when old conferences were
 	// last removed.
 	at, expired          time.Time
@@ -100,6 +103,9 @@ func (p *picture) add(ctx context.Context, g events.Group) error {
 	}
 	for i := range p.read.Entries {
 		e := &p.read.Entries[i]
+		if !e.At.After(p.from) {
+			continue // its conference may have been removed since
+		}
 		r, err := p.machine.Step(ctx, e, p.conference(&e.Event))
 		if err != nil {
 			return err
@@ -127,7 +133,7 @@ func (p *picture) load(ctx context.Context) error {
 		}
 		key, c := lanes.Key(e), new(held)
 		p.held.Add(key, c)
-		if _, written := p.written[p.hash(key)]; written {
+		if _, written := p.written[p.hash(key)]; written || p.resumed {
 			p.missing, p.keys = append(p.missing, c), append(p.keys, key)
 		}
 	}
@@ -175,7 +181,7 @@ func (p *picture) shrink(ctx context.Context) error {
 
 // expire removes conferences without an entry for longer than they are kept at a time.
 func (p *picture) expire(ctx context.Context, now time.Time) error {
-	if p.keep <= 0 || len(p.written) == 0 {
+	if p.keep <= 0 || len(p.written) == 0 && !p.resumed {
 		return nil
 	}
 	// A held conference must not be a change to a record that is removed.
@@ -215,9 +221,10 @@ func (p *picture) write(ctx context.Context, n int, cutoff projections.Instant) 
 	return nil
 }
 
-// fill makes the lane's picture up to the ack floor and puts it in place.
-func (f *filler) fill(ctx context.Context, floor uint64, progress func(done uint64)) (*picture, error) {
-	p, err := f.begin(ctx, floor, progress)
+// fill makes the lane's picture up to the ack floor and puts it in place. It continues the picture
+// of a snapshot if there is one.
+func (f *filler) fill(ctx context.Context, from *projections.Resumed, floor uint64, progress func(done uint64)) (*picture, error) {
+	p, err := f.begin(ctx, from, floor, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -227,24 +234,41 @@ func (f *filler) fill(ctx context.Context, floor uint64, progress func(done uint
 	return p, nil
 }
 
-// begin begins a new picture and folds the journal into it, from its start to the stream sequence
-// upTo, which it includes. It calls progress with the sequence of each message.
-func (f *filler) begin(ctx context.Context, upTo uint64, progress func(done uint64)) (*picture, error) {
-	machine, err := f.newMachine()
+// begin begins a new picture, or continues one if from is not nil, and folds the journal into it,
+// up to the stream sequence upTo, which it includes. It calls progress with the sequence of each
+// message.
+func (f *filler) begin(ctx context.Context, from *projections.Resumed, upTo uint64, progress func(done uint64)) (*picture, error) {
+	p, err := f.open(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	build, err := f.store.Build(ctx, f.lane)
+	// The message at the position may be applied in part.
+	if err := f.read(ctx, p, max(1, p.from.Sequence), upTo, progress); err != nil {
+		return nil, errors.Join(err, p.build.Abandon(context.WithoutCancel(ctx)))
+	}
+	return p, nil
+}
+
+// open returns a picture that is empty, or the one of a snapshot.
+func (f *filler) open(ctx context.Context, from *projections.Resumed) (*picture, error) {
+	start := projections.Resumed{}
+	if from != nil {
+		start = *from
+	}
+	machine, err := f.newMachine(start.State)
 	if err != nil {
-		return nil, fmt.Errorf("begin a new picture: %w", err)
+		return nil, err
 	}
-	p, err := newPicture(machine, build, f.keep)
-	if err == nil {
-		err = f.read(ctx, p, 1, upTo, progress)
+	if from == nil {
+		if start.Build, err = f.store.Build(ctx, f.lane); err != nil {
+			return nil, fmt.Errorf("begin a new picture: %w", err)
+		}
 	}
+	p, err := newPicture(machine, start.Build, f.keep)
 	if err != nil {
-		return nil, errors.Join(err, build.Abandon(context.WithoutCancel(ctx)))
+		return nil, errors.Join(err, start.Build.Abandon(context.WithoutCancel(ctx)))
 	}
+	p.from, p.resumed = start.Applied, from != nil
 	return p, nil
 }
 
@@ -282,6 +306,9 @@ func (f *filler) put(ctx context.Context, p *picture, upTo uint64) error {
 		return err
 	}
 	applied := events.Position{Sequence: upTo, Index: events.MaxGroupEntries}
+	if p.from.After(applied) { // acknowledgements were lost
+		applied = p.from
+	}
 	if err := p.build.Commit(ctx, applied, state); err != nil {
 		return fmt.Errorf("switch to the new picture: %w", err)
 	}

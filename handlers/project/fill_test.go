@@ -65,10 +65,10 @@ func (w *written) fill(t *testing.T, keep time.Duration, now time.Time, seen fun
 	t.Cleanup(func() { store.Close() })
 	f := &filler{
 		journal: w, store: store, keep: keep, now: func() time.Time { return now },
-		newMachine: func() (*lanes.Machine, error) { return lanes.New(nil, nil) },
+		newMachine: func([]byte) (*lanes.Machine, error) { return lanes.New(nil, nil) },
 	}
 	var p *picture
-	p, err = f.begin(t.Context(), 0, nil)
+	p, err = f.begin(t.Context(), nil, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,9 +158,9 @@ func BenchmarkFill(b *testing.B) {
 		}
 		f := &filler{
 			journal: journal, store: store, now: func() time.Time { return at },
-			newMachine: func() (*lanes.Machine, error) { return lanes.New(nil, nil) },
+			newMachine: func([]byte) (*lanes.Machine, error) { return lanes.New(nil, nil) },
 		}
-		p, err := f.fill(b.Context(), journal.last(), func(uint64) {})
+		p, err := f.fill(b.Context(), nil, journal.last(), func(uint64) {})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -42,7 +42,7 @@ func newKeeper(c Config, lane Lane) *keeper {
 		config: c, lane: lane, status: status, log: log, switchover: make(chan *switchover),
 		filler: &filler{
 			lane: lane.Number(), journal: c.Journal, store: c.Store, keep: c.Keep, now: c.Now,
-			newMachine: func() (*lanes.Machine, error) { return lanes.New(c.RuleBook, nil) },
+			newMachine: func(saved []byte) (*lanes.Machine, error) { return lanes.New(c.RuleBook, saved) },
 		},
 	}
 }
@@ -138,16 +138,31 @@ func (k *keeper) complete(ctx context.Context, floor uint64) error {
 	if !errors.Is(err, projections.ErrLost) {
 		return err
 	}
-	k.log.Log(ctx, levelOf(floor), "filling the picture from the journal", "error", err, "up_to", floor)
+	from, level := k.resumed(), levelOf(floor)
+	if from != nil {
+		level = slog.LevelDebug
+	}
+	k.log.Log(ctx, level, "filling the picture from the journal", "error", err, "up_to", floor)
 	k.config.Metrics.fills.Inc()
 	started := k.config.Now()
-	p, err := k.filler.fill(ctx, floor, k.progress(floor))
+	p, err := k.filler.fill(ctx, from, floor, k.progress(floor))
 	if err != nil {
 		return err
 	}
-	k.log.Log(ctx, levelOf(floor), "picture filled", "conferences", p.conferences, "passed_over", p.skipped,
+	k.log.Log(ctx, level, "picture filled", "conferences", p.conferences, "passed_over", p.skipped, "from", p.from.Sequence,
 		"took_seconds", k.config.Now().Sub(started).Seconds())
 	return k.config.Store.Check(ctx, k.lane.Number(), floor)
+}
+
+// resumed returns the lane's picture from a snapshot, nil without one.
+func (k *keeper) resumed() *projections.Resumed {
+	if k.config.Resumed == nil {
+		return nil
+	}
+	if r, ok := k.config.Resumed(k.lane.Number()); ok {
+		return &r
+	}
+	return nil
 }
 
 // levelOf is the log level of a fill: at the first start the journal is empty.

@@ -65,6 +65,9 @@ type Config struct {
 	Timers      Timers
 	// Listing finds the conferences to be woken after a change of the rules.
 	Listing Listing
+	// Resumed returns a lane's picture from a snapshot, once, for the first fill of the lane to
+	// continue. It may be nil.
+	Resumed func(lane int) (projections.Resumed, bool)
 	// Keep is how long ended conferences stay in the picture.
 	Keep    time.Duration
 	Log     *slog.Logger

@@ -46,7 +46,7 @@ func (p *Projector) Rebuild(ctx context.Context, progress func(lane int, done, t
 
 func (k *keeper) rebuild(ctx context.Context, progress func(done, total uint64)) error {
 	upTo := k.status.worked.Load()
-	p, err := k.filler.begin(ctx, upTo, func(done uint64) { progress(done, upTo) })
+	p, err := k.filler.begin(ctx, nil, upTo, func(done uint64) { progress(done, upTo) })
 	if err != nil {
 		return err
 	}

@@ -50,8 +50,10 @@ const (
 
 // Usage is the size of the journal.
 type Usage struct {
-	Bytes uint64
-	Max   uint64 // 0 means that only the server's limit applies
+	// Created is when the stream was created: one that was made again reuses sequences.
+	Created time.Time
+	Bytes   uint64
+	Max     uint64 // 0 means that only the server's limit applies
 	// First and Last are stream sequences over all lanes, 0 if the journal is empty.
 	// Entries before First were trimmed.
 	First, Last uint64
@@ -84,9 +86,10 @@ func (j *Journal) Usage(ctx context.Context) (Usage, error) {
 
 func usageOf(info *jetstream.StreamInfo) Usage {
 	u := Usage{
-		Bytes: info.State.Bytes,
-		Max:   uint64(max(info.Config.MaxBytes, 0)),
-		Last:  info.State.LastSeq,
+		Created: info.Created,
+		Bytes:   info.State.Bytes,
+		Max:     uint64(max(info.Config.MaxBytes, 0)),
+		Last:    info.State.LastSeq,
 	}
 	if info.State.Msgs > 0 {
 		u.First = info.State.FirstSeq

@@ -1,15 +1,25 @@
-// Package wholefile replaces a small file in one step that survives a power cut.
+// Package wholefile replaces a file in one step that survives a power cut.
 package wholefile
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 )
 
 // Write gives the file text as its content, with mode 0600. A reader, and a start after a crash,
 // finds the old content or the new one. When Write returns nil, the new one is on disk.
-func Write(path, text string) (err error) {
+func Write(path, text string) error {
+	return WriteBy(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+}
+
+// WriteBy is Write for a content that need not be in memory as a whole: write writes it. If write
+// fails, the file keeps its content.
+func WriteBy(path string, write func(io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*")
 	if err != nil {
@@ -20,8 +30,10 @@ func Write(path, text string) (err error) {
 			_ = os.Remove(f.Name()) // no longer there if only the sync of the folder failed
 		}
 	}()
-	_, err = f.WriteString(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = write(f); err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {

@@ -30,14 +30,20 @@ func (s *set) add(ref picture.Ref) {
 	s.remove(ref.Member)
 	at, _ := slices.BinarySearchFunc(s.members, ref, picture.Ref.Compare)
 	s.members = slices.Insert(s.members, at, ref)
-	switch {
-	case s.scores != nil:
+	if s.scores != nil {
 		s.scores[ref.Member] = ref.Score
-	case len(s.members) > short:
-		s.scores = make(map[string]int64, len(s.members))
-		for _, ref := range s.members {
-			s.scores[ref.Member] = ref.Score
-		}
+	}
+	s.mapIfLong()
+}
+
+// mapIfLong makes the map of a set that is not short any more.
+func (s *set) mapIfLong() {
+	if s.scores != nil || len(s.members) <= short {
+		return
+	}
+	s.scores = make(map[string]int64, len(s.members))
+	for _, ref := range s.members {
+		s.scores[ref.Member] = ref.Score
 	}
 }
 
