@@ -3,7 +3,7 @@
 //
 // Reading order: options.go, app.go (New, Run, Stop), lifecycle.go, listeners.go, then one file for
 // each part: bus.go, store.go, accounts.go, rules.go and rulefiles.go, projector.go, door.go,
-// performer.go, readers.go, health.go, reload.go.
+// performer.go, readers.go, health.go, reload.go, memory.go.
 package app
 
 import (

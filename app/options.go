@@ -31,6 +31,8 @@ type Options struct {
 	DataDir     string
 	NATS        bus.Config // DataDir, AppendBudget and Metrics are set by New
 	Redis       Redis
+	// MemoryLimit is how many bytes the Go runtime may use; 0 means no limit. Caches follow it.
+	MemoryLimit int64
 	Keep        time.Duration // how long the picture keeps ended conferences
 	Roles       Roles
 	TwilioAPI   string // base URL of Twilio's REST API

@@ -27,6 +27,7 @@ func (a *App) openProjector(context.Context) error {
 		Listing:     a.store,
 		Resumed:     a.resumed,
 		Keep:        a.Keep,
+		MemoryLimit: a.MemoryLimit,
 		Log:         a.log,
 		Metrics:     project.NewMetrics(a.metrics),
 		Now:         time.Now,

@@ -18,9 +18,9 @@ import (
 
 const (
 	// readyWithin bounds the start of a server.
-	readyWithin = 30 * time.Second
+	readyWithin = 2 * time.Minute
 	// doneWithin stops a child that hangs; the longest mode runs for about twenty seconds.
-	doneWithin = 3 * time.Minute
+	doneWithin = 5 * time.Minute
 	// stopWithin is how long a server may take to shut down, 15 s for Gavel.
 	stopWithin = 20 * time.Second
 	// outputLines is how many lines of a child's output are kept for its error.

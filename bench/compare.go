@@ -37,7 +37,7 @@ func compare(ctx context.Context, s settings) (err error) {
 		rows = comparedRows
 	}
 	var lines []line
-	for _, g := range []*group{doors(), projectors(), fills()} {
+	for _, g := range []*group{doors(), projectors(), fills(), starts(), fillMemory()} {
 		g.keep(func(row string) bool { return slices.Contains(rows, row) })
 		found, err := g.compare(ctx, now, before, os.Stderr)
 		if ctx.Err() != nil {
@@ -131,6 +131,9 @@ func (g *group) compared(r ratio, now, before []figure) line {
 	builds := ratio{name: r.name, what: r.side + ": new / old", bar: unchangedRate, most: r.most, behind: r.behind}
 	if r.most {
 		builds.bar = unchangedTime
+	}
+	if r.against > 0 {
+		builds.bar = r.against
 	}
 	l := builds.line(g, now, before)
 	if old := medianCPU(before); old > 0 {

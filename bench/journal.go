@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -42,6 +43,8 @@ func journalChild(ctx context.Context, args []string) (err error) {
 	data := flags.String("data", "", "")
 	count := flags.Int("events", 0, "")
 	judged := flags.Bool("rules", false, "")
+	each := flags.Int("each", conferenceEvents, "")
+	acknowledge := flags.Bool("acknowledge", false, "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -55,21 +58,48 @@ func journalChild(ctx context.Context, args []string) (err error) {
 			return err
 		}
 	}
-	if err := appendAll(ctx, b.Journal(), *count); err != nil {
+	if err := appendAll(ctx, b.Journal(), *count, *each); err != nil {
 		return err
 	}
 	groups, err := b.Journal().Last(ctx, 0)
+	if err == nil && *acknowledge {
+		err = acknowledgeAll(ctx, b.Lanes()[0], groups)
+	}
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(filled{Groups: groups})
 }
 
-// appendAll appends the first count callbacks of a day that has just ended.
-func appendAll(ctx context.Context, journal *bus.Journal, count int) error {
+// acknowledgeAll acknowledges a lane up to a stream sequence, as a projector does that worked it.
+func acknowledgeAll(ctx context.Context, lane *bus.Lane, last uint64) error {
+	if _, _, err := lane.Resume(ctx); err != nil {
+		return err
+	}
+	for at := uint64(0); at < last; {
+		groups, err := lane.Next(ctx, appenders)
+		if err != nil {
+			return err
+		}
+		if err := lane.Ack(ctx, groups); err != nil {
+			return err
+		}
+		at = groups[len(groups)-1].Sequence
+	}
+	for {
+		if floor, err := lane.Floor(ctx); err != nil || floor >= last {
+			return errors.Join(err, lane.Close(ctx))
+		}
+	}
+}
+
+// appendAll appends the first count callbacks of a day that has just ended, the first `each` of
+// each conference.
+func appendAll(ctx context.Context, journal *bus.Journal, count, each int) error {
 	began := time.Now().Add(-time.Duration(count/liveConferences+1) * turnLasts)
 	return sideBySide(ctx, appenders, count, func(ctx context.Context, n int) error {
-		c := callbackAt(n, began)
+		slot, turn := n%liveConferences, n/liveConferences
+		c := callbackAt(slot+(turn/each*conferenceEvents+turn%each)*liveConferences, began)
 		return journal.Append(ctx, c.conferenceSid, c.entry(eventTime(n, began).Add(deliveryTime)))
 	})
 }

@@ -3,7 +3,7 @@
 //
 // Reading order: main.go, ratio.go (sides, rounds, ratios), compare.go (two builds in the same
 // rounds), table.go. The measurements: door.go and peer.go (callbacks over HTTP), projector.go and
-// plain.go (journal to Redis), judging.go (with rules), fill.go, visible.go, storm.go and
+// plain.go (journal to Redis), judging.go (with rules), fill.go, start.go, visible.go, storm.go and
 // stormfloor.go (many deadlines at once). Their foundations: callbacks.go and requests.go (the
 // load), loader.go, bare.go, standin.go (a light Twilio), redisserver.go, metrics.go, child.go
 // (processes), workshop.go (files and builds).
@@ -141,7 +141,7 @@ type measurement interface {
 }
 
 func measurements() []measurement {
-	return []measurement{doors(), projectors(), fills(), latencies{}, storm{}}
+	return []measurement{doors(), projectors(), fills(), starts(), fillMemory(), latencies{}, storm{}}
 }
 
 func allRows() (rows []string) {

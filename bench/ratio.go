@@ -30,6 +30,8 @@ type ratio struct {
 	name, what string
 	side, over string
 	bar        float64
+	// against is the bar of a comparison of two builds, if it is not "unchanged".
+	against float64
 	// most is set if the bar is a maximum, because the sides are times.
 	most bool
 	// behind limits the figure of that name; zero means no limit.
@@ -110,6 +112,7 @@ func (g *group) amount(value float64) string {
 const (
 	perSecond = "/s"
 	seconds   = " s"
+	megabytes = " MB"
 )
 
 // line summarizes a ratio over all rounds.

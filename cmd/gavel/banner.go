@@ -55,7 +55,7 @@ func redisPlace(o app.Options) string {
 	case !o.Roles.Has(app.Project) && !o.Roles.Has(app.Serve) && !o.Roles.Has(app.Act):
 		return "not needed by these roles"
 	case o.Redis.Embedded():
-		return "embedded, filled from the journal at every start"
+		return "embedded, with a snapshot in the data directory"
 	}
 	return "external"
 }

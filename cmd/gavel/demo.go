@@ -87,12 +87,13 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 	if err != nil {
 		return err
 	}
-	tuneGC(t.lookup)
+	options.MemoryLimit = app.TuneMemory(t.lookup)
 	options.Log, options.Version = logFlags{c.LogLevel, c.LogFormat}.logger(t.err), versions()
 	a, err := app.New(ctx, options)
 	if err != nil {
 		return err
 	}
+	a.Go("heap", app.FollowHeap(t.lookup))
 	banner(t.out, options, a.Info())
 	show := &show{demoCommand: c, app: a, rest: standIn, out: t.out, palette: paletteFor(t.out, t.lookup)}
 	playing, end := context.WithCancel(ctx)

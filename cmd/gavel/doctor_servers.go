@@ -59,7 +59,7 @@ func (x *examination) embeddedNATS() (address, why string) {
 
 func (x *examination) redis(ctx context.Context) []doctor.Finding {
 	if x.Redis.Embedded() {
-		return []doctor.Finding{doctor.Skipped(doctor.CheckRedis, "the embedded Redis is part of Gavel, which fills it from the journal at every start")}
+		return []doctor.Finding{doctor.Skipped(doctor.CheckRedis, "the embedded Redis is part of Gavel, which makes it from the journal")}
 	}
 	options, err := x.Redis.Options()
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
-	"runtime/debug"
 
 	"gavel/app"
 	"gavel/internal/bus"
@@ -24,13 +23,14 @@ func (c *serveCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	tuneGC(t.lookup)
+	options.MemoryLimit = app.TuneMemory(t.lookup)
 	tuneThreads(t.lookup, options)
 	signals, stop := hangups()
 	defer stop()
 	options.Log, options.Version = c.logger(t.err), versions()
 	options.Reload, options.ReadAccounts = signals, root.rereadAccounts
 	return app.Run(ctx, options, func(a *app.App) {
+		a.Go("heap", app.FollowHeap(t.lookup))
 		banner(t.out, options, a.Info())
 		// The process serves already, but the picture may be incomplete until the ready line.
 		a.Go("ready line", func(ctx context.Context) error {
@@ -46,17 +46,6 @@ func (c *serveCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 // readyLine marks the end of the start for people, tests and scripts.
 func readyLine(at app.Info) string {
 	return fmt.Sprintf("gavel: ready http=%s admin=%s\n", at.Public, at.Admin)
-}
-
-// gcPercent lets the heap grow to five times the live heap before a collection, so
-// that collections do not slow the door's slowest answers. GOMEMLIMIT bounds the
-// heap on small machines; GOGC overrides gcPercent.
-const gcPercent = 400
-
-func tuneGC(lookup func(string) (string, bool)) {
-	if _, set := lookup("GOGC"); !set {
-		debug.SetGCPercent(gcPercent)
-	}
 }
 
 // syncThreads is how many more threads may run Go code where the embedded NATS syncs

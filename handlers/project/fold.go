@@ -14,9 +14,26 @@ import (
 	"gavel/rules"
 )
 
-// cacheRecords bounds the conferences that a lane keeps in memory between
-// batches; at about 2 KB each that is 64 MB at the most.
-const cacheRecords = 32 << 10
+const (
+	// cacheRecords bounds the conferences that a lane keeps in memory between
+	// batches; at about 2 KB each that is 64 MB at the most.
+	cacheRecords = 32 << 10
+	// leastRecords are kept however low the memory limit is: more than the batches in progress of a
+	// busy lane change.
+	leastRecords = 8 << 10
+	// cacheShare is the part of the memory limit for the records of all lanes, 1 in 8, and
+	// recordBytes the size of one.
+	cacheShare  = 8
+	recordBytes = 2 << 10
+)
+
+// recordsOf returns how many conferences each of several lanes keeps in memory.
+func recordsOf(memoryLimit int64, lanes int) int {
+	if memoryLimit <= 0 {
+		return cacheRecords
+	}
+	return int(min(max(memoryLimit/cacheShare/recordBytes/int64(lanes), leastRecords), cacheRecords))
+}
 
 // records loads stored conferences.
 type records interface {
@@ -70,7 +87,7 @@ type cached struct {
 }
 
 func newFolder(k *keeper, machine *lanes.Machine, resumedAt uint64) (*folder, error) {
-	cache, err := simplelru.NewLRU[events.Key, *cached](cacheRecords, nil)
+	cache, err := simplelru.NewLRU[events.Key, *cached](recordsOf(k.config.MemoryLimit, len(k.config.Lanes)), nil)
 	if err != nil {
 		return nil, fmt.Errorf("make the lane's cache: %w", err)
 	}

@@ -69,9 +69,12 @@ type Config struct {
 	// continue. It may be nil.
 	Resumed func(lane int) (projections.Resumed, bool)
 	// Keep is how long ended conferences stay in the picture.
-	Keep    time.Duration
-	Log     *slog.Logger
-	Metrics *Metrics
+	Keep time.Duration
+	// MemoryLimit is how many bytes this process may use; 0 means no limit. The records that lanes
+	// keep between batches follow it.
+	MemoryLimit int64
+	Log         *slog.Logger
+	Metrics     *Metrics
 	// Now is the clock that lag is measured with.
 	Now func() time.Time
 }
