@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"gavel/handlers/rest"
 	"gavel/internal/brakes"
 	"gavel/internal/bus"
+	"gavel/internal/chain"
 	"gavel/internal/keys"
 	"gavel/internal/rulebook"
 	"gavel/internal/twilio"
@@ -50,9 +52,12 @@ type App struct {
 	resumed  func(lane int) (projections.Resumed, bool) // nil without an embedded picture
 	keys     *keys.Keys
 	rules    *rulebook.Book
-	brakes   *brakes.Brakes
-	project  *project.Projector
-	door     *callback.Door
+	// ledger has the lanes of the journal that wait for an operator, heldLanes its last state.
+	ledger    *chain.Ledger
+	heldLanes atomic.Pointer[chain.Book]
+	brakes    *brakes.Brakes
+	project   *project.Projector
+	door      *callback.Door
 	// announcements serves what Twilio plays for a rule.
 	announcements *announce.Handler
 	performer     *act.Performer
@@ -92,6 +97,7 @@ func (a *App) start(ctx context.Context) error {
 		a.openStore,
 		a.openKeys,
 		a.openRules,
+		a.openJournal,
 		a.openProjector,
 		a.openAlarms,
 		a.openDoor,

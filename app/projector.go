@@ -26,6 +26,7 @@ func (a *App) openProjector(context.Context) error {
 		Timers:      a.bus.Timers(),
 		Listing:     a.store,
 		Resumed:     a.resumed,
+		Chain:       &project.Chain{File: a.openFile(), Ledger: a.ledger},
 		Keep:        a.Keep,
 		MemoryLimit: a.MemoryLimit,
 		Log:         a.log,

@@ -19,8 +19,9 @@ func (a *App) openReaders(context.Context) error {
 	if !a.Roles.Has(Serve) {
 		return nil
 	}
+	reader := verifiedReader{a.store, a}
 	a.rest = rest.New(rest.Config{
-		Reader:  a.store,
+		Reader:  reader,
 		Auth:    a.keys,
 		Journal: a.bus.Journal(),
 		Twilio:  a.twilio,
@@ -33,7 +34,7 @@ func (a *App) openReaders(context.Context) error {
 	version := a.Version
 	version.NATS = a.bus.Info().Version
 	a.api = api.New(api.Config{
-		Reader:      a.store,
+		Reader:      reader,
 		Auth:        a.keys,
 		Keys:        a.keys,
 		Timeline:    a.bus.News(),
@@ -48,6 +49,7 @@ func (a *App) openReaders(context.Context) error {
 		DeadLetters: letters{a.bus.DeadLetters()},
 		Redrive:     redriverOf(a.performer),
 		Rebuild:     rebuilderOf(a.project),
+		Ledger:      a.ledger,
 		Version:     version,
 		Now:         time.Now,
 		Log:         a.log.With("component", "api"),

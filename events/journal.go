@@ -89,7 +89,8 @@ const groupVersion byte = 1
 // Group is one journal message of a lane: entries that waited together.
 type Group struct {
 	Lane     int
-	Sequence uint64 // of the stream
+	Sequence uint64    // of the stream
+	Stored   time.Time // by NATS's clock
 	// Data is as AppendEntry built it. It must not be written after Split: the
 	// entries are parts of it.
 	Data []byte

@@ -99,8 +99,9 @@ type Writer interface {
 	// picture was emptied, rolled back or never filled. It must be called before the first Load or
 	// Save of a lane, and claims the lane for this process.
 	Check(ctx context.Context, lane int, floor uint64) error
-	// Applied returns the position that the lane's picture has reached, zero without a picture.
-	Applied(ctx context.Context, lane int) (events.Position, error)
+	// Applied returns the position that the lane's picture has reached, zero without a picture, and
+	// the chain of the last NoteApplied.
+	Applied(ctx context.Context, lane int) (applied events.Position, chain string, err error)
 	// Load returns the records of keys, in their order. All keys are of this lane.
 	Load(ctx context.Context, lane int, keys []events.Key) ([]Stored, error)
 	// Save writes the records of one batch, each with its indexes, by
@@ -112,7 +113,9 @@ type Writer interface {
 	// the lane's own state at that position, bytes that only package rules
 	// decodes, written together with the position; nil keeps the stored state.
 	// Neither goes back: if a later position is already recorded, both stay.
-	NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte) error
+	// chain is a text that only package chain reads, at most some 500 bytes, written together with
+	// the position; an empty one keeps the stored text, which losing the picture does not remove.
+	NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte, chain string) error
 	// LaneState returns the lane's own state at the recorded position, nil if none was recorded.
 	LaneState(ctx context.Context, lane int) ([]byte, error)
 	// Due returns the lane's conferences whose Book.Due is at or before until,

@@ -33,6 +33,7 @@ type cli struct {
 	DeadLetters deadLettersCommand `cmd:"" name:"deadletters" help:"List, show and redrive dead letters."`
 	Rebuild     rebuildCommand     `cmd:"" help:"Fill a new picture from the journal, and switch to it."`
 	Setup       setupCommand       `cmd:"" help:"Print how to set up Twilio."`
+	Journal     journalCommand     `cmd:"" help:"Verify the journal, or accept what it lost."`
 	Doctor      doctorCommand      `cmd:"" help:"Find faults of an installation and their remedies."`
 	Version     versionCommand     `cmd:"" help:"Print versions."`
 

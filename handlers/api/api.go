@@ -66,6 +66,7 @@ type Config struct {
 	Timeline    views.Timeline
 	Tail        Tail
 	Rebuild     Rebuilder
+	Ledger      Ledger
 	Journal     Journal
 	Rules       RuleBook
 	Brakes      Brakes
@@ -118,6 +119,7 @@ func New(c Config) *API {
 	a.addStop(h)
 	a.addDeadLetters(h)
 	a.addRebuild(h)
+	a.addJournal(h)
 	a.addKeys(h)
 	get(a, h, "get-version", "version", "Versions of the process that answers", func(context.Context, *struct{}) (Version, error) { return c.Version, nil })
 	a.serveDescription(h)

@@ -110,6 +110,8 @@ var operations = [][2]string{
 	{http.MethodPost, "/v1/deadletters/{id}/redrive"},
 	{http.MethodGet, "/v1/tail"},
 	{http.MethodPost, "/v1/rebuild"},
+	{http.MethodGet, "/v1/journal"},
+	{http.MethodPost, "/v1/journal/accept"},
 	{http.MethodGet, "/v1/keys"},
 	{http.MethodPost, "/v1/keys"},
 	{http.MethodDelete, "/v1/keys/{sid}"},

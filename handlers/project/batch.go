@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"gavel/events"
+	"gavel/internal/chain"
 	"gavel/internal/crashpoint"
 	"gavel/lanes"
 )
@@ -14,7 +15,8 @@ type batch struct {
 	groups []events.Group
 
 	// From the receiver; the folder adds dead letters.
-	read lanes.Reader
+	read   lanes.Reader
+	record chain.Record // empty if the lane has no chain
 
 	// From the folder, in the order of lanes.Ready. changes are the conferences
 	// of the entries, in the order of their first entries.
@@ -58,6 +60,14 @@ type counted struct{ rule, verdict string }
 // last is the stream sequence of the batch's last group.
 func (b *batch) last() uint64 { return b.groups[len(b.groups)-1].Sequence }
 
+// chain is the batch's record as Redis stores it.
+func (b *batch) chain() string {
+	if b.record.Empty() {
+		return ""
+	}
+	return b.record.Brief()
+}
+
 // pass passes a crash point of decisions, if the batch has a decision.
 func (b *batch) pass(p crashpoint.Point) {
 	if len(b.decisions) > 0 {
@@ -72,5 +82,5 @@ func (b *batch) reset() {
 	clear(b.changes)
 	clear(b.news)
 	b.changes, b.news = b.changes[:0], b.news[:0]
-	b.groups, b.matches, b.decisions, b.counted, b.laneState, b.loaded = nil, nil, nil, nil, nil, false
+	b.groups, b.matches, b.decisions, b.counted, b.laneState, b.loaded, b.record = nil, nil, nil, nil, nil, false, chain.Record{}
 }

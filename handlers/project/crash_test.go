@@ -73,8 +73,8 @@ func (s killedStore) Save(ctx context.Context, lane int, writes []projections.Wr
 	return s.step(save(writes), save(writes[:len(writes)/2]))
 }
 
-func (s killedStore) NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte) error {
-	whole := func() error { return s.Writer.NoteApplied(ctx, lane, applied, state) }
+func (s killedStore) NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte, chain string) error {
+	whole := func() error { return s.Writer.NoteApplied(ctx, lane, applied, state, chain) }
 	return s.step(whole, func() error { return nil })
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"gavel/events"
+	"gavel/internal/chain"
 	"gavel/lanes"
 	"gavel/projections"
 )
@@ -29,6 +30,7 @@ type keeper struct {
 	lane   Lane
 	status *status
 	filler *filler
+	guard  *guard // nil if the journal is not verified
 	log    *slog.Logger
 	// switchover carries a rebuilt picture to the session, which switches to it
 	// between two batches.
@@ -38,13 +40,17 @@ type keeper struct {
 func newKeeper(c Config, lane Lane) *keeper {
 	log := c.Log.With("component", "project", "lane", lane.Number())
 	status := newStatus(lane, c.Metrics)
-	return &keeper{
+	k := &keeper{
 		config: c, lane: lane, status: status, log: log, switchover: make(chan *switchover),
 		filler: &filler{
 			lane: lane.Number(), journal: c.Journal, store: c.Store, keep: c.Keep, now: c.Now,
 			newMachine: func(saved []byte) (*lanes.Machine, error) { return lanes.New(c.RuleBook, saved) },
 		},
 	}
+	if c.Chain != nil {
+		k.guard = &guard{Chain: *c.Chain, lane: lane.Number(), journal: c.Journal, store: c.Store, log: log}
+	}
+	return k
 }
 
 // keep takes the lane over and works it, repeatedly until ctx ends.
@@ -52,12 +58,16 @@ func (k *keeper) keep(ctx context.Context) error {
 	pause := backoff.NewExponentialBackOff(backoff.WithMaxInterval(retryAtMost), backoff.WithMaxElapsedTime(0))
 	for {
 		err := k.takeOver(ctx, pause.Reset)
+		if fault := (*chain.Fault)(nil); errors.As(err, &fault) {
+			k.status.set(State{Err: fault.Error()})
+			err = k.guard.mismatch(ctx, fault)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		var delay time.Duration
 		switch {
-		case errors.Is(err, errSwitched):
+		case errors.Is(err, errSwitched), errors.Is(err, errAccepted), errors.Is(err, errSuspected):
 			continue
 		case errors.Is(err, events.ErrLaneMoved):
 			k.log.Info("lane moves to another projector", "error", err)
@@ -75,8 +85,9 @@ func (k *keeper) keep(ctx context.Context) error {
 	}
 }
 
-// takeOver resumes the lane, makes the picture complete, and works the lane until something fails.
-// It calls settled when the lane is being worked, so that the next failure counts as a new one.
+// takeOver resumes the lane, verifies its journal, makes the picture complete, and works the lane
+// until something fails. It calls settled when the lane is being worked, so that the next failure
+// counts as a new one.
 func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	floor, last, err := k.lane.Resume(ctx)
 	if err != nil {
@@ -85,16 +96,24 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	if floor, err = k.ownFloor(ctx, floor); err != nil {
 		return err
 	}
-	if err := k.complete(ctx, floor); err != nil {
+	o, err := k.openJournal(ctx, &floor, &last)
+	if err != nil {
+		return err
+	}
+	record, err := k.complete(ctx, floor, o)
+	if err != nil {
 		return err
 	}
 	machine, err := k.openMachine(ctx)
 	if err != nil {
 		return err
 	}
-	s, err := newSession(k, machine, last)
+	s, err := newSession(k, machine, last, record)
 	if err != nil {
 		return err
+	}
+	if o != nil {
+		s.auditor = &auditor{guard: k.guard, walks: o.walks}
 	}
 	k.status.worked.Store(floor)
 	settled()
@@ -105,11 +124,30 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	return s.run(ctx)
 }
 
+// openJournal verifies the journal, nil without a guard. After an acceptance it lowers the floor
+// and the newest sequence to the groups that were processed before the journal was cut.
+func (k *keeper) openJournal(ctx context.Context, floor, last *uint64) (*opened, error) {
+	if k.guard == nil {
+		return nil, nil
+	}
+	o, err := k.guard.open(ctx)
+	if err != nil || !o.accepted {
+		return &o, err
+	}
+	if *last = o.cut; o.cut < *floor {
+		*floor = o.cut
+		if err := k.lane.Rewind(ctx, o.cut); err != nil {
+			return nil, fmt.Errorf("rewind lane: %w", err)
+		}
+	}
+	return &o, nil
+}
+
 // ownFloor returns the last sequence up to which the picture must be complete, given the ack floor.
 // While a lane is idle, NATS moves the ack floor of its consumer past the groups of other lanes, so
 // a picture behind the floor lacks something only if the lane has a group between them.
 func (k *keeper) ownFloor(ctx context.Context, floor uint64) (uint64, error) {
-	applied, err := k.config.Store.Applied(ctx, k.lane.Number())
+	applied, _, err := k.config.Store.Applied(ctx, k.lane.Number())
 	if err != nil || applied == (events.Position{}) || applied.Sequence >= floor {
 		return floor, err
 	}
@@ -132,20 +170,75 @@ func (k *keeper) openMachine(ctx context.Context) (*lanes.Machine, error) {
 	return lanes.New(k.config.RuleBook, saved)
 }
 
-// complete compares the picture with the journal and fills it if it is lost.
-func (k *keeper) complete(ctx context.Context, floor uint64) error {
+// complete compares the picture with the journal and fills it if it is lost, or if an operator
+// accepted another journal than the one it was made from. It returns the record to continue, nil
+// without a guard.
+func (k *keeper) complete(ctx context.Context, floor uint64, o *opened) (*recorder, error) {
 	err := k.config.Store.Check(ctx, k.lane.Number(), floor)
-	if !errors.Is(err, projections.ErrLost) {
-		return err
+	lost := errors.Is(err, projections.ErrLost)
+	switch {
+	case err == nil && o == nil:
+		return nil, nil
+	case err == nil && !o.accepted:
+		return k.follow(ctx, max(floor, o.applied), o)
+	case err == nil:
+		err = errAccepted
+	case !lost:
+		return nil, err
 	}
-	from, level := k.resumed(), levelOf(floor)
+	from := k.resumed()
+	if o != nil && o.accepted {
+		from = nil // it was made from what the journal has lost
+	}
+	filler, verified := *k.filler, (*verifier)(nil)
+	if o != nil {
+		verified = o.reader(k.filler.journal, floor)
+		filler.journal = verified
+	}
+	if err := k.fill(ctx, &filler, from, floor, err); err != nil || o == nil {
+		return nil, err
+	}
+	if verified.part {
+		return k.follow(ctx, floor, o)
+	}
+	k.guard.found(nil)
+	return k.begin(ctx, floor, o, verified.begin)
+}
+
+// follow continues the record of a lane without reading all of its journal.
+func (k *keeper) follow(ctx context.Context, applied uint64, o *opened) (*recorder, error) {
+	record, err := k.guard.follow(ctx, o, applied)
+	if err != nil {
+		return nil, err
+	}
+	return k.begin(ctx, applied, o, record)
+}
+
+// begin stores the record of a lane that is about to be worked, and ends its hold.
+func (k *keeper) begin(ctx context.Context, applied uint64, o *opened, r chain.Record) (*recorder, error) {
+	lane, at := k.lane.Number(), events.Position{Sequence: applied, Index: events.MaxGroupEntries}
+	if err := k.config.Store.NoteApplied(ctx, lane, at, nil, r.Brief()); err != nil {
+		return nil, fmt.Errorf("store the chain of the lane: %w", err)
+	}
+	k.guard.File.Set(lane, r)
+	if o.held {
+		if err := k.guard.Ledger.Release(ctx, lane); err != nil {
+			return nil, err
+		}
+	}
+	return &recorder{record: r}, nil
+}
+
+// fill fills the picture up to floor; why is in the log.
+func (k *keeper) fill(ctx context.Context, f *filler, from *projections.Resumed, floor uint64, why error) error {
+	level := levelOf(floor)
 	if from != nil {
 		level = slog.LevelDebug
 	}
-	k.log.Log(ctx, level, "filling the picture from the journal", "error", err, "up_to", floor)
+	k.log.Log(ctx, level, "filling the picture from the journal", "error", why, "up_to", floor)
 	k.config.Metrics.fills.Inc()
 	started := k.config.Now()
-	p, err := k.filler.fill(ctx, from, floor, k.progress(floor))
+	p, err := f.fill(ctx, from, floor, k.progress(floor))
 	if err != nil {
 		return err
 	}

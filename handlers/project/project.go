@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gavel/events"
+	"gavel/internal/chain"
 	"gavel/projections"
 )
 
@@ -27,6 +28,8 @@ type Lane interface {
 	Next(ctx context.Context, most int) ([]events.Group, error)
 	// Ack acknowledges the groups.
 	Ack(ctx context.Context, groups []events.Group) error
+	// Rewind restarts the delivery of a resumed lane behind a stream sequence below its ack floor.
+	Rewind(ctx context.Context, floor uint64) error
 }
 
 // Journal is the log of all entries. Read returns what a lane holds from one stream sequence to
@@ -35,6 +38,10 @@ type Lane interface {
 type Journal interface {
 	reader
 	After(ctx context.Context, lane int, sequence uint64) (uint64, error)
+	// StoredUpTo returns the sequence of a lane's last group that NATS stored at a time or before.
+	StoredUpTo(ctx context.Context, lane int, at time.Time) (uint64, error)
+	// State returns the numbers of the journal's stream.
+	State(ctx context.Context) (chain.Journal, error)
 	Appender
 	laneAppender
 }
@@ -68,6 +75,8 @@ type Config struct {
 	// Resumed returns a lane's picture from a snapshot, once, for the first fill of the lane to
 	// continue. It may be nil.
 	Resumed func(lane int) (projections.Resumed, bool)
+	// Chain may be nil: the journal is not verified then.
+	Chain *Chain
 	// Keep is how long ended conferences stay in the picture.
 	Keep time.Duration
 	// MemoryLimit is how many bytes this process may use; 0 means no limit. The records that lanes
@@ -83,11 +92,13 @@ type Config struct {
 type Projector struct {
 	keepers    []*keeper
 	rebuilding sync.Mutex
+	chain      *Chain
+	log        *slog.Logger
 }
 
 // New returns a projector for the lanes in c.
 func New(c Config) *Projector {
-	p := &Projector{}
+	p := &Projector{chain: c.Chain, log: c.Log.With("component", "project")}
 	for _, lane := range c.Lanes {
 		p.keepers = append(p.keepers, newKeeper(c, lane))
 	}
@@ -100,6 +111,9 @@ func (p *Projector) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, k := range p.keepers {
 		g.Go(func() error { return k.keep(ctx) })
+	}
+	if p.chain != nil {
+		g.Go(func() error { return p.chain.writeFile(ctx, p.log) })
 	}
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("project: %w", err)

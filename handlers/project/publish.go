@@ -44,6 +44,7 @@ type publisher struct {
 	facts    []events.News
 	scratch  []byte
 	pausedTo time.Time
+	chain    *Chain // nil if no batch has a record
 	log      *slog.Logger
 	metrics  *Metrics
 }
@@ -106,6 +107,7 @@ func (p *publisher) finish(ctx context.Context, all []*batch) error {
 			return fmt.Errorf("acknowledge groups: %w", err)
 		}
 		p.status.worked.Store(b.last())
+		p.remember(b)
 		b.reset()
 		select {
 		case p.spare <- b:
@@ -113,6 +115,13 @@ func (p *publisher) finish(ctx context.Context, all []*batch) error {
 		}
 	}
 	return nil
+}
+
+// remember makes the file's record that of an acknowledged batch.
+func (p *publisher) remember(b *batch) {
+	if !b.record.Empty() {
+		p.chain.File.Set(p.lane.Number(), b.record)
+	}
 }
 
 // publish publishes the news of batches, in journal order.

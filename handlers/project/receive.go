@@ -15,6 +15,7 @@ const batchGroups = 128
 type receiver struct {
 	lane      Lane
 	evaluates bool // rules are evaluated
+	recorder  *recorder
 	// spare are batches for reuse.
 	spare <-chan *batch
 }
@@ -40,8 +41,14 @@ func (r *receiver) parse(groups []events.Group) *batch {
 		b = new(batch)
 	}
 	b.groups = groups
-	for _, g := range groups {
-		b.read.Read(g, r.evaluates)
+	for i := range groups {
+		b.read.Read(groups[i], r.evaluates)
+		if r.recorder != nil {
+			r.recorder.add(&groups[i])
+		}
+	}
+	if r.recorder != nil {
+		b.record = r.recorder.record
 	}
 	return b
 }

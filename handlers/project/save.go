@@ -30,7 +30,7 @@ type Timers interface {
 type pictures interface {
 	Check(ctx context.Context, lane int, floor uint64) error
 	Save(ctx context.Context, lane int, writes []projections.Write) error
-	NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte) error
+	NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte, chain string) error
 	Expire(ctx context.Context, lane int, cutoff time.Time) (removed int, err error)
 }
 
@@ -108,7 +108,7 @@ func (s *saver) save(ctx context.Context, b *batch) error {
 	}
 	b.pass(crashpoint.Saved)
 	applied := events.Position{Sequence: b.last(), Index: events.MaxGroupEntries}
-	if err := s.store.NoteApplied(ctx, s.lane, applied, b.laneState); err != nil {
+	if err := s.store.NoteApplied(ctx, s.lane, applied, b.laneState, b.chain()); err != nil {
 		return fmt.Errorf("note that the batch is applied: %w", err)
 	}
 	b.pass(crashpoint.Applied)

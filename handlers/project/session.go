@@ -27,6 +27,7 @@ type session struct {
 	folder    *folder
 	saver     *saver
 	publisher *publisher
+	auditor   *auditor // nil if the journal is not verified
 	// The rest is nil if no rules are evaluated.
 	follower *ruleFollower
 	waker    *waker
@@ -34,8 +35,8 @@ type session struct {
 }
 
 // newSession connects the stages of a lane that was taken over when its newest
-// stream sequence was last.
-func newSession(k *keeper, machine *lanes.Machine, last uint64) (*session, error) {
+// stream sequence was last. record may be nil.
+func newSession(k *keeper, machine *lanes.Machine, last uint64, record *recorder) (*session, error) {
 	c, number := &k.config, k.lane.Number()
 	spare, writing := make(chan *batch, publishQueue+stages), new(writeLock)
 	announced, loaded, wakeAll := new(atomic.Uint64), newLoads(machine), make(signal, 1)
@@ -45,7 +46,7 @@ func newSession(k *keeper, machine *lanes.Machine, last uint64) (*session, error
 	}
 	folder.announced, folder.loads = announced, loaded
 	s := &session{
-		receiver: &receiver{lane: k.lane, evaluates: machine.Evaluates(), spare: spare},
+		receiver: &receiver{lane: k.lane, evaluates: machine.Evaluates(), spare: spare, recorder: record},
 		folder:   folder,
 		saver: &saver{
 			lane: number, store: c.Store, journal: c.Journal, actions: c.Actions, timers: c.Timers, writing: writing,
@@ -53,7 +54,7 @@ func newSession(k *keeper, machine *lanes.Machine, last uint64) (*session, error
 		},
 		publisher: &publisher{
 			lane: k.lane, news: c.News, letters: c.DeadLetters, announced: announced, status: k.status,
-			switchover: k.switchover, writing: writing, spare: spare, log: k.log, metrics: c.Metrics,
+			switchover: k.switchover, writing: writing, spare: spare, chain: c.Chain, log: k.log, metrics: c.Metrics,
 		},
 	}
 	if machine.Evaluates() {
@@ -78,6 +79,9 @@ func (s *session) run(ctx context.Context) error {
 	g.Go(func() error { return s.folder.run(ctx, received, folded) })
 	g.Go(func() error { return s.saver.run(ctx, folded, saved) })
 	g.Go(func() error { return s.publisher.run(ctx, saved) })
+	if s.auditor != nil {
+		g.Go(func() error { return s.auditor.run(ctx) })
+	}
 	if s.follower != nil {
 		g.Go(func() error { return s.follower.run(ctx) })
 		g.Go(func() error { return s.waker.run(ctx) })

@@ -114,7 +114,7 @@ func (s *stack) arrive(c *projections.Conference) {
 	if err := s.store.Save(s.Context(), 0, writes); err != nil {
 		s.Fatal(err)
 	}
-	if err := s.store.NoteApplied(s.Context(), 0, at, nil); err != nil {
+	if err := s.store.NoteApplied(s.Context(), 0, at, nil, ""); err != nil {
 		s.Fatal(err)
 	}
 }

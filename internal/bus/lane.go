@@ -131,6 +131,20 @@ func (l *Lane) begin(ctx context.Context, consumer jetstream.Consumer, floor uin
 	return last, l.startPull(consumer)
 }
 
+// Rewind restarts delivery behind a stream sequence below the ack floor, because the groups behind
+// it were replaced. The lane must be resumed.
+func (l *Lane) Rewind(ctx context.Context, floor uint64) error {
+	p := l.current()
+	if p == nil {
+		return fmt.Errorf("rewind lane %d: it is not resumed", l.number)
+	}
+	p.stop()
+	if _, err := l.begin(ctx, p.consumer, floor); err != nil {
+		return fmt.Errorf("rewind lane %d: %w", l.number, err)
+	}
+	return nil
+}
+
 // Elsewhere reports whether Resume waits because another projector owns the lane or
 // should own it. It is safe for concurrent use.
 func (l *Lane) Elsewhere() bool { return l.elsewhere.Load() }

@@ -165,8 +165,8 @@ func (n *News) Timeline(ctx context.Context, key events.Key, fn func(events.Stor
 	if err != nil {
 		return fmt.Errorf("read timeline: %w", err)
 	}
-	err = jet.Replay(ctx, n.read, jet.Span{Stream: eventsStream, Subject: subject, From: 1, To: last}, func(m jetstream.Msg, seq uint64) error {
-		return callWith(m, seq, fn)
+	err = jet.Replay(ctx, n.read, jet.Span{Stream: eventsStream, Subject: subject, From: 1, To: last}, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
+		return callWith(m, at.Sequence.Stream, fn)
 	})
 	if err != nil {
 		return fmt.Errorf("read timeline: %w", err)

@@ -39,6 +39,8 @@ type pull struct {
 type delivery struct {
 	msg jetstream.Msg
 	at  jetstream.SequencePair
+	// stored is when NATS stored the message.
+	stored time.Time
 }
 
 // startPull begins to pull. It calls notePin with our pin when a message arrives, not when
@@ -84,7 +86,7 @@ func (p *pull) run(notePin func(string)) {
 		}
 		notePin(m.Headers().Get(headerPinID))
 		select {
-		case p.arrived <- delivery{m, at.Sequence}:
+		case p.arrived <- delivery{m, at.Sequence, at.Timestamp}:
 		case <-p.halt:
 			return
 		}
@@ -163,7 +165,7 @@ func (p *pull) group(d delivery, lane int) (events.Group, bool) {
 		return events.Group{}, false
 	}
 	p.newest = d.at.Stream
-	return events.Group{Lane: lane, Sequence: d.at.Stream, Data: d.msg.Data()}, true
+	return events.Group{Lane: lane, Sequence: d.at.Stream, Stored: d.stored, Data: d.msg.Data()}, true
 }
 
 // ack acknowledges a group. A group of an earlier pull is redelivered instead.

@@ -9,6 +9,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/bus/jet"
+	"gavel/internal/chain"
 )
 
 // Read calls fn with the groups of a lane whose stream sequence is in [from, to], in
@@ -18,8 +19,8 @@ func (j *Journal) Read(ctx context.Context, lane int, from, to uint64, fn func(e
 	if err != nil {
 		return err
 	}
-	err = jet.Replay(ctx, j.read, jet.Span{Stream: journalStream, Subject: journalSubject(lane), From: from, To: min(to, last)}, func(m jetstream.Msg, seq uint64) error {
-		return fn(events.Group{Lane: lane, Sequence: seq, Data: m.Data()})
+	err = jet.Replay(ctx, j.read, jet.Span{Stream: journalStream, Subject: journalSubject(lane), From: from, To: min(to, last)}, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
+		return fn(events.Group{Lane: lane, Sequence: at.Sequence.Stream, Stored: at.Timestamp, Data: m.Data()})
 	})
 	if err != nil {
 		return fmt.Errorf("read lane %d of the journal: %w", lane, err)
@@ -39,6 +40,35 @@ func (j *Journal) After(ctx context.Context, lane int, sequence uint64) (uint64,
 		return 0, fmt.Errorf("read lane %d of the journal behind %d: %w", lane, sequence, err)
 	}
 	return next, nil
+}
+
+// StoredUpTo returns the sequence of a lane's last group that NATS stored at a time or before, 0
+// without one.
+func (j *Journal) StoredUpTo(ctx context.Context, lane int, at time.Time) (uint64, error) {
+	last, err := j.Last(ctx, lane)
+	if err != nil || last == 0 {
+		return 0, err
+	}
+	first, err := jet.FirstSince(ctx, j.read, journalStream, journalSubject(lane), at.Add(1))
+	if err != nil {
+		return 0, fmt.Errorf("find the groups of lane %d since %s: %w", lane, at.UTC().Format(time.RFC3339), err)
+	}
+	if first == 0 {
+		return last, nil
+	}
+	return first - 1, nil
+}
+
+// State returns the numbers of the journal's stream.
+func (j *Journal) State(ctx context.Context) (chain.Journal, error) {
+	s, err := j.read.Stream(ctx, journalStream)
+	if err != nil {
+		return chain.Journal{}, fmt.Errorf("read the state of the journal: %w", err)
+	}
+	info := s.CachedInfo()
+	return chain.Journal{
+		Created: info.Created.UnixNano(), First: info.State.FirstSeq, Last: info.State.LastSeq, Deleted: uint64(info.State.NumDeleted),
+	}, nil
 }
 
 // A stream that refuses messages when it is full counts as nearly full and as full from

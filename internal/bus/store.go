@@ -27,6 +27,12 @@ const (
 	// BucketDamaged is a stop, a brake, a set of rules or a list of revoked keys that is lost, or has
 	// an earlier value again.
 	BucketDamaged Condition = "bucket-damaged"
+	// JournalBehind is a journal that ends before what Gavel processed, or another journal.
+	JournalBehind Condition = "journal-behind"
+	// JournalShortened is a journal without its front, or without messages in its middle.
+	JournalShortened Condition = "journal-shortened"
+	// JournalDamaged is a journal with other groups than those that Gavel processed.
+	JournalDamaged Condition = "journal-damaged"
 )
 
 // Effects are the parts of Gavel that work while a condition lasts.
@@ -47,6 +53,7 @@ var effectsOf = map[Condition]Effects{
 	NoRoom:        {Readers: true},
 	JournalFull:   {Door: true, Rules: true, Readers: true},
 	BucketDamaged: {Door: true, Readers: true},
+	JournalBehind: {Door: true}, JournalShortened: {Door: true}, JournalDamaged: {Door: true},
 }
 
 // Store holds the conditions found now. Every part of Gavel that finds one reports it here, and

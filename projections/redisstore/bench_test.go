@@ -152,7 +152,7 @@ func (s *saver) save(writes []projections.Write) {
 	if err := s.store.Save(ctx, 0, writes); err != nil {
 		s.tb.Fatal(err)
 	}
-	if err := s.store.NoteApplied(ctx, 0, writes[len(writes)-1].Book.Applied, nil); err != nil {
+	if err := s.store.NoteApplied(ctx, 0, writes[len(writes)-1].Book.Applied, nil, ""); err != nil {
 		s.tb.Fatal(err)
 	}
 }

@@ -118,7 +118,7 @@ func TestAKilledServerIsAnErrorUntilItIsFilledAgain(t *testing.T) {
 		"read": readErr, "load": loadErr,
 		"check": s.Check(t.Context(), 0, 1),
 		"save":  s.Save(t.Context(), 0, []projections.Write{create(2)}),
-		"note":  s.NoteApplied(t.Context(), 0, w.Book.Applied, nil),
+		"note":  s.NoteApplied(t.Context(), 0, w.Book.Applied, nil, ""),
 	} {
 		if err == nil || sentinel(err) {
 			t.Errorf("%s while the server is down: %v, want the network's error", what, err)
@@ -209,7 +209,7 @@ func TestANodeRolledBackWhileNoGavelRunsIsDetected(t *testing.T) {
 		if err := s.Save(t.Context(), 0, writes); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.NoteApplied(t.Context(), 0, applied, nil); err != nil {
+		if err := s.NoteApplied(t.Context(), 0, applied, nil, ""); err != nil {
 			t.Fatal(err)
 		}
 

@@ -36,7 +36,7 @@ func emptied(t *testing.T, h Harness) {
 	for step, do := range map[string]func(*process) error{
 		"load":  func(p *process) error { _, err := p.tryLoad(keyOf(c)); return err },
 		"save":  func(p *process) error { return p.trySave(started(c)) },
-		"note":  func(p *process) error { return p.store.NoteApplied(p.ctx(), 0, p.at, nil) },
+		"note":  func(p *process) error { return p.store.NoteApplied(p.ctx(), 0, p.at, nil, "") },
 		"check": func(p *process) error { return p.store.Check(p.ctx(), 0, 0) },
 		"due":   func(p *process) error { _, err := p.store.Due(p.ctx(), 0, noon.Time(), 9); return err },
 		"save of a new record": func(p *process) error {
@@ -55,12 +55,38 @@ func emptied(t *testing.T, h Harness) {
 	p.shows(started(c))
 }
 
+// chainOutlives: the chain says what the journal held when the picture was written, so it must not
+// be lost with the picture, nor be replaced by an older one.
+func chainOutlives(t *testing.T, h Harness) {
+	p := filled(t, h, 1, conference(1, noon))
+	chain := func(sequence uint64, text, want string) {
+		t.Helper()
+		at := events.Position{Sequence: p.at.Sequence + sequence, Index: 1}
+		p.must(p.store.NoteApplied(p.ctx(), 0, at, nil, text), "note")
+		applied, got, err := p.store.Applied(p.ctx(), 0)
+		p.must(err, "read the position")
+		if got != want || applied.Sequence < at.Sequence {
+			t.Errorf("at %v the chain is %q, want %q", applied, got, want)
+		}
+	}
+	chain(1, "", "")
+	chain(2, "one", "one")
+	chain(3, "", "one")
+	chain(5, "two", "two")
+	chain(4, "older", "two")
+
+	wantErr(t, "check of a picture behind the journal", p.store.Check(p.ctx(), 0, p.at.Sequence+9), projections.ErrLost)
+	if applied, got, err := p.store.Applied(p.ctx(), 0); got != "two" || applied != (events.Position{}) || err != nil {
+		t.Errorf("after the picture was lost: %v, %q, %v", applied, got, err)
+	}
+}
+
 func rolledBack(t *testing.T, h Harness) {
 	c := conference(1, noon)
 	for step, do := range map[string]func(*process) error{
 		"load":  func(p *process) error { _, err := p.tryLoad(keyOf(c)); return err },
 		"save":  func(p *process) error { return p.trySave(ended(c, noon)) },
-		"note":  func(p *process) error { return p.store.NoteApplied(p.ctx(), 0, p.at, nil) },
+		"note":  func(p *process) error { return p.store.NoteApplied(p.ctx(), 0, p.at, nil, "") },
 		"check": func(p *process) error { return p.store.Check(p.ctx(), 0, 0) },
 	} {
 		h.Empty(t)

@@ -102,7 +102,7 @@ func (p *process) trySave(records ...*projections.Conference) error {
 		if err := p.store.Save(p.ctx(), lane, writes); err != nil {
 			return err
 		}
-		if err := p.store.NoteApplied(p.ctx(), lane, p.at, nil); err != nil {
+		if err := p.store.NoteApplied(p.ctx(), lane, p.at, nil, ""); err != nil {
 			return err
 		}
 		for _, w := range writes {

@@ -119,7 +119,7 @@ func uncheckedLane(t *testing.T, h Harness) {
 	_, err := p.tryLoad(keyOf(c))
 	wantErr(t, "load", err, projections.ErrLost)
 	wantErr(t, "save", p.store.Save(p.ctx(), 0, p.writes([]*projections.Conference{c})), projections.ErrLost)
-	wantErr(t, "note", p.store.NoteApplied(p.ctx(), 0, p.at, nil), projections.ErrLost)
+	wantErr(t, "note", p.store.NoteApplied(p.ctx(), 0, p.at, nil, ""), projections.ErrLost)
 	_, err = p.store.Expire(p.ctx(), 0, noon.Time())
 	wantErr(t, "expire", err, projections.ErrLost)
 	_, err = p.store.LaneState(p.ctx(), 0)

@@ -34,7 +34,7 @@ func (p *process) tryJudge(c *projections.Conference, rules []byte, due int64) e
 		after.Rules = nil
 	}
 	p.known[keyOf(c)] = after
-	return p.store.NoteApplied(p.ctx(), lane, p.at, nil)
+	return p.store.NoteApplied(p.ctx(), lane, p.at, nil, "")
 }
 
 // keeps checks that another writer and readers get the record, its bookkeeping
@@ -166,7 +166,7 @@ func armed(t *testing.T, h Harness) {
 // note records the position with a state of lane 0, and fails the test on an error.
 func (p *process) note(at events.Position, state []byte) {
 	p.t.Helper()
-	p.must(p.store.NoteApplied(p.ctx(), 0, at, state), "note")
+	p.must(p.store.NoteApplied(p.ctx(), 0, at, state, ""), "note")
 }
 
 // laneState checks that every writer reads that state of lane 0.

@@ -68,6 +68,30 @@ func NextOf(ctx context.Context, js jetstream.JetStream, stream, subject string,
 	return next, err
 }
 
+// FirstSince returns the sequence of the first message on a subject that was stored at a time or
+// later, 0 without one.
+func FirstSince(ctx context.Context, js jetstream.JetStream, stream, subject string, at time.Time) (first uint64, err error) {
+	consumer, err := js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &at,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("make ordered consumer: %w", err)
+	}
+	defer deleteConsumer(ctx, js, stream, consumer)
+	batch, err := consumer.FetchNoWait(1)
+	if err != nil {
+		return 0, fmt.Errorf("fetch one message: %w", err)
+	}
+	for m := range batch.Messages() {
+		md, err := m.Metadata()
+		if err != nil {
+			return 0, err
+		}
+		first = md.Sequence.Stream
+	}
+	return first, batch.Error()
+}
+
 // Span is a range of a stream, both ends included.
 type Span struct {
 	Stream, Subject string
@@ -76,7 +100,7 @@ type Span struct {
 
 // Replay calls fn with every message of the span in order. s.To must not be above the
 // sequence of the newest message on the subject.
-func Replay(ctx context.Context, js jetstream.JetStream, s Span, fn func(m jetstream.Msg, seq uint64) error) error {
+func Replay(ctx context.Context, js jetstream.JetStream, s Span, fn func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
 	if s.To == 0 || s.From > s.To {
 		return nil
 	}
@@ -84,7 +108,7 @@ func Replay(ctx context.Context, js jetstream.JetStream, s Span, fn func(m jetst
 		if at.Sequence.Stream > s.To {
 			return errStop
 		}
-		if err := fn(m, at.Sequence.Stream); err != nil {
+		if err := fn(m, at); err != nil {
 			return err
 		}
 		if at.Sequence.Stream == s.To || at.NumPending == 0 {
@@ -180,7 +204,7 @@ func Newest(ctx context.Context, js jetstream.JetStream, stream, subject string,
 // newestOf returns the newest messages of a span, newest first, at most `most`.
 func newestOf(ctx context.Context, js jetstream.JetStream, s Span, most int) ([]jetstream.Msg, error) {
 	var all []jetstream.Msg
-	err := Replay(ctx, js, s, func(m jetstream.Msg, _ uint64) error {
+	err := Replay(ctx, js, s, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		if all = append(all, m); len(all) >= 2*most {
 			all = append(all[:0], all[len(all)-most:]...)
 		}

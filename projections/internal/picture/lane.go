@@ -19,6 +19,7 @@ const (
 	shardField   = "shard:"  // followed by the shard: a copy of its position
 	dropField    = "drop:"   // followed by an epoch: its keys are to be swept
 	stateField   = "state"   // the position of the lane's own state (state.go)
+	chainField   = "chain"   // what package chain remembers of the lane's journal
 )
 
 // The fields of a shard's meta: appliedField, the newest position written, exists once the key
@@ -31,11 +32,11 @@ type pointer struct {
 	applied      events.Position
 	shards       map[int]events.Position
 	drops        []string
-	state        string
+	state, chain string
 }
 
 func parsePointer(hash map[string]string) pointer {
-	p := pointer{epoch: hash[epochField], build: hash[buildField], state: hash[stateField], shards: map[int]events.Position{}}
+	p := pointer{epoch: hash[epochField], build: hash[buildField], state: hash[stateField], chain: hash[chainField], shards: map[int]events.Position{}}
 	p.applied, _ = events.ParsePosition(hash[appliedField])
 	for field, value := range hash {
 		if epoch, ok := strings.CutPrefix(field, dropField); ok {
@@ -139,12 +140,12 @@ func (s *Store) Check(ctx context.Context, lane int, floor uint64) error {
 }
 
 // Applied implements [projections.Writer].
-func (s *Store) Applied(ctx context.Context, lane int) (events.Position, error) {
+func (s *Store) Applied(ctx context.Context, lane int) (applied events.Position, chain string, err error) {
 	if _, err := s.lane(lane); err != nil {
-		return events.Position{}, fmt.Errorf("read the position: %w", err)
+		return applied, "", fmt.Errorf("read the position: %w", err)
 	}
 	p, err := s.pointer(ctx, lane)
-	return p.applied, err
+	return p.applied, p.chain, err
 }
 
 func (s *Store) pointer(ctx context.Context, lane int) (pointer, error) {

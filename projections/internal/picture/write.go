@@ -189,14 +189,14 @@ func (l *lane) noteResults(batches []*batch, outcomes []SaveResult) error {
 }
 
 // NoteApplied implements [projections.Writer].
-func (s *Store) NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte) error {
+func (s *Store) NoteApplied(ctx context.Context, lane int, applied events.Position, state []byte, chain string) error {
 	l, err := s.lockLane(lane)
 	if err != nil {
 		return fmt.Errorf("record the position: %w", err)
 	}
 	defer l.mu.Unlock()
 	for {
-		out, err := s.apply(ctx, l.positionChange(applied, state))
+		out, err := s.apply(ctx, l.positionChange(applied, state, chain))
 		if err != nil {
 			return fmt.Errorf("record the position: %w", err)
 		}
@@ -207,14 +207,17 @@ func (s *Store) NoteApplied(ctx context.Context, lane int, applied events.Positi
 }
 
 // positionChange is the change that raises the lane's position to applied and copies the positions
-// of the shards. It does not write a state that is older than the stored one.
-func (l *lane) positionChange(applied events.Position, state []byte) Change {
+// of the shards. It does not write a state or a chain that is older than the stored one.
+func (l *lane) positionChange(applied events.Position, state []byte, chain string) Change {
 	last := &l.claim
 	set := []string{appliedField, later(applied, last.applied).String()}
 	for _, shard := range l.shards {
 		if last.written[shard] != last.marked[shard] {
 			set = append(set, shardField+strconv.Itoa(shard), last.written[shard].String())
 		}
+	}
+	if chain != "" && !last.applied.After(applied) {
+		set = append(set, chainField, chain)
 	}
 	var c Change
 	key := laneKey(l.number)

@@ -1,0 +1,367 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"gavel/events"
+	"gavel/internal/chain"
+)
+
+// Ledger records lanes whose journal is not the one that was processed, and what an operator
+// accepted.
+type Ledger interface {
+	Read(ctx context.Context) (*chain.Book, error)
+	Hold(ctx context.Context, lane int, f *chain.Fault) error
+	Release(ctx context.Context, lane int) error
+}
+
+// Chain is what a projector needs to verify its journal.
+type Chain struct {
+	File   *chain.File
+	Ledger Ledger
+}
+
+var (
+	// errAccepted ends the hold of a lane: an operator accepted its journal.
+	errAccepted = errors.New("the journal was accepted")
+	// errSuspected: the journal has to be read again.
+	errSuspected = errors.New("the journal is read again")
+)
+
+const (
+	// confirmAfter is the pause before a journal that does not agree is read again: a NATS server
+	// that has just lost the lead of the stream may answer with an old state.
+	confirmAfter = time.Second
+	// acceptEvery is how often a held lane reads the ledger.
+	acceptEvery = time.Second
+	// fileEvery is how often the file is written, at the cost of two fsyncs if it changed.
+	fileEvery = time.Second
+)
+
+// guard compares the journal of a lane with what Redis and the file remember of it. A nil guard
+// remembers nothing.
+type guard struct {
+	Chain
+	lane    int
+	journal Journal
+	store   positions
+	log     *slog.Logger
+	// whole: this process has read all of the lane and found it as it was processed. Only the
+	// keeper and its session use it.
+	whole bool
+	// suspect is set between two verifications that fail.
+	suspect bool
+}
+
+// positions reads what the picture remembers of a lane.
+type positions interface {
+	Applied(ctx context.Context, lane int) (applied events.Position, chain string, err error)
+}
+
+// opened is a lane's journal after its verification.
+type opened struct {
+	// record continues in this session. It is empty if the lane has none yet.
+	record chain.Record
+	// walks verify the whole lane while a fill reads it.
+	walks []*chain.Walk
+	// begin is the record that a fill computes.
+	begin chain.Record
+	// cut is set after an acceptance: groups behind it were never processed, whatever their numbers
+	// are, and all before it that NATS still has were.
+	accepted bool
+	cut      uint64
+	held     bool // the ledger holds the lane
+	applied  uint64
+}
+
+// open verifies the journal's numbers and the newest part of the lane. The error is a *chain.Fault
+// if the journal is not the one that was processed.
+func (g *guard) open(ctx context.Context) (o opened, err error) {
+	book, err := g.Ledger.Read(ctx)
+	if err != nil {
+		return o, err
+	}
+	number := book.Numbers[g.lane]
+	_, o.held = book.Held[g.lane]
+	inRedis, inFile, err := g.remembered(ctx, &o)
+	if err != nil {
+		return o, err
+	}
+	state, err := g.journal.State(ctx)
+	if err != nil {
+		return o, err
+	}
+	o.begin = chain.Begin(state, number, 0)
+	var givenUp chain.Record
+	for _, r := range []chain.Record{inFile, inRedis} { // the record that continues is last
+		switch {
+		case r.Empty():
+		case r.Accepted < number:
+			givenUp = r
+		default:
+			if err := g.verifyTail(ctx, r, state); err != nil {
+				return o, err
+			}
+			o.record, o.walks = r, append(o.walks, chain.WalkAll(r))
+		}
+	}
+	o.record = o.record.Join(inFile)
+	if o.record.Empty() && !givenUp.Empty() {
+		o.accepted = true
+		o.cut, err = g.journal.StoredUpTo(ctx, g.lane, time.Unix(0, givenUp.Head.Stored))
+	}
+	return o, err
+}
+
+// remembered returns the two records. A text in Redis that cannot be parsed counts as none: the
+// file has the same.
+func (g *guard) remembered(ctx context.Context, o *opened) (inRedis, inFile chain.Record, err error) {
+	applied, text, err := g.store.Applied(ctx, g.lane)
+	if err != nil {
+		return inRedis, inFile, err
+	}
+	o.applied = applied.Sequence
+	inRedis, err = chain.Parse(text)
+	if err != nil {
+		g.log.Warn("chain in Redis cannot be read", "error", err)
+	}
+	return inRedis, g.File.Get(g.lane), nil
+}
+
+// verifyTail compares the numbers of the journal with r, and then the groups up to r's head.
+func (g *guard) verifyTail(ctx context.Context, r chain.Record, state chain.Journal) error {
+	if f := r.Compare(state); f != nil {
+		return f
+	}
+	w := chain.WalkTail(r)
+	if w.To() == 0 {
+		return nil
+	}
+	return g.walk(ctx, w, nil)
+}
+
+// walk reads all groups of w. It calls progress, which may be nil, with each stream sequence.
+func (g *guard) walk(ctx context.Context, w *chain.Walk, progress func(done uint64)) error {
+	to := w.To()
+	err := g.journal.Read(ctx, g.lane, w.From(), to, func(group events.Group) error {
+		if progress != nil {
+			progress(group.Sequence)
+		}
+		return orNil(w.Add(group.Sequence, group.Data, group.Stored))
+	})
+	if err == nil {
+		err = orNil(w.End(to))
+	}
+	if err != nil {
+		return fmt.Errorf("verify lane %d of the journal: %w", g.lane, err)
+	}
+	return nil
+}
+
+// orNil returns a nil error for a nil fault.
+func orNil(f *chain.Fault) error {
+	if f == nil {
+		return nil
+	}
+	return f
+}
+
+// follow returns the record that the session of a lane continues whose picture was not made from all
+// of its journal. Groups that were processed without the record, because an older Gavel ran meanwhile
+// or the process was killed before it wrote the file, are added as they are. Without a record, one
+// begins behind the picture's position.
+func (g *guard) follow(ctx context.Context, o *opened, applied uint64) (chain.Record, error) {
+	if o.record.Empty() {
+		begin := o.begin
+		begin.Base.Sequence = applied
+		begin.Head = begin.Base
+		return begin, nil
+	}
+	r := recorder{record: o.record}
+	if r.record.Head.Sequence >= applied {
+		return r.record, nil
+	}
+	err := g.journal.Read(ctx, g.lane, r.record.Head.Sequence+1, applied, func(group events.Group) error {
+		r.add(&group)
+		return nil
+	})
+	return r.record, err
+}
+
+// found records the result of a verification of the whole lane.
+func (g *guard) found(f *chain.Fault) { g.whole, g.suspect = f == nil, f != nil }
+
+// mismatch holds the lane if its journal does not agree twice in a row. It always returns an error.
+func (g *guard) mismatch(ctx context.Context, f *chain.Fault) error {
+	before := g.suspect
+	g.found(f)
+	if before {
+		g.log.Error("journal is not the one that was processed: the lane waits for an operator", "error", f)
+		return g.hold(ctx, f)
+	}
+	g.log.Warn("journal does not look like the one that was processed and is read again", "error", f)
+	if err := wait(ctx, confirmAfter); err != nil {
+		return err
+	}
+	return errSuspected
+}
+
+// hold keeps the lane until an operator accepts its journal. Meanwhile the door stores callbacks
+// in it. It always returns an error.
+func (g *guard) hold(ctx context.Context, f *chain.Fault) error {
+	if err := g.Ledger.Hold(ctx, g.lane, f); err != nil {
+		return err
+	}
+	for {
+		if err := wait(ctx, acceptEvery); err != nil {
+			return err
+		}
+		book, err := g.Ledger.Read(ctx)
+		if err == nil && book.Held[g.lane].Accepted > 0 {
+			return errAccepted
+		}
+	}
+}
+
+// reader returns a journal for a fill up to floor, which verifies what it reads against the
+// records of o and makes a new one.
+func (o *opened) reader(journal reader, floor uint64) *verifier {
+	return &verifier{reader: journal, opened: o, floor: floor}
+}
+
+// verifier is the journal as a fill reads it.
+type verifier struct {
+	reader
+	*opened
+	floor  uint64
+	hasher chain.Hasher
+	// part: the fill continues an older picture and does not read the journal's beginning.
+	part bool
+}
+
+// Read implements reader.
+func (v *verifier) Read(ctx context.Context, lane int, from, to uint64, fn func(events.Group) error) error {
+	if v.part = v.part || from > v.begin.Head.Sequence+1; v.part {
+		return v.reader.Read(ctx, lane, from, to, fn)
+	}
+	err := v.reader.Read(ctx, lane, from, to, func(g events.Group) error {
+		for _, w := range v.walks {
+			if f := w.Add(g.Sequence, g.Data, g.Stored); f != nil {
+				return f
+			}
+		}
+		if g.Sequence > v.begin.Head.Sequence {
+			v.begin.Add(v.hasher.Next(v.begin.Head, g.Sequence, g.Data, g.Stored))
+		}
+		return fn(g)
+	})
+	for _, w := range v.walks {
+		if f := w.End(min(to, v.floor)); f != nil && err == nil && to >= v.floor {
+			return f
+		}
+	}
+	return err
+}
+
+// recorder continues the record of a lane while its groups are processed. A nil recorder does not.
+type recorder struct {
+	record chain.Record
+	hasher chain.Hasher
+}
+
+// add adds a group. A group that was delivered before is in the chain already.
+func (r *recorder) add(g *events.Group) {
+	if g.Sequence > r.record.Head.Sequence {
+		r.record.Add(r.hasher.Next(r.record.Head, g.Sequence, g.Data, g.Stored))
+	}
+}
+
+// auditor verifies the lane while it is worked: all of it once in the life of a process, unless a
+// fill has done so, and then a sample every sampleEvery.
+type auditor struct {
+	guard *guard
+	walks []*chain.Walk
+}
+
+const (
+	// sampleEvery is the pause between two samples.
+	sampleEvery = 10 * time.Second
+	// sampleShare bounds the reading of samples to one part in so many of the time.
+	sampleShare = 100
+	// auditEvery is how often the verification of the whole lane is logged.
+	auditEvery = 5 * time.Second
+)
+
+func (a *auditor) run(ctx context.Context) error {
+	for _, w := range a.walks {
+		if a.guard.whole {
+			break
+		}
+		if err := a.all(ctx, w); err != nil {
+			return err
+		}
+	}
+	a.guard.found(nil)
+	pause := sampleEvery
+	for {
+		if err := wait(ctx, pause); err != nil {
+			return err
+		}
+		began := time.Now()
+		if err := a.guard.sample(ctx); err != nil {
+			return err
+		}
+		pause = max(sampleEvery, sampleShare*time.Since(began))
+	}
+}
+
+// all verifies the whole lane.
+func (a *auditor) all(ctx context.Context, w *chain.Walk) error {
+	to, began := w.To(), time.Now()
+	logged := began
+	progress := func(done uint64) {
+		if now := time.Now(); now.Sub(logged) >= auditEvery {
+			logged = now
+			a.guard.log.Info("verifying the journal", "read", done, "of", to)
+		}
+	}
+	if err := a.guard.walk(ctx, w, progress); err != nil {
+		return err
+	}
+	a.guard.log.Debug("journal verified", "of", to, "took_seconds", time.Since(began).Seconds())
+	return nil
+}
+
+// sample compares the journal's numbers with the record, and reads one part of the lane.
+func (g *guard) sample(ctx context.Context) error {
+	r := g.File.Get(g.lane)
+	state, err := g.journal.State(ctx)
+	if err != nil {
+		return err
+	}
+	if f := r.Compare(state); f != nil {
+		return f
+	}
+	if w := chain.WalkSample(r, rand.IntN); w.To() > 0 {
+		return g.walk(ctx, w, nil)
+	}
+	return nil
+}
+
+// writeFile writes the file whenever it changed, and at the end.
+func (c *Chain) writeFile(ctx context.Context, log *slog.Logger) error {
+	for {
+		stopped := wait(ctx, fileEvery)
+		if err := c.File.Write(); err != nil {
+			log.Warn("file beside the journal cannot be written: a rollback of the journal may not be noticed", "error", err)
+		}
+		if stopped != nil {
+			return stopped
+		}
+	}
+}

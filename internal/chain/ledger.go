@@ -1,0 +1,167 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"gavel/internal/cell"
+)
+
+const (
+	// ledgerKey is the key of the ledger in its bucket.
+	ledgerKey = "journal"
+	// ledgerTime bounds one read or change of the ledger.
+	ledgerTime = 5 * time.Second
+	// maxAcceptances bounds the acceptances that are kept.
+	maxAcceptances = 50
+	// MaxReason bounds the reason of an acceptance, in bytes.
+	MaxReason = 256
+)
+
+// The errors that callers match.
+var (
+	// ErrNothing: no lane waits for an acceptance.
+	ErrNothing = errors.New("the journal has nothing to accept")
+	// ErrReason: the reason is empty or longer than MaxReason.
+	ErrReason = fmt.Errorf("the reason must have 1 to %d bytes", MaxReason)
+
+	errNoAnswer = errors.New("the bucket of the brakes does not answer")
+)
+
+// Held is a lane that is not worked until an operator accepts what its journal has lost.
+type Held struct {
+	Fault
+	Since time.Time `json:"since"`
+	// Accepted is the number of the acceptance after which the lane is being filled, 0 before.
+	Accepted uint64 `json:"accepted,omitempty"`
+}
+
+// Acceptance is an operator's decision to go on with the journal as it is.
+type Acceptance struct {
+	Number uint64        `json:"number"`
+	Reason string        `json:"reason"`
+	By     string        `json:"by"`
+	At     time.Time     `json:"at"`
+	Lanes  map[int]Fault `json:"lanes"`
+}
+
+// Book is the content of the ledger.
+type Book struct {
+	Held map[int]Held `json:"held,omitempty"`
+	// Accepted are the newest acceptances, oldest first.
+	Accepted []Acceptance `json:"accepted,omitempty"`
+	// Numbers has for each lane the number of its last acceptance.
+	Numbers map[int]uint64 `json:"numbers,omitempty"`
+	Last    uint64         `json:"last,omitempty"` // number of the last acceptance
+}
+
+// Ledger is shared by all processes on one NATS.
+type Ledger struct {
+	cell *cell.Cell[Book]
+	now  func() time.Time
+}
+
+// NewLedger returns the ledger in a bucket. seen is called with each state of it that this process
+// reads or stores.
+func NewLedger(bucket cell.Bucket, now func() time.Time, seen func(*Book)) *Ledger {
+	return &Ledger{now: now, cell: cell.New(bucket, cell.Config[Book]{
+		Key: ledgerKey, Within: ledgerTime, NoAnswer: errNoAnswer,
+		Kept: func(b *Book, _ uint64) { seen(b) },
+	})}
+}
+
+// Read returns the ledger.
+func (l *Ledger) Read(ctx context.Context) (*Book, error) {
+	b, err := l.cell.Read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger of the journal: %w", err)
+	}
+	return b, nil
+}
+
+// Hold records that a lane waits for an operator.
+func (l *Ledger) Hold(ctx context.Context, lane int, f *Fault) error {
+	err := l.cell.Change(ctx, func(b *Book) bool {
+		if was, held := b.Held[lane]; held && was.Fault == *f && was.Accepted == 0 {
+			return false
+		}
+		if b.Held == nil {
+			b.Held = map[int]Held{}
+		}
+		b.Held[lane] = Held{Fault: *f, Since: l.now().UTC()}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("record that lane %d is held: %w", lane, err)
+	}
+	return nil
+}
+
+// Release ends the hold of a lane, if it is held.
+func (l *Ledger) Release(ctx context.Context, lane int) error {
+	err := l.cell.Change(ctx, func(b *Book) bool {
+		_, held := b.Held[lane]
+		delete(b.Held, lane)
+		return held
+	})
+	if err != nil {
+		return fmt.Errorf("record that lane %d goes on: %w", lane, err)
+	}
+	return nil
+}
+
+// Accept lets all lanes that are held go on with the journal as it is.
+func (l *Ledger) Accept(ctx context.Context, reason, by string) (a Acceptance, err error) {
+	if reason == "" || len(reason) > MaxReason {
+		return a, ErrReason
+	}
+	err = l.cell.ChangeRead(ctx, func(b *Book) bool {
+		a = Acceptance{Number: b.Last + 1, Reason: reason, By: by, At: l.now().UTC(), Lanes: map[int]Fault{}}
+		for lane, h := range b.Held {
+			if h.Accepted == 0 {
+				a.Lanes[lane] = h.Fault
+			}
+		}
+		return len(a.Lanes) > 0 && b.accept(a)
+	})
+	if err != nil {
+		return a, fmt.Errorf("accept the journal: %w", err)
+	}
+	if len(a.Lanes) == 0 {
+		return a, ErrNothing
+	}
+	return a, nil
+}
+
+func (b *Book) accept(a Acceptance) bool {
+	if b.Numbers == nil {
+		b.Numbers = map[int]uint64{}
+	}
+	for lane := range a.Lanes {
+		h := b.Held[lane]
+		h.Accepted = a.Number
+		b.Held[lane], b.Numbers[lane] = h, a.Number
+	}
+	b.Last = a.Number
+	b.Accepted = append(b.Accepted, a)
+	b.Accepted = b.Accepted[max(0, len(b.Accepted)-maxAcceptances):]
+	return true
+}
+
+// Lanes are the lanes that are held, sorted.
+func (b *Book) Lanes() []int { return slices.Sorted(maps.Keys(b.Held)) }
+
+// Why returns the extents of one kind, nil without a lane that is held because of it.
+func (b *Book) Why(kind Kind) error {
+	var all []error
+	for _, lane := range b.Lanes() {
+		if h := b.Held[lane]; h.Kind == kind {
+			all = append(all, fmt.Errorf("lane %d: %w", lane, &h.Fault))
+		}
+	}
+	return errors.Join(all...)
+}
