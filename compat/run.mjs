@@ -14,6 +14,7 @@ import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
+import { middleware } from "./express.mjs";
 import { floor } from "./floor.mjs";
 import { pages } from "./pages.mjs";
 import { story } from "./story.mjs";
@@ -83,3 +84,4 @@ async function said(child, pattern) {
 story(test, target);
 floor(test, target);
 pages(test, target);
+middleware(test, target, start);
