@@ -36,6 +36,7 @@ const (
 )
 
 var (
+	errGone   = errors.New("the embedded NATS server has stopped; start Gavel again")
 	errSilent = errors.New("NATS does not answer for the journal; an embedded one waits for a disk that hangs or is far too slow")
 	// errNoRoom is the limit of all streams, not that of the journal, which is lower
 	// and which Usage reports.
@@ -47,6 +48,7 @@ var (
 // once instead of using up the time that Twilio waits.
 type health struct {
 	probe    func(context.Context) error
+	gone     func() bool // whether the embedded server has stopped: a probe that it left unanswered waits in vain
 	patience time.Duration
 	embedded bool // only an embedded server can be dead
 	store    *Store
@@ -79,6 +81,7 @@ func watch(server *natsd.Server, journal jetstream.Stream, trial func(context.Co
 	h := newHealth(externalPatience, false, store)
 	if server != nil {
 		h.patience, h.embedded = embeddedPatience, true
+		h.gone = func() bool { return !server.Running() }
 	}
 	h.checkRoom.Store(true) // it may have been full before this start
 	if err := server.Room(); err != nil {
@@ -142,7 +145,7 @@ func (h *health) noRoom(err error) error {
 }
 
 func newHealth(patience time.Duration, embedded bool, store *Store) *health {
-	h := &health{patience: patience, embedded: embedded, store: store, dead: make(chan error, 1), stopped: make(chan struct{})}
+	h := &health{gone: func() bool { return false }, patience: patience, embedded: embedded, store: store, dead: make(chan error, 1), stopped: make(chan struct{})}
 	h.state.Store(newPeriod())
 	return h
 }
@@ -207,6 +210,9 @@ func (h *health) callProbe(ctx context.Context) error {
 		}
 		return err
 	case <-patience.C:
+		if h.gone() {
+			return errGone
+		}
 	case <-ctx.Done():
 	}
 	return errSilent

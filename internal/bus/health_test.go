@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ import (
 type patient struct {
 	*health
 	answers chan error
+	stopped atomic.Bool // the server
 }
 
 func newPatient(t *testing.T, patience time.Duration, mortal bool) *patient {
@@ -31,7 +33,9 @@ func newPatient(t *testing.T, patience time.Duration, mortal bool) *patient {
 		p.answers <- err
 		return err
 	}
-	p.health = newHealth(patience, mortal, newStore(NewMetrics(nil), slog.New(slog.DiscardHandler))).start(probe)
+	p.health = newHealth(patience, mortal, newStore(NewMetrics(nil), slog.New(slog.DiscardHandler)))
+	p.gone = p.stopped.Load
+	p.start(probe)
 	t.Cleanup(func() {
 		if err := p.close(context.Background()); err != nil {
 			t.Error(err)
@@ -279,5 +283,22 @@ func TestAnAppendWithoutStorageMakesTheBusUnhealthy(t *testing.T) {
 		if p.Healthy() != nil {
 			t.Errorf("with storage again: %v", p.Healthy())
 		}
+	})
+}
+
+// A probe may be under way when the embedded server stops. It gets no answer, but silence is not the reason.
+func TestAProbeThatAStoppedServerLeavesUnansweredIsNoSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPatient(t, embeddedPatience, true)
+		synctest.Wait()
+		<-p.answers // the probe waits
+		p.stopped.Store(true)
+		<-time.After(4 * time.Second)
+		synctest.Wait()
+		if !errors.Is(p.Healthy(), errGone) {
+			t.Errorf("stopped for 4 s: %v", p.Healthy())
+		}
+		p.answers <- nil
 	})
 }
