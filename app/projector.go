@@ -26,7 +26,7 @@ func (a *App) openProjector(context.Context) error {
 		Timers:      a.bus.Timers(),
 		Listing:     a.store,
 		Resumed:     a.resumed,
-		Chain:       &project.Chain{File: a.openFile(), Ledger: a.ledger},
+		Chain:       a.chain(),
 		Keep:        a.Keep,
 		MemoryLimit: a.MemoryLimit,
 		Log:         a.log,
@@ -35,6 +35,15 @@ func (a *App) openProjector(context.Context) error {
 	})
 	a.Go("projector", a.project.Run)
 	return nil
+}
+
+// chain is what verifies the journal. The embedded NATS answers from its only copy.
+func (a *App) chain() *project.Chain {
+	c := &project.Chain{File: a.openFile(), Ledger: a.ledger}
+	if a.NATS.URL != Embedded {
+		c.Patience = project.ClusterPatience
+	}
+	return c
 }
 
 // openAlarms lets due alarms wake the lanes, whichever process receives them.

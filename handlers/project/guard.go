@@ -24,7 +24,13 @@ type Ledger interface {
 type Chain struct {
 	File   *chain.File
 	Ledger Ledger
+	// Patience is how long a journal must disagree, at each reading, before the lane is held.
+	Patience time.Duration
 }
+
+// ClusterPatience is the patience with servers that elect leaders: for some seconds after an election
+// a server may answer with an old state, or leave out the newest groups. Longer than three elections.
+const ClusterPatience = 30 * time.Second
 
 var (
 	// errAccepted ends the hold of a lane: an operator accepted its journal.
@@ -34,8 +40,7 @@ var (
 )
 
 const (
-	// confirmAfter is the pause before a journal that does not agree is read again: a NATS server
-	// that has just lost the lead of the stream may answer with an old state.
+	// confirmAfter is the pause before a journal that does not agree is read again.
 	confirmAfter = time.Second
 	// acceptEvery is how often a held lane reads the ledger.
 	acceptEvery = time.Second
@@ -54,8 +59,8 @@ type guard struct {
 	// whole: this process has read all of the lane and found it as it was processed. Only the
 	// keeper and its session use it.
 	whole bool
-	// suspect is set between two verifications that fail.
-	suspect bool
+	// suspected is when the first of the verifications failed that have failed since.
+	suspected time.Time
 }
 
 // positions reads what the picture remembers of a lane.
@@ -194,17 +199,36 @@ func (g *guard) follow(ctx context.Context, o *opened, applied uint64) (chain.Re
 }
 
 // found records the result of a verification of the whole lane.
-func (g *guard) found(f *chain.Fault) { g.whole, g.suspect = f == nil, f != nil }
+func (g *guard) found(f *chain.Fault) {
+	g.whole = f == nil
+	switch {
+	case f == nil:
+		g.suspected = time.Time{}
+	case g.suspected.IsZero():
+		g.suspected = time.Now()
+	}
+}
 
-// mismatch holds the lane if its journal does not agree twice in a row. It always returns an error.
+// trust forgets a suspicion: the lane failed for another reason, so the servers are not steady and the
+// next verification counts as the first.
+func (g *guard) trust() {
+	if g != nil {
+		g.suspected = time.Time{}
+	}
+}
+
+// mismatch holds the lane if its journal disagrees for longer than the patience, and at least twice.
+// It always returns an error.
 func (g *guard) mismatch(ctx context.Context, f *chain.Fault) error {
-	before := g.suspect
+	before := !g.suspected.IsZero()
 	g.found(f)
-	if before {
+	if before && time.Since(g.suspected) >= g.Patience {
 		g.log.Error("journal is not the one that was processed: the lane waits for an operator", "error", f)
 		return g.hold(ctx, f)
 	}
-	g.log.Warn("journal does not look like the one that was processed and is read again", "error", f)
+	if !before {
+		g.log.Warn("journal does not look like the one that was processed and is read again", "error", f)
+	}
 	if err := wait(ctx, confirmAfter); err != nil {
 		return err
 	}

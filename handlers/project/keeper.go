@@ -70,10 +70,12 @@ func (k *keeper) keep(ctx context.Context) error {
 		case errors.Is(err, errSwitched), errors.Is(err, errAccepted), errors.Is(err, errSuspected):
 			continue
 		case errors.Is(err, events.ErrLaneMoved):
+			k.guard.trust()
 			k.log.Info("lane moves to another projector", "error", err)
 			k.status.set(State{Elsewhere: true})
 			delay = movedPause
 		default:
+			k.guard.trust()
 			k.config.Metrics.restarts.Inc()
 			k.log.Warn("lane failed and is taken over again", "error", err)
 			k.status.set(State{Err: err.Error()})
