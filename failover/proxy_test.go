@@ -30,6 +30,8 @@ type proxy struct {
 	stop     chan struct{}
 	under    sync.WaitGroup
 
+	probing sync.Mutex
+
 	mu    sync.Mutex
 	doors []string // host:port of all
 	ready []string // of the doors that were ready at the last probe
@@ -90,7 +92,11 @@ func (p *proxy) follow() {
 	}
 }
 
+// probe finds out which doors are ready. One probe runs at a time: an older one must not
+// bring back a door that has left since.
 func (p *proxy) probe() {
+	p.probing.Lock()
+	defer p.probing.Unlock()
 	p.mu.Lock()
 	doors := slices.Clone(p.doors)
 	p.mu.Unlock()
