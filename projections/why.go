@@ -48,7 +48,7 @@ func Why(c *Conference) string {
 // whyOpen returns Why's sentence for a conference that has not ended.
 func whyOpen(c *Conference) string {
 	if c.EndInferred() {
-		return "Must have ended: nobody is left in it; Gavel did not receive its end."
+		return "Must have ended: all participants have left; Gavel did not receive its end."
 	}
 	live := len(c.Live())
 	legs := fmt.Sprintf("%d participants", live)

@@ -18,7 +18,7 @@ type Conference struct {
 	Sid          string     `json:"sid"`
 	FriendlyName string     `json:"friendly_name"`
 	Status       string     `json:"status" enum:"init,in-progress,completed"`
-	Inferred     bool       `json:"inferred,omitempty" doc:"It is completed because nobody is left in it; Gavel did not receive its end"`
+	Inferred     bool       `json:"inferred,omitempty" doc:"It is completed because all participants have left; Gavel did not receive its end"`
 	Created      *time.Time `json:"created,omitempty" doc:"Time of the first event, on Twilio's clock"`
 	Updated      *time.Time `json:"updated,omitempty" doc:"Time of the last event, on Twilio's clock"`
 	Started      *time.Time `json:"started,omitempty" doc:"When mixing began"`

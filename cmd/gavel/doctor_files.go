@@ -38,7 +38,9 @@ func (x *examination) files() doctor.Files {
 // secretFiles are those that the settings name, and those of Gavel's own that exist already.
 func (x *examination) secretFiles() (paths []string) {
 	for _, a := range x.file.Accounts {
-		paths = append(paths, a.files()...)
+		for _, s := range a.secrets() {
+			paths = append(paths, s.path)
+		}
 	}
 	paths = append(paths, x.file.Redis.PasswordFile, x.file.Redis.TLS.Key, x.file.NATS.Credentials, x.file.NATS.TLS.Key)
 	if x.file.holdsSecrets() {
@@ -67,7 +69,9 @@ func (f *settingsFile) holdsSecrets() bool {
 	}
 	texts := []string{f.Redis.Password}
 	for _, a := range f.Accounts {
-		texts = append(texts, a.values()...)
+		for _, s := range a.secrets() {
+			texts = append(texts, s.text)
+		}
 	}
 	for _, text := range texts {
 		if variable.ReplaceAllString(text, "") != "" {

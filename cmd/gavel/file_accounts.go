@@ -155,42 +155,26 @@ func (r fileRegion) region(s *secrets, at string) twilio.Region {
 	return region
 }
 
-// files returns the paths of the files with secrets; some may be empty.
-func (a fileAccount) files() (paths []string) {
-	paths = append(a.AuthTokens.files(), a.APIKey.SecretFile)
+// fileSecret is one secret of the file: its text, or the path of the file that holds it. Both may be
+// empty, and the text may hold variables.
+type fileSecret struct{ text, path string }
+
+// secrets returns all secrets of the account.
+func (a fileAccount) secrets() []fileSecret {
+	all := append(a.AuthTokens.secrets(), fileSecret{a.APIKey.Secret, a.APIKey.SecretFile})
 	for _, k := range a.SharedKeys {
-		paths = append(paths, k.SecretFile)
+		all = append(all, fileSecret{k.Secret, k.SecretFile})
 	}
 	for _, r := range a.Regions {
-		paths = append(append(paths, r.APIKey.SecretFile), r.AuthTokens.files()...)
+		all = append(append(all, fileSecret{r.APIKey.Secret, r.APIKey.SecretFile}), r.AuthTokens.secrets()...)
 	}
-	return paths
+	return all
 }
 
-func (t fileTokens) files() []string {
-	paths := []string{t.CurrentFile, t.NextFile, t.PreviousFile}
+func (t fileTokens) secrets() []fileSecret {
+	all := []fileSecret{{t.Current, t.CurrentFile}, {t.Next, t.NextFile}, {t.Previous, t.PreviousFile}}
 	for _, item := range t.list {
-		paths = append(paths, item.TokenFile)
+		all = append(all, fileSecret{item.Token, item.TokenFile})
 	}
-	return paths
-}
-
-// values returns the secrets that the file itself holds; some may be empty or variables.
-func (a fileAccount) values() (texts []string) {
-	texts = append(a.AuthTokens.values(), a.APIKey.Secret)
-	for _, k := range a.SharedKeys {
-		texts = append(texts, k.Secret)
-	}
-	for _, r := range a.Regions {
-		texts = append(append(texts, r.APIKey.Secret), r.AuthTokens.values()...)
-	}
-	return texts
-}
-
-func (t fileTokens) values() []string {
-	texts := []string{t.Current, t.Next, t.Previous}
-	for _, item := range t.list {
-		texts = append(texts, item.Token)
-	}
-	return texts
+	return all
 }

@@ -42,8 +42,8 @@ const jsonSuffix = ".json"
 // element is decoded by itself, because labels may contain spaces, "|", "%" and
 // any other character; "+" is a plus in a path.
 //
-// A path without ".json" names the same: Twilio answers it in XML, but whoever
-// writes requests by hand leaves it out. Gavel answers JSON, and asks Twilio for JSON.
+// A path without ".json" names the same resource. Twilio answers it in XML, but requests that are
+// written by hand often lack the suffix. Gavel answers JSON, and asks Twilio for JSON.
 func parseTarget(escaped string) (target, bool) {
 	t := target{resource: unknown, path: escaped}
 	rest, ours := strings.CutPrefix(escaped, Prefix+"Accounts/")

@@ -48,7 +48,7 @@ var (
 // once instead of using up the time that Twilio waits.
 type health struct {
 	probe    func(context.Context) error
-	gone     func() bool // whether the embedded server has stopped: a probe that it left unanswered waits in vain
+	gone     func() bool // whether the embedded server has stopped; a probe under way then gets no answer
 	patience time.Duration
 	embedded bool // only an embedded server can be dead
 	store    *Store
