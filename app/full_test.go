@@ -83,7 +83,7 @@ func (r *running) next() {
 		r.base = "http://" + a.Info().Public
 	case err := <-r.ended:
 		r.Fatalf("the process ended: %v", err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		r.Fatal("no start within 30 s")
 	}
 }
@@ -144,7 +144,7 @@ func (r *running) until(what string, want int, is func() int) {
 	r.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); ; <-tick.C {
 		select {
 		case a := <-r.starts:
 			r.base = "http://" + a.Info().Public

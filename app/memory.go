@@ -16,7 +16,7 @@ const (
 	gcPercent = 400
 	// gcHeadroom bounds that growth, in bytes: a picture of 100,000 conferences is live heap, and
 	// four times as much garbage would need 1 GB.
-	gcHeadroom = 200 << 20
+	gcHeadroom = 128 << 20
 	// leastPercent keeps the collector from running all the time on a huge heap.
 	leastPercent = 50
 	// limitPercent is the part of the cgroup's memory limit that becomes the limit of the Go

@@ -17,7 +17,7 @@ import (
 const (
 	// patience is how long a test waits for something that should happen soon,
 	// on a machine that also runs other tests.
-	patience = 60 * time.Second
+	patience = 2 * time.Minute
 	// checkEvery is the interval between checks while a test waits.
 	checkEvery = 10 * time.Millisecond
 	// stopsWithin is the maximum time a process may take to exit after SIGTERM:

@@ -451,7 +451,7 @@ func (w *world) performWith(c act.Config) (p *act.Performer, stop func()) {
 // await polls a real condition; a performer does not signal that it is done.
 func (w *world) await(what string, ok func() bool) {
 	w.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -112,6 +112,11 @@ func TestAJournalRestoredFromABackupSwallowsNoCallback(t *testing.T) {
 	// After a restart the journal is as long as before, and its groups are others.
 	s.tell(t, call(5)...)
 	c, ledger = s.verified(t, beside)
+	released := make(chan error, 16)
+	c.Chain.Ledger = watchedLedger{ledger, func() {
+		_, err := s.tryStored(5)
+		released <- err
+	}}
 	run(t, c)
 	s.until(t, "the changed groups are found", func() bool {
 		book, err := ledger.Read(t.Context())
@@ -126,6 +131,21 @@ func TestAJournalRestoredFromABackupSwallowsNoCallback(t *testing.T) {
 		book, err := ledger.Read(t.Context())
 		return err == nil && len(book.Held) == 0 && len(book.Accepted) == 1
 	})
+	// Readers answer from that moment: a callback that waited would be a conference that is not found.
+	if err := <-released; err != nil {
+		t.Errorf("the hold ended while callbacks waited: %v", err)
+	}
+}
+
+// watchedLedger calls released before a hold ends.
+type watchedLedger struct {
+	project.Ledger
+	released func()
+}
+
+func (l watchedLedger) Release(ctx context.Context, lane int) error {
+	l.released()
+	return l.Ledger.Release(ctx, lane)
 }
 
 // flip changes one bit in the middle of the journal's first block.

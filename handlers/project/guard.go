@@ -252,6 +252,28 @@ func (g *guard) hold(ctx context.Context, f *chain.Fault) error {
 	}
 }
 
+// release ends the hold of a lane whose journal was accepted. A nil release does nothing.
+type release struct {
+	ledger Ledger
+	lane   int
+	// upTo is the newest sequence when the lane was taken over: readers would miss conferences whose
+	// groups wait before it.
+	upTo uint64
+	done bool
+}
+
+// at ends the hold once the lane is worked up to a sequence.
+func (r *release) at(ctx context.Context, worked uint64) error {
+	if r == nil || r.done || worked < r.upTo {
+		return nil
+	}
+	if err := r.ledger.Release(ctx, r.lane); err != nil {
+		return err
+	}
+	r.done = true
+	return nil
+}
+
 // reader returns a journal for a fill up to floor, which verifies what it reads against the
 // records of o and makes a new one.
 func (o *opened) reader(journal reader, floor uint64) *verifier {

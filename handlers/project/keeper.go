@@ -98,6 +98,7 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	if floor, err = k.ownFloor(ctx, floor); err != nil {
 		return err
 	}
+	waiting := last
 	o, err := k.openJournal(ctx, &floor, &last)
 	if err != nil {
 		return err
@@ -116,6 +117,12 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	}
 	if o != nil {
 		s.auditor = &auditor{guard: k.guard, walks: o.walks}
+	}
+	if o != nil && o.held {
+		s.publisher.release = &release{ledger: k.guard.Ledger, lane: k.lane.Number(), upTo: waiting}
+		if err := s.publisher.release.at(ctx, floor); err != nil {
+			return err
+		}
 	}
 	k.status.worked.Store(floor)
 	settled()
@@ -204,7 +211,7 @@ func (k *keeper) complete(ctx context.Context, floor uint64, o *opened) (*record
 		return k.follow(ctx, floor, o)
 	}
 	k.guard.found(nil)
-	return k.begin(ctx, floor, o, verified.begin)
+	return k.begin(ctx, floor, verified.begin)
 }
 
 // follow continues the record of a lane without reading all of its journal.
@@ -213,21 +220,16 @@ func (k *keeper) follow(ctx context.Context, applied uint64, o *opened) (*record
 	if err != nil {
 		return nil, err
 	}
-	return k.begin(ctx, applied, o, record)
+	return k.begin(ctx, applied, record)
 }
 
-// begin stores the record of a lane that is about to be worked, and ends its hold.
-func (k *keeper) begin(ctx context.Context, applied uint64, o *opened, r chain.Record) (*recorder, error) {
+// begin stores the record of a lane that is about to be worked.
+func (k *keeper) begin(ctx context.Context, applied uint64, r chain.Record) (*recorder, error) {
 	lane, at := k.lane.Number(), events.Position{Sequence: applied, Index: events.MaxGroupEntries}
 	if err := k.config.Store.NoteApplied(ctx, lane, at, nil, r.Brief()); err != nil {
 		return nil, fmt.Errorf("store the chain of the lane: %w", err)
 	}
 	k.guard.File.Set(lane, r)
-	if o.held {
-		if err := k.guard.Ledger.Release(ctx, lane); err != nil {
-			return nil, err
-		}
-	}
 	return &recorder{record: r}, nil
 }
 

@@ -35,7 +35,7 @@ func TestARebuildIsOfTheLanesThatAreHere(t *testing.T) {
 			away.from.Store(from)
 			c.Lanes = []project.Lane{away}
 			p, _ := run(t, c)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			if err := p.Rebuild(ctx, func(int, uint64, uint64) {}); !errors.Is(err, events.ErrLaneMoved) {
 				t.Errorf("rebuild: %v", err)

@@ -44,7 +44,8 @@ type publisher struct {
 	facts    []events.News
 	scratch  []byte
 	pausedTo time.Time
-	chain    *Chain // nil if no batch has a record
+	chain    *Chain   // nil if no batch has a record
+	release  *release // nil if the lane is not held
 	log      *slog.Logger
 	metrics  *Metrics
 }
@@ -108,6 +109,9 @@ func (p *publisher) finish(ctx context.Context, all []*batch) error {
 		}
 		p.status.worked.Store(b.last())
 		p.remember(b)
+		if err := p.release.at(ctx, b.last()); err != nil {
+			return err
+		}
 		b.reset()
 		select {
 		case p.spare <- b:

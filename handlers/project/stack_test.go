@@ -57,7 +57,7 @@ func newStackOf(t *testing.T, c bus.Config) *stack {
 			t.Errorf("close bus: %v", err)
 		}
 	})
-	s := &stack{bus: b, wait: 30 * time.Second}
+	s := &stack{bus: b, wait: 2 * time.Minute}
 	s.loseStore(t)
 	return s
 }

@@ -188,7 +188,7 @@ func (f *floor) await(what string, holds func() bool) {
 	f.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(10 * time.Second)
+	late := time.After(time.Minute)
 	for !holds() {
 		select {
 		case <-tick.C:

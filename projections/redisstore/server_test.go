@@ -181,7 +181,7 @@ func awaitAnswer(t *testing.T, server *redistest.Server, want string, command ..
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for server.Do(command...) != want {
 		select {
 		case <-tick.C:
