@@ -21,7 +21,7 @@ import (
 
 const (
 	// startWithin bounds the wait for a server to answer PING.
-	startWithin = 20 * time.Second
+	startWithin = time.Minute
 	// pollEvery is the interval between two polls.
 	pollEvery = 5 * time.Millisecond
 	// portTries is how many ports are tried before giving up: another process
