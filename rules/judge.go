@@ -94,7 +94,7 @@ func Judge(set *Set, state *State, before *projections.Conference, in Input, aft
 	return Judgement{c.state, c.decisions, wake, c.faults}
 }
 
-// evaluation is one call of Judge or Still: the state being changed, and what
+// evaluation is one call of Judge or Gate: the state being changed, and what
 // the call produced so far.
 type evaluation struct {
 	set       *Set

@@ -53,7 +53,7 @@ func (c *evaluation) judgeEventFor(r *Rule, callSid string, v condition.Vars) {
 	c.state.Ladders = append(c.state.Ladders, l)
 }
 
-// conditions returns the conditions of the rule that Still evaluates again right
+// conditions returns the conditions of the rule that Gate evaluates again right
 // before an action. An element may be nil.
 func (r *Rule) conditions() []*condition.Condition {
 	all := []*condition.Condition{r.When, r.Unless}

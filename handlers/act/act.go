@@ -79,6 +79,8 @@ type Twilio interface {
 // RuleBook has every set of rules that ever was in force.
 type RuleBook interface {
 	Set(ctx context.Context, version string) (*rules.Set, error)
+	// Current returns the set in force, as NATS's leader has it now; nil if none is.
+	Current(ctx context.Context) (*rules.Set, error)
 }
 
 // Brakes limit what rules do, over all processes, and hold the stop.

@@ -53,20 +53,23 @@ func TestAnAbandonedCallerIsEnded(t *testing.T) {
 // with and without a callback about it while the decision waits.
 func TestARuleAboutAnEventIsHeldAgainstTwilio(t *testing.T) {
 	t.Parallel()
-	for name, meanwhile := range map[string]func(*room){
-		"two come":                  func(r *room) { r.join("colleague"); r.join("guest") },
-		"one comes untold":          func(r *room) { r.comeIn("colleague") },
-		"one that is exempt comes":  func(r *room) { r.comeIn("vip-1"); r.goAway("customer") },
-		"a supervisor comes untold": func(r *room) { r.comeIn("supervisor"); r.goAway("customer") },
+	for name, c := range map[string]struct {
+		meanwhile func(*room)
+		why       string
+	}{
+		"two come":                  {func(r *room) { r.join("colleague"); r.join("guest") }, "condition"},
+		"one comes untold":          {func(r *room) { r.comeIn("colleague") }, "condition"},
+		"one that is exempt comes":  {func(r *room) { r.comeIn("vip-1"); r.goAway("customer") }, "exempt"},
+		"a supervisor comes untold": {func(r *room) { r.comeIn("supervisor"); r.goAway("customer") }, "condition"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := open(t, endAbandoned)
 			r := leftAlone(w)
-			meanwhile(r)
+			c.meanwhile(r)
 			w.perform()
 			w.resume()
-			r.ends("end lapsed condition")
+			r.ends("end lapsed " + c.why)
 			if got := w.fake.Tally(twiliofake.EndConference).Asked; got != 0 {
 				t.Errorf("Twilio was asked %d times to end it", got)
 			}

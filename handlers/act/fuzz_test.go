@@ -129,6 +129,8 @@ func (m *memory) Call(ctx context.Context, call twilio.Call) (twilio.Answer, err
 
 func (m *memory) Set(context.Context, string) (*rules.Set, error) { return anything() }
 
+func (m *memory) Current(context.Context) (*rules.Set, error) { return anything() }
+
 // anything is a rule that always holds.
 var anything = sync.OnceValues(func() (*rules.Set, error) {
 	return rules.Parse(rules.File{Name: "rules.yaml", Text: `

@@ -19,16 +19,15 @@ const callTime = 10 * time.Second
 // errOldState means that the state fetched from Twilio is too old to act on.
 var errOldState = errors.New("the state fetched from Twilio is too old")
 
-// beforeCall runs right before the call is sent, after its wait for a turn. It
-// registers the call as running before it reads the stop. So an operator who sets
+// beforeCall runs right before the call is sent, after its wait for a turn: it asks the gate again. It
+// registers the call as running before that reads the stop. So an operator who sets
 // the stop and then lists the running calls misses none.
 func (t *task) beforeCall(ctx context.Context) error {
-	if err := t.beforeHold(ctx); err != nil {
+	t.underWay.calling.Store(t.decided.ID, t.action())
+	if err := t.passGate(ctx); err != nil {
 		return err
 	}
-	if t.Now().Sub(t.seen.At) > maxStateAge {
-		return errOldState
-	}
+	t.sent = true
 	return nil
 }
 
@@ -75,7 +74,7 @@ func (t *task) callTwilio(ctx context.Context, call twilio.Call) (twilio.Answer,
 
 // unanswered returns what follows from a call without an answer.
 func (t *task) unanswered(ctx context.Context, err error) error {
-	if errors.As(err, new(again)) || errors.Is(err, errOldState) {
+	if errors.As(err, new(again)) || errors.As(err, new(ended)) || errors.Is(err, errOldState) {
 		return err // from beforeCall
 	}
 	t.log.Warn("Twilio gave no answer", "do", t.decision.Do, "error", err)

@@ -18,8 +18,6 @@ import (
 const (
 	// MaxNotifyAge is how long a notification is tried: after a day it is of no use.
 	MaxNotifyAge = 24 * time.Hour
-	// maxStateAge is the greatest age of a state from Twilio to act on.
-	maxStateAge = 2 * time.Second
 	// fetches bounds how often one try fetches the state from Twilio because the
 	// call did not follow in time.
 	fetches = 3
@@ -42,9 +40,11 @@ type task struct {
 
 	stored projections.Stored
 	state  *rules.State // beside the record
-	// begun: the record has an intent without an outcome, so Twilio may have received the request.
-	begun bool
-	seen  twilio.State // zero before fetch
+	// begun: the record has an intent without an outcome. sent: Twilio may have received the request.
+	begun, sent bool
+	// inForce is the set of rules in force when the gate was asked last.
+	inForce *rules.Set
+	seen    twilio.State // zero before fetch
 	// answer is the body of Twilio's answer that carried the decision out, nil without one.
 	answer []byte
 	// offHold: the leg is on hold and must be taken off hold to be changed.
@@ -115,7 +115,7 @@ func (t *task) run(ctx context.Context) error {
 	for range fetches {
 		err := inOrder(
 			ctx, t.awaitRecord, t.checkOutcome, t.checkParameters, t.checkUnheld, t.checkAnnounced, t.checkDeadline, t.checkStop,
-			t.fetchAndHeal, t.checkDone, t.checkRule, t.checkHeld, t.passBrakes, t.intend, t.call,
+			t.fetchAndHeal, t.checkDone, t.passGate, t.checkHeld, t.passBrakes, t.intend, t.call,
 		)
 		if !errors.Is(err, errOldState) {
 			return err
@@ -174,7 +174,7 @@ func (t *task) checkOutcome(ctx context.Context) error {
 	if a == nil {
 		return nil
 	}
-	t.begun = a.Intent
+	t.begun, t.sent = a.Intent, a.Intent
 	switch {
 	case a.Outcome == nil && a.Intent && t.mayUnhold() && !t.note.Secured:
 		return errSettled // see secure
@@ -289,7 +289,7 @@ func (t *task) fetch(ctx context.Context) error {
 }
 
 // checkDone ends an operation that is done already in Twilio's state: Gavel did it
-// before a crash, or another client of Twilio did. It precedes checkRule, because
+// before a crash, or another client of Twilio did. It precedes passGate, because
 // the operation itself may be the reason that the rule no longer holds.
 func (t *task) checkDone(context.Context) error {
 	if t.op.shows != nil && t.op.shows(t.seen) {
@@ -298,34 +298,70 @@ func (t *task) checkDone(context.Context) error {
 	return nil
 }
 
-// checkRule evaluates the rule on the state that was fetched from Twilio, and ends
-// the task if the rule no longer holds.
-func (t *task) checkRule(ctx context.Context) error {
+// passGate asks rules.Gate whether the action may be sent now, on the stop, the rules in force and
+// Twilio's state. It is called after the fetch, and again by beforeCall.
+func (t *task) passGate(ctx context.Context) error {
+	now := rules.Case{
+		Decision: &t.decision, State: t.state, Record: projections.Overlay(t.stored.Conference, t.seen.Seen), SeenAt: t.seen.At,
+	}
+	stopped, _, err := t.Brakes.Stopped(ctx)
+	if now.Stopped = stopped || err != nil; !now.Stopped {
+		if now.InForce, err = t.Rules.Current(ctx); err != nil {
+			t.log.Warn("rules in force cannot be read", "error", err)
+			now.InForceUnread = true
+		}
+	}
+	if now.Made, err = t.made(ctx, now.InForce); err != nil {
+		return err
+	}
+	now.Now, t.inForce = t.Now(), now.InForce
+	return t.applyRuling(rules.Gate(now))
+}
+
+// made returns the set of rules that the decision was made by.
+func (t *task) made(ctx context.Context, inForce *rules.Set) (*rules.Set, error) {
+	if inForce != nil && inForce.Version == t.decision.Version {
+		return inForce, nil
+	}
 	set, err := t.Rules.Set(ctx, t.decision.Version)
 	if err != nil {
-		return fmt.Errorf("load set of rules: %w", err)
+		return nil, fmt.Errorf("load set of rules: %w", err)
 	}
-	why := rules.Still(set, rules.Case{
-		Decision: &t.decision, State: t.state, Record: projections.Overlay(t.stored.Conference, t.seen.Seen), Now: t.Now(), Redriven: t.decision.Redriven != nil,
-	})
-	switch {
-	case why == "":
+	return set, nil
+}
+
+// applyRuling returns what follows from a ruling of the gate.
+func (t *task) applyRuling(r rules.Ruling) error {
+	result := events.Lapsed
+	switch r.Passage {
+	case rules.Pass:
 		return nil
-	case t.begun && t.op.shows == nil:
-		// The intent is in the journal, so an earlier try may have sent the request,
-		// and Twilio's state cannot show whether it was performed.
-		return end(events.Unknown, string(why))
+	case rules.Fetch:
+		return errOldState
+	case rules.Defer:
+		return again{why: string(r.Why), after: max(r.Until.Sub(t.Now()), 0)}
+	case rules.Skip:
+		result = events.Skipped
 	}
-	return end(events.Lapsed, string(why))
+	if t.sent && t.op.shows == nil {
+		// An earlier try may have sent the request, and Twilio's state cannot show whether it was
+		// performed.
+		result = events.Unknown
+	}
+	return end(result, string(r.Why))
 }
 
 // passBrakes requests admission of the rule's action. Notifications do not count
 // towards the account's ceiling of calls to Twilio, and only the limits of a rule
-// that does nothing else apply to them.
+// that does nothing else apply to them; they are not asked of the gate, so the limits are those of
+// their own rule.
 func (t *task) passBrakes(ctx context.Context) error {
-	set, err := t.Rules.Set(ctx, t.decision.Version)
-	if err != nil {
-		return fmt.Errorf("load set of rules: %w", err)
+	set := t.inForce
+	if !t.decision.Do.AtTwilio() {
+		var err error
+		if set, err = t.made(ctx, nil); err != nil {
+			return err
+		}
 	}
 	request := brakes.Request{Rule: t.decision.Rule, AccountSid: t.decision.AccountSid, ID: t.decision.ID}
 	rule := set.Rule(t.decision.Rule)

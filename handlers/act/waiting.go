@@ -23,7 +23,7 @@ const (
 	waitSteps = 10
 )
 
-// Why a decision waits, for logs, metrics and notes.
+// Why a decision waits, for logs, metrics and notes. The gate adds its reasons.
 const (
 	whyStopped     = "stopped"   // rules are stopped
 	whyBraked      = "braked"    // the rule or the account has reached a limit

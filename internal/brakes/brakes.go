@@ -39,7 +39,7 @@ type Brakes struct {
 	log     *slog.Logger
 	metrics *Metrics
 
-	stopReads *stopReads
+	stopReads *cell.Reads[Stop]
 
 	ledger *cell.Cell[ledger]
 }
@@ -62,7 +62,7 @@ func WithMetrics(m *Metrics) Option { return func(b *Brakes) { b.metrics = m } }
 // New returns brakes on a bucket. The clocks of the processes should agree: each
 // process counts a minute by its own clock.
 func New(bucket Bucket, now func() time.Time, options ...Option) *Brakes {
-	b := &Brakes{bucket: bucket, now: now, log: slog.New(slog.DiscardHandler), metrics: NewMetrics(nil), stopReads: newStopReads(),
+	b := &Brakes{bucket: bucket, now: now, log: slog.New(slog.DiscardHandler), metrics: NewMetrics(nil), stopReads: cell.NewReads[Stop](stopTime, ErrNoAnswer),
 		store: func() error { return nil }}
 	for _, option := range options {
 		option(b)

@@ -11,7 +11,6 @@
 //
 // Reading order: brakes.go (requesting admission), ledger.go (the decision,
 // without any network), tally.go (counting and encoding), trip.go (what
-// operators see and reset), stop.go (the stop), stopreads.go (concurrent
-// requests share one read of the stop), stopfile.go (the stop without NATS),
-// metrics.go.
+// operators see and reset), stop.go (the stop), stopfile.go (the stop without
+// NATS), metrics.go.
 package brakes

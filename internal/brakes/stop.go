@@ -53,7 +53,7 @@ func (b *Brakes) stop(ctx context.Context) (Stop, error) {
 	if s.Stopped || err != nil {
 		return s, err
 	}
-	s, err = b.stopReads.get(ctx, func(ctx context.Context) (Stop, error) {
+	s, err = b.stopReads.Get(ctx, func(ctx context.Context) (Stop, error) {
 		s, _, err := b.sharedStop(ctx)
 		return s, err
 	})

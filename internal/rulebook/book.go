@@ -12,6 +12,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/cell"
+	"gavel/rules"
 )
 
 const (
@@ -23,7 +24,12 @@ const (
 	// answerTime bounds each read, so that a read that hangs does not block the
 	// next.
 	answerTime = 5 * time.Second
+	// currentTime bounds one read before an action. After a longer one the result may be out of date.
+	currentTime = 500 * time.Millisecond
 )
+
+// ErrNoAnswer is returned by Current if the bucket did not answer in time.
+var ErrNoAnswer = errors.New("no answer from the rule book")
 
 // Bucket stores sets.
 type Bucket = cell.Bucket
@@ -49,6 +55,7 @@ type Book struct {
 
 	inForce *cell.Cell[InForce]
 	shared  *cell.Cell[sharedFaults]
+	current *cell.Reads[*InForce]
 
 	mu       sync.RWMutex
 	active   *InForce // nil until a set is in force
@@ -66,6 +73,7 @@ func Open(ctx context.Context, bucket Bucket, log *slog.Logger) (*Book, error) {
 	b := &Book{bucket: bucket, log: log, sets: sets}
 	b.inForce = cell.New(bucket, cell.Config[InForce]{Key: activeKey, Within: answerTime, Kept: b.follow, Again: true})
 	b.shared = cell.New(bucket, cell.Config[sharedFaults]{Key: faultsKey, Within: answerTime, Decode: decodeFaults})
+	b.current = cell.NewReads[*InForce](currentTime, ErrNoAnswer)
 	_, err = b.read(ctx)
 	if errors.Is(err, events.ErrKeyDamaged) { // the door has to open all the same
 		log.Error("rules in force are damaged: no rule acts; SIGHUP to the process with the rule files puts them in force again", "error", err)
@@ -131,6 +139,20 @@ func (b *Book) Active() (events.Load, bool) {
 		return events.Load{}, false
 	}
 	return events.Load{ID: b.active.Load, Version: b.active.Version, At: b.active.Since}, true
+}
+
+// Current returns the set in force as the bucket's leader has it, nil if no set is. Concurrent calls
+// share reads, and no read begins before the call. The error is that of a bucket that does not
+// answer within 500 ms, whose value is damaged, or whose set this version cannot compile.
+func (b *Book) Current(ctx context.Context) (*rules.Set, error) {
+	active, err := b.current.Get(ctx, b.read)
+	if err != nil {
+		return nil, err
+	}
+	if active.Load == "" {
+		return nil, nil
+	}
+	return b.Set(ctx, active.Version)
 }
 
 // Status describes the rules in force to an operator.

@@ -51,7 +51,7 @@ func TestARuleAboutAnEventIsCheckedAgainstTwilioToo(t *testing.T) {
 		rule string // all but its name, mode and steps
 		do   string
 		seen []projections.SeenLeg
-		want rules.Lapse
+		want rules.Reason
 	}{
 		"nothing changed":              {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer}, ""},
 		"a third is in the room":       {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
@@ -85,8 +85,10 @@ func TestARuleAboutAnEventIsCheckedAgainstTwilioToo(t *testing.T) {
 			at := nine.Add(61 * time.Second)
 			record := projections.Overlay(l.record, projections.Seen{Status: projections.StatusInProgress, Legs: c.seen, At: at})
 			for _, redriven := range []bool{false, true} {
-				now := rules.Case{Decision: &d, State: l.state, Record: record, Now: at, Redriven: redriven}
-				if got := rules.Still(l.set, now); got != c.want {
+				if d.Redriven = nil; redriven {
+					d.Redriven = &events.Actor{Sid: "SK1"}
+				}
+				if got := lapsed(t, l.set, rules.Case{Decision: &d, State: l.state, Record: record, Now: at}); got != c.want {
 					t.Errorf("it lapsed: %q, want %q (redriven: %v)", got, c.want, redriven)
 				}
 			}
@@ -124,11 +126,11 @@ exempt: {labels: ["vip-*"]}
 rules: [{name: left, mode: live, when: 'event.kind == "participant-leave"', do: [end: {}]}]
 `))
 	at := nine.Add(61 * time.Second)
-	for label, want := range map[string]rules.Lapse{"vip-1": rules.LapsedCondition, "guest": ""} {
+	for label, want := range map[string]rules.Reason{"vip-1": rules.LapsedExempt, "guest": ""} {
 		record := projections.Overlay(l.record, projections.Seen{
 			Status: projections.StatusInProgress, Legs: []projections.SeenLeg{leg(2, "connected", ""), leg(3, "connected", label)}, At: at,
 		})
-		if got := rules.Still(l.set, rules.Case{Decision: &d, State: l.state, Record: record, Now: at}); got != want {
+		if got := lapsed(t, l.set, rules.Case{Decision: &d, State: l.state, Record: record, Now: at}); got != want {
 			t.Errorf("with %s in the room it lapsed: %q, want %q", label, got, want)
 		}
 	}
@@ -141,13 +143,13 @@ func TestADecisionWithoutItsEventIsCheckedOnTheRest(t *testing.T) {
 	d, l := decided(t, eventRule(t, `when: 'event.kind == "participant-leave" && size(conference.live) == 1'`, ""))
 	d.Kept = nil
 	at := nine.Add(61 * time.Second)
-	for n, want := range map[int]rules.Lapse{1: "", 2: rules.LapsedCondition} {
+	for n, want := range map[int]rules.Reason{1: "", 2: rules.LapsedCondition} {
 		seen := projections.Seen{Status: projections.StatusInProgress, At: at}
 		for i := range n {
 			seen.Legs = append(seen.Legs, leg(2+i, "connected", ""))
 		}
 		now := rules.Case{Decision: &d, State: l.state, Record: projections.Overlay(l.record, seen), Now: at}
-		if got := rules.Still(l.set, now); got != want {
+		if got := lapsed(t, l.set, now); got != want {
 			t.Errorf("with %d in the room it lapsed: %q, want %q", n, got, want)
 		}
 	}
@@ -168,7 +170,7 @@ rules: [{name: left, mode: live, when: 'size(before.live) == 2 && size(conferenc
 	at := nine.Add(63 * time.Second)
 	seen := projections.Seen{Status: projections.StatusInProgress, Legs: []projections.SeenLeg{leg(2, "connected", ""), leg(3, "connected", "")}, At: at}
 	now := rules.Case{Decision: &end, State: l.state, Record: projections.Overlay(l.record, seen), Now: at}
-	if got := rules.Still(l.set, now); got != rules.LapsedCondition {
+	if got := lapsed(t, l.set, now); got != rules.LapsedCondition {
 		t.Errorf("it lapsed: %q, want %q", got, rules.LapsedCondition)
 	}
 }
@@ -241,10 +243,10 @@ func checkAll(t *rapid.T, set *rules.Set, acted map[string]bool) {
 		shift(&e, time.Duration(slowness)*e.At.Sub(nine))
 		before := len(l.decisions)
 		l.judge(t, rules.Input{ID: "wake", At: e.At})
-		checkStill(t, l, l.decisions[before:], acted)
+		checkGate(t, l, l.decisions[before:], acted)
 		before = len(l.decisions)
 		judgeEntry(t, l, e)
-		checkStill(t, l, l.decisions[before:], acted)
+		checkGate(t, l, l.decisions[before:], acted)
 	}
 }
 
@@ -270,15 +272,15 @@ func shift(e *entry, later time.Duration) {
 	e.Fact = &f
 }
 
-// checkStill checks decisions on the record that led to them.
-func checkStill(t fatal, l *lane, all []rules.Decision, acted map[string]bool) {
+// checkGate checks decisions on the record that led to them.
+func checkGate(t fatal, l *lane, all []rules.Decision, acted map[string]bool) {
 	t.Helper()
 	for _, d := range all {
 		if d.Verdict != rules.Act || !d.Do.AtTwilio() || l.set.Rule(d.Rule).PerEvent() && d.Step > 1 {
 			continue // a later step does not belong to the event's own entry
 		}
 		acted[d.Rule] = true
-		if why := rules.Still(l.set, rules.Case{Decision: &d, State: l.state, Record: l.record, Now: d.AsOf}); why != "" {
+		if why := lapsed(t, l.set, rules.Case{Decision: &d, State: l.state, Record: l.record, Now: d.AsOf}); why != "" {
 			t.Fatalf("it lapsed: %q: %s", why, encode(t, d))
 		}
 	}

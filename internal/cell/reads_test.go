@@ -1,4 +1,4 @@
-package brakes
+package cell_test
 
 import (
 	"context"
@@ -7,45 +7,50 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gavel/internal/cell"
 )
+
+// readTime is how long a request waits.
+const readTime = 500 * time.Millisecond
 
 // Concurrent requests share reads of a slow bucket, and none gets the result of a
 // read that started before the request.
 func TestARequestNeverGetsTheResultOfAnEarlierRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newStopReads()
+		r := cell.NewReads[bool](readTime, errLate)
 		var readings atomic.Int64
 		stopped := atomic.Bool{}
-		read := func(context.Context) (Stop, error) {
+		read := func(context.Context) (bool, error) {
 			readings.Add(1)
-			s := Stop{Stopped: stopped.Load()}
+			s := stopped.Load()
 			time.Sleep(100 * time.Millisecond) // the answer is in flight
 			return s, nil
 		}
-		early := make(chan Stop, 1)
+		early := make(chan bool, 1)
 		go func() {
-			s, _ := r.get(t.Context(), read)
+			s, _ := r.Get(t.Context(), read)
 			early <- s
 		}()
 		synctest.Wait()
 		stopped.Store(true)
-		late := make(chan Stop, 50)
+		late := make(chan bool, 50)
 		for range cap(late) {
 			go func() {
-				s, err := r.get(t.Context(), read)
+				s, err := r.Get(t.Context(), read)
 				if err != nil {
 					t.Error(err)
 				}
 				late <- s
 			}()
 		}
-		if s := <-early; s.Stopped {
-			t.Error("the request before the stop returned the stop, so the test proves nothing")
+		if s := <-early; s {
+			t.Error("the request before the change returned the changed value, so the test proves nothing")
 		}
 		for range cap(late) {
-			if s := <-late; !s.Stopped {
-				t.Fatal("a request after the stop got no stop")
+			if s := <-late; !s {
+				t.Fatal("a request after the change got the value before it")
 			}
 		}
 		if n := readings.Load(); n != 2 {
@@ -58,29 +63,29 @@ func TestARequestNeverGetsTheResultOfAnEarlierRead(t *testing.T) {
 func TestRequestsFailInTimeWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newStopReads()
-		silent := func(ctx context.Context) (Stop, error) {
+		r := cell.NewReads[bool](readTime, errLate)
+		silent := func(ctx context.Context) (bool, error) {
 			<-ctx.Done()
-			return Stop{}, context.Cause(ctx)
+			return false, context.Cause(ctx)
 		}
 		began := time.Now()
 		ended := make(chan error, 20)
 		for range cap(ended) {
 			go func() {
-				_, err := r.get(t.Context(), silent)
+				_, err := r.Get(t.Context(), silent)
 				ended <- err
 			}()
 			time.Sleep(10 * time.Millisecond)
 		}
 		for range cap(ended) {
-			if err := <-ended; !errors.Is(err, ErrNoAnswer) {
+			if err := <-ended; !errors.Is(err, errLate) {
 				t.Errorf("got %v", err)
 			}
 		}
-		if took := time.Since(began); took > stopTime+200*time.Millisecond {
+		if took := time.Since(began); took > readTime+200*time.Millisecond {
 			t.Errorf("the last request failed after %s", took)
 		}
-		if _, err := r.get(t.Context(), func(context.Context) (Stop, error) { return Stop{}, nil }); err != nil {
+		if _, err := r.Get(t.Context(), func(context.Context) (bool, error) { return false, nil }); err != nil {
 			t.Errorf("after the outage: %v", err)
 		}
 	})
