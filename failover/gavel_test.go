@@ -88,7 +88,7 @@ func (w *world) awaitReady(b beginning) *gavel {
 		case b.url = <-b.ready:
 			return ""
 		case <-b.ended:
-			w.t.Fatalf("%s exited with %d before it was ready:\n%s", b.name, b.command.ProcessState.ExitCode(), b.log.tail())
+			w.t.Fatalf("%s exited with %d before it was ready:\n%s", b.name, b.command.ProcessState.ExitCode(), b.log.Tail(logShown))
 		default:
 		}
 		return b.name + " is not ready"

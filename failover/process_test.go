@@ -1,7 +1,6 @@
 package failover_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gavel/internal/logtest"
 )
 
 const (
@@ -71,7 +72,7 @@ func built(name, pkg string, flags ...string) func(t *testing.T) string {
 type process struct {
 	t       *testing.T
 	command *exec.Cmd
-	log     logText
+	log     logtest.Text
 	ended   chan struct{}
 }
 
@@ -91,7 +92,7 @@ func startProcess(t *testing.T, name string, command *exec.Cmd, out io.Writer) *
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("log of %s (process %d):\n%s", name, command.Process.Pid, p.log.tail())
+			t.Logf("log of %s (process %d):\n%s", name, command.Process.Pid, p.log.Tail(logShown))
 		}
 	})
 	return p
@@ -124,29 +125,6 @@ func (p *process) signal(s os.Signal) {
 	if err := p.command.Process.Signal(s); err != nil {
 		p.t.Fatal(err)
 	}
-}
-
-// logText is written by a process and read by a test.
-type logText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logText) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *logText) tail() string {
-	text := l.String()
-	return text[max(0, len(text)-logShown):]
 }
 
 // reservedPorts holds the ports that freePorts has returned.

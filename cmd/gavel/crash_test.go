@@ -12,6 +12,7 @@ import (
 
 	"gavel/events"
 	"gavel/handlers/api"
+	"gavel/internal/logtest"
 	"gavel/views"
 )
 
@@ -119,7 +120,7 @@ func (h *house) load(over *atomic.Bool) (code <-chan int, results *bufio.Scanner
 	ended := make(chan int, 1)
 	go func() {
 		args := []string{"send", "--to", h.public, "--file", "-", "--output", "json", "--concurrency", strconv.Itoa(loadTogether)}
-		var errors lockedBuffer
+		var errors logtest.Text
 		ended <- run(context.Background(), args, terminal{lines, out, &errors, environment(oneAccount)})
 		lines.Close()
 		out.Close()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	presets "gavel/examples/rules"
+	"gavel/internal/logtest"
 	"gavel/rules"
 )
 
@@ -68,7 +69,7 @@ func TestTheDemoEndsWhoIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), demoTime)
 	defer cancel()
-	var out, errors lockedBuffer
+	var out, errors logtest.Text
 	ended := make(chan int, 1)
 	go func() {
 		args := []string{"demo", "--rate", "60", "--listen", "127.0.0.1:0", "--nats-listen", "off"}

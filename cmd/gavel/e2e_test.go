@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -18,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gavel/internal/logtest"
 )
 
 // These tests run the whole house: real HTTP, the real embedded NATS with fsync, the real picture.
@@ -72,7 +73,7 @@ func openHere(t *testing.T, dataDir string, more ...string) *house {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, stdout := io.Pipe()
-	var log lockedBuffer
+	var log logtest.Text
 	code := make(chan int, 1)
 	go func() {
 		code <- run(ctx, serveArgs(dataDir, more), terminal{strings.NewReader(""), stdout, &log, environment(oneAccount)})
@@ -97,7 +98,7 @@ func openProcess(t *testing.T, dataDir string, more ...string) *house {
 	t.Helper()
 	command := exec.Command(binary(t), serveArgs(dataDir, more)...)
 	command.Env = []string{"TWILIO_ACCOUNT_SID=" + testAccount, "TWILIO_AUTH_TOKEN=" + testToken}
-	var log lockedBuffer
+	var log logtest.Text
 	command.Stderr = &log
 	out, err := command.StdoutPipe()
 	if err != nil {
@@ -244,22 +245,4 @@ func freePort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-// lockedBuffer is written by one goroutine and read by another.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -19,6 +19,7 @@ import (
 
 	"gavel/app"
 	"gavel/handlers/api"
+	"gavel/internal/logtest"
 	"gavel/internal/redistest"
 	"gavel/internal/twilio/twiliofake"
 	"gavel/views"
@@ -383,8 +384,8 @@ func TestTheDemoTakesAnotherPortWhereItsOwnIsTaken(t *testing.T) {
 // tailing is a `gavel tail` of everything.
 type tailing struct {
 	t   *testing.T
-	out lockedBuffer
-	err lockedBuffer
+	out logtest.Text
+	err logtest.Text
 }
 
 // tails follows the house from the first event on, until the end of the test.

@@ -15,6 +15,7 @@ import (
 	"gavel/app"
 	"gavel/handlers/api"
 	"gavel/internal/keys"
+	"gavel/internal/logtest"
 	"gavel/views"
 )
 
@@ -178,7 +179,7 @@ func TestTheDemoCanBeWrittenTo(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, stdout := io.Pipe()
-	var log lockedBuffer
+	var log logtest.Text
 	code := make(chan int, 1)
 	go func() {
 		args := []string{"demo", "--rate", "240", "--listen", "127.0.0.1:0", "--nats-listen", "off"}
@@ -186,7 +187,7 @@ func TestTheDemoCanBeWrittenTo(t *testing.T) {
 		stdout.Close()
 	}()
 	h := &house{t: t, sid: demoAccountSid, token: demoAuthToken}
-	var shown lockedBuffer
+	var shown logtest.Text
 	t.Cleanup(func() {
 		cancel()
 		if got := <-code; got != exitOK {

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -16,10 +15,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"gavel/internal/logtest"
 )
 
 const (
@@ -43,7 +42,7 @@ type world struct {
 	counts        counts
 	dir           string
 	ends          []func()
-	log           logText
+	log           logtest.Text
 }
 
 // failure ends a round that cannot go on.
@@ -70,7 +69,7 @@ func (w *world) try(round func(*world)) (fault string) {
 			if !ours {
 				panic(reason)
 			}
-			fault = string(f) + "\n" + w.log.tail()
+			fault = string(f) + "\n" + w.log.Tail(logShown)
 		}
 	}()
 	dir, err := os.MkdirTemp("", "gavel-campaign-")
@@ -265,23 +264,4 @@ func files(data, pattern string) []string {
 	found, err := filepath.Glob(filepath.Join(data, "nats", "jetstream", "*", "streams", pattern))
 	must("list files", err)
 	return found
-}
-
-// logText is written by processes and read by a round.
-type logText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logText) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logText) tail() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	text := strings.ToValidUTF8(l.text.String(), "?")
-	return text[max(0, len(text)-logShown):]
 }

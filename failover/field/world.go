@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,15 +15,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
+	"gavel/internal/logtest"
 	"gavel/internal/twilio/twiliofake"
 )
 
-// rowTime bounds one row, whose processes need a few seconds on a loaded machine.
-const rowTime = 20 * time.Second
+// rowTime bounds one row, whose processes need a few seconds, or more beside other work.
+const rowTime = time.Minute
+
+// logShown is how much of the log a failed row prints.
+const logShown = 4 << 10
 
 // checkEvery is the interval between checks while a row waits.
 const checkEvery = 20 * time.Millisecond
@@ -48,7 +50,7 @@ type world struct {
 	dir    string // temporary
 	gavel  *process
 	ends   []func()
-	log    logText
+	log    logtest.Text
 	// settings are lines of gavel.yaml, and args further flags of serve. A row sets them before it
 	// first uses Gavel. account lines of settings replace the one account.
 	settings string
@@ -81,7 +83,7 @@ func (w *world) close() string {
 	for i := len(w.ends) - 1; i >= 0; i-- {
 		w.ends[i]()
 	}
-	return w.log.tail()
+	return w.log.Tail(logShown)
 }
 
 // serve returns the row's Gavel, all embedded, and starts it if it does not run yet.
@@ -328,29 +330,4 @@ func (w *world) eventually(see func() string) string {
 			failf("nothing in %v", rowTime)
 		}
 	}
-}
-
-// logText is written by processes and read by a row.
-type logText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logText) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// tail is the end of the text.
-func (l *logText) tail() string {
-	const shown = 4 << 10
-	text := l.String()
-	return text[max(0, len(text)-shown):]
 }

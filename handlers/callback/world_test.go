@@ -1,7 +1,6 @@
 package callback_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 
 	"gavel/events"
 	"gavel/handlers/callback"
+	"gavel/internal/logtest"
 	"gavel/internal/twilio"
 )
 
@@ -104,30 +104,12 @@ func (l *letters) drain() []events.DeadLetter {
 	return list
 }
 
-// logText is a log that can be read while it is being written.
-type logText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // world is a door with its surroundings.
 type world struct {
 	door    *callback.Door
 	journal *journal
 	letters *letters
-	log     *logText
+	log     *logtest.Text
 	metrics *prometheus.Registry
 }
 
@@ -140,7 +122,7 @@ func newWorld(t testing.TB, change ...func(*callback.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{journal: &journal{}, letters: &letters{}, log: &logText{}, metrics: prometheus.NewRegistry()}
+	w := &world{journal: &journal{}, letters: &letters{}, log: &logtest.Text{}, metrics: prometheus.NewRegistry()}
 	cfg := callback.Config{
 		PublicURL: public, Accounts: accounts, Journal: w.journal, DeadLetters: w.letters,
 		Log: slog.New(slog.NewTextHandler(w.log, nil)), Metrics: callback.NewMetrics(w.metrics),
