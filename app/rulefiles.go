@@ -41,6 +41,9 @@ type ruleFiles struct {
 	check  func(*rules.Set) error // finds what the settings do not allow
 	log    *slog.Logger
 
+	// parse and accept are rules.Parse and rules.ParseAccepted; tests set others.
+	parse, accept func(...rules.File) (*rules.Set, error)
+
 	last  ruleReading  // the last that was proposed or found wrong
 	retry rulebook.How // how to propose it again; empty: it is settled
 }
@@ -60,7 +63,10 @@ func newRuleFiles(path string, book proposer, check func(*rules.Set) error, log 
 	if err != nil {
 		return nil, fmt.Errorf("find the origin of the rule files: %w", err)
 	}
-	return &ruleFiles{path: path, origin: host + ":" + whole, book: book, check: check, log: log}, nil
+	return &ruleFiles{
+		path: path, origin: host + ":" + whole, book: book, check: check, log: log,
+		parse: rules.Parse, accept: rules.ParseAccepted,
+	}, nil
 }
 
 // start proposes the files as they are. Wrong files end the start only where no rules are in force
@@ -139,14 +145,27 @@ func (r *ruleFiles) set(now ruleReading) (*rules.Set, error) {
 	if now.err != nil {
 		return nil, now.err
 	}
-	set, err := rules.Parse(now.files...)
+	set, err := r.parse(now.files...)
 	if err != nil {
-		return nil, err
+		if set = r.inForce(now); set == nil {
+			return nil, err
+		}
 	}
 	if r.check == nil {
 		return set, nil
 	}
 	return set, r.check(set)
+}
+
+// inForce returns the set of what was read if it is in force, else nil. It is no proposal then: new
+// checks do not refuse it, and the book reports what they find.
+func (r *ruleFiles) inForce(now ruleReading) *rules.Set {
+	active, _ := r.book.Active()
+	set, err := r.accept(now.files...)
+	if err != nil || set.Version != active.Version {
+		return nil
+	}
+	return set
 }
 
 // logFaults logs all faults, each in its own line.

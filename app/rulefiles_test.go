@@ -17,6 +17,7 @@ import (
 	"gavel/events"
 	"gavel/internal/rulebook"
 	"gavel/rules"
+	"gavel/rules/schema"
 )
 
 // Files are real, and so is what reads them; the book is a page in memory, for
@@ -240,4 +241,31 @@ func TestRuleFilesSayWhoseTheyAre(t *testing.T) {
 	if want := host + ":" + s.path; s.origin != want {
 		t.Errorf("from %s, want %s", s.origin, want)
 	}
+}
+
+// After an upgrade with a new check, the files of the rules in force are no proposal. Other files are.
+func TestFilesThatAreInForceAreNotRefusedByNewChecks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newRuleShelf(t, waits("1m"))
+		before, err := rules.Parse(readRuleFiles(s.path).files...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.page.active = &events.Load{ID: "load", Version: before.Version}
+		refusal := schema.Faults{{File: "rules.yaml", Line: 2, Column: 5, Message: "is no longer allowed", Since: 3}}
+		s.parse = func(...rules.File) (*rules.Set, error) { return nil, refusal }
+		s.follows()
+		s.proposes("start 1m0s")
+		if log := s.page.log(); strings.Contains(log, "level=ERROR") {
+			t.Errorf("the rules in force are refused: %s", log)
+		}
+		s.write(waits("2m"))
+		<-time.After(2 * rulesEvery) // virtual
+		synctest.Wait()
+		s.proposes("start 1m0s")
+		if log := s.page.log(); !strings.Contains(log, "is no longer allowed") {
+			t.Errorf("other rules are not refused: %s", log)
+		}
+	})
 }

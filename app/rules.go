@@ -16,7 +16,7 @@ import (
 // process with its own rule files proposes them.
 func (a *App) openRules(ctx context.Context) (err error) {
 	log := a.log.With("component", "rules")
-	if a.rules, err = rulebook.Open(ctx, a.bus.Rules(), log); err != nil {
+	if a.rules, err = rulebook.Open(ctx, a.bus.Rules(), log, rulebook.WithMetrics(a.metrics)); err != nil {
 		return err
 	}
 	a.brakes = brakes.New(a.bus.Brakes(), time.Now,

@@ -41,10 +41,9 @@ type builder struct {
 	rule *Rule
 }
 
-// buildRule returns as much of the rule as is correct; each mistake becomes a
-// fault of the document.
-func buildRule(d *schema.Document, n *schema.Node, file string) *Rule {
-	b := &builder{d, n, &Rule{
+// newBuilder compiles the rule's condition and reads its plain values; build does the rest.
+func newBuilder(d *schema.Document, n *schema.Node, file string) *builder {
+	return &builder{d, n, &Rule{
 		Name:        n.Key("name").Text(),
 		Description: n.Key("description").Text(),
 		Version:     ruleVersion(n),
@@ -56,6 +55,10 @@ func buildRule(d *schema.Document, n *schema.Node, file string) *Rule {
 		For:         span(d, n.Key("for"), minTime),
 		Mode:        Mode(cmp.Or(n.Key("mode").Text(), string(Shadow))),
 	}}
+}
+
+// build makes as much of the rule as is correct; each mistake becomes a fault of the document.
+func (b *builder) build() {
 	b.rule.perEvent = b.rule.aboutEvents(b.rule.When) || b.rule.aboutEvents(b.rule.Unless)
 	b.steps()
 	b.on()
@@ -64,7 +67,6 @@ func buildRule(d *schema.Document, n *schema.Node, file string) *Rule {
 	b.times()
 	b.limits()
 	b.count()
-	return b.rule
 }
 
 // ruleVersion is the hash of the whole rule except its description. The order

@@ -76,16 +76,25 @@ func isRuleFile(name string) bool {
 }
 
 // Parse makes a set from files. The error is schema.Faults: all mistakes in all files.
-func Parse(files ...File) (*Set, error) {
-	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return strings.Compare(a.Name, b.Name) })
-	p := &parser{set: &Set{Files: files, Version: version(files)}, named: map[string]schema.Fault{}, keyFile: map[string]string{}}
-	p.bounds()
-	for _, file := range files {
-		p.parse(file)
-	}
-	if len(p.faults) > 0 {
+func Parse(files ...File) (*Set, error) { return new(parser).proposed(files) }
+
+// ParseAccepted makes a set from files that an earlier build accepted. It does not refuse what only
+// checks of later engines find (schema.Fault.Since): those faults are the set's Warnings. So an
+// upgrade with a new check takes no rules out of force.
+func ParseAccepted(files ...File) (*Set, error) { return new(parser).accepted(files) }
+
+func (p *parser) proposed(files []File) (*Set, error) {
+	if p.parseAll(files); len(p.faults) > 0 {
 		return nil, p.faults.Sorted()
 	}
+	return p.set, nil
+}
+
+func (p *parser) accepted(files []File) (*Set, error) {
+	if p.parseAll(files); !p.faults.New() {
+		return nil, p.faults.Sorted()
+	}
+	p.set.Warnings = p.faults.Sorted()
 	return p.set, nil
 }
 
@@ -108,6 +117,18 @@ type parser struct {
 	named   map[string]schema.Fault // the place of each rule by name
 	keyFile map[string]string       // the file of each file-level key
 	faults  schema.Faults
+	// check adds a fault of a check that came with a later engine; only tests set it.
+	check func(*builder)
+}
+
+// parseAll sets p.set and p.faults.
+func (p *parser) parseAll(files []File) {
+	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	p.set, p.named, p.keyFile = &Set{Files: files, Version: version(files)}, map[string]schema.Fault{}, map[string]string{}
+	p.bounds()
+	for _, file := range files {
+		p.parse(file)
+	}
 }
 
 func (p *parser) bounds() {
@@ -134,7 +155,11 @@ func (p *parser) parse(file File) {
 		} else if name != nil {
 			p.named[name.Text()] = schema.Fault{File: file.Name, Line: name.At.Line}
 		}
-		p.set.Rules = append(p.set.Rules, buildRule(d, n, file.Name))
+		b := newBuilder(d, n, file.Name)
+		if b.build(); p.check != nil {
+			p.check(b)
+		}
+		p.set.Rules = append(p.set.Rules, b.rule)
 		if len(p.set.Rules) == maxRules+1 {
 			d.Fault(n.At, "exceeds the limit of %d rules in a set", maxRules)
 		}
@@ -168,14 +193,14 @@ func (p *parser) fileLevel(d *schema.Document, file string) {
 }
 
 // compile compiles a text of the file, as a condition or as an expression; nil
-// for a text that is missing or faulty.
+// for a text that is missing or that a check of the first engine refuses.
 func compile[T any](d *schema.Document, n *schema.Node, as func(string) (*T, []condition.Fault)) *T {
 	if n == nil {
 		return nil
 	}
 	compiled, faults := as(n.Text())
 	for _, f := range faults {
-		d.Fault(d.Within(n, f.Line, f.Column), "%s", f.Message)
+		d.FaultSince(f.Since, d.Within(n, f.Line, f.Column), "%s", f.Message)
 	}
 	return compiled
 }

@@ -67,6 +67,37 @@ func TestAByteOrderMarkIsIgnored(t *testing.T) {
 	}
 }
 
+// An upgrade may bring a check that refuses what an earlier build accepted. Such a set is judged as
+// before; a mistake that every build refuses still is one.
+func TestANewCheckRefusesAProposalAndNotASetInForce(t *testing.T) {
+	t.Parallel()
+	parse, accept := rules.CheckedSince(3, "end-orphaned")
+	file := rules.File{Name: "rules.yaml", Text: orphaned}
+	var faults schema.Faults
+	if _, err := parse(file); !errors.As(err, &faults) || len(faults) != 1 {
+		t.Errorf("as a proposal: %v", err)
+	}
+	set, err := accept(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "rules.yaml:3:5: rule end-orphaned: the name is no longer allowed"
+	if len(set.Warnings) != 1 || set.Warnings[0].String() != want || set.Warnings[0].Since != 3 {
+		t.Errorf("warnings %v, want %s", set.Warnings, want)
+	}
+	before, err := rules.Parse(file)
+	if err != nil || set.Version != before.Version || set.Rules[0].Version != before.Rules[0].Version || set.Rules[0].For != 2*time.Minute {
+		t.Errorf("%v: the set is %+v, without the check %+v", err, set.Rules[0], before.Rules[0])
+	}
+	file.Text += "    colour: red\n"
+	if _, err := accept(file); !errors.As(err, &faults) || len(faults) != 2 {
+		t.Errorf("with an unknown key: %v", err)
+	}
+	if set, err := rules.ParseAccepted(rules.File{Name: "rules.yaml", Text: orphaned}); err != nil || len(set.Warnings) > 0 {
+		t.Errorf("without new checks: %v, %v", set, err)
+	}
+}
+
 func TestOmittedKeysHaveDefaults(t *testing.T) {
 	t.Parallel()
 	r := only(t, `

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gavel/rules/condition"
+	"gavel/rules/schema"
 )
 
 // Set is all rules that are in force together. Parse makes it, whole or not at
@@ -25,6 +26,8 @@ type Set struct {
 	Accounts []string
 	// Ceiling bounds the actions of all rules together in one account.
 	Ceiling Ceiling
+	// Warnings are what newer checks find in a set that an earlier build accepted (ParseAccepted).
+	Warnings schema.Faults
 }
 
 // Rule returns the rule with that name, or nil.

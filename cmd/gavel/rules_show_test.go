@@ -64,6 +64,15 @@ func TestRulesAreShownWithHowTheyFare(t *testing.T) {
 	golden(t, "rules-status.txt", shown(t, func(w io.Writer) error { return statusTable(w, status, now) }))
 }
 
+func TestFaultsByNewChecksAreShownInTheStatus(t *testing.T) {
+	t.Parallel()
+	status := api.RuleStatus{InForce: &api.RuleSet{Version: "0123456789abcdef01234567", Warnings: []string{"a.yaml:2:5: is no longer allowed"}}}
+	got := shown(t, func(w io.Writer) error { return statusTable(w, status, time.Now()) })
+	if !strings.Contains(got, "WARNING: new checks find 1 fault in them: they stay in force") || !strings.Contains(got, "\n  a.yaml:2:5: is no longer allowed\n") {
+		t.Errorf("rules status prints:\n%s", got)
+	}
+}
+
 func TestArmedDeadlinesAreShown(t *testing.T) {
 	t.Parallel()
 	sid := func(n int) string { return fmt.Sprintf("CF%032x", n) }

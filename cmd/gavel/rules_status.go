@@ -37,6 +37,12 @@ func statusTable(w io.Writer, s api.RuleStatus, now time.Time) error {
 	if s.InForce != nil && s.InForce.Unreadable != "" {
 		fmt.Fprintf(w, "the Gavel at this address cannot read them: %s\n", printable(s.InForce.Unreadable))
 	}
+	if s.InForce != nil && len(s.InForce.Warnings) > 0 {
+		fmt.Fprintf(w, "WARNING: new checks find %s in them: they stay in force, and would be refused as a proposal\n", plural(len(s.InForce.Warnings), "fault"))
+		for _, fault := range s.InForce.Warnings {
+			fmt.Fprintf(w, "  %s\n", printable(fault))
+		}
+	}
 	if s.OwnVersion != "" {
 		fmt.Fprintf(w, "the Gavel at this address follows these; its own files are version %s:\nSIGHUP puts them in force\n", s.OwnVersion)
 	}

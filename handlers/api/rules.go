@@ -45,6 +45,8 @@ type RuleSet struct {
 	Origin  string    `json:"origin" doc:"The machine and the path it was read from"`
 	// Unreadable: a newer Gavel put it in force.
 	Unreadable string `json:"unreadable,omitempty" doc:"Why the process that answers cannot compile it"`
+	// Warnings: an older Gavel put it in force.
+	Warnings []string `json:"warnings,omitempty" doc:"What new checks of rule files find in it: it stays in force, and as a proposal it would be refused"`
 }
 
 // Rule is one rule in force.
@@ -117,7 +119,18 @@ func (a *API) getRules(ctx context.Context, _ *struct{}) (body RuleStatus, err e
 	if err != nil {
 		return body, fmt.Errorf("read the rules in force: %w", err)
 	}
+	if seesRules(ctx, set) {
+		for _, w := range set.Warnings {
+			body.InForce.Warnings = append(body.InForce.Warnings, w.String())
+		}
+	}
 	return body, nil
+}
+
+// seesRules reports whether the set applies to an account of the key.
+func seesRules(ctx context.Context, set *rules.Set) bool {
+	who := identity(ctx)
+	return who.All() || slices.ContainsFunc(who.Accounts, set.For)
 }
 
 // inForce returns the set in force, or nil.
@@ -139,8 +152,7 @@ func (a *API) inForce(ctx context.Context) (*rules.Set, error) {
 // viewRules returns the rules of a set that applies to an account of the key.
 func (a *API) viewRules(ctx context.Context, set *rules.Set, faults []rulebook.Fault) ([]Rule, error) {
 	shown := []Rule{}
-	who := identity(ctx)
-	if !who.All() && !slices.ContainsFunc(who.Accounts, set.For) {
+	if !seesRules(ctx, set) {
 		return shown, nil
 	}
 	states, err := a.Brakes.State(ctx)

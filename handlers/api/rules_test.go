@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"gavel/internal/keys"
 	"gavel/internal/rulebook"
 	"gavel/rules"
+	"gavel/rules/schema"
 )
 
 const twoRules = `rules:
@@ -181,6 +183,34 @@ func TestRulesForSomeAccountsAreShownToTheirKeys(t *testing.T) {
 	for in, want := range map[string]int{account: 2, foreign: 0} {
 		if got := read[api.RuleStatus](t, s.as(s.key(in), http.MethodGet, "rules", "")); len(got.Rules) != want || got.InForce == nil {
 			t.Errorf("%s sees %+v", in, got)
+		}
+	}
+}
+
+// warned is a rule book whose set in force has a fault by a new check.
+type warned struct{ api.RuleBook }
+
+func (w warned) Set(ctx context.Context, version string) (*rules.Set, error) {
+	set, err := w.RuleBook.Set(ctx, version)
+	if err != nil {
+		return nil, err
+	}
+	found := *set
+	found.Warnings = schema.Faults{{File: "rules.yaml", Line: 2, Column: 5, Message: "is no longer allowed", Since: 3}}
+	return &found, nil
+}
+
+func TestFaultsByNewChecksAreShownWithTheRulesInForce(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, "accounts: ["+account+"]\n"+twoRules)
+	s := start(t, nil, func(a *api.Config) {
+		l.rule(a)
+		a.Rules = warned{a.Rules}
+	})
+	for in, want := range map[string][]string{account: {"rules.yaml:2:5: is no longer allowed"}, foreign: nil} {
+		got := read[api.RuleStatus](t, s.as(s.key(in), http.MethodGet, "rules", ""))
+		if diff := cmp.Diff(want, got.InForce.Warnings); diff != "" || in == account && len(got.Rules) != 2 {
+			t.Errorf("%s sees %d rules and the warnings (-want +got):\n%s", in, len(got.Rules), diff)
 		}
 	}
 }

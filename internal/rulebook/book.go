@@ -9,10 +9,13 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"gavel/events"
 	"gavel/internal/cell"
+	"gavel/internal/measure"
 	"gavel/rules"
+	"gavel/rules/schema"
 )
 
 const (
@@ -52,6 +55,10 @@ type Book struct {
 	bucket Bucket
 	log    *slog.Logger
 	sets   *lru.Cache[string, compiled]
+	parse  func(files ...rules.File) (*rules.Set, error) // rules.ParseAccepted; tests set another
+	// warnings is the number of Warnings of the set in force.
+	warnings prometheus.Gauge
+	checked  string // the version whose Warnings were logged; only Run uses it
 
 	inForce *cell.Cell[InForce]
 	shared  *cell.Cell[sharedFaults]
@@ -64,13 +71,28 @@ type Book struct {
 	faults   faults
 }
 
+// Option changes how a Book works.
+type Option func(*Book)
+
+// WithMetrics registers the metric of the book with r.
+func WithMetrics(r prometheus.Registerer) Option {
+	return func(b *Book) { b.warnings = warningsGauge(r) }
+}
+
+func warningsGauge(r prometheus.Registerer) prometheus.Gauge {
+	return measure.With(r).Gauge("gavel_rules_warnings", "Faults that new checks of rule files find in the set in force, which an earlier version accepted.")
+}
+
 // Open reads the set in force. Run keeps it up to date.
-func Open(ctx context.Context, bucket Bucket, log *slog.Logger) (*Book, error) {
+func Open(ctx context.Context, bucket Bucket, log *slog.Logger, options ...Option) (*Book, error) {
 	sets, err := lru.New[string, compiled](maxCompiled)
 	if err != nil {
 		return nil, fmt.Errorf("open the rules in force: %w", err)
 	}
-	b := &Book{bucket: bucket, log: log, sets: sets}
+	b := &Book{bucket: bucket, log: log, sets: sets, parse: rules.ParseAccepted, warnings: warningsGauge(nil)}
+	for _, change := range options {
+		change(b)
+	}
 	b.inForce = cell.New(bucket, cell.Config[InForce]{Key: activeKey, Within: answerTime, Kept: b.follow, Again: true})
 	b.shared = cell.New(bucket, cell.Config[sharedFaults]{Key: faultsKey, Within: answerTime, Decode: decodeFaults})
 	b.current = cell.NewReads[*InForce](currentTime, ErrNoAnswer)
@@ -97,7 +119,9 @@ func (b *Book) Run(ctx context.Context) {
 		var err error
 		select {
 		case <-tick.C:
-			_, err = b.read(ctx)
+			if _, err = b.read(ctx); err == nil {
+				b.warn(ctx)
+			}
 		case <-share.C:
 			err = b.shareFaults(ctx)
 		case <-ctx.Done():
@@ -108,6 +132,34 @@ func (b *Book) Run(ctx context.Context) {
 		}
 		lost = err != nil
 	}
+}
+
+// maxWarnings bounds the log lines about one set.
+const maxWarnings = 20
+
+// warn logs and counts, once for each set in force, what new checks of rule files find in it. A set
+// that this version cannot compile has no warnings: the lanes report it.
+func (b *Book) warn(ctx context.Context) {
+	active, some := b.Active()
+	if !some || active.Version == b.checked {
+		return
+	}
+	set, err := b.Set(ctx, active.Version)
+	switch faults := (schema.Faults)(nil); {
+	case errors.As(err, &faults):
+		set = new(rules.Set)
+	case err != nil: // the bucket does not answer; the next tick reads it again
+		return
+	}
+	b.warnings.Set(float64(len(set.Warnings)))
+	if len(set.Warnings) > 0 {
+		b.log.Warn("rules in force have faults by new checks: they stay in force, and as a proposal they would be refused",
+			"version", active.Version, "faults", len(set.Warnings))
+	}
+	for _, w := range set.Warnings[:min(len(set.Warnings), maxWarnings)] {
+		b.log.Warn("fault in the rules in force", "fault", w.String())
+	}
+	b.checked = active.Version
 }
 
 // read reads which set is in force. Load is empty until a set is.

@@ -41,7 +41,8 @@ func (p Proposal) Follows(version string) bool { return p.InForce.Version != ver
 // changes. A Start replaces another set only if that came from the same origin; a
 // Change replaces any, also one whose record is damaged: then a Start fails with
 // events.ErrKeyDamaged. If two processes propose at once, the slower one reads the
-// set in force again and decides again.
+// set in force again and decides again. A set with Warnings never comes into force; it may only be
+// the one that is.
 func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how How) (Proposal, error) {
 	b.mu.Lock()
 	b.own = set.Version

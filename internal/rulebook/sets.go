@@ -39,8 +39,11 @@ type compiled struct {
 }
 
 // store stores a set under its version. If that version exists already, it is the
-// same set.
+// same set. Only a set without Warnings comes into force.
 func (b *Book) store(ctx context.Context, set *rules.Set) error {
+	if len(set.Warnings) > 0 {
+		return set.Warnings
+	}
 	value, err := encode(set)
 	if err != nil {
 		return err
@@ -72,8 +75,9 @@ func encode(set *rules.Set) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Set returns the compiled set of a version. The error wraps ErrUnknownVersion, or
-// schema.Faults if this version of Gavel cannot compile the set.
+// Set returns the compiled set of a version, with Warnings if checks that are newer than the set
+// find something. The error wraps ErrUnknownVersion, or schema.Faults if this version of Gavel
+// cannot compile the set.
 func (b *Book) Set(ctx context.Context, version string) (*rules.Set, error) {
 	if c, ok := b.sets.Get(version); ok {
 		return c.set, c.err
@@ -87,17 +91,17 @@ func (b *Book) Set(ctx context.Context, version string) (*rules.Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read set %s: %w", version, err)
 	}
-	c := compile(value, version)
+	c := b.compile(value, version)
 	b.sets.Add(version, c)
 	return c.set, c.err
 }
 
-func compile(value []byte, version string) compiled {
+func (b *Book) compile(value []byte, version string) compiled {
 	var files []rules.File
 	var set *rules.Set
 	err := json.Unmarshal(value, &files)
 	if err == nil {
-		set, err = rules.Parse(files...)
+		set, err = b.parse(files...)
 	}
 	if err == nil && set.Version != version {
 		err = fmt.Errorf("its files have the version %s", set.Version)

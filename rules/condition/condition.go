@@ -16,6 +16,9 @@ import (
 type Fault struct {
 	Line, Column int
 	Message      string
+	// Since is the engine that the check came with, 0 for the checks of the first one. An expression
+	// whose faults are all of later checks is compiled nevertheless.
+	Since int
 }
 
 // ErrNoValue is wrapped by every error of an evaluation: a correct expression can have no value,
@@ -29,10 +32,13 @@ type Condition struct {
 	program cel.Program
 	Findings
 	// past are the parts that depend only on an event and the record before it,
-	// by their text. rest is the program without them.
+	// by their text. rest is the program without them, nil if there is none.
 	past map[string]*past
 	rest cel.Program
 }
+
+// splitSince is the engine that began to evaluate a condition about an event again before an action.
+const splitSince = 2
 
 // Compile compiles a condition, or returns all mistakes in it.
 func Compile(text string) (*Condition, []Fault) {
@@ -41,7 +47,7 @@ func Compile(text string) (*Condition, []Fault) {
 		return nil, faults
 	}
 	if out := ast.OutputType(); !out.IsExactType(cel.BoolType) {
-		return nil, []Fault{{1, 0, fmt.Sprintf("a condition must be true or false; this is of type %s", cel.FormatCELType(out))}}
+		return nil, []Fault{{Line: 1, Message: fmt.Sprintf("a condition must be true or false; this is of type %s", cel.FormatCELType(out))}}
 	}
 	c := &Condition{text: text}
 	if c.Findings, faults = examine(ast, true); faults != nil {
@@ -54,7 +60,7 @@ func Compile(text string) (*Condition, []Fault) {
 	if c.Uses("event") || c.Uses("before") {
 		var err error
 		if c.past, c.rest, err = split(ast); err != nil {
-			return nil, []Fault{{1, 0, plainly(err.Error())}}
+			return c, []Fault{{Line: 1, Message: plainly(err.Error()), Since: splitSince}}
 		}
 	}
 	return c, nil
@@ -75,6 +81,9 @@ func (c *Condition) evaluate(r *Reading) (bool, error) {
 	program, vars := c.program, cel.Activation(r)
 	if r.recalls {
 		program, vars = c.rest, recollection{r, c}
+	}
+	if program == nil {
+		return false, fmt.Errorf("evaluate condition: %w", ErrNotKept)
 	}
 	out, _, err := program.Eval(vars)
 	switch {
@@ -131,7 +140,7 @@ func check(text string) (*cel.Ast, []Fault) {
 	}
 	var faults []Fault
 	for _, e := range issues.Errors() {
-		f := Fault{e.Location.Line(), e.Location.Column(), plainly(e.Message)}
+		f := Fault{Line: e.Location.Line(), Column: e.Location.Column(), Message: plainly(e.Message)}
 		if !slices.Contains(faults, f) {
 			faults = append(faults, f)
 		}
@@ -146,16 +155,16 @@ func program(ast *cel.Ast) (cel.Program, []Fault) {
 	env := environment()
 	estimate, err := env.EstimateCost(ast, sizes{})
 	if err != nil {
-		return nil, []Fault{{1, 0, "cannot estimate its cost: " + plainly(err.Error())}}
+		return nil, []Fault{{Line: 1, Message: "cannot estimate its cost: " + plainly(err.Error())}}
 	}
 	if estimate.Max > maxCost {
-		return nil, []Fault{{1, 0, fmt.Sprintf(
+		return nil, []Fault{{Line: 1, Message: fmt.Sprintf(
 			"costs up to %d units in a large conference, more than %d; loops inside loops over participants are the usual reason",
 			estimate.Max, maxCost)}}
 	}
 	p, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
-		return nil, []Fault{{1, 0, plainly(err.Error())}}
+		return nil, []Fault{{Line: 1, Message: plainly(err.Error())}}
 	}
 	return p, nil
 }

@@ -169,18 +169,18 @@ func TestAnEndedConferenceHasNoFlip(t *testing.T) {
 func TestFaultsHaveAMessageAndAPlace(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]condition.Fault{
-		`conference.stat == "init"`:                                {1, 10, "undefined field 'stat'"},
-		`confernce.live == 1`:                                      {1, 0, "undeclared reference to 'confernce' (did you mean 'conference'?)"},
-		`size(conference.live)`:                                    {1, 0, "a condition must be true or false; this is of type int"},
-		`size(conference.live) == "one"`:                           {1, 22, "found no matching overload for '==' applied to '(int, string)'"},
-		`now > conference.created`:                                 {1, 0, "now is not allowed in a condition, because the moment of its next evaluation is unknown; write `for`, or compare one of alone_for, held_for, waiting_for_moderator, duration with a constant"},
-		"true &&\n  alone_for(conference) > held_for(participant)": {2, 11, `alone_for must be compared with a constant by <, <=, > or >=, as in alone_for(conference) > duration("2m")`},
-		`alone_for(conference) == duration("2m")`:                  {1, 9, `alone_for must be compared with a constant by <, <=, > or >=, as in alone_for(conference) > duration("2m")`},
-		`duration("two minutes") > duration("1m")`:                 {1, 9, "invalid duration argument"},
-		`conference.friendly_name.matches("[")`:                    {1, 33, "invalid matches argument"},
-		`dyn(conference).live == 1`:                                {1, 3, "dyn is not allowed, because it hides what the condition reads"},
-		`Conference{sid: "CF"} == conference`:                      {1, 10, "conferences and participants cannot be constructed"},
-		`true &&`:                                                  {1, 7, "Syntax error: mismatched input '<EOF>'"},
+		`conference.stat == "init"`:                                {1, 10, "undefined field 'stat'", 0},
+		`confernce.live == 1`:                                      {1, 0, "undeclared reference to 'confernce' (did you mean 'conference'?)", 0},
+		`size(conference.live)`:                                    {1, 0, "a condition must be true or false; this is of type int", 0},
+		`size(conference.live) == "one"`:                           {1, 22, "found no matching overload for '==' applied to '(int, string)'", 0},
+		`now > conference.created`:                                 {1, 0, "now is not allowed in a condition, because the moment of its next evaluation is unknown; write `for`, or compare one of alone_for, held_for, waiting_for_moderator, duration with a constant", 0},
+		"true &&\n  alone_for(conference) > held_for(participant)": {2, 11, `alone_for must be compared with a constant by <, <=, > or >=, as in alone_for(conference) > duration("2m")`, 0},
+		`alone_for(conference) == duration("2m")`:                  {1, 9, `alone_for must be compared with a constant by <, <=, > or >=, as in alone_for(conference) > duration("2m")`, 0},
+		`duration("two minutes") > duration("1m")`:                 {1, 9, "invalid duration argument", 0},
+		`conference.friendly_name.matches("[")`:                    {1, 33, "invalid matches argument", 0},
+		`dyn(conference).live == 1`:                                {1, 3, "dyn is not allowed, because it hides what the condition reads", 0},
+		`Conference{sid: "CF"} == conference`:                      {1, 10, "conferences and participants cannot be constructed", 0},
+		`true &&`:                                                  {1, 7, "Syntax error: mismatched input '<EOF>'", 0},
 	} {
 		_, faults := condition.Compile(text)
 		if len(faults) == 0 {

@@ -117,7 +117,7 @@ func (x *examination) called(e ast.NavigableExpr) *function {
 
 func (x *examination) fault(e ast.Expr, message string) {
 	at := x.ast.SourceInfo().GetStartLocation(e.ID())
-	x.faults = append(x.faults, Fault{at.Line(), at.Column(), message})
+	x.faults = append(x.faults, Fault{Line: at.Line(), Column: at.Column(), Message: message})
 }
 
 // comparison returns the constant that the call e is compared with.

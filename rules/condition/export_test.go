@@ -56,3 +56,10 @@ func row(b *strings.Builder, cells ...string) {
 func typeName(t *cel.Type) string { return cel.FormatCELType(t) }
 
 func code(text string) string { return "`" + strings.ReplaceAll(text, "|", `\|`) + "`" }
+
+// Unsplit returns the condition as if its parts about the event could not be told from the rest.
+func Unsplit(c *Condition) *Condition {
+	whole := *c
+	whole.past, whole.rest = nil, nil
+	return &whole
+}

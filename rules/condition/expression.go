@@ -33,7 +33,7 @@ func CompileText(text string) (*Expression, []Fault) {
 			x.parts = append(x.parts, part{text: next.literal})
 		}
 		if next.open {
-			faults = append(faults, moved(text[:at+next.codeAt-len("${")], Fault{1, 0, "${ is never closed; write $${ for the characters themselves"}))
+			faults = append(faults, moved(text[:at+next.codeAt-len("${")], Fault{Line: 1, Message: "${ is never closed; write $${ for the characters themselves"}))
 		} else if next.code != "" {
 			p, found := compilePart(next.code)
 			x.parts = append(x.parts, p)
@@ -132,7 +132,7 @@ func compilePart(code string) (part, []Fault) {
 	switch out := ast.OutputType(); out.Kind() {
 	case types.StringKind, types.BoolKind, types.IntKind, types.UintKind, types.DoubleKind, types.DurationKind, types.TimestampKind:
 	default:
-		return part{}, []Fault{{1, 0, fmt.Sprintf("a %s is not a text", cel.FormatCELType(out))}}
+		return part{}, []Fault{{Line: 1, Message: fmt.Sprintf("a %s is not a text", cel.FormatCELType(out))}}
 	}
 	found, faults := examine(ast, false)
 	if faults != nil {

@@ -51,11 +51,11 @@ func TestFaultsInATextHaveTheirPlaceInTheWholeText(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]condition.Fault{
 		`Hello ${conferenc.sid} and ${acount}`: {
-			{1, 8, "undeclared reference to 'conferenc' (did you mean 'conference'?)"}, {1, 29, "undeclared reference to 'acount' (did you mean 'account'?)"},
+			{1, 8, "undeclared reference to 'conferenc' (did you mean 'conference'?)", 0}, {1, 29, "undeclared reference to 'acount' (did you mean 'account'?)", 0},
 		},
-		"Guten Tag, Frau Müller,\n${conference.live}": {{2, 2, "a list(Participant) is not a text"}},
-		`Hello ${account`: {{1, 6, "${ is never closed; write $${ for the characters themselves"}},
-		`${}`:             {{1, 3, "Syntax error: mismatched input '<EOF>'"}},
+		"Guten Tag, Frau Müller,\n${conference.live}": {{2, 2, "a list(Participant) is not a text", 0}},
+		`Hello ${account`: {{1, 6, "${ is never closed; write $${ for the characters themselves", 0}},
+		`${}`:             {{1, 3, "Syntax error: mismatched input '<EOF>'", 0}},
 	} {
 		_, faults := condition.CompileText(text)
 		if diff := cmp.Diff(want, faults); diff != "" {

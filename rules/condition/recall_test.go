@@ -138,3 +138,19 @@ func TestALongListIsNotKept(t *testing.T) {
 		t.Errorf("evaluated later: %v", err)
 	}
 }
+
+// A check that is newer than a set in force must not refuse it: a condition whose parts about the
+// event cannot be told from the rest is evaluated as ever at its event, and counts as not kept later.
+func TestAConditionThatCannotBeSplitIsNotKept(t *testing.T) {
+	t.Parallel()
+	c := condition.Unsplit(compile(t, `event.kind == "participant-leave" && size(conference.live) == 1`))
+	if holds, err := c.Holds(sample(t)); !holds || err != nil {
+		t.Errorf("at its event: %v, %v", holds, err)
+	}
+	kept := condition.Keep(sample(t), c)
+	v := later(t)
+	v.Event = kept.Event()
+	if _, _, err := condition.Recall(v, kept).HoldsUntil(c, v.Participant); !errors.Is(err, condition.ErrNotKept) {
+		t.Errorf("later: %v", err)
+	}
+}

@@ -91,7 +91,13 @@ func (d *Document) Rule(name string) { d.rule = name }
 
 // Fault adds one fault.
 func (d *Document) Fault(at Place, format string, args ...any) {
-	d.Faults = append(d.Faults, Fault{d.name, at.Line, at.Column, d.rule, fmt.Sprintf(format, args...)})
+	d.FaultSince(0, at, format, args...)
+}
+
+// FaultSince adds a fault of a check that came with an engine (events.Engine). A set in force stays
+// in force with it, so what is made of the value must be usable.
+func (d *Document) FaultSince(engine int, at Place, format string, args ...any) {
+	d.Faults = append(d.Faults, Fault{d.name, at.Line, at.Column, d.rule, fmt.Sprintf(format, args...), engine})
 }
 
 func (d *Document) parse(text string) *Node {

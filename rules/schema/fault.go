@@ -16,6 +16,9 @@ type Fault struct {
 	// Rule is the rule's name, or "" outside of rules.
 	Rule    string
 	Message string
+	// Since is the engine that the check came with, 0 for the checks of the first one. A check of a
+	// later engine refuses a proposed set, and is a warning for a set that was in force before.
+	Since int
 }
 
 // String formats the fault as a compiler would print it.
@@ -40,6 +43,12 @@ func (f Faults) Error() string {
 		lines[i] = f[i].String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// New reports whether all faults are of checks that came with a later engine than the first: an
+// earlier build accepted the files.
+func (f Faults) New() bool {
+	return !slices.ContainsFunc(f, func(one Fault) bool { return one.Since == 0 })
 }
 
 // Sorted sorts the faults by place, and drops duplicates.
