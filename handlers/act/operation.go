@@ -22,7 +22,7 @@ type operation struct {
 	// shows reports whether Twilio's state shows the operation as done. It is
 	// nil if no state can show that.
 	shows func(twilio.State) bool
-	// goneIsDone: if the target no longer exists, the operation counts as done.
+	// goneIsDone: if the target no longer exists, the operation is done.
 	goneIsDone bool
 	// invalid: Twilio would refuse a parameter or read it as something else.
 	invalid bool

@@ -87,7 +87,7 @@ func (t *task) unanswered(ctx context.Context, err error) error {
 // answered is the table of Twilio's answers.
 //
 //	2xx                       done; an announcement once its end is reported
-//	404, of an end or a kick  done already
+//	404, of an end or a kick  unknown: fetch the state; done already if it shows, else again
 //	408, 409, 425, 429, 401   not done: again, not before Retry-After
 //	not in Twilio's form      unknown, whatever its status: as 5xx
 //	5xx                       unknown: fetch the state; done if it shows, else again
@@ -103,7 +103,7 @@ func (t *task) answered(ctx context.Context, answer twilio.Answer) error {
 		return ended{outcome}
 	case status == http.StatusNotFound && t.op.goneIsDone:
 		outcome.Why = "already"
-		return ended{outcome}
+		return t.checkShown(ctx, outcome, again{why: whyMissing})
 	case temporary(status):
 		return notNow(answer)
 	}

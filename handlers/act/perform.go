@@ -21,6 +21,9 @@ const (
 	// fetches bounds how often one try fetches the state from Twilio because the
 	// call did not follow in time.
 	fetches = 3
+	// recentTime is how long after its last entry a conference that Twilio does not have counts as one
+	// that Twilio will have again.
+	recentTime = 10 * time.Minute
 	// busyDelay is for a decision that is under way in this process already.
 	busyDelay = time.Second
 	// firstLag and lastLag bound the wait for a record that is behind its decision. Usually it is
@@ -45,6 +48,8 @@ type task struct {
 	// inForce is the set of rules in force when the gate was asked last.
 	inForce *rules.Set
 	seen    twilio.State // zero before fetch
+	// slow: Twilio's state was too old to act on when it came.
+	slow bool
 	// answer is the body of Twilio's answer that carried the decision out, nil without one.
 	answer []byte
 	// offHold: the leg is on hold and must be taken off hold to be changed.
@@ -120,6 +125,9 @@ func (t *task) run(ctx context.Context) error {
 		if !errors.Is(err, errOldState) {
 			return err
 		}
+	}
+	if t.slow {
+		return again{why: whySlow}
 	}
 	return again{why: whyCrowded}
 }
@@ -215,6 +223,8 @@ func (t *task) checkDeadline(ctx context.Context) error {
 	switch {
 	case t.age() <= rules.MaxAge:
 		return nil
+	case t.note.Why == whyMissing:
+		return t.expire(ctx, events.Unknown)
 	case t.begun:
 		return t.expireBegun(ctx)
 	case t.note.InTime:
@@ -241,7 +251,7 @@ func (t *task) answerRefusal(ctx context.Context) error {
 	if t.age() > MaxNotifyAge {
 		return errSettled
 	}
-	if err := t.fetchAndHeal(ctx); err != nil {
+	if err := t.fetchAndHeal(ctx); err != nil && !errors.As(err, new(ended)) {
 		return err
 	}
 	return t.closeReread(ctx)
@@ -274,7 +284,7 @@ func (t *task) region() string {
 
 // fetch fetches the state from Twilio.
 func (t *task) fetch(ctx context.Context) error {
-	state, err := twilio.Snapshot(ctx, t.Twilio, t.decided.Key, t.region(), t.Now())
+	state, err := twilio.Snapshot(ctx, t.Twilio, t.decided.Key, t.region(), t.Now)
 	var refused *twilio.AnswerError
 	switch {
 	case errors.As(err, &refused):
@@ -282,10 +292,28 @@ func (t *task) fetch(ctx context.Context) error {
 	case err != nil:
 		t.log.Warn("state cannot be fetched from Twilio", "error", err)
 		return again{why: whyUnsent}
+	case !state.Known:
+		return t.missing()
 	}
 	t.seen = state
+	if t.slow = t.Now().Sub(state.At) > rules.MaxStateAge; t.slow {
+		t.log.Error("Twilio answers too slowly for rules to act", "seconds", t.Now().Sub(state.At).Seconds())
+	}
 	crashpoint.Pass(crashpoint.StateRead)
 	return nil
+}
+
+// missing returns what follows if Twilio does not have the conference. That proves nothing while the
+// conference is in use: the address or the region may be wrong, or a part of Twilio behind.
+func (t *task) missing() error {
+	last := t.stored.Book.LastEventAt.Time()
+	switch {
+	case t.Now().Sub(last) <= recentTime:
+		return again{why: whyMissing}
+	case t.sent:
+		return end(events.Unknown, whyMissing)
+	}
+	return end(events.Lapsed, whyMissing)
 }
 
 // checkDone ends an operation that is done already in Twilio's state: Gavel did it

@@ -44,8 +44,6 @@ func words(s twilio.State) string {
 	switch {
 	case s.At.IsZero():
 		return ""
-	case !s.Known:
-		return "status=gone"
 	}
 	connected, coming := 0, 0
 	for i := range s.Legs {
@@ -82,7 +80,7 @@ func (t *task) recordOutcome(ctx context.Context, o events.Outcome) error {
 
 // heal appends the facts in which Twilio's state differs from the record.
 func (t *task) heal(ctx context.Context) error {
-	if !t.seen.Known || t.stored.Conference == nil {
+	if t.stored.Conference == nil {
 		return nil
 	}
 	for _, fact := range projections.Heal(t.stored.Conference, t.seen.Seen, events.NewULID) {

@@ -100,7 +100,7 @@ func (t *task) setOffHold(ctx context.Context) error {
 	case err != nil:
 		return t.unanswered(ctx, err)
 	case answer.Status == http.StatusNotFound:
-		return end(events.Lapsed, string(rules.LapsedLeft))
+		return t.checkShown(ctx, events.Outcome{Result: events.Done, Why: "seen"}, again{why: whyMissing})
 	case answer.Status >= http.StatusMultipleChoices:
 		return notNow(answer)
 	}
@@ -120,12 +120,18 @@ func (t *task) setOffHold(ctx context.Context) error {
 func (t *task) holdAgain(ctx context.Context) error {
 	t.note.Unheld = true
 	answer, err := t.callTwilio(ctx, t.newCall("Hold=true", t.beforeHold))
-	if err == nil && answer.InForm() && (answer.Status < http.StatusMultipleChoices || answer.Status == http.StatusNotFound) {
+	if err == nil && answer.InForm() && (answer.Status < http.StatusMultipleChoices || answer.Status == http.StatusNotFound && t.hasLeft(ctx)) {
 		t.note.Unheld = false
 		return nil
 	}
 	t.log.Error("participant was taken off hold and cannot be put back", "call_sid", t.decision.CallSid, "status", answer.Status, "error", err)
 	return again{why: whyUnheld, after: answer.RetryAfter()}
+}
+
+// hasLeft reports whether the leg is gone for good by Twilio's state: a 404 alone does not show it.
+func (t *task) hasLeft(ctx context.Context) bool {
+	err := t.fetch(ctx)
+	return errors.As(err, new(ended)) || err == nil && (t.seen.Over() || t.seen.Leg(t.decision.CallSid) == nil)
 }
 
 // checkUnheld puts a leg back on hold that an earlier try took off hold.

@@ -32,6 +32,8 @@ const (
 	whySilent      = "silent"    // Twilio received the request and did not answer
 	whyUnsent      = "unsent"    // the request could not be sent
 	whyRefused     = "refused"   // Twilio refuses the credentials
+	whyMissing     = "missing"   // Twilio does not have the conference or the leg, though it should
+	whySlow        = "slow"      // Twilio's answers take longer than its state may be old
 	whyCrowded     = "crowded"   // too many calls in flight: this one did not follow its fetch in time
 	whyAnnounced   = "announced" // Twilio has accepted; the announcement has not ended
 	whyUnheld      = "unheld"    // a leg must go back on hold

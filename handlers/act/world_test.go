@@ -66,6 +66,8 @@ type world struct {
 	region   string          // whose key signed the callbacks
 	// storm is what writes are answered without Twilio having seen them, by their number from 1.
 	storm map[int]int
+	// afterWrite, if set, is called after each write was answered, with its number from 1.
+	afterWrite func(n int)
 }
 
 // open makes a world where these rules are in force.
@@ -168,6 +170,9 @@ func (x *wire) Call(ctx context.Context, call twilio.Call) (twilio.Answer, error
 		return err
 	}
 	answer, err := x.client.Call(ctx, call)
+	if x.world.afterWrite != nil {
+		x.world.afterWrite(len(x.world.writes()))
+	}
 	if instead > 0 {
 		return twilio.Answer{Status: instead}, nil
 	}

@@ -58,6 +58,8 @@ type Call struct {
 	// ends the call, which is then not sent. Such a call is sent only once, because a check before
 	// the first attempt does not hold for a second one.
 	Before func(context.Context) error
+	// Sending, if not nil, is called right before each attempt to send the call.
+	Sending func()
 }
 
 // Answer is Twilio's answer, whatever its status.
@@ -182,6 +184,9 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 	delays := newDelays()
 	for {
 		began := time.Now()
+		if call.Sending != nil {
+			call.Sending()
+		}
 		answer, err := c.try(ctx, to, call)
 		if err != nil || answer.Status != http.StatusTooManyRequests {
 			limit.passed(err == nil)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"gavel/events"
@@ -28,10 +29,11 @@ func ConferencePath(key events.Key) string {
 }
 
 // State is the current state of a conference at Twilio. At is when the first
-// request was made; zero if none was.
+// of the requests was sent that it was answered to; zero if none was.
 type State struct {
 	projections.Seen
-	// Known reports whether Twilio has the conference. The status of an unknown one is completed.
+	// Known reports whether Twilio has the conference. Nothing follows from an unknown one: a 404 also
+	// comes from a wrong address or region, and from a part of Twilio that is behind another.
 	Known bool
 }
 
@@ -59,70 +61,123 @@ type AnswerError struct{ Answer Answer }
 // Error contains only the status.
 func (e *AnswerError) Error() string { return fmt.Sprintf("twilio answered %d", e.Answer.Status) }
 
-// place is a conference and the region where it is.
-type place struct {
+// look is one look at a conference: where it is, and the clock.
+type look struct {
+	Caller
 	events.Key
 	region string
+	now    func() time.Time
 }
 
 // Snapshot fetches the state of a conference from a region (empty: the home region), with all pages
-// of its participants. at is the current time. The error is one of Call's, or an *AnswerError.
-func Snapshot(ctx context.Context, caller Caller, key events.Key, region string, at time.Time) (State, error) {
-	from := place{key, region}
-	s := State{Seen: projections.Seen{Status: projections.StatusCompleted, At: at}}
-	var conference struct{ Status string }
-	var err error
-	if s.Known, err = read(ctx, caller, from, "fetch-conference", ConferencePath(key)+".json", &conference); err != nil || !s.Known {
+// of its participants. Both are requested at once, because the state's age counts from the first
+// request. now is the clock. The error is one of Call's, or an *AnswerError; a list that is missing or
+// incomplete is an error too, unless the conference is over: it would show legs as gone.
+func Snapshot(ctx context.Context, caller Caller, key events.Key, region string, now func() time.Time) (State, error) {
+	l := look{caller, key, region, now}
+	var listed listing
+	var reading sync.WaitGroup
+	reading.Go(func() { listed = l.participants(ctx) })
+	s, err := l.conference(ctx)
+	reading.Wait()
+	if err != nil || !s.Known || s.Over() {
 		return s, err
 	}
-	if s.Status = conference.Status; !s.Over() {
-		s.Legs, err = participants(ctx, caller, from)
+	if listed.sent.Before(s.At) {
+		s.At = listed.sent
+	}
+	s.Legs = listed.legs
+	return s, listed.err
+}
+
+// conference fetches the conference itself.
+func (l look) conference(ctx context.Context) (s State, err error) {
+	var conference struct{ Status string }
+	s.Known, s.At, err = l.read(ctx, "fetch-conference", ConferencePath(l.Key)+".json", &conference)
+	switch s.Status = conference.Status; {
+	case err != nil, !s.Known:
+	case s.Status != projections.StatusInit && s.Status != projections.StatusInProgress && !s.Over():
+		err = &AnswerError{Answer{Status: http.StatusOK}} // another resource
 	}
 	return s, err
 }
 
+// listing is the list of participants, and when its first page was requested.
+type listing struct {
+	legs []projections.SeenLeg
+	sent time.Time
+	err  error
+}
+
+// page is one page of the list.
+type page struct {
+	Participants []struct {
+		CallSid           string `json:"call_sid"`
+		Label, Status     string
+		projections.Flags // in the record they have Twilio's names
+	}
+	Next string `json:"next_page_uri"`
+}
+
 // participants fetches all pages.
-func participants(ctx context.Context, caller Caller, from place) (legs []projections.SeenLeg, err error) {
-	list := ConferencePath(from.Key) + "/Participants.json"
+func (l look) participants(ctx context.Context) (all listing) {
+	list := ConferencePath(l.Key) + "/Participants.json"
 	next := fmt.Sprintf("%s?PageSize=%d", list, pageSize)
 	for range maxPages {
-		var page struct {
-			Participants []struct {
-				CallSid           string `json:"call_sid"`
-				Label, Status     string
-				projections.Flags // in the record they have Twilio's names
-			}
-			Next string `json:"next_page_uri"`
+		var p page
+		known, sent, err := l.read(ctx, "list-participants", next, &p)
+		if all.sent.IsZero() {
+			all.sent = sent
 		}
-		if _, err := read(ctx, caller, from, "list-participants", next, &page); err != nil {
-			return nil, err
+		if err == nil && !known {
+			err = &AnswerError{Answer{Status: http.StatusNotFound}}
 		}
-		for _, p := range page.Participants {
-			legs = append(legs, projections.SeenLeg{CallSid: p.CallSid, Label: p.Label, Status: p.Status, Flags: p.Flags})
+		if err == nil {
+			err = all.add(p)
 		}
-		if page.Next == "" {
-			return legs, nil
+		if all.err = err; err != nil || p.Next == "" {
+			return all
 		}
-		if next = page.Next; !strings.HasPrefix(next, list+"?") {
+		if next = p.Next; !strings.HasPrefix(next, list+"?") {
 			break
 		}
 	}
 	// The pages do not end, or the next page is at another address.
-	return nil, &AnswerError{Answer{Status: http.StatusOK}}
+	all.err = &AnswerError{Answer{Status: http.StatusOK}}
+	return all
 }
 
-// read fetches one resource and decodes it. known is false if Twilio does not have the resource.
-func read(ctx context.Context, caller Caller, from place, kind, path string, into any) (known bool, err error) {
+// add adds a page. The error is for an answer that is no page of participants.
+func (all *listing) add(p page) error {
+	if p.Participants == nil {
+		return &AnswerError{Answer{Status: http.StatusOK}}
+	}
+	for _, leg := range p.Participants {
+		if leg.CallSid == "" {
+			return &AnswerError{Answer{Status: http.StatusOK}}
+		}
+		all.legs = append(all.legs, projections.SeenLeg{CallSid: leg.CallSid, Label: leg.Label, Status: leg.Status, Flags: leg.Flags})
+	}
+	return nil
+}
+
+// read fetches one resource and decodes it. known is false if Twilio does not have the resource; sent
+// is when the request was sent whose answer this is.
+func (l look) read(ctx context.Context, kind, path string, into any) (known bool, sent time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
-	answer, err := caller.Call(ctx, Call{AccountSid: from.AccountSid, Region: from.region, Kind: kind, Method: http.MethodGet, Path: path})
+	sent = l.now()
+	answer, err := l.Call(ctx, Call{
+		AccountSid: l.AccountSid, Region: l.region, Kind: kind, Method: http.MethodGet, Path: path,
+		Sending: func() { sent = l.now() },
+	})
 	switch {
 	case err != nil:
-		return false, err
+		return false, sent, err
 	case answer.Status == http.StatusNotFound && answer.InForm():
-		return false, nil
+		return false, sent, nil
 	case answer.Status != http.StatusOK, json.Unmarshal(answer.Body, into) != nil:
-		return false, &AnswerError{answer}
+		return false, sent, &AnswerError{answer}
 	}
-	return true, nil
+	return true, sent, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,7 +51,7 @@ func ok(body string) twilio.Answer { return twilio.Answer{Status: http.StatusOK,
 
 func snapshot(t *testing.T, p pages) (twilio.State, error) {
 	t.Helper()
-	return twilio.Snapshot(t.Context(), p, roomKey, "", seenAt)
+	return twilio.Snapshot(t.Context(), p, roomKey, "", func() time.Time { return seenAt })
 }
 
 func TestASnapshotHasAllPages(t *testing.T) {
@@ -75,14 +76,43 @@ func TestASnapshotHasAllPages(t *testing.T) {
 	}
 }
 
-func TestAConferenceMissingAtTwilioIsOver(t *testing.T) {
+func TestAConferenceMissingAtTwilioIsNotOver(t *testing.T) {
 	t.Parallel()
 	for name, p := range map[string]pages{"unknown": {}, "completed": {conferencePath: ok(`{"status": "completed"}`)}} {
 		got, err := snapshot(t, p)
-		if err != nil || !got.Over() || got.Known != (name == "completed") || !got.At.Equal(seenAt) {
+		if completed := name == "completed"; err != nil || got.Over() != completed || got.Known != completed || !got.At.Equal(seenAt) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
+}
+
+// Both requests are under way at once, and the state is as old as the first of them.
+func TestASnapshotIsAsOldAsItsFirstRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		got, err := twilio.Snapshot(t.Context(), slow{}, roomKey, "", time.Now)
+		if err != nil || len(got.Legs) != 1 {
+			t.Fatalf("the state is %+v, the error %v", got, err)
+		}
+		// Each request waits 100 ms for its slot, and 1.1 s for its answer.
+		if sent, took := got.At.Sub(began), time.Since(began); sent != 100*time.Millisecond || took != 1200*time.Millisecond {
+			t.Errorf("the state dates from %s after the beginning and took %s", sent, took)
+		}
+	})
+}
+
+// slow answers after a wait for a slot and 1.1 s.
+type slow struct{}
+
+func (slow) Call(_ context.Context, call twilio.Call) (twilio.Answer, error) {
+	time.Sleep(100 * time.Millisecond)
+	call.Sending()
+	time.Sleep(1100 * time.Millisecond)
+	if call.Kind == "fetch-conference" {
+		return ok(`{"status": "in-progress"}`), nil
+	}
+	return ok(`{"participants": [{"call_sid": "CA1", "status": "connected"}]}`), nil
 }
 
 func TestAnAnswerWithoutTheResourceIsAnError(t *testing.T) {
@@ -93,9 +123,14 @@ func TestAnAnswerWithoutTheResourceIsAnError(t *testing.T) {
 		"the conference is refused":    {conferencePath: {Status: http.StatusTooManyRequests}},
 		"the conference is not JSON":   {conferencePath: ok(`<html>`)},
 		"the list fails":               {conferencePath: room, first: {Status: http.StatusBadGateway}},
+		"the list is missing":          {conferencePath: room},
+		"a page is missing":            {conferencePath: room, first: ok(`{"participants": [], "next_page_uri": "` + legsPath + `?Page=1"}`)},
+		"the list has no participants": {conferencePath: room, first: ok(`{}`)},
+		"a participant has no SID":     {conferencePath: room, first: ok(`{"participants": [{}]}`)},
+		"the conference has no status": {conferencePath: ok(`{}`), first: ok(`{"participants": []}`)},
 		"the list is another resource": {conferencePath: room, first: ok(`{"participants": 3}`)},
-		"the next page is elsewhere":   {conferencePath: room, first: ok(`{"next_page_uri": "/elsewhere?Page=1"}`)},
-		"the pages do not end":         {conferencePath: room, first: ok(`{"next_page_uri": "` + first + `"}`)},
+		"the next page is elsewhere":   {conferencePath: room, first: ok(`{"participants": [], "next_page_uri": "/elsewhere?Page=1"}`)},
+		"the pages do not end":         {conferencePath: room, first: ok(`{"participants": [], "next_page_uri": "` + first + `"}`)},
 	} {
 		_, err := snapshot(t, p)
 		var refused *twilio.AnswerError
@@ -107,10 +142,15 @@ func TestAnAnswerWithoutTheResourceIsAnError(t *testing.T) {
 
 // last is the status of the answer that ends a snapshot.
 func (p pages) last() int {
-	if list, there := p[legsPath+"?PageSize=250"]; there {
-		return list.Status
+	room := p[conferencePath]
+	list, listed := p[legsPath+"?PageSize=250"]
+	switch {
+	case room.Status != http.StatusOK || !strings.Contains(string(room.Body), "in-progress"):
+		return room.Status
+	case !listed, strings.Contains(string(list.Body), legsPath+"?Page=1"):
+		return http.StatusNotFound
 	}
-	return p[conferencePath].Status
+	return list.Status
 }
 
 func TestTheErrorCodeOfAnAnswer(t *testing.T) {
