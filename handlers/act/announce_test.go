@@ -2,12 +2,14 @@ package act_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"gavel/events"
+	"gavel/internal/twilio/twiliofake"
 )
 
 // announceURLs are the addresses that Twilio was given for the room, in order.
@@ -122,5 +124,19 @@ rules:
 	w.waits("announced")
 	if got, want := r.writes()[0].Get("path"), "/Participants/"+r.legs["customer"]+".json"; !strings.HasSuffix(got, want) {
 		t.Errorf("it was played to %s, want %s", got, want)
+	}
+}
+
+// Twilio refuses an announcement, and then its state cannot be fetched either: it is not asked again.
+func TestARefusalIsFinal(t *testing.T) {
+	t.Parallel()
+	w := open(t, everything)
+	w.fake.SetWeather(twiliofake.Weather{On: []twiliofake.Call{twiliofake.Announcement}, Status: http.StatusBadRequest})
+	w.afterWrite = func(int) { w.fake.SetWeather(twiliofake.Weather{Status: http.StatusServiceUnavailable}) }
+	w.perform()
+	r := w.enter("announce-1", "agent", "customer")
+	r.ends("announce failed")
+	if got := len(w.writes()); got != 1 {
+		t.Errorf("Twilio was asked %d times", got)
 	}
 }

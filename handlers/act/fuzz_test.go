@@ -33,28 +33,8 @@ func FuzzWhateverComesIsSettled(f *testing.F) {
 	f.Add("mute", "", `{"status": "\u0000"}`, leg, 99, []byte(`{"tries": -5}`))
 	f.Fuzz(func(t *testing.T, do, held, conference, participants string, status int, note []byte) {
 		m := &memory{note: note, conference: conference, participants: participants, status: status}
-		d := rules.Decision{
-			ID: strings.Repeat("0", 32), Rule: "rule", AccountSid: account, ConferenceSid: "CF" + strings.Repeat("0", 32), CallSid: "CA" + strings.Repeat("0", 31) + "1",
-			Do: rules.StepKind(do), Verdict: rules.Act, AsOf: time.Unix(1_800_000_000, 0),
-			Params: map[string]string{"when_held": held, "end_conference_on_exit": "true"},
-		}
-		raw, err := json.Marshal(d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.decided = events.Decided{ID: d.ID, Key: events.Key{AccountSid: account, ConferenceSid: d.ConferenceSid}, Rule: d.Rule, AsOf: d.AsOf, Data: raw}
-		accounts, err := twilio.NewAccounts([]twilio.Account{{Sid: account, Tokens: twilio.KeyRing{Current: token}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := act.New(act.Config{
-			Decisions: m, Timers: m, News: m, Records: m, Journal: m, Twilio: m, Rules: m, Brakes: m, DeadLetters: m, Notifier: notifiers{},
-			Accounts: accounts, PublicURL: public, Now: func() time.Time { return d.AsOf },
-			Log: slog.New(slog.DiscardHandler), Metrics: act.NewMetrics(prometheus.NewRegistry()),
-		})
-		if err := p.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		m.decide(t, do, held)
+		m.perform(t)
 		if m.err == nil && m.outcomes == 0 && m.later == 0 {
 			t.Error("neither an outcome nor a later try")
 		}
@@ -73,9 +53,45 @@ type memory struct {
 	conference, participants string
 	status                   int
 
+	refusals int  // writes that are answered status; after them all are done. 0: all are answered so
+	noAlarms bool // NATS sets none
+
 	err             error
 	entries         []events.Entry
 	outcomes, later int
+	holds           int // requests to put a leg on hold
+}
+
+// decide makes the decision.
+func (m *memory) decide(t *testing.T, do, held string) {
+	t.Helper()
+	d := rules.Decision{
+		ID: strings.Repeat("0", 32), Rule: "rule", AccountSid: account, ConferenceSid: "CF" + strings.Repeat("0", 32), CallSid: "CA" + strings.Repeat("0", 31) + "1",
+		Do: rules.StepKind(do), Verdict: rules.Act, AsOf: time.Unix(1_800_000_000, 0),
+		Params: map[string]string{"when_held": held, "end_conference_on_exit": "true"},
+	}
+	raw, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.decided = events.Decided{ID: d.ID, Key: events.Key{AccountSid: account, ConferenceSid: d.ConferenceSid}, Rule: d.Rule, AsOf: d.AsOf, Data: raw}
+}
+
+// perform makes one try.
+func (m *memory) perform(t *testing.T) {
+	t.Helper()
+	accounts, err := twilio.NewAccounts([]twilio.Account{{Sid: account, Tokens: twilio.KeyRing{Current: token}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := act.New(act.Config{
+		Decisions: m, Timers: m, News: m, Records: m, Journal: m, Twilio: m, Rules: m, Brakes: m, DeadLetters: m, Notifier: notifiers{},
+		Accounts: accounts, PublicURL: public, Now: func() time.Time { return m.decided.AsOf },
+		Log: slog.New(slog.DiscardHandler), Metrics: act.NewMetrics(prometheus.NewRegistry()),
+	})
+	if err := p.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (m *memory) Perform(context.Context, string, int, func(context.Context, events.Decided) error) error {
@@ -90,6 +106,9 @@ func (m *memory) Decide(context.Context, []events.Decided) (int, error) { return
 
 func (m *memory) Later(context.Context, events.Key, string, time.Time, []byte) error {
 	m.later++
+	if m.noAlarms {
+		return errDead
+	}
 	return nil
 }
 
@@ -120,6 +139,12 @@ func (m *memory) Append(_ context.Context, _ string, e events.Entry) error {
 func (m *memory) Call(ctx context.Context, call twilio.Call) (twilio.Answer, error) {
 	switch {
 	case call.Before != nil:
+		if call.Form == "Hold=true" {
+			m.holds++
+		}
+		if m.refusals > 0 && m.holds > m.refusals {
+			return twilio.Answer{Status: http.StatusOK, Body: []byte(`{}`)}, call.Before(ctx)
+		}
 		return twilio.Answer{Status: m.status}, call.Before(ctx)
 	case strings.Contains(call.Path, "Participants"):
 		return twilio.Answer{Status: http.StatusOK, Body: []byte(m.participants)}, nil

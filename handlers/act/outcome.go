@@ -31,11 +31,11 @@ func (t *task) beforeCall(ctx context.Context) error {
 	return nil
 }
 
-// beforeHold is beforeCall for a call that puts a leg back on hold. It is made even
-// if the fetched state is old.
-func (t *task) beforeHold(ctx context.Context) error {
+// beforeHold is beforeCall for a call that puts a leg back on hold. It asks nobody: what Gavel changed
+// is put back also while rules are stopped, and while NATS does not answer.
+func (t *task) beforeHold(context.Context) error {
 	t.underWay.calling.Store(t.decided.ID, t.action())
-	return t.checkStop(ctx)
+	return nil
 }
 
 // call calls Twilio. The end of ctx does not cancel the call: the outcome of a
@@ -113,7 +113,24 @@ func (t *task) answered(ctx context.Context, answer twilio.Answer) error {
 	if unclear(answer) {
 		return t.checkShown(ctx, outcome, again{why: whyFailing, after: answer.RetryAfter()})
 	}
-	return t.checkShown(ctx, outcome, ended{refused})
+	return t.checkRefused(ctx, outcome, ended{refused})
+}
+
+// checkRefused fetches the state after a final refusal, which may be about a change that is done
+// already. The refusal stays final if the state cannot be fetched, and for what no state can show: a
+// second request could be carried out after the first was.
+func (t *task) checkRefused(ctx context.Context, shown events.Outcome, refused ended) error {
+	if t.op.shows == nil {
+		if err := t.checkReported(ctx); errors.Is(err, errSettled) {
+			return err
+		}
+		return refused
+	}
+	err := t.checkShown(ctx, shown, refused)
+	if errors.As(err, new(again)) {
+		return refused
+	}
+	return err
 }
 
 // temporary reports whether a later request may succeed: the refusal is about

@@ -144,7 +144,11 @@ func (t *task) settle(ctx context.Context, last error) error {
 	case errors.As(last, &later) && ctx.Err() != nil && !t.begun:
 		return ctx.Err() // another process need not wait
 	case errors.As(last, &later):
-		return t.wait(ctx, later)
+		err := t.wait(ctx, later)
+		if err != nil && t.note.Unheld {
+			return t.holdWithoutAlarm(ctx, err)
+		}
+		return err
 	}
 	return last
 }

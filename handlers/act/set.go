@@ -104,6 +104,7 @@ func (t *task) setOffHold(ctx context.Context) error {
 	case answer.Status >= http.StatusMultipleChoices:
 		return notNow(answer)
 	}
+	t.underWay.unheld.Store(t.decided.ID, t.action())
 	last := t.send(ctx)
 	var done ended
 	if errors.As(last, &done) {
@@ -119,13 +120,31 @@ func (t *task) setOffHold(ctx context.Context) error {
 // or the leg is gone.
 func (t *task) holdAgain(ctx context.Context) error {
 	t.note.Unheld = true
+	t.underWay.unheld.Store(t.decided.ID, t.action())
 	answer, err := t.callTwilio(ctx, t.newCall("Hold=true", t.beforeHold))
 	if err == nil && answer.InForm() && (answer.Status < http.StatusMultipleChoices || answer.Status == http.StatusNotFound && t.hasLeft(ctx)) {
 		t.note.Unheld = false
+		t.underWay.unheld.Delete(t.decided.ID)
 		return nil
 	}
 	t.log.Error("participant was taken off hold and cannot be put back", "call_sid", t.decision.CallSid, "status", answer.Status, "error", err)
 	return again{why: whyUnheld, after: answer.RetryAfter()}
+}
+
+// holdWithoutAlarm repeats holdAgain while NATS does not set the alarm of the next try, because a leg
+// must not stay off hold until NATS answers. It returns err: the decision is delivered again.
+func (t *task) holdWithoutAlarm(ctx context.Context, err error) error {
+	tick := time.NewTicker(firstWait)
+	defer tick.Stop()
+	for t.note.Unheld {
+		select {
+		case <-tick.C:
+			_ = t.holdAgain(context.WithoutCancel(ctx)) // logged; the next tick tries again
+		case <-ctx.Done():
+			return err
+		}
+	}
+	return err
 }
 
 // hasLeft reports whether the leg is gone for good by Twilio's state: a 404 alone does not show it.

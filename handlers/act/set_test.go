@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"gavel/internal/twilio/twiliofake"
 )
@@ -119,4 +120,58 @@ func TestAValueThatIsNoFlagIsNotSent(t *testing.T) {
 	if got := w.fake.Tally(twiliofake.UpdateParticipant).Asked; got != 0 {
 		t.Errorf("Twilio was asked %d times", got)
 	}
+}
+
+// Rules are stopped, or NATS does not answer, while the leg is off hold: it goes back at once, and the
+// change itself waits.
+func TestALegGoesBackOnHoldDespiteTheStop(t *testing.T) {
+	t.Parallel()
+	w := open(t, setOnExit(`end_conference_on_exit: true, when_held: unhold`))
+	r := w.enter("support", "agent", "customer")
+	r.hold("customer")
+	w.afterWrite = func(n int) {
+		if n == 1 { // the leg is off hold
+			w.must(w.brakes.Stop(t.Context(), "drill", "kate"))
+		}
+	}
+	w.perform()
+	wait := w.waits("stopped")
+	if got, want := r.changes(), []string{"Hold=false", "Hold=true"}; !slices.Equal(got, want) || !r.listed()["customer"].Hold {
+		t.Errorf("Twilio was asked %q, want %q", got, want)
+	}
+	w.must(w.brakes.Resume(t.Context(), "over", "kate"))
+	w.clock.advance(wait)
+	r.ends("update-participant done")
+}
+
+// A leg that is off hold is among what a stop lists.
+func TestAStopListsALegThatIsOffHold(t *testing.T) {
+	t.Parallel()
+	w := open(t, setOnExit(`end_conference_on_exit: true, when_held: unhold`))
+	r := w.enter("support", "agent", "customer")
+	r.hold("customer")
+	w.storm = map[int]int{3: http.StatusServiceUnavailable}
+	p, _ := w.perform()
+	wait := w.waits("unheld")
+	if got := p.OnTheWire(); len(got) != 1 || got[0].ConferenceSid != r.key.ConferenceSid {
+		t.Errorf("on the wire is %+v", got)
+	}
+	w.clock.advance(wait)
+	r.ends("update-participant done")
+	if got := p.OnTheWire(); len(got) != 0 {
+		t.Errorf("on the wire is %+v", got)
+	}
+}
+
+// NATS sets no alarm for the next try, and Twilio refuses twice to put the leg back.
+func TestALegGoesBackOnHoldWithoutNATS(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{note: []byte(`{"unheld": true}`), status: http.StatusServiceUnavailable, refusals: 3, noAlarms: true}
+		m.decide(t, "set", "unhold")
+		m.perform(t)
+		if m.err == nil || m.holds != 4 {
+			t.Errorf("Twilio was asked %d times to hold the leg, and the error is %v", m.holds, m.err)
+		}
+	})
 }
