@@ -99,6 +99,16 @@ func Overlay(c *Conference, seen Seen) *Conference {
 	return d.Conference
 }
 
+// OverlayJoined is Overlay without the legs that are coming; nil if no leg is.
+func OverlayJoined(c *Conference, seen Seen) *Conference {
+	coming := func(l SeenLeg) bool { return l.Status != legConnected && isHereOrComing(l.Status) }
+	if !slices.ContainsFunc(seen.Legs, coming) {
+		return nil
+	}
+	seen.Legs = slices.DeleteFunc(slices.Clone(seen.Legs), coming)
+	return Overlay(c, seen)
+}
+
 func isHereOrComing(status string) bool {
 	return slices.Contains([]string{legConnected, legQueued, legConnecting, legRinging}, status)
 }

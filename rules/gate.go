@@ -12,6 +12,14 @@ import (
 // for it was sent.
 const MaxStateAge = 2 * time.Second
 
+// A leg that rings and is never answered keeps a condition from holding for as long as it rings.
+// Twilio's state is fetched again every RingingEvery, until MaxRinging after the decision: dialling
+// ends after 10 minutes at most (Twilio, Participant resource: Timeout).
+const (
+	RingingEvery = 10 * time.Second
+	MaxRinging   = 10 * time.Minute
+)
+
 // Ruling is what Gate decides about an action at Twilio.
 type Ruling struct {
 	Passage Passage
@@ -46,6 +54,8 @@ const (
 	RulesUnread Reason = "rules"
 	// OldState: Twilio's state is older than MaxStateAge.
 	OldState Reason = "old-state"
+	// Ringing: the condition holds without the legs that are about to join.
+	Ringing Reason = "ringing"
 
 	LapsedEnded     Reason = "ended"     // the conference has ended
 	LapsedLeft      Reason = "left"      // the leg of the decision, subject or target, is not in the conference
@@ -69,6 +79,8 @@ type Case struct {
 	// that was sent.
 	Record *projections.Conference
 	SeenAt time.Time
+	// Joined is the same without the legs that are queued, connecting or ringing; nil if there are none.
+	Joined *projections.Conference
 	// Now is our own clock.
 	Now time.Time
 	// Stopped: rules are stopped, or it is unknown whether they are.
@@ -96,10 +108,14 @@ func Gate(now Case) Ruling {
 	if why := now.checkRule(); why != "" {
 		return Ruling{Passage: Lapse, Why: why}
 	}
-	if why := now.lapse(now.Record); why != "" {
+	switch why := now.lapse(now.Record); {
+	case why == "":
+		return now.quiet()
+	case now.rings(why):
+		return Ruling{Passage: Defer, Why: Ringing, Until: now.Now.Add(RingingEvery)}
+	default:
 		return Ruling{Passage: Lapse, Why: why}
 	}
-	return now.quiet()
 }
 
 // checkRule checks that the rule in force is live and the one that decided.
@@ -115,6 +131,12 @@ func (now *Case) checkRule() Reason {
 		return LapsedRule
 	}
 	return ""
+}
+
+// rings reports whether a decision lapses only because of legs that are about to join.
+func (now *Case) rings(why Reason) bool {
+	return now.Joined != nil && (why == LapsedCondition || why == LapsedExempt) &&
+		now.Now.Sub(now.Decision.AsOf) <= MaxRinging && now.lapse(now.Joined) == ""
 }
 
 // quiet defers an action in quiet hours if they end before its deadline, and else skips it.

@@ -55,7 +55,8 @@ func TestARuleAboutAnEventIsCheckedAgainstTwilioToo(t *testing.T) {
 	}{
 		"nothing changed":              {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer}, ""},
 		"a third is in the room":       {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
-		"a third is called":            {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, leg(3, "ringing", "")}, rules.LapsedCondition},
+		"a third is called":            {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, leg(3, "ringing", "")}, rules.Ringing},
+		"a third is called, and held":  {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, held(leg(3, "connected", "")), leg(4, "ringing", "")}, rules.LapsedCondition},
 		"a third had been called":      {`when: '` + left + ` && size(conference.live) == 1'`, "", []projections.SeenLeg{customer, leg(3, "failed", "")}, ""},
 		"the supervisor is there":      {`{when: '` + left + `', unless: 'conference.live.exists(p, p.label == "supervisor")'}`, "", []projections.SeenLeg{customer, third}, rules.LapsedCondition},
 		"another agent is there":       {`{when: '` + left + `', unless: 'conference.live.exists(p, p.label == "supervisor")'}`, "", []projections.SeenLeg{customer, leg(3, "connected", "agent")}, ""},
@@ -88,7 +89,9 @@ func TestARuleAboutAnEventIsCheckedAgainstTwilioToo(t *testing.T) {
 				if d.Redriven = nil; redriven {
 					d.Redriven = &events.Actor{Sid: "SK1"}
 				}
-				if got := lapsed(t, l.set, rules.Case{Decision: &d, State: l.state, Record: record, Now: at}); got != c.want {
+				now := rules.Case{Decision: &d, State: l.state, Record: record, Now: at}
+				now.Joined = projections.OverlayJoined(l.record, projections.Seen{Status: projections.StatusInProgress, Legs: c.seen, At: at})
+				if got := lapsed(t, l.set, now); got != c.want {
 					t.Errorf("it lapsed: %q, want %q (redriven: %v)", got, c.want, redriven)
 				}
 			}

@@ -10,7 +10,6 @@ import (
 	"gavel/events"
 	"gavel/internal/crashpoint"
 	"gavel/internal/twilio"
-	"gavel/rules"
 )
 
 const (
@@ -27,7 +26,7 @@ const (
 
 // announcement returns the form with the address, which names the decision.
 func (t *task) announcement() (url.Values, error) {
-	until := t.decision.AsOf.Add(rules.MaxAge + fetchTime)
+	until := t.decision.AsOf.Add(t.maxAge() + fetchTime)
 	at, err := t.Accounts.AnnounceURL(t.PublicURL, t.decided.Key, t.decided.ID, until)
 	if err != nil {
 		return nil, fmt.Errorf("make address of announcement: %w", err)

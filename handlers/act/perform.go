@@ -225,8 +225,10 @@ func (t *task) checkParameters(context.Context) error {
 // request already, its state decides how the task ends.
 func (t *task) checkDeadline(ctx context.Context) error {
 	switch {
-	case t.age() <= rules.MaxAge:
+	case t.age() <= t.maxAge():
 		return nil
+	case t.note.Why == string(rules.Ringing):
+		return end(events.Lapsed, t.note.Why)
 	case t.note.Why == whyMissing:
 		return t.expire(ctx, events.Unknown)
 	case t.begun:
@@ -335,6 +337,7 @@ func (t *task) checkDone(context.Context) error {
 func (t *task) passGate(ctx context.Context) error {
 	now := rules.Case{
 		Decision: &t.decision, State: t.state, Record: projections.Overlay(t.stored.Conference, t.seen.Seen), SeenAt: t.seen.At,
+		Joined: projections.OverlayJoined(t.stored.Conference, t.seen.Seen),
 	}
 	stopped, _, err := t.Brakes.Stopped(ctx)
 	if now.Stopped = stopped || err != nil; !now.Stopped {
@@ -371,6 +374,7 @@ func (t *task) applyRuling(r rules.Ruling) error {
 	case rules.Fetch:
 		return errOldState
 	case rules.Defer:
+		t.note.Rang = t.note.Rang || r.Why == rules.Ringing
 		return again{why: string(r.Why), after: max(r.Until.Sub(t.Now()), 0)}
 	case rules.Skip:
 		result = events.Skipped

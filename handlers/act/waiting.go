@@ -57,6 +57,8 @@ type note struct {
 	Tries int `json:"tries,omitempty"`
 	// InTime: a try before the deadline had to wait.
 	InTime bool `json:"in_time,omitempty"`
+	// Rang: a leg that may never join kept the condition from holding, which gives the decision more time.
+	Rang bool `json:"rang,omitempty"`
 	// Unheld: Gavel may have taken the leg off hold. Set is how the change of the leg ended.
 	Unheld bool            `json:"unheld,omitempty"`
 	Set    *events.Outcome `json:"set,omitempty"`
@@ -106,6 +108,9 @@ func (t *task) later(ctx context.Context, at time.Time, note []byte) error {
 func (t *task) nextTry(a again) time.Time {
 	now := t.Now()
 	at := now.Add(max(delay(t.note.Tries), a.after))
+	if a.why == string(rules.Ringing) {
+		at = now.Add(a.after)
+	}
 	if deadline := t.decision.AsOf.Add(t.maxAge()); a.why != whyAnnounced && a.why != whyUnheld && now.Before(deadline) && at.After(deadline) {
 		return deadline.Add(firstWait)
 	}
@@ -128,10 +133,13 @@ func delay(tries int) time.Duration {
 
 // maxAge is how long after its time a decision may be performed.
 func (t *task) maxAge() time.Duration {
-	if t.decision.Do.AtTwilio() {
-		return rules.MaxAge
+	switch {
+	case !t.decision.Do.AtTwilio():
+		return MaxNotifyAge
+	case t.note.Rang:
+		return rules.MaxRinging
 	}
-	return MaxNotifyAge
+	return rules.MaxAge
 }
 
 // expire ends a decision that had to wait until it was too late. Its dead letter
