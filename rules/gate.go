@@ -57,6 +57,9 @@ const (
 	// Ringing: the condition holds without the legs that are about to join.
 	Ringing Reason = "ringing"
 
+	// EndsConference: the leg's leaving would end the conference, which the step does not allow.
+	EndsConference Reason = "ends-conference"
+
 	LapsedEnded     Reason = "ended"     // the conference has ended
 	LapsedLeft      Reason = "left"      // the leg of the decision, subject or target, is not in the conference
 	LapsedRule      Reason = "rule"      // no rule of that name is live for this account
@@ -109,6 +112,8 @@ func Gate(now Case) Ruling {
 		return Ruling{Passage: Lapse, Why: why}
 	}
 	switch why := now.lapse(now.Record); {
+	case why == "" && now.endsConference():
+		return Ruling{Passage: Skip, Why: EndsConference}
 	case why == "":
 		return now.quiet()
 	case now.rings(why):
@@ -137,6 +142,13 @@ func (now *Case) checkRule() Reason {
 func (now *Case) rings(why Reason) bool {
 	return now.Joined != nil && (why == LapsedCondition || why == LapsedExempt) &&
 		now.Now.Sub(now.Decision.AsOf) <= MaxRinging && now.lapse(now.Joined) == ""
+}
+
+// endsConference reports whether a kick would end everybody's call against the rule's intention.
+func (now *Case) endsConference() bool {
+	d := now.Decision
+	leg := now.Record.Participant(d.CallSid)
+	return d.Do == StepKick && leg != nil && leg.Flags.Value.EndConferenceOnExit && d.Params["ends_conference"] != "true"
 }
 
 // quiet defers an action in quiet hours if they end before its deadline, and else skips it.

@@ -165,6 +165,7 @@ func (p *parser) parse(file File) {
 		}
 	}
 	p.faults = append(p.faults, d.Faults...)
+	p.set.Advice = append(p.set.Advice, d.Advice...)
 }
 
 // fileLevel reads the keys that apply to all rules. Each key may be in one file only.

@@ -28,6 +28,8 @@ type Set struct {
 	Ceiling Ceiling
 	// Warnings are what newer checks find in a set that an earlier build accepted (ParseAccepted).
 	Warnings schema.Faults
+	// Advice is about what the files may contain and their author probably did not mean.
+	Advice schema.Faults
 }
 
 // Rule returns the rule with that name, or nil.

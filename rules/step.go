@@ -116,6 +116,9 @@ func (b *builder) check(s *Step, n *schema.Node, at schema.Place) {
 	if subject := n.Key("subject"); subject != nil && !isSubject(subject.Text()) {
 		b.Fault(subject.At, "the subject must be words separated by dots; the first word must be literal, must not be gavel and must not start with $ or _")
 	}
+	if s.Kind == StepKick && n.Key("ends_conference") == nil {
+		b.Advise(at, "skips participants whose leaving ends the conference; write ends_conference: true to remove them too, or false if that is meant")
+	}
 	if s.Kind == StepSet && !changesAny(n) {
 		b.Fault(at, "changes nothing: set at least one flag")
 	}

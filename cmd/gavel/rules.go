@@ -40,6 +40,7 @@ func (c *rulesCheckCommand) Run(t *terminal) error {
 	if err != nil {
 		return fmt.Errorf("rules check: %w", err)
 	}
+	printFaults(t.err, c.Path, set.Advice)
 	fmt.Fprintf(t.out, "%s: %s in %s, version %s\n", c.Path, plural(len(set.Rules), "rule"), plural(len(set.Files), "file"), set.Version)
 	return nil
 }
@@ -56,6 +57,12 @@ func readRules(path string, w io.Writer) (*rules.Set, error) {
 	if !errors.As(err, &faults) {
 		return set, err
 	}
+	printFaults(w, path, faults)
+	return nil, fmt.Errorf("%s found", plural(len(faults), "fault"))
+}
+
+// printFaults writes faults, or warnings, of the files at that path.
+func printFaults(w io.Writer, path string, faults schema.Faults) {
 	folder := path
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		folder = filepath.Dir(path)
@@ -64,5 +71,4 @@ func readRules(path string, w io.Writer) (*rules.Set, error) {
 		f.File = filepath.Join(folder, f.File)
 		fmt.Fprintln(w, f)
 	}
-	return nil, fmt.Errorf("%s found", plural(len(faults), "fault"))
 }

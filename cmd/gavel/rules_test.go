@@ -36,6 +36,24 @@ func TestRulesCheckPrintsFaultsAsACompilerDoes(t *testing.T) {
 	}
 }
 
+func TestRulesCheckWarnsOfAKickThatSkipsParticipants(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "kick.yaml")
+	kick := func(rest string) string {
+		return "rules:\n  - name: out\n    when: size(conference.live) > 9\n    do:\n      - kick: {target: participant.hold" + rest + "}\n"
+	}
+	write(t, path, kick(""))
+	want := path + ":5:9: rule out: warning: skips participants whose leaving ends the conference; " +
+		"write ends_conference: true to remove them too, or false if that is meant\n"
+	if got := gavelSays(t, nil, "rules", "check", path); got.code != exitOK || got.err != want {
+		t.Errorf("a kick: %+v", got)
+	}
+	write(t, path, kick(", ends_conference: false"))
+	if got := gavelSays(t, nil, "rules", "check", path); got.code != exitOK || got.err != "" {
+		t.Errorf("a kick that is meant: %+v", got)
+	}
+}
+
 func TestRulesCheckWithoutFiles(t *testing.T) {
 	t.Parallel()
 	if got := gavelSays(t, nil, "rules", "check"); got.code != exitUsage {

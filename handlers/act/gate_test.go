@@ -115,3 +115,30 @@ func TestQuietHoursHoldBackWhatHadToWait(t *testing.T) {
 		})
 	}
 }
+
+// Kicking a leg whose leaving ends the conference would end everybody's call.
+func TestAKickThatWouldEndTheConferenceIsSkipped(t *testing.T) {
+	t.Parallel()
+	for step, want := range map[string]string{
+		"{}": "kick skipped ends-conference", "{ends_conference: false}": "kick skipped ends-conference", "{ends_conference: true}": "kick done",
+	} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			w := open(t, `
+rules:
+  - name: out
+    each: participant
+    when: conference.status == "in-progress" && participant.label == "customer"
+    do: [{kick: `+step+`}]
+    mode: live
+`)
+			r := w.enter("support", "agent", "customer", "colleague")
+			w.must(w.fake.EndOnExit(r.legs["customer"], true)) // no callback has reported it
+			w.perform()
+			r.ends(want)
+			if got := r.status() == "completed"; got != (want == "kick done") {
+				t.Errorf("the conference has ended: %t", got)
+			}
+		})
+	}
+}

@@ -303,7 +303,7 @@ func (t *task) fetch(ctx context.Context) error {
 	}
 	t.seen = state
 	if t.slow = t.Now().Sub(state.At) > rules.MaxStateAge; t.slow {
-		t.log.Error("Twilio answers too slowly for rules to act", "seconds", t.Now().Sub(state.At).Seconds())
+		t.log.Error("Twilio answers too slowly for rules to act", "took_seconds", t.Now().Sub(state.At).Seconds())
 	}
 	crashpoint.Pass(crashpoint.StateRead)
 	return nil

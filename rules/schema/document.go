@@ -68,6 +68,8 @@ func (n *Node) addLines(path string, lines *[]string) {
 type Document struct {
 	Root   *Node
 	Faults Faults
+	// Advice is about what is allowed and probably not meant.
+	Advice Faults
 	name   string
 	lines  []string
 	rule   string
@@ -98,6 +100,11 @@ func (d *Document) Fault(at Place, format string, args ...any) {
 // in force with it, so what is made of the value must be usable.
 func (d *Document) FaultSince(engine int, at Place, format string, args ...any) {
 	d.Faults = append(d.Faults, Fault{d.name, at.Line, at.Column, d.rule, fmt.Sprintf(format, args...), engine})
+}
+
+// Advise adds one advice, which `gavel rules check` prints as a warning.
+func (d *Document) Advise(at Place, format string, args ...any) {
+	d.Advice = append(d.Advice, Fault{File: d.name, Line: at.Line, Column: at.Column, Rule: d.rule, Message: "warning: " + fmt.Sprintf(format, args...)})
 }
 
 func (d *Document) parse(text string) *Node {

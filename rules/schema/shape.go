@@ -143,7 +143,8 @@ var stepShape = &shape{
 	keys: []key{
 		{"end", params("End the conference."), false},
 		{"announce", announceShape, false},
-		{"kick", params("Remove a participant from the conference.", target), false},
+		{"kick", params("Remove a participant from the conference.", target,
+			key{"ends_conference", onOff("Whether it may be a participant whose leaving ends the conference; false (the default) skips such a participant."), false}), false},
 		{"mute", params("Mute a participant.", target), false},
 		{"unmute", params("Unmute a participant.", target), false},
 		{"hold", params("Put a participant on hold.", target,
