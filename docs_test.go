@@ -249,7 +249,7 @@ func figures(t *testing.T, constants map[string]ast.Expr, name string) (texts []
 	value, isTime := evaluate(t, constants, constants[name])
 	units := map[string]int64{"": 1, " KiB": 1 << 10, " MiB": 1 << 20}
 	if isTime {
-		units = map[string]int64{" ms": int64(time.Millisecond), " s": int64(time.Second), " min": int64(time.Minute)}
+		units = map[string]int64{" ms": int64(time.Millisecond), " s": int64(time.Second), " min": int64(time.Minute), " h": int64(time.Hour)}
 	}
 	for _, unit := range slices.Sorted(maps.Keys(units)) {
 		if count := value / units[unit]; value%units[unit] == 0 {
@@ -276,7 +276,7 @@ func evaluate(t *testing.T, constants map[string]ast.Expr, e ast.Expr) (value in
 	case *ast.Ident:
 		return evaluate(t, constants, constants[e.Name])
 	case *ast.SelectorExpr: // time.Second
-		units := map[string]time.Duration{"Millisecond": time.Millisecond, "Second": time.Second, "Minute": time.Minute}
+		units := map[string]time.Duration{"Millisecond": time.Millisecond, "Second": time.Second, "Minute": time.Minute, "Hour": time.Hour}
 		return int64(units[e.Sel.Name]), true
 	case *ast.BinaryExpr:
 		left, leftIsTime := evaluate(t, constants, e.X)

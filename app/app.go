@@ -2,7 +2,7 @@
 // has no flags, no settings file and no terminal, so that a test or another program can run one.
 //
 // Reading order: options.go, app.go (New, Run, Stop), lifecycle.go, listeners.go, then one file for
-// each part: bus.go, store.go, accounts.go, rules.go and rulefiles.go, projector.go, door.go,
+// each part: bus.go, clock.go, store.go, accounts.go, rules.go and rulefiles.go, projector.go, door.go,
 // performer.go, readers.go, health.go, reload.go, memory.go.
 package app
 
@@ -28,6 +28,7 @@ import (
 	"gavel/internal/brakes"
 	"gavel/internal/bus"
 	"gavel/internal/chain"
+	"gavel/internal/clock"
 	"gavel/internal/keys"
 	"gavel/internal/rulebook"
 	"gavel/internal/twilio"
@@ -48,6 +49,7 @@ type App struct {
 	accounts *twilio.Accounts
 	twilio   *twilio.Client
 	bus      *bus.Bus
+	clock    *clock.Clock
 	store    projections.Store
 	resumed  func(lane int) (projections.Resumed, bool) // nil without an embedded picture
 	keys     *keys.Keys
@@ -94,6 +96,7 @@ func (a *App) start(ctx context.Context) error {
 		a.listen,
 		a.openDataDir,
 		a.openBus,
+		a.openClock,
 		a.openStore,
 		a.openKeys,
 		a.openRules,

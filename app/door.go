@@ -21,6 +21,7 @@ func (a *App) openDoor(context.Context) (err error) {
 		Log:         a.log.With("component", "door"),
 		Metrics:     callback.NewMetrics(a.metrics),
 		Now:         time.Now,
+		Clock:       a.clock,
 	})
 	if err != nil {
 		return err
@@ -41,7 +42,7 @@ func (a *App) openAnnouncements(context.Context) (err error) {
 		Brakes:    a.brakes,
 		Log:       a.log.With("component", "announce"),
 		Metrics:   announce.NewMetrics(a.metrics),
-		Now:       time.Now,
+		Now:       a.clock.Now,
 	})
 	return err
 }

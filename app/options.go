@@ -46,6 +46,9 @@ type Options struct {
 	ListDefault string
 	Webhooks    webhook.Settings
 
+	// Wall is the machine's clock; nil: the real one. Tests set one that is wrong.
+	Wall func() time.Time
+
 	Log     *slog.Logger
 	Version api.Version // of this binary; its NATS is replaced by the server's
 	// Reload makes the process read its accounts and its rule files again, each

@@ -36,6 +36,7 @@ func (a *App) openPerformer(context.Context) error {
 		Accounts:  a.accounts,
 		PublicURL: a.PublicURL,
 		Now:       time.Now,
+		Doubt:     a.clock.Doubt,
 		Log:       a.log.With("component", "act"),
 		Metrics:   act.NewMetrics(a.metrics),
 	})

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"time"
 
 	"gavel/handlers/project"
 )
@@ -31,7 +30,9 @@ func (a *App) openProjector(context.Context) error {
 		MemoryLimit: a.MemoryLimit,
 		Log:         a.log,
 		Metrics:     project.NewMetrics(a.metrics),
-		Now:         time.Now,
+		Now:         a.clock.Now,
+		Passed:      a.clock.Passed,
+		Witness:     a.clock.Witness,
 	})
 	a.Go("projector", a.project.Run)
 	return nil
@@ -51,7 +52,7 @@ func (a *App) openAlarms(context.Context) error {
 	if !a.Roles.Has(Project) {
 		return nil
 	}
-	wakes := project.Wakes{Timers: a.bus.Timers(), Journal: a.bus.Journal(), Now: time.Now}
+	wakes := project.Wakes{Timers: a.bus.Timers(), Journal: a.bus.Journal(), Now: a.clock.Now, Doubt: a.clock.Doubt}
 	a.Go("alarms", wakes.Run)
 	return nil
 }

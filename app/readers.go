@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"gavel/events"
 	"gavel/handlers/act"
@@ -27,7 +26,7 @@ func (a *App) openReaders(context.Context) error {
 		Twilio:  a.twilio,
 
 		ListDefault: a.ListDefault,
-		Now:         time.Now,
+		Now:         a.clock.Now,
 		Log:         a.log.With("component", "rest"),
 		Metrics:     rest.NewMetrics(a.metrics),
 	})
@@ -51,7 +50,7 @@ func (a *App) openReaders(context.Context) error {
 		Rebuild:     rebuilderOf(a.project),
 		Ledger:      a.ledger,
 		Version:     version,
-		Now:         time.Now,
+		Now:         a.clock.Now,
 		Log:         a.log.With("component", "api"),
 		Metrics:     api.NewMetrics(a.metrics),
 	})

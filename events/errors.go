@@ -28,6 +28,10 @@ var (
 
 	// ErrLaneMoved means that another projector owns the lane now. It does not mean a failure.
 	ErrLaneMoved = errors.New("lane is owned by another projector")
+
+	// ErrNoDecision means that a decision does not exist: it was never made, or was removed with its
+	// conference.
+	ErrNoDecision = errors.New("decision does not exist")
 )
 
 // The errors of a bucket (keys and values that all processes share) that its

@@ -96,6 +96,14 @@ type Key struct {
 // Key returns the conference that the event belongs to.
 func (e *Event) Key() Key { return Key{e.AccountSid, e.ConferenceSid} }
 
+// Signed returns the time of the event that Twilio signed, zero if it has none of Twilio's.
+func (e *Event) Signed() time.Time {
+	if e.Source == SourceGavel {
+		return time.Time{}
+	}
+	return e.OccurredAt
+}
+
 // Token returns the kind as one word of a NATS subject and of a CloudEvents
 // type: itself when it matches [a-z0-9-]{1,64}, else "unknown".
 func (k Kind) Token() string {

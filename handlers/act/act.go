@@ -94,7 +94,7 @@ type DeadLetters interface {
 	Put(ctx context.Context, letter events.DeadLetter) error
 }
 
-// Config holds what a performer needs. Every field is required.
+// Config holds what a performer needs. Every field but Doubt is required.
 type Config struct {
 	Decisions   Decisions
 	Timers      Timers
@@ -110,8 +110,11 @@ type Config struct {
 	Accounts  *twilio.Accounts
 	PublicURL string
 	Now       func() time.Time
-	Log       *slog.Logger
-	Metrics   *Metrics
+	// Doubt returns why the machine's clock is in doubt, or nil. Meanwhile no deadline counts, and
+	// nothing is performed. Without it the clock is never in doubt.
+	Doubt   func() error
+	Log     *slog.Logger
+	Metrics *Metrics
 }
 
 // Performer performs the decisions of rules. Each of several processes may run
@@ -124,6 +127,9 @@ type Performer struct {
 
 // New returns a performer. It does nothing before Run.
 func New(c Config) *Performer {
+	if c.Doubt == nil {
+		c.Doubt = func() error { return nil }
+	}
 	return &Performer{Config: c, dueNotifications: make(chan struct{}, dueNotifications)}
 }
 
@@ -163,6 +169,10 @@ func (p *Performer) only(atTwilio bool) func(context.Context, events.Decided) er
 // due performs a decision that had to wait.
 func (p *Performer) due(ctx context.Context, key events.Key, id string, raw []byte) error {
 	d, err := p.Decisions.Get(ctx, key, id)
+	if errors.Is(err, events.ErrNoDecision) {
+		p.Log.Warn("decision was removed before its alarm was due", "decision", id)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

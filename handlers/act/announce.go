@@ -52,6 +52,9 @@ func (p *Performer) announcementEnded(ctx context.Context, n events.StoredNews) 
 	if err != nil || !ours || key != n.Key {
 		return nil // not an announcement of ours
 	}
+	if p.Doubt() != nil {
+		return events.Later{After: busyDelay}
+	}
 	t, err := p.announced(ctx, key, id)
 	if err != nil && p.Now().Sub(end.ReceivedAt) > endRecordTime {
 		p.Log.Error("end of announcement not recorded", "decision", id, "error", err)

@@ -96,8 +96,12 @@ func inOrder(ctx context.Context, steps ...step) error {
 	return nil
 }
 
-// perform runs the steps of one decision and settles their result.
+// perform runs the steps of one decision and settles their result. While the machine's clock is in
+// doubt it is redelivered: a deadline must not pass by that clock, and no alarm may be set by it.
 func (p *Performer) perform(ctx context.Context, t *task) error {
+	if p.Doubt() != nil {
+		return events.Later{After: busyDelay}
+	}
 	if !p.underWay.begin(t.decided.ID) {
 		return events.Later{After: busyDelay}
 	}

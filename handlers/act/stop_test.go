@@ -1,9 +1,11 @@
 package act_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +25,33 @@ func TestWhatIsStoppedWaitsAndGoesOn(t *testing.T) {
 	}
 	w.must(w.brakes.Resume(t.Context(), "over", "kate"))
 	w.clock.advance(wait)
+	r.ends("end done")
+}
+
+// The machine's clock is 40 days ahead, and then corrected: nothing has expired meanwhile, and no
+// alarm was set by it.
+func TestADecisionOutlivesAClockInDoubt(t *testing.T) {
+	t.Parallel()
+	w := open(t, endOrphaned)
+	var asked atomic.Int64
+	var doubted atomic.Bool
+	w.config.Doubt = func() error {
+		asked.Add(1)
+		if doubted.Load() {
+			return errors.New("40 days ahead")
+		}
+		return nil
+	}
+	doubted.Store(true)
+	w.perform()
+	r := orphaned(w)
+	w.clock.advance(40 * 24 * time.Hour)
+	w.await("the decision is tried", func() bool { return asked.Load() > 0 })
+	w.clock.advance(-40 * 24 * time.Hour)
+	if a := r.record().Actions; len(a) != 0 || w.clock.waiting() != 0 {
+		t.Errorf("there are %d actions and %d alarms", len(a), w.clock.waiting())
+	}
+	doubted.Store(false)
 	r.ends("end done")
 }
 

@@ -46,9 +46,28 @@ type Config struct {
 	Speech      SpeechPolicy
 	Log         *slog.Logger
 	Metrics     *Metrics
-	// Now returns our clock.
+	// Now returns the machine's clock.
 	Now func() time.Time
+	// Clock may be nil: the machine's clock is never in doubt then.
+	Clock Clock
 }
+
+// Clock learns from signed times whether the machine's clock is right.
+type Clock interface {
+	// Doubt returns why the machine's clock is in doubt, or nil.
+	Doubt() error
+	// Witness records a time that Twilio signed.
+	Witness(t time.Time)
+	// Now returns the time, also while the machine's clock is in doubt.
+	Now() time.Time
+}
+
+// machine is the machine's clock alone.
+type machine func() time.Time
+
+func (m machine) Doubt() error      { return nil }
+func (m machine) Now() time.Time    { return m() }
+func (m machine) Witness(time.Time) {}
 
 // Door answers requests from Twilio.
 type Door struct {
@@ -82,6 +101,9 @@ func New(cfg Config) (*Door, error) {
 	if cfg.Accounts == nil || cfg.Journal == nil || cfg.DeadLetters == nil ||
 		cfg.Log == nil || cfg.Metrics == nil || cfg.Now == nil {
 		return nil, errors.New("make door: a required field of Config is missing")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = machine(cfg.Now)
 	}
 	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log), unread: unread{now: cfg.Now}, memory: newPressure(debug.SetMemoryLimit(-1)), endpoints: map[string]*endpoint{
 		ConferencePath: {source: events.SourceCallback, methods: "GET, POST", accept: (*Door).acceptForm},
@@ -186,10 +208,21 @@ func (d *Door) refuseWith(w http.ResponseWriter, r *http.Request, at *endpoint, 
 // speech event that the settings leave out.
 func (d *Door) keep(ctx context.Context, e events.Entry, event *events.Event) error {
 	d.cfg.Metrics.countReceived(event.Kind)
+	if d.cfg.Clock.Doubt() != nil {
+		d.witness(event)
+		e.ReceivedAt = d.cfg.Clock.Now()
+	}
 	if event.Kind.Speech() && !d.cfg.Speech.keeps(event.SequenceNumber) && d.speech.add(event) {
 		return nil
 	}
 	return d.cfg.Journal.Append(ctx, event.ConferenceSid, e)
+}
+
+// witness shows a callback's time to a clock in doubt. The projector does so for all others.
+func (d *Door) witness(event *events.Event) {
+	if signed, err := events.ParseTimestamp(event.Params.Get("Timestamp")); err == nil {
+		d.cfg.Clock.Witness(signed)
+	}
 }
 
 // storeLetter stores a genuine request of invalid form as a dead letter, and

@@ -42,6 +42,37 @@ func TestTheJournalEntryHasTheRequestUnchanged(t *testing.T) {
 	}
 }
 
+// otherClock is a clock in doubt: it shows the proven time.
+type otherClock struct {
+	time.Time
+	doubt     error
+	witnessed []time.Time
+}
+
+func (c *otherClock) Doubt() error        { return c.doubt }
+func (c *otherClock) Now() time.Time      { return c.Time }
+func (c *otherClock) Witness(t time.Time) { c.witnessed = append(c.witnessed, t) }
+
+// A stamp of a clock that is 40 days ahead would hold up the conference's rules until then.
+func TestAnEntryHasTheProvenTimeWhileTheClockIsInDoubt(t *testing.T) {
+	t.Parallel()
+	clock := &otherClock{Time: now.AddDate(0, 0, -40), doubt: errors.New("40 days ahead")}
+	w := newWorld(t, func(c *callback.Config) { c.Clock = clock })
+	wantStatus(t, w.post(t, callback.ConferencePath, join()), http.StatusNoContent)
+	if got := w.journal.drain()[0].ReceivedAt; !got.Equal(clock.Time) {
+		t.Errorf("the entry was received at %v, not at %v", got, clock.Time)
+	}
+	signed, err := time.Parse(time.RFC1123Z, join().Get("Timestamp"))
+	if err != nil || len(clock.witnessed) != 1 || !clock.witnessed[0].Equal(signed) {
+		t.Errorf("the clock has seen %v, %v", clock.witnessed, err)
+	}
+	clock.doubt = nil
+	wantStatus(t, w.post(t, callback.ConferencePath, join()), http.StatusNoContent)
+	if got := w.journal.drain()[0].ReceivedAt; !got.Equal(now) {
+		t.Errorf("the entry was received at %v, not at %v", got, now)
+	}
+}
+
 // A listed query is separated only if Twilio's parameters follow it directly.
 func TestAListedQueryIsRecognizedAsAWhole(t *testing.T) {
 	t.Parallel()

@@ -169,7 +169,7 @@ func (l *speechLedger) collect(atLeast int) []pendingEntry {
 		if len(numbers) < atLeast {
 			continue
 		}
-		entry := events.NewSpeechDropped(events.NewULID(), key, ranges(numbers), l.cfg.Now())
+		entry := events.NewSpeechDropped(events.NewULID(), key, ranges(numbers), l.cfg.Clock.Now())
 		entries = append(entries, pendingEntry{key.ConferenceSid, entry})
 		delete(l.open, key)
 	}

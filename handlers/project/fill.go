@@ -44,7 +44,7 @@ type filler struct {
 	journal    reader
 	store      builds
 	keep       time.Duration
-	now        func() time.Time
+	passed     func() time.Time
 	newMachine func(saved []byte) (*lanes.Machine, error)
 }
 
@@ -68,8 +68,8 @@ type picture struct {
 	keys    []events.Key // of missing
 	// from is the position that the build had at the beginning.
 	from events.Position
-	// at is when the newest entry was received, expired the value of at when old conferences were
-	// last removed.
+	// at is a time that had passed when the newest entry was received, expired the value of at when
+	// old conferences were last removed.
 	at, expired          time.Time
 	conferences, skipped int
 }
@@ -113,11 +113,22 @@ func (p *picture) add(ctx context.Context, g events.Group) error {
 		if r.Letter != nil || r.Skipped {
 			p.skipped++
 		}
-		if e.Event.ReceivedAt.After(p.at) {
-			p.at = e.Event.ReceivedAt
-		}
+		p.at = reached(p.at, &e.Event)
 	}
 	return p.shrink(ctx)
+}
+
+// reached returns a time that had passed when an event was received, given that of the event before.
+// Our own clock may have been ahead, so it counts only as far as Twilio has signed as much.
+func reached(before time.Time, e *events.Event) time.Time {
+	at := e.Signed()
+	if at.After(e.ReceivedAt) {
+		at = e.ReceivedAt
+	}
+	if at.After(before) {
+		return at
+	}
+	return before
 }
 
 // load holds the conferences of the group's entries. It reads those that the build has.
@@ -181,7 +192,7 @@ func (p *picture) shrink(ctx context.Context) error {
 
 // expire removes conferences without an entry for longer than they are kept at a time.
 func (p *picture) expire(ctx context.Context, now time.Time) error {
-	if p.keep <= 0 || len(p.written) == 0 && !p.resumed {
+	if p.keep <= 0 || now.IsZero() || len(p.written) == 0 && !p.resumed {
 		return nil
 	}
 	// A held conference must not be a change to a record that is removed.
@@ -291,8 +302,8 @@ func (f *filler) read(ctx context.Context, p *picture, from, to uint64, progress
 // put writes what p still holds and makes it the lane's picture. It leaves out conferences whose
 // last event is older than Config.Keep.
 func (f *filler) put(ctx context.Context, p *picture, upTo uint64) error {
-	now, cutoff := f.now(), projections.Instant(0)
-	if f.keep > 0 {
+	now, cutoff := f.passed(), projections.Instant(0)
+	if f.keep > 0 && !now.IsZero() {
 		cutoff = projections.At(now.Add(-f.keep))
 	}
 	if err := p.write(ctx, p.held.Len(), cutoff); err != nil {

@@ -24,15 +24,18 @@ const filledAccount = "AC00000000000000000000000000000001"
 // written is a journal of groups in memory.
 type written struct{ groups []events.Group }
 
-// append adds a group with one join of each of the conferences from..to, received at a time.
-func (w *written) append(from, to, seq int, at time.Time) {
+// append adds groups with one join of each of the conferences from..to, received at a time.
+func (w *written) append(from, to, seq int, at time.Time) { w.appendSigned(from, to, seq, at, at) }
+
+// appendSigned is append for joins that Twilio signed at another time than the door's clock showed.
+func (w *written) appendSigned(from, to, seq int, signed, at time.Time) {
 	const perGroup = 100
 	for ; from < to; from += perGroup {
 		var data []byte
 		for n := from; n < min(from+perGroup, to); n++ {
 			form := url.Values{
 				"AccountSid": {filledAccount}, "ConferenceSid": {filledSid(n)}, "FriendlyName": {"room " + strconv.Itoa(n)},
-				"SequenceNumber": {strconv.Itoa(seq)}, "Timestamp": {at.Format(time.RFC1123Z)}, "StatusCallbackEvent": {"participant-join"},
+				"SequenceNumber": {strconv.Itoa(seq)}, "Timestamp": {signed.Format(time.RFC1123Z)}, "StatusCallbackEvent": {"participant-join"},
 				"CallSid": {fmt.Sprintf("CA%032x", seq)}, "Muted": {"false"}, "Hold": {"false"}, "Coaching": {"false"},
 				"EndConferenceOnExit": {"false"}, "StartConferenceOnEnter": {"true"},
 			}
@@ -64,7 +67,7 @@ func (w *written) fill(t *testing.T, keep time.Duration, now time.Time, seen fun
 	}
 	t.Cleanup(func() { store.Close() })
 	f := &filler{
-		journal: w, store: store, keep: keep, now: func() time.Time { return now },
+		journal: w, store: store, keep: keep, passed: func() time.Time { return now },
 		newMachine: func([]byte) (*lanes.Machine, error) { return lanes.New(nil, nil) },
 	}
 	var p *picture
@@ -115,6 +118,23 @@ func TestAFillHoldsABoundedNumberOfConferences(t *testing.T) {
 	}
 }
 
+// The door's clock was 40 days ahead for a moment, long ago. A fill read that conferences were old
+// then, and dropped them from each later picture.
+func TestAFillPassesOverStampsOfAClockThatWasAhead(t *testing.T) {
+	t.Parallel()
+	const conferences, day = fillRecords + 2*putRecords, 24 * time.Hour
+	at := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	journal := new(written)
+	journal.append(0, conferences, 0, at)
+	journal.appendSigned(conferences, conferences+10, 0, at.Add(time.Minute), at.Add(40*day))
+	journal.append(0, 10, 1, at.Add(time.Hour))
+	for _, passed := range []time.Time{{}, at.Add(2 * time.Hour)} {
+		if found := journal.fill(t, 30*day, passed, func(*picture) {}); len(found) != conferences+10 {
+			t.Errorf("at %v the picture has %d conferences, not %d", passed, len(found), conferences+10)
+		}
+	}
+}
+
 // The journal of an old floor covers many times what the picture keeps. A fill removes old
 // conferences while it reads, so that the store never holds them all.
 func TestAFillOfALongJournalKeepsOnlyWhatThePictureKeeps(t *testing.T) {
@@ -157,7 +177,7 @@ func BenchmarkFill(b *testing.B) {
 			b.Fatal(err)
 		}
 		f := &filler{
-			journal: journal, store: store, now: func() time.Time { return at },
+			journal: journal, store: store, passed: func() time.Time { return at },
 			newMachine: func([]byte) (*lanes.Machine, error) { return lanes.New(nil, nil) },
 		}
 		p, err := f.fill(b.Context(), nil, journal.last(), func(uint64) {})

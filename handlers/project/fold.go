@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -73,6 +74,7 @@ type folder struct {
 	// without one; opened are the same, each once, in the order of batch.changes.
 	of, opened []*cached
 	faults     faults
+	witness    func(time.Time)
 	log        *slog.Logger
 	metrics    *Metrics
 }
@@ -93,7 +95,7 @@ func newFolder(k *keeper, machine *lanes.Machine, resumedAt uint64) (*folder, er
 	}
 	f := &folder{
 		lane: k.lane.Number(), machine: machine, store: k.config.Store, resumedAt: resumedAt, cache: cache,
-		faults: k.config.RuleBook, log: k.log, metrics: k.config.Metrics,
+		faults: k.config.RuleBook, witness: k.config.Witness, log: k.log, metrics: k.config.Metrics,
 	}
 	if k.config.News != nil {
 		f.news = k.config.News
@@ -126,6 +128,7 @@ func (f *folder) fold(ctx context.Context, b *batch) error {
 	laneChanged := false
 	for i := range b.read.Entries {
 		e, c := &b.read.Entries[i], f.of[i]
+		f.witness(e.Event.Signed())
 		var conference *lanes.Conference
 		if c != nil {
 			conference = &c.Conference

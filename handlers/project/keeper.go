@@ -43,7 +43,7 @@ func newKeeper(c Config, lane Lane) *keeper {
 	k := &keeper{
 		config: c, lane: lane, status: status, log: log, switchover: make(chan *switchover),
 		filler: &filler{
-			lane: lane.Number(), journal: c.Journal, store: c.Store, keep: c.Keep, now: c.Now,
+			lane: lane.Number(), journal: c.Journal, store: c.Store, keep: c.Keep, passed: c.Passed,
 			newMachine: func(saved []byte) (*lanes.Machine, error) { return lanes.New(c.RuleBook, saved) },
 		},
 	}

@@ -86,6 +86,11 @@ type Config struct {
 	Metrics     *Metrics
 	// Now is the clock that lag is measured with.
 	Now func() time.Time
+	// Passed returns a time that has certainly passed, zero if none is known; conferences are
+	// removed by it, and none at zero. Now if nil.
+	Passed func() time.Time
+	// Witness is called with each time that Twilio signed. It may be nil.
+	Witness func(time.Time)
 }
 
 // Projector works lanes until it is stopped.
@@ -98,6 +103,12 @@ type Projector struct {
 
 // New returns a projector for the lanes in c.
 func New(c Config) *Projector {
+	if c.Passed == nil {
+		c.Passed = c.Now
+	}
+	if c.Witness == nil {
+		c.Witness = func(time.Time) {}
+	}
 	p := &Projector{chain: c.Chain, log: c.Log.With("component", "project")}
 	for _, lane := range c.Lanes {
 		p.keepers = append(p.keepers, newKeeper(c, lane))

@@ -60,7 +60,7 @@ type saver struct {
 	scratch []projections.Write
 	// saved and expired are the times of the last save and the last expiry.
 	saved, expired time.Time
-	now            func() time.Time
+	now, passed    func() time.Time
 	log            *slog.Logger
 	metrics        *Metrics
 }
@@ -235,13 +235,15 @@ func (s *saver) check(ctx context.Context) error {
 	return s.expire(ctx, now)
 }
 
-// expire removes conferences without an event for longer than they are kept.
+// expire removes conferences that certainly had no event for longer than they are kept. A clock
+// that was corrected may be far behind the last time that it did so.
 func (s *saver) expire(ctx context.Context, now time.Time) error {
-	if s.keep <= 0 || now.Sub(s.expired) < expireEvery {
+	passed := s.passed()
+	if s.keep <= 0 || passed.IsZero() || now.Sub(s.expired).Abs() < expireEvery {
 		return nil
 	}
 	s.expired = now
-	removed, err := s.store.Expire(ctx, s.lane, now.Add(-s.keep))
+	removed, err := s.store.Expire(ctx, s.lane, passed.Add(-s.keep))
 	if err != nil {
 		return fmt.Errorf("remove old conferences: %w", err)
 	}

@@ -50,7 +50,7 @@ func newSession(k *keeper, machine *lanes.Machine, last uint64, record *recorder
 		folder:   folder,
 		saver: &saver{
 			lane: number, store: c.Store, journal: c.Journal, actions: c.Actions, timers: c.Timers, writing: writing,
-			wakeAll: wakeAll, status: k.status, keep: c.Keep, expired: c.Now(), now: c.Now, log: k.log, metrics: c.Metrics,
+			wakeAll: wakeAll, status: k.status, keep: c.Keep, expired: c.Now(), now: c.Now, passed: c.Passed, log: k.log, metrics: c.Metrics,
 		},
 		publisher: &publisher{
 			lane: k.lane, news: c.News, letters: c.DeadLetters, announced: announced, status: k.status,

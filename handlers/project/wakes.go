@@ -34,13 +34,24 @@ type Wakes struct {
 	Journal Appender
 	// Now is our own clock, for the time of the entries.
 	Now func() time.Time
+	// Doubt returns why the machine's clock is in doubt, or nil: NATS rings by a clock as well, so
+	// alarms wait meanwhile. Without it the clock is never in doubt.
+	Doubt func() error
 }
+
+// doubtEvery is how often an alarm that waits for a clock in doubt checks it.
+const doubtEvery = time.Second
 
 // Run runs until ctx ends. An alarm whose append fails is delivered again.
 func (w Wakes) Run(ctx context.Context) error {
 	err := w.Timers.Alarms(ctx, func(ctx context.Context, keys []events.Key) error {
 		crashpoint.Pass(crashpoint.AlarmFetched)
 		defer crashpoint.Pass(crashpoint.WakePublished)
+		for w.Doubt != nil && w.Doubt() != nil {
+			if err := wait(ctx, doubtEvery); err != nil {
+				return err
+			}
+		}
 		return wake(ctx, w.Journal, keys, w.Now())
 	})
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,6 +15,7 @@ import (
 
 	"gavel/events"
 	"gavel/internal/bus/jet"
+	"gavel/internal/cell"
 )
 
 const (
@@ -25,15 +28,15 @@ const (
 
 // Errors of Actions.
 var (
-	// ErrNoDecision means that no decision has that id.
-	ErrNoDecision = errors.New("decision does not exist")
+	// ErrNoDecision is events.ErrNoDecision: no decision has that id, or not any more.
+	ErrNoDecision = events.ErrNoDecision
 	// ErrFull means that the stream is at its limit: rules cannot decide until an
 	// operator raises it.
 	ErrFull = errors.New("the stream is full")
 )
 
-// Actions is the stream of the rules' decisions. It keeps each decision once, by its
-// id, for ever: deduplication has no window of time.
+// Actions is the stream of the rules' decisions. It stores each decision once, by its id:
+// deduplication has no window of time, also for decisions that Bus.Trim has removed.
 type Actions struct {
 	conn     *nats.Conn
 	stream   jetstream.Stream
@@ -41,18 +44,57 @@ type Actions struct {
 	pipeline *jet.Pipeline
 	metrics  *Metrics
 	log      *slog.Logger
+	// removed is the horizon that all processes share, known this process's copy of it.
+	removed *cell.Cell[horizon]
+	known   atomic.Pointer[horizon]
 }
 
-func newActions(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStream, c Config, log *slog.Logger) (*Actions, error) {
+// horizonTime bounds one read or change of the horizon.
+const horizonTime = 5 * time.Second
+
+var errNoHorizon = errors.New("the bucket with the horizon of decisions does not answer")
+
+func newActions(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStream, bucket cell.Bucket, c Config, log *slog.Logger) (*Actions, error) {
 	p, err := jet.NewPipeline(conn, actionsStream)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to acknowledgements of decisions: %w", err)
 	}
-	return &Actions{conn: conn, stream: stream, read: read, pipeline: p, metrics: c.Metrics, log: log}, nil
+	a := &Actions{conn: conn, stream: stream, read: read, pipeline: p, metrics: c.Metrics, log: log}
+	a.removed = cell.New(bucket, cell.Config[horizon]{
+		Key: horizonKey, Within: horizonTime, NoAnswer: errNoHorizon, Again: true,
+		Kept: func(h *horizon, _ uint64) { a.known.Store(h) },
+	})
+	return a, nil
+}
+
+// renew reads the horizon. A lane calls it when it is resumed: decisions of groups behind its ack
+// floor at that moment are never removed while it is worked.
+func (a *Actions) renew(ctx context.Context) error {
+	if _, err := a.removed.Read(ctx); err != nil {
+		return fmt.Errorf("read up to where decisions were removed: %w", err)
+	}
+	return nil
+}
+
+// forget records that decisions up to a horizon are about to be removed.
+func (a *Actions) forget(ctx context.Context, h horizon) error {
+	if err := a.removed.ChangeRead(ctx, func(all *horizon) bool { return all.raise(h) }); err != nil {
+		return fmt.Errorf("record up to where decisions are removed: %w", err)
+	}
+	return nil
+}
+
+// withoutRemoved returns the decisions that were not removed.
+func (a *Actions) withoutRemoved(decisions []events.Decided) []events.Decided {
+	h := a.known.Load()
+	if h == nil || !slices.ContainsFunc(decisions, func(d events.Decided) bool { return h.has(&d) }) {
+		return decisions
+	}
+	return slices.DeleteFunc(slices.Clone(decisions), func(d events.Decided) bool { return h.has(&d) })
 }
 
 // Decide stores decisions and returns once all are acknowledged. A decision that the stream has
-// already stays as it is, without an error. fresh counts the others; a decision that was stored by
+// already stays as it is, and one that Bus.Trim removed is not stored again, without an error. fresh counts the others; a decision that was stored by
 // a try whose answer was lost is not counted. Decide retries until ctx ends. Errors wrap
 // events.ErrMalformed for an invalid decision, and ErrFull.
 func (a *Actions) Decide(ctx context.Context, decisions []events.Decided) (fresh int, err error) {
@@ -64,13 +106,18 @@ func (a *Actions) Decide(ctx context.Context, decisions []events.Decided) (fresh
 			return 0, fmt.Errorf("decide: decision %d: %w", i, err)
 		}
 	}
-	before, err := a.pipeline.Publish(ctx, jet.Messages{
-		Header: expectNone(), Next: jet.AnyOrder(len(decisions)), Stored: jet.WrongLast,
-		Fill: func(m *nats.Msg, i int) { fillDecided(m, &decisions[i]) },
-	})
+	var before int
+	unknown := a.withoutRemoved(decisions)
+	if len(unknown) > 0 {
+		before, err = a.pipeline.Publish(ctx, jet.Messages{
+			Header: expectNone(), Next: jet.AnyOrder(len(unknown)), Stored: jet.WrongLast,
+			Fill: func(m *nats.Msg, i int) { fillDecided(m, &unknown[i]) },
+		})
+	}
 	if err != nil {
 		return 0, fmt.Errorf("decide %d: %w", len(decisions), fullOr(err))
 	}
+	before += len(decisions) - len(unknown)
 	fresh = len(decisions) - before
 	a.metrics.decided.WithLabelValues(decidedFresh).Add(float64(fresh))
 	a.metrics.decided.WithLabelValues(decidedBefore).Add(float64(before))

@@ -157,17 +157,20 @@ func (b *Bus) assemble(made streams) error {
 	}, b.config, b.store)
 	b.journal = newJournal(door, read, made.lanes, b.health, b.config)
 	b.peers = newPeers(b.conns.work, made.lanes, b.log)
-	for n := range made.lanes {
-		b.lanes = append(b.lanes, newLane(n, b.conns.work, work, b.peers, b.log))
-	}
 	var errs [3]error
 	b.news, errs[0] = newNews(b.conns.work, made.events, read, b.config, b.log)
-	b.actions, errs[1] = newActions(b.conns.work, made.actions, read, b.config, b.log)
+	b.actions, errs[1] = newActions(b.conns.work, made.actions, read, made.brakes, b.config, b.log)
 	b.timers, errs[2] = newTimers(b.conns.work, b.config, b.log)
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	for n := range made.lanes {
+		b.lanes = append(b.lanes, newLane(n, b.conns.work, work, b.peers, b.actions.renew, b.log))
+	}
 	b.notices = &Notices{b.conns.work}
 	b.deadLetters = newDeadLetters(b.conns.work, made.deadLetters, read, b.log)
 	b.keys, b.rules, b.brakes = made.keys, made.rules, made.brakes
-	return errors.Join(errs[:]...)
+	return nil
 }
 
 // js ignores the error, which only options can cause.

@@ -52,7 +52,9 @@ type Lane struct {
 	js     jetstream.JetStream
 	config jetstream.ConsumerConfig
 	peers  *peers
-	log    *slog.Logger
+	// renew is called before groups are delivered again.
+	renew func(context.Context) error
+	log   *slog.Logger
 
 	// elsewhere is whether Resume waits because another projector owns the lane.
 	elsewhere atomic.Bool
@@ -62,9 +64,9 @@ type Lane struct {
 	pin  string // the server's id of this owner, from the first delivery
 }
 
-func newLane(n int, conn *nats.Conn, js jetstream.JetStream, p *peers, log *slog.Logger) *Lane {
+func newLane(n int, conn *nats.Conn, js jetstream.JetStream, p *peers, renew func(context.Context) error, log *slog.Logger) *Lane {
 	return &Lane{
-		number: n, conn: conn, js: js, peers: p, log: log.With("lane", n),
+		number: n, conn: conn, js: js, peers: p, renew: renew, log: log.With("lane", n),
 		config: jetstream.ConsumerConfig{
 			Durable:        projectConsumer(n),
 			Description:    "Gavel's projector of one lane.",
@@ -122,6 +124,9 @@ func (l *Lane) resume(ctx, try context.Context) (floor, last uint64, err error) 
 func (l *Lane) begin(ctx context.Context, consumer jetstream.Consumer, floor uint64) (last uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, jet.AttemptTimeout)
 	defer cancel()
+	if err := l.renew(ctx); err != nil {
+		return 0, err
+	}
 	if _, err := l.js.ResetConsumerToSequence(ctx, journalStream, l.config.Durable, floor+1); err != nil {
 		return 0, fmt.Errorf("reset consumer: %w", err)
 	}

@@ -38,6 +38,8 @@ const (
 	stopKey   = "stop"
 	ledgerKey = "admissions"
 	activeKey = "active"
+	// horizonKey of brakesBucket is up to where decisions were removed.
+	horizonKey = "decisions"
 	// metadataGuarded in the journal's metadata means that the buckets were adopted by jet.Guarded.
 	metadataGuarded = "gavel.guarded"
 

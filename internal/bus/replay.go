@@ -84,6 +84,8 @@ type Usage struct {
 	Created time.Time
 	Bytes   uint64
 	Max     uint64 // 0 means that only the server's limit applies
+	// Newest is when NATS stored the last entry, zero if the journal is empty.
+	Newest time.Time
 	// First and Last are stream sequences over all lanes, 0 if the journal is empty.
 	// Entries before First were trimmed.
 	First, Last uint64
@@ -122,7 +124,7 @@ func usageOf(info *jetstream.StreamInfo) Usage {
 		Last:    info.State.LastSeq,
 	}
 	if info.State.Msgs > 0 {
-		u.First = info.State.FirstSeq
+		u.First, u.Newest = info.State.FirstSeq, info.State.LastTime
 	}
 	return u
 }

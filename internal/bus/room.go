@@ -175,10 +175,13 @@ func (m maker) compress(ctx context.Context, have jetstream.Stream, want jetstre
 	return s, err
 }
 
-// madeByGavel reports whether a stream has Gavel's settings, except its limit in bytes and
-// its compression.
+// madeByGavel reports whether a stream has Gavel's settings, except its limit in bytes, its
+// compression, and that NATS may enforce its age.
 func madeByGavel(have, want jetstream.StreamConfig) bool {
 	want.MaxBytes, want.Compression = have.MaxBytes, have.Compression
+	if want.Metadata[metadataMaxAge] == have.MaxAge.String() {
+		want.MaxAge = have.MaxAge
+	}
 	// The server's defaults (nats-server, checkStreamCfg).
 	for _, limit := range []*int64{&want.MaxMsgs, &want.MaxMsgsPerSubject} {
 		if *limit == 0 {

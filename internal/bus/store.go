@@ -33,6 +33,8 @@ const (
 	JournalShortened Condition = "journal-shortened"
 	// JournalDamaged is a journal with other groups than those that Gavel processed.
 	JournalDamaged Condition = "journal-damaged"
+	// ClockDoubted is a clock of the machine that is more than a day from what Twilio has signed.
+	ClockDoubted Condition = "clock"
 )
 
 // Effects are the parts of Gavel that work while a condition lasts.
@@ -54,6 +56,8 @@ var effectsOf = map[Condition]Effects{
 	JournalFull:   {Door: true, Rules: true, Readers: true},
 	BucketDamaged: {Door: true, Readers: true},
 	JournalBehind: {Door: true}, JournalShortened: {Door: true}, JournalDamaged: {Door: true},
+	// It may be a process that was stopped for a week: a balancer must not drop it for that.
+	ClockDoubted: {Door: true, Readers: true, Ready: true},
 }
 
 // Store holds the conditions found now. Every part of Gavel that finds one reports it here, and

@@ -34,7 +34,8 @@ const (
 	externalLanes = 8
 	// externalReplicas survive the loss of one server.
 	externalReplicas = 3
-	// newsMaxAge is how long a subscriber may be offline without losing news.
+	// newsMaxAge is how long a subscriber may be offline without losing news. A former Gavel let NATS
+	// enforce it.
 	newsMaxAge = 30 * 24 * time.Hour
 	// newsDuplicates is the duplicate window of the news, at about 110 bytes of memory
 	// for each fact. After it the records prevent duplicates.
@@ -112,7 +113,7 @@ func (m maker) make(ctx context.Context) (made streams, err error) {
 }
 
 // stream opens or creates a stream and checks it. It does not change an existing stream, except
-// that it sets a limit or a compression that Gavel's own former settings lack.
+// that it sets a limit, a compression or an age that Gavel's own former settings lack.
 func (m maker) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
 	s, err := m.js.Stream(ctx, c.Name)
 	switch {
@@ -125,6 +126,9 @@ func (m maker) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.
 	}
 	if err == nil && !m.full && s.CachedInfo().Config.Compression != c.Compression {
 		s, err = m.compress(ctx, s, c)
+	}
+	if err == nil && !m.full && s.CachedInfo().Config.MaxAge != 0 && c.Metadata[metadataMaxAge] != "" {
+		s, err = m.ageless(ctx, s, c)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open or create stream %s: %w", c.Name, err)
@@ -156,7 +160,7 @@ func (m maker) eventsConfig() jetstream.StreamConfig {
 		Subjects:           []string{eventsPrefix + "*.*.*"},
 		Storage:            jetstream.FileStorage,
 		Discard:            jetstream.DiscardOld,
-		MaxAge:             newsMaxAge,
+		Metadata:           map[string]string{metadataMaxAge: newsMaxAge.String()},
 		MaxBytes:           m.share(eventsPercent),
 		Duplicates:         newsDuplicates,
 		Replicas:           m.config.Replicas,
@@ -165,8 +169,8 @@ func (m maker) eventsConfig() jetstream.StreamConfig {
 	}
 }
 
-// actionsConfig allows one message for each subject, which no message replaces, so that
-// deduplication of decisions has no window of time.
+// actionsConfig allows one message for each subject, which no message replaces. For decisions that
+// Trim has removed, the horizon takes its place, so that deduplication has no window of time.
 func (m maker) actionsConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:                 actionsStream,

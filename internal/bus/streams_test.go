@@ -220,7 +220,7 @@ func TestStreamsAreMadeAsDesigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = news.CachedInfo().Config
-	if c.MaxAge != 30*24*time.Hour || c.Duplicates != 5*time.Minute || !c.AllowAtomicPublish ||
+	if c.MaxAge != 0 || c.Metadata["gavel.max-age"] != "720h0m0s" || c.Duplicates != 5*time.Minute || !c.AllowAtomicPublish ||
 		!slices.Equal(c.Subjects, []string{"gavel.events.*.*.*"}) {
 		t.Errorf("events: %+v", c)
 	}

@@ -274,3 +274,27 @@ func (c *Client) unanswered(kind string, connected bool, err error) error {
 	c.metrics.count(kind, silent)
 	return fmt.Errorf("call twilio: %w: %w", ErrSilent, err)
 }
+
+// Time returns Twilio's clock, to the second, from the Date of an answer of the REST API at base.
+// Only an answer over TLS proves it.
+func Time(ctx context.Context, base string) (time.Time, error) {
+	if !strings.HasPrefix(base, "https://") {
+		return time.Time{}, fmt.Errorf("read the clock of Twilio: %w: no TLS", ErrUnreachable)
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, base, nil)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the clock of Twilio: %w", err)
+	}
+	answer, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the clock of Twilio: %w", err)
+	}
+	_ = answer.Body.Close() // a HEAD has none
+	at, err := http.ParseTime(answer.Header.Get("Date"))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the clock of Twilio: %w", err)
+	}
+	return at, nil
+}
