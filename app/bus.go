@@ -14,7 +14,7 @@ import (
 func (a *App) openBus(ctx context.Context) (err error) {
 	config := a.NATS
 	config.DataDir, config.AppendBudget, config.Metrics = a.DataDir, callback.AppendBudget, bus.NewMetrics(a.metrics)
-	config.Reserve = true
+	config.Reserve, config.Rearms = true, a.Roles.Has(Project)
 	if a.bus, err = bus.Open(ctx, config, a.log); err != nil {
 		return hintReplicas(err)
 	}

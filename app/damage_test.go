@@ -309,3 +309,30 @@ func TestOneDamagedBitBringsNoEarlierRulesIntoForce(t *testing.T) {
 		v.wantReady("")
 	})
 }
+
+// Rules whose files are lost do not act. A process that has the same files stores them again.
+func TestOneDamagedBitInTheFilesOfRulesStopsThem(t *testing.T) {
+	t.Parallel()
+	v := openVault(t, t.TempDir())
+	ctx := t.Context()
+	careful := ruleSet(t, "careful")
+	_, err := v.book.Propose(ctx, careful, "one:/rules", rulebook.Change)
+	v.must(err)
+	v.wantStop(false, "")
+	v = v.damaged(false, "KV_GAVEL_RULES", "- name: careful")
+	if _, err := v.book.Set(ctx, careful.Version); !errors.Is(err, rulebook.ErrUnknownVersion) || !strings.Contains(err.Error(), "SIGHUP") {
+		t.Errorf("the damaged set: %v", err)
+	}
+	v.wantStop(true, "bucket-damaged")
+	v.wantReady("set." + careful.Version + " in GAVEL_RULES")
+	_, err = v.book.Propose(ctx, careful, "two:/rules", rulebook.Start)
+	v.must(err)
+	v.wantStop(false, "")
+	v.wantReady("")
+	v.close()
+	v = openVault(t, v.dir)
+	if _, err := v.book.Set(ctx, careful.Version); err != nil {
+		t.Errorf("after the next start: %v", err)
+	}
+	v.wantReady("")
+}

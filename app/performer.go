@@ -41,5 +41,7 @@ func (a *App) openPerformer(context.Context) error {
 		Metrics:   act.NewMetrics(a.metrics),
 	})
 	a.Go("performer", a.performer.Run)
+	lost := act.Lost{Decisions: a.bus.Actions(), Alarms: a.bus.Timers(), Records: a.store, Now: time.Now, Log: a.log.With("component", "act")}
+	a.Go("lost alarms", lost.Run)
 	return nil
 }

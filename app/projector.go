@@ -40,7 +40,7 @@ func (a *App) openProjector(context.Context) error {
 
 // chain is what verifies the journal. The embedded NATS answers from its only copy.
 func (a *App) chain() *project.Chain {
-	c := &project.Chain{File: a.openFile(), Ledger: a.ledger}
+	c := &project.Chain{File: a.openFile(), Ledger: a.ledger, Alone: a.NATS.URL == Embedded}
 	if a.NATS.URL != Embedded {
 		c.Patience = project.ClusterPatience
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,7 +49,7 @@ func overload(w *world) {
 	const percent, phase = 30, 10 * time.Second
 	g := w.group(512<<20, percent)
 	p := w.gavel(starting{data: filepath.Join(w.dir, "data"), under: g.under()})
-	l := w.flood(p, 64, w.form)
+	l := w.flood(p, 64)
 	w.pass(phase)
 	peak := float64(len(l.stop().acknowledged)) / phase.Seconds()
 	w.counts["rounds"]++
@@ -77,8 +78,16 @@ func soak(w *world) {
 		rate, third = 84, 5*time.Minute
 	}
 	p := w.gavel(starting{data: filepath.Join(w.dir, "data")})
+	var forms []url.Values
 	l := w.load(func(l *load, done <-chan struct{}, under *sync.WaitGroup) {
-		l.next = w.calls()
+		l.next = func() url.Values {
+			if len(forms) == 0 {
+				forms = w.call()
+			}
+			form := forms[0]
+			forms = forms[1:]
+			return form
+		}
 		steadily(p, rate)(l, done, under)
 	})
 	w.pass(2 * third)

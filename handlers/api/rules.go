@@ -43,8 +43,8 @@ type RuleSet struct {
 	Version string    `json:"version" doc:"The hash of its files"`
 	Since   time.Time `json:"since"`
 	Origin  string    `json:"origin" doc:"The machine and the path it was read from"`
-	// Unreadable: a newer Gavel put it in force.
-	Unreadable string `json:"unreadable,omitempty" doc:"Why the process that answers cannot compile it"`
+	// Unreadable: a newer Gavel put it in force, or its files are lost.
+	Unreadable string `json:"unreadable,omitempty" doc:"Why the process that answers cannot compile it, or does not have it"`
 	// Warnings: an older Gavel put it in force.
 	Warnings []string `json:"warnings,omitempty" doc:"What new checks of rule files find in it: it stays in force, and as a proposal it would be refused"`
 }
@@ -109,7 +109,7 @@ func (a *API) getRules(ctx context.Context, _ *struct{}) (body RuleStatus, err e
 	body.OwnVersion = status.Own
 	body.InForce = &RuleSet{Version: status.InForce.Version, Since: status.InForce.Since, Origin: status.InForce.Origin}
 	set, err := a.Rules.Set(ctx, status.InForce.Version)
-	if faults := (schema.Faults)(nil); errors.As(err, &faults) {
+	if faults := (schema.Faults)(nil); errors.As(err, &faults) || errors.Is(err, rulebook.ErrUnknownVersion) {
 		body.InForce.Unreadable = err.Error()
 		return body, nil
 	}

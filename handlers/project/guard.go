@@ -26,6 +26,9 @@ type Chain struct {
 	Ledger Ledger
 	// Patience is how long a journal must disagree, at each reading, before the lane is held.
 	Patience time.Duration
+	// Alone: no other process works the lanes, so a consumer's ack floor above the file's record is
+	// damage, or what was acknowledged within the last second before a crash.
+	Alone bool
 }
 
 // ClusterPatience is the patience with servers that elect leaders: for some seconds after an election
@@ -82,6 +85,9 @@ type opened struct {
 	cut      uint64
 	held     bool // the ledger holds the lane
 	applied  uint64
+	// inFile is the file's record: the groups up to its head were published and acknowledged.
+	inFile chain.Record
+	last   uint64 // the journal's last stream sequence
 }
 
 // open verifies the journal's numbers and the newest part of the lane. The error is a *chain.Fault
@@ -115,6 +121,7 @@ func (g *guard) open(ctx context.Context) (o opened, err error) {
 			o.record, o.walks = r, append(o.walks, chain.WalkAll(r))
 		}
 	}
+	o.inFile, o.last = inFile, state.Last
 	o.record = o.record.Join(inFile)
 	if o.record.Empty() && !givenUp.Empty() {
 		o.accepted = true

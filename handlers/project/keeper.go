@@ -140,7 +140,11 @@ func (k *keeper) openJournal(ctx context.Context, floor, last *uint64) (*opened,
 		return nil, nil
 	}
 	o, err := k.guard.open(ctx)
-	if err != nil || !o.accepted {
+	if err != nil {
+		return nil, err
+	}
+	if !o.accepted {
+		*floor, err = k.correct(ctx, *floor, &o)
 		return &o, err
 	}
 	if *last = o.cut; o.cut < *floor {
@@ -150,6 +154,27 @@ func (k *keeper) openJournal(ctx context.Context, floor, last *uint64) (*opened,
 		}
 	}
 	return &o, nil
+}
+
+// correct returns the ack floor that follows from the file: a damaged state of the consumer is no error
+// to NATS. A floor that is too high would leave groups without news; one that is too low costs a
+// second delivery of groups, which changes nothing.
+func (k *keeper) correct(ctx context.Context, floor uint64, o *opened) (uint64, error) {
+	finished := o.inFile.Head.Sequence
+	switch {
+	case floor > o.last: // of a journal that does not end there
+	case finished == floor || o.inFile.Empty() || finished < floor && !k.guard.Alone:
+		return floor, nil
+	default:
+		if next, err := k.config.Journal.After(ctx, k.lane.Number(), min(floor, finished)); err != nil || next == 0 || next > max(floor, finished) {
+			return floor, err // they differ by the groups of other lanes
+		}
+	}
+	k.log.Warn("ack floor of the lane is not where its processing ended, and is corrected", "floor", floor, "position", finished)
+	if err := k.lane.Rewind(ctx, finished); err != nil {
+		return 0, fmt.Errorf("correct the ack floor: %w", err)
+	}
+	return finished, nil
 }
 
 // ownFloor returns the last sequence up to which the picture must be complete, given the ack floor.
@@ -189,7 +214,7 @@ func (k *keeper) complete(ctx context.Context, floor uint64, o *opened) (*record
 	case err == nil && o == nil:
 		return nil, nil
 	case err == nil && !o.accepted:
-		return k.follow(ctx, max(floor, o.applied), o)
+		return k.follow(ctx, floor, max(floor, o.applied), o)
 	case err == nil:
 		err = errAccepted
 	case !lost:
@@ -208,28 +233,31 @@ func (k *keeper) complete(ctx context.Context, floor uint64, o *opened) (*record
 		return nil, err
 	}
 	if verified.part {
-		return k.follow(ctx, floor, o)
+		return k.follow(ctx, floor, floor, o)
 	}
 	k.guard.found(nil)
-	return k.begin(ctx, floor, verified.begin)
+	return k.begin(ctx, floor, floor, verified.begin)
 }
 
 // follow continues the record of a lane without reading all of its journal.
-func (k *keeper) follow(ctx context.Context, applied uint64, o *opened) (*recorder, error) {
+func (k *keeper) follow(ctx context.Context, floor, applied uint64, o *opened) (*recorder, error) {
 	record, err := k.guard.follow(ctx, o, applied)
 	if err != nil {
 		return nil, err
 	}
-	return k.begin(ctx, applied, record)
+	return k.begin(ctx, floor, applied, record)
 }
 
-// begin stores the record of a lane that is about to be worked.
-func (k *keeper) begin(ctx context.Context, applied uint64, r chain.Record) (*recorder, error) {
+// begin stores the record of a lane that is about to be worked. The file keeps its own until the groups
+// that the picture is ahead are published.
+func (k *keeper) begin(ctx context.Context, floor, applied uint64, r chain.Record) (*recorder, error) {
 	lane, at := k.lane.Number(), events.Position{Sequence: applied, Index: events.MaxGroupEntries}
 	if err := k.config.Store.NoteApplied(ctx, lane, at, nil, r.Brief()); err != nil {
 		return nil, fmt.Errorf("store the chain of the lane: %w", err)
 	}
-	k.guard.File.Set(lane, r)
+	if before := k.guard.File.Get(lane); applied == floor || before.Empty() {
+		k.guard.File.Set(lane, r)
+	}
 	return &recorder{record: r}, nil
 }
 

@@ -189,6 +189,39 @@ func (a *Actions) Perform(ctx context.Context, consumer string, workers int, fn 
 	return nil
 }
 
+// Since calls fn with the decisions stored since a time, oldest first, and stops at fn's first error.
+// settled is whether all of these durable consumers have acknowledged the decision; a consumer that
+// does not exist has acknowledged none.
+func (a *Actions) Since(ctx context.Context, since time.Time, consumers []string, fn func(d events.Decided, settled bool) error) error {
+	to, err := jet.LastOf(ctx, a.read, actionsStream, actionsPrefix+">")
+	if err != nil || to == 0 {
+		return err
+	}
+	floor := to
+	for _, name := range consumers {
+		acked, err := jet.AckFloor(ctx, a.read, actionsStream, name)
+		if err != nil {
+			return fmt.Errorf("read decisions: %w", err)
+		}
+		floor = min(floor, acked)
+	}
+	from, err := jet.FirstSince(ctx, a.read, actionsStream, actionsPrefix+">", since)
+	if err != nil || from == 0 {
+		return err
+	}
+	err = jet.Replay(ctx, a.read, jet.Span{Stream: actionsStream, Subject: actionsPrefix + ">", From: from, To: to}, func(m jetstream.Msg, at *jetstream.MsgMetadata) error {
+		d, err := decodeDecided(m.Subject(), m.Headers(), m.Data())
+		if err != nil {
+			return nil // the performers have refused it
+		}
+		return fn(d, at.Sequence.Stream <= floor)
+	})
+	if err != nil {
+		return fmt.Errorf("read decisions: %w", err)
+	}
+	return nil
+}
+
 // Get returns a decision, or ErrNoDecision.
 func (a *Actions) Get(ctx context.Context, key events.Key, id string) (events.Decided, error) {
 	if checkID(key, id) != nil {

@@ -84,6 +84,7 @@ func (b *Bus) open(ctx context.Context) error {
 	if err := b.checkSync(made.journal); err != nil {
 		return err
 	}
+	b.server.KeepDescriptions()
 	b.info.Lanes, b.info.Replicas = made.lanes, made.journal.CachedInfo().Config.Replicas
 	return b.assemble(made)
 }

@@ -64,6 +64,9 @@ type Config struct {
 	// Reserve keeps a little of the embedded server's volume occupied, so that it can start when the
 	// volume is full.
 	Reserve bool
+	// Rearms: the lanes of this process set all alarms of conferences again, so those that the embedded
+	// server still has are removed at the start. One that is damaged would freeze its stream.
+	Rearms bool
 	// Metrics may be nil.
 	Metrics *Metrics
 }

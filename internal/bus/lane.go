@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -295,14 +294,7 @@ func (l *Lane) Ack(_ context.Context, groups []events.Group) error {
 
 // Floor reads the ack floor: every group of the lane up to this stream sequence is acknowledged.
 func (l *Lane) Floor(ctx context.Context) (uint64, error) {
-	consumer, err := l.js.Consumer(ctx, journalStream, l.config.Durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read the ack floor of lane %d: %w", l.number, err)
-	}
-	return consumer.CachedInfo().AckFloor.Stream, nil
+	return jet.AckFloor(ctx, l.js, journalStream, l.config.Durable)
 }
 
 // Close releases the lane, so that another process need not wait for it. Unacknowledged

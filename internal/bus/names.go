@@ -33,11 +33,12 @@ const (
 	brakesBucket = "GAVEL_BRAKES"
 	// roomKey of brakesBucket is written to find out whether NATS has storage left.
 	roomKey = "room"
-	// stopKey and ledgerKey of brakesBucket are those of internal/brakes, activeKey of rulesBucket
-	// is that of internal/rulebook. The bus guards them against damage.
+	// stopKey and ledgerKey of brakesBucket are those of internal/brakes, activeKey and setPrefix of
+	// rulesBucket are those of internal/rulebook. The bus guards them against damage.
 	stopKey   = "stop"
 	ledgerKey = "admissions"
 	activeKey = "active"
+	setPrefix = "set."
 	// horizonKey of brakesBucket is up to where decisions were removed.
 	horizonKey = "decisions"
 	// metadataGuarded in the journal's metadata means that the buckets were adopted by jet.Guarded.

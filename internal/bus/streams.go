@@ -106,10 +106,35 @@ func (m maker) make(ctx context.Context) (made streams, err error) {
 			return made, err
 		}
 	}
+	if err := m.mendSchedules(ctx); err != nil {
+		return made, err
+	}
 	if made.lanes, err = checkLanes(made.journal.CachedInfo().Config, m.config); err != nil {
 		return made, refusal(journalStream, err)
 	}
 	return made, m.buckets(ctx, &made)
+}
+
+// mendSchedules removes messages that cannot be read from the streams of schedules of an embedded
+// server: the next one of the same subject would freeze the stream.
+func (m maker) mendSchedules(ctx context.Context) error {
+	if !m.config.embedded() || m.full {
+		return nil
+	}
+	if _, err := jet.RemoveDamaged(ctx, m.js, laterStream, m.log); err != nil {
+		return fmt.Errorf("check the messages of %s: %w", laterStream, err)
+	}
+	if !m.config.Rearms {
+		return nil
+	}
+	timers, err := m.js.Stream(ctx, timersStream)
+	if err == nil {
+		err = timers.Purge(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the alarms of the last run from %s: %w", timersStream, err)
+	}
+	return nil
 }
 
 // stream opens or creates a stream and checks it. It does not change an existing stream, except
@@ -131,9 +156,22 @@ func (m maker) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.
 		s, err = m.ageless(ctx, s, c)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open or create stream %s: %w", c.Name, err)
+		return nil, fmt.Errorf("open or create stream %s: %w", c.Name, hintOffline(c.Name, err))
 	}
 	return s, checkStream(s.CachedInfo().Config, m.config)
+}
+
+// streamOffline is nats-server's JSStreamOfflineReasonErrF: the server has stopped the stream, because it
+// cannot read what describes it or one of its consumers.
+const streamOffline = 10194
+
+// hintOffline adds the remedy to the error of a stream that an external server has stopped.
+func hintOffline(name string, err error) error {
+	if fault := (*jetstream.APIError)(nil); !errors.As(err, &fault) || fault.ErrorCode != streamOffline {
+		return err
+	}
+	return fmt.Errorf("%w; if it is a consumer, stop NATS, remove the file obs/CONSUMER/meta.inf in the folder %s of its store, and start NATS and Gavel again: "+
+		"the consumer is made again with its state", err, name)
 }
 
 func (m maker) journalConfig() jetstream.StreamConfig {
@@ -240,7 +278,7 @@ func (m maker) buckets(ctx context.Context, made *streams) error {
 		return err
 	}
 	made.keys = jet.Guard(keys, rules, jet.Guards{Deleted: true, Report: m.store.reportKey})
-	made.rules = jet.Guard(rules, brakes, jet.Guards{Keys: []string{activeKey}, Report: m.store.reportKey})
+	made.rules = jet.Guard(rules, brakes, jet.Guards{Keys: []string{activeKey}, Lasting: setPrefix, Report: m.store.reportKey})
 	made.brakes = jet.Guard(brakes, rules, jet.Guards{
 		Keys: []string{stopKey}, Sealed: []string{ledgerKey}, Report: m.store.reportKey,
 		Seeds: map[string][]byte{stopKey: []byte(`{"stopped":false,"reason":""}`), ledgerKey: []byte("{}")},

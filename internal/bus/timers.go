@@ -95,6 +95,25 @@ func (t *Timers) Later(ctx context.Context, key events.Key, id string, at time.T
 	return nil
 }
 
+// Waits reports whether a deferred decision is in the stream: it is not due yet, or was not settled
+// since.
+func (t *Timers) Waits(ctx context.Context, key events.Key, id string) (bool, error) {
+	err := checkID(key, id)
+	if err != nil {
+		return false, fmt.Errorf("find the schedule of a decision: %w", err)
+	}
+	for _, prefix := range []string{laterAtPrefix, laterDuePrefix} { // in the order in which it moves
+		last, err := jet.LastOf(ctx, js(t.conn), laterStream, idSubject(prefix, key, id))
+		if err != nil {
+			return false, fmt.Errorf("find the schedule of a decision: %w", err)
+		}
+		if last > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // Dues calls fn with each deferred decision when it is due, in `workers` concurrent calls.
 // All processes share them. When ctx ends it waits for running calls. The result of fn
 // settles the delivery; a decision that succeeded is removed.

@@ -1,9 +1,12 @@
 package bus_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -309,4 +312,84 @@ func TestDecisionIsPutOff(t *testing.T) {
 		t.Errorf("due (-want +got):\n%s", diff)
 	}
 	eventually(t, "only the one of an hour to be left", func() bool { return stored(t, again, "GAVEL_LATER") == 1 })
+}
+
+// changeBit changes one bit at the last occurrence of text in the messages of a stream.
+func changeBit(t testing.TB, dir, stream, text string) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "nats/jetstream/$G/streams", stream, "msgs/*.blk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := bytes.LastIndex(content, []byte(text)); at >= 0 {
+			content[at] ^= 1
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("no file of %s contains %s", stream, text)
+}
+
+// A damaged alarm would freeze its stream as soon as it is set again.
+func TestADamagedAlarmIsSetAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in := func(c *bus.Config) { c.DataDir, c.Rearms = dir, true }
+	b := open(t, in)
+	hour := time.Now().Add(time.Hour)
+	mustSet(t, b, 0, alarmsAt(hour, 1, 3)...)
+	closeBus(t, b)
+	changeBit(t, dir, "GAVEL_TIMERS", conferenceKey(2).ConferenceSid)
+
+	b = open(t, in)
+	mustSet(t, b, 0, alarmsAt(hour, 1, 3)...)
+	heard, _ := hear(t, b, everyRing)
+	mustSet(t, b, 0, alarmsAt(time.Now(), 1, 3)...)
+	if got := countRings(t, heard, 3); len(got) != 3 {
+		t.Errorf("rings: %v", got)
+	}
+}
+
+func TestADamagedDeferralIsNoticedAndTheOthersStay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in := func(c *bus.Config) { c.DataDir = dir }
+	b := open(t, in)
+	later := func(at time.Time, numbers ...int) {
+		t.Helper()
+		for _, n := range numbers {
+			if err := b.Timers().Later(testContext(t), conferenceKey(n), fmt.Sprint("d", n), at, fmt.Append(nil, "note ", n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	later(time.Now().Add(time.Hour), 1, 2, 3)
+	closeBus(t, b)
+	changeBit(t, dir, "GAVEL_LATER", "note 2")
+
+	b = open(t, in)
+	for n, want := range map[int]bool{1: true, 2: false, 3: true} {
+		if waits, err := b.Timers().Waits(testContext(t), conferenceKey(n), fmt.Sprint("d", n)); waits != want || err != nil {
+			t.Errorf("%d waits: %v, %v", n, waits, err)
+		}
+	}
+	later(time.Now(), 2, 3)
+	due := make(chan string, 3)
+	background(t, "the deferrals", func(ctx context.Context) error {
+		return b.Timers().Dues(ctx, 1, func(_ context.Context, _ events.Key, _ string, note []byte) error {
+			due <- string(note)
+			return nil
+		})
+	})
+	got := map[string]bool{receive(t, "a deferral", due): true, receive(t, "another", due): true}
+	if want := map[string]bool{"note 2": true, "note 3": true}; !cmp.Equal(got, want) {
+		t.Errorf("due: %v", got)
+	}
 }

@@ -59,6 +59,7 @@ type Book struct {
 	// warnings is the number of Warnings of the set in force.
 	warnings prometheus.Gauge
 	checked  string // the version whose Warnings were logged; only Run uses it
+	found    string // the version whose files were there; only Open and Run use it
 
 	inForce *cell.Cell[InForce]
 	shared  *cell.Cell[sharedFaults]
@@ -97,6 +98,9 @@ func Open(ctx context.Context, bucket Bucket, log *slog.Logger, options ...Optio
 	b.shared = cell.New(bucket, cell.Config[sharedFaults]{Key: faultsKey, Within: answerTime, Decode: decodeFaults})
 	b.current = cell.NewReads[*InForce](currentTime, ErrNoAnswer)
 	_, err = b.read(ctx)
+	if lost := b.checkSet(ctx); lost != nil {
+		log.Error("files of the rules in force are lost: no rule acts", "error", lost)
+	}
 	if errors.Is(err, events.ErrKeyDamaged) { // the door has to open all the same
 		log.Error("rules in force are damaged: no rule acts; SIGHUP to the process with the rule files puts them in force again", "error", err)
 		err = nil
@@ -122,6 +126,7 @@ func (b *Book) Run(ctx context.Context) {
 			if _, err = b.read(ctx); err == nil {
 				b.warn(ctx)
 			}
+			_ = b.checkSet(ctx) // logged at the start, and a condition of the store
 		case <-share.C:
 			err = b.shareFaults(ctx)
 		case <-ctx.Done():
@@ -169,6 +174,25 @@ func (b *Book) read(ctx context.Context) (*InForce, error) {
 		return nil, fmt.Errorf("read which rules are in force: %w", err)
 	}
 	return active, nil
+}
+
+// checkSet returns ErrUnknownVersion if the files of the set in force are lost, so that the bucket reports
+// it, and that it is there again. A lane that needs the set fails for every other reason.
+func (b *Book) checkSet(ctx context.Context) error {
+	active, some := b.Active()
+	if !some || active.Version == b.found {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	_, _, err := b.bucket.Read(ctx, setPrefix+active.Version)
+	switch {
+	case err == nil:
+		b.found = active.Version
+	case errors.Is(err, events.ErrKeyNotFound), errors.Is(err, events.ErrKeyDamaged):
+		return fmt.Errorf("set %s: %w", active.Version, ErrUnknownVersion)
+	}
+	return nil
 }
 
 // follow stores the set in force, unless this process already has a newer

@@ -40,9 +40,9 @@ func (p Proposal) Follows(version string) bool { return p.InForce.Version != ver
 // The set comes into force if no other set is. If it is in force already, nothing
 // changes. A Start replaces another set only if that came from the same origin; a
 // Change replaces any, also one whose record is damaged: then a Start fails with
-// events.ErrKeyDamaged. If two processes propose at once, the slower one reads the
-// set in force again and decides again. A set with Warnings never comes into force; it may only be
-// the one that is.
+// events.ErrKeyDamaged. If the set is in force and its files are lost, they are stored again. If two
+// processes propose at once, the slower one reads the set in force again and decides again. A set with
+// Warnings never comes into force; it may only be the one that is.
 func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how How) (Proposal, error) {
 	b.mu.Lock()
 	b.own = set.Version
@@ -55,16 +55,32 @@ func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how H
 		return Proposal{}, fmt.Errorf("propose rules: %w", err)
 	}
 	p := Proposal{InForce: *active}
-	if !stays(active, set.Version, origin, how) {
-		if p, err = b.putInForce(ctx, set, origin, how); err != nil {
-			return Proposal{}, fmt.Errorf("propose rules: %w", err)
-		}
+	switch {
+	case !stays(active, set.Version, origin, how):
+		p, err = b.putInForce(ctx, set, origin, how)
+	case active.Version == set.Version:
+		err = b.restore(ctx, set)
+	}
+	if err != nil {
+		return Proposal{}, fmt.Errorf("propose rules: %w", err)
 	}
 	if p.Follows(set.Version) {
 		b.log.Warn("this process has other rules than those in force: it follows those in force; send it SIGHUP to put its own in force",
 			"own_version", set.Version, "own_from", origin, "version", p.InForce.Version, "from", p.InForce.Origin)
 	}
 	return p, nil
+}
+
+// restore stores the set in force again if it is lost.
+func (b *Book) restore(ctx context.Context, set *rules.Set) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	_, _, err := b.bucket.Read(ctx, setPrefix+set.Version)
+	if errors.Is(err, events.ErrKeyNotFound) || errors.Is(err, events.ErrKeyDamaged) {
+		b.log.Warn("rules in force were lost and are stored again from the files of this process", "version", set.Version)
+		return b.store(ctx, set)
+	}
+	return err
 }
 
 // stays reports whether the set in force stays. Without a set in force it returns

@@ -25,8 +25,9 @@ const (
 	maxCompiled = 64
 )
 
-// ErrUnknownVersion is returned for a version that was never in force.
-var ErrUnknownVersion = errors.New("no set of rules has that version")
+// ErrUnknownVersion is returned for a version that was never in force, or that is lost.
+var ErrUnknownVersion = errors.New("no set of rules has that version; if it was in force, it is damaged: " +
+	"put the same files in force again, by a restart or SIGHUP of a process that has them")
 
 // ErrCannotKeep is returned for a set that is too big or is not UTF-8.
 var ErrCannotKeep = errors.New("cannot store the set of rules")
@@ -85,7 +86,7 @@ func (b *Book) Set(ctx context.Context, version string) (*rules.Set, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	value, _, err := b.bucket.Read(ctx, setPrefix+version)
-	if errors.Is(err, events.ErrKeyNotFound) {
+	if errors.Is(err, events.ErrKeyNotFound) || errors.Is(err, events.ErrKeyDamaged) {
 		return nil, fmt.Errorf("read set %s: %w", version, ErrUnknownVersion)
 	}
 	if err != nil {

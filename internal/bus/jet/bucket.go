@@ -3,11 +3,9 @@ package jet
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -31,55 +29,12 @@ func OpenBucket(ctx context.Context, js jetstream.JetStream, c jetstream.KeyValu
 	}
 	b = &Bucket{kv, js}
 	if err == nil && !made {
-		err = b.removeDamaged(ctx, log)
+		_, err = RemoveDamaged(ctx, js, bucketPrefix+c.Bucket, log)
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("open or create bucket %s: %w", c.Bucket, err)
 	}
 	return b, made, nil
-}
-
-// removeDamaged stores the bucket again without the records that the server cannot read. Otherwise
-// the next write of such a key would freeze the stream, because the server has to read the record
-// that it replaces, and a list would not end. Revisions go on counting. A crash between the purge and
-// the last write loses values, which Guarded notices.
-func (b *Bucket) removeDamaged(ctx context.Context, log *slog.Logger) error {
-	stream, err := b.js.Stream(ctx, bucketPrefix+b.kv.Bucket())
-	if err != nil {
-		return err
-	}
-	prefix := bucketKeyPrefix + b.kv.Bucket() + "."
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(prefix+">"))
-	if err != nil {
-		return err
-	}
-	values := map[string][]byte{}
-	whole := true
-	for subject := range info.State.Subjects {
-		key := strings.TrimPrefix(subject, prefix)
-		m, err := b.readFromLeader(ctx, key)
-		switch {
-		case errors.Is(err, events.ErrKeyNotFound):
-			log.Error("record of a bucket is damaged and is removed", "stream", info.Config.Name, "key", key)
-			whole = false
-		case err != nil:
-			return err
-		case !m.deletes():
-			values[key] = m.Data
-		}
-	}
-	if whole {
-		return nil
-	}
-	if err := stream.Purge(ctx); err != nil {
-		return fmt.Errorf("remove damaged records: %w", err)
-	}
-	for key, value := range values {
-		if err := b.Put(ctx, key, value); err != nil {
-			return fmt.Errorf("store again what is not damaged: %w", err)
-		}
-	}
-	return nil
 }
 
 // Read returns a value and its revision, for an Update. It reads from the stream's
@@ -121,48 +76,15 @@ const (
 	// bucketPrefix the name of its stream.
 	bucketKeyPrefix = "$KV."
 	bucketPrefix    = "KV_"
-	// getMessage is a request that the stream's leader answers: $JS.API.STREAM.MSG.GET.<stream>.
-	getMessage        = "$JS.API.STREAM.MSG.GET."
 	headerKVOperation = "KV-Operation"
 )
 
-// keyMessage is a key's last message in JetStream's answer to STREAM.MSG.GET.
-type keyMessage struct {
-	Sequence uint64 `json:"seq"`
-	Header   []byte `json:"hdrs"`
-	Data     []byte `json:"data"`
-}
-
 // deletes reports whether the message marks its key as deleted.
-func (m *keyMessage) deletes() bool { return bytes.Contains(m.Header, []byte(headerKVOperation+": ")) }
+func (m *lastMessage) deletes() bool { return bytes.Contains(m.Header, []byte(headerKVOperation+": ")) }
 
-// readFromLeader returns the last message of a key. The client library would read
-// from any replica, as buckets allow.
-func (b *Bucket) readFromLeader(ctx context.Context, key string) (*keyMessage, error) {
-	request, err := json.Marshal(map[string]string{"last_by_subj": bucketKeyPrefix + b.kv.Bucket() + "." + key})
-	if err != nil {
-		return nil, err
-	}
-	answer, err := b.js.Conn().RequestWithContext(ctx, getMessage+bucketPrefix+b.kv.Bucket(), request)
-	if err != nil {
-		return nil, err
-	}
-	var reply struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message *keyMessage         `json:"message"`
-	}
-	if err := json.Unmarshal(answer.Data, &reply); err != nil {
-		return nil, err
-	}
-	switch {
-	case reply.Error != nil && reply.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return nil, events.ErrKeyNotFound
-	case reply.Error != nil:
-		return nil, reply.Error
-	case reply.Message == nil:
-		return nil, jetstream.ErrInvalidJSAck
-	}
-	return reply.Message, nil
+// readFromLeader returns the last message of a key.
+func (b *Bucket) readFromLeader(ctx context.Context, key string) (*lastMessage, error) {
+	return lastFromLeader(ctx, b.js, bucketPrefix+b.kv.Bucket(), bucketKeyPrefix+b.kv.Bucket()+"."+key)
 }
 
 // Put writes a value unconditionally.

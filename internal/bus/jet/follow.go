@@ -92,6 +92,19 @@ func FirstSince(ctx context.Context, js jetstream.JetStream, stream, subject str
 	return first, batch.Error()
 }
 
+// AckFloor returns the ack floor of a durable consumer: every message of it up to this sequence is
+// acknowledged. It is 0 if the consumer does not exist.
+func AckFloor(ctx context.Context, js jetstream.JetStream, stream, name string) (uint64, error) {
+	consumer, err := js.Consumer(ctx, stream, name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the ack floor of %s: %w", name, err)
+	}
+	return consumer.CachedInfo().AckFloor.Stream, nil
+}
+
 // Span is a range of a stream, both ends included.
 type Span struct {
 	Stream, Subject string

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gavel/events"
 )
@@ -28,6 +29,9 @@ type Guards struct {
 	Sealed []string
 	// Seeds are the first values of keys that must always exist.
 	Seeds map[string][]byte
+	// Lasting begins the names of keys that are never deleted, whose values prove themselves: only
+	// their absence is damage. An Update with revision 0 repairs it. Empty: no keys.
+	Lasting string
 	// Deleted also records which keys were deleted.
 	Deleted bool
 	// Report is called with the state of a key after each read of it: nil, or its damage.
@@ -78,7 +82,10 @@ func (g *Guarded) Adopt(ctx context.Context) error {
 // Read is like Bucket.Read. The error for a damaged guarded key wraps events.ErrKeyDamaged, and the
 // revision is Damaged.
 func (g *Guarded) Read(ctx context.Context, key string) (value []byte, revision uint64, err error) {
-	if !slices.Contains(g.guards.Keys, key) && !slices.Contains(g.guards.Sealed, key) {
+	switch {
+	case g.lasting(key):
+		return g.readLasting(ctx, key)
+	case !slices.Contains(g.guards.Keys, key) && !slices.Contains(g.guards.Sealed, key):
 		return g.Bucket.Read(ctx, key)
 	}
 	// The mark is read first: a value that is written meanwhile is newer than it.
@@ -101,6 +108,23 @@ func (g *Guarded) Read(ctx context.Context, key string) (value []byte, revision 
 	return value, revision, err
 }
 
+func (g *Guarded) lasting(key string) bool {
+	return g.guards.Lasting != "" && strings.HasPrefix(key, g.guards.Lasting)
+}
+
+func (g *Guarded) readLasting(ctx context.Context, key string) (value []byte, revision uint64, err error) {
+	value, revision, err = g.Bucket.Read(ctx, key)
+	var damage error
+	if errors.Is(err, events.ErrKeyNotFound) {
+		damage = fmt.Errorf("read %s in %s: %w: it is missing", key, g.kv.Bucket(), events.ErrKeyDamaged)
+		err = damage
+	}
+	if err == nil || damage != nil {
+		g.guards.Report(key, damage)
+	}
+	return value, revision, err
+}
+
 // Update is like Bucket.Update, and marks the new revision of a guarded key. With the revision
 // Damaged it replaces a damaged value.
 func (g *Guarded) Update(ctx context.Context, key string, value []byte, revision uint64) (stored uint64, err error) {
@@ -110,12 +134,15 @@ func (g *Guarded) Update(ctx context.Context, key string, value []byte, revision
 			return 0, fmt.Errorf("replace a damaged key: %w", err)
 		}
 	} else if stored, err = g.Bucket.Update(ctx, key, value, revision); err != nil {
+		if g.lasting(key) && errors.Is(err, events.ErrKeyChanged) {
+			g.guards.Report(key, nil) // it is there
+		}
 		return 0, err
 	}
 	if repair || slices.Contains(g.guards.Keys, key) {
 		err = g.mark(ctx, key, stored, repair)
 	}
-	if repair && err == nil {
+	if (repair || g.lasting(key)) && err == nil {
 		g.guards.Report(key, nil)
 	}
 	return stored, err

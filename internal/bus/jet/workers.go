@@ -110,6 +110,27 @@ func (l *loop) open(ctx context.Context) error {
 		return fmt.Errorf("create consumer %s of %s: %w", l.Consumer, l.Stream, err)
 	}
 	l.consumer = consumer
+	return l.checkState(ctx, consumer.CachedInfo())
+}
+
+// checkState resets a consumer that claims to have delivered messages which do not exist yet, or has
+// acknowledgements of messages that it did not deliver: its state is damaged, and it would skip as many of the next ones. Settled messages are delivered again.
+func (l *loop) checkState(ctx context.Context, info *jetstream.ConsumerInfo) error {
+	s, err := l.js.Stream(ctx, l.Stream)
+	if err != nil {
+		return fmt.Errorf("check consumer %s of %s: %w", l.Consumer, l.Stream, err)
+	}
+	last, from := s.CachedInfo().State.LastSeq, info.AckFloor.Stream+1
+	if info.Delivered.Stream <= last && info.AckFloor.Stream <= info.Delivered.Stream {
+		return nil
+	}
+	if from > min(last, info.Delivered.Stream)+1 {
+		from = 1
+	}
+	l.Log.Error("state of a consumer is damaged: its messages are delivered again", "stream", l.Stream, "consumer", l.Consumer)
+	if _, err := l.js.ResetConsumerToSequence(ctx, l.Stream, l.Consumer, from); err != nil {
+		return fmt.Errorf("reset consumer %s of %s: %w", l.Consumer, l.Stream, err)
+	}
 	return nil
 }
 

@@ -60,6 +60,7 @@ type Server struct {
 	room         room
 	share        int64 // StoreBytes, unless the size of the volume is assumed
 	lock         *os.File
+	log          *slog.Logger
 	token        string
 	tokenFile    string
 	notListening string
@@ -74,7 +75,7 @@ func Start(o Options, log *slog.Logger) (_ *Server, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make store of the embedded NATS server: %w", err)
 	}
-	e := &Server{options: o, tokenFile: filepath.Join(o.DataDir, TokenFile)}
+	e := &Server{options: o, log: log, tokenFile: filepath.Join(o.DataDir, TokenFile)}
 	if e.lock, err = lock(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
@@ -94,6 +95,9 @@ func (e *Server) start(dir string, log *slog.Logger) (err error) {
 		}
 	}
 	if err := e.useReserve(log); err != nil {
+		return err
+	}
+	if err := e.mender(dir).mend(e.room.full.Load()); err != nil {
 		return err
 	}
 	opts := e.serverOptions(dir)
@@ -259,6 +263,7 @@ func (e *Server) Stop(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		e.keepStates()
 	}
 	if err := e.lock.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
 		return err
