@@ -58,7 +58,8 @@ OLDER ?= 7921494
 campaign: build redis-server ## run one destructive campaign and its negative control; needs root; without ONLY it lists them
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	  git archive $(OLDER) | tar -x -C "$$dir"; (cd "$$dir" && CGO_ENABLED=0 $(GO) build -o older ./cmd/gavel); \
-	  $(GO) run ./failover/campaign -only "$(ONLY)" -seed "$(SEED)" -size "$(SIZE)" -older "$$dir/older" ./gavel
+	  $(GO) build -o "$$dir/nats-server" github.com/nats-io/nats-server/v2; \
+	  $(GO) run ./failover/campaign -only "$(ONLY)" -seed "$(SEED)" -size "$(SIZE)" -older "$$dir/older" -nats "$$dir/nats-server" ./gavel
 
 .PHONY: compat
 compat: build ## run the official npm client against the binary and a stand-in Twilio (Node 20 or newer)

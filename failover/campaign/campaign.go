@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // campaign is a promise, the fault that must not break it, and how often it is tried. To add one,
@@ -20,6 +21,8 @@ type campaign struct {
 	control string
 	// older means that the control runs the older binary, and nothing else is different.
 	older bool
+	// together is how many rounds run at once, if more than one: those that mostly wait.
+	together int
 	// short and full are the numbers of rounds; the control has a fifth, and at least one.
 	short, full int
 	// round does the fault once and counts what it saw in w.counts.
@@ -37,6 +40,17 @@ func (c counts) String() string {
 		all = append(all, fmt.Sprintf("%s=%d", name, c[name]))
 	}
 	return strings.Join(all, " ")
+}
+
+// add adds what one round saw. Of what is slowest, the slowest counts.
+func (c counts) add(round counts) {
+	for name, n := range round {
+		if strings.HasPrefix(name, "slowest") {
+			c[name] = max(c[name], n)
+		} else {
+			c[name] += n
+		}
+	}
 }
 
 // mustBeZero is the promise that nothing of these names is counted, and that something was tried.
@@ -107,19 +121,30 @@ func (c campaign) rounds(ctx context.Context, s settings, n int, control bool) (
 	if control && c.older {
 		binary = s.older
 	}
+	var mu sync.Mutex
+	places := make(chan struct{}, max(1, c.together))
+	var under sync.WaitGroup
 	for round := range n {
+		places <- struct{}{}
 		if ctx.Err() != nil {
 			break
 		}
 		w := &world{
-			ctx: ctx, binary: binary, control: control, full: s.size == "full", round: round, counts: all,
+			ctx: ctx, binary: binary, server: s.server, control: control, full: s.size == "full", round: round, counts: counts{},
 			random: rand.New(rand.NewPCG(s.seed, uint64(round))),
 		}
-		if fault := w.try(c.round); fault != "" {
-			all["failed"]++
-			fmt.Fprintf(os.Stderr, "%s round %d: %s\n", c.id, round, fault)
-		}
+		under.Go(func() {
+			fault := w.try(c.round)
+			mu.Lock()
+			defer mu.Unlock()
+			if all.add(w.counts); fault != "" {
+				all["failed"]++
+				fmt.Fprintf(os.Stderr, "%s round %d: %s\n", c.id, round, fault)
+			}
+			<-places
+		})
 	}
+	under.Wait()
 	broken := c.broken(all)
 	if all["failed"] > 0 && !control {
 		broken = fmt.Sprintf("%d rounds failed", all["failed"])

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"time"
@@ -10,8 +11,8 @@ import (
 
 var crashes = []campaign{
 	{
-		id: "T1", what: "power cuts, also in the first minute, everything embedded", control: "--sync interval",
-		short: 5, full: 50, round: powerCut, broken: mustBeZero("acknowledged", "lost", "not-started"),
+		id: "T1", what: "power cuts while the data directory is made, in the first seconds and under load, everything embedded", control: "--sync interval",
+		short: 5, full: 50, round: powerCut, broken: mustBeZero("acknowledged", "lost", "not-started", "empty-files", "unsynced-kept", "synced-lost"),
 	},
 	{
 		id: "T2", what: "kill -9, everything embedded", control: "the end of the journal is cut off after the kill",
@@ -19,29 +20,43 @@ var crashes = []campaign{
 	},
 }
 
-// powerCut cuts twice: while or soon after the data directory is made, and under load.
+// powerCut cuts while the data directory is made, soon after that, and under load. The first start is
+// the one that writes all files that are written once.
 func powerCut(w *world) {
 	v := w.volume(512)
-	s := starting{data: filepath.Join(v.dir, "data")}
+	s := starting{data: filepath.Join(v.dir, "data"), natsListen: "127.0.0.1:0"}
 	if w.control {
 		s.args = []string{"--sync", "interval"}
 	}
+	first := s
+	first.listen = "127.0.0.1:" + freePort()
+	p, err := w.begin(first)
+	must("start", err)
+	w.pass(w.between(20*time.Millisecond, 2*time.Second))
+	p.kill()
+	v.cut()
 	var acknowledged []string
 	for range 2 {
-		p := w.gavel(s)
+		if p, err = w.begin(s); err != nil {
+			w.counts["not-started"]++
+			failf("after a cut: %v", err)
+		}
 		l := w.callbacks(p, 200)
 		w.pass(w.between(100*time.Millisecond, 4*time.Second))
 		p.kill()
 		v.cut()
-		w.counts["cuts"]++
 		acknowledged = append(acknowledged, l.stop().acknowledged...)
 	}
-	p, err := w.begin(s)
-	if err != nil {
+	if p, err = w.begin(s); err != nil {
 		w.counts["not-started"]++
-		failf("after the cut: %v", err)
+		failf("after the last cut: %v", err)
 	}
 	w.counts["lost"] += len(p.missing(acknowledged))
+	for _, name := range []string{"nats.token", "api-key", "format"} {
+		if text, _ := os.ReadFile(filepath.Join(s.data, name)); len(bytes.Trim(text, "\x00 \n")) == 0 {
+			w.counts["empty-files"]++
+		}
+	}
 }
 
 func killed(w *world) {

@@ -69,8 +69,8 @@ func steadily(p *process, perSecond int) func(*load, <-chan struct{}, *sync.Wait
 	}
 }
 
-// flood keeps that many callbacks in flight until stop is called.
-func (w *world) flood(p *process, together int) *load {
+// flood keeps that many callbacks in flight until stop is called. next makes their forms.
+func (w *world) flood(p *process, together int, next func() url.Values) *load {
 	return w.load(func(l *load, done <-chan struct{}, under *sync.WaitGroup) {
 		forms := make(chan url.Values)
 		for range together {
@@ -83,7 +83,7 @@ func (w *world) flood(p *process, together int) *load {
 		defer close(forms)
 		for {
 			select {
-			case forms <- w.form():
+			case forms <- next():
 			case <-done:
 				return
 			}
@@ -118,6 +118,11 @@ func (l *load) count(change func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change()
+}
+
+func (l *load) refusedSoFar() (n int) {
+	l.count(func() { n = l.refused })
+	return n
 }
 
 func (l *load) send(p *process, form url.Values) {
@@ -155,11 +160,25 @@ func post(client *http.Client, door string, form url.Values) (status int) {
 
 // form is the join of one leg of a new conference.
 func (w *world) form() url.Values {
+	conference := w.sid("CF")
 	return url.Values{
-		"AccountSid": {account}, "ConferenceSid": {w.sid("CF")}, "CallSid": {w.sid("CA")}, "FriendlyName": {"support"},
+		"AccountSid": {account}, "ConferenceSid": {conference}, "CallSid": {legOf(conference)}, "FriendlyName": {"support"},
 		"SequenceNumber": {"1"}, "StatusCallbackEvent": {"participant-join"}, "Timestamp": {time.Now().UTC().Format(time.RFC1123Z)},
 		"Muted": {"false"}, "Hold": {"false"}, "Coaching": {"false"}, "StartConferenceOnEnter": {"true"}, "EndConferenceOnExit": {"false"},
 	}
+}
+
+// legOf is the CallSid of the one leg of a conference.
+func legOf(conference string) string { return "CA" + conference[2:] }
+
+// leave is the leave of the one leg of a conference.
+func (w *world) leave(conference string) url.Values {
+	form := w.form()
+	form.Set("ConferenceSid", conference)
+	form.Set("CallSid", legOf(conference))
+	form.Set("SequenceNumber", "2")
+	form.Set("StatusCallbackEvent", "participant-leave")
+	return form
 }
 
 // sid is random, and is made by one goroutine at a time.
@@ -169,6 +188,19 @@ func (w *world) sid(prefix string) string {
 		b[i] = byte(w.random.Uint32())
 	}
 	return prefix + hex.EncodeToString(b[:])
+}
+
+// calls returns the forms of whole calls, one after the other.
+func (w *world) calls() func() url.Values {
+	var forms []url.Values
+	return func() url.Values {
+		if len(forms) == 0 {
+			forms = w.call()
+		}
+		form := forms[0]
+		forms = forms[1:]
+		return form
+	}
 }
 
 // call returns the forms of one whole call: two legs join, are muted and unmuted, and leave.

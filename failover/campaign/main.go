@@ -12,12 +12,12 @@
 // real: processes, file systems, signals. It needs root, loop devices, memory control groups and
 // strace where a campaign uses them, and fails without them. Usage:
 //
-//	go run ./failover/campaign -only T2 -seed 7 -size full [-older BINARY] BINARY
+//	go run ./failover/campaign -only T2 -seed 7 -size full [-older BINARY] [-nats BINARY] BINARY
 //
 // The older binary is the control of campaigns whose promise the build 7921494 breaks.
 //
 // Reading order: campaign.go (what a campaign is), world.go and load.go (what rounds use),
-// volume.go and group.go (the kernel's part), then one file for each kind of campaign.
+// twilio.go (where rules act), volume.go (the kernel's part), then one file for each kind of campaign.
 package main
 
 import (
@@ -35,10 +35,11 @@ func main() {
 	seed := flag.Uint64("seed", 1, "seed of everything that is random")
 	size := flag.String("size", "short", "short or full")
 	older := flag.String("older", "", "binary of the build 7921494, for its controls")
+	server := flag.String("nats", "", "binary of nats-server, for campaigns with an external one")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ok, err := start(ctx, *only, settings{seed: *seed, size: *size, binary: flag.Arg(0), older: *older})
+	ok, err := start(ctx, *only, settings{seed: *seed, size: *size, binary: flag.Arg(0), older: *older, server: *server})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -52,6 +53,7 @@ type settings struct {
 	seed          uint64
 	size          string
 	binary, older string
+	server        string
 }
 
 func start(ctx context.Context, only string, s settings) (ok bool, err error) {
@@ -59,7 +61,7 @@ func start(ctx context.Context, only string, s settings) (ok bool, err error) {
 	if !found || s.binary == "" || s.size != "short" && s.size != "full" {
 		return false, fmt.Errorf("usage: campaign -only ID -seed N -size short|full BINARY; the ids are:\n%s", list())
 	}
-	for _, binary := range []*string{&s.binary, &s.older} {
+	for _, binary := range []*string{&s.binary, &s.older, &s.server} {
 		if *binary == "" {
 			continue
 		}

@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,7 +48,7 @@ func overload(w *world) {
 	const percent, phase = 30, 10 * time.Second
 	g := w.group(512<<20, percent)
 	p := w.gavel(starting{data: filepath.Join(w.dir, "data"), under: g.under()})
-	l := w.flood(p, 64)
+	l := w.flood(p, 64, w.form)
 	w.pass(phase)
 	peak := float64(len(l.stop().acknowledged)) / phase.Seconds()
 	w.counts["rounds"]++
@@ -78,16 +77,8 @@ func soak(w *world) {
 		rate, third = 84, 5*time.Minute
 	}
 	p := w.gavel(starting{data: filepath.Join(w.dir, "data")})
-	var forms []url.Values
 	l := w.load(func(l *load, done <-chan struct{}, under *sync.WaitGroup) {
-		l.next = func() url.Values {
-			if len(forms) == 0 {
-				forms = w.call()
-			}
-			form := forms[0]
-			forms = forms[1:]
-			return form
-		}
+		l.next = w.calls()
 		steadily(p, rate)(l, done, under)
 	})
 	w.pass(2 * third)

@@ -11,32 +11,86 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
 
 var storage = []campaign{
 	{
-		id: "T5", what: "a volume that is full to the end, also at a start, and then has space again", control: "the space does not return",
-		short: 2, full: 10, round: fullDisk, broken: mustBeZero("acknowledged", "lost", "not-readable", "not-recovered"),
+		id: "T5", what: "a volume that another program, or the callbacks themselves, fill to the end, also at a start", control: "the space does not return",
+		short: 3, full: 12, round: fullDisk, broken: mustBeZero("acknowledged", "lost", "not-readable", "not-recovered", "green-when-full", "slow-refusals"),
 	},
 	{
-		id: "T7", what: "one flipped bit or a truncation in the journal or in a bucket", control: "the build 7921494", older: true,
-		short: 10, full: 100, round: damage, broken: mustBeZero("damaged", "silent", "not-found", "stop-lifted"),
+		id: "T7", what: "one flipped bit or a truncation in any file of the store", control: "the build 7921494", older: true, together: 2,
+		short: 10, full: 4 * len(parts), round: damage, broken: mustBeZero("damaged", "silent", "not-found", "stop-lifted", "key-revived", "acted-upon", "not-ready"),
 	},
 	{
 		id: "T8", what: "the journal goes back to a backup under a newer Redis", control: "the build 7921494", older: true,
-		short: 2, full: 20, round: rollback, broken: mustBeZero("rollbacks", "silent"),
+		short: 2, full: 20, round: rollback, broken: mustBeZero("rollbacks", "silent", "acted-upon", "swallowed", "not-ready", "not-ready-after-accept"),
 	},
 	{
-		id: "T9", what: "EIO, ENOSPC or a kill at the k-th fsync", control: "the end of the journal is cut off afterwards",
-		short: 5, full: 300, round: ioError, broken: mustBeZero("acknowledged", "lost"),
+		id: "T9", what: "EIO, ENOSPC or a kill at the k-th fsync or pwrite64", control: "the end of the journal is cut off afterwards", together: 3,
+		short: 5, full: 330, round: ioError, broken: mustBeZero("acknowledged", "lost", "not-started"),
 	},
 }
 
-// fullDisk fills the volume under load, kills the process and starts it again on the full volume,
-// where it reads, accepts nothing and is not ready.
+// fullDisk has three kinds of rounds.
 func fullDisk(w *world) {
+	switch {
+	case w.control || w.round%3 == 0:
+		fullByOthers(w)
+	case w.round%3 == 1:
+		v := w.volume(smallVolume)
+		fullByCallbacks(w, v, starting{data: filepath.Join(v.dir, "data")})
+	default:
+		v := w.volume(2 * smallVolume)
+		fullByCallbacks(w, v, starting{
+			data: filepath.Join(w.dir, "data"), args: []string{"--nats", w.nats(v.dir), "--config", w.settings("nats: {replicas: 1, journal_max_bytes: 67108864}"), "--redis", w.redis()},
+		})
+	}
+}
+
+const (
+	// smallVolume is full after a minute or two of callbacks, in MB.
+	smallVolume = 64
+	// soon is how long a refusal may take: a door that tries in vain for all of Twilio's time is of no use.
+	soon = 2 * time.Second
+	// fullWithin bounds the filling.
+	fullWithin = 8 * time.Minute
+)
+
+// fullByCallbacks sends whole calls, with all settings at their defaults, until the door refuses
+// them. Then the process has to refuse quickly, say so, read, and still have all at the next start.
+func fullByCallbacks(w *world, v *volume, s starting) {
+	p := w.gavel(s)
+	l := w.flood(p, 32, w.calls())
+	if !w.within(fullWithin, func() bool { return l.refusedSoFar() > 200 }) {
+		w.counts["never-full"]++
+	}
+	l.stop()
+	w.counts["filled-by-callbacks"]++
+	w.counts["percent-of-the-volume"] += v.percentUsed()
+	begun := time.Now() // a smaller group may still fit
+	if post(l.client, p.url, w.form()); time.Since(begun) > soon {
+		w.counts["slow-refusals"]++
+	}
+	if w.within(patience/9, p.ready) {
+		w.counts["green-when-full"]++
+	}
+	readable(w, p)
+	w.counts["lost"] += len(p.missing(l.acknowledged))
+	p.kill()
+	s.listen = "127.0.0.1:" + freePort()
+	p, err := w.begin(s)
+	must("start", err)
+	readable(w, p)
+	w.counts["lost"] += len(p.missing(l.acknowledged))
+}
+
+// fullByOthers fills the volume under load, kills the process and starts it again on the full volume,
+// where it reads, accepts nothing and is not ready.
+func fullByOthers(w *world) {
 	v := w.volume(192)
 	s := starting{data: filepath.Join(v.dir, "data")}
 	p := w.gavel(s)
@@ -79,114 +133,56 @@ func freePort() string {
 	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
-// damage stores callbacks and a stop, damages one file and starts again.
-func damage(w *world) {
-	s := starting{data: filepath.Join(w.dir, "data"), args: []string{"--sync", "interval"}}
-	p := w.gavel(s)
-	l := w.callbacks(p, 200)
-	w.pass(w.between(time.Second, 3*time.Second))
-	acknowledged := l.stop().acknowledged
-	must("stop the rules", w.runs("stop", "--server", p.url, "--data-dir", s.data, "--reason", "campaign"))
-	if w.random.IntN(2) == 0 {
-		p.stop()
-	} else {
-		p.kill()
-	}
-	bucket := w.round%5 == 4
-	pattern := "GAVEL_JOURNAL/msgs/*.blk"
-	if bucket {
-		pattern = "KV_GAVEL_BRAKES/msgs/*.blk"
-	}
-	file := newest(files(s.data, pattern))
-	if w.round%5 == 3 {
-		shorten(file, w.random.Int64N(8<<10)+1)
-	} else {
-		w.flip(file)
-	}
-	w.counts["damaged"]++
-	p, err := w.begin(s)
-	if err != nil { // it refuses to start, and its log says why
-		w.counts["detected"]++
-		return
-	}
-	if w.counts["stop-lifted"] += lifted(w, p, s.data); bucket {
-		return
-	}
-	if w.within(patience*2/3, p.ready) {
-		w.counts["silent"]++
-		return
-	}
-	w.counts["detected"]++
-	w.counts["not-found"] += notFound(p, acknowledged)
-}
-
-// flip changes one bit of a file.
-func (w *world) flip(file string) {
-	data, err := os.ReadFile(file)
-	must("flip a bit", err)
-	data[w.random.IntN(len(data))] ^= 1 << w.random.IntN(8)
-	must("flip a bit", os.WriteFile(file, data, 0o600))
-}
-
-// lifted is 1 if the process reports that rules may act.
-func lifted(w *world, p *process, data string) int {
-	command := exec.CommandContext(w.ctx, w.binary, "rules", "status", "--server", p.url, "--data-dir", data, "--output", "json")
-	out, err := command.Output()
-	if err == nil && bytes.Contains(bytes.ReplaceAll(out, []byte(" "), nil), []byte(`"stopped":false`)) {
-		return 1
-	}
-	return 0
-}
-
-// notFound counts the acknowledged conferences that are answered 404.
-func notFound(p *process, acknowledged []string) (n int) {
-	for _, sid := range acknowledged {
-		if status, _ := p.get("/2010-04-01/Accounts/" + account + "/Conferences/" + sid + ".json"); status == 404 {
-			n++
-		}
-	}
-	return n
-}
-
-// rollback restores a copy of the data directory while Redis keeps what came after it.
-func rollback(w *world) {
-	data, backup := filepath.Join(w.dir, "data"), filepath.Join(w.dir, "backup")
-	s := starting{data: data, args: []string{"--redis", w.redis(), "--sync", "interval"}}
-	w.stores(s)
-	run("cp", "-a", data, backup)
-	w.stores(s)
-	must("restore", os.RemoveAll(data))
-	must("restore", os.Rename(backup, data))
-	w.counts["rollbacks"]++
-	p, err := w.begin(s)
-	switch {
-	case err != nil:
-		w.counts["detected"]++
-	case w.within(patience/3, p.ready):
-		w.counts["silent"]++
-	default:
-		w.counts["detected"]++
-	}
-}
-
-// stores runs a process under load, and stops it when it shows all that it acknowledged.
-func (w *world) stores(s starting) {
+// stores runs a process under load, stops it when it shows all that it acknowledged, and returns that.
+func (w *world) stores(s starting) (acknowledged []string) {
 	p := w.gavel(s)
 	l := w.callbacks(p, 200)
 	w.pass(w.between(time.Second, 2*time.Second))
-	if gone := p.missing(l.stop().acknowledged); len(gone) > 0 {
+	acknowledged = l.stop().acknowledged
+	if gone := p.missing(acknowledged); len(gone) > 0 {
 		failf("%d conferences are missing before any fault", len(gone))
 	}
 	p.stop()
+	return acknowledged
+}
+
+// nats starts a server with the shipped settings, except for its folder, its port and its limit, which
+// is a hundredth of the shipped one, and returns its URL.
+func (w *world) nats(dir string) string {
+	if w.server == "" {
+		failf("name the binary of nats-server: -nats")
+	}
+	text, err := os.ReadFile("deployments/nats.conf")
+	must("read the shipped settings", err)
+	port := freePort()
+	settings := strings.NewReplacer("0.0.0.0:4222", "127.0.0.1:"+port, "http: 127.0.0.1:8222", "", "10GB", "96MB", "/data", filepath.Join(dir, "nats"), "$NATS_NAME", "n1").
+		Replace(string(text))
+	file := filepath.Join(w.dir, "nats.conf")
+	must("write settings", os.WriteFile(file, []byte(settings), 0o600))
+	w.background(port, w.server, "-c", file)
+	return "nats://127.0.0.1:" + port
+}
+
+// settings writes a settings file and returns its name.
+func (w *world) settings(text string) string {
+	file := filepath.Join(w.dir, "gavel.yaml")
+	must("write settings", os.WriteFile(file, []byte(text+"\n"), 0o600))
+	return file
 }
 
 // redis starts a Redis for the round and returns its URL.
 func (w *world) redis() string {
 	port := freePort()
-	command := exec.Command("redis-server", "--port", port, "--save", "", "--dir", w.dir)
+	w.background(port, "redis-server", "--port", port, "--save", "", "--dir", w.dir)
+	return "redis://127.0.0.1:" + port
+}
+
+// background starts a server and waits until it listens.
+func (w *world) background(port, name string, args ...string) {
+	command := exec.Command(name, args...)
 	command.Stdout, command.Stderr = io.Discard, &w.log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	must("start redis-server", command.Start())
+	must("start "+name, command.Start())
 	w.ends = append(w.ends, func() {
 		_ = command.Process.Kill() // its result does not matter
 		_ = command.Wait()
@@ -198,31 +194,47 @@ func (w *world) redis() string {
 		}
 		return err == nil
 	}) {
-		failf("redis-server does not answer")
+		failf("%s does not listen", name)
 	}
-	return "redis://127.0.0.1:" + port
 }
 
-// ioError runs the process under strace, which makes an fsync fail or the process end.
+// faults are the system calls that fail, and how.
+var (
+	faultyCalls = []string{"fsync", "pwrite64"}
+	faultKinds  = []string{"error=EIO", "error=ENOSPC", "signal=SIGKILL"}
+)
+
+// ioError runs the process under strace, which makes a system call fail or the process end. strace
+// counts the calls of each thread. A round without a fault, because no thread came that far, is
+// counted apart.
 func ioError(w *world) {
 	at := w.random.IntN(60) + 1
 	if w.control {
-		at += 1000 // only the cut loses something
+		at += 60_000 // only the cut loses something
 	}
-	what := []string{"error=EIO", "error=ENOSPC", "signal=SIGKILL"}[w.random.IntN(3)]
+	call := faultyCalls[w.random.IntN(len(faultyCalls))]
+	kind := faultKinds[w.random.IntN(len(faultKinds))]
 	last := []string{"", "+"}[w.random.IntN(2)]
+	trace := filepath.Join(w.dir, "trace")
 	s := starting{data: filepath.Join(w.dir, "data"), under: []string{
-		"strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", fmt.Sprintf("inject=fsync:%s:when=%d%s", what, at, last),
+		"strace", "-f", "-qq", "-o", trace, "-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:%s:when=%d%s", call, kind, at, last),
 	}}
 	var acknowledged []string
-	w.counts["faults"]++
 	if p, err := w.begin(s); err == nil {
 		l := w.callbacks(p, 100)
-		w.pass(3 * time.Second)
+		w.within(3*time.Second, func() bool { return !w.control && injected(trace) })
+		w.pass(500 * time.Millisecond)
 		p.kill()
 		acknowledged = l.stop().acknowledged
+		w.counts["slowest-503-ms"] = max(w.counts["slowest-503-ms"], int(l.slowest503.Milliseconds()))
 	} else {
-		w.counts["failed-at-start"]++
+		w.counts["at-start"]++
+	}
+	if injected(trace) {
+		w.counts["faults"]++
+		w.counts[call+" "+kind]++
+	} else {
+		w.counts["rounds-without-a-fault"]++
 	}
 	s.under = nil
 	if w.control {
@@ -230,8 +242,16 @@ func ioError(w *world) {
 	}
 	p, err := w.begin(s)
 	if err != nil {
-		w.counts["lost"] += max(1, len(acknowledged))
+		w.counts["not-started"]++
+		w.counts["lost"] += len(acknowledged)
+		fmt.Fprintf(os.Stderr, "  round %d: %s %s at %d%s: %v\n%s\n", w.round, call, kind, at, last, err, w.log.Tail(logShown))
 		return
 	}
 	w.counts["lost"] += len(p.missing(acknowledged))
+}
+
+// injected reports whether strace injected a fault.
+func injected(trace string) bool {
+	text, err := os.ReadFile(trace)
+	return err == nil && (bytes.Contains(text, []byte("(INJECTED)")) || bytes.Contains(text, []byte("killed by SIGKILL")))
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"unsafe"
+
+	"gavel/internal/wholefile"
 )
 
 // volume is an ext4 file system in a file, whose power can be cut.
@@ -39,6 +41,7 @@ func (w *world) volume(megabytes int) *volume {
 		_ = exec.Command("losetup", "-d", v.dev).Run() // the image is removed after it
 	})
 	v.mount()
+	must("write a file", wholefile.Write(v.synced(), "kept"))
 	return v
 }
 
@@ -63,7 +66,12 @@ func (v *volume) unmount() {
 }
 
 // cut cuts the power: everything in memory is gone. No process may use the volume any more.
+// Two files show each time that it works: one was synced when the volume was mounted, the other is
+// written now. A sync here would also save what the process has left in memory.
 func (v *volume) cut() {
+	v.w.counts["cuts"]++
+	unsynced := filepath.Join(v.dir, "unsynced")
+	must("write a file", os.WriteFile(unsynced, []byte("lost"), 0o600))
 	dir, err := os.Open(v.dir)
 	must("cut the power", err)
 	how := uint32(noLogFlush)
@@ -75,6 +83,22 @@ func (v *volume) cut() {
 	run("umount", v.dir)
 	v.mounted = false
 	v.mount()
+	if _, err := os.Stat(v.synced()); err != nil {
+		v.w.counts["synced-lost"]++
+	}
+	if now, _ := os.ReadFile(unsynced); len(now) > 0 {
+		v.w.counts["unsynced-kept"]++
+	}
+	must("remove a file", os.RemoveAll(unsynced))
+}
+
+func (v *volume) synced() string { return filepath.Join(v.dir, "synced") }
+
+// percentUsed is how full the volume is.
+func (v *volume) percentUsed() int {
+	var s syscall.Statfs_t
+	must("read the volume", syscall.Statfs(v.dir, &s))
+	return int(100 - s.Bavail*100/s.Blocks)
 }
 
 // fill uses all free space and returns how it is released.

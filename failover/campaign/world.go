@@ -36,6 +36,7 @@ const (
 type world struct {
 	ctx           context.Context
 	binary        string
+	server        string // binary of nats-server
 	control, full bool
 	round         int
 	random        *rand.Rand
@@ -110,6 +111,8 @@ type starting struct {
 	under []string
 	// listen is an address instead of any free port; begin does not wait for readiness then.
 	listen string
+	// natsListen is where the embedded NATS listens; empty is off.
+	natsListen string
 }
 
 // gavel starts a process and waits until it is ready.
@@ -123,7 +126,7 @@ var errEnded = errors.New("it ended before it was ready")
 
 // begin starts a process and waits until it is ready, or has ended.
 func (w *world) begin(s starting) (*process, error) {
-	args := append(s.under, w.binary, "serve", "--data-dir", s.data, "--listen", cmp.Or(s.listen, "127.0.0.1:0"), "--nats-listen", "off")
+	args := append(s.under, w.binary, "serve", "--data-dir", s.data, "--listen", cmp.Or(s.listen, "127.0.0.1:0"), "--nats-listen", cmp.Or(s.natsListen, "off"))
 	command := exec.Command(args[0], append(args[1:], s.args...)...)
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "TWILIO_ACCOUNT_SID=" + account, "TWILIO_AUTH_TOKEN=" + token}
 	command.Dir, command.Stderr = w.dir, &w.log
@@ -153,10 +156,18 @@ func (w *world) begin(s starting) (*process, error) {
 		return p, nil
 	case <-p.ended:
 		return nil, errEnded
-	case <-time.After(patience):
+	case <-time.After(w.patience()):
 		p.kill()
-		return nil, fmt.Errorf("it is not ready after %v", patience)
+		return nil, fmt.Errorf("it is not ready after %v", w.patience())
 	}
+}
+
+// patience is shorter in a control, where what should happen may never happen.
+func (w *world) patience() time.Duration {
+	if w.control {
+		return patience / 6
+	}
+	return patience
 }
 
 // kill kills the process and everything it runs under. It may have ended.

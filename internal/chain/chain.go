@@ -10,7 +10,7 @@
 // can change the hashes as well.
 //
 // Reading order: chain.go (links and records), walk.go (reading a journal against a record),
-// file.go (the second place), ledger.go (lanes that wait for an operator).
+// file.go and heads.go (the second place), ledger.go (lanes that wait for an operator).
 package chain
 
 import (

@@ -163,6 +163,71 @@ func TestTheFileKeepsRecordsAndNoticesItsOwnDamage(t *testing.T) {
 	}
 }
 
+// A process that is killed has written its file up to a second before.
+func TestTheFileHasWhatWasSetRightBeforeAKill(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f, err := chain.OpenFile(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, _ := journal(5000)
+	f.Set(0, written)
+	f.Set(3, written)
+	if err := f.Write(); err != nil {
+		t.Fatal(err)
+	}
+	killed, _ := journal(5100)
+	f.Set(3, killed)
+	want := func(what string, want chain.Record) {
+		t.Helper()
+		again, err := chain.OpenFile(dir)
+		if got := again.Get(3); got.Head != want.Head || err != nil {
+			t.Errorf("%s: the head is %+v, %v; want %+v", what, got.Head, err, want.Head)
+		}
+		if got := again.Get(0); got.Head != written.Head {
+			t.Errorf("%s: the head of another lane is %+v", what, got.Head)
+		}
+	}
+	want("right after Set", killed)
+	again, err := chain.OpenFile(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, state := journal(5050)
+	if r := again.Get(3); r.Compare(state) == nil {
+		t.Error("a journal that lost the last groups agrees")
+	}
+	other := killed
+	other.Accepted, other.Head.Sequence = 1, other.Head.Sequence+100
+	f.Set(3, other)
+	want("a head of a record that is not in the file", written)
+	f.Set(3, killed)
+	path := filepath.Join(dir, chain.HeadsFile)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)-12] ^= 1
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want("a damaged head", written)
+}
+
+// BenchmarkSet is the cost of the second place for one batch.
+func BenchmarkSet(b *testing.B) {
+	f, err := chain.OpenFile(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, _ := journal(5000)
+	b.ReportAllocs()
+	for range b.N {
+		f.Set(0, r)
+	}
+}
+
 // BenchmarkNext is the cost of the chain for one group of ten callbacks.
 func BenchmarkNext(b *testing.B) {
 	data := make([]byte, 4780)

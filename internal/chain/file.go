@@ -23,6 +23,7 @@ const FileName = "chain"
 // File holds the records of lanes outside the journal. It is safe for concurrent use.
 type File struct {
 	path    string
+	heads   string
 	mu      sync.Mutex
 	lanes   map[int]Record
 	changed bool
@@ -31,13 +32,16 @@ type File struct {
 // OpenFile reads the file in dir. A missing one is empty. A file that cannot be read is empty too,
 // and the error says why: Gavel goes on with what Redis holds.
 func OpenFile(dir string) (*File, error) {
-	f := &File{path: filepath.Join(dir, FileName), lanes: map[int]Record{}}
+	f := &File{path: filepath.Join(dir, FileName), heads: filepath.Join(dir, HeadsFile), lanes: map[int]Record{}}
 	raw, err := os.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
 	if err == nil {
 		err = f.parse(string(raw))
+	}
+	if err == nil {
+		err = readHeads(f.heads, f.lanes)
 	}
 	if err != nil {
 		return f, fmt.Errorf("read the chain of the journal: %w", err)
@@ -63,11 +67,13 @@ func (f *File) Get(lane int) Record {
 	return f.lanes[lane]
 }
 
-// Set replaces the record of a lane. Write stores it.
+// Set replaces the record of a lane. Its head survives the end of the process from now on, and after
+// the next Write the record survives a power cut.
 func (f *File) Set(lane int, r Record) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lanes[lane], f.changed = r, true
+	writeHead(f.heads, lane, &r)
 }
 
 // Write stores the records if one changed since the last Write. When it returns nil, they are on disk.

@@ -1,4 +1,5 @@
-// Package wholefile replaces a file in one step that survives a power cut.
+// Package wholefile replaces a file in one step that survives a power cut. Overwrite is for what only
+// has to survive the end of the process.
 package wholefile
 
 import (
@@ -40,6 +41,17 @@ func WriteBy(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return syncFolder(dir)
+}
+
+// Overwrite writes a part of a file in place, without a sync. The part survives the end of the process
+// and not a power cut, which may leave half of it: its reader has to notice that.
+func Overwrite(path string, part []byte, at int64) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(part, at)
+	return errors.Join(err, f.Close())
 }
 
 // Touch creates an empty file with mode 0600, or leaves the existing one as it is. It needs no

@@ -74,8 +74,8 @@ func (b *Bucket) Update(ctx context.Context, key string, value []byte, revision 
 const (
 	// bucketKeyPrefix begins the subject of a bucket's key, $KV.<bucket>.<key>, and
 	// bucketPrefix the name of its stream.
-	bucketKeyPrefix = "$KV."
-	bucketPrefix    = "KV_"
+	bucketKeyPrefix   = "$KV."
+	bucketPrefix      = "KV_"
 	headerKVOperation = "KV-Operation"
 )
 
