@@ -33,8 +33,9 @@ redis-server:
 
 # Tests that are as fast in `make test` run only there.
 .PHONY: failover
-failover: redis-server ## run two of everything and kill one repeatedly; takes about five minutes
+failover: redis-server ## run two of everything and kill one repeatedly, and 20,000 histories of actions; takes about five minutes
 	$(GO) test -tags failover -timeout 10m -skip 'OutlivesACrash|TestRules[^B]|TestRulesBrakeTogether' ./failover
+	$(GO) test -run TestActionsHaveTheirConditions ./handlers/act
 
 .PHONY: crash
 crash: redis-server ## crash a process at each of 19 points of a decision's life, 20 times; takes about fifteen minutes

@@ -1,0 +1,6 @@
+//go:build race
+
+package act_test
+
+// raceDetector: tests run under the race detector.
+const raceDetector = true
