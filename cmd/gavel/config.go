@@ -76,7 +76,8 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 		s.faults = append(s.faults, errNoAccount)
 	}
 	faults := append(s.faults, flagFault("--keep", keepFault), flagFault("--roles", rolesFault))
-	if err := errors.Join(append(faults, checkOptions(o))...); err != nil {
+	faults = append(faults, checkOptions(o))
+	if err := errors.Join(append(faults, accountFaults(o.Accounts, s)...)...); err != nil {
 		return app.Options{}, usageError{fmt.Errorf("settings:\n%w", err)}
 	}
 	return o, nil
@@ -84,10 +85,10 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 
 var errNoAccount = errors.New("accounts: not set; set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or name accounts in gavel.yaml (`gavel demo` needs none)")
 
-// checkOptions returns all faults of the options, joined.
+// checkOptions returns all faults of the options except those of accounts, joined.
 func checkOptions(o app.Options) error {
 	return errors.Join(slices.Concat(
-		addressFaults(o), natsFaults(o.NATS), redisFaults(o.Redis), roleFaults(o), accountFaults(o.Accounts), []error{o.Webhooks.Check()},
+		addressFaults(o), natsFaults(o.NATS), redisFaults(o.Redis), roleFaults(o), []error{o.Webhooks.Check()},
 	)...)
 }
 
@@ -162,12 +163,25 @@ func roleFaults(o app.Options) (faults []error) {
 	return faults
 }
 
-func accountFaults(accounts []twilio.Account) []error {
+// accountFaults returns the faults of accounts, with the line of an account that is in the file. A
+// secret that could not be read is a fault already, so that it is missing is none.
+func accountFaults(accounts []twilio.Account, s *secrets) (faults []error) {
 	if len(accounts) == 0 {
 		return nil
 	}
 	_, err := twilio.NewAccounts(accounts)
-	return []error{err}
+	for _, fault := range twilio.Faults(err) {
+		of := (*twilio.AccountError)(nil)
+		if !errors.As(fault, &of) || len(s.file.Accounts) == 0 {
+			faults = append(faults, fmt.Errorf("accounts: %w", fault))
+			continue
+		}
+		key := fmt.Sprintf("accounts[%d]", of.Index)
+		if !errors.Is(fault, twilio.ErrNoSecret) || !s.faulty(key) {
+			faults = append(faults, fmt.Errorf("%s: %s: %w", s.file.where(key), key, of.Err))
+		}
+	}
+	return faults
 }
 
 // accounts returns the accounts of the file, or the one of the environment if the

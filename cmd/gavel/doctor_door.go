@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gavel/app"
+	"gavel/handlers/announce"
 	"gavel/handlers/callback"
 	"gavel/internal/doctor"
 	"gavel/internal/twilio"
@@ -103,7 +104,12 @@ func (x *examination) webhooks(ctx context.Context, call bool) (found []doctor.F
 }
 
 func (x *examination) readWebhooks(ctx context.Context, a twilio.Account, call bool) doctor.Webhooks {
-	w := doctor.Webhooks{AccountSid: a.Sid, URL: x.PublicURL + callback.ConferencePath}
+	// What Twilio compares with the rules has no user name, as what it signs.
+	public, _ := twilio.WithoutUser(x.PublicURL)
+	w := doctor.Webhooks{AccountSid: a.Sid}
+	for _, path := range []string{callback.ConferencePath, callback.RecordingPath, callback.EventsPath, announce.Path} {
+		w.URLs = append(w.URLs, public+path)
+	}
 	for _, k := range a.SharedKeys {
 		w.Keys = append(w.Keys, string(k.ID))
 	}
@@ -116,22 +122,37 @@ func (x *examination) readWebhooks(ctx context.Context, a twilio.Account, call b
 		Base: twilio.WebhooksBase(x.TwilioAPI), Accounts: all, Metrics: twilio.NewClientMetrics(prometheus.NewRegistry()),
 	})
 	defer client.Close()
-	var lists struct {
-		Settings   *[]doctor.WebhookSetting   `json:"settings"`
-		Rules      *[]doctor.WebhookRule      `json:"rules"`
-		Operations *[]doctor.WebhookOperation `json:"operations"`
+	// An account has at most 50 of each, so one page holds all. Without a type Twilio lists only the
+	// customer's settings (npm twilio 6.3.1, SettingListInstanceOptions).
+	ok := true
+	for _, list := range []string{"Settings?type=SYSTEM&pageSize=100", "Settings?type=CUSTOMER&pageSize=100", "Rules?pageSize=100", "Operations?pageSize=100"} {
+		var page struct {
+			Settings   []doctor.WebhookSetting   `json:"settings"`
+			Rules      []doctor.WebhookRule      `json:"rules"`
+			Operations []doctor.WebhookOperation `json:"operations"`
+		}
+		ok = ok && askWebhooks(ctx, client, &w, http.MethodGet, list, "", &page)
+		w.Settings, w.Rules, w.Operations = append(w.Settings, page.Settings...), append(w.Rules, page.Rules...), append(w.Operations, page.Operations...)
 	}
-	lists.Settings, lists.Rules, lists.Operations = &w.Settings, &w.Rules, &w.Operations
-	// An account has at most 50 of each, so one page holds all.
-	ok := askWebhooks(ctx, client, &w, http.MethodGet, "Settings?pageSize=100", "", &lists) &&
-		askWebhooks(ctx, client, &w, http.MethodGet, "Rules?pageSize=100", "", &lists) &&
-		askWebhooks(ctx, client, &w, http.MethodGet, "Operations?pageSize=100", "", &lists)
-	if id := w.Setting(); ok && call && id != "" {
-		w.Test = &doctor.WebhookTest{}
-		body, _ := json.Marshal(map[string]string{"url": w.URL, "settingId": id, "method": http.MethodPost})
-		askWebhooks(ctx, client, &w, http.MethodPost, "Tests", string(body), w.Test)
+	if ok && call {
+		x.callDoor(ctx, client, &w)
 	}
 	return w
+}
+
+// callDoor makes Twilio call the two endpoints of callbacks with each setting that has a share of
+// theirs. The door ignores such a call, and refuses it at the others, whose requests have another form.
+func (x *examination) callDoor(ctx context.Context, client *twilio.Client, w *doctor.Webhooks) {
+	for i, path := range []string{callback.ConferencePath, callback.RecordingPath} {
+		for _, id := range w.UsedSettings(w.URLs[i]) {
+			test := doctor.WebhookTest{URL: w.URLs[i], Setting: id}
+			body, _ := json.Marshal(map[string]string{"url": x.PublicURL + path, "settingId": id, "method": http.MethodPost}) // texts
+			if !askWebhooks(ctx, client, w, http.MethodPost, "Tests", string(body), &test) {
+				return
+			}
+			w.Tests = append(w.Tests, test)
+		}
+	}
 }
 
 // askWebhooks makes one request and reads its answer into a value, or notes why that failed.

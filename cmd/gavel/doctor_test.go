@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -368,7 +369,7 @@ func TestTheDoctorReadsTwiliosWebhookSettings(t *testing.T) {
 	}
 	args := []string{"--server", "http://127.0.0.1:1", "--data-dir", private(t), "--twilio-api", server.URL, "--config"}
 	d := diagnose(t, nil, append(args, settings("secret", ""))...)
-	d.finds(doctor.CheckWebhooks, doctor.OK, "50 % of http://127.0.0.1:8080/twilio/conference: the auth token signs")
+	d.finds(doctor.CheckWebhooks, doctor.OK, "50 % of http://127.0.0.1:8080/twilio/conference, .../recording, .../events, .../announce/: the auth token signs")
 	d.finds(doctor.CheckWebhooks, doctor.Fault, "webhooks_sharedkey_01k signs, which is not in shared_keys")
 	d.finds(doctor.CheckWebhooks, doctor.Warning, "every callback that fails once is lost")
 
@@ -379,4 +380,35 @@ func TestTheDoctorReadsTwiliosWebhookSettings(t *testing.T) {
 	d = diagnose(t, nil, append(args, settings("wrong", ""))...)
 	d.finds(doctor.CheckWebhooks, doctor.Note, "answered 401, code 20003")
 	d.finds(doctor.CheckSubscriptions, doctor.Note, "no Gavel answers")
+}
+
+// TestTwilioItselfCallsTheDoor: in a migration at 50 percent Twilio's own call is accepted with
+// either signature.
+func TestTwilioItselfCallsTheDoor(t *testing.T) {
+	t.Parallel()
+	const apiKey = "SK25e16e9a716a4a8617a7c83f58e30482"
+	fake := twiliofake.New(twiliofake.Config{
+		AccountSid: testAccount, AuthToken: testToken, APIKeys: map[string]string{apiKey: "secret"},
+		SharedKey: twiliofake.SharedKey{ID: "webhooks_sharedkey_01k", Secret: "shared"}, SharedPercent: 50,
+	})
+	server := httptest.NewServer(fake.Handler())
+	t.Cleanup(server.Close)
+	path := filepath.Join(t.TempDir(), "gavel.yaml")
+	text := "accounts:\n  - sid: " + testAccount + "\n    auth_tokens: [" + testToken + "]\n    api_key: {sid: " + apiKey + ", secret: secret}\n" +
+		"    shared_keys: [{id: webhooks_sharedkey_01k, secret: shared}]\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own := freePort(t)
+	public := []string{"--config", path, "--public-url", "http://" + own, "--listen", own}
+	h := openHere(t, private(t), public...)
+
+	d := h.diagnose(nil, server.URL, append(public, "--call")...)
+	d.ends(exitOK)
+	for _, endpoint := range []string{"conference", "recording"} {
+		for _, setting := range []int{1, 2} {
+			d.finds(doctor.CheckWebhooks, doctor.OK, fmt.Sprintf("Twilio itself called http://%s/twilio/%s with setting webhooks_setting_%026d and got 204", own, endpoint, setting))
+		}
+	}
+	d.finds(doctor.CheckWebhooks, doctor.OK, "webhooks_sharedkey_01k signs by HMAC_SHA256")
 }

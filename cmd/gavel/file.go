@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -177,6 +178,7 @@ type secrets struct {
 	lookup func(name string) (string, bool)
 	file   *settingsFile
 	faults []error
+	keys   []string // of the faults
 }
 
 // read returns a secret from its text or from its file. key is the setting's place in
@@ -221,13 +223,19 @@ func (s *secrets) expand(key, text string) twilio.Secret {
 }
 
 func (s *secrets) fault(key, what string) {
-	s.faults = append(s.faults, fmt.Errorf("%s: %s: %s", s.file.where(key), key, what))
+	s.faults, s.keys = append(s.faults, fmt.Errorf("%s: %s: %s", s.file.where(key), key, what)), append(s.keys, key)
 }
 
-// where returns the file with the line of a key, or only the file if it does not have the key.
+// faulty reports whether there is a fault of a key or below it.
+func (s *secrets) faulty(key string) bool {
+	return slices.ContainsFunc(s.keys, func(k string) bool { return strings.HasPrefix(k, key+".") })
+}
+
+// where returns the file with the line of a key, or of what it should be in, or only the file if it
+// has neither.
 func (f *settingsFile) where(key string) string {
 	// A list of one may be written without its brackets.
-	for _, key := range []string{key, strings.TrimSuffix(key, "[0]")} {
+	for _, key := range []string{key, strings.TrimSuffix(key, "[0]"), key[:max(strings.LastIndex(key, "."), 0)]} {
 		path, err := yaml.PathString("$." + key)
 		if err != nil {
 			continue

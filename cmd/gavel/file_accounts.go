@@ -132,7 +132,7 @@ func sharedKeys(s *secrets, at string, keys []fileSharedKey) (all []twilio.Share
 		}
 		secret := s.read(key+"secret", k.Secret, k.SecretFile)
 		if secret == "" && len(s.faults) == faults {
-			s.fault(key+"id", "its secret is empty; set secret or secret_file")
+			s.fault(key+"secret", "is empty; set secret or secret_file")
 		}
 		if len(s.faults) == faults {
 			all = append(all, twilio.SharedKey{ID: twilio.KeyName(k.ID), Secret: secret})

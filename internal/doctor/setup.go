@@ -21,6 +21,8 @@ export SHARED_KEY=webhooks_sharedkey_...
 #    gavel_key_matched_total then shows the key, with 0.
 
 # 3. A setting that signs with it and keeps the retries: without retryPolicy every callback that fails once is lost.
+#    If Twilio answers 59000: about retryCount, use the greatest that it accepts; about auth, add what Gavel ignores:
+#    "auth": {"source": "INLINE", "value": {"scheme": "BASIC", "username": "gavel", "password": "unused"}}
 curl -u "$TWILIO_API_KEY:$TWILIO_API_SECRET" -H 'Content-Type: application/json' -H 'Idempotency-Key: %[5]s' \
   -d '{"friendlyName": "gavel", "signature": {"type": "SHARED_KEY", "sharedKeyId": "'$SHARED_KEY'", "algorithm": "HMAC_SHA256"},
        "connection": {"connectTimeoutMs": 5000, "readTimeoutMs": 15000, "totalTimeoutMs": 60000,

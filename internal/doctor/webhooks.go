@@ -9,16 +9,16 @@ import (
 // Webhooks is what Twilio's Webhooks API has for one account (Docs: "Webhook configuration").
 type Webhooks struct {
 	AccountSid string
-	// URL is the address of the door's callbacks.
-	URL string
+	// URLs are all addresses of Gavel that Twilio calls: the door's endpoints and the announcements.
+	URLs []string
 	// Keys are the IDs of the shared keys in the settings of this account.
 	Keys     []string
 	Settings []WebhookSetting
 	Rules    []WebhookRule
 	// Operations are changes that Twilio has accepted.
 	Operations []WebhookOperation
-	// Test is Twilio's own call of URL; nil if none was requested.
-	Test *WebhookTest
+	// Tests are Twilio's own calls; none unless they were requested.
+	Tests []WebhookTest
 	// Status and Code are those of the first answer that was not 200; Fault is why none came.
 	Status, Code int
 	Fault        error
@@ -62,7 +62,9 @@ type WebhookOperation struct {
 
 // WebhookTest is the result of Twilio's call of a URL with a setting.
 type WebhookTest struct {
-	Result struct {
+	URL     string `json:"-"`
+	Setting string `json:"-"`
+	Result  struct {
 		Outcome  string `json:"outcome"`
 		Response struct {
 			StatusCode int `json:"statusCode"`
@@ -71,12 +73,12 @@ type WebhookTest struct {
 	} `json:"result"`
 }
 
-// Rule returns the rule that applies to URL, or nil: the longest exact match, else the longest
+// Rule returns the rule that applies to a URL, or nil: the longest exact match, else the longest
 // prefix, else the default.
-func (w Webhooks) Rule() (best *WebhookRule) {
+func (w Webhooks) Rule(url string) (best *WebhookRule) {
 	for i, r := range w.Rules {
-		matches := r.MatchType == "DEFAULT" || r.MatchType == "EXACT_MATCH" && r.Value == w.URL ||
-			r.MatchType == "PREFIX_MATCH" && r.Prefix != "" && strings.HasPrefix(w.URL, r.Prefix)
+		matches := r.MatchType == "DEFAULT" || r.MatchType == "EXACT_MATCH" && r.Value == url ||
+			r.MatchType == "PREFIX_MATCH" && r.Prefix != "" && strings.HasPrefix(url, r.Prefix)
 		if matches && (best == nil || r.rank() > best.rank()) {
 			best = &w.Rules[i]
 		}
@@ -92,21 +94,22 @@ func (r *WebhookRule) rank() int {
 	return len(r.Prefix)
 }
 
-// Setting returns the setting with the largest share of URL's callbacks, or "".
-func (w Webhooks) Setting() string {
-	id, most := "", 0
-	if r := w.Rule(); r != nil {
-		for _, s := range r.Settings {
-			if s.Percentage > most {
-				id, most = s.SettingID, s.Percentage
-			}
+// UsedSettings returns the settings that have a share of a URL's callbacks. Without a rule that is
+// Twilio's own, if the account has it.
+func (w Webhooks) UsedSettings(url string) (ids []string) {
+	r := w.Rule(url)
+	if r == nil {
+		if i := slices.IndexFunc(w.Settings, func(s WebhookSetting) bool { return s.Type == "SYSTEM" }); i >= 0 {
+			ids = []string{w.Settings[i].ID}
 		}
-		return id
+		return ids
 	}
-	if i := slices.IndexFunc(w.Settings, func(s WebhookSetting) bool { return s.Type == "SYSTEM" }); i >= 0 {
-		id = w.Settings[i].ID
+	for _, s := range r.Settings {
+		if s.Percentage > 0 {
+			ids = append(ids, s.SettingID)
+		}
 	}
-	return id
+	return ids
 }
 
 // Findings judges the configuration.
@@ -118,16 +121,7 @@ func (w Webhooks) Findings() []Finding {
 		return []Finding{CheckWebhooks.note("not checked: Twilio's Webhooks API answered %d, code %d, for account %s", w.Status, w.Code, w.AccountSid).
 			do("nothing, unless the account has rules there; reading them needs an API key with the right to it")}
 	}
-	var found []Finding
-	if r := w.Rule(); r == nil {
-		found = append(found, CheckWebhooks.ok("account %s has no rule for %s: the auth token signs, and retries follow the URL's #rc=5&rp=all", w.AccountSid, w.URL))
-	} else {
-		for _, share := range r.Settings {
-			if share.Percentage > 0 {
-				found = append(found, w.share(share.SettingID, share.Percentage)...)
-			}
-		}
-	}
+	found := w.byRule()
 	for _, o := range w.Operations {
 		if o.Status == "PENDING" || o.Status == "RUNNING" {
 			found = append(found, CheckWebhooks.note("operation %s is %s: Twilio needs up to a minute for a change", o.ID, strings.ToLower(o.Status)).do("run this again in a minute"))
@@ -136,53 +130,100 @@ func (w Webhooks) Findings() []Finding {
 	return append(found, w.tested()...)
 }
 
+// byRule judges the URLs of each rule together: mostly one rule, or none, applies to all.
+func (w Webhooks) byRule() (found []Finding) {
+	var judged []*WebhookRule
+	for _, url := range w.URLs {
+		r := w.Rule(url)
+		if slices.Contains(judged, r) {
+			continue
+		}
+		judged = append(judged, r)
+		at := w.shown(r)
+		if r == nil {
+			found = append(found, CheckWebhooks.ok("account %s has no rule for %s: the auth token signs, and retries follow the URL's #rc=5&rp=all", w.AccountSid, at))
+			continue
+		}
+		for _, share := range r.Settings {
+			if share.Percentage > 0 {
+				found = append(found, w.share(at, share.SettingID, share.Percentage)...)
+			}
+		}
+	}
+	return found
+}
+
+// shown are the URLs of a rule: the first one, and of the others what follows the last slash but one.
+func (w Webhooks) shown(r *WebhookRule) string {
+	var of []string
+	for _, url := range w.URLs {
+		switch at := strings.LastIndex(strings.TrimSuffix(url, "/"), "/"); {
+		case w.Rule(url) != r:
+		case len(of) == 0:
+			of = append(of, url)
+		default:
+			of = append(of, "..."+url[at:])
+		}
+	}
+	return strings.Join(of, ", ")
+}
+
 // share judges a setting that has a share of the callbacks.
-func (w Webhooks) share(id string, percent int) (found []Finding) {
+func (w Webhooks) share(at, id string, percent int) (found []Finding) {
 	i := slices.IndexFunc(w.Settings, func(s WebhookSetting) bool { return s.ID == id })
 	if i < 0 {
-		return []Finding{CheckWebhooks.warn("the rule of %s names setting %s, which Twilio does not list", w.URL, id).do("compare the rule with the settings at Twilio")}
+		return []Finding{CheckWebhooks.warn("the rule of %s names setting %s, which Twilio does not list", at, id).do("compare the rule with the settings at Twilio")}
 	}
 	s := w.Settings[i]
 	if s.Type == "SYSTEM" {
-		return []Finding{CheckWebhooks.ok("%d %% of %s: the auth token signs, and retries follow the URL's #rc=5&rp=all", percent, w.URL)}
+		return []Finding{CheckWebhooks.ok("%d %% of %s: the auth token signs, and retries follow the URL's #rc=5&rp=all", percent, at)}
 	}
-	return append(w.signature(s, percent), w.retries(s, percent))
+	return append(w.signature(at, s, percent), w.retries(at, s, percent))
 }
 
-func (w Webhooks) signature(s WebhookSetting, percent int) []Finding {
+// signature judges who signs. The names of the types are not confirmed, except that "none" disables
+// signing: a setting with a key signs by it, whatever its type is called.
+func (w Webhooks) signature(at string, s WebhookSetting, percent int) []Finding {
 	switch {
 	case s.Signature == nil:
-		return []Finding{CheckWebhooks.ok("%d %% of %s: setting %s has no shared key; the auth token signs", percent, w.URL, s.ID)}
-	case s.Signature.SharedKeyID == "":
-		return []Finding{CheckWebhooks.fault("%d %% of %s: setting %s sends no signature, and Gavel refuses every such callback", percent, w.URL, s.ID).
+		return []Finding{CheckWebhooks.ok("%d %% of %s: setting %s has no shared key; the auth token signs", percent, at, s.ID)}
+	case s.Signature.SharedKeyID == "" && s.Signature.Type != "" && !strings.EqualFold(s.Signature.Type, "none"):
+		return []Finding{CheckWebhooks.warn("%d %% of %s: setting %s signs by type %q without a shared key, which is not known here", percent, at, s.ID, s.Signature.Type).
+			do("run this with --call: Twilio then calls the door with that setting")}
+	case s.Signature.SharedKeyID == "" || strings.EqualFold(s.Signature.Type, "none"):
+		return []Finding{CheckWebhooks.fault("%d %% of %s: setting %s sends no signature, and Gavel refuses every such callback", percent, at, s.ID).
 			do("use a setting with a shared key; `gavel setup twilio` prints how")}
 	case !slices.Contains(w.Keys, s.Signature.SharedKeyID):
-		return []Finding{CheckWebhooks.fault("%d %% of %s: %s signs, which is not in shared_keys; Gavel refuses every such callback", percent, w.URL, s.Signature.SharedKeyID).
+		return []Finding{CheckWebhooks.fault("%d %% of %s: %s signs, which is not in shared_keys; Gavel refuses every such callback", percent, at, s.Signature.SharedKeyID).
 			do("set the percentage to 0, or add the key and its secret to shared_keys of account %s, and SIGHUP", w.AccountSid)}
 	}
-	return []Finding{CheckWebhooks.ok("%d %% of %s: %s signs by %s", percent, w.URL, s.Signature.SharedKeyID, s.Signature.Algorithm)}
+	return []Finding{CheckWebhooks.ok("%d %% of %s: %s signs by %s", percent, at, s.Signature.SharedKeyID, s.Signature.Algorithm)}
 }
 
 // retries judges the retries. Whether a customer's setting honours #rc=5&rp=all is not confirmed,
 // and Twilio's text speaks against it.
-func (w Webhooks) retries(s WebhookSetting, percent int) Finding {
+func (w Webhooks) retries(at string, s WebhookSetting, percent int) Finding {
 	if s.Connection == nil || s.Connection.RetryPolicy == nil || s.Connection.RetryPolicy.RetryCount == 0 {
-		return CheckWebhooks.warn("%d %% of %s: setting %s has no retryPolicy, so every callback that fails once is lost, also with #rc=5&rp=all in its URL", percent, w.URL, s.ID).
+		return CheckWebhooks.warn("%d %% of %s: setting %s has no retryPolicy, so every callback that fails once is lost, also with #rc=5&rp=all in its URL", percent, at, s.ID).
 			do("replace it by a setting with retryOn ALL and totalTimeoutMs 60000; `gavel setup twilio` prints one")
 	}
-	p := s.Connection.RetryPolicy
-	return CheckWebhooks.ok("%d %% of %s: setting %s retries %d times after %s, within %s", percent, w.URL, s.ID, p.RetryCount,
-		strings.Join(p.RetryOn, ", "), time.Duration(s.Connection.TotalTimeoutMs)*time.Millisecond)
+	p, within := s.Connection.RetryPolicy, "Twilio's default time"
+	if ms := s.Connection.TotalTimeoutMs; ms != 0 {
+		within = (time.Duration(ms) * time.Millisecond).String()
+	}
+	return CheckWebhooks.ok("%d %% of %s: setting %s retries %d times after %s, within %s", percent, at, s.ID, p.RetryCount,
+		strings.Join(p.RetryOn, ", "), within)
 }
 
-func (w Webhooks) tested() []Finding {
-	if w.Test == nil {
-		return nil
+func (w Webhooks) tested() (found []Finding) {
+	for _, test := range w.Tests {
+		r := test.Result
+		if code := r.Response.StatusCode; code >= 200 && code < 300 {
+			found = append(found, CheckWebhooks.ok("Twilio itself called %s with setting %s and got %d", test.URL, test.Setting, code))
+			continue
+		}
+		found = append(found, CheckWebhooks.fault("Twilio itself called %s with setting %s: outcome %s, status %d %s", test.URL, test.Setting, r.Outcome, r.Response.StatusCode, r.Error).
+			do("Gavel's log has the reason of a 403: with reason account the call named no account, and says nothing about callbacks; without a status Twilio cannot reach the URL"))
 	}
-	r := w.Test.Result
-	if code := r.Response.StatusCode; code >= 200 && code < 300 {
-		return []Finding{CheckWebhooks.ok("Twilio itself called %s with setting %s and got %d", w.URL, w.Setting(), code)}
-	}
-	return []Finding{CheckWebhooks.fault("Twilio itself called %s with setting %s: outcome %s, status %d %s", w.URL, w.Setting(), r.Outcome, r.Response.StatusCode, r.Error).
-		do("Gavel's log has the reason of a 403; without a status Twilio cannot reach the URL")}
+	return found
 }

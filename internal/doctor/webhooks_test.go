@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"gavel/internal/doctor"
 )
 
@@ -19,7 +21,11 @@ func TestWebhookSettingsAreJudged(t *testing.T) {
 		 "connection": {"totalTimeoutMs": 60000, "retryPolicy": {"retryCount": 5, "retryOn": ["ALL"]}}},
 		{"id": "once", "type": "CUSTOMER", "signature": {"type": "SHARED_KEY", "sharedKeyId": "key", "algorithm": "HMAC_SHA1"}},
 		{"id": "foreign", "type": "CUSTOMER", "signature": {"type": "SHARED_KEY", "sharedKeyId": "other", "algorithm": "HMAC_SHA256"}},
-		{"id": "none", "type": "CUSTOMER", "signature": {"type": "NONE"}}]}`
+		{"id": "key", "type": "CUSTOMER", "signature": {"type": "SharedKey", "sharedKeyId": "key", "algorithm": "HMAC_SHA256"},
+		 "connection": {"retryPolicy": {"retryCount": 2, "retryOn": ["HTTP_5XX"]}}},
+		{"id": "token", "type": "CUSTOMER", "signature": {"type": "AUTH_TOKEN"}},
+		{"id": "none", "type": "CUSTOMER", "signature": {"type": "NONE"}},
+		{"id": "lower", "type": "CUSTOMER", "signature": {"type": "none"}}]}`
 	for _, c := range []struct {
 		name, rules string
 		level       doctor.Level
@@ -32,10 +38,14 @@ func TestWebhookSettingsAreJudged(t *testing.T) {
 		{"without retries", `[{"matchType": "DEFAULT", "settings": [{"settingId": "once", "percentage": 100}]}]`, doctor.Warning, "every callback that fails once is lost"},
 		{"a key that Gavel does not have", `[{"matchType": "DEFAULT", "settings": [{"settingId": "foreign", "percentage": 1}, {"settingId": "sys", "percentage": 99}]}]`, doctor.Fault, "1 % of https://gavel.example.com/twilio/conference: other signs"},
 		{"unsigned", `[{"matchType": "DEFAULT", "settings": [{"settingId": "none", "percentage": 100}]}]`, doctor.Fault, "sends no signature"},
+		{"unsigned, by the name that npm twilio 6.3.1 has", `[{"matchType": "DEFAULT", "settings": [{"settingId": "lower", "percentage": 100}]}]`, doctor.Fault, "sends no signature"},
+		{"another name of the type", `[{"matchType": "DEFAULT", "settings": [{"settingId": "key", "percentage": 100}]}]`, doctor.OK, "key signs by HMAC_SHA256"},
+		{"no total timeout", `[{"matchType": "DEFAULT", "settings": [{"settingId": "key", "percentage": 100}]}]`, doctor.OK, "retries 2 times after HTTP_5XX, within Twilio's default time"},
+		{"a type without a key", `[{"matchType": "DEFAULT", "settings": [{"settingId": "token", "percentage": 100}]}]`, doctor.Warning, "signs by type \\\"AUTH_TOKEN\\\" without a shared key"},
 		{"the exact match comes first", `[{"matchType": "PREFIX_MATCH", "prefix": "https://gavel.example.com/", "settings": [{"settingId": "none", "percentage": 100}]},
 			{"matchType": "EXACT_MATCH", "value": "https://gavel.example.com/twilio/conference", "settings": [{"settingId": "good", "percentage": 100}]}]`, doctor.OK, "key signs"},
 	} {
-		w := doctor.Webhooks{URL: "https://gavel.example.com/twilio/conference", Keys: []string{"key"}}
+		w := doctor.Webhooks{URLs: []string{"https://gavel.example.com/twilio/conference"}, Keys: []string{"key"}}
 		var settings struct{ Settings []doctor.WebhookSetting }
 		if err := json.Unmarshal([]byte(answer), &settings); err != nil {
 			t.Fatal(err)
@@ -88,5 +98,41 @@ func TestTheRuleIsTheLastOfTheSetup(t *testing.T) {
 			t.Errorf("%s is not a new UUIDv7 of the moment", key[1])
 		}
 		seen[key[1]] = true
+	}
+}
+
+// TestEveryURLOfGavelIsJudged: a rule for one endpoint leaves the others as they were, and each
+// rule is reported once, with the URLs that it applies to.
+func TestEveryURLOfGavelIsJudged(t *testing.T) {
+	t.Parallel()
+	const base = "https://gavel.example.com/twilio/"
+	w := doctor.Webhooks{AccountSid: "AC1", Keys: []string{"key"}, URLs: []string{base + "conference", base + "recording", base + "events", base + "announce/"}}
+	const settings = `[{"id": "sys", "type": "SYSTEM"}, {"id": "none", "type": "CUSTOMER", "signature": {"type": "none"}},
+		{"id": "good", "type": "CUSTOMER", "signature": {"type": "SHARED_KEY", "sharedKeyId": "key", "algorithm": "HMAC_SHA256"},
+		 "connection": {"retryPolicy": {"retryCount": 1, "retryOn": ["ALL"]}}}]`
+	const rules = `[{"matchType": "EXACT_MATCH", "value": "https://gavel.example.com/twilio/conference", "settings": [{"settingId": "good", "percentage": 50}, {"settingId": "sys", "percentage": 50}]},
+		{"matchType": "PREFIX_MATCH", "prefix": "https://gavel.example.com/twilio/announce/", "settings": [{"settingId": "none", "percentage": 100}]}]`
+	for text, into := range map[string]any{settings: &w.Settings, rules: &w.Rules} {
+		if err := json.Unmarshal([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, f := range w.Findings() {
+		got = append(got, string(f.Level)+": "+f.Found)
+	}
+	want := []string{
+		"ok: 50 % of " + base + "conference: key signs by HMAC_SHA256",
+		"ok: 50 % of " + base + "conference: setting good retries 1 times after ALL, within Twilio's default time",
+		"ok: 50 % of " + base + "conference: the auth token signs, and retries follow the URL's #rc=5&rp=all",
+		"ok: account AC1 has no rule for " + base + "recording, .../events: the auth token signs, and retries follow the URL's #rc=5&rp=all",
+		"fault: 100 % of " + base + "announce/: setting none sends no signature, and Gavel refuses every such callback",
+		"warning: 100 % of " + base + "announce/: setting none has no retryPolicy, so every callback that fails once is lost, also with #rc=5&rp=all in its URL",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([][]string{{"good", "sys"}, {"sys"}}, [][]string{w.UsedSettings(base + "conference"), w.UsedSettings(base + "events")}); diff != "" {
+		t.Errorf("settings that are used (-want +got):\n%s", diff)
 	}
 }

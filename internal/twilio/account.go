@@ -78,7 +78,7 @@ func (k APIKey) check() error {
 	case !events.IsSid("SK", k.Sid):
 		return errors.New("API key's sid is not SK and 32 hex digits")
 	case k.Secret == "":
-		return errors.New("API key's secret is missing")
+		return fmt.Errorf("API key's secret %w", ErrNoSecret)
 	}
 	return nil
 }

@@ -22,6 +22,38 @@ type table struct {
 	sorted []*Account
 }
 
+// AccountError is one fault of one account.
+type AccountError struct {
+	Index int // of the account, from 0
+	Err   error
+}
+
+// Error names the account by its number.
+func (e *AccountError) Error() string { return fmt.Sprintf("account %d: %v", e.Index+1, e.Err) }
+
+// Unwrap returns the fault itself.
+func (e *AccountError) Unwrap() error { return e.Err }
+
+// single returns the errors that were joined.
+func single(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		if err == nil {
+			return nil
+		}
+		return []error{err}
+	}
+	var all []error
+	for _, one := range joined.Unwrap() {
+		all = append(all, single(one)...)
+	}
+	return all
+}
+
+// Faults returns the faults in an error of NewAccounts or Replace, each an *AccountError except for
+// a missing account.
+func Faults(err error) []error { return single(errors.Unwrap(err)) }
+
 // NewAccounts checks the accounts and returns all errors joined.
 func NewAccounts(accounts []Account) (*Accounts, error) {
 	a := &Accounts{}
@@ -38,18 +70,18 @@ func (a *Accounts) Replace(accounts []Account) error {
 	var faults []error
 	for i, account := range accounts {
 		prepared, err := account.prepared()
-		if err != nil {
-			faults = append(faults, fmt.Errorf("account %d: %w", i+1, err))
+		for _, fault := range single(err) {
+			faults = append(faults, &AccountError{i, fault})
 		}
 		if t.bySid[prepared.Sid] != nil {
-			faults = append(faults, fmt.Errorf("account %d: duplicate sid", i+1))
+			faults = append(faults, &AccountError{i, errors.New("duplicate sid")})
 		}
 		t.bySid[prepared.Sid] = prepared
 		t.sorted = append(t.sorted, prepared)
 	}
 	for i, account := range accounts {
 		if parent := events.CanonicalSid(account.Parent); parent != "" && t.bySid[parent] == nil {
-			faults = append(faults, fmt.Errorf("account %d: its parent is not among the accounts; add it, with its auth tokens", i+1))
+			faults = append(faults, &AccountError{i, errors.New("its parent is not among the accounts; add it, with its auth tokens")})
 		}
 	}
 	if len(accounts) == 0 {

@@ -133,10 +133,13 @@ func (r KeyRing) All() []Token {
 }
 
 // checkKeys refuses keys with which any sender could sign, and names that could be confused.
+// ErrNoSecret is wrapped by the fault of an account that lacks a token, or the secret of a key.
+var ErrNoSecret = errors.New("is missing")
+
 func (a *Account) checkKeys() error {
 	var faults []error
 	if a.current() == "" && (len(a.SharedKeys) == 0 || len(a.AuthTokens()) > 0) {
-		faults = append(faults, errors.New("current auth token is missing"))
+		faults = append(faults, fmt.Errorf("current auth token %w", ErrNoSecret))
 	}
 	for _, t := range a.AuthTokens() {
 		faults = append(faults, checkKey("auth token", t.Name, t.Secret))
@@ -158,7 +161,7 @@ func checkKey(kind string, name KeyName, secret Secret) error {
 	case !keyName.MatchString(string(name)):
 		return fmt.Errorf("%s: its name or ID is not 1 to 64 letters, digits, dots, hyphens or underscores", kind)
 	case text == "":
-		return fmt.Errorf("%s: its secret is missing", kind)
+		return fmt.Errorf("%s: its secret %w", kind, ErrNoSecret)
 	case strings.TrimSpace(text) != text:
 		return fmt.Errorf("%s has space around it", kind)
 	}

@@ -1,6 +1,7 @@
 package twiliofake
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -188,7 +189,7 @@ func (w *webhooks) serve(to http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	switch {
 	case r.Method == http.MethodGet:
-		body, refusal = w.list(kind)
+		body, refusal = w.list(kind, cmp.Or(r.URL.Query().Get("type"), "CUSTOMER"))
 	case r.Method == http.MethodPost:
 		key := r.Header.Get("Idempotency-Key")
 		if refusal = errInvalid("Idempotency-Key must be a UUIDv7"); key == "" || uuid7.MatchString(key) {
@@ -204,7 +205,8 @@ func (w *webhooks) serve(to http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(to).Encode(body)
 }
 
-func (w *webhooks) list(kind string) (any, *apiError) {
+// list returns all of a kind, but only the settings of one type.
+func (w *webhooks) list(kind, settingType string) (any, *apiError) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	meta := map[string]any{"nextToken": nil}
@@ -216,7 +218,8 @@ func (w *webhooks) list(kind string) (any, *apiError) {
 		}
 		return map[string]any{"sharedKeys": hidden, "meta": meta}, nil
 	case "Settings":
-		return map[string]any{"settings": slices.Clone(w.settings), "meta": meta}, nil
+		others := func(s Setting) bool { return s.Type != settingType }
+		return map[string]any{"settings": slices.DeleteFunc(slices.Clone(w.settings), others), "meta": meta}, nil
 	case "Rules":
 		return map[string]any{"rules": slices.Clone(w.rules), "meta": meta}, nil
 	case "Operations":
@@ -266,7 +269,7 @@ func (w *webhooks) createSetting(s Setting) (int, any, *apiError) {
 	switch {
 	case len(w.settings) == maxResources:
 		return 0, nil, errFull
-	case s.Signature != nil && s.Signature.Type != "NONE" && (!has(s.Signature.SharedKeyID) || !slices.Contains([]string{"HMAC_SHA1", "HMAC_SHA256"}, s.Signature.Algorithm)):
+	case s.Signature != nil && !strings.EqualFold(s.Signature.Type, "none") && (!has(s.Signature.SharedKeyID) || !slices.Contains([]string{"HMAC_SHA1", "HMAC_SHA256"}, s.Signature.Algorithm)):
 		return 0, nil, errInvalid("signature needs a sharedKeyId of the account and an algorithm")
 	case c != nil && (c.TotalTimeoutMs > 60_000 || c.ReadTimeoutMs > 15_000 || c.ConnectTimeoutMs > 15_000):
 		return 0, nil, errInvalid("connection exceeds a limit")

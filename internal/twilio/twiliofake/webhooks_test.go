@@ -83,7 +83,7 @@ func TestAMigrationSignsBothWaysOnOneURL(t *testing.T) {
 func TestTheWebhooksAPIHasTwiliosLimits(t *testing.T) {
 	t.Parallel()
 	fake := twiliofake.New(twiliofake.Config{AccountSid: webhooksAccount, AuthToken: webhooksToken})
-	_, settings := asked(t, fake, "Settings", "", "")
+	_, settings := asked(t, fake, "Settings?type=SYSTEM", "", "")
 	system, _ := settings["settings"].([]any)[0].(map[string]any)["id"].(string)
 	shares := func(percent string) string {
 		return `"settings": [{"settingId": "` + system + `", "percentage": ` + percent + `}]`
