@@ -2,8 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"gavel/internal/twilio/twiliofake"
 )
@@ -46,6 +50,61 @@ var pictureRows = []row{
 		w.field(conferences+"/"+conference+".json", "sid")
 		return w.listed("Status=init") + ", " + w.listed("Status=in-progress")
 	}},
+	{"P3", "POST Hold=true, which Twilio answers with hold true, and no callback", "200, true", func(w *world) string {
+		w.twilioAPI = answers(http.StatusOK, `{"call_sid":"`+call+`","status":"connected","hold":true,"muted":false,"coaching":false,`+
+			`"start_conference_on_enter":true,"end_conference_on_exit":false}`)
+		w.callback("participant-join")
+		path := conferences + "/" + conference + "/Participants/" + call + ".json"
+		w.field(path, "hold")
+		status, _ := w.send(http.MethodPost, path, "Hold=true", "Content-Type", "application/x-www-form-urlencoded")
+		return fmt.Sprintf("%d, %s", status, w.until(path, "hold", "true"))
+	}},
+	{"P6", "two conferences of one name in one second, the live one with the lesser SID: look-ups by name", "the live one, the live one", func(w *world) string {
+		w.rules()
+		dead, when := strings.Replace(conference, "e08c", "ffff", 1), time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000")
+		w.callback("conference-start", "ConferenceSid", dead, "Timestamp", when)
+		w.callback("conference-end", "ConferenceSid", dead, "SequenceNumber", "2", "ReasonConferenceEnded", "last-participant-left", "Timestamp", when)
+		w.callback("conference-start", "Timestamp", when)
+		w.until("/v1/conferences/"+conference, "status", "in-progress")
+		w.until("/v1/conferences/"+dead, "status", "completed")
+		live := func(sid string) string {
+			if sid == conference {
+				return "the live one"
+			}
+			return sid
+		}
+		byName := live(w.field("/v1/conferences/room", "sid"))
+		_, body := w.send(http.MethodPost, "/v1/conferences/room/exempt", `{"for":"5m","reason":"field"}`, "Content-Type", "application/json")
+		return byName + ", " + live(member(body, "conference_sid"))
+	}},
+	{"P7", "one room name in two accounts, gavel exempt NAME", "1, both accounts, --account", func(w *world) string {
+		w.rules()
+		const account2, conference2, token2 = "AC00000000000000000000000000000002", "CF00000000000000000000000000000002", "its own"
+		w.settings = accountSettings("") + "  - {sid: " + account2 + ", auth_tokens: {current: " + token2 + "}}\n"
+		w.callback("conference-start")
+		form := twilioForm("conference-start", "AccountSid", account2, "ConferenceSid", conference2)
+		signature := twiliofake.Signature(token2, w.serve().public+"/twilio/conference", form)
+		w.send(http.MethodPost, "/twilio/conference", form.Encode(), "Content-Type", "application/x-www-form-urlencoded", "X-Twilio-Signature", signature)
+		exempt := func(more ...string) (int, string) {
+			return w.runs(append([]string{"exempt", "room", "--for", "5m", "--reason", "field", "--server", w.gavel.url, "--data-dir", filepath.Join(w.temp(), "data")}, more...)...)
+		}
+		w.eventually(func() string { // both are in the picture
+			if code, _ := exempt("--account", account2); code == 0 {
+				return "seen"
+			}
+			return ""
+		})
+		w.field("/v1/conferences/"+conference, "sid")
+		code, out := exempt()
+		seen := fmt.Sprint(code)
+		if strings.Contains(out, account) && strings.Contains(out, account2) {
+			seen += ", both accounts"
+		}
+		if strings.Contains(out, "--account") {
+			seen += ", --account"
+		}
+		return seen
+	}},
 	{"P4", "two joined and left, without start and end", "completed", func(w *world) string {
 		w.callback("participant-join")
 		w.callback("participant-join", "CallSid", other, "SequenceNumber", "2")
@@ -58,6 +117,24 @@ var pictureRows = []row{
 			return ""
 		})
 	}},
+}
+
+// rules puts one rule in force that never holds: without rules nothing can be exempted.
+func (w *world) rules() {
+	file := filepath.Join(w.temp(), "rules.yaml")
+	if err := os.WriteFile(file, []byte("rules:\n  - {name: never, when: size(conference.live) == 250, do: [end: {}]}\n"), 0o600); err != nil {
+		failf("write rules: %v", err)
+	}
+	w.args = append(w.args, "--rules", file)
+}
+
+// answers is a Twilio that answers every request in this way.
+func answers(status int, body string) http.Handler {
+	return http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+		answer.Header().Set("Content-Type", "application/json")
+		answer.WriteHeader(status)
+		_, _ = io.WriteString(answer, body) // the row sees what the client gets
+	})
 }
 
 // listed is the number of conferences in a list.
