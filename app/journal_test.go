@@ -162,3 +162,30 @@ func (p *process) awaitHeld() {
 		}
 	}
 }
+
+// The verification that an operator requests is done by the owner of the lane.
+func TestAJournalIsVerifiedOnRequest(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	appendStart(t, o.DataDir, "01")
+	appendStart(t, o.DataDir, "02")
+	p := startProcess(t, o)
+	defer p.stop()
+	if err := p.AwaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.want(http.MethodPost, "/v1/journal/verify", "", http.StatusOK, `"number":1`)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, text := p.call(http.MethodGet, "/v1/journal", "")
+		if strings.Contains(text, `"number":1,"from":1,"to":2,"done":2,"finished":true`) {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("the journal is not verified: " + text)
+		}
+	}
+}

@@ -44,6 +44,7 @@ func (a *App) openReaders(context.Context) error {
 		Brakes:      a.brakes,
 		Switch:      a.brakes,
 		Lanes:       a.bus,
+		LaneCount:   a.bus.Info().Lanes,
 		Decisions:   a.bus.Actions(),
 		DeadLetters: letters{a.bus.DeadLetters()},
 		Redrive:     redriverOf(a.performer),

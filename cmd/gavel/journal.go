@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"gavel/handlers/api"
 	"gavel/internal/chain"
@@ -80,18 +81,85 @@ func progressBar(w io.Writer, terminal bool) func(api.Progress) error {
 
 // journalCommand is about the journal of a running Gavel.
 type journalCommand struct {
-	Verify journalVerify `cmd:"" help:"Show whether the journal is the one that Gavel processed."`
+	Verify journalVerify `cmd:"" help:"Verify that the journal is the one that Gavel processed."`
 	Accept journalAccept `cmd:"" help:"Go on with the journal as it is."`
 }
 
-// journalVerify shows which lanes are held.
-type journalVerify struct{ clientFlags }
+// journalVerify verifies all lanes, and shows which are held.
+type journalVerify struct {
+	clientFlags
+	Show bool `help:"Only show the state, without a verification."`
+}
 
 // errHeld makes the exit code 1.
 var errHeld = errors.New("the journal is not the one that Gavel processed: restore the right one, or run gavel journal accept --reason TEXT")
 
-// Run shows them, and fails if there are any.
+const (
+	// verifyPoll is how often the progress of a verification is read.
+	verifyPoll = 500 * time.Millisecond
+	// verifySilence is how long a lane may show no progress: its owner starts within two seconds, records
+	// it every second, and a lost owner is replaced within five.
+	verifySilence = 30 * time.Second
+)
+
+// verify requests a verification and follows it until each lane is verified or held.
+func (c *journalVerify) verify(ctx context.Context, t *terminal) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	var asked chain.Verification
+	if err := client.call(ctx, http.MethodPost, "journal/verify", nil, nil, &asked); err != nil {
+		return err
+	}
+	show, moved, before := progressBar(t.err, isTerminal(t.err)), time.Now(), api.Progress{}
+	for {
+		var s api.JournalState
+		if err := client.call(ctx, http.MethodGet, "journal", nil, nil, &s); err != nil {
+			return err
+		}
+		p := verifyProgress(s)
+		if err := show(p); err != nil {
+			return fmt.Errorf("show progress: %w", err)
+		}
+		switch {
+		case p.Finished:
+			return nil
+		case s.Verification == nil || s.Verification.Number != asked.Number:
+			return errors.New("another verification has begun: gavel journal verify --show has its state")
+		case p != before:
+			before, moved = p, time.Now()
+		case time.Since(moved) > verifySilence:
+			return fmt.Errorf("a lane shows no progress for %s: is a projector of this version ready? See /readyz", verifySilence)
+		}
+		select {
+		case <-time.After(verifyPoll):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// verifyProgress is the progress over all lanes.
+func verifyProgress(s api.JournalState) (p api.Progress) {
+	if s.Verification == nil {
+		return p
+	}
+	p.Finished = s.Verification.Finished
+	for _, lane := range s.Verification.Verified {
+		p.Done += lane.Done
+		p.Total += lane.To
+	}
+	return p
+}
+
+// Run verifies them, and fails if any is held.
 func (c *journalVerify) Run(ctx context.Context, t *terminal) error {
+	if !c.Show {
+		if err := c.verify(ctx, t); err != nil {
+			return err
+		}
+	}
 	waiting := false
 	err := request[api.JournalState]{path: "journal", text: journalText, json: func(s api.JournalState) any {
 		waiting = len(s.Held) > 0
@@ -107,6 +175,11 @@ func journalText(w io.Writer, s api.JournalState) error {
 	if n := len(s.Accepted); n > 0 {
 		last := s.Accepted[n-1]
 		fmt.Fprintf(w, "last accepted at %s: %s\n", moment(&last.At), printable(last.Reason))
+	}
+	if v := s.Verification; v != nil && v.Finished {
+		for _, lane := range v.Verified {
+			fmt.Fprintf(w, "lane %d: verified from %d to %d at %s\n", lane.Lane, lane.From, lane.To, moment(&lane.At))
+		}
 	}
 	if len(s.Held) == 0 {
 		_, err := fmt.Fprintln(w, "the journal is the one that Gavel processed")

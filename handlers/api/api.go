@@ -72,6 +72,7 @@ type Config struct {
 	Brakes      Brakes
 	Switch      Switch
 	Lanes       Lanes
+	LaneCount   int // of the journal
 	Decisions   views.Decisions
 	DeadLetters DeadLetters
 	Redrive     Redriver

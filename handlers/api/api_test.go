@@ -112,6 +112,7 @@ var operations = [][2]string{
 	{http.MethodPost, "/v1/rebuild"},
 	{http.MethodGet, "/v1/journal"},
 	{http.MethodPost, "/v1/journal/accept"},
+	{http.MethodPost, "/v1/journal/verify"},
 	{http.MethodGet, "/v1/keys"},
 	{http.MethodPost, "/v1/keys"},
 	{http.MethodDelete, "/v1/keys/{sid}"},

@@ -18,6 +18,8 @@ type Ledger interface {
 	Read(ctx context.Context) (*chain.Book, error)
 	Hold(ctx context.Context, lane int, f *chain.Fault) error
 	Release(ctx context.Context, lane int) error
+	// Note records how far a verification that an operator requested has come.
+	Note(ctx context.Context, lane int, v chain.Verified) error
 }
 
 // Chain is what a projector needs to verify its journal.
@@ -348,6 +350,9 @@ const (
 	sampleShare = 100
 	// auditEvery is how often the verification of the whole lane is logged.
 	auditEvery = 5 * time.Second
+	// requestEvery is how often the owner of a lane reads whether an operator requests a verification,
+	// and how often it records its progress.
+	requestEvery = time.Second
 )
 
 func (a *auditor) run(ctx context.Context) error {
@@ -360,17 +365,62 @@ func (a *auditor) run(ctx context.Context) error {
 		}
 	}
 	a.guard.found(nil)
-	pause := sampleEvery
+	next := time.Now().Add(sampleEvery)
 	for {
-		if err := wait(ctx, pause); err != nil {
+		if err := wait(ctx, requestEvery); err != nil {
+			return err
+		}
+		if err := a.answer(ctx); err != nil {
 			return err
 		}
 		began := time.Now()
+		if began.Before(next) {
+			continue
+		}
 		if err := a.guard.sample(ctx); err != nil {
 			return err
 		}
-		pause = max(sampleEvery, sampleShare*time.Since(began))
+		next = time.Now().Add(max(sampleEvery, sampleShare*time.Since(began)))
 	}
+}
+
+// answer verifies all of the lane if an operator requests it. Without an answer from NATS the next
+// call tries again.
+func (a *auditor) answer(ctx context.Context) error {
+	g := a.guard
+	book, err := g.Ledger.Read(ctx)
+	if err != nil {
+		return nil
+	}
+	number := book.Wanted(g.lane)
+	if number == 0 {
+		return nil
+	}
+	began, record := time.Now(), g.File.Get(g.lane)
+	w := chain.WalkAll(record)
+	v := chain.Verified{Number: number, From: w.From(), To: w.To()}
+	state, err := g.journal.State(ctx)
+	if err != nil {
+		return err
+	}
+	if f := record.Compare(state); f != nil {
+		return f
+	}
+	if w.To() > 0 {
+		noted := time.Now()
+		err = g.walk(ctx, w, func(done uint64) {
+			if time.Since(noted) >= requestEvery {
+				noted, v.Done = time.Now(), done
+				_ = g.Ledger.Note(ctx, g.lane, v) // the next one shows more
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	v.Done, v.Finished = v.To, true
+	g.log.Info("journal verified on request", "of", v.To, "took_seconds", time.Since(began).Seconds())
+	return g.Ledger.Note(ctx, g.lane, v)
 }
 
 // all verifies the whole lane.

@@ -49,6 +49,25 @@ type Acceptance struct {
 	Lanes  map[int]Fault `json:"lanes"`
 }
 
+// Verification is an operator's request to verify all lanes of the journal now.
+type Verification struct {
+	Number uint64    `json:"number"`
+	By     string    `json:"by"`
+	At     time.Time `json:"at"`
+	Lanes  int       `json:"lanes"` // how many the journal has
+}
+
+// Verified is how far the owner of a lane has verified it, or that all of it was found as it was
+// processed: the stream sequences From to To.
+type Verified struct {
+	Number   uint64    `json:"number"` // of the Verification
+	From     uint64    `json:"from"`
+	To       uint64    `json:"to"`
+	Done     uint64    `json:"done"` // stream sequence that was reached
+	Finished bool      `json:"finished,omitempty"`
+	At       time.Time `json:"at"`
+}
+
 // Book is the content of the ledger.
 type Book struct {
 	Held map[int]Held `json:"held,omitempty"`
@@ -57,6 +76,18 @@ type Book struct {
 	// Numbers has for each lane the number of its last acceptance.
 	Numbers map[int]uint64 `json:"numbers,omitempty"`
 	Last    uint64         `json:"last,omitempty"` // number of the last acceptance
+	// Verification is the newest request, nil before the first. Verified are the answers, by lane.
+	Verification *Verification    `json:"verification,omitempty"`
+	Verified     map[int]Verified `json:"verified,omitempty"`
+}
+
+// Wanted returns the number of the verification that a lane has not finished, 0 without one.
+func (b *Book) Wanted(lane int) uint64 {
+	v := b.Verification
+	if v == nil || b.Verified[lane].Number > v.Number || b.Verified[lane].Number == v.Number && b.Verified[lane].Finished {
+		return 0
+	}
+	return v.Number
 }
 
 // Ledger is shared by all processes on one NATS.
@@ -97,6 +128,41 @@ func (l *Ledger) Hold(ctx context.Context, lane int, f *Fault) error {
 	})
 	if err != nil {
 		return fmt.Errorf("record that lane %d is held: %w", lane, err)
+	}
+	return nil
+}
+
+// Verify requests a verification of all lanes. The owner of each lane does it.
+func (l *Ledger) Verify(ctx context.Context, by string, lanes int) (v Verification, err error) {
+	err = l.cell.ChangeRead(ctx, func(b *Book) bool {
+		v = Verification{Number: 1, By: by, At: l.now().UTC(), Lanes: lanes}
+		if b.Verification != nil {
+			v.Number = b.Verification.Number + 1
+		}
+		b.Verification = &v
+		return true
+	})
+	if err != nil {
+		return v, fmt.Errorf("request a verification of the journal: %w", err)
+	}
+	return v, nil
+}
+
+// Note records how far a lane is verified, unless a later request has begun.
+func (l *Ledger) Note(ctx context.Context, lane int, v Verified) error {
+	err := l.cell.Change(ctx, func(b *Book) bool {
+		if b.Verification == nil || b.Verification.Number != v.Number {
+			return false
+		}
+		if b.Verified == nil {
+			b.Verified = map[int]Verified{}
+		}
+		v.At = l.now().UTC()
+		b.Verified[lane] = v
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("record the verification of lane %d: %w", lane, err)
 	}
 	return nil
 }
