@@ -218,3 +218,33 @@ func TestTheDemoCanBeWrittenTo(t *testing.T) {
 		return ""
 	})
 }
+
+// A program beside Gavel ends a call at Twilio. Event Streams reports its request, so the reason of
+// the end names it, and the timeline shows it.
+func TestARequestFromOutsideGavelIsTheEvidenceOfAnEnd(t *testing.T) {
+	t.Parallel()
+	h := openHere(t, t.TempDir())
+	s := openTwilio(t, "--callback-url", h.public, "--event-streams-url", h.public+"/twilio/events", "--rate", "600")
+	var sid string
+	eventually(t, func() string {
+		for _, sid = range s.conferences("?Status=in-progress") {
+			if (&house{t: t, url: s.url, public: h.public}).endsAtTwilio(sid) == http.StatusOK {
+				return ""
+			}
+		}
+		return "no conference of the floor could be ended"
+	})
+	eventually(t, func() string {
+		_, record := h.get("/v1/conferences/" + sid)
+		_, timeline := h.get("/v1/conferences/" + sid + "/timeline")
+		if !strings.Contains(string(record), "not through Gavel but by an API request at ") || !strings.Contains(string(timeline), `"gavel.api-request-conference-modified.v1"`) {
+			return "the request is not named in " + string(record) + string(timeline)
+		}
+		return ""
+	})
+}
+
+// endsAtTwilio requests the end of a conference with the account's token.
+func (h *house) endsAtTwilio(sid string) int {
+	return h.ends(sid, api.NewKey{Key: keys.Key{Sid: testAccount}, Secret: testToken})
+}

@@ -3,6 +3,7 @@ package twiliofake
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -105,6 +106,42 @@ type callback struct {
 	params        params
 	accepted      *atomic.Bool      // shared by all copies that are sent
 	answered      func(body []byte) // receives a successful answer; nil to ignore it
+	// api is the type of an item about a request to the API, which only Event Streams reports.
+	// status is the answer's; to is the request.
+	api    string
+	status int
+}
+
+// apiRequests are the types of the items about requests (Twilio, Event Streams: "API request" event
+// types). Whether a request that is refused has an item is not confirmed.
+var apiRequests = map[Call]string{
+	EndConference: "conference.modified", Announcement: "conference.modified", UpdateConference: "conference.modified",
+	AddParticipant: "conference-participant.created", UpdateParticipant: "conference-participant.modified", KickParticipant: "conference-participant.deleted",
+}
+
+// postAPIRequest adds the item about a request to the API to the outbox, if there is a sink and the
+// conference has a status callback. The caller holds mu.
+func (t *Twilio) postAPIRequest(q *query, status int) {
+	c := t.bySid[q.conference]
+	if c == nil {
+		c = t.rooms[q.conference]
+	}
+	api := apiRequests[q.call]
+	if t.sender.streams.sink == "" || api == "" || c == nil || c.status.URL == "" {
+		return
+	}
+	asked := params{}
+	for name := range q.values {
+		asked[name] = q.values.Get(name)
+	}
+	method := http.MethodPost
+	if q.call == KickParticipant {
+		method = http.MethodDelete
+	}
+	t.post(callback{
+		at: t.clock.Now(), to: Subscription{URL: "https://api.twilio.com" + q.path, Method: method},
+		conferenceSid: c.sid, token: t.token(), params: asked, api: api, status: status,
+	})
 }
 
 // postEvent adds an event of the conference to the outbox, if the conference's

@@ -89,7 +89,9 @@ func (s *sender) wait() {
 func (s *sender) send(ctx context.Context, callbacks []callback) {
 	for _, cb := range callbacks {
 		s.streams.add(ctx, cb)
-		s.plan(ctx, cb)
+		if cb.api == "" {
+			s.plan(ctx, cb)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ const (
 	longestPause    = 5 * time.Minute
 	voiceSchema     = "https://events-schemas.twilio.com/Voice.WebhookEvent/2"
 	statusCallbacks = "com.twilio.voice.status-callback."
+	apiRequestItems = "com.twilio.voice.api-request."
 )
 
 // eventStreams is a subscription to all com.twilio.voice.status-callback types
@@ -130,7 +131,7 @@ func (e *eventStreams) request(ctx context.Context, body []byte) (*http.Request,
 	return request, nil
 }
 
-// cloudEvent is one item of a batch. The real one also has "response", the
+// cloudEvent is one item of a batch. The real one of a callback also has "response", the
 // answer to the callback, which no test needs.
 type cloudEvent struct {
 	SpecVersion     string       `json:"specversion"`
@@ -149,6 +150,12 @@ type webhookEvent struct {
 	RequestDateCreated string         `json:"requestDateCreated"`
 	Timestamp          string         `json:"timestamp"`
 	Request            webhookRequest `json:"request"`
+	// Response is the API's answer to a request.
+	Response *webhookResponse `json:"response,omitempty"`
+}
+
+type webhookResponse struct {
+	ResponseCode int `json:"responseCode"`
 }
 
 type webhookRequest struct {
@@ -173,10 +180,16 @@ func (cb callback) cloudEvent() cloudEvent {
 	hexToken := strings.ReplaceAll(cb.token, "-", "")
 	at := cb.at.UTC().Format(time.RFC3339)
 	address, _, _ := strings.Cut(cb.to.URL, "#")
+	method, itemType, account := either(cb.to.Method == http.MethodGet, http.MethodGet, http.MethodPost), statusCallbacks+cb.streamType(), cb.params["AccountSid"]
+	var response *webhookResponse
+	if cb.api != "" {
+		account, _, _ = strings.Cut(strings.TrimPrefix(cb.to.URL, "https://api.twilio.com"+restPrefix), "/")
+		method, itemType, response = cb.to.Method, apiRequestItems+cb.api, &webhookResponse{cb.status}
+	}
 	return cloudEvent{
 		SpecVersion:     "1.0",
-		Type:            statusCallbacks + cb.streamType(),
-		Source:          restPrefix + cb.params["AccountSid"] + "/Conferences/" + cb.conferenceSid,
+		Type:            itemType,
+		Source:          restPrefix + account + "/Conferences/" + cb.conferenceSid,
 		ID:              "EZ" + hexToken,
 		Time:            at,
 		DataSchema:      voiceSchema,
@@ -186,7 +199,8 @@ func (cb callback) cloudEvent() cloudEvent {
 			EventSid:           "VW" + hexToken,
 			RequestDateCreated: at,
 			Timestamp:          at,
-			Request:            webhookRequest{either(cb.to.Method == http.MethodGet, http.MethodGet, http.MethodPost), address, cb.params},
+			Request:            webhookRequest{method, address, cb.params},
+			Response:           response,
 		},
 	}
 }

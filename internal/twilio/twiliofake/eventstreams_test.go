@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,6 +53,7 @@ type streamed struct {
 			URL        string            `json:"url"`
 			Parameters map[string]string `json:"parameters"`
 		} `json:"request"`
+		Response struct{ ResponseCode int }
 	} `json:"data"`
 }
 
@@ -94,7 +96,7 @@ func TestEventStreamsCarryTheEventsOfCallbacks(t *testing.T) {
 	x.settles(5 * time.Second)
 	x.do("POST", "Conferences/"+sid+".json", "Status", "completed")
 	x.settles(time.Minute)
-	eventually(t, func() bool { return len(s.items(t)) == 9 })
+	eventually(t, func() bool { return len(s.items(t)) == 11 })
 	if len(x.receiver.requests) != 0 {
 		t.Errorf("%d callbacks arrived although all are lost", len(x.receiver.requests))
 	}
@@ -107,9 +109,14 @@ func TestEventStreamsCarryTheEventsOfCallbacks(t *testing.T) {
 	want := map[string]int{
 		voice + "conference.participant.updated": 4, voice + "conference.updated": 2,
 		voice + "announcement.processed": 1, voice + "recording.processed": 2,
+		"com.twilio.voice.api-request.conference.modified": 2,
 	}
 	if diff := cmp.Diff(want, types); diff != "" {
 		t.Errorf("types (-want +got):\n%s", diff)
+	}
+	ended := slices.IndexFunc(items, func(item streamed) bool { return item.Data.Request.Parameters["Status"] == "completed" })
+	if ended < 0 || items[ended].Data.Response.ResponseCode != http.StatusOK || !strings.HasSuffix(items[ended].Data.Request.URL, "/Conferences/"+sid+".json") {
+		t.Errorf("the request that ended the conference is missing, or wrong: %+v", items)
 	}
 	at := slices.IndexFunc(items, func(item streamed) bool { // batches may overtake each other
 		return item.Data.Request.Parameters["StatusCallbackEvent"] == "participant-join" && item.Data.Request.Parameters["CallSid"] == customer.CallSid()

@@ -227,9 +227,13 @@ func (t *Twilio) carryOut(q *query) (answer, *apiError) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	reply, refusal := q.do(t, q)
+	status := reply.status
 	if refusal == nil {
 		t.desk.did(q.call)
+	} else {
+		status = refusal.Status
 	}
+	t.postAPIRequest(q, status)
 	return reply, refusal
 }
 
