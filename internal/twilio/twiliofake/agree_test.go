@@ -11,8 +11,9 @@ import (
 	"gavel/projections"
 )
 
-// floors is how many call floors are compared: busy and failed dials, waiting rooms, transfers,
-// people who come back, rooms of one name, events of one second.
+// floors is how many call floors are compared: busy and failed dials, with and without early media,
+// waiting rooms, transfers, people who come back as another call or as the same one, rooms of one name,
+// events of one second.
 const floors = 20_000
 
 // Whatever happens on a call floor, and in whatever order its callbacks arrive and how often, the
@@ -46,14 +47,28 @@ type playedFloor struct {
 	clock   *stillClock
 	status  Subscription
 	legs    []*participant
-	dialled []*participant
+	dialled []*call
+	starts  map[*conference]time.Time
+	stays   map[*conference]map[string][]stay
 	names   int
 }
+
+// call is one that is dialled.
+type call struct {
+	*participant
+	ends string
+}
+
+// stay is a stretch of the presence of a leg; left is zero while it lasts.
+type stay struct{ joined, left time.Time }
 
 func playFloor(t *testing.T, seed uint64) {
 	t.Helper()
 	chance := rand.New(rand.NewPCG(seed, 7))
-	f := &playedFloor{chance: chance, clock: &stillClock{now: time.Date(2026, 8, 3, 9, 0, 0, 0, time.UTC)}}
+	f := &playedFloor{
+		chance: chance, clock: &stillClock{now: time.Date(2026, 8, 3, 9, 0, 0, 0, time.UTC)},
+		stays: map[*conference]map[string][]stay{}, starts: map[*conference]time.Time{},
+	}
 	kinds := []string{"start", "end", "join", "leave", "mute", "hold", "modify", "speaker"}
 	if seed%2 == 1 { // every second floor subscribes to some kinds only
 		kinds = slices.DeleteFunc(kinds, func(string) bool { return chance.IntN(3) == 0 })
@@ -62,12 +77,14 @@ func playFloor(t *testing.T, seed uint64) {
 	f.Twilio = New(Config{AccountSid: "AC25e16e9a716a4a8617a7c83f58e30482", AuthToken: "token", Seed: seed, Clock: f.clock})
 	for range 5 + chance.IntN(30) {
 		f.step()
+		f.watch()
 		if chance.IntN(2) == 0 {
 			f.clock.now = f.clock.now.Add(time.Duration(chance.IntN(40)) * time.Second)
 		}
 	}
 	for len(f.dialled) > 0 {
 		f.resolve()
+		f.watch()
 	}
 	records := f.folded(t)
 	for _, c := range f.kept {
@@ -78,7 +95,7 @@ func playFloor(t *testing.T, seed uint64) {
 // step lets one thing happen; what Twilio refuses does not happen.
 func (f *playedFloor) step() {
 	room := fmt.Sprint("room-", f.chance.IntN(2))
-	switch n := f.chance.IntN(12); {
+	switch n := f.chance.IntN(13); {
 	case n < 3 || len(f.legs) == 0:
 		_, sid, err := f.Join(room, f.leg())
 		if err == nil {
@@ -96,6 +113,8 @@ func (f *playedFloor) step() {
 		_ = f.Mute(f.one().callSid, f.chance.IntN(2) == 0)
 	case n == 9:
 		_ = f.Hold(f.one().callSid, f.chance.IntN(2) == 0)
+	case n == 10:
+		f.returns(f.one(), room)
 	default:
 		_ = f.HangUp(f.one().callSid)
 	}
@@ -112,7 +131,60 @@ func (f *playedFloor) leg() Leg {
 	}
 }
 
-// dials begins a call to a participant, without early media.
+// returns lets a leg that has left join a room again, as the same call: its TwiML went on to another
+// <Conference> or back to the first one.
+func (f *playedFloor) returns(old *participant, room string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.Twilio.legs[old.callSid] != nil || !old.entered {
+		return
+	}
+	leg := f.leg()
+	c, refusal := f.room(room, leg, ErrLabelTaken)
+	if refusal != nil {
+		return
+	}
+	p := f.add(c, leg)
+	delete(f.Twilio.legs, p.callSid)
+	p.callSid, p.status = old.callSid, statusConnected
+	f.Twilio.legs[p.callSid] = p
+	f.legs = append(f.legs, p)
+	f.enter(p)
+}
+
+// watch notes who is in which conference after each step, and since when.
+func (f *playedFloor) watch() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.kept {
+		if _, known := f.starts[c]; c.started && !known {
+			f.starts[c] = f.clock.now
+		}
+	}
+	for _, p := range f.legs {
+		of := f.stays[p.conference]
+		if of == nil {
+			of = map[string][]stay{}
+			f.stays[p.conference] = of
+		}
+		list := of[p.callSid]
+		present := len(list) > 0 && list[len(list)-1].left.IsZero()
+		switch is := f.isIn(p.callSid, p.conference); {
+		case is && !present:
+			of[p.callSid] = append(list, stay{joined: f.clock.now})
+		case !is && present:
+			list[len(list)-1].left = f.clock.now
+		}
+	}
+}
+
+// isIn reports whether the leg is visible to the others in the conference.
+func (f *playedFloor) isIn(callSid string, c *conference) bool {
+	p := f.Twilio.legs[callSid]
+	return p != nil && p.conference == c && p.entered
+}
+
+// dials begins a call to a participant. A third of the calls have early media.
 func (f *playedFloor) dials(room string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,37 +195,44 @@ func (f *playedFloor) dials(room string) {
 	}
 	p := f.add(c, leg)
 	p.status = statusRinging
-	f.legs, f.dialled = append(f.legs, p), append(f.dialled, p)
+	ends := []string{"", "", "", "busy", "no-answer", "failed", "canceled"}
+	calls := &call{p, ends[f.chance.IntN(len(ends))]}
+	if (calls.ends == "" || calls.ends == noAnswer) && f.chance.IntN(3) == 0 { // as dial
+		f.enter(p)
+	}
+	f.legs, f.dialled = append(f.legs, p), append(f.dialled, calls)
 }
 
 // resolve lets the oldest call be answered, or not.
 func (f *playedFloor) resolve() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	p := f.dialled[0]
+	c := f.dialled[0]
 	f.dialled = f.dialled[1:]
-	if f.Twilio.legs[p.callSid] == p {
-		ends := []string{"", "", "", "busy", "no-answer", "failed", "canceled"}
-		f.answer(p, outgoing{phone: Phone{Fails: ends[f.chance.IntN(len(ends))]}})
+	if f.Twilio.legs[c.callSid] == c.participant {
+		f.answer(c.participant, outgoing{phone: Phone{Fails: c.ends}})
 	}
 }
 
 // folded folds all callbacks in any order, some of them twice, by ConferenceSid.
 func (f *playedFloor) folded(t *testing.T) map[string]*projections.Conference {
 	t.Helper()
-	sent := f.takeOutbox()
+	var sent []events.Entry
+	for _, cb := range f.takeOutbox() {
+		sent = append(sent, events.Entry{Source: events.SourceCallback, ReceivedAt: f.clock.now, Form: cb.params.encode()})
+	}
 	for range len(sent) / 4 {
 		sent = append(sent, sent[f.chance.IntN(len(sent))])
 	}
 	f.chance.Shuffle(len(sent), func(i, j int) { sent[i], sent[j] = sent[j], sent[i] })
 	records := map[string]*projections.Conference{}
-	for _, cb := range sent {
-		e, err := events.Parse(events.Entry{Source: events.SourceCallback, ReceivedAt: f.clock.now, Form: cb.params.encode()})
+	for _, entry := range sent {
+		e, err := events.Parse(entry)
 		if err != nil {
-			t.Fatalf("%s: %v", cb.params.encode(), err)
+			t.Fatalf("%s: %v", entry.Form, err)
 		}
-		if records[cb.conferenceSid], _, err = projections.Fold(records[cb.conferenceSid], &e); err != nil {
-			t.Fatalf("%s: %v", cb.params.encode(), err)
+		if records[e.ConferenceSid], _, err = projections.Fold(records[e.ConferenceSid], &e); err != nil {
+			t.Fatalf("%s: %v", entry.Form, err)
 		}
 	}
 	return records
@@ -189,28 +268,44 @@ func (f *playedFloor) compare(t *testing.T, seed uint64, kinds []string, c *conf
 	}
 	if has("end") {
 		differ("the reason", got.End != nil && got.End.Reason == c.reason, c.completed)
+		if c.completed && got.End != nil {
+			differ("the time of the end", got.End.At.Time(), c.updated)
+		}
 	}
 	if has("start") {
 		differ("the start", got.Start != nil, c.started)
+		if c.started && got.Start != nil {
+			differ("the time of the start", got.Start.At.Time(), f.starts[c])
+		}
+	}
+	if !has("join", "leave") {
+		return
 	}
 	for _, p := range f.legs {
-		if p.conference != c {
-			continue
+		if p.conference == c {
+			f.compareLeg(p, got, has, differ)
 		}
-		leg := got.Participant(p.callSid)
-		present := f.Twilio.legs[p.callSid] == p
-		if has("join", "leave") {
-			differ("presence of "+p.Label, slices.Contains(got.Present(), leg), present)
-			differ("past presence of "+p.Label, slices.Contains(got.Joined(), leg), p.entered)
-		}
-		if leg == nil || !present || !has("join", "leave") {
-			continue
-		}
-		if has("hold") {
-			differ("hold of "+p.Label, leg.Flags.Value.Hold, p.hold)
-		}
-		if has("mute") {
-			differ("mute of "+p.Label, leg.Flags.Value.Muted, p.Muted)
-		}
+	}
+}
+
+// compareLeg compares one leg, which may have been in the conference several times.
+func (f *playedFloor) compareLeg(p *participant, got *projections.Conference, has func(...string) bool, differ func(string, any, any)) {
+	leg, present := got.Participant(p.callSid), f.isIn(p.callSid, p.conference)
+	differ("presence of "+p.Label, slices.Contains(got.Present(), leg), present)
+	stays := f.stays[p.conference][p.callSid]
+	differ("past presence of "+p.Label, slices.Contains(got.Joined(), leg), len(stays) > 0)
+	if leg == nil {
+		return
+	}
+	var times []stay
+	for _, i := range got.Intervals(leg) {
+		times = append(times, stay{i.From.Time(), i.Until.Time()})
+	}
+	differ("times of "+p.Label, times, stays)
+	if now := f.Twilio.legs[p.callSid]; present && has("hold") {
+		differ("hold of "+p.Label, leg.Flags.Value.Hold, now.hold)
+	}
+	if now := f.Twilio.legs[p.callSid]; present && has("mute") {
+		differ("mute of "+p.Label, leg.Flags.Value.Muted, now.Muted)
 	}
 }
