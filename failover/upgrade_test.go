@@ -4,6 +4,7 @@ package failover_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"gavel/internal/redistest"
 	"gavel/internal/twilio/twiliofake"
 	"gavel/rules"
+	"gavel/views"
 )
 
 // writtenBy is the build that wrote the data: format 1, before formats had a number.
@@ -47,9 +50,43 @@ var oldBinary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-func gavelBefore(t *testing.T) string {
+func gavelBefore(t *testing.T) string { return made(t, oldBinary) }
+
+// nextBinary builds this Gavel with the next engine: the next version that folds or judges in
+// another way, with the same layout of the picture.
+var nextBinary = sync.OnceValues(func() (string, error) {
+	source, err := filepath.Abs("../events/rules.go")
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(source)
+	if err != nil {
+		return "", err
+	}
+	const engine = "const Engine = %d"
+	next := strings.Replace(string(text), fmt.Sprintf(engine, events.Engine), fmt.Sprintf(engine, events.Engine+1), 1)
+	if next == string(text) {
+		return "", fmt.Errorf("%s does not hold the engine %d", source, events.Engine)
+	}
+	changed, overlay, path := filepath.Join(workshop, "rules.go"), filepath.Join(workshop, "overlay.json"), filepath.Join(workshop, "gavel-next")
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {source: changed}})
+	if err == nil {
+		err = errors.Join(os.WriteFile(changed, []byte(next), 0o600), os.WriteFile(overlay, replace, 0o600))
+	}
+	if err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("go", "build", "-overlay", overlay, "-o", path, "gavel/cmd/gavel").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the next Gavel: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func gavelNext(t *testing.T) string { return made(t, nextBinary) }
+
+func made(t *testing.T, binary func() (string, error)) string {
 	t.Helper()
-	path, err := oldBinary()
+	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +118,11 @@ rules:
     do: [{end: {}}]
     limits: {per_minute: 1000, trip_after: 2}
     mode: live
+  - name: later
+    when: conference.friendly_name.startsWith("later") && conference.status == "in-progress" && size(conference.live) == 1
+    for: 1h
+    do: [{end: {}}]
+    mode: live
 `
 
 // comparesWithin is how soon after its start the new process must give the same
@@ -93,6 +135,7 @@ const (
 	deadlines = 4
 	flights   = 3
 	braked    = 2 // the number that trips the rule
+	later     = 2 // their deadline is not reached
 )
 
 // The complete Gavel in one process is replaced: its NATS data is in the data
@@ -102,7 +145,7 @@ func TestUpgradeEmbedded(t *testing.T) {
 	w := &world{t: t, binary: gavelBefore, embedded: true, dataDir: t.TempDir(), lanes: 2}
 	w.configure("nats: {lanes: 2, sync: always}\n")
 	r := ruledIn(w)
-	g, file := upgraded(t, r)
+	g, file := upgraded(t, r, filled)
 	stopsWell := func(g *gavel) {
 		if code := g.stop(); code != 0 {
 			t.Errorf("%s exited with %d", g.name, code)
@@ -123,7 +166,7 @@ func TestUpgradeEmbedded(t *testing.T) {
 	for key, ids := range want {
 		w.published(key, ids)
 	}
-	r.engines()
+	r.engines(1)
 }
 
 // lacks says how many facts of a conference are missing in its timeline.
@@ -137,22 +180,53 @@ func (g *gavel) lacks(key events.Key, want int) string {
 }
 
 // Gavel is replaced on an external NATS server and Redis, which keep running.
-// The picture has another layout now, so each lane is filled once. The upgrade of a lane
-// that is not filled is a scenario in lanes/testdata.
+// The picture has another layout now, so each lane is filled once.
 func TestUpgradeExternal(t *testing.T) {
 	t.Parallel()
 	w := &world{t: t, binary: gavelBefore, dataDir: t.TempDir(), lanes: 2}
 	w.redis, w.nats = redistest.Start(t).URL(), startNATS(t, 1)
 	w.configure("nats: {replicas: 1, lanes: 2, sync: always}\n")
 	r := ruledIn(w)
-	g, _ := upgraded(t, r)
+	g, _ := upgraded(t, r, filled)
 	if fills := g.counted("gavel_fills_total"); fills != 2 {
 		t.Errorf("%v lanes were filled, want each of 2 once", fills)
 	}
 	w.openBus(shape{servers: 1, lanes: 2})
 	w.converges()
-	r.engines()
+	r.engines(1)
 }
+
+// A version with another engine and the same layout takes over without a fill: it finds ladders in
+// progress, which end with a refused decision. Before it, a start of the same version changes no deadline.
+func TestUpgradeWithoutAFill(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t, binary: gavelBinary, dataDir: t.TempDir(), lanes: 2}
+	w.redis, w.nats = redistest.Start(t).URL(), startNATS(t, 1)
+	w.configure("nats: {replicas: 1, lanes: 2, sync: always}\n")
+	r := ruledIn(w)
+	g, _ := upgraded(t, r, unfilled)
+	if fills := g.counted("gavel_fills_total"); fills != 0 {
+		t.Errorf("%v lanes were filled", fills)
+	}
+	w.openBus(shape{servers: 1, lanes: 2})
+	w.converges()
+	r.engines(events.Engine)
+}
+
+// upgrade is one kind of upgrade.
+type upgrade struct {
+	from, to func(t *testing.T) string
+	// restarts is whether the version before starts once more on its own data.
+	restarts bool
+	// refused are the ladders in progress whose end the new version records.
+	refused map[string]int
+}
+
+var (
+	filled = upgrade{from: gavelBefore, to: gavelBinary}
+	// A decision that was made and not done ends with its own outcome.
+	unfilled = upgrade{from: gavelBinary, to: gavelNext, restarts: true, refused: map[string]int{"ladder  engine-changed": ladders}}
+)
 
 // configure writes gavel.yaml.
 func (w *world) configure(text string) {
@@ -161,46 +235,97 @@ func (w *world) configure(text string) {
 	rewrite(w.t, w.settings, text)
 }
 
-// upgraded leaves work unfinished under the old binary, starts the new one on
-// the same data, and expects the same answers as before and each action once. It
-// returns the new process and its rule file.
-func upgraded(t *testing.T, r *ruled) (*gavel, string) {
+// upgraded leaves work unfinished under the version before, starts the new one on the same data, and
+// expects the same answers as before and each action once. It returns the new process and its rule file.
+func upgraded(t *testing.T, r *ruled, u upgrade) (*gavel, string) {
 	t.Helper()
-	gavelBefore(t)
-	gavelBinary(t)
+	u.from(t)
+	u.to(t)
 	began := time.Now() // without the time to build
 	defer func() { t.Logf("it took %s", time.Since(began).Round(time.Second)) }()
 	file := r.ruleFile(upgradeRules)
 	old := r.gavel("all", file)
 	rooms := r.leavesWorkUndone(old)
-	before := old.shows(rooms)
+	before, armed := old.shows(rooms), old.armed()
 	asked := r.desk.list()
-	if code := old.stop(); code != 0 {
-		t.Fatalf("the old process exited with %d", code)
+	stops := func(g *gavel) {
+		if code := g.stop(); code != 0 {
+			t.Fatalf("%s exited with %d", g.name, code)
+		}
 	}
-	r.binary = gavelBinary
+	stops(old)
+	if u.restarts {
+		old = r.gavel("all", file)
+		within(t, comparesWithin, func() string { return cmp.Diff(armed, old.armed()) })
+		stops(old)
+	}
+	r.binary = u.to
 	g := r.gavel("all", file)
 	within(t, comparesWithin, func() string { return changed(before, g.shows(rooms)) })
 	if now := r.desk.list(); len(now) != len(asked) {
 		t.Errorf("requests to Twilio before rules were resumed: %v", now[len(asked):])
 	}
+	within(t, patience, func() string { return restarted(armed, g.armed()) })
 
 	r.cli(g, "resume", "--reason", "the new version is good")
 	s := r.twilio.NewStory()
 	leavesAlone(s, "braked-more") // the brakes remember the old process's actions
 	r.plays(s)
-	r.ended(g, map[string]int{
+	want := map[string]int{
 		"ladder announce done": ladders, "ladder end done": ladders, "deadline end done": deadlines,
 		"flight end done": flights, "braked end done": braked, "braked end tripped": 1,
 		// What the old engine had decided and not done is not done either; the new one decides again.
 		"flight end overtaken": flights,
-	})
+	}
+	maps.Copy(want, u.refused)
+	r.ended(g, want)
 	r.eachOnce(g.decisions())
+	if n := g.counted("gavel_lane_restarts_total"); n != 0 {
+		t.Errorf("lanes stopped %v times", n)
+	}
 	return g, file
 }
 
-// engines expects that the new engine came into force once in each lane, with the set that was in force.
-func (r *ruled) engines() {
+// deadline is one entry of /v1/armed. Its conference, rule and kind identify it.
+type deadline struct {
+	Name  string `json:"friendly_name"`
+	Rule  string
+	Waits views.Wait `json:"waits_for"`
+	Due   time.Time
+}
+
+// armed returns the deadlines that are not reached during a story, by room.
+func (g *gavel) armed() map[string]deadline {
+	g.t.Helper()
+	var list struct{ Deadlines []deadline }
+	eventually(g.t, func() string { return said(g.read("/v1/armed", &list)) })
+	all := map[string]deadline{}
+	for _, d := range list.Deadlines {
+		if d.Rule == "later" || d.Waits == views.WaitExemption {
+			all[d.Name] = d
+		}
+	}
+	return all
+}
+
+// restarted returns how the deadlines under another engine differ from what they have to be: an
+// exemption ends when it did before, and the time of a rule runs from the upgrade.
+func restarted(before, after map[string]deadline) string {
+	want := map[string]deadline{}
+	for room, d := range before {
+		if now := after[room].Due; d.Waits != views.WaitExemption && now.After(d.Due) {
+			d.Due = now
+		} else if d.Waits != views.WaitExemption {
+			return fmt.Sprintf("the deadline of %s is %s, which the former engine set", room, now)
+		}
+		want[room] = d
+	}
+	return cmp.Diff(want, after)
+}
+
+// engines expects that the engine after an older one came into force once in each lane, with the set
+// that was in force.
+func (r *ruled) engines(older int) {
 	r.t.Helper()
 	type loaded struct {
 		version string
@@ -213,8 +338,8 @@ func (r *ruled) engines() {
 		return err
 	})
 	for lane, got := range lanes {
-		if len(got) != 2 || got[0].engine != 1 || got[1] != (loaded{got[0].version, events.Engine}) {
-			r.t.Errorf("lane %d has the loads %+v, want the same set with engines 1 and %d", lane, got, events.Engine)
+		if len(got) != 2 || got[0].engine != older || got[1] != (loaded{got[0].version, older + 1}) {
+			r.t.Errorf("lane %d has the loads %+v, want the same set with engines %d and %d", lane, got, older, older+1)
 		}
 	}
 }
@@ -229,7 +354,7 @@ func (r *ruled) leavesWorkUndone(g *gavel) (rooms []string) {
 	r.ended(g, map[string]int{"ladder announce done": ladders, "braked end done": braked})
 	r.stops(g)
 
-	waiting := append(roomNames("deadline", deadlines), roomNames("flight", flights)...)
+	waiting := slices.Concat(roomNames("deadline", deadlines), roomNames("flight", flights), roomNames("later", later))
 	leavesAlone(s, waiting...)
 	customer, agent := s.Customer("customer").Calls("talks"), s.Agent("ana").Answers("talks")
 	agent.Holds(customer)
@@ -242,10 +367,10 @@ func (r *ruled) leavesWorkUndone(g *gavel) (rooms []string) {
 	r.ended(g, map[string]int{
 		"ladder announce done": ladders, "braked end done": braked, "flight end ": flights,
 	})
+	r.cli(g, "exempt", "talks", "--for", "2h", "--reason", "an important call")
 	eventually(r.t, func() string {
-		var armed struct{ Deadlines []struct{ Rule string } }
-		if err := g.read("/v1/armed", &armed); err != nil || len(armed.Deadlines) != ladders+deadlines {
-			return fmt.Sprintf("%d deadlines are armed (%v), want %d", len(armed.Deadlines), err, ladders+deadlines)
+		if armed := g.armed(); len(armed) != later+1 {
+			return fmt.Sprintf("the deadlines %v are armed, want those of %d conferences and one exemption", armed, later)
 		}
 		if waits := r.waits("stopped"); waits < flights {
 			return fmt.Sprintf("%d decisions wait for the stop to end, want %d", waits, flights)
@@ -260,6 +385,7 @@ type decision struct {
 	ID     string
 	Rule   string
 	Do     rules.StepKind
+	Reason rules.Reason // of one that was refused
 	Answer *struct{ Result, Why string }
 
 	ConferenceSid string `json:"conference_sid"`
@@ -268,10 +394,16 @@ type decision struct {
 func (g *gavel) decisions() []decision {
 	g.t.Helper()
 	var list struct{ Decisions []decision }
-	if err := g.read("/v1/decisions?limit=200", &list); err != nil {
-		g.t.Fatal(err)
-	}
+	eventually(g.t, func() string { return said(g.read("/v1/decisions?limit=200", &list)) })
 	return list.Decisions
+}
+
+// said is the text of an error, "" for nil. A busy machine may answer 503 for a moment.
+func said(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // ended waits until this many decisions of each rule and step have ended in each way.
@@ -280,7 +412,7 @@ func (r *ruled) ended(g *gavel, want map[string]int) {
 	within(r.t, 2*patience, func() string {
 		got := map[string]int{}
 		for _, d := range g.decisions() {
-			how := ""
+			how := string(d.Reason)
 			if d.Answer != nil {
 				how = d.Answer.Result
 				if how == "lapsed" || d.Answer.Why == "already" {

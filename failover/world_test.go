@@ -197,6 +197,10 @@ func (f facts) fold(_ int, entry events.Entry) error {
 	if key.ConferenceSid == "" {
 		return nil // about a lane, a count, or a room of which only the name is known
 	}
+	if e.Kind == events.Exempted { // news that is evaluated and not folded
+		f.known[e.ID], f.ids[key] = true, append(f.ids[key], e.ID)
+		return nil
+	}
 	after, fresh, err := projections.Fold(f.records[key], &e)
 	if err != nil || !fresh {
 		return err
