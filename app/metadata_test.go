@@ -138,11 +138,11 @@ func (d damage) do(t *testing.T, dir string) (changed int) {
 func TestDamagedDescriptionsAndStatesOfNATSAreRepaired(t *testing.T) {
 	t.Parallel()
 	for name, d := range map[string]damage{
-		"descriptions":     {"meta.inf", 30, 4},
-		"their checksums":  {"meta.sum", 3, 1},
-		"forms of states":  {"o.dat", 0, 1},
-		"ack floors":       {"o.dat", 3, 1 << 6},
-		"what came":        {"o.dat", 5, 1 << 6},
+		"descriptions":    {"meta.inf", 30, 4},
+		"their checksums": {"meta.sum", 3, 1},
+		"forms of states": {"o.dat", 0, 1},
+		"ack floors":      {"o.dat", 3, 1 << 6},
+		"what came":       {"o.dat", 5, 1 << 6},
 	} {
 		for kind, crash := range map[string]bool{"clean stop": false, "crash": true} {
 			t.Run(name+" "+kind, func(t *testing.T) {

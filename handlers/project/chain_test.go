@@ -356,3 +356,33 @@ func TestAPurgeWhileGavelRunsIsFoundByASample(t *testing.T) {
 		t.Errorf("a purged journal: %v", err)
 	}
 }
+
+// Two processes take turns on a lane, each with a file of its own, so that each finds its file behind
+// what the other one processed. Neither holds the lane.
+func TestAFileThatIsBehindTheOtherProcessHoldsNoLane(t *testing.T) {
+	t.Parallel()
+	dir, files := t.TempDir(), [2]string{t.TempDir(), t.TempDir()}
+	s := newStackOf(t, bus.Config{DataDir: dir, Listen: bus.ListenOff})
+	for n := range 4 {
+		c, ledger := s.verified(t, files[n%2])
+		_, stop := run(t, c)
+		s.tell(t, call(n+1)...)
+		s.settled(t)
+		stop()
+		if book, err := ledger.Read(t.Context()); err != nil || len(book.Held) > 0 {
+			t.Fatalf("turn %d: %+v, %v", n, book, err)
+		}
+	}
+	heads := [2]uint64{}
+	for i, file := range files {
+		f, err := chain.OpenFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := f.Get(0)
+		heads[i] = r.Head.Sequence
+	}
+	if heads[0] == 0 || heads[0] >= heads[1] {
+		t.Errorf("the files end at %v", heads)
+	}
+}

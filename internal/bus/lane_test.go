@@ -89,6 +89,33 @@ func TestLaneIsReadInOrderAndAcknowledged(t *testing.T) {
 	}
 }
 
+// A lane goes back behind groups that were acknowledged, and on over groups that were not.
+func TestARewoundLaneGoesOnBehindTheGivenGroup(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	l := b.Lane(0)
+	if err := l.Rewind(testContext(t), 0); err == nil {
+		t.Error("a lane that is not resumed was rewound")
+	}
+	mustResume(t, l)
+	mustAppend(t, b, numbered(1, 6)...)
+	mustAck(t, l, take(t, l, 4))
+	awaitFloor(t, l, 4)
+	for _, floor := range []uint64{2, 0, 5} {
+		if err := l.Rewind(testContext(t), floor); err != nil {
+			t.Fatal(err)
+		}
+		groups := take(t, l, int(6-floor))
+		if got := forms(t, groups); !slices.Equal(got, numbered(int(floor)+1, 6)) {
+			t.Errorf("behind %d the lane returned %q", floor, got)
+		}
+	}
+	mustAppend(t, b, numbered(7, 7)...)
+	if got := forms(t, take(t, l, 1)); !slices.Equal(got, numbered(7, 7)) {
+		t.Errorf("then it returned %q", got)
+	}
+}
+
 func TestNextReturnsWhatHasArrived(t *testing.T) {
 	t.Parallel()
 	b := open(t)
