@@ -25,8 +25,8 @@ func OnlySharedKeys(accountSid string) Finding {
 func (c Credentials) Findings() []Finding {
 	switch {
 	case c.Fault != nil:
-		return []Finding{CheckCredentials.fault("cannot fetch account %s from Twilio: %v", c.AccountSid, c.Fault).
-			do("allow HTTPS from this machine to --twilio-api, directly or through HTTPS_PROXY")}
+		return []Finding{CheckCredentials.fault("cannot check the %s of account %s at Twilio: %v", c.With, c.AccountSid, c.Fault).
+			do("allow HTTPS from this machine to --twilio-api, or to the api of the region, directly or through HTTPS_PROXY")}
 	case c.Status == http.StatusUnauthorized || c.Status == http.StatusForbidden:
 		return []Finding{CheckCredentials.fault("Twilio refuses the %s of account %s (%d)", c.With, c.AccountSid, c.Status).
 			do("compare it with Twilio's console: it may have been rotated or revoked; callbacks are verified by the auth token")}

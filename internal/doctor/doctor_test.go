@@ -213,7 +213,7 @@ func TestTwiliosAnswerToCredentialsIsJudged(t *testing.T) {
 		"refused":     {doctor.Credentials{Status: 401}, want{doctor.Fault, "refuses the auth token"}},
 		"unknown":     {doctor.Credentials{Status: 404}, want{doctor.Fault, "does not exist at Twilio"}},
 		"busy":        {doctor.Credentials{Status: 429}, want{doctor.Warning, "429"}},
-		"unreachable": {doctor.Credentials{Fault: errRefused}, want{doctor.Fault, "connection refused"}},
+		"unreachable": {doctor.Credentials{Fault: errRefused}, want{doctor.Fault, "check the auth token of account AC25e16e9a716a4a8617a7c83f58e30482 at Twilio: connection refused"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
