@@ -11,10 +11,17 @@ import (
 	"gavel/internal/measure"
 )
 
+// queueShare is the part of the memory limit, one in so many, that entries which wait for the journal
+// may use.
+const queueShare = 16
+
 func (a *App) openBus(ctx context.Context) (err error) {
 	config := a.NATS
 	config.DataDir, config.AppendBudget, config.Metrics = a.DataDir, callback.AppendBudget, bus.NewMetrics(a.metrics)
 	config.Reserve, config.Rearms = true, a.Roles.Has(Project)
+	if a.MemoryLimit > 0 {
+		config.QueueBytes = min(a.MemoryLimit/queueShare, bus.QueueBytes)
+	}
 	if a.bus, err = bus.Open(ctx, config, a.log); err != nil {
 		return hintReplicas(err)
 	}

@@ -17,6 +17,11 @@ const (
 	// gcHeadroom bounds that growth, in bytes: a picture of 100,000 conferences is live heap, and
 	// four times as much garbage would need 1 GB.
 	gcHeadroom = 128 << 20
+	// gcSeconds is how long the garbage of a quiet process grows, and quietHeadroom what it may be
+	// in any case. A process that makes 2 MB in a second would hold 128 MB for the sake of a
+	// collection every minute.
+	gcSeconds     = 5
+	quietHeadroom = 32 << 20
 	// leastPercent keeps the collector from running all the time on a huge heap.
 	leastPercent = 50
 	// limitPercent is the part of the cgroup's memory limit that becomes the limit of the Go
@@ -48,26 +53,30 @@ func FollowHeap(lookup func(string) (string, bool)) func(context.Context) error 
 		if _, set := lookup("GOGC"); set {
 			return nil
 		}
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 		tick := time.NewTicker(followEvery)
 		defer tick.Stop()
+		before := uint64(math.MaxUint64)
 		for now := gcPercent; ; {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
 				return nil
 			}
-			metrics.Read(live)
+			metrics.Read(heap)
+			live, made := heap[0].Value.Uint64(), heap[1].Value.Uint64()
 			// A change stops the process for a moment, so small ones are not made.
-			if want := percentFor(live[0].Value.Uint64()); want > now*5/4 || want < now*4/5 {
+			if want := percentFor(live, made-min(made, before)); want > now*5/4 || want < now*4/5 {
 				now = want
 				debug.SetGCPercent(now)
 			}
+			before = made
 		}
 	}
 }
 
-// percentFor returns the collector's goal for a live heap.
-func percentFor(live uint64) int {
-	return int(min(max(gcHeadroom*100/max(live, 1), leastPercent), gcPercent))
+// percentFor returns the collector's goal for a live heap and the bytes allocated in a second.
+func percentFor(live, perSecond uint64) int {
+	headroom := min(max(perSecond*gcSeconds, quietHeadroom), gcHeadroom)
+	return int(min(max(headroom*100/max(live, 1), leastPercent), gcPercent))
 }

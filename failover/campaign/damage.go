@@ -256,7 +256,7 @@ func (w *world) compared(p *process, s starting, b *before, desk *twilio) string
 	}
 	form := w.form()
 	form.Set("FriendlyName", watched)
-	if status := post(http.DefaultClient, p.url, form); status != http.StatusNoContent {
+	if status := post(p.url, form); status != http.StatusNoContent {
 		w.counts["not-accepting"]++
 		return "changed"
 	}
@@ -332,7 +332,7 @@ func rollback(w *world) {
 	}
 	var left []string
 	for _, sid := range joined[:min(len(joined), 100)] {
-		if post(http.DefaultClient, p.url, w.leave(sid)) == http.StatusNoContent {
+		if post(p.url, w.leave(sid)) == http.StatusNoContent {
 			left = append(left, sid)
 		}
 	}

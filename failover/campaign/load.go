@@ -3,8 +3,12 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"encoding/hex"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,15 +22,19 @@ import (
 const (
 	// twilioWaits is Twilio's total timeout for a callback.
 	twilioWaits = 15 * time.Second
+	// twilioConnects is Twilio's timeout for a connection.
+	twilioConnects = 5 * time.Second
 	// mostInFlight bounds the requests that a load has in flight at once.
 	mostInFlight = 12_000
+	// mostDials bounds the connections that it opens at once.
+	mostDials = 512
 )
 
 // load sends callbacks. Each is the join of a conference of its own, so that what a process shows
 // is compared by ConferenceSid alone.
 type load struct {
 	w      *world
-	client *http.Client
+	client clients
 	next   func() url.Values // makes the next form; one goroutine calls it
 	stopIt func()
 
@@ -56,6 +64,11 @@ func steadily(p *process, perSecond int) func(*load, <-chan struct{}, *sync.Wait
 				return
 			}
 			for ; sent < int(time.Since(begun).Seconds()*float64(perSecond)); sent++ {
+				select {
+				case <-done: // also if this machine is too slow for the rate
+					return
+				default:
+				}
 				select {
 				case places <- struct{}{}:
 				default:
@@ -92,8 +105,7 @@ func (w *world) flood(p *process, together int, next func() url.Values) *load {
 }
 
 func (w *world) load(run func(*load, <-chan struct{}, *sync.WaitGroup)) *load {
-	transport := &http.Transport{MaxIdleConnsPerHost: mostInFlight}
-	l := &load{w: w, next: w.form, client: &http.Client{Transport: transport, Timeout: twilioWaits}}
+	l := &load{w: w, next: w.form, client: newClients()}
 	done, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(over)
@@ -101,7 +113,7 @@ func (w *world) load(run func(*load, <-chan struct{}, *sync.WaitGroup)) *load {
 		run(l, done, &under)
 		under.Wait()
 	}()
-	l.stopIt = sync.OnceFunc(func() { close(done); <-over; transport.CloseIdleConnections() })
+	l.stopIt = sync.OnceFunc(func() { close(done); <-over; l.client.close() })
 	w.ends = append(w.ends, l.stopIt)
 	return l
 }
@@ -127,7 +139,7 @@ func (l *load) refusedSoFar() (n int) {
 
 func (l *load) send(p *process, form url.Values) {
 	begun := time.Now()
-	status := post(l.client, p.url, form)
+	status := l.client.post(p.url, form)
 	l.count(func() {
 		switch {
 		case status >= 200 && status < 300:
@@ -140,22 +152,87 @@ func (l *load) send(p *process, form url.Values) {
 	})
 }
 
+// clients are the connections of one load, as a proxy has them: a callback is sent on the next one
+// that is free, or on a new one. net/http's client would keep those that it dialled in vain open.
+type clients struct {
+	free  chan *client
+	dials chan struct{} // has room for connections that are being opened
+}
+
+// client is one connection.
+type client struct {
+	net.Conn
+	answers *bufio.Reader
+}
+
+func newClients() clients {
+	return clients{free: make(chan *client, mostInFlight), dials: make(chan struct{}, mostDials)}
+}
+
+// take returns a connection, or an error if there is none in time.
+func (c clients) take(address string, until time.Time) (*client, error) {
+	select {
+	case free := <-c.free:
+		return free, nil
+	default:
+	}
+	late := time.NewTimer(time.Until(until))
+	defer late.Stop()
+	select {
+	case free := <-c.free:
+		return free, nil
+	case c.dials <- struct{}{}:
+	case <-late.C:
+		return nil, context.DeadlineExceeded
+	}
+	defer func() { <-c.dials }()
+	dialer := net.Dialer{Deadline: until}
+	conn, err := dialer.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &client{conn, bufio.NewReaderSize(conn, 1<<10)}, nil
+}
+
+func (c clients) close() {
+	for len(c.free) > 0 {
+		free := <-c.free
+		free.Close()
+	}
+}
+
 // post signs and sends a form; 0 means no answer.
-func post(client *http.Client, door string, form url.Values) (status int) {
+func (c clients) post(door string, form url.Values) (status int) {
 	const path = "/twilio/conference"
-	request, err := http.NewRequest(http.MethodPost, door+path, strings.NewReader(form.Encode()))
+	address, body, until := strings.TrimPrefix(door, "http://"), form.Encode(), time.Now().Add(twilioWaits)
+	conn, err := c.take(address, time.Now().Add(twilioConnects))
 	if err != nil {
 		return 0
 	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("X-Twilio-Signature", twiliofake.Signature(token, door+path, form))
-	response, err := client.Do(request)
-	if err != nil {
-		return 0
+	_ = conn.SetDeadline(until) // an error shows at the next use
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
+		"X-Twilio-Signature: %s\r\nContent-Length: %d\r\n\r\n%s",
+		path, address, twiliofake.Signature(token, door+path, form), len(body), body)
+	if err == nil {
+		var response *http.Response
+		if response, err = http.ReadResponse(conn.answers, nil); err == nil {
+			_, err = io.Copy(io.Discard, response.Body)
+			if err == nil && !response.Close {
+				c.free <- conn
+				return response.StatusCode
+			}
+			status = response.StatusCode
+		}
 	}
-	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body) // the status is the answer
-	return response.StatusCode
+	conn.Close()
+	return status
+}
+
+// post sends one form on a connection of its own; 0 means no answer.
+func post(door string, form url.Values) int {
+	c := newClients()
+	defer c.close()
+	return c.post(door, form)
 }
 
 // form is the join of one leg of a new conference.

@@ -7,8 +7,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -43,26 +45,57 @@ var pressure = []campaign{
 }
 
 // overload gives Gavel a third of a processor, so that the load on the rest of the machine can
-// exceed its peak ten times.
+// exceed its peak ten times. The processor time of each phase is of Gavel, of the load, and of Gavel
+// for each callback that it acknowledged: a machine that is busy otherwise changes only the others.
 func overload(w *world) {
-	const percent, phase = 30, 10 * time.Second
+	const percent, phase = 30, 20 * time.Second
 	g := w.group(512<<20, percent)
 	p := w.gavel(starting{data: filepath.Join(w.dir, "data"), under: g.under()})
-	l := w.flood(p, 64, w.form)
-	w.pass(phase)
-	peak := float64(len(l.stop().acknowledged)) / phase.Seconds()
+	peak := w.phase(p, "at-peak", phase, func() *load { return w.flood(p, 64, w.form) })
 	w.counts["rounds"]++
 	w.counts["peak-per-second"] += int(peak)
 	for _, times := range []int{5, 10} {
-		l := w.callbacks(p, times*int(peak))
-		w.pass(phase)
-		done := l.acknowledgedSoFar()
-		w.counts[fmt.Sprintf("percent-at-%dx", times)] += int(100 * float64(done) / phase.Seconds() / max(1, peak))
-		l.stop()
+		name := fmt.Sprintf("at-%dx", times)
+		done := w.phase(p, name, phase, func() *load { return w.callbacks(p, times*int(peak)) })
+		w.counts["percent-"+name] += int(100 * done / max(1, peak))
 	}
 	if !p.running() {
 		w.counts["ended"]++
 	}
+}
+
+// phase runs a load for that long and returns how many callbacks were acknowledged in a second of it.
+func (w *world) phase(p *process, name string, lasting time.Duration, begin func() *load) float64 {
+	gavel, own := p.processorTime(), ownProcessorTime()
+	l := begin()
+	w.pass(lasting)
+	done, used, ownUsed := l.acknowledgedSoFar(), p.processorTime()-gavel, ownProcessorTime()-own
+	l.stop()
+	w.counts["gavel-cpu-percent-"+name] += int(100 * used / lasting)
+	w.counts["load-cpu-percent-"+name] += int(100 * ownUsed / lasting)
+	w.counts["us-per-callback-"+name] += int(used.Microseconds()) / max(1, done)
+	w.counts["mb-"+name] = p.resident()
+	return float64(done) / lasting.Seconds()
+}
+
+// processorTime is what the process has used, user and system; 0 if it has ended.
+func (p *process) processorTime() time.Duration {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	const tick = 10 * time.Millisecond // USER_HZ
+	return time.Duration(user+system) * tick
+}
+
+func ownProcessorTime() time.Duration {
+	var used syscall.Rusage
+	must("read the processor time", syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func (l *load) acknowledgedSoFar() (n int) {
@@ -81,10 +114,16 @@ func soak(w *world) {
 		l.next = w.calls()
 		steadily(p, rate)(l, done, under)
 	})
-	w.pass(2 * third)
-	w.counts["mb-at-two-thirds"] = p.resident()
-	w.pass(third)
-	w.counts["mb-at-the-end"] = p.resident()
+	const parts = 15 // minutes of the full size
+	for part := range parts {
+		w.pass(3 * third / parts)
+		now := p.resident()
+		fmt.Fprintf(os.Stderr, "resident after %v: %d MB\n", time.Duration(part+1)*3*third/parts, now)
+		if part+1 == parts*2/3 {
+			w.counts["mb-at-two-thirds"] = now
+		}
+		w.counts["mb-at-the-end"] = now
+	}
 	l.stop()
 }
 

@@ -72,7 +72,7 @@ func fullByCallbacks(w *world, v *volume, s starting) {
 	w.counts["filled-by-callbacks"]++
 	w.counts["percent-of-the-volume"] += v.percentUsed()
 	begun := time.Now() // a smaller group may still fit
-	if post(l.client, p.url, w.form()); time.Since(begun) > soon {
+	if l.client.post(p.url, w.form()); time.Since(begun) > soon {
 		w.counts["slow-refusals"]++
 	}
 	if w.within(patience/9, p.ready) {
@@ -109,7 +109,7 @@ func fullByOthers(w *world) {
 	if !w.control {
 		release()
 	}
-	if !w.within(patience/3, func() bool { return post(l.client, p.url, w.form()) == 204 }) {
+	if !w.within(patience/3, func() bool { return l.client.post(p.url, w.form()) == 204 }) {
 		w.counts["not-recovered"]++
 	}
 	w.counts["lost"] += len(p.missing(acknowledged))

@@ -166,7 +166,7 @@ func (d *Door) accept(r arrival) error {
 	if d.memory.high(r.arrived) {
 		return refuse(http.StatusServiceUnavailable, reasonMemory)
 	}
-	if d.cfg.Metrics.inFlight.Load() >= d.memory.inFlight {
+	if d.memory.full() {
 		return refuse(http.StatusServiceUnavailable, reasonInFlight)
 	}
 	if r.Method != http.MethodPost && (r.Method != http.MethodGet || r.at.source == events.SourceEventStream) {
@@ -177,11 +177,13 @@ func (d *Door) accept(r arrival) error {
 
 // admit runs store if no more genuine requests are in flight than fit into memory. Requests that are not
 // genuine, or whose body is not complete, take no place: anyone can send them.
-func (d *Door) admit(store func() error) error {
-	defer d.cfg.Metrics.inFlight.Add(-1)
-	if d.cfg.Metrics.inFlight.Add(1) > d.memory.inFlight {
+func (d *Door) admit(body int, store func() error) error {
+	held := d.memory.enter(body)
+	if held == 0 {
 		return refuse(http.StatusServiceUnavailable, reasonInFlight)
 	}
+	d.cfg.Metrics.inFlight.Add(1)
+	defer func() { d.cfg.Metrics.inFlight.Add(-1); d.memory.leave(held) }()
 	return store()
 }
 

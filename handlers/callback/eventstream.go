@@ -79,7 +79,7 @@ func (d *Door) acceptBatch(r arrival) error {
 	if sha256.Sum256(body) != sum {
 		return refuse(http.StatusForbidden, reasonBodyHash).of(b.accounts[0].Account)
 	}
-	return d.admit(func() error { return d.acceptGenuineBatch(r.Context(), &b, own, body) })
+	return d.admit(len(body), func() error { return d.acceptGenuineBatch(r.Context(), &b, own, body) })
 }
 
 // acceptGenuineBatch handles a batch whose signature and hash are correct. own is its query without

@@ -51,7 +51,7 @@ func (d *Door) acceptForm(r arrival) error {
 	}
 	d.cfg.Metrics.countKey(matched.Key)
 	c.entry.Region = matched.Region
-	return d.admit(func() error { return d.acceptGenuine(r.Context(), &c) })
+	return d.admit(len(c.entry.Form), func() error { return d.acceptGenuine(r.Context(), &c) })
 }
 
 // acceptGenuine handles a request whose signature is correct. A callback that is not about a

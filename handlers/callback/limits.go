@@ -26,6 +26,9 @@ const (
 	// may use, at requestBytes each: a request, its connection's buffers and its goroutine.
 	memoryPercent = 25
 	requestBytes  = 40 << 10
+	// bodyCopies is how often a large body is in memory: as received, decoded, in journal groups and
+	// in NATS. A request needs at least so many times its body.
+	bodyCopies = 4
 	// shortPercent is the part of the memory limit from which on no callback is accepted. The
 	// collector needs the rest to keep up.
 	shortPercent = 75

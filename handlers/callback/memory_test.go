@@ -24,11 +24,32 @@ func TestADoorNearItsMemoryLimitAnswers503BeforeItReads(t *testing.T) {
 func TestTheRequestsInFlightFitIntoMemory(t *testing.T) {
 	t.Parallel()
 	for limit, want := range map[int64]int64{math.MaxInt64: maxInFlight, 8 << 30: maxInFlight, 512 << 20: 3276, 64 << 20: 409} {
-		if got := newPressure(limit).inFlight; got < want-1 || got > want {
+		p, got := newPressure(limit), int64(0)
+		for p.enter(620) > 0 {
+			got++
+		}
+		if got < want-1 || got > want || !p.full() {
 			t.Errorf("with %d MiB: %d in flight, want %d", limit>>20, got, want)
 		}
 	}
 	if newPressure(math.MaxInt64).high(time.Now()) {
 		t.Error("without a limit memory is short")
+	}
+}
+
+// A batch of Event Streams can be 1 MiB, and 3,000 of them do not fit where 3,000 callbacks do.
+func TestALargeBodyTakesTheRoomOfSeveral(t *testing.T) {
+	t.Parallel()
+	p := newPressure(512 << 20)
+	held, batches := p.enter(maxBatch), 1
+	for p.enter(maxBatch) > 0 {
+		batches++
+	}
+	if batches != 31 || p.enter(620) == 0 {
+		t.Errorf("%d batches of 1 MiB are in flight, and then no callback", batches)
+	}
+	p.leave(held)
+	if p.enter(maxBatch) == 0 {
+		t.Error("a batch left, and there is no room for another")
 	}
 }

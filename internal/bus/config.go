@@ -57,6 +57,9 @@ type Config struct {
 	// AppendBudget bounds an append from the arrival of its group's first entry:
 	// 12 s, because Twilio waits 15 s for an answer.
 	AppendBudget time.Duration
+	// QueueBytes bounds the entries that wait for the journal, by default at the constant of that
+	// name. An entry beyond it is refused with events.ErrUnavailable.
+	QueueBytes int64
 	// Credentials is the path of a NATS credentials file.
 	Credentials string
 	// TLS holds paths of PEM files for the connection to an external NATS.
@@ -82,6 +85,7 @@ func (c Config) withDefaults() Config {
 	c.Sync = cmp.Or(c.Sync, SyncInterval)
 	c.Replicas = cmp.Or(c.Replicas, externalReplicas)
 	c.AppendBudget = cmp.Or(c.AppendBudget, appendBudget)
+	c.QueueBytes = cmp.Or(c.QueueBytes, QueueBytes)
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
 	}

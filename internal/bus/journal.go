@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,9 +23,6 @@ const (
 	// slow disk a second fsync. A group for the embedded server has one try for its whole
 	// budget, because no message to it is lost.
 	externalAttempt = 3 * time.Second
-	// maxQueuedGroups bounds the queue while the journal does not answer: 16 MiB in
-	// each lane. The door's limit (10,000 requests, some 25 full groups) is lower.
-	maxQueuedGroups = 64
 	// maxEntryBytes bounds an entry, so that its message fits into the stream and into
 	// an external server's default payload of 1 MiB.
 	maxEntryBytes = maxMessage - 64<<10
@@ -32,17 +30,39 @@ const (
 	entryOverhead = 32
 )
 
+// QueueBytes bounds the entries that wait for the journal, in all lanes together, those of the groups
+// in flight included. It is ten times what 10,000 callbacks of the usual 620 bytes need.
+const QueueBytes = 64 << 20
+
 // Journal is the log of all that Gavel received.
 type Journal struct {
 	health  *health
 	read    jetstream.JetStream
 	writers []*writer
+	queue   *queue
 }
 
+// queue counts the bytes that wait for the journal, in all lanes.
+type queue struct {
+	most int64
+	held atomic.Int64
+}
+
+// enter makes room for that many bytes, and reports whether there is any.
+func (q *queue) enter(size int) bool {
+	if q.held.Add(int64(size)) <= q.most {
+		return true
+	}
+	q.leave(size)
+	return false
+}
+
+func (q *queue) leave(size int) { q.held.Add(-int64(size)) }
+
 func newJournal(door, read jetstream.JetStream, lanes int, h *health, c Config) *Journal {
-	j := &Journal{health: h, read: read}
+	j := &Journal{health: h, read: read, queue: &queue{most: c.QueueBytes}}
 	for n := range lanes {
-		w := &writer{js: door, health: h, subject: journalSubject(n), budget: c.AppendBudget, attempt: externalAttempt, metrics: c.Metrics, ended: make(chan struct{})}
+		w := &writer{js: door, health: h, queue: j.queue, subject: journalSubject(n), budget: c.AppendBudget, attempt: externalAttempt, metrics: c.Metrics, ended: make(chan struct{})}
 		if c.embedded() {
 			w.attempt = c.AppendBudget
 		}
@@ -106,6 +126,7 @@ func (j *Journal) close(ctx context.Context) error {
 type group struct {
 	data     []byte
 	entries  int
+	held     int // of the queue
 	deadline time.Time
 	done     chan struct{}
 	err      error
@@ -121,6 +142,7 @@ func (g *group) room(size int) bool {
 type writer struct {
 	js      jetstream.JetStream
 	health  *health
+	queue   *queue
 	subject string
 	budget  time.Duration
 	attempt time.Duration // bounds one try
@@ -136,7 +158,7 @@ type writer struct {
 }
 
 var (
-	errCrowded = fmt.Errorf("%w: too many groups are queued for the journal", events.ErrUnavailable)
+	errCrowded = fmt.Errorf("%w: too many bytes wait for the journal", events.ErrUnavailable)
 	errClosing = fmt.Errorf("%w: the journal is being closed", events.ErrUnavailable)
 )
 
@@ -147,10 +169,11 @@ func (w *writer) add(e events.Entry) (*group, error) {
 	if w.closing {
 		return nil, errClosing
 	}
-	if w.open != nil && !w.open.room(len(e.Form)+len(e.Query)) {
-		if len(w.full) == maxQueuedGroups {
-			return nil, errCrowded
-		}
+	size := len(e.Form) + len(e.Query)
+	if !w.queue.enter(size + entryOverhead) {
+		return nil, errCrowded
+	}
+	if w.open != nil && !w.open.room(size) {
 		w.full, w.open = append(w.full, w.open), nil
 	}
 	if w.open == nil {
@@ -159,6 +182,7 @@ func (w *writer) add(e events.Entry) (*group, error) {
 	}
 	w.open.data = events.AppendEntry(w.open.data, e)
 	w.open.entries++
+	w.open.held += size + entryOverhead
 	return w.open, nil
 }
 
@@ -227,6 +251,7 @@ func (w *writer) commit(g *group) {
 	w.metrics.observeGroup(g, time.Since(start))
 	w.reuse(g.data)
 	g.data = nil
+	w.queue.leave(g.held)
 	close(g.done)
 }
 

@@ -147,6 +147,29 @@ func TestCallerMayLeaveAndTheGroupGoesOn(t *testing.T) {
 	}
 }
 
+// What waits for a journal that does not answer is bounded in bytes, and refused at once beyond that.
+func TestWhatWaitsForTheJournalIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	const size, room = 60 << 10, 10
+	b, way := secondProcess(t, open(t), func(c *bus.Config) { c.QueueBytes = room*size + 1<<10 })
+	mustAppend(t, b, "first=1")
+	way.hold()
+	answers := make(chan error, room+1)
+	for range room + 1 {
+		go func() { answers <- b.Journal().Append(testContext(t), conference, entry(strings.Repeat("x", size))) }()
+	}
+	if err := receive(t, "the refusal", answers); !errors.Is(err, events.ErrUnavailable) {
+		t.Errorf("an entry beyond the limit: %v", err)
+	}
+	way.goOn()
+	for range room {
+		if err := receive(t, "the acknowledgement", answers); err != nil {
+			t.Error(err)
+		}
+	}
+	mustAppend(t, b, "last=1")
+}
+
 func TestAppendGivesUpWhenItsBudgetIsUsedUp(t *testing.T) {
 	t.Parallel()
 	b, way := secondProcess(t, open(t), func(c *bus.Config) { c.AppendBudget = 300 * time.Millisecond })
@@ -216,29 +239,6 @@ func TestServerThatIsGoneIsUnavailableAtOnce(t *testing.T) {
 	}
 	if err := receive(t, "the sign that only a new process helps", b.Dead()); !errors.Is(err, events.ErrUnavailable) {
 		t.Errorf("dead: %v", err)
-	}
-}
-
-// While the stream acknowledges nothing, the number of waiting entries is limited.
-func TestAppendsBeyondTheLimitFailAtOnce(t *testing.T) {
-	t.Parallel()
-	b, way := secondProcess(t, open(t), func(c *bus.Config) { c.Lanes = 1 })
-	way.hold()
-	answers := make(chan error, 1000)
-	long := strings.Repeat("x", 60<<10) // four make a group
-	for range cap(answers) {
-		go func() { answers <- b.Journal().Append(testContext(t), conference, entry(long)) }()
-	}
-	for range cap(answers) - 65*4 - 4 {
-		if err := receive(t, "an answer while the journal is still", answers); !errors.Is(err, events.ErrUnavailable) {
-			t.Fatalf("beyond the limit: %v", err)
-		}
-	}
-	way.goOn()
-	for range 65 * 4 {
-		if err := receive(t, "an answer", answers); err != nil && !errors.Is(err, events.ErrUnavailable) {
-			t.Fatalf("after the stream answers again: %v", err)
-		}
 	}
 }
 

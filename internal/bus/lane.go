@@ -29,6 +29,9 @@ const (
 	// pullGroups is how many groups are delivered in advance: at 256 KiB each they fit
 	// into the client library's buffer.
 	pullGroups = 128
+	// nextBytes bounds the groups that are processed together: decoded, folded and published they need
+	// ten times their size, in each stage of the projector.
+	nextBytes = 2 << 20
 	// standbyEvery is how often a projector that waits for the lane checks whether it
 	// is free. With pinTimeout a take-over lasts less than 5 s.
 	standbyEvery = 250 * time.Millisecond
@@ -222,14 +225,14 @@ func (l *Lane) unpin(ctx context.Context) error {
 }
 
 // Next waits for at least one group and returns the groups that have arrived, in order, at most
-// `most`. After an error resume the lane, unless ctx ended: then Next may be called again.
+// `most`, and no more than reach nextBytes. After an error resume the lane, unless ctx ended: then Next may be called again.
 func (l *Lane) Next(ctx context.Context, most int) ([]events.Group, error) {
 	p := l.current()
 	if p == nil {
 		return nil, fmt.Errorf("read groups of lane %d: it is not resumed", l.number)
 	}
 	var groups []events.Group
-	for len(groups) < most {
+	for size := 0; len(groups) < most && size < nextBytes; {
 		d, ok, err := l.next(ctx, p, len(groups) == 0)
 		if err != nil && len(groups) == 0 {
 			return nil, fmt.Errorf("read groups of lane %d: %w", l.number, err)
@@ -238,7 +241,7 @@ func (l *Lane) Next(ctx context.Context, most int) ([]events.Group, error) {
 			break
 		}
 		if g, fresh := p.group(d, l.number); fresh {
-			groups = append(groups, g)
+			groups, size = append(groups, g), size+len(g.Data)
 		}
 	}
 	return groups, nil
