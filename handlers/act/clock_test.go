@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,6 +125,25 @@ func (c *clock) alarm(why string) (at time.Time, found bool) {
 		}
 	}
 	return at, false
+}
+
+// hurry rings the alarms of what waits only because this machine is busy: an answer of NATS or of the
+// stand-in that did not come in time. The test's time does not go by for them.
+func (c *clock) hurry(reasons ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	hurried := false
+	for name, a := range c.alarms {
+		var note struct {
+			Why string `json:"why"`
+		}
+		if json.Unmarshal(a.note, &note) == nil && slices.Contains(reasons, note.Why) && a.at.After(c.now) {
+			c.alarms[name], hurried = alarm{c.now, a.note}, true
+		}
+	}
+	if hurried {
+		c.ring()
+	}
 }
 
 // waiting is how many alarms are set.

@@ -114,6 +114,7 @@ func (r *room) crash(step int, after bool) (died bool) {
 	_, stop := r.performWith(c)
 	defer stop()
 	r.await("it is dead or done", func() bool {
+		r.clock.hurry("stopped", "rules", "unsent")
 		select {
 		case <-m.dead:
 			return true

@@ -472,7 +472,10 @@ func (w *world) await(what string, ok func() bool) {
 // ends waits until the room's decisions ended like this, and no more did.
 func (r *room) ends(want ...string) {
 	r.Helper()
-	r.await(fmt.Sprintf("it ended %q", want), func() bool { return len(r.outcomes()) >= len(want) })
+	r.await(fmt.Sprintf("it ended %q", want), func() bool {
+		r.clock.hurry("rules", "unsent")
+		return len(r.outcomes()) >= len(want)
+	})
 	if got := r.outcomes(); !slices.Equal(got, want) {
 		r.Errorf("the outcomes are %q, want %q", got, want)
 	}
