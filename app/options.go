@@ -44,7 +44,9 @@ type Options struct {
 	Speech   callback.SpeechPolicy
 	// ListDefault is the status that a list of conferences shows if its query names none; empty: all.
 	ListDefault string
-	Webhooks    webhook.Settings
+	// FetchEnded makes role act fetch each conference from Twilio once after its end.
+	FetchEnded bool
+	Webhooks   webhook.Settings
 
 	// Wall is the machine's clock; nil: the real one. Tests set one that is wrong.
 	Wall func() time.Time

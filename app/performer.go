@@ -33,12 +33,13 @@ func (a *App) openPerformer(context.Context) error {
 			rules.StepPublish: act.NewPublisher(a.bus.Notices(), time.Now),
 			rules.StepWebhook: act.NewWebhooks(webhooks, time.Now),
 		},
-		Accounts:  a.accounts,
-		PublicURL: a.PublicURL,
-		Now:       time.Now,
-		Doubt:     a.clock.Doubt,
-		Log:       a.log.With("component", "act"),
-		Metrics:   act.NewMetrics(a.metrics),
+		Accounts:   a.accounts,
+		PublicURL:  a.PublicURL,
+		FetchEnded: a.FetchEnded,
+		Now:        time.Now,
+		Doubt:      a.clock.Doubt,
+		Log:        a.log.With("component", "act"),
+		Metrics:    act.NewMetrics(a.metrics),
 	})
 	a.Go("performer", a.performer.Run)
 	lost := act.Lost{Decisions: a.bus.Actions(), Alarms: a.bus.Timers(), Records: a.store, Now: time.Now, Log: a.log.With("component", "act")}

@@ -28,6 +28,9 @@ type Healed struct {
 	Behind int64
 	// At is when the state was fetched, on our clock; whole seconds are kept.
 	At time.Time
+	// Coach is the CallSid of the leg that it coaches after ParticipantJoin and ParticipantModify, or
+	// empty. A build that does not know it ignores it.
+	Coach string
 }
 
 // legFlags are the flags of a leg (Twilio, REST API: Participant resource).
@@ -39,10 +42,13 @@ const maxFlags = 64
 // NewHealed is the entry of a healed fact.
 func NewHealed(h Healed) Entry {
 	behind := ""
+	if !IsSid("CA", h.Coach) {
+		h.Coach = ""
+	}
 	if h.Behind != NoSequence {
 		behind = strconv.FormatInt(h.Behind, 10)
 	}
-	return newOwn(HealedFact, h.At, h.ID, h.Key.AccountSid, h.Key.ConferenceSid, string(h.Fact), h.CallSid, h.Flags, behind, wholeSeconds(h.At))
+	return newOwn(HealedFact, h.At, h.ID, h.Key.AccountSid, h.Key.ConferenceSid, string(h.Fact), h.CallSid, h.Flags, behind, wholeSeconds(h.At), h.Coach)
 }
 
 // Healed returns the content of a HealedFact. The error is a *FormError.
@@ -51,6 +57,7 @@ func (e *Event) Healed() (Healed, error) {
 	h := Healed{
 		ID: p.Get(ownID), Key: p.key(), Fact: Kind(p.Get("Fact")), CallSid: p.sid(callParam.name),
 		Flags: p.Get("Flags"), Behind: NoSequence, At: p.moment("AskedAt"),
+		Coach: p.sid(coachName),
 	}
 	if behind, there := p.Lookup("Behind"); there {
 		h.Behind, _ = parseNumber(behind)

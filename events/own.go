@@ -48,6 +48,7 @@ var (
 	conferenceParam = ownParam{name: parameters[pConferenceSid].name, form: ownSid("CF")}
 	callParam       = ownParam{name: parameters[pCallSid].name, form: ownSid("CA"), optional: true}
 	recordingParam  = ownParam{name: parameters[pRecordingSid].name, form: ownSid("RE"), optional: true}
+	coachParam      = ownParam{name: coachName, form: ownSid("CA"), optional: true}
 	askedAtParam    = ownParam{name: "AskedAt", form: ownMoment}
 	actorParams     = []ownParam{
 		{name: "ActorSid", form: ownSid("SK", "AC"), noRule: true},
@@ -82,7 +83,16 @@ var ownKinds = map[Kind][]ownParam{
 		idParam, accountParam, conferenceParam, {name: "Fact", form: ownHealed},
 		{name: callParam.name, form: callParam.form, optional: true, beside: healedCallFault},
 		{name: "Flags", form: ownLegFlags, most: maxFlags, optional: true},
-		{name: "Behind", form: ownNumber, most: maxNumber}, askedAtParam,
+		{name: "Behind", form: ownNumber, most: maxNumber}, askedAtParam, coachParam,
+	},
+	ConferenceFetched: {
+		idParam, accountParam, conferenceParam, {name: "Region", form: ownFixed, most: maxWordKept},
+		{name: fetchedReason, form: ownFixed, most: maxWordKept}, {name: fetchedCall, form: callParam.form, optional: true}, askedAtParam,
+	},
+	ParticipantDialled: {
+		idParam, accountParam, conferenceParam, {name: callParam.name, form: callParam.form},
+		{name: "Status", form: ownFixed, most: maxWordKept}, {name: "Flags", form: ownLegFlags, most: maxFlags, optional: true},
+		{name: labelName, most: maxLabel, written: true}, coachParam, {name: "Timeout", form: ownNumber, most: maxTimeout}, askedAtParam,
 	},
 	ActionIntent:  intentParams,
 	ActionOutcome: slices.Concat(intentParams, outcomeParams),

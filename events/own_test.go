@@ -59,6 +59,10 @@ func ownEntries() []ownEntry {
 	lifted.Rule, lifted.Reason, lifted.Actor.Name, lifted.Until = "", "line\nbreak\x00", strings.Repeat("é", 200), at
 	ended := events.Healed{ID: ulid, Key: key, Fact: events.ConferenceEnd, Behind: events.NoSequence, At: at}
 	still := events.Healed{ID: ulid, Key: key, Fact: events.ParticipantModify, CallSid: call, At: at}
+	coaching := healedJoin()
+	coaching.Flags, coaching.Coach = "coaching", call
+	fetched := events.Fetched{ID: ulid, Key: key, Region: "ie1", Reason: "last-participant-left", CallSid: call, At: at}
+	odd := events.Fetched{ID: ulid, Key: key, Region: "Dublin, Ireland", Reason: strings.Repeat("a", 65), CallSid: conference, At: at}
 	match := events.Match{ID: decisionID, AccountSid: account, Rule: "surge", Decision: "{\"by\":\"+1 415 & co\n\"}"}
 	why := events.Outcome{Result: events.Skipped, Why: "already", At: at}
 	return []ownEntry{
@@ -72,12 +76,23 @@ func ownEntries() []ownEntry {
 		{"healed join", events.NewHealed(healedJoin())},
 		{"healed end", events.NewHealed(ended)},
 		{"healed change, behind the first number", events.NewHealed(still)},
+		{"healed coach", events.NewHealed(coaching)},
+		{"fetched after the end", events.NewFetched(fetched)},
+		{"fetched, in forms that Twilio does not document", events.NewFetched(odd)},
+		{"dialled leg", events.NewDialled(dialledLeg())},
 		{"intent", events.NewIntent(kick())},
 		{"intent of a rule", events.NewIntent(rule)},
 		{"intent on a room by its name", events.NewIntent(bare)},
 		{"intent of a rule with a key", events.NewIntent(both)},
 		{"outcome", events.NewOutcome(kick(), refusal())},
 		{"outcome of a rule", events.NewOutcome(rule, why)},
+	}
+}
+
+func dialledLeg() events.Dialled {
+	return events.Dialled{
+		ID: ulid, Key: key, CallSid: call, Status: "queued", Flags: "muted&coaching", Label: "müller\n& co", Coach: call,
+		Timeout: 30 * time.Second, At: time.Date(2026, 8, 3, 9, 15, 2, 0, time.UTC),
 	}
 }
 
@@ -110,6 +125,12 @@ func said(e events.Event) string {
 	case events.HealedFact:
 		healed, err := e.Healed()
 		add(healed, err)
+	case events.ConferenceFetched:
+		fetched, err := e.Fetched()
+		add(fetched, err)
+	case events.ParticipantDialled:
+		dialled, err := e.Dialled()
+		add(dialled, err)
 	case events.ActionIntent, events.ActionOutcome:
 		action, err := e.Action()
 		add(action, err)

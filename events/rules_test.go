@@ -59,6 +59,18 @@ func TestEntriesOfRulesComeBackAsTheyWent(t *testing.T) {
 			events.NewHealed(healedJoin()), "healed-" + ulid, key, healedJoin(),
 			func(e *events.Event) (any, error) { return e.Healed() },
 		},
+		{
+			events.NewFetched(events.Fetched{ID: ulid, Key: key, Region: "us1", Reason: "last-participant-left", CallSid: call, At: received}),
+			"fetched-" + ulid, key,
+			events.Fetched{ID: ulid, Key: key, Region: "us1", Reason: "last-participant-left", CallSid: call, At: received},
+			func(e *events.Event) (any, error) { return e.Fetched() },
+		},
+		{
+			events.NewDialled(events.Dialled{ID: ulid, Key: key, CallSid: call, Status: "queued", Label: "50% ü", Timeout: time.Minute, At: received}),
+			"dialled-" + ulid, key,
+			events.Dialled{ID: ulid, Key: key, CallSid: call, Status: "queued", Label: "50% ü", Timeout: time.Minute, At: received},
+			func(e *events.Event) (any, error) { return e.Dialled() },
+		},
 	} {
 		e := read(t, c.entry)
 		got, err := c.read(&e)

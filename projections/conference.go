@@ -93,6 +93,10 @@ type Conference struct {
 	// ID, and Summaries the hashed ids of the summaries folded so far, sorted.
 	Requests  []*APIRequest `json:"requests,omitempty"`
 	Summaries []string      `json:"summaries,omitempty"`
+	// Dialled are the legs that Twilio calls and that no event has named yet, sorted by CallSid.
+	Dialled []*Dialled `json:"dialled,omitempty"`
+	// Fetched is what the REST API returned after the end. Nil until it is folded.
+	Fetched *Fetched `json:"fetched,omitempty"`
 }
 
 // Key returns the conference's key.
@@ -177,6 +181,10 @@ type Participant struct {
 	Left *Leaving `json:"left,omitempty"`
 	// Summary is what Twilio's summaries of the leg state; nil until one is folded.
 	Summary *LegSummary `json:"summary,omitempty"`
+	// Coach is the leg that it coached when Twilio's REST API last answered about it, and Modified the
+	// time of its latest participant-modify, which may have changed that. See Coached.
+	Coach    Stated[string] `json:"coach,omitzero"`
+	Modified Instant        `json:"modified,omitempty"`
 }
 
 // Flags is the state of a participant that every participant event carries.

@@ -53,6 +53,10 @@ func (d *draft) fold() (fresh bool, err error) {
 		return d.foldAction()
 	case d.e.Kind == events.HealedFact:
 		return d.foldHealed()
+	case d.e.Kind == events.ConferenceFetched:
+		return d.foldFetched()
+	case d.e.Kind == events.ParticipantDialled:
+		return d.foldDialled()
 	case d.e.Kind.OfRules():
 		return false, nil
 	case d.e.Streamed():
@@ -219,6 +223,8 @@ func (d *draft) foldTurns(p *Participant, flags Flags) {
 		p.Held = withTurn(p.Held, d.turn(d.e.Kind == events.ParticipantHold))
 	case events.ParticipantMute, events.ParticipantUnmute:
 		p.Muted = withTurn(p.Muted, d.turn(d.e.Kind == events.ParticipantMute))
+	case events.ParticipantModify:
+		p.Modified = max(p.Modified, d.at)
 	}
 }
 
@@ -254,6 +260,7 @@ func (d *draft) participant(callSid string) *Participant {
 		return nil
 	}
 	p := &Participant{CallSid: strings.Clone(callSid)}
+	d.arrived(p)
 	d.Participants = inserted(d.Participants, i, p)
 	return p
 }

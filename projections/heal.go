@@ -24,6 +24,8 @@ type SeenLeg struct {
 	CallSid string
 	Status  string
 	Flags   Flags
+	// Coach is the CallSid of the leg that it coaches, or empty.
+	Coach string
 	// Label is the leg's label, or empty. No healed fact holds it, because a
 	// label can be a person's phone number.
 	Label string
@@ -54,24 +56,20 @@ func Heal(c *Conference, seen Seen, newID func() string) []events.Healed {
 }
 
 // Answered returns the fact that Twilio's answer to a write states beyond c, which is the record as
-// it was when Twilio was asked: the flags of a leg, or that the conference has ended. Twilio sends no
-// callback for some of these changes. ok is false if the answer states nothing that c lacks.
+// it was when Twilio was asked: the flags of a leg and the leg that it coaches, or that the conference
+// has ended. Twilio sends no callback for some of these changes. ok is false if the answer states nothing that c lacks.
 func Answered(c *Conference, body []byte, at time.Time, newID func() string) (fact events.Healed, ok bool) {
-	var answer struct {
-		CallSid string `json:"call_sid"`
-		Status  string `json:"status"`
-		Flags          // in the record they have Twilio's names
-	}
+	var answer legAnswer
 	if c == nil || c.End != nil || json.Unmarshal(body, &answer) != nil {
 		return fact, false
 	}
 	fact = events.Healed{Key: c.Key(), Behind: c.Seen.Max(), At: at, Fact: events.ConferenceEnd}
 	if answer.CallSid != "" {
 		p := c.Participant(answer.CallSid)
-		if p == nil || !p.Live() || p.Flags.Value == answer.Flags {
+		if p == nil || !p.Live() || p.stands(answer.Flags, answer.Coach) {
 			return fact, false
 		}
-		fact.Fact, fact.CallSid, fact.Flags = events.ParticipantModify, answer.CallSid, answer.words()
+		fact.Fact, fact.CallSid, fact.Flags, fact.Coach = events.ParticipantModify, answer.CallSid, answer.words(), answer.Coach
 	} else if answer.Status != StatusCompleted {
 		return fact, false
 	}
@@ -120,13 +118,13 @@ func differences(c *Conference, seen Seen, isHere func(status string) bool) []ev
 		return nil
 	}
 	var facts []events.Healed
-	add := func(fact events.Kind, callSid string, flags Flags) {
+	add := func(fact events.Kind, leg SeenLeg) {
 		facts = append(facts, events.Healed{
-			Key: c.Key(), Behind: c.Seen.Max(), At: seen.At, Fact: fact, CallSid: callSid, Flags: flags.words(),
+			Key: c.Key(), Behind: c.Seen.Max(), At: seen.At, Fact: fact, CallSid: leg.CallSid, Flags: leg.Flags.words(), Coach: leg.Coach,
 		})
 	}
 	if seen.Status == StatusCompleted {
-		add(events.ConferenceEnd, "", Flags{})
+		add(events.ConferenceEnd, SeenLeg{})
 		return facts
 	}
 	listed := map[string]bool{}
@@ -138,17 +136,23 @@ func differences(c *Conference, seen Seen, isHere func(status string) bool) []ev
 		p := c.Participant(leg.CallSid)
 		switch there := p != nil && p.Live(); {
 		case !there && isHere(leg.Status):
-			add(events.ParticipantJoin, leg.CallSid, leg.Flags)
-		case there && leg.Status == legConnected && leg.Flags != p.Flags.Value:
-			add(events.ParticipantModify, leg.CallSid, leg.Flags)
+			add(events.ParticipantJoin, leg)
+		case there && leg.Status == legConnected && !p.stands(leg.Flags, leg.Coach):
+			add(events.ParticipantModify, leg)
 		}
 	}
 	for _, p := range c.Live() {
 		if !listed[p.CallSid] {
-			add(events.ParticipantLeave, p.CallSid, Flags{})
+			add(events.ParticipantLeave, SeenLeg{CallSid: p.CallSid})
 		}
 	}
 	return facts
+}
+
+// stands reports whether the record has these flags and this coached leg. An
+// empty one states nothing.
+func (p *Participant) stands(flags Flags, coach string) bool {
+	return p.Flags.Value == flags && (coach == "" || !flags.Coaching || p.Coached() == coach)
 }
 
 // label copies the API's labels to legs that have none.
@@ -194,6 +198,9 @@ func (d *draft) applyHealed(h events.Healed) {
 	}
 	flags := flagsOfWords(h.Flags)
 	p.Flags = later(p.Flags, Stated[Flags]{Seq: seq, Value: flags, Healed: at}, compareFlags)
+	if h.Coach != "" {
+		p.keepCoach(Stated[string]{Seq: seq, Value: strings.Clone(h.Coach), Healed: at})
+	}
 	p.Held = withTurn(p.Held, turn(flags.Hold))
 	p.Muted = withTurn(p.Muted, turn(flags.Muted))
 }

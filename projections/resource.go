@@ -16,8 +16,8 @@ const APIVersion = "2010-04-01"
 // (Twilio, REST API: Conference resource, date_created).
 const resourceDate = "Mon, 02 Jan 2006 15:04:05 -0700"
 
-// AppendConference appends c as Twilio's Conference resource, in JSON. The
-// region is null, because no callback carries it.
+// AppendConference appends c as Twilio's Conference resource, in JSON. The region is null until it was
+// fetched from Twilio after the end, because no callback carries it.
 //
 // The JSON is written by hand for speed: every fact published as news carries one.
 func AppendConference(b []byte, c *Conference) []byte { return appendConference(b, c, c.ShownStatus()) }
@@ -34,8 +34,8 @@ func AppendStated(b []byte, c *Conference) []byte {
 
 func appendConference(b []byte, c *Conference, status string) []byte {
 	var end Ending
-	if c.End != nil {
-		end = *c.End
+	if ended := c.Ended(); ended != nil {
+		end = *ended
 	}
 	return resource(b).
 		text(`{"account_sid":`, c.AccountSid).
@@ -44,7 +44,8 @@ func appendConference(b []byte, c *Conference, status string) []byte {
 		date(`,"date_updated":`, c.Updated).
 		textOrNull(`,"friendly_name":`, c.FriendlyName.Value).
 		textOrNull(`,"reason_conference_ended":`, end.Reason).
-		text(`,"region":null,"sid":`, c.ConferenceSid).
+		textOrNull(`,"region":`, c.Region()).
+		text(`,"sid":`, c.ConferenceSid).
 		text(`,"status":`, status).
 		path(`,"subresource_uris":{"participants":"`, c, `/Participants.json`).
 		path(`","recordings":"`, c, `/Recordings.json`).
@@ -52,14 +53,24 @@ func appendConference(b []byte, c *Conference, status string) []byte {
 }
 
 // AppendParticipant appends p, a leg of c, as Twilio's Participant resource. Its status is
-// "connected" while the leg is in the conference and "complete" after. No callback carries the
-// coached leg or the time in a queue: both are null.
+// "connected" while the leg is in the conference and "complete" after. The time in a queue is null:
+// no callback carries it.
 func AppendParticipant(b []byte, c *Conference, p *Participant) []byte {
+	return appendParticipant(b, c, p, participantStatus(c, p))
+}
+
+// AppendDialled appends a leg that is being dialled, with the status that Twilio answered.
+func AppendDialled(b []byte, c *Conference, l *Dialled) []byte {
+	return appendParticipant(b, c, l.Leg(), l.Status)
+}
+
+func appendParticipant(b []byte, c *Conference, p *Participant, status string) []byte {
 	flags := p.Flags.Value
 	return resource(b).
 		text(`{"account_sid":`, c.AccountSid).
 		text(`,"call_sid":`, p.CallSid).
-		flag(`,"call_sid_to_coach":null,"coaching":`, flags.Coaching).
+		textOrNull(`,"call_sid_to_coach":`, p.Coached()).
+		flag(`,"coaching":`, flags.Coaching).
 		text(`,"conference_sid":`, c.ConferenceSid).
 		date(`,"date_created":`, p.FirstSign()).
 		date(`,"date_updated":`, p.updated()).
@@ -68,7 +79,7 @@ func AppendParticipant(b []byte, c *Conference, p *Participant) []byte {
 		textOrNull(`,"label":`, p.Label.Value).
 		flag(`,"muted":`, flags.Muted).
 		flag(`,"queue_time":null,"start_conference_on_enter":`, flags.StartConferenceOnEnter).
-		text(`,"status":`, participantStatus(c, p)).
+		text(`,"status":`, status).
 		path(`,"uri":"`, c, "/Participants/", p.CallSid, `.json"}`)
 }
 

@@ -57,7 +57,8 @@ func (c *Conference) ShownStatus() string {
 var endsAll = []string{"conference_ended_via_api", "moderator_ended_conference"}
 
 // EndInferred reports whether the conference must have ended although no end was stated: a leg left
-// because it ended, or all legs left that had joined. It is derived from the whole record, so a
+// because it ended, or all legs left that had joined and none was being dialled at the time of the last
+// event. It is derived from the whole record, so a
 // callback that arrives later or a fact from the REST API wins.
 func (c *Conference) EndInferred() bool {
 	if c.End != nil {
@@ -76,7 +77,7 @@ func (c *Conference) EndInferred() bool {
 			removed = Turn{Seq: p.Left.Seq, At: p.Left.At}
 		}
 	}
-	return removed != Turn{} && CompareTurns(removed, came) > 0 || joined && !live
+	return removed != Turn{} && CompareTurns(removed, came) > 0 || joined && !live && len(c.Dialling(c.Updated)) == 0
 }
 
 // Present returns the legs that are in the conference now, like Live, and none after an end that is

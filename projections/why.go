@@ -24,6 +24,7 @@ func Why(c *Conference) string {
 	if c.End == nil {
 		return whyOpen(c)
 	}
+	c = c.withReason()
 	after, leg := lasted(c), endingLeg(c)
 	if c.End.Healed {
 		return "Ended" + c.byOwnActor() + "; Gavel missed the callback and learned it from Twilio."
@@ -69,6 +70,7 @@ func EndedBy(c *Conference) string {
 	if c.End == nil {
 		return ""
 	}
+	c = c.withReason()
 	switch by := c.cause(); {
 	case by.confirmed:
 		return by.name()
@@ -76,7 +78,7 @@ func EndedBy(c *Conference) string {
 		return "probably " + by.name()
 	case c.End.Reason == EndedViaAPI:
 		return "an API call"
-	case c.End.Healed:
+	case c.End.Healed && c.End.CallSid == "":
 		return "nobody knows whom"
 	}
 	return endingLeg(c)
@@ -150,7 +152,7 @@ func (c *Conference) cause() (found cause) {
 func (c *Conference) canHaveEnded(a *ActionRecord) bool {
 	refused := a.Outcome != nil && a.Outcome.Result != events.Done && a.Outcome.Result != events.Unknown
 	if c.End.Healed {
-		return !refused && a.Do == events.DoEnd && a.At <= c.End.At
+		return !refused && a.Do == events.DoEnd && a.At <= c.End.At && (c.End.Reason == "" || c.End.Reason == EndedViaAPI)
 	}
 	if refused || c.End.At < a.At-clockDifference || c.End.At > a.At+effectWithin {
 		return false

@@ -28,6 +28,7 @@ type Conference struct {
 	EndedBy      string     `json:"ended_by,omitempty" doc:"The actor that ended it through Gavel, probably if the outcome is unknown; otherwise label or CallSid of the leg that ended it"`
 	Connected    int        `json:"connected" doc:"Number of participants that are in it now"`
 	Joined       int        `json:"joined" doc:"Number of participants that were ever in it"`
+	Region       string     `json:"region,omitempty" doc:"Where Twilio mixed the audio; fetched once after the end"`
 	StaleSince   *time.Time `json:"stale_since,omitempty" doc:"Time of the last event, if it has not ended and had no event for hours"`
 	Why          string     `json:"why" doc:"Its state, or why it ended, in one sentence"`
 }
@@ -37,6 +38,7 @@ type Record struct {
 	Conference
 	ReasonText          string        `json:"reason_text,omitempty" doc:"Twilio's Reason, free text"`
 	Participants        []Participant `json:"participants"`
+	Dialling            []Dialled     `json:"dialling,omitempty" doc:"The legs that Twilio is calling because a client requested it through Gavel"`
 	Recordings          []Recording   `json:"recordings"`
 	Actions             []Action      `json:"actions" doc:"The writes to Twilio through Gavel, in the order of the requests"`
 	Requests            []Request     `json:"requests,omitempty" doc:"Calls of Twilio's API that Event Streams reported, Gavel's own among them"`
@@ -55,6 +57,7 @@ type Participant struct {
 	Muted                  bool       `json:"muted"`
 	Hold                   bool       `json:"hold"`
 	Coaching               bool       `json:"coaching"`
+	CallSidToCoach         string     `json:"call_sid_to_coach,omitempty" doc:"The participant that it coaches, if Twilio's API stated it since the last change"`
 	StartConferenceOnEnter bool       `json:"start_conference_on_enter"`
 	EndConferenceOnExit    bool       `json:"end_conference_on_exit"`
 	Intervals              []Interval `json:"intervals" doc:"When it was in the conference"`
@@ -63,6 +66,15 @@ type Participant struct {
 	MutedSeconds           int64      `json:"muted_seconds"`
 	ReasonLeft             string     `json:"reason_participant_left,omitempty"`
 	CallStatus             string     `json:"participant_call_status,omitempty" doc:"Status of its call when it left"`
+}
+
+// Dialled is a leg that is being called into a conference.
+type Dialled struct {
+	CallSid string     `json:"call_sid"`
+	Label   string     `json:"label,omitempty"`
+	Status  string     `json:"status,omitempty" doc:"As Twilio answered it"`
+	Since   *time.Time `json:"since" doc:"On Gavel's clock"`
+	Until   *time.Time `json:"until" doc:"When the call ends unless it is answered"`
 }
 
 // Interval is a stretch of presence; left is absent while it lasts.
@@ -129,13 +141,14 @@ func NewConference(c *projections.Conference, now time.Time) Conference {
 		EndedBy:      projections.EndedBy(c),
 		Connected:    len(c.Present()),
 		Joined:       len(c.Joined()),
+		Region:       c.Region(),
 		Why:          projections.Why(c),
 	}
 	if c.Start != nil {
 		v.Started = timeOf(c.Start.At)
 	}
-	if c.End != nil {
-		v.Ended, v.Reason, v.EndingCall = timeOf(c.End.At), c.End.Reason, c.End.CallSid
+	if end := c.Ended(); end != nil {
+		v.Ended, v.Reason, v.EndingCall = timeOf(end.At), end.Reason, end.CallSid
 	} else if v.Inferred = c.EndInferred(); !v.Inferred && now.Sub(c.Updated.Time()) > staleAfter {
 		v.StaleSince = v.Updated
 	}
@@ -166,6 +179,9 @@ func NewRecord(c *projections.Conference, now time.Time) Record {
 	for _, p := range c.Participants {
 		v.Participants = append(v.Participants, newParticipant(c, p, now))
 	}
+	for _, l := range c.Dialling(projections.At(now)) {
+		v.Dialling = append(v.Dialling, Dialled{l.CallSid, l.Label, l.Status, timeOf(l.At), timeOf(l.Until)})
+	}
 	for _, r := range c.Recordings {
 		v.Recordings = append(v.Recordings, newRecording(r))
 	}
@@ -184,6 +200,7 @@ func newParticipant(c *projections.Conference, p *projections.Participant, now t
 		Muted:                  flags.Muted,
 		Hold:                   flags.Hold,
 		Coaching:               flags.Coaching,
+		CallSidToCoach:         p.Coached(),
 		StartConferenceOnEnter: flags.StartConferenceOnEnter,
 		EndConferenceOnExit:    flags.EndConferenceOnExit,
 		Intervals:              []Interval{},

@@ -64,6 +64,7 @@ func (f serverFlags) config(file *settingsFile, lookup func(string) (string, boo
 		Speech: file.Door.Speech.SpeechPolicy,
 
 		ListDefault: file.REST.ListDefault.status(),
+		FetchEnded:  file.Act.FetchEnded == nil || *file.Act.FetchEnded,
 		Accounts:    accounts(file, s),
 		Webhooks:    file.webhooks(s),
 	}

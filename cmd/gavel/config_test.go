@@ -73,6 +73,8 @@ func TestAnAccountInTheEnvironmentIsEnough(t *testing.T) {
 		Roles:     app.AllRoles,
 		TwilioAPI: "https://api.twilio.com",
 		Accounts:  []twilio.Account{{Sid: testAccount, Tokens: twilio.KeyRing{Current: testToken}}},
+
+		FetchEnded: true,
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(callback.SpeechPolicy{}), cmp.Comparer(sameAccount)); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

@@ -125,6 +125,8 @@ func (c *demoCommand) options(standIn string) (app.Options, error) {
 		TwilioAPI: standIn,
 		Presets:   presets,
 		Accounts:  []twilio.Account{account},
+
+		FetchEnded: true,
 	}
 	if err := checkOptions(options); err != nil {
 		return app.Options{}, usageError{err}

@@ -43,7 +43,7 @@ func (e *event) who() string {
 // detail is the rest that is worth showing.
 func (e *event) detail() string {
 	p := e.Params
-	words := cmp.Or(p.Get("Differences"), p.Get("ReasonConferenceEnded"), p.Get("ReasonParticipantLeft"), p.Get("ReasonAnnouncementFailed"), e.action())
+	words := cmp.Or(p.Get("Differences"), e.fetched(), p.Get("ReasonConferenceEnded"), p.Get("ReasonParticipantLeft"), p.Get("ReasonAnnouncementFailed"), e.action())
 	if seconds := p.Get("RecordingDuration"); seconds != "" {
 		words = seconds + " s"
 	}
@@ -51,6 +51,17 @@ func (e *event) detail() string {
 		words = strings.TrimSpace(words + " (late)")
 	}
 	return printable(words)
+}
+
+// fetched describes what was fetched from Twilio after the end. Its reason is that of the end.
+func (e *event) fetched() string {
+	switch e.Kind {
+	case events.ConferenceFetched:
+		return events.Fetched{Region: e.Params.Get("Region")}.Words()
+	case events.ParticipantDialled:
+		return events.Dialled{}.Words()
+	}
+	return ""
 }
 
 // action describes a request and its actor, the outcome of a request, or what a read

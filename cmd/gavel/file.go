@@ -35,6 +35,7 @@ type settingsFile struct {
 	NATS     fileNATS      `yaml:"nats"`
 	Redis    fileRedis     `yaml:"redis"`
 	Webhooks fileWebhooks  `yaml:"webhooks"`
+	Act      fileAct       `yaml:"act"`
 
 	path string
 	text []byte
@@ -47,6 +48,11 @@ type fileDoor struct {
 // fileREST are the settings of the Twilio-shaped API.
 type fileREST struct {
 	ListDefault listDefault `yaml:"list_default"`
+}
+
+// fileAct are the settings of role act.
+type fileAct struct {
+	FetchEnded *bool `yaml:"fetch_ended"`
 }
 
 type fileNATS struct {

@@ -22,6 +22,9 @@ const (
 	notifyConsumer = "act-tell"
 	// announcementsConsumer receives the ends of announcements.
 	announcementsConsumer = "act-announcements"
+	// fetchConsumer receives the ends of conferences. It begins with new ones, so that an upgrade calls
+	// Twilio about none that ended before it.
+	fetchConsumer = "act-fetch"
 )
 
 // How many decisions this process performs at a time.
@@ -59,6 +62,10 @@ type Timers interface {
 // News is the stream of news (GAVEL_EVENTS).
 type News interface {
 	Follow(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.StoredNews) error) error
+	// FollowNew is Follow for the news after the consumer was made. An events.Later may be of an hour.
+	FollowNew(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.StoredNews) error) error
+	// Unfollow removes a consumer.
+	Unfollow(ctx context.Context, consumer string) error
 }
 
 // Records is the picture.
@@ -74,6 +81,8 @@ type Journal interface {
 // Twilio is the client of Twilio's REST API.
 type Twilio interface {
 	Call(ctx context.Context, call twilio.Call) (twilio.Answer, error)
+	// CanCall reports whether the account has credentials.
+	CanCall(accountSid string) bool
 }
 
 // RuleBook has every set of rules that ever was in force.
@@ -94,7 +103,7 @@ type DeadLetters interface {
 	Put(ctx context.Context, letter events.DeadLetter) error
 }
 
-// Config holds what a performer needs. Every field but Doubt is required.
+// Config holds what a performer needs. Every field but FetchEnded and Doubt is required.
 type Config struct {
 	Decisions   Decisions
 	Timers      Timers
@@ -109,7 +118,9 @@ type Config struct {
 	// Accounts signs the addresses of announcements, below PublicURL.
 	Accounts  *twilio.Accounts
 	PublicURL string
-	Now       func() time.Time
+	// FetchEnded makes the performer fetch each conference from Twilio once after its end.
+	FetchEnded bool
+	Now        func() time.Time
 	// Doubt returns why the machine's clock is in doubt, or nil. Meanwhile no deadline counts, and
 	// nothing is performed. Without it the clock is never in doubt.
 	Doubt   func() error
@@ -148,6 +159,7 @@ func (p *Performer) Run(ctx context.Context) error {
 		kinds := []events.Kind{events.AnnouncementEnd, events.AnnouncementFail}
 		return p.News.Follow(working, announcementsConsumer, kinds, p.announcementEnded)
 	})
+	group.Go(func() error { return p.followEnds(working) })
 	err := group.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil

@@ -121,6 +121,14 @@ func (m *memory) Follow(context.Context, string, []events.Kind, func(context.Con
 	return nil
 }
 
+func (m *memory) FollowNew(context.Context, string, []events.Kind, func(context.Context, events.StoredNews) error) error {
+	return nil
+}
+
+func (m *memory) Unfollow(context.Context, string) error { return nil }
+
+func (m *memory) CanCall(string) bool { return true }
+
 func (m *memory) Conference(context.Context, events.Key) (projections.Stored, error) {
 	return projections.Stored{
 		Conference: &projections.Conference{AccountSid: account, ConferenceSid: m.decided.Key.ConferenceSid},

@@ -576,6 +576,15 @@ func (g *generation) Follow(ctx context.Context, _ string, _ []events.Kind, _ fu
 	return nil
 }
 
+// Ended conferences are not fetched here.
+func (g *generation) FollowNew(context.Context, string, []events.Kind, func(context.Context, events.StoredNews) error) error {
+	return nil
+}
+
+func (g *generation) Unfollow(context.Context, string) error { return nil }
+
+func (g *generation) CanCall(string) bool { return true }
+
 func (g *generation) Get(_ context.Context, _ events.Key, id string) (events.Decided, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -151,6 +151,8 @@ type wire struct {
 	world  *world
 }
 
+func (x *wire) CanCall(accountSid string) bool { return x.client.CanCall(accountSid) }
+
 func (x *wire) Call(ctx context.Context, call twilio.Call) (twilio.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.world.patience)
 	defer cancel()

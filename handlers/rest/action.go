@@ -47,8 +47,8 @@ func (h *Handler) resolve(ctx context.Context, a events.Action, t target) (event
 	case err != nil:
 		return a, nil
 	case t.resource == participant && a.CallSid == "":
-		if p := findParticipant(stored.Conference, t.member, false); p != nil {
-			a.CallSid = p.CallSid
+		if m, found := findMember(stored.Conference, h.Now(), t.member, false); found {
+			a.CallSid = m.CallSid
 		}
 	}
 	return a, stored.Conference

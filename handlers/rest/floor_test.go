@@ -121,7 +121,7 @@ func (f *floor) records() (all []record) {
 			if err != nil {
 				return err
 			}
-			if event.Kind == events.HealedFact {
+			if event.Kind == events.HealedFact || event.Kind == events.ParticipantDialled {
 				return nil
 			}
 			d, err := recordOf(&event)

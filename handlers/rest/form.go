@@ -5,7 +5,9 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"gavel/events"
 )
@@ -55,6 +57,15 @@ func parseForm(raw string) (form, error) {
 		}
 	}
 	return form{raw, values}, nil
+}
+
+// timeout is how long the phone of a new participant may ring; 0 if the form does not say.
+func (f form) timeout() time.Duration {
+	seconds, err := strconv.Atoi(f.values.Get("Timeout"))
+	if err != nil || seconds < 0 {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // repeats reports whether a parameter is a list, which forms write as repeated names (Twilio,

@@ -146,9 +146,9 @@ func (h *Handler) read(ctx context.Context, t target, q url.Values) ([]byte, err
 	c := stored.Conference
 	switch t.resource {
 	case participants:
-		return listParticipants(c, t, q)
+		return listParticipants(c, h.Now(), t, q)
 	case participant:
-		return fetchParticipant(c, t, q)
+		return fetchParticipant(c, h.Now(), t, q)
 	case recordings:
 		return listRecordings(c, t, q)
 	case recording:

@@ -70,7 +70,13 @@ func (h *Handler) answerWrite(w http.ResponseWriter, r *http.Request, t target, 
 	if do == doNothing {
 		return h.forward(ctx, call)
 	}
-	return h.write(ctx, t, a, record, call)
+	return h.write(ctx, t, a, written{record, f}, call)
+}
+
+// written is a write beside its action: the record before it, nil if it was not read, and the form.
+type written struct {
+	record *projections.Conference
+	form   form
 }
 
 // forward passes on a request that changes nothing, and so leaves no trace in the journal.
@@ -85,7 +91,7 @@ func (h *Handler) forward(ctx context.Context, call twilio.Call) (answer, error)
 
 // write appends the intent to the journal, calls Twilio, and appends the outcome and what the answer
 // states beyond the record as it was before the call.
-func (h *Handler) write(ctx context.Context, t target, a events.Action, record *projections.Conference, call twilio.Call) (answer, error) {
+func (h *Handler) write(ctx context.Context, t target, a events.Action, of written, call twilio.Call) (answer, error) {
 	if err := h.append(ctx, intentTime, a.ConferenceSid, events.NewIntent(a)); err != nil {
 		h.Log.Error("appending the intent failed, Twilio was not called", "action_id", a.ID, "error", err)
 		// The journal may have stored the intent all the same. The outcome prevents that its actor
@@ -100,7 +106,7 @@ func (h *Handler) write(ctx context.Context, t target, a events.Action, record *
 	}
 	h.settle(ctx, a, o)
 	if o.Result == events.Done {
-		h.heal(ctx, record, reply.Body)
+		h.fold(ctx, t, of, reply.Body)
 	}
 	if err != nil {
 		h.Log.Warn("Twilio did not answer", "do", a.Do, "account_sid", a.AccountSid, "action_id", a.ID, "error", err)
@@ -133,15 +139,26 @@ func (h *Handler) settle(ctx context.Context, a events.Action, o events.Outcome)
 	}
 }
 
-// heal appends what Twilio's answer states beyond the record. If that fails, the record is as it is
+// fold appends what Twilio's answer states beyond the record. If that fails, the record is as it is
 // without the answer.
-func (h *Handler) heal(ctx context.Context, record *projections.Conference, body []byte) {
-	fact, found := projections.Answered(record, body, h.Now(), events.NewULID)
-	if !found {
-		return
+func (h *Handler) fold(ctx context.Context, t target, of written, body []byte) {
+	var entry events.Entry
+	var key events.Key
+	if t.resource == participants {
+		leg, found := projections.DialledBy(t.account, body, of.form.timeout(), h.Now(), events.NewULID)
+		if !found {
+			return
+		}
+		entry, key = events.NewDialled(leg), leg.Key
+	} else {
+		fact, found := projections.Answered(of.record, body, h.Now(), events.NewULID)
+		if !found {
+			return
+		}
+		entry, key = events.NewHealed(fact), fact.Key
 	}
-	if err := h.append(ctx, outcomeTime, fact.Key.ConferenceSid, events.NewHealed(fact)); err != nil {
-		h.Log.Warn("what Twilio answered is not recorded", "conference_sid", fact.Key.ConferenceSid, "error", err)
+	if err := h.append(ctx, outcomeTime, key.ConferenceSid, entry); err != nil {
+		h.Log.Warn("what Twilio answered is not recorded", "conference_sid", key.ConferenceSid, "error", err)
 	}
 }
 

@@ -2,10 +2,12 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -213,11 +215,38 @@ const followedAtOnce = 64
 // processes with the same name share the news; each other name gets all. The result of fn
 // settles the delivery.
 func (n *News) Follow(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.StoredNews) error) error {
-	var filters []string
-	for _, kind := range kinds {
-		filters = append(filters, eventsPrefix+"*.*."+kind.Token())
+	return n.follow(ctx, jet.Workers{Consumer: consumer, Most: followedAtOnce}, kinds, fn)
+}
+
+// Limits of FollowNew. Its messages may be delayed for long, and then are pending.
+const (
+	newFollowedAtOnce = 8
+	maxNewPending     = 16_384
+	longestDelay      = time.Hour
+)
+
+// FollowNew is Follow for the news that is published after consumer was made, with delays of up to an
+// hour. Delayed news beyond maxNewPending keeps later news waiting.
+func (n *News) FollowNew(ctx context.Context, consumer string, kinds []events.Kind, fn func(context.Context, events.StoredNews) error) error {
+	w := jet.Workers{Consumer: consumer, Most: newFollowedAtOnce, DeliverNew: true, MaxPending: maxNewPending, Longest: longestDelay}
+	return n.follow(ctx, w, kinds, fn)
+}
+
+// Unfollow removes a consumer, so that a later FollowNew begins with the news after that. A missing
+// consumer is not an error.
+func (n *News) Unfollow(ctx context.Context, consumer string) error {
+	err := js(n.conn).DeleteConsumer(ctx, eventsStream, consumer)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("remove consumer %s: %w", consumer, err)
 	}
-	w := jet.Workers{Conn: n.conn, Stream: eventsStream, Consumer: consumer, Subjects: filters, Most: followedAtOnce, Log: n.log}
+	return nil
+}
+
+func (n *News) follow(ctx context.Context, w jet.Workers, kinds []events.Kind, fn func(context.Context, events.StoredNews) error) error {
+	w.Conn, w.Stream, w.Log = n.conn, eventsStream, n.log
+	for _, kind := range kinds {
+		w.Subjects = append(w.Subjects, eventsPrefix+"*.*."+kind.Token())
+	}
 	err := w.Each(ctx, func(ctx context.Context, m jetstream.Msg) error {
 		at, err := m.Metadata()
 		if err != nil {

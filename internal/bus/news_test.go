@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -541,4 +542,86 @@ func TestNewsOfSomeKindsIsFollowed(t *testing.T) {
 	if got := receive(t, "new news", told); got.ID != failed.ID {
 		t.Errorf("received %s, want %s", got.ID, failed.ID)
 	}
+}
+
+// followNew follows the ends of conferences from now on. It answers each with what fn returns.
+func followNew(t *testing.T, b *bus.Bus, fn func(events.StoredNews) error) (told chan events.StoredNews, stop func()) {
+	t.Helper()
+	told = make(chan events.StoredNews, 10)
+	stop = background(t, "the follower of new news", func(ctx context.Context) error {
+		return b.News().FollowNew(ctx, "act-fetch", []events.Kind{events.ConferenceEnd}, func(_ context.Context, n events.StoredNews) error {
+			told <- n
+			return fn(n)
+		})
+	})
+	js := jetStream(t, client(t, b))
+	eventually(t, "the consumer exists", func() bool {
+		_, err := js.Consumer(testContext(t), "GAVEL_EVENTS", "act-fetch")
+		return err == nil
+	})
+	return told, stop
+}
+
+func endOf(n int) events.News {
+	end := fact(conferenceKey(n), 1)
+	end.Kind, end.ID = events.ConferenceEnd, fmt.Sprint("end-", n)
+	return end
+}
+
+func TestNewNewsIsFollowedFromTheFirstTimeOn(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	mustPublish(t, b, []events.News{endOf(1)})
+	told, stop := followNew(t, b, func(events.StoredNews) error { return nil })
+	mustPublish(t, b, []events.News{endOf(2)})
+	if got := receive(t, "new news", told); got.ID != "end-2" {
+		t.Errorf("received %s, want what was published after the consumer was made", got.ID)
+	}
+	stop()
+	mustPublish(t, b, []events.News{endOf(3)}) // no process follows
+	told, stop = followNew(t, b, func(events.StoredNews) error { return nil })
+	if got := receive(t, "news of meanwhile", told); got.ID != "end-3" {
+		t.Errorf("received %s, want what was published meanwhile", got.ID)
+	}
+	stop()
+	for range 2 { // the second time there is no consumer
+		if err := b.News().Unfollow(testContext(t), "act-fetch"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustPublish(t, b, []events.News{endOf(4)})
+	told, _ = followNew(t, b, func(events.StoredNews) error { return nil })
+	mustPublish(t, b, []events.News{endOf(5)})
+	if got := receive(t, "news after the consumer was made again", told); got.ID != "end-5" {
+		t.Errorf("received %s, want nothing of the time without a consumer", got.ID)
+	}
+}
+
+// A delay of an hour is not cut, and neither the end of the process nor that of NATS ends it.
+func TestALongDelayOfNewNewsSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := open(t, func(c *bus.Config) { c.DataDir = dir })
+	told, stop := followNew(t, b, func(events.StoredNews) error { return events.Later{After: time.Hour} })
+	mustPublish(t, b, []events.News{endOf(1)})
+	receive(t, "the first", told)
+	pending := func(b *bus.Bus) (redelivered, unsettled int) {
+		consumer, err := jetStream(t, client(t, b)).Consumer(testContext(t), "GAVEL_EVENTS", "act-fetch")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return consumer.CachedInfo().NumRedelivered, consumer.CachedInfo().NumAckPending
+	}
+	stop()
+	closeBus(t, b)
+	b = open(t, func(c *bus.Config) { c.DataDir = dir })
+	told, _ = followNew(t, b, func(events.StoredNews) error { return nil })
+	mustPublish(t, b, []events.News{endOf(2)})
+	if got := receive(t, "the second", told); got.ID != "end-2" {
+		t.Errorf("received %s again, although it was delayed", got.ID)
+	}
+	eventually(t, "only the delayed one is pending", func() bool {
+		redelivered, unsettled := pending(b)
+		return redelivered == 0 && unsettled == 1
+	})
 }

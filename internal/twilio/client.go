@@ -60,6 +60,9 @@ type Call struct {
 	Before func(context.Context) error
 	// Sending, if not nil, is called right before each attempt to send the call.
 	Sending func()
+	// Spare marks a call that can wait for all others: it is sent only while the account's other calls
+	// leave half of the slots free, and is not sent again after a 429.
+	Spare bool
 }
 
 // Answer is Twilio's answer, whatever its status.
@@ -168,7 +171,7 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 		return Answer{}, fmt.Errorf("call twilio: %w", ErrNoCredentials)
 	}
 	limit := c.limits.of(account.Sid + "@" + to.base)
-	if err := limit.acquire(ctx); err != nil {
+	if err := limit.acquire(ctx, call.Spare); err != nil {
 		c.metrics.count(call.Kind, unsent)
 		return Answer{}, fmt.Errorf("call twilio: %w", ErrCrowded)
 	}
@@ -193,7 +196,7 @@ func (c *Client) Call(ctx context.Context, call Call) (Answer, error) {
 			return answer, err
 		}
 		limit.refused(began)
-		if call.Before != nil || !wait(ctx, delays.next(answer.Header)) {
+		if call.Before != nil || call.Spare || !wait(ctx, delays.next(answer.Header)) {
 			return answer, nil
 		}
 	}

@@ -475,6 +475,88 @@ func TestACallWithoutASlotIsNotSent(t *testing.T) {
 	})
 }
 
+// A spare call is sent while half of the slots are free and no other call waits, so that it never
+// keeps an action waiting.
+func TestASpareCallWaitsForAllOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		leave, sent := make(chan struct{}), make(chan string, 100)
+		caller := newCaller(t, "https://api.example.com", twilioIs(func(r *http.Request) *http.Response {
+			sent <- r.Method
+			<-leave
+			return answers(http.StatusOK)
+		}), twilio.APIKey{})
+		spare := twilio.Call{AccountSid: account, Kind: "fetch-ended", Method: http.MethodGet, Path: ending.Path, Spare: true}
+		var all sync.WaitGroup
+		call := func(c twilio.Call, times int) {
+			for range times {
+				all.Go(func() { _, _ = caller.Call(t.Context(), c) })
+			}
+			synctest.Wait()
+		}
+		count := func(method string) (n int) {
+			for range len(sent) {
+				if m := <-sent; m == method {
+					n++
+				}
+			}
+			return n
+		}
+		call(spare, 8)
+		if got := count(http.MethodGet); got != 5 {
+			t.Errorf("%d of 8 spare calls are sent, want half of the 10 slots", got)
+		}
+		call(ending, 6)
+		if got := count(http.MethodPost); got != 5 {
+			t.Errorf("%d actions are sent beside 5 spare calls, want the other 5 slots", got)
+		}
+		caller.want(t, 4, "gavel_twilio_waiting")
+		leave <- struct{}{} // a slot is free: the action takes it, before the spare calls that waited longer
+		synctest.Wait()
+		if got := count(http.MethodPost); got != 1 {
+			t.Errorf("%d actions follow, want the one that waited", got)
+		}
+		close(leave)
+		all.Wait()
+		caller.want(t, 0, "gavel_twilio_waiting")
+	})
+}
+
+// A spare call that Twilio refuses gives its slot back at once, and one without a slot is not sent.
+func TestASpareCallHoldsNoSlot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		spare, leave := twilio.Call{AccountSid: account, Method: http.MethodGet, Path: ending.Path, Spare: true}, make(chan struct{})
+		asked := 0
+		var mu sync.Mutex
+		caller := newCaller(t, "https://api.example.com", twilioIs(func(r *http.Request) *http.Response {
+			mu.Lock()
+			asked++
+			mu.Unlock()
+			if r.Method == http.MethodPost {
+				<-leave
+				return answers(http.StatusOK)
+			}
+			return answers(http.StatusTooManyRequests, "Retry-After", "1")
+		}), twilio.APIKey{})
+		if answer, err := caller.Call(t.Context(), spare); err != nil || answer.Status != http.StatusTooManyRequests || asked != 1 {
+			t.Errorf("%d after %d tries, %v", answer.Status, asked, err)
+		}
+		var all sync.WaitGroup
+		for range 5 { // the refusal halved the limit
+			all.Go(func() { _, _ = caller.Call(t.Context(), ending) })
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if _, err := caller.Call(ctx, spare); !errors.Is(err, twilio.ErrCrowded) || asked != 6 {
+			t.Errorf("beside five actions: %v after %d requests", err, asked)
+		}
+		close(leave)
+		all.Wait()
+	})
+}
+
 // Whatever the header contains, the wait is bounded.
 func FuzzRetryAfter(f *testing.F) {
 	now := time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC)

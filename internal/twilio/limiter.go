@@ -57,7 +57,8 @@ func (l *limits) lowest() float64 {
 	return lowest
 }
 
-// limiter bounds the calls of one account. Waiting calls are admitted in order.
+// limiter bounds the calls of one account. Waiting calls are admitted in order, and spare calls only
+// while no other call waits and half of the slots are free, so that they delay no action.
 type limiter struct {
 	waiting prometheus.Gauge // of all accounts together
 
@@ -65,12 +66,17 @@ type limiter struct {
 	limit   float64
 	busy    int
 	queue   []chan struct{} // closed when the call is admitted
+	spare   []chan struct{} // the same, of spare calls
 	lowered time.Time
 }
 
 // acquire waits for a slot, as long as ctx leaves time to use it.
-func (l *limiter) acquire(ctx context.Context) error {
-	turn := l.enqueue()
+func (l *limiter) acquire(ctx context.Context, spare bool) error {
+	queue := &l.queue
+	if spare {
+		queue = &l.spare
+	}
+	turn := l.enqueue(queue)
 	if turn == nil {
 		return nil
 	}
@@ -82,29 +88,30 @@ func (l *limiter) acquire(ctx context.Context) error {
 	case <-turn:
 		return nil
 	case <-ctx.Done():
-		l.leave(turn)
+		l.leave(queue, turn)
 		return ctx.Err()
 	}
 }
 
 // enqueue acquires a slot, or returns a channel that is closed once it has one.
-func (l *limiter) enqueue() chan struct{} {
+func (l *limiter) enqueue(queue *[]chan struct{}) chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	turn := make(chan struct{})
-	l.queue = append(l.queue, turn)
-	if l.admit(); len(l.queue) == 0 {
+	*queue = append(*queue, turn)
+	if l.admit(); !slices.Contains(*queue, turn) {
 		return nil
 	}
 	return turn
 }
 
 // leave gives up waiting. If the call was admitted at that moment, its slot goes to the next one.
-func (l *limiter) leave(turn chan struct{}) {
+func (l *limiter) leave(queue *[]chan struct{}, turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if i := slices.Index(l.queue, turn); i >= 0 {
-		l.queue = slices.Delete(l.queue, i, i+1)
+	if i := slices.Index(*queue, turn); i >= 0 {
+		*queue = slices.Delete(*queue, i, i+1)
+		l.admit() // it may have kept spare calls waiting
 		return
 	}
 	l.busy--
@@ -121,10 +128,17 @@ func (l *limiter) release() {
 // admit admits as many calls as have room. Its caller holds the lock.
 func (l *limiter) admit() {
 	for len(l.queue) > 0 && l.busy < int(l.limit) {
-		close(l.queue[0])
-		l.queue = l.queue[1:]
-		l.busy++
+		l.admitFirst(&l.queue)
 	}
+	for len(l.queue) == 0 && len(l.spare) > 0 && l.busy < max(int(l.limit)/2, 1) {
+		l.admitFirst(&l.spare)
+	}
+}
+
+func (l *limiter) admitFirst(queue *[]chan struct{}) {
+	close((*queue)[0])
+	*queue = (*queue)[1:]
+	l.busy++
 }
 
 // passed records that a call was not refused. Only while the limit is in use does an answer show

@@ -113,6 +113,7 @@ type listing struct {
 type page struct {
 	Participants []struct {
 		CallSid           string `json:"call_sid"`
+		Coach             string `json:"call_sid_to_coach"`
 		Label, Status     string
 		projections.Flags // in the record they have Twilio's names
 	}
@@ -156,7 +157,7 @@ func (all *listing) add(p page) error {
 		if leg.CallSid == "" {
 			return &AnswerError{Answer{Status: http.StatusOK}}
 		}
-		all.legs = append(all.legs, projections.SeenLeg{CallSid: leg.CallSid, Label: leg.Label, Status: leg.Status, Flags: leg.Flags})
+		all.legs = append(all.legs, projections.SeenLeg{CallSid: leg.CallSid, Label: leg.Label, Status: leg.Status, Flags: leg.Flags, Coach: leg.Coach})
 	}
 	return nil
 }

@@ -33,10 +33,10 @@ const (
 //
 //	nil                      ack
 //	events.ErrMalformed      term; the handler has stored a dead letter
-//	events.Later             nak, with its delay
+//	events.Later             nak, with its delay, at most longest
 //	the end of the process   nak at once, for another process
 //	anything else            nak, with a delay that grows with each delivery
-func settle(err error, delivered uint64) (how settlement, delay time.Duration) {
+func settle(err error, delivered uint64, longest time.Duration) (how settlement, delay time.Duration) {
 	var later events.Later
 	switch {
 	case err == nil:
@@ -44,7 +44,7 @@ func settle(err error, delivered uint64) (how settlement, delay time.Duration) {
 	case errors.Is(err, events.ErrMalformed):
 		return term, 0
 	case errors.As(err, &later):
-		return nak, min(max(later.After, 0), events.MaxLater)
+		return nak, min(max(later.After, 0), longest)
 	case errors.Is(err, context.Canceled):
 		return nak, 0
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"gavel/events"
 )
 
 const (
@@ -47,6 +49,11 @@ type Workers struct {
 	// MaxPending and AckWait default to maxPending and defaultAckWait.
 	MaxPending int
 	AckWait    time.Duration
+	// DeliverNew makes a new consumer begin with the messages that are stored after its creation.
+	DeliverNew bool
+	// Longest is the longest delay of an events.Later; 0 means events.MaxLater. A delayed message is
+	// pending, so it needs a MaxPending that the delayed ones cannot reach.
+	Longest time.Duration
 }
 
 // loop is one Run. It fetches only for its free workers: other processes would get a
@@ -88,6 +95,7 @@ func js(conn *nats.Conn) jetstream.JetStream {
 // begin opens the consumer and returns the loop over it.
 func (w Workers) begin(ctx context.Context, fn func(context.Context, []jetstream.Msg) error) (*loop, error) {
 	w.Batch, w.MaxPending, w.AckWait = max(w.Batch, 1), cmp.Or(w.MaxPending, maxPending), cmp.Or(w.AckWait, defaultAckWait)
+	w.Longest = cmp.Or(w.Longest, events.MaxLater)
 	l := &loop{Workers: w, js: js(w.Conn), work: fn, free: make(chan struct{}, w.Most)}
 	for range w.Most {
 		l.free <- struct{}{}
@@ -97,7 +105,12 @@ func (w Workers) begin(ctx context.Context, fn func(context.Context, []jetstream
 
 // open finds or creates the consumer.
 func (l *loop) open(ctx context.Context) error {
+	from := jetstream.DeliverAllPolicy
+	if l.DeliverNew {
+		from = jetstream.DeliverNewPolicy
+	}
 	consumer, err := l.js.CreateOrUpdateConsumer(ctx, l.Stream, jetstream.ConsumerConfig{
+		DeliverPolicy:  from,
 		Durable:        l.Consumer,
 		FilterSubject:  l.Subject,
 		FilterSubjects: l.Subjects,
@@ -264,7 +277,7 @@ func (l *loop) settle(batch []jetstream.Msg, err error) {
 		if at, err := m.Metadata(); err == nil {
 			sequence, delivered = at.Sequence.Stream, at.NumDelivered
 		}
-		how, delay := settle(err, delivered)
+		how, delay := settle(err, delivered, l.Longest)
 		if how == term {
 			l.Log.Error("message terminated", "consumer", l.Consumer, "sequence", sequence, "error", err)
 		}

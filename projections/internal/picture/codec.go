@@ -74,18 +74,14 @@ func (e encoder) head(c *projections.Conference) encoder {
 	return e.flag(c.Truncated).tail(c)
 }
 
-// tail is written only up to its last part that is not empty, so that a record without them has the
-// bytes of an older build's, which opens without a fill.
+// tail has the parts that most conferences lack. A record without all of them has no tail.
 func (e encoder) tail(c *projections.Conference) encoder {
-	if len(c.Undated)+len(c.Requests)+len(c.Summaries) == 0 && c.KeyRegion.Value == "" {
+	if len(c.Undated)+len(c.Requests)+len(c.Summaries)+len(c.Dialled) == 0 && c.KeyRegion.Value == "" && c.Fetched == nil {
 		return e
 	}
 	e = e.count(len(c.Undated))
 	for _, u := range c.Undated {
 		e = e.number(u.Seq).text(string(u.Kind)).text(u.CallSid).instant(u.At)
-	}
-	if len(c.Requests)+len(c.Summaries) == 0 && c.KeyRegion.Value == "" {
-		return e
 	}
 	e = e.count(len(c.Requests))
 	for _, r := range c.Requests {
@@ -95,8 +91,13 @@ func (e encoder) tail(c *projections.Conference) encoder {
 	for _, s := range c.Summaries {
 		e = e.text(s)
 	}
-	if c.KeyRegion.Value != "" {
-		e = e.stated(c.KeyRegion)
+	e = e.stated(c.KeyRegion).count(len(c.Dialled))
+	for _, l := range c.Dialled {
+		e = e.text(l.CallSid).text(l.Status).flags(l.Flags).text(l.Label).text(l.Coach).instant(l.At).instant(l.Until)
+	}
+	e = e.flag(c.Fetched != nil)
+	if f := c.Fetched; f != nil {
+		e = e.text(f.Region).text(f.Reason).text(f.CallSid).instant(f.At)
 	}
 	return e
 }
@@ -108,17 +109,20 @@ func (d *decoder) tail(c *projections.Conference) {
 	c.Undated = many(d, func(d *decoder) projections.Undated {
 		return projections.Undated{Seq: d.number(), Kind: events.Kind(d.text()), CallSid: d.text(), At: d.instant()}
 	})
-	if d.rest == "" {
-		return
-	}
 	c.Requests = many(d, func(d *decoder) *projections.APIRequest {
 		return &projections.APIRequest{
 			ID: d.text(), Kind: events.Kind(d.text()), CallSid: d.text(), Asked: d.text(), Status: d.number(), At: d.instant(),
 		}
 	})
 	c.Summaries = many(d, (*decoder).text)
-	if d.rest != "" {
-		c.KeyRegion = d.stated()
+	c.KeyRegion = d.stated()
+	c.Dialled = many(d, func(d *decoder) *projections.Dialled {
+		return &projections.Dialled{
+			CallSid: d.text(), Status: d.text(), Flags: d.flags(), Label: d.text(), Coach: d.text(), At: d.instant(), Until: d.instant(),
+		}
+	})
+	if d.flag() {
+		c.Fetched = &projections.Fetched{Region: d.text(), Reason: d.text(), CallSid: d.text(), At: d.instant()}
 	}
 }
 
@@ -150,10 +154,7 @@ func encodeParticipant(p *projections.Participant) string {
 	if p.Left != nil {
 		e = e.moment(p.Left.Moment).text(p.Left.Reason).text(p.Left.CallStatus)
 	}
-	if p.Summary != nil { // like tail
-		e = e.instant(p.Summary.Joined).instant(p.Summary.Left)
-	}
-	return string(e)
+	return string(e.legTail(p))
 }
 
 func (d *decoder) participant(p *projections.Participant) {
@@ -165,9 +166,29 @@ func (d *decoder) participant(p *projections.Participant) {
 	if d.flag() {
 		p.Left = &projections.Leaving{Moment: d.moment(), Reason: d.text(), CallStatus: d.text()}
 	}
-	if d.rest != "" {
+	d.legTail(p)
+}
+
+// legTail is like tail.
+func (e encoder) legTail(p *projections.Participant) encoder {
+	if p.Summary == nil && p.Coach == (projections.Stated[string]{}) && p.Modified == 0 {
+		return e
+	}
+	e = e.flag(p.Summary != nil)
+	if p.Summary != nil {
+		e = e.instant(p.Summary.Joined).instant(p.Summary.Left)
+	}
+	return e.stated(p.Coach).instant(p.Modified)
+}
+
+func (d *decoder) legTail(p *projections.Participant) {
+	if d.rest == "" {
+		return
+	}
+	if d.flag() {
 		p.Summary = &projections.LegSummary{Joined: d.instant(), Left: d.instant()}
 	}
+	p.Coach, p.Modified = d.stated(), d.instant()
 }
 
 func encodeRecording(r *projections.Recording) string {

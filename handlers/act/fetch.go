@@ -1,0 +1,158 @@
+package act
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gavel/events"
+	"gavel/internal/twilio"
+	"gavel/projections"
+)
+
+// Times after the end of a conference. One fetch is enough if Twilio answers it.
+const (
+	// fetchDelay lets the callback arrive that follows an end which Twilio's answer stated, so that
+	// there is one fetch for both, and lets Twilio complete its own record.
+	fetchDelay = 5 * time.Second
+	// fetchAge is the age of an end that is no longer fetched: the consumer of a role that was off for
+	// days would call Twilio about all conferences of that time.
+	fetchAge = 24 * time.Hour
+	// The three tries that follow a failed one.
+	secondFetch = time.Minute
+	thirdFetch  = 8 * time.Minute
+	lastFetch   = 50 * time.Minute
+	// fetchWithin is after the last try: a wait that Twilio requires beyond it ends the tries.
+	fetchWithin = time.Hour
+)
+
+// Results of a fetch, as the metric has them.
+const (
+	fetchRecorded = "recorded"
+	fetchMissing  = "missing" // Twilio answered 404, which is final
+	fetchRetried  = "retried" // it failed, and another try follows
+	fetchFailed   = "failed"  // the last try failed
+	fetchLate     = "late"    // its end is older than fetchAge
+)
+
+// endings are the kinds of news with which a conference can end.
+var endings = []events.Kind{events.ConferenceEnd, events.HealedFact, events.InsightsConferenceSummary}
+
+// followEnds fetches conferences that end. If that is switched off it removes the consumer, so that
+// switching it on again fetches nothing about the past.
+func (p *Performer) followEnds(ctx context.Context) error {
+	if p.FetchEnded {
+		return p.News.FollowNew(ctx, fetchConsumer, endings, p.conferenceEnded)
+	}
+	if err := p.News.Unfollow(ctx, fetchConsumer); err != nil {
+		p.Log.Warn("the consumer of ended conferences is still there", "error", err)
+	}
+	return nil
+}
+
+// conferenceEnded fetches the conference of a news, if the news is about its end and the record lacks
+// what Twilio returns.
+func (p *Performer) conferenceEnded(ctx context.Context, n events.StoredNews) error {
+	end, err := events.ParseCloudEvent(n.Data)
+	ofLeg := n.Kind == events.HealedFact && end.Params.Get("Fact") != string(events.ConferenceEnd)
+	if err != nil || ofLeg || !p.Twilio.CanCall(n.Key.AccountSid) {
+		return nil // news that cannot be read has no time to retry by
+	}
+	if p.Doubt() != nil {
+		return events.Later{After: events.MaxLater} // the age of the end is unknown
+	}
+	since := p.Now().Sub(end.ReceivedAt)
+	if since < fetchDelay {
+		return events.Later{After: fetchDelay - since}
+	}
+	stored, err := p.Records.Conference(ctx, n.Key)
+	switch {
+	case errors.Is(err, projections.ErrNotFound):
+		return nil // the picture no longer keeps it
+	case err != nil:
+		return fmt.Errorf("read the record of an ended conference: %w", err)
+	case n.Position.After(stored.Book.Applied):
+		return events.Later{After: firstLag}
+	}
+	c := stored.Conference
+	switch isEnd := c.End != nil && (n.Kind == events.ConferenceEnd || c.End.Healed); {
+	case !isEnd || c.Fetched != nil:
+		return nil // another news is about the end, or it was fetched
+	case since > fetchAge:
+		p.Metrics.fetches.WithLabelValues(fetchLate).Inc()
+		return nil
+	}
+	return p.fetchEnded(ctx, c, since)
+}
+
+// fetchEnded makes one try, since that time after the end.
+func (p *Performer) fetchEnded(ctx context.Context, c *projections.Conference, since time.Duration) error {
+	calling, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	now := p.Now()
+	answer, err := p.Twilio.Call(calling, twilio.Call{
+		AccountSid: c.AccountSid, Region: c.KeyRegion.Value, Kind: "fetch-ended", Method: http.MethodGet,
+		Path: twilio.ConferencePath(c.Key()) + ".json", Spare: true,
+	})
+	var resource struct {
+		Region  string `json:"region"`
+		Reason  string `json:"reason_conference_ended"`
+		CallSid string `json:"call_sid_ending_conference"`
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, twilio.ErrNoCredentials):
+		return nil // none in the conference's region
+	case errors.Is(err, twilio.ErrCrowded):
+		return p.fetchLater(c, since, events.Later{After: events.MaxLater}, err)
+	case err == nil && answer.Status == http.StatusNotFound && answer.InForm():
+		p.Metrics.fetches.WithLabelValues(fetchMissing).Inc()
+		return nil
+	case err == nil && answer.Status == http.StatusOK && json.Unmarshal(answer.Body, &resource) == nil:
+		return p.recordFetched(ctx, events.Fetched{
+			ID: events.NewULID(), Key: c.Key(), Region: resource.Region, Reason: resource.Reason, CallSid: resource.CallSid, At: now,
+		})
+	case err == nil:
+		err = &twilio.AnswerError{Answer: answer}
+	}
+	return p.fetchLater(c, since, nextFetch(since, answer.RetryAfter()), err)
+}
+
+// nextFetch is the next try after one that failed since that time after the end; its After is 0 if
+// there is none. A try that a crash repeated does not count as one of the three.
+func nextFetch(since, least time.Duration) (next events.Later) {
+	for _, at := range []time.Duration{secondFetch, thirdFetch, lastFetch} {
+		if at > since+since/4 { // the redelivery may be a little early
+			return events.Later{After: max(at-since, least)}
+		}
+	}
+	return next
+}
+
+// fetchLater ends a try that failed.
+func (p *Performer) fetchLater(c *projections.Conference, since time.Duration, next events.Later, why error) error {
+	if next.After == 0 || since+next.After > fetchWithin {
+		p.Metrics.fetches.WithLabelValues(fetchFailed).Inc()
+		p.Log.Warn("an ended conference cannot be fetched from Twilio; what only Twilio has stays unknown",
+			"account_sid", c.AccountSid, "conference_sid", c.ConferenceSid, "error", why)
+		return nil
+	}
+	p.Metrics.fetches.WithLabelValues(fetchRetried).Inc()
+	return next
+}
+
+// recordFetched appends what was fetched to the journal. After an error the conference is fetched
+// again; a second entry would be a duplicate.
+func (p *Performer) recordFetched(ctx context.Context, f events.Fetched) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTime)
+	defer cancel()
+	if err := p.Journal.Append(ctx, f.Key.ConferenceSid, events.NewFetched(f)); err != nil {
+		return fmt.Errorf("append what was fetched from Twilio: %w", err)
+	}
+	p.Metrics.fetches.WithLabelValues(fetchRecorded).Inc()
+	return nil
+}
