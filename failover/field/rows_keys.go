@@ -59,6 +59,26 @@ var pictureRows = []row{
 		status, _ := w.send(http.MethodPost, path, "Hold=true", "Content-Type", "application/x-www-form-urlencoded")
 		return fmt.Sprintf("%d, %s", status, w.until(path, "hold", "true"))
 	}},
+	{"P3", "POST Participants, answered 201: the leg while it rings, and after its callback", "201, queued, boss, coaches; gone", func(w *world) string {
+		w.twilioAPI = answers(http.StatusCreated, `{"call_sid":"`+other+`","conference_sid":"`+conference+`","status":"queued","label":"boss",`+
+			`"coaching":true,"call_sid_to_coach":"`+call+`"}`)
+		w.callback("participant-join")
+		list := conferences + "/" + conference + "/Participants"
+		w.field(list+"/"+call+".json", "hold")
+		status, _ := w.send(http.MethodPost, list+".json", "From=%2B15005550006&To=%2B15005550009&Label=boss", "Content-Type", "application/x-www-form-urlencoded")
+		path := list + "/boss.json"
+		seen := fmt.Sprintf("%d, %s, %s", status, w.field(path, "status"), w.field(path, "label"))
+		if w.field(path, "call_sid_to_coach") == call {
+			seen += ", coaches"
+		}
+		w.callback("participant-leave", "CallSid", other, "SequenceNumber", "2", "ReasonParticipantLeft", "participant_add_failed", "ParticipantCallStatus", "busy")
+		return seen + "; " + w.eventually(func() string {
+			if status, _ := w.get(path); status == http.StatusNotFound {
+				return "gone"
+			}
+			return ""
+		})
+	}},
 	{"P6", "two conferences of one name in one second, the live one with the lesser SID: look-ups by name", "the live one, the live one", func(w *world) string {
 		w.rules()
 		dead, when := strings.Replace(conference, "e08c", "ffff", 1), time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000")
@@ -104,6 +124,14 @@ var pictureRows = []row{
 			seen += ", --account"
 		}
 		return seen
+	}},
+	{"REST", "a conference ends, and Twilio's API has its region: the fields before and after role act fetched it", "null, ie1, 1", func(w *world) string {
+		w.twilioAPI = answers(http.StatusOK, `{"region":"ie1","status":"completed","reason_conference_ended":"last-participant-left"}`)
+		w.callback("conference-start")
+		w.callback("conference-end", "SequenceNumber", "2", "Reason", "The last participant left")
+		path := conferences + "/" + conference + ".json"
+		before := w.field(path, "region")
+		return fmt.Sprintf("%s, %s, %s", before, w.until(path, "region", "ie1"), w.metric(`gavel_ended_fetches_total{result="recorded"}`))
 	}},
 	{"P4", "two joined and left, without start and end", "completed", func(w *world) string {
 		w.callback("participant-join")
