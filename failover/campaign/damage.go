@@ -172,7 +172,7 @@ func (w *world) flip(file string) {
 var conditions = regexp.MustCompile(`journal-(behind|shortened|damaged)|damaged in the store|bucket-damaged`)
 
 // complaint is a line of the log that says which file or record is damaged.
-var complaint = regexp.MustCompile(`(?i)level=(ERROR|WARN).*(damaged|corrupt|checksum|cannot be read|not used|mismatch|invalid|was lost|is lost)`)
+var complaint = regexp.MustCompile(`(?i)level=(ERROR|WARN).*(damaged|corrupt|checksum|cannot be read|not used|mismatch|invalid|alarm of a decision was lost|is removed)`)
 
 // observe starts the process on the damage and counts what it shows.
 func (w *world) observe(s starting, b *before, desk *twilio) {
@@ -297,7 +297,7 @@ func (w *world) valid(p *process, key string) bool {
 		return false
 	}
 	defer response.Body.Close()
-	return response.StatusCode != http.StatusUnauthorized
+	return response.StatusCode == http.StatusOK
 }
 
 // notFound counts the acknowledged conferences that are answered 404.

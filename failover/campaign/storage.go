@@ -79,13 +79,23 @@ func fullByCallbacks(w *world, v *volume, s starting) {
 		w.counts["green-when-full"]++
 	}
 	readable(w, p)
+	p.catchesUp()
 	w.counts["lost"] += len(p.missing(l.acknowledged))
 	p.kill()
 	s.listen = "127.0.0.1:" + freePort()
 	p, err := w.begin(s)
 	must("start", err)
 	readable(w, p)
+	p.catchesUp()
 	w.counts["lost"] += len(p.missing(l.acknowledged))
+}
+
+// catchesUp waits until the projector is not behind, or long enough.
+func (p *process) catchesUp() {
+	p.w.within(fullWithin, func() bool {
+		status, body := p.get("/readyz")
+		return status != 0 && bytes.Contains(body, []byte(`"projector":{"ok":true}`))
+	})
 }
 
 // fullByOthers fills the volume under load, kills the process and starts it again on the full volume,
