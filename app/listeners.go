@@ -17,6 +17,7 @@ import (
 	"gavel/handlers/api"
 	"gavel/handlers/callback"
 	"gavel/handlers/rest"
+	"gavel/internal/front"
 	"gavel/internal/twilio"
 )
 
@@ -35,7 +36,8 @@ const (
 // Twilio tries again instead of waiting for its whole 15 seconds.
 type Listener struct {
 	listener net.Listener
-	server   *http.Server
+	web      *http.Server
+	server   *front.Server // calls web for all but callbacks
 	handler  atomic.Pointer[http.Handler]
 	leaving  atomic.Bool
 	ended    chan error
@@ -50,14 +52,15 @@ func Listen(ctx context.Context, address string) (*Listener, error) {
 	}
 	l := &Listener{listener: port, ended: make(chan error, 1)}
 	l.Show(notYet())
-	l.server = &http.Server{
+	l.web = &http.Server{
 		Handler:        l,
 		ReadTimeout:    callback.ReadTimeout,
 		WriteTimeout:   writeTimeout,
 		IdleTimeout:    callback.IdleTimeout,
 		MaxHeaderBytes: callback.MaxHeaderBytes,
 	}
-	go func() { l.ended <- l.server.Serve(port) }()
+	l.server = front.New(port, l.web, callback.ConferencePath, callback.RecordingPath)
+	go func() { l.ended <- l.server.Serve() }()
 	return l, nil
 }
 
@@ -160,7 +163,7 @@ func (a *App) serve() {
 // the port was bound: requests must end before the parts that they need.
 func (a *App) showOn(l *Listener, handler http.Handler) {
 	if a.api != nil {
-		l.server.RegisterOnShutdown(a.api.Stop)
+		l.web.RegisterOnShutdown(a.api.Stop)
 	}
 	l.Show(handler)
 	a.Go("HTTP server", func(ctx context.Context) error {

@@ -55,6 +55,45 @@ func TestAListenerAnswersFromTheFirstMoment(t *testing.T) {
 	}
 }
 
+// Callbacks do not pass through net/http's server, and are answered in the same way.
+func TestAListenerReadsCallbacksItself(t *testing.T) {
+	t.Parallel()
+	l, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func() *http.Response {
+		t.Helper()
+		r, err := http.Post("http://"+l.Address()+"/twilio/conference", "application/x-www-form-urlencoded", strings.NewReader("a=b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		return r
+	}
+	if r := post(); r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
+		t.Errorf("before it is wired: %s, %v", r.Status, r.Header)
+	}
+	l.Show(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, own := r.Body.(interface{ Whole() }); own {
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}))
+	if r := post(); r.StatusCode != http.StatusNoContent || r.Close {
+		t.Errorf("once wired: %s, closes: %t", r.Status, r.Close)
+	}
+	l.leave()
+	if r := post(); r.StatusCode != http.StatusNoContent || !r.Close {
+		t.Errorf("after leave: %s, closes: %t", r.Status, r.Close)
+	}
+	if err := l.Stop(context.Background()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if err := <-l.Ended(); !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("server ended with %v", err)
+	}
+}
+
 // A base URL that ends in a slash makes paths with an empty element. A redirect of a write
 // would be taken for its success, and a redirected callback loses its parameters.
 func TestNoPathIsRedirected(t *testing.T) {

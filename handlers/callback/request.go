@@ -85,9 +85,15 @@ var (
 	errSlow = errors.New("body was not complete in time, or newer ones needed its place")
 )
 
+// whole marks a body that had arrived before the door was called. It needs no place among unread.
+type whole interface{ Whole() }
+
 // readBody reads the whole body into room, which grows with the bytes received,
 // not with the length that the client announces.
 func (d *Door) readBody(r *arrival, room []byte, limit int64) ([]byte, error) {
+	if _, arrived := r.Body.(whole); arrived {
+		return readAll(r.Body, room, limit)
+	}
 	here := reading{w: r.w, peer: peerOf(r.RemoteAddr), since: r.arrived}
 	d.unread.begin(&here)
 	body, err := readAll(r.Body, room, limit)

@@ -15,6 +15,7 @@ import (
 
 	"gavel/events"
 	"gavel/handlers/callback"
+	"gavel/internal/front"
 	"gavel/internal/twilio"
 )
 
@@ -64,20 +65,39 @@ func (p port) dial(address string) (net.Conn, *bufio.Reader) {
 	return client, bufio.NewReader(client)
 }
 
-// open serves the door with the limits of the process.
+// open serves the door with the limits of the process, by net/http alone.
 func (w *world) open(t *testing.T) port {
 	t.Helper()
-	p, ended := port{make(chan net.Conn), make(chan struct{})}, make(chan error)
-	server := &http.Server{Handler: w.door, ReadTimeout: callback.ReadTimeout, WriteTimeout: 30 * time.Second}
-	go func() { ended <- server.Serve(p) }()
+	p, server := w.server()
+	p.serve(t, func() error { return server.Serve(p) }, server.Close)
+	return p
+}
+
+// openFront serves the door as the process does.
+func (w *world) openFront(t *testing.T) port {
+	t.Helper()
+	p, web := w.server()
+	server := front.New(p, web, callback.ConferencePath)
+	p.serve(t, server.Serve, server.Close)
+	return p
+}
+
+func (w *world) server() (port, *http.Server) {
+	p := port{make(chan net.Conn), make(chan struct{})}
+	return p, &http.Server{Handler: w.door, ReadTimeout: callback.ReadTimeout, WriteTimeout: 30 * time.Second}
+}
+
+func (p port) serve(t *testing.T, serve, end func() error) {
+	t.Helper()
+	ended := make(chan error)
+	go func() { ended <- serve() }()
 	t.Cleanup(func() {
 		close(p.closed)
-		if err := server.Close(); err != nil {
+		if err := end(); err != nil {
 			t.Error(err)
 		}
 		<-ended
 	})
-	return p
 }
 
 // inTime makes a world whose clock is the test's.
@@ -173,6 +193,36 @@ func TestABodyThatIsNotCompleteInTimeIsEnded(t *testing.T) {
 			t.Errorf("counted %v", got)
 		}
 		_ = conn.Close()
+	})
+}
+
+// The package front reads only requests that have arrived, so the limits of slow bodies hold behind it.
+func TestSlowBodiesAreEndedBehindTheFront(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, inTime)
+		p, began := w.openFront(t), time.Now()
+		for n := range 1_100 {
+			go p.slowly(fmt.Sprintf("198.51.100.%d:%d", n%2, 1024+n))
+		}
+		header, body := genuine(t)
+		slow, answer := p.dial("203.0.113.2:443")
+		if resp, err := send(slow, answer, header+body[:10]); err != nil || resp.StatusCode != http.StatusRequestTimeout || !resp.Close {
+			t.Errorf("got %v, %v; want 408 and the end of the connection", resp, err)
+		}
+		if took := time.Since(began); took < 5*time.Second || took > 5200*time.Millisecond {
+			t.Errorf("ended after %s", took)
+		}
+		if got := w.counted(t, "gavel_refused_total", "body-slow"); got < 1_100-512 {
+			t.Errorf("%v slow bodies were ended", got)
+		}
+		fast, answers := p.dial("203.0.113.1:443")
+		if resp, err := send(fast, answers, header+body); err != nil || resp.StatusCode != http.StatusNoContent {
+			t.Errorf("a genuine callback: %v, %v", resp, err)
+		}
+		for _, conn := range []net.Conn{slow, fast} {
+			_ = conn.Close()
+		}
 	})
 }
 
