@@ -4,7 +4,7 @@
 //
 // Twilio signs the time of each callback. A signed time that has passed, and the monotonic time
 // since, is a time that has certainly passed: whatever expires does so by it, later than by the
-// clock but never too early (ADR 0022). All processes share the newest one in a bucket, and it
+// clock but never too early (ADR 0023). All processes share the newest one in a bucket, and it
 // outlives them.
 package clock
 
