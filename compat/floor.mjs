@@ -29,8 +29,10 @@ export function floor(test, target) {
     assert.equal(customer.status, "queued");
     room = api.conferences(customer.conferenceSid);
     await room.participants.create(dial(label));
+    // A leg that is being dialled is shown before the first callback, which brings the room's name.
     await eventually("both are shown", async () => (await people()).size === 2);
-    assert.equal((await room.fetch()).friendlyName, name);
+    await eventually("the name is shown", async () => (await room.fetch()).friendlyName === name);
+    await eventually("both have joined", async () => [...(await people()).values()].every((p) => p.status === "connected"));
   });
 
   test("participants are held, muted and kicked", async () => {
