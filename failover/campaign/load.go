@@ -153,7 +153,7 @@ func (l *load) send(p *process, form url.Values) {
 }
 
 // clients are the connections of one load, as a proxy has them: a callback is sent on the next one
-// that is free, or on a new one. net/http's client would keep those that it dialled in vain open.
+// that is free, or on a new one. net/http's client keeps open each connection that it dialled and did not need.
 type clients struct {
 	free  chan *client
 	dials chan struct{} // has room for connections that are being opened

@@ -54,7 +54,7 @@ func fullDisk(w *world) {
 const (
 	// smallVolume is full after a minute or two of callbacks, in MB.
 	smallVolume = 64
-	// soon is how long a refusal may take: a door that tries in vain for all of Twilio's time is of no use.
+	// soon is how long a refusal may take: a door that uses all of Twilio's time for a refusal is of no use.
 	soon = 2 * time.Second
 	// fullWithin bounds the filling.
 	fullWithin = 8 * time.Minute

@@ -23,6 +23,17 @@ func (w *world) propose(file string) {
 	w.must(err)
 }
 
+// stoppedOrphan is a world where the decision to end a room waits, because rules are stopped.
+func stoppedOrphan(t *testing.T) (*world, *room) {
+	t.Helper()
+	w := open(t, endOrphaned)
+	w.must(w.brakes.Stop(t.Context(), "drill", "kate"))
+	w.perform()
+	r := orphaned(w)
+	w.waits("stopped")
+	return w, r
+}
+
 // changes are what an operator does to rule files, and why a decision by endOrphaned then lapses.
 var changes = map[string]struct{ file, why string }{
 	"in shadow":     {strings.Replace(endOrphaned, "live\n", "shadow\n", 1), "rule-changed"},
@@ -38,11 +49,7 @@ func TestTheRuleInForceDecides(t *testing.T) {
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := open(t, endOrphaned)
-			w.must(w.brakes.Stop(t.Context(), "drill", "kate"))
-			w.perform()
-			r := orphaned(w)
-			w.waits("stopped")
+			w, r := stoppedOrphan(t)
 			w.propose(change.file)
 			w.resume()
 			r.ends("end lapsed " + change.why)
@@ -69,12 +76,8 @@ func TestTheRuleInForceDecidesRightBeforeTheCall(t *testing.T) {
 // A description is no change, and neither is another rule.
 func TestARuleThatStaysAsItWasActs(t *testing.T) {
 	t.Parallel()
-	w := open(t, endOrphaned)
-	w.must(w.brakes.Stop(t.Context(), "drill", "kate"))
-	w.perform()
-	r := orphaned(w)
-	w.waits("stopped")
-	w.propose(strings.Replace(endOrphaned, "mode: live", "mode: live\n    description: nobody is helped", 1) +
+	w, r := stoppedOrphan(t)
+	w.propose(strings.Replace(endOrphaned, "mode: live", "mode: live\n    description: a customer is alone", 1) +
 		"  - {name: other, when: conference.status == \"init\", do: [{end: {}}], mode: live}\n")
 	w.resume()
 	r.ends("end done")

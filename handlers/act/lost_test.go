@@ -12,11 +12,7 @@ import (
 // waits, as after damage.
 func TestADecisionWhoseAlarmIsLostGetsAnother(t *testing.T) {
 	t.Parallel()
-	w := open(t, endOrphaned)
-	w.must(w.brakes.Stop(t.Context(), "drill", "kate"))
-	w.perform()
-	r := orphaned(w)
-	w.waits("stopped")
+	w, r := stoppedOrphan(t)
 	lost := act.Lost{Decisions: w.bus.Actions(), Alarms: w.bus.Timers(), Records: w.store, Now: w.clock.Now, Log: slog.New(slog.DiscardHandler)}
 	var suspects map[string]bool
 	search := func() int {

@@ -31,8 +31,8 @@ func (t *task) beforeCall(ctx context.Context) error {
 	return nil
 }
 
-// beforeHold is beforeCall for a call that puts a leg back on hold. It asks nobody: what Gavel changed
-// is put back also while rules are stopped, and while NATS does not answer.
+// beforeHold is beforeCall for a call that puts a leg back on hold. It reads no stop and no rules:
+// what Gavel changed is put back also while rules are stopped, and while NATS does not answer.
 func (t *task) beforeHold(context.Context) error {
 	t.underWay.calling.Store(t.decided.ID, t.action())
 	return nil

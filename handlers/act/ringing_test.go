@@ -38,7 +38,7 @@ func oneRings(w *world) (r *room, dialled string) {
 	return r, dialled
 }
 
-// Nobody answers: the occasion goes on as soon as the leg has stopped ringing.
+// The call is not answered: the occasion goes on as soon as the leg has stopped ringing.
 func TestALegThatNobodyAnswersEndsNoOccasion(t *testing.T) {
 	t.Parallel()
 	w := open(t, endOrphaned)
@@ -52,7 +52,7 @@ func TestALegThatNobodyAnswersEndsNoOccasion(t *testing.T) {
 	}
 }
 
-// Somebody joins.
+// The leg that rang joins.
 func TestALegThatJoinsEndsTheOccasion(t *testing.T) {
 	t.Parallel()
 	w := open(t, endOrphaned)

@@ -57,11 +57,7 @@ func TestADecisionOutlivesAClockInDoubt(t *testing.T) {
 
 func TestWhatIsStoppedForTooLongExpires(t *testing.T) {
 	t.Parallel()
-	w := open(t, endOrphaned)
-	w.must(w.brakes.Stop(t.Context(), "drill", "kate"))
-	w.perform()
-	r := orphaned(w)
-	w.waits("stopped")
+	w, r := stoppedOrphan(t)
 	w.must(w.brakes.Resume(t.Context(), "over", "kate"))
 	w.clock.advance(5*time.Minute + time.Second)
 	r.ends("end expired stopped")
