@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"gavel/cmd/gavel/render"
 	"gavel/handlers/api"
 	"gavel/views"
 )
@@ -47,7 +48,7 @@ func (c *conferencesList) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return c.print(t, found, func(w io.Writer) error { return conferenceTable(w, found, time.Now()) })
+	return c.print(t, found, func(w io.Writer) error { return render.Conferences(w, found, time.Now()) })
 }
 
 func (c *conferencesList) query() (url.Values, error) {
@@ -102,7 +103,7 @@ type conferencesGet struct {
 
 // Run shows it.
 func (c *conferencesGet) Run(ctx context.Context, t *terminal) error {
-	return request[views.Record]{path: c.path(), query: c.query(), text: card}.run(ctx, c.clientFlags, t)
+	return request[views.Record]{path: c.path(), query: c.query(), text: render.Card}.run(ctx, c.clientFlags, t)
 }
 
 // conferencesTimeline shows what happened in one conference.
@@ -116,6 +117,8 @@ func (c *conferencesTimeline) Run(ctx context.Context, t *terminal) error {
 	return request[api.TimelineBody]{
 		path:  c.path() + "/timeline",
 		query: c.query(),
-		text:  func(w io.Writer, body api.TimelineBody) error { return timelineList(w, body, paletteFor(w, t.lookup)) },
+		text: func(w io.Writer, body api.TimelineBody) error {
+			return render.Timeline(w, body, render.PaletteFor(w, t.lookup))
+		},
 	}.run(ctx, c.clientFlags, t)
 }

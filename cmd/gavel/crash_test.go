@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"gavel/cmd/gavel/render"
 	"gavel/events"
 	"gavel/handlers/api"
 	"gavel/internal/logtest"
@@ -154,7 +155,7 @@ func (h *house) hasAll(want accepted) {
 			var timeline api.TimelineBody
 			h.asksJSON(&timeline, "conferences", "timeline", sid)
 			for _, fact := range timeline.Facts {
-				e, err := parseEvent(fact.Event)
+				e, err := render.ParseEvent(fact.Event)
 				if err != nil {
 					h.t.Fatal(err)
 				}

@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"gavel/app"
+	"gavel/cmd/gavel/render"
 	"gavel/internal/bus"
 	"gavel/internal/keys"
 	"gavel/internal/twilio"
@@ -95,7 +96,7 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 	}
 	a.Go("heap", app.FollowHeap(t.lookup))
 	banner(t.out, options, a.Info())
-	show := &show{demoCommand: c, app: a, rest: standIn, out: t.out, palette: paletteFor(t.out, t.lookup)}
+	show := &show{demoCommand: c, app: a, rest: standIn, out: t.out, palette: render.PaletteFor(t.out, t.lookup)}
 	playing, end := context.WithCancel(ctx)
 	defer end()
 	a.Go("demo", func(ctx context.Context) error {
@@ -165,7 +166,7 @@ type show struct {
 	app     *app.App
 	rest    *app.Listener // of the stand-in
 	out     io.Writer
-	palette palette
+	palette render.Palette
 	client  *client
 	shown   atomic.Int64
 }
@@ -229,7 +230,7 @@ type tail struct {
 func (s *show) startTail(ctx context.Context) tail {
 	t := tail{connected: make(chan struct{}), ended: make(chan error, 1)}
 	var once sync.Once
-	line := eventLines(s.out, s.palette)
+	line := render.EventLines(s.out, s.palette)
 	f := follower{
 		client:    s.client,
 		query:     url.Values{},
@@ -293,5 +294,5 @@ func (s *show) curtain(ctx context.Context, began time.Time) error {
 		return err
 	}
 	fmt.Fprintln(s.out)
-	return curtainTable(s.out, conferences, time.Now())
+	return render.Curtain(s.out, conferences, time.Now())
 }

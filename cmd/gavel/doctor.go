@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gavel/app"
+	"gavel/cmd/gavel/render"
 	"gavel/internal/doctor"
 )
 
@@ -32,11 +33,11 @@ func (c *doctorCommand) Run(ctx context.Context, root *cli, t *terminal) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
 	report := doctor.NewReport(c.examine(ctx, root, t))
-	if err := c.print(t, report, func(w io.Writer) error { return findingList(w, report, paletteFor(w, t.lookup)) }); err != nil {
+	if err := c.print(t, report, func(w io.Writer) error { return findingList(w, report, render.PaletteFor(w, t.lookup)) }); err != nil {
 		return fmt.Errorf("print findings: %w", err)
 	}
 	if n := report.Count(doctor.Fault); n > 0 {
-		return fmt.Errorf("doctor: %s found", plural(n, "fault"))
+		return fmt.Errorf("doctor: %s found", render.Plural(n, "fault"))
 	}
 	return nil
 }
@@ -103,23 +104,16 @@ func ownAddress(listen string) string {
 }
 
 // findingList prints findings for people: what was found, and below it the remedy.
-func findingList(w io.Writer, r doctor.Report, p palette) error {
+func findingList(w io.Writer, r doctor.Report, p render.Palette) error {
 	for _, f := range r.Findings {
-		level := p.paint(levelColours[f.Level], fmt.Sprintf("%-8s", f.Level))
-		fmt.Fprintf(w, "%s %-14s %s\n", level, f.Check, printable(f.Found))
+		level := p.Paint(levelColours[f.Level], fmt.Sprintf("%-8s", f.Level))
+		fmt.Fprintf(w, "%s %-14s %s\n", level, f.Check, render.Printable(f.Found))
 		if f.Do != "" {
-			fmt.Fprintf(w, "%-23s %s %s\n", "", p.dim("->"), printable(f.Do))
+			fmt.Fprintf(w, "%-23s %s %s\n", "", p.Dim("->"), render.Printable(f.Do))
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s, %s\n", plural(r.Count(doctor.Fault), "fault"), plural(r.Count(doctor.Warning), "warning"))
+	_, err := fmt.Fprintf(w, "\n%s, %s\n", render.Plural(r.Count(doctor.Fault), "fault"), render.Plural(r.Count(doctor.Warning), "warning"))
 	return err
 }
 
 var levelColours = map[doctor.Level]string{doctor.OK: "32", doctor.Note: "36", doctor.Warning: "33", doctor.Fault: "31"}
-
-func plural(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %ss", n, one)
-}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"gavel/cmd/gavel/render"
 	"gavel/handlers/api"
 )
 
@@ -51,7 +52,7 @@ func (c *exemptCommand) length() (time.Duration, error) {
 }
 
 func exemptWords(x api.Exemption, length time.Duration) string {
-	name := printable(cmp.Or(x.FriendlyName, x.Conference)) + " (" + x.Conference + ")"
+	name := render.Printable(cmp.Or(x.FriendlyName, x.Conference)) + " (" + x.Conference + ")"
 	which := "no rule touches " + name
 	if x.Rule != "" {
 		which = "rule " + x.Rule + " does not touch " + name

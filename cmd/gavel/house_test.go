@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gavel/app"
+	"gavel/cmd/gavel/render"
 	"gavel/handlers/api"
 	"gavel/internal/logtest"
 	"gavel/internal/redistest"
@@ -414,7 +415,7 @@ func (h *house) tails(more ...string) *tailing {
 }
 
 // awaits returns the events once there are that many.
-func (t *tailing) awaits(events int) []event {
+func (t *tailing) awaits(events int) []render.Event {
 	t.t.Helper()
 	var lines []string
 	eventually(t.t, func() string {
@@ -424,10 +425,10 @@ func (t *tailing) awaits(events int) []event {
 		}
 		return ""
 	})
-	shown := make([]event, len(lines))
+	shown := make([]render.Event, len(lines))
 	for i, line := range lines {
 		var err error
-		if shown[i], err = parseEvent([]byte(line)); err != nil {
+		if shown[i], err = render.ParseEvent([]byte(line)); err != nil {
 			t.t.Fatal(err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gavel/cmd/gavel/render"
 	"gavel/handlers/api"
 	"gavel/internal/chain"
 )
@@ -30,7 +31,7 @@ func (c *rebuildCommand) Run(ctx context.Context, t *terminal) error {
 	defer response.Body.Close()
 	show := func(p api.Progress) error { return json.NewEncoder(t.out).Encode(p) }
 	if !c.json() {
-		show = progressBar(t.out, isTerminal(t.out))
+		show = progressBar(t.out, render.IsTerminal(t.out))
 	}
 	return followRebuild(response.Body, show)
 }
@@ -112,7 +113,7 @@ func (c *journalVerify) verify(ctx context.Context, t *terminal) error {
 	if err := client.call(ctx, http.MethodPost, "journal/verify", nil, nil, &asked); err != nil {
 		return err
 	}
-	show, moved, before := progressBar(t.err, isTerminal(t.err)), time.Now(), api.Progress{}
+	show, moved, before := progressBar(t.err, render.IsTerminal(t.err)), time.Now(), api.Progress{}
 	for {
 		var s api.JournalState
 		if err := client.call(ctx, http.MethodGet, "journal", nil, nil, &s); err != nil {
@@ -174,23 +175,23 @@ func (c *journalVerify) Run(ctx context.Context, t *terminal) error {
 func journalText(w io.Writer, s api.JournalState) error {
 	if n := len(s.Accepted); n > 0 {
 		last := s.Accepted[n-1]
-		fmt.Fprintf(w, "last accepted at %s: %s\n", moment(&last.At), printable(last.Reason))
+		fmt.Fprintf(w, "last accepted at %s: %s\n", render.Moment(&last.At), render.Printable(last.Reason))
 	}
 	if v := s.Verification; v != nil && v.Finished {
 		for _, lane := range v.Verified {
-			fmt.Fprintf(w, "lane %d: verified from %d to %d at %s\n", lane.Lane, lane.From, lane.To, moment(&lane.At))
+			fmt.Fprintf(w, "lane %d: verified from %d to %d at %s\n", lane.Lane, lane.From, lane.To, render.Moment(&lane.At))
 		}
 	}
 	if len(s.Held) == 0 {
 		_, err := fmt.Fprintln(w, "the journal is the one that Gavel processed")
 		return err
 	}
-	return printTable(w, "LANE\tFROM\tTO\tFAULT\tSINCE\tSTATE\tWHY", s.Held, func(h api.HeldLane) []any {
+	return render.Table(w, "LANE\tFROM\tTO\tFAULT\tSINCE\tSTATE\tWHY", s.Held, func(h api.HeldLane) []any {
 		state := "waits"
 		if h.Accepted > 0 {
 			state = "is filled"
 		}
-		return []any{h.Lane, h.From, h.To, h.Kind, moment(&h.Since), state, h.Why}
+		return []any{h.Lane, h.From, h.To, h.Kind, render.Moment(&h.Since), state, h.Why}
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"gavel/cmd/gavel/render"
 	"gavel/handlers/api"
 	"gavel/internal/keys"
 )
@@ -54,8 +55,8 @@ func (c *keysList) Run(ctx context.Context, t *terminal) error {
 }
 
 func keyTable(w io.Writer, all api.KeyList) error {
-	return printTable(w, "SID\tCREATED\tROLE\tACCOUNTS\tNAME", all.Keys, func(k keys.Key) []any {
-		return []any{k.Sid, moment(&k.Created), k.Role, cmp.Or(strings.Join(k.Accounts, ","), "all"), printable(k.Name)}
+	return render.Table(w, "SID\tCREATED\tROLE\tACCOUNTS\tNAME", all.Keys, func(k keys.Key) []any {
+		return []any{k.Sid, render.Moment(&k.Created), k.Role, cmp.Or(strings.Join(k.Accounts, ","), "all"), render.Printable(k.Name)}
 	})
 }
 

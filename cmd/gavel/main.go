@@ -3,7 +3,7 @@
 //
 // Reading order: main.go, cli.go (the commands), config.go and file.go (the
 // settings), serve.go (which runs the process of package app), client.go (what
-// the other commands share); then one file for each command.
+// the other commands share); then one file for each command. Package render prints.
 package main
 
 import (

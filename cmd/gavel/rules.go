@@ -1,12 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"time"
 
+	"gavel/cmd/gavel/render"
+	"gavel/handlers/api"
 	"gavel/rules"
 	"gavel/rules/schema"
 )
@@ -41,7 +48,7 @@ func (c *rulesCheckCommand) Run(t *terminal) error {
 		return fmt.Errorf("rules check: %w", err)
 	}
 	printFaults(t.err, c.Path, set.Advice)
-	fmt.Fprintf(t.out, "%s: %s in %s, version %s\n", c.Path, plural(len(set.Rules), "rule"), plural(len(set.Files), "file"), set.Version)
+	fmt.Fprintf(t.out, "%s: %s in %s, version %s\n", c.Path, render.Plural(len(set.Rules), "rule"), render.Plural(len(set.Files), "file"), set.Version)
 	return nil
 }
 
@@ -58,7 +65,7 @@ func readRules(path string, w io.Writer) (*rules.Set, error) {
 		return set, err
 	}
 	printFaults(w, path, faults)
-	return nil, fmt.Errorf("%s found", plural(len(faults), "fault"))
+	return nil, fmt.Errorf("%s found", render.Plural(len(faults), "fault"))
 }
 
 // printFaults writes faults, or warnings, of the files at that path.
@@ -71,4 +78,64 @@ func printFaults(w io.Writer, path string, faults schema.Faults) {
 		f.File = filepath.Join(folder, f.File)
 		fmt.Fprintln(w, f)
 	}
+}
+
+// rulesStatusCommand shows which rules are in force, and their state.
+type rulesStatusCommand struct{ clientFlags }
+
+// Run shows them.
+func (c *rulesStatusCommand) Run(ctx context.Context, t *terminal) error {
+	return request[api.RuleStatus]{path: "rules", text: func(w io.Writer, s api.RuleStatus) error {
+		return render.Status(w, s, time.Now())
+	}}.run(ctx, c.clientFlags, t)
+}
+
+// rulesArmedCommand lists the pending deadlines.
+type rulesArmedCommand struct {
+	clientFlags
+	Account string `placeholder:"SID" help:"Only this account."`
+	Limit   int    `default:"50" help:"At most this many, up to 200 (default ${default})."`
+}
+
+// Run lists them.
+func (c *rulesArmedCommand) Run(ctx context.Context, t *terminal) error {
+	return request[api.DeadlineList]{
+		path:  "armed",
+		query: queryOf(map[string]string{"account": c.Account, "limit": strconv.Itoa(c.Limit)}),
+		json:  func(armed api.DeadlineList) any { return armed.Deadlines },
+		text: func(w io.Writer, armed api.DeadlineList) error {
+			if len(armed.Deadlines) > 0 {
+				return render.Armed(w, armed.Deadlines)
+			}
+			return request[api.RuleStatus]{path: "rules", text: nothingArmed}.run(ctx, c.clientFlags, t)
+		},
+	}.run(ctx, c.clientFlags, t)
+}
+
+// nothingArmed prints why the list is empty.
+func nothingArmed(w io.Writer, status api.RuleStatus) error {
+	words := "nothing is armed"
+	if status.InForce == nil {
+		words = render.NoRules
+	}
+	_, err := fmt.Fprintln(w, words)
+	return err
+}
+
+// rulesResetCommand lets a tripped rule act again.
+type rulesResetCommand struct {
+	clientFlags
+	Rule   string `arg:"" help:"The rule's name."`
+	Reason string `required:"" placeholder:"TEXT" help:"Why the rule may act again; the rule's brakes keep it."`
+}
+
+// Run resets it.
+func (c *rulesResetCommand) Run(ctx context.Context, t *terminal) error {
+	return request[done]{
+		method: http.MethodPost,
+		path:   "rules/" + url.PathEscape(c.Rule) + "/reset",
+		body:   because{c.Reason},
+		json:   didTo("reset", c.Rule),
+		text:   sentence("rule " + c.Rule + " may act again"),
+	}.run(ctx, c.clientFlags, t)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"gavel/cmd/gavel/render"
 	"gavel/rules"
 	"gavel/rules/rulestest"
 )
@@ -30,7 +31,7 @@ func (c *rulesTestCommand) Run(ctx context.Context, t *terminal) error {
 		tests, failed = tests+tally.tests, failed+tally.failed
 	}
 	if failed > 0 {
-		return fmt.Errorf("rules test: %d of %s failed", failed, plural(tests, "test"))
+		return fmt.Errorf("rules test: %d of %s failed", failed, render.Plural(tests, "test"))
 	}
 	return nil
 }
@@ -56,7 +57,7 @@ func playTests(ctx context.Context, t *terminal, path string) (testTally, error)
 	if len(failures) > 0 {
 		result = "FAIL"
 	}
-	fmt.Fprintf(t.out, "%s  %s  %s\n", result, path, plural(len(file.Tests), "test"))
+	fmt.Fprintf(t.out, "%s  %s  %s\n", result, path, render.Plural(len(file.Tests), "test"))
 	for _, f := range failures {
 		fmt.Fprintf(t.out, "\n%s\n", f)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"gavel/cmd/gavel/render"
 	"gavel/events"
 	"gavel/handlers/callback"
 	"gavel/internal/twilio"
@@ -110,7 +111,7 @@ func (c *sendCommand) sender(root *cli, t *terminal) (*callbackSender, error) {
 		},
 		out:      t.out,
 		err:      t.err,
-		terminal: isTerminal(t.err),
+		terminal: render.IsTerminal(t.err),
 	}, nil
 }
 

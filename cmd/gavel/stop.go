@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"gavel/cmd/gavel/render"
 	"gavel/handlers/api"
 	"gavel/internal/brakes"
-	"gavel/views"
 )
 
 // switchFlags are those of stop and resume.
@@ -58,7 +58,7 @@ func (c *stopCommand) Run(ctx context.Context, t *terminal) error {
 	}
 	return c.print(t, answer, func(w io.Writer) error {
 		fmt.Fprintln(w, "rules are stopped: none calls Twilio until `gavel resume`")
-		return wireList(w, answer, time.Now())
+		return render.Wire(w, answer, time.Now())
 	})
 }
 
@@ -71,7 +71,7 @@ func (c *stopCommand) byFile(t *terminal, failure error) error {
 	if usage := (usageError{}); errors.As(failure, &usage) {
 		return failure
 	}
-	if err := brakes.WriteStopFile(c.DataDir, brakes.Stop{Reason: printable(c.Reason), At: time.Now().UTC()}); err != nil {
+	if err := brakes.WriteStopFile(c.DataDir, brakes.Stop{Reason: render.Printable(c.Reason), At: time.Now().UTC()}); err != nil {
 		return fmt.Errorf("stop: NOTHING IS STOPPED: %w; and the stop file could not be written: %w; --data-dir names the data directory of a Gavel", failure, err)
 	}
 	return c.print(t, map[string]any{"stopped": true, "file": c.stopFile()}, func(w io.Writer) error {
@@ -106,28 +106,8 @@ func (c *resumeCommand) Run(ctx context.Context, t *terminal) error {
 		fmt.Fprintf(t.out, "removed %s\n", c.stopFile())
 	}
 	if answer.Stopped {
-		return fmt.Errorf("resume: rules are still stopped: %s", printable(cmp.Or(answer.Reason, "no reason given")))
+		return fmt.Errorf("resume: rules are still stopped: %s", render.Printable(cmp.Or(answer.Reason, "no reason given")))
 	}
 	fmt.Fprintln(t.out, "rules go on")
-	return wireList(t.out, answer, time.Now())
-}
-
-// wireList prints the actions that may still happen.
-func wireList(w io.Writer, s api.Stopping, now time.Time) error {
-	if s.Unsure {
-		fmt.Fprintln(w, "the picture lags behind: more may be on its way to Twilio than is listed here")
-	}
-	if len(s.OnTheWire) == 0 && !s.Unsure {
-		fmt.Fprintln(w, "nothing is on its way to Twilio")
-	}
-	if len(s.OnTheWire) == 0 {
-		return nil
-	}
-	fmt.Fprintln(w, "on their way to Twilio, and may still happen:")
-	return printTable(w, "ASKED\tDO\tRULE\tNAME\tCONFERENCE\tCALL", s.OnTheWire, func(a views.WireAction) []any {
-		return []any{
-			ago(a.AskedAt, now) + " ago", a.Do, clip(a.ActorRule, 24),
-			clip(a.FriendlyName, 20), a.ConferenceSid, cmp.Or(shortSid(a.CallSid), "-"),
-		}
-	})
+	return render.Wire(t.out, answer, time.Now())
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"gavel/cmd/gavel/render"
 	"gavel/handlers/api"
 	"gavel/internal/brakes"
 )
@@ -76,7 +77,7 @@ func TestRulesStopAndGoOn(t *testing.T) {
 	if got := h.asks("stop", "--reason", "wrong calls end"); got.code != exitOK || !strings.Contains(got.out, "rules are stopped") || !strings.Contains(got.out, "nothing is on its way to Twilio") {
 		t.Fatalf("stop: %+v", got)
 	}
-	if got := h.asks("rules", "status"); !strings.Contains(got.out, "STOPPED") || !strings.Contains(got.out, "wrong calls end") || !strings.Contains(got.out, noRules) {
+	if got := h.asks("rules", "status"); !strings.Contains(got.out, "STOPPED") || !strings.Contains(got.out, "wrong calls end") || !strings.Contains(got.out, render.NoRules) {
 		t.Errorf("rules status: %+v", got)
 	}
 	if got := h.asks("resume", "--reason", "mended"); got.code != exitOK || !strings.Contains(got.out, "rules go on") {
@@ -108,7 +109,7 @@ func TestWithoutRulesTheCommandsSayHowToHaveSome(t *testing.T) {
 		{[]string{"rules", "reset", "end-orphaned", "--reason", "x"}, exitFailure},
 		{[]string{"exempt", "support-103", "--for", "30m", "--reason", "x"}, exitFailure},
 	} {
-		if got := h.asks(c.args...); got.code != c.code || !strings.Contains(got.out+got.err, noRules) {
+		if got := h.asks(c.args...); got.code != c.code || !strings.Contains(got.out+got.err, render.NoRules) {
 			t.Errorf("%v: %+v", c.args, got)
 		}
 	}

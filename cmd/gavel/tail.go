@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"gavel/cmd/gavel/render"
 )
 
 // tailCommand shows events as they arrive.
@@ -31,23 +33,11 @@ func (c *tailCommand) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	if !c.json() {
-		show = eventLines(t.out, paletteFor(t.out, t.lookup))
+		show = render.EventLines(t.out, render.PaletteFor(t.out, t.lookup))
 	}
 	query := queryOf(map[string]string{"conference": c.Conference, "account": c.Account, "after": c.After})
 	f := follower{client: client, query: query, show: show, warn: t.err}
 	return f.follow(ctx)
-}
-
-// eventLines shows CloudEvents to people.
-func eventLines(w io.Writer, p palette) func([]byte) error {
-	return func(cloudEvent []byte) error {
-		e, err := parseEvent(cloudEvent)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(w, e.line(p))
-		return err
-	}
 }
 
 // follower reads the tail. After a lost connection it resumes behind the last event.

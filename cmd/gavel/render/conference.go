@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"cmp"
@@ -15,23 +15,23 @@ import (
 	"gavel/views"
 )
 
-// conferenceTable prints conferences for people.
-func conferenceTable(w io.Writer, conferences []views.Conference, now time.Time) error {
+// Conferences prints conferences for people.
+func Conferences(w io.Writer, conferences []views.Conference, now time.Time) error {
 	if len(conferences) == 0 {
 		_, err := fmt.Fprintln(w, "no conferences")
 		return err
 	}
-	return printTable(w, "STATUS\tAGE\tLIVE\tNAME\tSID\tWHY", conferences, func(c views.Conference) []any {
+	return Table(w, "STATUS\tAGE\tLIVE\tNAME\tSID\tWHY", conferences, func(c views.Conference) []any {
 		status := c.Status
 		if c.StaleSince != nil {
-			status += " (stale " + ago(c.StaleSince, now) + ")"
+			status += " (stale " + Ago(c.StaleSince, now) + ")"
 		}
-		return []any{status, ago(c.Created, now), c.Connected, clip(c.FriendlyName, 40), c.Sid, printable(c.Why)}
+		return []any{status, Ago(c.Created, now), c.Connected, Clip(c.FriendlyName, 40), c.Sid, Printable(c.Why)}
 	})
 }
 
-// printTable prints a header and a line for each row, in aligned columns.
-func printTable[T any](w io.Writer, header string, rows []T, cells func(T) []any) error {
+// Table prints a header and a line for each row, in aligned columns.
+func Table[T any](w io.Writer, header string, rows []T, cells func(T) []any) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, header)
 	for _, row := range rows {
@@ -41,13 +41,16 @@ func printTable[T any](w io.Writer, header string, rows []T, cells func(T) []any
 	return table.Flush()
 }
 
-// ago returns how long before now t was, in its largest unit.
-func ago(t *time.Time, now time.Time) string {
+// Ago returns how long before now t was, in its largest unit.
+func Ago(t *time.Time, now time.Time) string {
 	if t == nil {
 		return "-"
 	}
 	return rough(now.Sub(*t))
 }
+
+// day is the largest unit of ages and of lengths of time.
+const day = 24 * time.Hour
 
 func rough(d time.Duration) string {
 	switch {
@@ -63,45 +66,48 @@ func rough(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/day)
 }
 
-// card prints a record for people.
-func card(w io.Writer, r views.Record) error {
+// Card prints a record for people.
+func Card(w io.Writer, r views.Record) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(out, "%s\n%s\n\n", printable(cmp.Or(r.FriendlyName, r.Sid)), printable(r.Why))
+	fmt.Fprintf(out, "%s\n%s\n\n", Printable(cmp.Or(r.FriendlyName, r.Sid)), Printable(r.Why))
 	rows := [][2]string{
 		{"sid", r.Sid},
 		{"account", r.AccountSid},
 		{"status", r.Status},
-		{"created", moment(r.Created)},
-		{"started", moment(r.Started)},
-		{"ended", moment(r.Ended)},
-		{"silent since", either(r.StaleSince != nil, moment(r.StaleSince), "")},
+		{"created", Moment(r.Created)},
+		{"started", Moment(r.Started)},
+		{"ended", Moment(r.Ended)},
+		{"silent since", Moment(r.StaleSince)},
 		{"reason", r.Reason},
 		{"ended by", r.EndedBy},
 		{"not told", ranges(r.Gaps)},
 	}
 	for _, row := range rows {
 		if row[1] != "" && row[1] != "-" {
-			fmt.Fprintf(out, "  %s\t%s\n", row[0], printable(row[1]))
+			fmt.Fprintf(out, "  %s\t%s\n", row[0], Printable(row[1]))
 		}
 	}
 	for _, p := range r.Participants {
-		fmt.Fprintf(out, "\n  %s\t%s\n", printable(cmp.Or(p.Label, "participant")), p.CallSid)
+		fmt.Fprintf(out, "\n  %s\t%s\n", Printable(cmp.Or(p.Label, "participant")), p.CallSid)
 		fmt.Fprintf(out, "    %s\n", participantLine(p))
 		for _, i := range p.Intervals {
-			fmt.Fprintf(out, "    %s to %s\n", moment(i.Joined), either(i.Left != nil, moment(i.Left), "now"))
+			fmt.Fprintf(out, "    %s to %s\n", Moment(i.Joined), momentOr(i.Left, "now"))
 		}
 	}
 	for _, rec := range r.Recordings {
 		fmt.Fprintf(out, "\n  recording\t%s\n    %s\n", cmp.Or(rec.Sid, rec.URL), recordingLine(rec))
 	}
 	for _, a := range r.Actions {
-		fmt.Fprintf(out, "\n  %s\t%s\n    %s\n", a.Do, moment(a.AskedAt), printable(a.Words))
+		fmt.Fprintf(out, "\n  %s\t%s\n    %s\n", a.Do, Moment(a.AskedAt), Printable(a.Words))
 	}
 	return out.Flush()
 }
 
 func participantLine(p views.Participant) string {
-	words := []string{either(p.Connected, "in the conference", "gone")}
+	words := []string{"gone"}
+	if p.Connected {
+		words[0] = "in the conference"
+	}
 	flags := []struct {
 		word string
 		on   bool
@@ -126,7 +132,7 @@ func participantLine(p views.Participant) string {
 	if p.ReasonLeft != "" {
 		words = append(words, "left: "+strings.ReplaceAll(p.ReasonLeft, "_", " "))
 	}
-	return printable(strings.Join(words, ", "))
+	return Printable(strings.Join(words, ", "))
 }
 
 func recordingLine(r views.Recording) string {
@@ -139,9 +145,12 @@ func recordingLine(r views.Recording) string {
 
 func seconds(n int64) string { return (time.Duration(n) * time.Second).String() }
 
-func moment(t *time.Time) string {
+// Moment returns a time in the local zone, "-" without one.
+func Moment(t *time.Time) string { return momentOr(t, "-") }
+
+func momentOr(t *time.Time, otherwise string) string {
 	if t == nil {
-		return "-"
+		return otherwise
 	}
 	return t.Local().Format(time.DateTime)
 }
@@ -158,15 +167,16 @@ func ranges(all [][2]int64) string {
 	return strings.Join(words, ", ")
 }
 
-func timelineList(w io.Writer, body api.TimelineBody, p palette) error {
-	fmt.Fprintf(w, "%s  %s\n%s\n\n", printable(body.Conference.FriendlyName), body.Conference.Sid, printable(body.Conference.Why))
+// Timeline prints the events of a conference.
+func Timeline(w io.Writer, body api.TimelineBody, p Palette) error {
+	fmt.Fprintf(w, "%s  %s\n%s\n\n", Printable(body.Conference.FriendlyName), body.Conference.Sid, Printable(body.Conference.Why))
 	for _, fact := range body.Facts {
-		e, err := parseEvent(fact.Event)
+		e, err := ParseEvent(fact.Event)
 		if err != nil {
 			return err
 		}
-		line := fmt.Sprintf("%4s  %s  %s  %-16s %s", cmp.Or(e.Params.Get("SequenceNumber"), "-"), p.dim(e.Time.Local().Format(time.TimeOnly)),
-			p.event(fmt.Sprintf("%-24s", e.name())), clip(e.who(), 16), p.dim(e.detail()))
+		line := fmt.Sprintf("%4s  %s  %s  %-16s %s", cmp.Or(e.Params.Get("SequenceNumber"), "-"), p.Dim(e.Time.Local().Format(time.TimeOnly)),
+			p.event(fmt.Sprintf("%-24s", e.name())), Clip(e.who(), 16), p.Dim(e.detail()))
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
 			return err
 		}
@@ -178,11 +188,11 @@ func timelineList(w io.Writer, body api.TimelineBody, p palette) error {
 	return nil
 }
 
-// curtainTable prints for each conference how long it lasted, why it ended and the
+// Curtain prints for each conference how long it lasted, why it ended and the
 // participant that ended it.
-func curtainTable(w io.Writer, conferences []views.Conference, now time.Time) error {
+func Curtain(w io.Writer, conferences []views.Conference, now time.Time) error {
 	reasons := map[string]int{}
-	err := printTable(w, "NAME\tSID\tLEGS\tLASTED\tENDED BY\tREASON", conferences, func(c views.Conference) []any {
+	err := Table(w, "NAME\tSID\tLEGS\tLASTED\tENDED BY\tREASON", conferences, func(c views.Conference) []any {
 		until, by, reason := now, "-", c.Status
 		if c.Ended != nil {
 			until, by, reason = *c.Ended, c.EndedBy, c.Reason
@@ -192,7 +202,7 @@ func curtainTable(w io.Writer, conferences []views.Conference, now time.Time) er
 		if c.Created != nil {
 			lasted = rough(until.Sub(*c.Created))
 		}
-		return []any{clip(c.FriendlyName, 20), shortSid(c.Sid), c.Joined, lasted, clip(by, 20), reason}
+		return []any{Clip(c.FriendlyName, 20), ShortSid(c.Sid), c.Joined, lasted, Clip(by, 20), reason}
 	})
 	if err != nil {
 		return fmt.Errorf("print the conferences: %w", err)
@@ -210,4 +220,12 @@ func reasonCounts(reasons map[string]int) string {
 		words = append(words, fmt.Sprintf("%d %s", reasons[reason], reason))
 	}
 	return "ended: " + strings.Join(words, ", ")
+}
+
+// Plural returns "1 rule", or "2 rules".
+func Plural(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }

@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"bytes"
@@ -61,13 +61,13 @@ func TestRulesAreShownWithHowTheyFare(t *testing.T) {
 			{Name: "short-call-surge", Description: "Many short calls in a row.", Mode: rules.Off},
 		},
 	}
-	golden(t, "rules-status.txt", shown(t, func(w io.Writer) error { return statusTable(w, status, now) }))
+	golden(t, "rules-status.txt", shown(t, func(w io.Writer) error { return Status(w, status, now) }))
 }
 
 func TestFaultsByNewChecksAreShownInTheStatus(t *testing.T) {
 	t.Parallel()
 	status := api.RuleStatus{InForce: &api.RuleSet{Version: "0123456789abcdef01234567", Warnings: []string{"a.yaml:2:5: is no longer allowed"}}}
-	got := shown(t, func(w io.Writer) error { return statusTable(w, status, time.Now()) })
+	got := shown(t, func(w io.Writer) error { return Status(w, status, time.Now()) })
 	if !strings.Contains(got, "WARNING: new checks find 1 fault in them: they stay in force") || !strings.Contains(got, "\n  a.yaml:2:5: is no longer allowed\n") {
 		t.Errorf("rules status prints:\n%s", got)
 	}
@@ -83,7 +83,7 @@ func TestArmedDeadlinesAreShown(t *testing.T) {
 		{ConferenceSid: sid(4), FriendlyName: "support-4", Waits: views.WaitExemption, InSeconds: 7200},
 		{ConferenceSid: sid(5), FriendlyName: "support-5", Rule: "too-long-overall", Waits: views.WaitQuiet, InSeconds: 200000},
 	}
-	golden(t, "rules-armed.txt", shown(t, func(w io.Writer) error { return armedTable(w, armed) }))
+	golden(t, "rules-armed.txt", shown(t, func(w io.Writer) error { return Armed(w, armed) }))
 }
 
 func TestWhatIsOnTheWireIsShown(t *testing.T) {
@@ -99,9 +99,9 @@ func TestWhatIsOnTheWireIsShown(t *testing.T) {
 			Action: views.Action{Do: events.DoKick, ActorRule: "kick-storm", CallSid: "CA" + strings.Repeat("3", 32), AskedAt: before(now, 12*time.Second)},
 		},
 	}}
-	golden(t, "wire.txt", shown(t, func(w io.Writer) error { return wireList(w, wire, now) }))
+	golden(t, "wire.txt", shown(t, func(w io.Writer) error { return Wire(w, wire, now) }))
 	for want, s := range map[string]api.Stopping{"nothing is on its way": {}, "more may be on its way": {Unsure: true}} {
-		if got := shown(t, func(w io.Writer) error { return wireList(w, s, now) }); !strings.Contains(got, want) {
+		if got := shown(t, func(w io.Writer) error { return Wire(w, s, now) }); !strings.Contains(got, want) {
 			t.Errorf("%+v shows %q", s, got)
 		}
 	}
@@ -116,10 +116,10 @@ func TestDeadLettersAreShown(t *testing.T) {
 		{ID: 11, At: now.Add(-3 * time.Hour), Kind: events.Refused, AccountSid: account, Field: "Muted", Reason: "is not a boolean"},
 		{ID: 2, At: now.Add(-72 * time.Hour), Kind: events.Unfoldable, Reason: "journal group is damaged or of an unknown version, and so on and on"},
 	}
-	golden(t, "deadletters.txt", shown(t, func(w io.Writer) error { return letterTable(w, letters, now) }))
+	golden(t, "deadletters.txt", shown(t, func(w io.Writer) error { return DeadLetters(w, letters, now) }))
 	one := api.DeadLetterContent{DeadLetter: letters[1], Query: "queue=sales", Form: "CallSid=CA1&FriendlyName=support%1b[2J"}
 	one.ReceivedAt = one.At
-	golden(t, "deadletter.txt", shown(t, func(w io.Writer) error { return letterCard(w, one) }))
+	golden(t, "deadletter.txt", shown(t, func(w io.Writer) error { return DeadLetter(w, one) }))
 }
 
 func TestLengthsOfTimeAreRead(t *testing.T) {

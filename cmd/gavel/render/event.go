@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"cmp"
@@ -13,35 +13,36 @@ import (
 	"gavel/events"
 )
 
-// event is a CloudEvent as the terminal shows it.
-type event struct{ events.CloudEvent }
+// Event is a CloudEvent as the terminal shows it.
+type Event struct{ events.CloudEvent }
 
-func parseEvent(cloudEvent []byte) (event, error) {
+// ParseEvent reads a CloudEvent.
+func ParseEvent(cloudEvent []byte) (Event, error) {
 	e, err := events.ParseCloudEvent(cloudEvent)
-	return event{e}, err
+	return Event{e}, err
 }
 
 // name is the wire spelling, as in participant-join.
-func (e *event) name() string {
-	return printable(string(e.Kind))
+func (e *Event) name() string {
+	return Printable(string(e.Kind))
 }
 
 // room is the friendly name. The callback of a recording does not carry it, so it may
 // come from the conference.
-func (e *event) room() string {
+func (e *Event) room() string {
 	return cmp.Or(e.Params.Get("FriendlyName"), e.FriendlyName, "-")
 }
 
 // who is the participant of the event, or the one that ended the conference.
-func (e *event) who() string {
+func (e *Event) who() string {
 	return cmp.Or(
-		e.Params.Get("ParticipantLabel"), shortSid(e.Params.Get("CallSid")),
-		e.Params.Get("ParticipantLabelEndingConference"), shortSid(e.Params.Get("CallSidEndingConference")),
+		e.Params.Get("ParticipantLabel"), ShortSid(e.Params.Get("CallSid")),
+		e.Params.Get("ParticipantLabelEndingConference"), ShortSid(e.Params.Get("CallSidEndingConference")),
 	)
 }
 
 // detail is the rest that is worth showing.
-func (e *event) detail() string {
+func (e *Event) detail() string {
 	p := e.Params
 	words := cmp.Or(p.Get("Differences"), e.fetched(), p.Get("ReasonConferenceEnded"), p.Get("ReasonParticipantLeft"), p.Get("ReasonAnnouncementFailed"), e.action())
 	if seconds := p.Get("RecordingDuration"); seconds != "" {
@@ -50,11 +51,11 @@ func (e *event) detail() string {
 	if e.Late {
 		words = strings.TrimSpace(words + " (late)")
 	}
-	return printable(words)
+	return Printable(words)
 }
 
 // fetched describes what was fetched from Twilio after the end. Its reason is that of the end.
-func (e *event) fetched() string {
+func (e *Event) fetched() string {
 	switch e.Kind {
 	case events.ConferenceFetched:
 		return events.Fetched{Region: e.Params.Get("Region")}.Words()
@@ -66,12 +67,12 @@ func (e *event) fetched() string {
 
 // action describes a request and its actor, the outcome of a request, or what a read
 // of Twilio's state corrected. It is empty for other events.
-func (e *event) action() string {
+func (e *Event) action() string {
 	p := e.Params
 	do, rule := events.Do(p.Get("Do")), p.Get("ActorRule")
 	switch e.Kind {
 	case events.ActionIntent:
-		actor := events.Actor{Sid: shortSid(p.Get("ActorSid")), Name: p.Get("ActorName"), Rule: rule}
+		actor := events.Actor{Sid: ShortSid(p.Get("ActorSid")), Name: p.Get("ActorName"), Rule: rule}
 		return events.Action{Do: do, Asked: p.Get("Asked"), Actor: actor}.Words()
 	case events.ActionOutcome:
 		o := events.Outcome{Result: events.Result(p.Get("Result")), Why: p.Get("Why")}
@@ -87,31 +88,32 @@ func (e *event) action() string {
 	return events.FixedForm(p.Prefixed(events.RequestPrefix).Encode())
 }
 
-// line is the event in one line: time, room, conference, event, participant, details.
-func (e *event) line(p palette) string {
+// Line is the event in one line: time, room, conference, event, participant, details.
+func (e *Event) Line(p Palette) string {
 	return strings.TrimRight(fmt.Sprintf("%s  %-14s %s  %s  %-16s %s",
-		p.dim(e.Time.Local().Format(time.TimeOnly)),
-		clip(e.room(), 14),
-		p.dim(shortSid(e.Params.Get("ConferenceSid"))),
+		p.Dim(e.Time.Local().Format(time.TimeOnly)),
+		Clip(e.room(), 14),
+		p.Dim(ShortSid(e.Params.Get("ConferenceSid"))),
 		p.event(fmt.Sprintf("%-24s", e.name())),
-		clip(e.who(), 16),
-		p.dim(e.detail())), " ")
+		Clip(e.who(), 16),
+		p.Dim(e.detail())), " ")
 }
 
-// shortSid keeps the beginning of a SID, which distinguishes it from the others on a screen.
-func shortSid(sid string) string { return clip(sid, 10) }
+// ShortSid keeps the beginning of a SID, which distinguishes it from the others on a screen.
+func ShortSid(sid string) string { return Clip(sid, 10) }
 
-// clip cuts s to most characters and marks the cut with an ellipsis. It replaces
+// Clip cuts s to most characters and marks the cut with an ellipsis. It replaces
 // control characters, because names come from outside.
-func clip(s string, most int) string {
-	runes := []rune(printable(s))
+func Clip(s string, most int) string {
+	runes := []rune(Printable(s))
 	if len(runes) <= most {
 		return string(runes)
 	}
 	return string(runes[:most-1]) + "…"
 }
 
-func printable(s string) string {
+// Printable replaces control characters, because names come from outside.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '·'
@@ -120,15 +122,17 @@ func printable(s string) string {
 	}, s)
 }
 
-// palette colours output to a terminal.
-type palette struct{ on bool }
+// Palette colours output to a terminal.
+type Palette struct{ on bool }
 
-func paletteFor(w io.Writer, lookup func(string) (string, bool)) palette {
+// PaletteFor returns the palette of an output: without colour if it is not a terminal, or NO_COLOR is set.
+func PaletteFor(w io.Writer, lookup func(string) (string, bool)) Palette {
 	_, plain := lookup("NO_COLOR")
-	return palette{on: !plain && isTerminal(w)}
+	return Palette{on: !plain && IsTerminal(w)}
 }
 
-func isTerminal(w io.Writer) bool {
+// IsTerminal reports whether a person reads the output on a terminal.
+func IsTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {
 		return false
@@ -137,26 +141,40 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-func (p palette) paint(code, s string) string {
+// Paint colours s with a code of ANSI.
+func (p Palette) Paint(code, s string) string {
 	if !p.on || s == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-func (p palette) dim(s string) string { return p.paint("2", s) }
+// Dim makes s less bright.
+func (p Palette) Dim(s string) string { return p.Paint("2", s) }
 
 // event colours starts green, ends red, failures yellow and Gavel's own events cyan.
-func (p palette) event(padded string) string {
+func (p Palette) event(padded string) string {
 	switch name := strings.TrimSpace(padded); {
 	case name == "conference-start", name == "participant-join":
-		return p.paint("32", padded)
+		return p.Paint("32", padded)
 	case name == "conference-end":
-		return p.paint("31", padded)
+		return p.Paint("31", padded)
 	case strings.HasPrefix(name, "gavel-"):
-		return p.paint("36", padded)
+		return p.Paint("36", padded)
 	case strings.HasSuffix(name, "-fail"), strings.HasSuffix(name, "-absent"):
-		return p.paint("33", padded)
+		return p.Paint("33", padded)
 	}
 	return padded
+}
+
+// EventLines shows CloudEvents to people.
+func EventLines(w io.Writer, p Palette) func([]byte) error {
+	return func(cloudEvent []byte) error {
+		e, err := ParseEvent(cloudEvent)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(w, e.Line(p))
+		return err
+	}
 }

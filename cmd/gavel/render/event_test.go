@@ -1,16 +1,13 @@
-package main
+package render
 
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
-
-	"github.com/google/go-cmp/cmp"
 
 	"gavel/handlers/api"
 	"gavel/views"
@@ -55,7 +52,7 @@ const toldHealed = `{"type":"gavel.gavel-healed.v1","time":"2026-08-03T12:01:05Z
 func TestEventsAreOneTidyLine(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	line := eventLines(&out, palette{})
+	line := EventLines(&out, Palette{})
 	for _, event := range []string{toldJoin, toldIntent, toldOutcome, toldRule, toldHealed, toldEnd, toldRecording} {
 		if err := line([]byte(event)); err != nil {
 			t.Fatal(err)
@@ -66,14 +63,14 @@ func TestEventsAreOneTidyLine(t *testing.T) {
 
 func TestOnlyATerminalGetsColour(t *testing.T) {
 	t.Parallel()
-	e, err := parseEvent([]byte(toldJoin))
+	e, err := ParseEvent([]byte(toldJoin))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if line := e.line(paletteFor(io.Discard, environment(nil))); strings.Contains(line, "\x1b") {
+	if line := e.Line(PaletteFor(io.Discard, func(string) (string, bool) { return "", false })); strings.Contains(line, "\x1b") {
 		t.Errorf("a pipe gets %q", line)
 	}
-	if line := e.line(palette{on: true}); !strings.Contains(line, "\x1b[32mparticipant-join") {
+	if line := e.Line(Palette{on: true}); !strings.Contains(line, "\x1b[32mparticipant-join") {
 		t.Errorf("a terminal gets %q", line)
 	}
 }
@@ -84,11 +81,11 @@ func FuzzEventLine(f *testing.F) {
 		f.Add([]byte(event))
 	}
 	f.Fuzz(func(t *testing.T, event []byte) {
-		e, err := parseEvent(event)
+		e, err := ParseEvent(event)
 		if err != nil {
 			return
 		}
-		if line := e.line(palette{}); strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if line := e.Line(Palette{}); strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("line holds a control character: %q", line)
 		}
 	})
@@ -108,19 +105,19 @@ func sampleConferences() []views.Conference {
 func TestConferenceTables(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := conferenceTable(&out, sampleConferences(), noon); err != nil {
+	if err := Conferences(&out, sampleConferences(), noon); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "conferences.txt", out.String())
 
 	out.Reset()
-	if err := curtainTable(&out, sampleConferences(), noon); err != nil {
+	if err := Curtain(&out, sampleConferences(), noon); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "curtain.txt", out.String())
 
 	out.Reset()
-	if err := conferenceTable(&out, nil, noon); err != nil || out.String() != "no conferences\n" {
+	if err := Conferences(&out, nil, noon); err != nil || out.String() != "no conferences\n" {
 		t.Errorf("an empty list is %q, %v", out.String(), err)
 	}
 }
@@ -143,7 +140,7 @@ func TestAConferencesCard(t *testing.T) {
 		Actions:    []views.Action{{Do: "kick", AskedAt: at(-time.Hour), Words: "kate (SK0123456789abcdef0123456789abcdef) asked Twilio to remove a participant; no outcome is known"}},
 	}
 	var out bytes.Buffer
-	if err := card(&out, record); err != nil {
+	if err := Card(&out, record); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "card.txt", out.String())
@@ -156,77 +153,8 @@ func TestATimelineIsAList(t *testing.T) {
 		body.Facts = append(body.Facts, views.Fact{Event: json.RawMessage(event)})
 	}
 	var out bytes.Buffer
-	if err := timelineList(&out, body, palette{}); err != nil {
+	if err := Timeline(&out, body, Palette{}); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "timeline.txt", out.String())
-}
-
-func TestServerSentEventsAreRead(t *testing.T) {
-	t.Parallel()
-	stream := ": gavel\n\nid: 7\ndata: {\"a\":1}\n\n:\n\nid: 8\ndata:{\"b\":2}\nretry: 5\n\nid: 9\n\ndata: one\ndata: two\n\nid: 10\ndata: cut off"
-	type event struct{ ID, Data string }
-	var got []event
-	err := readEvents(strings.NewReader(stream), func(id string, data []byte) error {
-		got = append(got, event{id, string(data)})
-		return nil
-	})
-	if !errors.Is(err, io.EOF) {
-		t.Errorf("error = %v, want the end of the stream", err)
-	}
-	want := []event{{"7", `{"a":1}`}, {"8", `{"b":2}`}, {"9", "one\ntwo"}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
-}
-
-func FuzzReadEvents(f *testing.F) {
-	f.Add("id: 1\ndata: x\n\n")
-	f.Add(":\n\n\n\ndata:\n\nid\ndata\n\n")
-	f.Fuzz(func(t *testing.T, stream string) {
-		err := readEvents(strings.NewReader(stream), func(_ string, data []byte) error {
-			if len(data) == 0 {
-				t.Error("an event without data was shown")
-			}
-			return nil
-		})
-		if err == nil {
-			t.Error("the end of the stream was not reported")
-		}
-	})
-}
-
-func TestARebuildIsFollowedToItsEnd(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct{ stream, out, err string }{
-		"finished": {
-			`{"done":5,"total":10}` + "\n" + `{"done":10,"total":10,"finished":true}`,
-			"[########################################] 100 %  10 of 10 journal messages\n", "",
-		},
-		"failed":  {`{"done":5,"total":10,"error":"redis is away"}`, "[####################....................]  50 %  5 of 10 journal messages\n", "rebuild: redis is away"},
-		"cut off": {`{"done":5,"total":10}`, "", "the connection ended before the rebuild did"},
-		"empty":   {`{"done":0,"total":0,"finished":true}`, "[########################################] 100 %  0 of 0 journal messages\n", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var out bytes.Buffer
-			err := followRebuild(strings.NewReader(c.stream), progressBar(&out, false))
-			if out.String() != c.out {
-				t.Errorf("printed %q, want %q", out.String(), c.out)
-			}
-			if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
-				t.Errorf("error = %v, want %q", err, c.err)
-			}
-		})
-	}
-	var out bytes.Buffer
-	bar := progressBar(&out, true)
-	for _, p := range []api.Progress{{Done: 1, Total: 4}, {Done: 4, Total: 4, Finished: true}} {
-		if err := bar(p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := out.String(); strings.Count(got, "\r") != 2 || !strings.HasSuffix(got, "\n") {
-		t.Errorf("a terminal gets %q, want one line drawn over", got)
-	}
 }
