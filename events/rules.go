@@ -48,7 +48,7 @@ func NewWake(key Key, at time.Time) Entry {
 
 // Engine is the number of the Fold and the Judge of this build. A change of either raises it: each
 // lane then begins to be judged again at one place of its journal (ADR 0016).
-const Engine = 2
+const Engine = 3
 
 // Load is a set of rules that comes into force.
 type Load struct {

@@ -67,7 +67,7 @@ func (m *Machine) catchUp(ctx context.Context, r *Ready, c *Conference, f *folde
 		if c.Rules != nil {
 			r.judge(c, old, f, rules.Input{ID: l.ID, At: l.At})
 		}
-		r.judge(c, set, f, rules.Input{ID: l.ID, At: l.At, Loaded: &rules.Load{Changed: rules.Changed(old, set)}})
+		r.judge(c, set, f, rules.Input{ID: l.ID, At: l.At, Loaded: rules.LoadOf(old, set)})
 	}
 	return nil
 }

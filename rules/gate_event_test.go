@@ -240,7 +240,7 @@ func missing(acted map[string]bool, sets ...*rules.Set) (names []string) {
 
 // checkAll judges a journal and checks each decision at its own entry.
 func checkAll(t *rapid.T, set *rules.Set, acted map[string]bool) {
-	l := &lane{set: set}
+	l := &lane{set: set, sets: []*rules.Set{set, new(rules.Set), set, set}} // absent, and back
 	slowness := rapid.SampledFrom([]int{0, 30, 300}).Draw(t, "slowness")
 	for _, e := range journal(t) {
 		shift(&e, time.Duration(slowness)*e.At.Sub(nine))

@@ -47,6 +47,6 @@ func (in Input) ofAction(e *events.Event, fresh bool) (Input, bool) {
 		return in, false
 	}
 	o, err := e.Outcome()
-	in.Outcome = &StepResult{a.ID, o.Result}
+	in.Outcome = &StepResult{a.ID, o.Result, Reason(strings.Clone(o.Why))}
 	return in, err == nil
 }

@@ -47,8 +47,9 @@ func (in *Input) wakes() bool {
 // StepResult is how a decision ended, as its performer recorded it.
 type StepResult struct {
 	Decision string // its ID
-	// Result is events.Done, events.Stale, or another word for a failure.
+	// Result is events.Done, events.Stale, or another word for a failure. Why is its reason, or empty.
 	Result events.Result
+	Why    Reason
 }
 
 // Judgement is what one input led to.
@@ -193,6 +194,9 @@ func (c *evaluation) judgeInput(in Input, before, after *projections.Conference)
 	if in.Fact != nil {
 		c.judgeFact(in.Fact)
 	}
+	if after.End != nil {
+		c.dropParked()
+	}
 	if in.Outcome != nil {
 		c.applyResult(*in.Outcome)
 	}
@@ -292,6 +296,11 @@ func (c *evaluation) rule(name string) *Rule {
 }
 
 func (c *evaluation) applies(r *Rule) bool { return r.Mode != Off && c.set.For(c.vars.Account) }
+
+// dropParked drops what is kept of rules that are off or absent: nothing begins again after the end.
+func (c *evaluation) dropParked() {
+	c.state.Stretches = slices.DeleteFunc(c.state.Stretches, func(s Stretch) bool { return !s.Parked.IsZero() })
+}
 
 // forget drops the state of a rule for those subjects that the rule no longer applies to.
 func (c *evaluation) forget(rule string, misfit func(callSid string) bool) {

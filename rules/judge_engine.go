@@ -20,7 +20,7 @@ func Restart(set *Set, state *State, in Input, record *projections.Conference) J
 	c.setVars(record, nil, record)
 	c.stopLadders(EngineChanged, func(string) bool { return true })
 	for _, s := range c.state.Stretches {
-		if s.midway() {
+		if s.midway() && s.Parked.IsZero() {
 			c.refuse(s, "", EngineChanged)
 		}
 	}

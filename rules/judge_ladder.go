@@ -17,11 +17,18 @@ func (c *evaluation) resume(r *Rule, s *Stretch, v condition.Vars) {
 	if s.Due.IsZero() || s.Due.After(c.state.Now) {
 		return
 	}
-	if s.Phase == Resting {
+	s.Due = time.Time{}
+	switch s.Phase {
+	case Acting: // its result came while the rule was parked
+		c.stepEnded(r, s, v)
+		return
+	case Reloading:
+		c.redo(r, s, v)
+		return
+	case Resting:
 		s.Attempt++
 		s.Step, s.Of = 0, len(r.Do)
 	}
-	s.Due = time.Time{}
 	c.runSteps(r, s, v)
 }
 
@@ -53,9 +60,9 @@ func (c *evaluation) runSteps(r *Rule, s *Stretch, v condition.Vars) {
 // decideStep decides the step that s is at. If s is Running afterwards, the
 // ladder may continue at once: the performer got nothing to do.
 func (c *evaluation) decideStep(r *Rule, s *Stretch, v condition.Vars) {
-	s.Phase, s.Awaiting, s.Failed = Running, nil, false
+	s.Phase, s.Awaiting, s.Failed, s.Undone = Running, nil, false, false
 	for _, d := range c.decide(r, s.Step, v, s.occasion()) {
-		if c.shownDone(r, s, &d) {
+		if c.shownDone(r, s, &d) || c.doneBefore(s, d) {
 			continue
 		}
 		c.decisions = append(c.decisions, d)
@@ -76,7 +83,7 @@ func (c *evaluation) decideStep(r *Rule, s *Stretch, v condition.Vars) {
 // endAttempt ends an attempt that did not end done, and schedules the next one.
 func (c *evaluation) endAttempt(r *Rule, s *Stretch) {
 	s.Phase = Over
-	if r.Again > 0 && s.Attempt < r.Attempts {
+	if r.Again > 0 && s.Attempt-s.Redone < r.Attempts {
 		s.Phase, s.Due = Resting, c.state.Now.Add(r.Again)
 	}
 }
@@ -95,17 +102,42 @@ func (c *evaluation) applyResult(o StepResult) {
 	}
 	s := &c.state.Stretches[at]
 	s.Awaiting = without(s.Awaiting, o.Decision)
-	s.Failed = s.Failed || o.Result != events.Done
+	s.Undone = s.Undone || o.ofLoad()
+	s.Failed = s.Failed || o.Result != events.Done && !o.ofLoad()
 	r := c.rule(s.Rule)
 	switch {
 	case r == nil:
 	case o.Result == events.Stale:
 		s.Phase, s.Awaiting = Unsure, nil
 	case len(s.Awaiting) > 0:
+	default:
+		v, _ := c.varsFor(c.subject(s.CallSid))
+		c.stepEnded(r, s, v)
+	}
+}
+
+// ofLoad reports whether a decision was not performed because the performer found rules in force
+// under which it may not be: those that it was made by are older, or the lane does not have them yet.
+func (o *StepResult) ofLoad() bool {
+	return o.Result == events.Lapsed && (o.Why == RuleChanged || o.Why == LapsedRule || o.Why == LapsedExempt)
+}
+
+// stepEnded continues the ladder of a step whose last result has come.
+func (c *evaluation) stepEnded(r *Rule, s *Stretch, v condition.Vars) {
+	undone := s.Undone || s.Failed
+	switch {
+	case s.Next != "" && undone:
+		since := s.Since
+		c.renew(r, s, s.Next)
+		s.Since, s.Due = since, later(since.Add(r.For), c.state.Now)
+		c.resume(r, s, v)
+	case s.Next != "":
+		s.Phase, s.Next, s.Version = Over, "", r.Version
+	case s.Undone:
+		s.Phase, s.Due = Reloading, c.state.Now.Add(s.delay())
 	case s.Failed && !r.continues(s.Step):
 		c.endAttempt(r, s)
 	default:
-		v, _ := c.varsFor(c.subject(s.CallSid))
 		c.runSteps(r, s, v)
 	}
 }

@@ -38,6 +38,7 @@ rules:
 // lane is a conference whose entries are judged one after the other, as the projector does.
 type lane struct {
 	set       *rules.Set
+	sets      []*rules.Set // that a journal may load
 	record    *projections.Conference
 	state     *rules.State
 	decisions []rules.Decision
@@ -100,7 +101,7 @@ func journal(t *rapid.T) []entry {
 		switch kind := rapid.IntRange(0, 12).Draw(t, "what"); kind {
 		case 10, 11, 12:
 			e.outcome = rapid.IntRange(0, 2).Draw(t, "which")
-			e.result = rapid.SampledFrom([]events.Result{events.Done, events.Failed, events.Failed, events.Stale}).Draw(t, "result")
+			e.result = rapid.SampledFrom([]events.Result{events.Done, events.Failed, events.Failed, events.Stale, events.Lapsed}).Draw(t, "result")
 		case 1:
 			e.Exemption = &rules.ExemptUntil{
 				Rule:  rapid.SampledFrom([]string{"", "alone", "held", "nobody"}).Draw(t, "rule"),
@@ -109,7 +110,7 @@ func journal(t *rapid.T) []entry {
 		case 2:
 			e.Reread = true
 		case 3:
-			e.Loaded = &rules.Load{Changed: []string{rapid.SampledFrom([]string{"alone", "held", "left", "gone"}).Draw(t, "changed")}}
+			e.load = rapid.IntRange(1, len(loads)+1).Draw(t, "load")
 		default:
 			e.Fact = fact(t, int64(i), now)
 			if kind == 4 && len(facts) > 0 {
@@ -126,6 +127,7 @@ func journal(t *rapid.T) []entry {
 
 type entry struct {
 	rules.Input
+	load    int // of the lane's sets, from 1; 0 is none
 	outcome int
 	result  events.Result
 }
@@ -143,10 +145,18 @@ func judgeEntry(t fatal, l *lane, e entry) entry {
 	t.Helper()
 	if e.outcome >= 0 {
 		e.Outcome = &rules.StepResult{Decision: "unknown", Result: e.result}
+		if e.result == events.Lapsed {
+			e.Outcome.Why = rules.RuleChanged
+		}
 		if n := len(l.decisions); n > 0 {
 			e.Outcome.Decision = l.decisions[max(0, n-1-e.outcome)].ID
 		}
 		e.outcome = -1
+	}
+	if e.load > 0 {
+		next := l.sets[e.load-1]
+		l.judge(t, rules.Input{ID: e.ID, At: e.At}) // deadlines before the load are those of the set before
+		e.Loaded, l.set = rules.LoadOf(l.set, next), next
 	}
 	l.judge(t, e.Input)
 	return e
@@ -172,17 +182,31 @@ func fact(t *rapid.T, number int64, now time.Time) *events.Event {
 	return e
 }
 
+// loads are what other sets have instead: rules that are off, absent, or of another version.
+var loads = [][]string{
+	{"{name: alone, mode: live", `{name: alone, mode: "off"`, "{name: left, mode: live", `{name: left, mode: "off"`},
+	{"{name: held,", "{name: other,", "duration(\"90s\")", "duration(\"70s\")"},
+	{"for: 20s", "for: 25s", "exempt: ", "# exempt: "},
+}
+
 func everythingSet(t *testing.T) *rules.Set {
 	t.Helper()
 	return setOf(t, everything)
 }
 
-// setWithoutExempt is the same set without its exemption, under which each leg
-// affects all subjects.
-func setWithoutExempt(t *testing.T) *rules.Set {
+// laneOf returns a lane that begins with the rules of text, whose journal may load others.
+func laneOf(t *testing.T, text string) func() *lane {
 	t.Helper()
-	return setOf(t, strings.Replace(everything, "exempt: ", "# exempt: ", 1))
+	sets := []*rules.Set{setOf(t, text)}
+	for _, instead := range loads {
+		sets = append(sets, setOf(t, strings.NewReplacer(instead...).Replace(text)))
+	}
+	return func() *lane { return &lane{set: sets[0], sets: sets} }
 }
+
+// withoutExempt is the same without its exemption, under which each leg
+// affects all subjects.
+var withoutExempt = strings.Replace(everything, "exempt: ", "# exempt: ", 1)
 
 // reloaded encodes and decodes a state, and fails if that changes it.
 func reloaded(t fatal, s *rules.State) *rules.State {
@@ -203,10 +227,10 @@ func reloaded(t fatal, s *rules.State) *rules.State {
 
 func TestTheSameJournalGivesTheSameDecisions(t *testing.T) {
 	t.Parallel()
-	set := everythingSet(t)
+	newLane := laneOf(t, everything)
 	rapid.Check(t, func(t *rapid.T) {
 		all := journal(t)
-		first, second := &lane{set: set}, &lane{set: set}
+		first, second := newLane(), newLane()
 		judgeAll(t, first, all)
 		for _, e := range all {
 			second.state = reloaded(t, second.state)
@@ -225,10 +249,14 @@ func TestTheSameJournalGivesTheSameDecisions(t *testing.T) {
 // That must not miss anything.
 func TestSkippingUnaffectedRulesMissesNothing(t *testing.T) {
 	t.Parallel()
-	sets := []*rules.Set{everythingSet(t), setWithoutExempt(t)}
+	newLanes := []func() *lane{laneOf(t, everything), laneOf(t, withoutExempt)}
 	rapid.Check(t, func(t *rapid.T) {
-		set := sets[rapid.IntRange(0, 1).Draw(t, "set")]
-		seldom, always := &lane{set: set}, &lane{set: rules.JudgedAlways(set)}
+		newLane := newLanes[rapid.IntRange(0, 1).Draw(t, "set")]
+		seldom, always := newLane(), newLane()
+		always.set, always.sets = rules.JudgedAlways(always.set), slices.Clone(always.sets)
+		for i, set := range always.sets {
+			always.sets[i] = rules.JudgedAlways(set)
+		}
 		for _, e := range journal(t) {
 			judgeEntry(t, always, judgeEntry(t, seldom, e))
 		}
@@ -257,10 +285,10 @@ func withoutAlarm(s *rules.State) *rules.State {
 // A wake-up only moves the time forward: it may come late, often, or never.
 func TestWakeUpsDoNotChangeDecisions(t *testing.T) {
 	t.Parallel()
-	set := everythingSet(t)
+	newLane := laneOf(t, everything)
 	rapid.Check(t, func(t *rapid.T) {
 		all := journal(t)
-		plain, woken := &lane{set: set}, &lane{set: set}
+		plain, woken := newLane(), newLane()
 		for i, e := range all {
 			all[i] = judgeEntry(t, plain, e)
 		}
@@ -291,9 +319,9 @@ func TestWakeUpsDoNotChangeDecisions(t *testing.T) {
 // An id names one decision, and the performer gets each decision once.
 func TestNoDecisionIsMadeTwice(t *testing.T) {
 	t.Parallel()
-	set := everythingSet(t)
+	newLane := laneOf(t, everything)
 	rapid.Check(t, func(t *rapid.T) {
-		l := &lane{set: set}
+		l := newLane()
 		judgeAll(t, l, journal(t))
 		type step struct {
 			rule, subject, leg, occasion string
@@ -314,9 +342,9 @@ func TestNoDecisionIsMadeTwice(t *testing.T) {
 // alarm is never later than the earliest deadline.
 func TestNoDeadlineStaysOverdue(t *testing.T) {
 	t.Parallel()
-	set := everythingSet(t)
+	newLane := laneOf(t, everything)
 	rapid.Check(t, func(t *rapid.T) {
-		l := &lane{set: set}
+		l := newLane()
 		for _, e := range journal(t) {
 			judgeEntry(t, l, e)
 			armed := l.state.Deadlines()

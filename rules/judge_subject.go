@@ -162,7 +162,7 @@ func (c *evaluation) begin(r *Rule, callSid string, at int) {
 		return
 	}
 	c.state.Stretches = slices.Insert(c.state.Stretches, at, Stretch{
-		Rule: r.Name, CallSid: callSid, Occasion: c.cause.name, Stale: c.cause.stale,
+		Rule: r.Name, Version: r.Version, CallSid: callSid, Occasion: c.cause.name, Stale: c.cause.stale,
 		Since: c.state.Now, Phase: Running, Due: c.state.Now.Add(r.For), Attempt: 1, Of: len(r.Do),
 	})
 	if c.restarts {

@@ -3,6 +3,7 @@ package rules_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,6 +114,70 @@ func TestTheAlarmOnlyMovesWhenItHasTo(t *testing.T) {
 		if !l.wake.Equal(want) {
 			t.Errorf("step %d sets the alarm to %v, want %v", i, l.wake, want)
 		}
+	}
+}
+
+// The performer reads the rules in force from NATS's leader, and may meet a change before the lane does.
+// Its refusal ends nothing: the load decides what follows, or the step is decided again if none comes.
+func TestARefusalBecauseOfChangedRulesWaitsForTheLoad(t *testing.T) {
+	t.Parallel()
+	for _, why := range []rules.Reason{rules.RuleChanged, rules.LapsedRule, rules.LapsedExempt} {
+		for _, loads := range []bool{true, false} {
+			l := &lane{set: setOf(t, orphan)}
+			l.judge(t, joins(1, 0))
+			l.judge(t, rules.Input{ID: "wake", At: nine.Add(2 * time.Minute)})
+			refused := &rules.StepResult{Decision: l.decisions[0].ID, Result: events.Lapsed, Why: why}
+			l.judge(t, rules.Input{ID: "outcome", At: nine.Add(121 * time.Second), Outcome: refused})
+			want := rules.Decision{Occasion: "join-1", Attempt: 2, AsOf: nine.Add(131 * time.Second)}
+			if loads {
+				changed := setOf(t, strings.Replace(orphan, "for: 2m", "for: 3m", 1))
+				in := rules.Input{ID: "load", At: nine.Add(122 * time.Second), Loaded: rules.LoadOf(l.set, changed)}
+				l.set = changed
+				l.judge(t, in)
+				want = rules.Decision{Occasion: "load", Attempt: 1, AsOf: nine.Add(302 * time.Second)}
+			}
+			l.judge(t, rules.Input{ID: "wake", At: nine.Add(10 * time.Minute)})
+			if len(l.decisions) != 2 {
+				t.Errorf("%s, load %t: decided %d times, want 2", why, loads, len(l.decisions))
+				continue
+			}
+			d := l.decisions[1]
+			if d.Occasion != want.Occasion || d.Attempt != want.Attempt || !d.AsOf.Equal(want.AsOf) || d.Verdict != rules.Act {
+				t.Errorf("%s, load %t: decided %s of %s, attempt %d, at %s", why, loads, d.Verdict, d.Occasion, d.Attempt, d.AsOf)
+			}
+		}
+	}
+}
+
+// Of a step that is decided again for several legs, those are left out for whom it was done.
+func TestAStepThatIsDecidedAgainLeavesOutWhatWasDone(t *testing.T) {
+	t.Parallel()
+	l := &lane{set: setOf(t, `rules: [{name: greet, mode: live, when: size(conference.live) == 2, do: [announce: {say: hello, target: "true"}]}]`)}
+	l.judge(t, joins(1, 0))
+	l.judge(t, joins(2, 1))
+	for i, o := range []events.Outcome{{Result: events.Done}, {Result: events.Lapsed, Why: string(rules.RuleChanged)}} {
+		d := l.decisions[i]
+		o.At = nine.Add(2 * time.Second)
+		a := events.Action{
+			ID: d.ID, Do: events.DoAnnounce, AccountSid: d.AccountSid, ConferenceSid: d.ConferenceSid, CallSid: d.CallSid,
+			Actor: events.Actor{Rule: "greet"}, At: d.AsOf,
+		}
+		e, err := events.Parse(events.NewOutcome(a, o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.record, _, err = projections.Fold(l.record, &e); err != nil {
+			t.Fatal(err)
+		}
+		in, relevant := rules.InputOf(&e, true)
+		if !relevant {
+			t.Fatal("an outcome is not judged")
+		}
+		l.judge(t, in)
+	}
+	l.judge(t, rules.Input{ID: "wake", At: nine.Add(time.Minute)})
+	if len(l.decisions) != 3 || l.decisions[2].CallSid != l.decisions[1].CallSid {
+		t.Errorf("decided %+v", l.decisions)
 	}
 }
 

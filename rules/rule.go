@@ -179,6 +179,13 @@ const (
 	QuietShadow Quiet = "shadow" // the verdict is "would"
 )
 
+func (q *QuietHours) equal(p *QuietHours) bool {
+	if q == nil || p == nil {
+		return q == p
+	}
+	return q.Location.String() == p.Location.String() && q.From == p.From && q.To == p.To && q.Do == p.Do
+}
+
 // At reports whether a moment is in the quiet hours.
 func (q *QuietHours) At(now time.Time) bool {
 	if q == nil {

@@ -43,7 +43,9 @@ type State struct {
 // Stretch is one condition that holds for one subject, from the record that made it true to the one
 // that makes it false. An occasion is part of a stretch.
 type Stretch struct {
-	Rule    string `json:"rule"`
+	Rule string `json:"rule"`
+	// Version is the version of the rule that the ladder is of.
+	Version string `json:"version"`
 	CallSid string `json:"call_sid,omitempty"` // of the subject, or "" for the conference
 	// Occasion names what made the condition true.
 	Occasion string `json:"occasion"`
@@ -68,6 +70,16 @@ type Stretch struct {
 	Turned time.Time `json:"turned,omitzero"`
 	// Acted: the performer got at least one decision of this occasion.
 	Acted bool `json:"acted,omitempty"`
+	// Parked is since when the rule has been off or absent, zero if it is in force. Nothing of a parked
+	// stretch is due.
+	Parked time.Time `json:"parked,omitzero"`
+	// Next is the occasion that begins if the last step of a rule that has changed is not done.
+	Next string `json:"next,omitempty"`
+	// Undone: a decision of the step was not performed because of rules that the lane did not have.
+	// Redo is the step that is decided again because of that, and Redone how many attempts began so.
+	Undone bool `json:"undone,omitempty"`
+	Redo   int  `json:"redo,omitempty"`
+	Redone int  `json:"redone,omitempty"`
 	// TooLate counts the facts that arrived after the first decision, though they belong before it.
 	TooLate int `json:"too_late,omitempty"`
 }
@@ -82,8 +94,10 @@ const (
 	Waiting Phase = "waiting" // at a wait step
 	Held    Phase = "held"    // until the quiet hours are over
 	Resting Phase = "resting" // until the next attempt
-	Unsure  Phase = "unsure"  // stale: until the conference is fetched from Twilio again
-	Over    Phase = "over"    // nothing more is done on this occasion
+	// Reloading: the performer met other rules, which the lane does not have yet.
+	Reloading Phase = "reloading"
+	Unsure    Phase = "unsure" // stale: until the conference is fetched from Twilio again
+	Over      Phase = "over"   // nothing more is done on this occasion
 )
 
 // midway reports whether the ladder began and has steps left.
@@ -158,7 +172,7 @@ func (s *State) eachDeadline(visit func(Deadline)) {
 		return
 	}
 	for i := range s.Stretches {
-		if x := &s.Stretches[i]; !x.Due.IsZero() {
+		if x := &s.Stretches[i]; !x.Due.IsZero() && x.Parked.IsZero() {
 			visit(Deadline{x.Due, x.Rule, x.CallSid})
 		}
 	}

@@ -124,6 +124,7 @@ func list[T any](w *stateWriter, name string, items []T, write func(*stateWriter
 
 func (w *stateWriter) stretch(s *Stretch) {
 	w.text("rule", s.Rule)
+	w.text("version", s.Version)
 	w.text("call_sid", s.CallSid)
 	w.text("occasion", s.Occasion)
 	w.time("since", s.Since)
@@ -137,6 +138,11 @@ func (w *stateWriter) stretch(s *Stretch) {
 	w.flag("failed", s.Failed)
 	w.time("turned", s.Turned)
 	w.flag("acted", s.Acted)
+	w.time("parked", s.Parked)
+	w.text("next", s.Next)
+	w.flag("undone", s.Undone)
+	w.number("redo", s.Redo)
+	w.number("redone", s.Redone)
 	w.number("too_late", s.TooLate)
 }
 

@@ -21,7 +21,7 @@ type Deadline struct {
 	Label         string    `json:"label,omitempty"`
 	Due           time.Time `json:"due" doc:"On Gavel's clock; in the past if the evaluation is due"`
 	InSeconds     float64   `json:"in_seconds" doc:"Seconds until then; negative if overdue"`
-	Waits         Wait      `json:"waits_for" enum:"for,step,again,quiet-hours,time,exemption" doc:"What the rule waits for: the end of its for; a wait between steps; the next attempt; the end of quiet hours; a time that may change the condition; the end of an exemption"`
+	Waits         Wait      `json:"waits_for" enum:"for,step,again,quiet-hours,rules,time,exemption" doc:"What the rule waits for: the end of its for; a wait between steps; the next attempt; the end of quiet hours; the rules that the performer has met; a time that may change the condition; the end of an exemption"`
 	Step          int       `json:"step,omitempty" doc:"The last step that was done or that waits, from 1"`
 	Steps         int       `json:"steps,omitempty" doc:"Number of steps of the rule"`
 }
@@ -35,6 +35,7 @@ const (
 	WaitStep      Wait = "step"        // a wait between two steps
 	WaitAgain     Wait = "again"       // the next attempt
 	WaitQuiet     Wait = "quiet-hours" // their end
+	WaitRules     Wait = "rules"       // the lane gets the rules that the performer found in force
 	WaitTime      Wait = "time"        // time alone may change the condition
 	WaitExemption Wait = "exemption"   // its end
 )
@@ -42,6 +43,7 @@ const (
 // waits are the phases of a stretch that end without an event.
 var waits = map[rules.Phase]Wait{
 	rules.Running: WaitFor, rules.Waiting: WaitStep, rules.Resting: WaitAgain, rules.Held: WaitQuiet,
+	rules.Reloading: WaitRules,
 }
 
 // Deadlines returns at most most pending deadlines in the accounts, the earliest
@@ -99,6 +101,9 @@ func deadlines(stored projections.Stored, now time.Time) (all []Deadline, err er
 		}
 	}
 	for _, s := range state.Stretches {
+		if !s.Parked.IsZero() {
+			continue
+		}
 		add(Deadline{Rule: s.Rule, CallSid: s.CallSid, Due: s.Due, Waits: waits[s.Phase], Step: s.Step, Steps: s.Of})
 	}
 	for _, f := range state.Flips {

@@ -84,6 +84,7 @@ var kinds = []struct {
 }{
 	{"alone", func(f *floor) bool { return f.status == "in-progress" && f.count() == 1 }},
 	{"left", func(f *floor) bool { return f.count() == 1 && f.legs["supervisor"] == nil }},
+	{"ladder", func(f *floor) bool { return f.status == "in-progress" && f.count() == 1 }},
 	{"held", func(f *floor) bool { return f.legs["customer"] != nil && f.legs["customer"].hold }},
 }
 
@@ -93,6 +94,10 @@ rules:
     when: conference.friendly_name == "alone" && conference.status == "in-progress" && size(conference.live) == 1
     for: 10s
     do: [{end: {}}]
+    mode: live
+  - name: ladder
+    when: conference.friendly_name == "ladder" && conference.status == "in-progress" && size(conference.live) == 1
+    do: [{mute: {target: "true"}}, {wait: 10s}, {unmute: {target: "true"}}, {wait: 10s}, {end: {}}]
     mode: live
   - name: left
     when: conference.friendly_name == "left" && event.kind == "participant-leave" && size(conference.live) == 1
@@ -114,7 +119,7 @@ var versions = sync.OnceValue(func() (all []*rules.Set) {
 		strings.ReplaceAll(historyRules, "mode: live", "mode: shadow"),
 		strings.ReplaceAll(historyRules, "mode: live", `mode: "off"`),
 		strings.ReplaceAll(historyRules, "mode: live", "limits: {per_minute: 9}\n    mode: live"),
-		`exempt: {names: ["alone", "left", "held"]}` + historyRules,
+		`exempt: {names: ["alone", "left", "ladder", "held"]}` + historyRules,
 	} {
 		set, err := rules.Parse(rules.File{Name: "rules.yaml", Text: text})
 		if err != nil {
@@ -133,7 +138,7 @@ type floor struct {
 
 type floorLeg struct {
 	callSid, status string
-	hold            bool
+	hold, muted     bool
 }
 
 // count is the number of legs that are in the conference or about to join it.
@@ -160,7 +165,6 @@ type history struct {
 	stopped  bool
 	exempt   time.Time // until then a person exempted the conference
 	braked   time.Time
-	calm     time.Time // since when nothing but people changed anything
 	ruling   []moment  // whether the rule may act, at each change
 	machine  *lanes.Machine
 	last     events.Position
@@ -188,7 +192,7 @@ type performed struct {
 
 func playHistory(t *testing.T, seed uint64, sum *tally) {
 	h := &history{T: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), began: time.Now(), decided: map[string]events.Decided{}, messages: make(chan func(context.Context, performed), 100)}
-	h.kind, h.faulty, h.operated = int(seed%3), seed/3%2 == 1, seed/6%2 == 1
+	h.kind, h.faulty, h.operated = int(seed%4), seed/4%2 == 1, seed/8%2 == 1
 	h.key = events.Key{AccountSid: account, ConferenceSid: fmt.Sprintf("CF%032x", seed)}
 	h.floor = floor{status: "init", legs: map[string]*floorLeg{}}
 	ctx, end := context.WithCancel(t.Context())
@@ -280,7 +284,7 @@ func (h *history) lastStep() {
 	for label, l := range h.floor.legs {
 		switch {
 		case h.chance(30) || l.status != "connected":
-		case kinds[h.kind].name == "alone" && len(h.floor.legs) > 1:
+		case (kinds[h.kind].name == "alone" || kinds[h.kind].name == "ladder") && len(h.floor.legs) > 1:
 			h.leave(label)
 		case kinds[h.kind].name == "held" && !l.hold:
 			l.hold = true
@@ -316,14 +320,11 @@ func (h *history) step() {
 		h.tell(kind, label)
 	case n == 15:
 		h.inForce = h.rand.IntN(len(versions()))
-		h.disturb()
 		h.after(h.between(0, 2*time.Second), h.load)
 	case n == 16:
 		h.stopped = !h.stopped
-		h.disturb()
-	case n == 17:
+	case n == 17 && h.room.Record != nil:
 		h.exempt = time.Now().Add(h.between(time.Second, 2*time.Minute))
-		h.disturb()
 		until := h.exempt
 		h.append(events.NewExempted(events.Exemption{
 			ID: events.NewULID(), Key: h.key, Until: until.Add(time.Second), Reason: "x", Actor: events.Actor{Sid: kate}, At: time.Now(),
@@ -336,9 +337,6 @@ func (h *history) step() {
 		h.after(h.between(0, 3*time.Second), h.startPerformer)
 	}
 }
-
-// disturb notes that an operator did something, after which an occasion need not act.
-func (h *history) disturb() { h.calm = time.Now().Add(time.Hour) }
 
 // change changes the floor, and notes whether the rule may act from then on.
 func (h *history) change(do func()) {
@@ -369,8 +367,8 @@ func (h *history) mayAct() bool {
 	return false
 }
 
-// lasts reports whether the rule's occasion goes on at the end of the history, and no operator did
-// anything: the rule that is about an event needs the event, so that a leg that rings may hide it.
+// lasts reports whether the rule's occasion goes on at the end of the history, whatever operators did
+// before. The rule that is about an event needs the event, so that a leg that rings may hide it.
 func (h *history) lasts() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -379,7 +377,7 @@ func (h *history) lasts() bool {
 			return false
 		}
 	}
-	return h.calm.IsZero() && !h.acted && h.kind != 1 && h.ruling[len(h.ruling)-1].may
+	return !h.acted && kinds[h.kind].name != "left" && h.ruling[len(h.ruling)-1].may
 }
 
 func (h *history) join(label string) {
@@ -425,9 +423,10 @@ func (h *history) tell(kind events.Kind, label string) {
 	if leg := h.floor.legs[label]; leg != nil {
 		form.Set("CallSid", leg.callSid)
 		form.Set("ParticipantLabel", label)
-		for _, flag := range []string{"Muted", "Coaching", "EndConferenceOnExit"} {
+		for _, flag := range []string{"Coaching", "EndConferenceOnExit"} {
 			form.Set(flag, "false")
 		}
+		form.Set("Muted", strconv.FormatBool(leg.muted))
 		form.Set("Hold", strconv.FormatBool(leg.hold))
 		form.Set("StartConferenceOnEnter", "true")
 	}
@@ -769,18 +768,25 @@ func (g *generation) carryOut(call twilio.Call) bool {
 	if g.floor.status == "completed" {
 		return call.Kind == "end"
 	}
-	g.acted = true
 	if call.Kind == "end" {
+		g.acted = true
 		g.floor.status = "completed"
 		clear(g.floor.legs)
 		g.tell(events.ConferenceEnd, "")
 		return true
 	}
 	for label, leg := range g.floor.legs {
-		if strings.Contains(call.Path, leg.callSid) {
-			g.leave(label)
+		if !strings.Contains(call.Path, leg.callSid) {
+			continue
+		}
+		if muted := strings.Contains(call.Form, "Muted=true"); muted || strings.Contains(call.Form, "Muted=false") {
+			leg.muted = muted
+			g.tell(map[bool]events.Kind{true: events.ParticipantMute, false: events.ParticipantUnmute}[muted], label)
 			return true
 		}
+		g.acted = true
+		g.leave(label)
+		return true
 	}
 	return false
 }
@@ -792,7 +798,7 @@ func (g *generation) show(path string, part bool) string {
 	}
 	var legs []string
 	for label, l := range g.floor.legs {
-		legs = append(legs, fmt.Sprintf(`{"call_sid": %q, "label": %q, "status": %q, "hold": %t, "start_conference_on_enter": true}`, l.callSid, label, l.status, l.hold))
+		legs = append(legs, fmt.Sprintf(`{"call_sid": %q, "label": %q, "status": %q, "hold": %t, "muted": %t, "start_conference_on_enter": true}`, l.callSid, label, l.status, l.hold, l.muted))
 	}
 	next := ""
 	if part && len(legs) > 0 {
