@@ -33,6 +33,7 @@ func (a *App) openPerformer(context.Context) error {
 			rules.StepPublish: act.NewPublisher(a.bus.Notices(), time.Now),
 			rules.StepWebhook: act.NewWebhooks(webhooks, time.Now),
 		},
+		Receipts:   a.bus.Actions(),
 		Accounts:   a.accounts,
 		PublicURL:  a.PublicURL,
 		FetchEnded: a.FetchEnded,

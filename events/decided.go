@@ -17,6 +17,10 @@ type Decided struct {
 	AsOf time.Time
 	// Data is the decision in the JSON of package rules.
 	Data []byte
+	// Sequence is its place in the stream of decisions, and StoredAt the time of NATS when it was
+	// stored; both are zero before that.
+	Sequence uint64
+	StoredAt time.Time
 }
 
 // Alarm is when a conference is to be evaluated again.

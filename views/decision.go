@@ -15,11 +15,15 @@ import (
 
 // Decisions stores the decisions of rules.
 type Decisions interface {
-	// List returns at most most decisions, the newest first; an empty account or conference is any.
-	List(ctx context.Context, accountSid, conferenceSid string, most int) ([]events.Decided, error)
+	// Before returns at most most decisions about key that were stored before a sequence of their
+	// stream, the newest first; an empty account or conference is any, and a sequence of 0 is behind
+	// all. down is the sequence down to which it read, 0 if no decision is left.
+	Before(ctx context.Context, key events.Key, before uint64, most int) (list []events.Decided, down uint64, err error)
+	// Outcome returns how a decision about no conference ended, and false if that is not recorded.
+	Outcome(ctx context.Context, key events.Key, id string) (events.Outcome, bool, error)
 }
 
-// maxSifted is how many decisions are searched for those that pass a filter.
+// maxSifted is how many decisions one page searches for those that pass a filter.
 const maxSifted = 1000
 
 // Decision is a decision of a rule and its outcome.
@@ -50,53 +54,127 @@ type Decision struct {
 type DecisionFilter struct {
 	Rule    string
 	Verdict rules.Verdict
-	Limit   int
+	// Since leaves out decisions as of an earlier time; zero leaves out none.
+	Since time.Time
+	// Before is Next of the page before, 0 for the first.
+	Before uint64
+	Limit  int
 }
 
-// ListDecisions returns the decisions about the conferences that pass the filter, the newest first.
-// A key without a conference is all of its account; an empty key is all.
-func (s *Source) ListDecisions(ctx context.Context, keys []events.Key, filter DecisionFilter) ([]Decision, error) {
-	found, err := s.decisions(ctx, keys, filter)
+// sifts reports whether a page may have to search more decisions than it shows.
+func (f *DecisionFilter) sifts() bool { return f.Rule != "" || f.Verdict != "" || !f.Since.IsZero() }
+
+func (f *DecisionFilter) passes(d *rules.Decision) bool {
+	return (f.Rule == "" || d.Rule == f.Rule) && (f.Verdict == "" || d.Verdict == f.Verdict) && !d.AsOf.Before(f.Since)
+}
+
+// clockMargin is how far the clock of NATS, which dates the storing of a decision, may be behind
+// Gavel's, which dates the decision.
+const clockMargin = 10 * time.Minute
+
+// before reports whether a decision, and with it all that were stored earlier, are from before Since.
+func (f *DecisionFilter) before(d *events.Decided) bool {
+	return !f.Since.IsZero() && d.StoredAt.Before(f.Since.Add(-clockMargin))
+}
+
+// DecisionPage is a page of decisions, the last stored first.
+type DecisionPage struct {
+	Decisions []Decision
+	// Next is Before of the next page, 0 on the last page. A page with a filter may have fewer
+	// decisions than Limit, also none, and still have a next one.
+	Next uint64
+}
+
+// ListDecisions returns the decisions about the conferences that pass the filter, the last stored
+// first. A key without a conference is all of its account; an empty key is all.
+func (s *Source) ListDecisions(ctx context.Context, keys []events.Key, filter DecisionFilter) (page DecisionPage, err error) {
+	found, next, err := s.decisions(ctx, keys, filter)
 	if err != nil {
-		return nil, err
+		return page, err
 	}
-	shown, records := make([]Decision, 0, len(found)), s.records()
+	page = DecisionPage{make([]Decision, 0, len(found)), next}
+	records := s.records()
 	for _, d := range found {
-		c, err := records(ctx, d)
+		c, err := records(ctx, d.Decision)
 		if err != nil {
-			return nil, err
+			return page, err
 		}
-		shown = append(shown, newDecision(d, c))
+		v := newDecision(d.Decision, c)
+		if err := s.addOutcome(ctx, &v); err != nil {
+			return page, err
+		}
+		page.Decisions = append(page.Decisions, v)
 	}
-	return shown, nil
+	return page, nil
 }
 
-func (s *Source) decisions(ctx context.Context, keys []events.Key, filter DecisionFilter) ([]rules.Decision, error) {
-	if s.Decisions == nil {
-		return nil, nil
+// addOutcome adds the outcome of a decision about no conference.
+func (s *Source) addOutcome(ctx context.Context, v *Decision) error {
+	if v.ConferenceSid != "" || v.Verdict != rules.Act {
+		return nil
 	}
-	most := filter.Limit
-	if filter.Rule != "" || filter.Verdict != "" {
+	o, recorded, err := s.Decisions.Outcome(ctx, events.Key{AccountSid: v.AccountSid}, v.ID)
+	if err != nil || !recorded {
+		return err
+	}
+	v.Answer = newAnswer(&projections.ActionResult{Result: o.Result, Status: o.Status, Code: o.Code, Why: o.Why, At: projections.At(o.At)})
+	v.Words = o.Words(v.Do.Action())
+	return nil
+}
+
+// storedDecision is a decision and its place in the stream.
+type storedDecision struct {
+	rules.Decision
+	at uint64
+}
+
+// decisions returns a page of those that pass the filter, and the place where the next one begins,
+// 0 if nothing follows. Each key's decisions are searched down to some place; what is before the
+// highest of these places belongs to a later page, because another key may have more there.
+func (s *Source) decisions(ctx context.Context, keys []events.Key, filter DecisionFilter) (found []storedDecision, next uint64, err error) {
+	if s.Decisions == nil {
+		return nil, 0, nil
+	}
+	for _, key := range keys {
+		more, down, err := s.sift(ctx, key, filter)
+		if err != nil {
+			return nil, 0, err
+		}
+		found, next = append(found, more...), max(next, down)
+	}
+	found = slices.DeleteFunc(found, func(d storedDecision) bool { return d.at < next })
+	slices.SortFunc(found, func(a, b storedDecision) int { return cmp.Compare(b.at, a.at) })
+	if len(found) > filter.Limit {
+		found = found[:filter.Limit]
+		next = found[filter.Limit-1].at
+	}
+	return found, next, nil
+}
+
+// sift returns the decisions of one key that pass the filter, and down to which sequence it searched;
+// 0 means all.
+func (s *Source) sift(ctx context.Context, key events.Key, filter DecisionFilter) (found []storedDecision, down uint64, err error) {
+	most := filter.Limit + 1 // one more shows that a page follows
+	if filter.sifts() {
 		most = maxSifted
 	}
-	var found []rules.Decision
-	for _, key := range keys {
-		listed, err := s.Decisions.List(ctx, key.AccountSid, key.ConferenceSid, most)
-		if err != nil {
-			return nil, fmt.Errorf("list decisions: %w", err)
+	listed, down, err := s.Decisions.Before(ctx, key, filter.Before, most)
+	if err != nil {
+		return nil, 0, fmt.Errorf("list decisions: %w", err)
+	}
+	for i := range listed {
+		if filter.before(&listed[i]) {
+			return found, 0, nil
 		}
-		for _, decided := range listed {
-			d, err := rules.ReadDecision(decided.Data)
-			if err != nil {
-				return nil, fmt.Errorf("decision %s: %w", decided.ID, err)
-			}
-			if (filter.Rule == "" || d.Rule == filter.Rule) && (filter.Verdict == "" || d.Verdict == filter.Verdict) {
-				found = append(found, d)
-			}
+		d, err := rules.ReadDecision(listed[i].Data)
+		if err != nil {
+			return nil, 0, fmt.Errorf("decision %s: %w", listed[i].ID, err)
+		}
+		if filter.passes(&d) {
+			found = append(found, storedDecision{d, listed[i].Sequence})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b rules.Decision) int { return b.AsOf.Compare(a.AsOf) })
-	return found[:min(len(found), filter.Limit)], nil
+	return found, down, nil
 }
 
 // records returns a function that reads the conference of a decision, each once. It
@@ -193,7 +271,7 @@ func (s *Source) OnTheWire(ctx context.Context) ([]WireAction, error) {
 	if s.Decisions == nil {
 		return nil, nil
 	}
-	decided, err := s.Decisions.List(ctx, "", "", wireDepth)
+	decided, _, err := s.Decisions.Before(ctx, events.Key{}, 0, wireDepth)
 	if err != nil {
 		return nil, fmt.Errorf("list decisions: %w", err)
 	}

@@ -27,6 +27,7 @@ type cli struct {
 	Conferences conferencesCommand `cmd:"" help:"List and show conferences."`
 	Keys        keysCommand        `cmd:"" help:"Create, list and revoke API keys."`
 	Rules       rulesCommand       `cmd:"" help:"Check and test rule files; show the rules in force."`
+	Decisions   decisionsCommand   `cmd:"" help:"List what rules decided, and what came of it."`
 	Exempt      exemptCommand      `cmd:"" help:"Keep rules off one conference for a while."`
 	Stop        stopCommand        `cmd:"" help:"Stop all calls of rules to Twilio, everywhere."`
 	Resume      resumeCommand      `cmd:"" help:"End the stop."`

@@ -53,7 +53,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
 		"", "serve", "demo", "twilio", "send", "tail", "conferences list", "conferences get", "conferences timeline",
-		"keys create", "keys list", "keys revoke", "rules check", "rules test", "rules status", "rules armed", "rules reset",
+		"keys create", "keys list", "keys revoke", "rules check", "rules test", "rules status", "rules armed", "rules reset", "decisions",
 		"exempt", "stop", "resume", "deadletters list", "deadletters show", "deadletters redrive", "rebuild", "setup twilio", "journal verify", "journal accept", "doctor", "version",
 	} {
 		t.Run(command, func(t *testing.T) {

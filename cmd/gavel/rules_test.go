@@ -3,11 +3,14 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"gavel/rules"
 	"gavel/rules/schema"
+	"gavel/views"
 )
 
 const wholeRule = `rules:
@@ -75,5 +78,35 @@ func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a rule in shadow would have done is seen by every command that shows rules at work.
+func TestAShadowRuleIsSeenEverywhere(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	write(t, file, `rules:
+  - name: end-at-once
+    when: size(conference.live) == 1
+    do: [{publish: {subject: calls.alone}}, {end: {}}]
+`)
+	h := openHere(t, t.TempDir(), "--rules", file)
+	h.sends("--name", "support-103", "--event", "participant-join")
+	eventually(t, func() string { return h.lacks("support-103") })
+	var decisions []views.Decision
+	eventually(t, func() string {
+		if h.asksJSON(&decisions, "decisions", "--verdict", "would", "--rule", "end-at-once", "--conference", "support-103", "--since", "1h"); len(decisions) < 2 {
+			return "the decisions in shadow"
+		}
+		return ""
+	})
+	if d := decisions[0]; len(decisions) != 2 || d.Do != rules.StepEnd || d.FriendlyName != "support-103" {
+		t.Errorf("the decisions are %+v", decisions)
+	}
+	if got := h.asks("decisions"); !strings.Contains(got.out, "would") || !strings.Contains(got.out, "support-103") {
+		t.Errorf("decisions: %+v", got)
+	}
+	if got := h.asks("decisions", "--verdict", "act"); got.out != "no decisions\n" {
+		t.Errorf("decisions to be performed: %+v", got)
 	}
 }

@@ -51,6 +51,11 @@ type Decisions interface {
 	Decide(ctx context.Context, decided []events.Decided) (fresh int, err error)
 }
 
+// Receipts keep the outcomes of decisions about no conference: those of rules that count.
+type Receipts interface {
+	RecordOutcome(ctx context.Context, key events.Key, id string, outcome events.Entry) error
+}
+
 // Timers are alarms that outlive the process.
 type Timers interface {
 	// Later sets an alarm for a decision. It replaces the decision's alarm before it.
@@ -115,6 +120,8 @@ type Config struct {
 	Brakes      Brakes
 	DeadLetters DeadLetters
 	Notifier    Notifier
+	// Receipts keeps the outcomes that no record has a place for; nil keeps none.
+	Receipts Receipts
 	// Accounts signs the addresses of announcements, below PublicURL.
 	Accounts  *twilio.Accounts
 	PublicURL string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"gavel/events"
 	"gavel/handlers/act"
 	"gavel/internal/twilio/twiliofake"
+	"gavel/lanes"
 	"gavel/rules"
 )
 
@@ -122,4 +124,23 @@ rules:
 	r.ends("publish done")
 	w.clock.advance(wait)
 	r.ends("publish done", "publish done")
+}
+
+// A rule that counts decides about no conference, so no record has its outcome.
+func TestANotificationAboutNoConferenceLeavesAReceipt(t *testing.T) {
+	t.Parallel()
+	w := open(t, tellOrphaned)
+	w.config.Notifier, w.config.Receipts = &listener{}, w.bus.Actions()
+	key := events.Key{AccountSid: account}
+	d := rules.Decision{ID: strings.Repeat("a", 32), Rule: "tell-orphaned", Version: w.set.Version, AccountSid: account, Do: rules.StepWebhook, Step: 1, AsOf: w.clock.Now(), Verdict: rules.Act}
+	decided, err := lanes.Decided(d, 0, w.last)
+	w.must(err)
+	_, err = w.bus.Actions().Decide(w.Context(), []events.Decided{decided})
+	w.must(err)
+	_, stop := w.perform()
+	defer stop()
+	w.await("the outcome is recorded", func() bool {
+		o, recorded, err := w.bus.Actions().Outcome(w.Context(), key, d.ID)
+		return err == nil && recorded && o.Result == events.Done
+	})
 }

@@ -66,7 +66,12 @@ func words(s twilio.State) string {
 func (t *task) recordOutcome(ctx context.Context, o events.Outcome) error {
 	ctx = context.WithoutCancel(ctx)
 	o.At = t.Now()
-	if err := t.append(ctx, events.NewOutcome(t.action(), o)); err != nil {
+	entry := events.NewOutcome(t.action(), o)
+	err := t.append(ctx, entry)
+	if err == nil {
+		err = t.receipt(ctx, entry)
+	}
+	if err != nil {
 		t.log.Error("outcome cannot be appended", "result", o.Result, "error", err)
 		return fmt.Errorf("append outcome: %w", err)
 	}
@@ -76,6 +81,17 @@ func (t *task) recordOutcome(ctx context.Context, o events.Outcome) error {
 	t.Metrics.seconds.WithLabelValues(string(t.op.do)).Observe(t.age().Seconds())
 	t.log.Info("decision ended", "do", t.decision.Do, "result", o.Result, "why", o.Why, "status", o.Status, "code", o.Code)
 	return nil
+}
+
+// receipt stores the outcome beside a decision about no conference: its entry in the journal is in no
+// record that a reader could find.
+func (t *task) receipt(ctx context.Context, outcome events.Entry) error {
+	if t.decided.Key.ConferenceSid != "" || t.Receipts == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, appendTime)
+	defer cancel()
+	return t.Receipts.RecordOutcome(ctx, t.decided.Key, t.decided.ID, outcome)
 }
 
 // heal appends the facts in which Twilio's state differs from the record.

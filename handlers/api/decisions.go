@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -11,24 +13,28 @@ import (
 	"gavel/views"
 )
 
-// DecisionList is decisions, the newest first.
+// DecisionList is one page of decisions, the last stored first.
 type DecisionList struct {
 	Decisions []views.Decision `json:"decisions"`
+	Next      string           `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
 }
 
 type decisionsInput struct {
 	Conference string        `query:"conference" maxLength:"1024" doc:"A ConferenceSid, or a friendly name: the live conference of that name, else the newest; 409 if several accounts have one"`
 	Account    string        `query:"account" doc:"One AccountSid; default: all that the key can access"`
 	Rule       string        `query:"rule" maxLength:"64" doc:"The name of a rule"`
-	Verdict    rules.Verdict `query:"verdict" enum:"act,would,refused"`
+	Verdict    rules.Verdict `query:"verdict" enum:"act,would,refused" doc:"act: to be performed; would: the rule is in shadow, or quiet hours are; refused: see reason"`
+	Since      time.Time     `query:"since" doc:"As of this moment or later"`
 	Limit      int           `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor     string        `query:"cursor" maxLength:"20" doc:"next of the previous page"`
 }
 
 func (a *API) addDecisions(h huma.API) {
 	register(a, h, huma.Operation{
 		OperationID: "list-decisions", Method: http.MethodGet, Path: "decisions",
-		Summary:     "What rules decided and what came of it, newest first",
-		Description: "With rule or verdict, only the newest 1,000 decisions are searched.",
+		Summary: "What rules decided and what came of it, the last stored first",
+		Description: "With rule, verdict or since, a page searches 1,000 decisions. So it may have fewer than limit, also none, and a next page. " +
+			"A decision that is stored meanwhile is on no later page.",
 	}, a.listDecisions)
 }
 
@@ -37,9 +43,29 @@ func (a *API) listDecisions(ctx context.Context, in *decisionsInput) (DecisionLi
 	if err != nil {
 		return DecisionList{}, err
 	}
-	filter := views.DecisionFilter{Rule: in.Rule, Verdict: in.Verdict, Limit: in.Limit}
-	decisions, err := a.views.ListDecisions(ctx, keys, filter)
-	return DecisionList{decisions}, err
+	before, err := decisionCursor(in.Cursor)
+	if err != nil {
+		return DecisionList{}, err
+	}
+	filter := views.DecisionFilter{Rule: in.Rule, Verdict: in.Verdict, Since: in.Since, Before: before, Limit: in.Limit}
+	page, err := a.views.ListDecisions(ctx, keys, filter)
+	body := DecisionList{Decisions: page.Decisions}
+	if page.Next > 0 {
+		body.Next = strconv.FormatUint(page.Next, 10)
+	}
+	return body, err
+}
+
+// decisionCursor reads a cursor; an empty one is the first page.
+func decisionCursor(cursor string) (before uint64, err error) {
+	if cursor == "" {
+		return 0, nil
+	}
+	before, err = strconv.ParseUint(cursor, 10, 64)
+	if err != nil || before == 0 {
+		return 0, huma.Error400BadRequest(views.ErrCursor.Error())
+	}
+	return before, nil
 }
 
 // decisionKeys returns the keys to list: the requested conference, or accounts. A

@@ -3,6 +3,7 @@ package api_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +71,7 @@ func TestDecisionsAreSifted(t *testing.T) {
 		"?conference=" + sid("CF", 3): {sid("", 3)},
 		"?account=" + other:           {sid("", 3)},
 		"?account=" + foreign:         nil,
+		"?since=2026-08-03T11:59:00Z": {sid("", 1), sid("", 11), sid("", 2)},
 	} {
 		var got []string
 		for _, d := range read[api.DecisionList](t, s.get("decisions"+query)).Decisions {
@@ -80,7 +82,7 @@ func TestDecisionsAreSifted(t *testing.T) {
 		}
 	}
 	for query, want := range map[string]int{
-		"?verdict=maybe": 422, "?limit=0": 422, "?conference=nobody": 404, "?account=x": 404, "?colour=red": 422,
+		"?verdict=maybe": 422, "?since=noon": 422, "?cursor=x": 400, "?cursor=0": 400, "?cursor=-1": 400, "?limit=0": 422, "?conference=nobody": 404, "?account=x": 404, "?colour=red": 422,
 	} {
 		if a := s.get("decisions" + query); a.status != want {
 			t.Errorf("%s: %d %s", query, a.status, a.body)
@@ -102,5 +104,80 @@ func TestDecisionsOfOthersAreNotSeen(t *testing.T) {
 	}
 	if a := s.as(s.key(account), http.MethodGet, "decisions?account="+other, ""); a.status != http.StatusNotFound {
 		t.Errorf("asking for another account: %d %s", a.status, a.body)
+	}
+}
+
+// pages returns the ids on the pages of a list, and how many pages it has.
+func (s *stack) pages(who credentials, query string) (ids []string, pages int) {
+	s.Helper()
+	for cursor := ""; ; pages++ {
+		got := read[api.DecisionList](s, s.as(who, http.MethodGet, "decisions?"+query+cursor, ""))
+		for _, d := range got.Decisions {
+			ids = append(ids, d.ID)
+		}
+		if got.Next == "" {
+			return ids, pages + 1
+		}
+		cursor = "&cursor=" + got.Next
+	}
+}
+
+func TestDecisionsComeInPages(t *testing.T) {
+	t.Parallel()
+	s := judged(t)
+	both := s.key(account, other)
+	all := []string{sid("", 1), sid("", 11), sid("", 2), sid("", 12), sid("", 3)}
+	for query, want := range map[string][]string{
+		"limit=1": all, "limit=2": all, "limit=5": all, "limit=2&verdict=act": {all[0], all[1], all[4]}, "limit=1&rule=say-held": {all[2]},
+	} {
+		for name, who := range map[string]credentials{"all accounts": s.all, "two accounts": both} {
+			if got, pages := s.pages(who, query); !slices.Equal(got, want) {
+				t.Errorf("%s, of %s: %d pages have %v, want %v", query, name, pages, got, want)
+			}
+		}
+	}
+	if _, pages := s.pages(s.all, "limit=5"); pages != 1 {
+		t.Errorf("%d pages have the 5 decisions, want 1", pages)
+	}
+}
+
+// Only one of 1,200 decisions is of the rule that is asked for, and it is the oldest.
+func TestAPageWithoutAMatchLeadsToTheNext(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, twoRules)
+	rare := decided(0, rules.StepEnd)
+	rare.Rule, rare.AsOf = "say-held", now.Add(-time.Hour)
+	many := make([]rules.Decision, 1200)
+	for i := range many {
+		many[i] = decided(i+1, rules.StepEnd)
+	}
+	l.decides(t, append(many, rare)...)
+	s := start(t, nil, l.rule)
+	if got, pages := s.pages(s.all, "rule=say-held"); len(got) != 1 || got[0] != rare.ID || pages != 2 {
+		t.Errorf("%d pages have %v", pages, got)
+	}
+	if got, _ := s.pages(s.all, "rule=end-orphaned&limit=200"); len(got) != 1200 {
+		t.Errorf("%d decisions, want 1,200", len(got))
+	}
+}
+
+func TestANotificationOfARuleThatCountsHasItsOutcome(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, twoRules)
+	done, open := decided(1, rules.StepWebhook), decided(2, rules.StepWebhook)
+	done.ConferenceSid, open.ConferenceSid = "", ""
+	l.decides(t, done, open)
+	action := events.Action{ID: done.ID, Do: events.DoWebhook, AccountSid: account, Actor: events.Actor{Rule: done.Rule}, At: now}
+	outcome := events.NewOutcome(action, events.Outcome{Result: events.Done, Status: 204, At: now})
+	if err := l.bus.Actions().RecordOutcome(t.Context(), events.Key{AccountSid: account}, done.ID, outcome); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, nil, l.rule)
+	got := read[api.DecisionList](t, s.get("decisions")).Decisions
+	if len(got) != 2 || got[0].Answer == nil || got[0].Answer.Result != events.Done || got[0].Answer.Status != 204 || got[1].Answer != nil {
+		t.Errorf("the decisions are %+v", got)
+	}
+	if strings.Contains(got[0].Words, "no outcome") {
+		t.Errorf("its words are %q", got[0].Words)
 	}
 }

@@ -244,20 +244,32 @@ func (a *Actions) Get(ctx context.Context, key events.Key, id string) (events.De
 // List returns the newest decisions, newest first, at most `most`. An empty account or
 // conference means any. Decisions that cannot be decoded are left out.
 func (a *Actions) List(ctx context.Context, accountSid, conferenceSid string, most int) ([]events.Decided, error) {
-	if err := checkTokens(accountSid, conferenceSid); err != nil {
-		return nil, fmt.Errorf("list decisions: %w", err)
+	list, _, err := a.Before(ctx, events.Key{AccountSid: accountSid, ConferenceSid: conferenceSid}, 0, most)
+	return list, err
+}
+
+// Before is List for the decisions that were stored before a sequence of the stream; 0 is behind
+// all. down is the sequence down to which it read, 0 if no decision is left. Decisions that are
+// stored between two calls change no later page.
+func (a *Actions) Before(ctx context.Context, key events.Key, before uint64, most int) (list []events.Decided, down uint64, err error) {
+	if err := checkTokens(key.AccountSid, key.ConferenceSid); err != nil {
+		return nil, 0, fmt.Errorf("list decisions: %w", err)
 	}
-	var list []events.Decided
-	subject := actionsPrefix + orAny(accountSid) + "." + orAny(conferenceSid) + ".*"
-	err := jet.Newest(ctx, a.read, actionsStream, subject, most, func(m jetstream.Msg, _ *jetstream.MsgMetadata) {
+	read := 0
+	subject := actionsPrefix + orAny(key.AccountSid) + "." + orAny(key.ConferenceSid) + ".*"
+	err = jet.Newest(ctx, a.read, actionsStream, subject, before, most, func(m jetstream.Msg, at *jetstream.MsgMetadata) {
+		if read++; read == most {
+			down = at.Sequence.Stream
+		}
 		if d, err := decodeDecided(m.Subject(), m.Headers(), m.Data()); err == nil {
+			d.Sequence, d.StoredAt = at.Sequence.Stream, at.Timestamp
 			list = append(list, d)
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list decisions: %w", err)
+		return nil, 0, fmt.Errorf("list decisions: %w", err)
 	}
-	return list, nil
+	return list, down, nil
 }
 
 // Served records that an announcement is fetched and reports whether this is the first
@@ -281,6 +293,39 @@ func (a *Actions) Served(ctx context.Context, key events.Key, id string) (first 
 		return false, fmt.Errorf("record that an announcement is served: %w", fullOr(err))
 	}
 	return first, nil
+}
+
+// RecordOutcome stores how a decision about no conference ended; no record has a place for it. The
+// first outcome of a decision stays. The subject is that of served announcements, which such a
+// decision never is: an older Gavel ignores it, and the stream keeps its settings.
+func (a *Actions) RecordOutcome(ctx context.Context, key events.Key, id string, outcome events.Entry) error {
+	if err := checkID(key, id); err != nil {
+		return fmt.Errorf("record an outcome: %w", err)
+	}
+	m := &nats.Msg{Subject: idSubject(servedPrefix, key, id), Data: []byte(outcome.Form), Header: expectNone()}
+	if err := publishOne(ctx, a.conn, actionsStream, m); err != nil && !jet.WrongLast(err) {
+		return fmt.Errorf("record an outcome: %w", fullOr(err))
+	}
+	return nil
+}
+
+// Outcome returns how a decision about no conference ended, and false if that is not recorded.
+func (a *Actions) Outcome(ctx context.Context, key events.Key, id string) (o events.Outcome, recorded bool, err error) {
+	if err := checkID(key, id); err != nil {
+		return o, false, fmt.Errorf("get an outcome: %w", err)
+	}
+	m, err := jet.LastMessage(ctx, a.stream, idSubject(servedPrefix, key, id))
+	if err != nil || m == nil {
+		return o, false, err
+	}
+	e, err := events.ParseStored(events.Entry{Source: events.SourceGavel, ReceivedAt: m.Time, Form: string(m.Data)})
+	if err == nil {
+		o, err = e.Outcome()
+	}
+	if err != nil {
+		return o, false, fmt.Errorf("get an outcome: %w: %w", events.ErrMalformed, err)
+	}
+	return o, true, nil
 }
 
 // publishOne publishes a message to a stream and retries until ctx ends.

@@ -231,6 +231,57 @@ func TestNewestDecisionsComeFirst(t *testing.T) {
 	}
 }
 
+func TestPagesOfDecisionsStayAsTheyAreWhileOthersAreStored(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	foreign := decision(9)
+	foreign.Key = events.Key{AccountSid: other}
+	for _, d := range []events.Decided{decision(1), decision(2), foreign, decision(3), decision(4), decision(5)} {
+		mustDecide(t, b, d)
+	}
+	var ids []string
+	var before uint64
+	for page := 1; ; page++ {
+		list, down, err := b.Actions().Before(testContext(t), events.Key{AccountSid: account}, before, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range list {
+			if d.Sequence == 0 || d.StoredAt.IsZero() {
+				t.Errorf("decision %s is stored at %d, %s", d.ID, d.Sequence, d.StoredAt)
+			}
+			ids = append(ids, strings.TrimLeft(d.ID, "0"))
+		}
+		mustDecide(t, b, decision(0x100+page))
+		if before = down; before == 0 {
+			break
+		}
+	}
+	if want := []string{"5", "4", "3", "2", "1"}; !slices.Equal(ids, want) {
+		t.Errorf("the pages have %q, want %q", ids, want)
+	}
+}
+
+func TestADecisionAboutNoConferenceHasItsFirstOutcome(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	key := events.Key{AccountSid: account}
+	if _, recorded, err := b.Actions().Outcome(testContext(t), key, decision(1).ID); recorded || err != nil {
+		t.Errorf("before the outcome: %t, %v", recorded, err)
+	}
+	at := time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC)
+	action := events.Action{ID: decision(1).ID, Do: events.DoWebhook, AccountSid: account, Actor: events.Actor{Rule: "kick-storm"}, At: at}
+	for _, o := range []events.Outcome{{Result: events.Done, Status: 204, At: at}, {Result: events.Failed, Status: 410, At: at}} {
+		if err := b.Actions().RecordOutcome(testContext(t), key, action.ID, events.NewOutcome(action, o)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o, recorded, err := b.Actions().Outcome(testContext(t), key, action.ID)
+	if want := (events.Outcome{Result: events.Done, Status: 204, At: at}); err != nil || !recorded || o != want {
+		t.Errorf("the outcome is %+v, %t, %v; want %+v", o, recorded, err, want)
+	}
+}
+
 func TestGetReturnsOnlyTheRequestedDecision(t *testing.T) {
 	t.Parallel()
 	b := open(t)

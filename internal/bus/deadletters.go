@@ -110,7 +110,7 @@ type Letter struct {
 // decoded are left out.
 func (d *DeadLetters) List(ctx context.Context, most int) ([]Letter, error) {
 	var list []Letter
-	err := jet.Newest(ctx, d.read, deadLettersStream, deadPrefix+">", most, func(m jetstream.Msg, at *jetstream.MsgMetadata) {
+	err := jet.Newest(ctx, d.read, deadLettersStream, deadPrefix+">", 0, most, func(m jetstream.Msg, at *jetstream.MsgMetadata) {
 		if letter, err := decodeLetter(m.Data()); err == nil {
 			list = append(list, Letter{ID: at.Sequence.Stream, DeadLetter: letter, At: at.Timestamp.UTC()})
 		}

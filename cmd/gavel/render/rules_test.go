@@ -133,3 +133,20 @@ func TestLengthsOfTimeAreRead(t *testing.T) {
 		}
 	}
 }
+
+func TestDecisionsAreShown(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 8, 3, 12, 0, 0, 0, time.Local)
+	sid := "CF" + strings.Repeat("1", 32)
+	decisions := []views.Decision{
+		{AsOf: now.Add(-5 * time.Second), Verdict: rules.Act, Rule: "end-orphaned", Do: rules.StepEnd, FriendlyName: "support-103", ConferenceSid: sid},
+		{AsOf: now.Add(-time.Minute), Verdict: rules.Act, Rule: "end-orphaned", Do: rules.StepAnnounce, FriendlyName: "support-103", ConferenceSid: sid, Answer: &views.Answer{Result: events.Done}},
+		{AsOf: now.Add(-time.Hour), Verdict: rules.Would, Rule: "held-too-long-for-the-board", Do: rules.StepKick, FriendlyName: "a very long name", ConferenceSid: sid, CallSid: "CA1", Label: "customer-service"},
+		{AsOf: now.Add(-2 * time.Hour), Verdict: rules.Refused, Rule: "end-orphaned", Do: rules.StepEnd, Reason: rules.HeldBack, ConferenceSid: sid},
+		{AsOf: now.Add(-72 * time.Hour), Verdict: rules.Act, Rule: "kick-storm", Do: rules.StepWebhook, Answer: &views.Answer{Result: events.Failed, Why: "status"}},
+	}
+	golden(t, "decisions.txt", shown(t, func(w io.Writer) error { return Decisions(w, decisions, now) }))
+	if got := shown(t, func(w io.Writer) error { return Decisions(w, nil, now) }); got != "no decisions\n" {
+		t.Errorf("an empty list is %q", got)
+	}
+}

@@ -188,12 +188,15 @@ func deleteConsumer(ctx context.Context, js jetstream.JetStream, stream string, 
 const newestFirst = 1024
 
 // Newest calls fn with the newest messages on a subject, newest first, at most
-// `most`. A stream cannot be read backwards, so Newest reads spans from the end on;
+// `most`, of those before a sequence; 0 is behind all. A stream cannot be read backwards, so Newest reads spans from the end on;
 // each older span is twice as long.
-func Newest(ctx context.Context, js jetstream.JetStream, stream, subject string, most int, fn func(jetstream.Msg, *jetstream.MsgMetadata)) error {
+func Newest(ctx context.Context, js jetstream.JetStream, stream, subject string, before uint64, most int, fn func(jetstream.Msg, *jetstream.MsgMetadata)) error {
 	to, err := LastOf(ctx, js, stream, subject)
 	if err != nil {
 		return err
+	}
+	if before > 0 {
+		to = min(to, before-1)
 	}
 	for length := uint64(newestFirst); to > 0 && most > 0; length *= 2 {
 		from := max(to, length) - length + 1

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"gavel/cmd/gavel/render"
+	"gavel/handlers/api"
+	"gavel/views"
+)
+
+// decisionsCommand lists what rules decided.
+type decisionsCommand struct {
+	clientFlags
+	Rule       string `placeholder:"RULE" help:"Only this rule."`
+	Verdict    string `enum:",act,would,refused" default:"" placeholder:"VERDICT" help:"act (to be performed), would (the rule is in shadow) or refused."`
+	Since      string `placeholder:"AGE" help:"Only those within this age: 2h, 30d."`
+	Conference string `placeholder:"SID|NAME" help:"Only this conference."`
+	Account    string `placeholder:"SID" help:"Only this account."`
+	Limit      int    `default:"50" help:"At most this many (default ${default})."`
+}
+
+// Run lists them.
+func (c *decisionsCommand) Run(ctx context.Context, t *terminal) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	query, err := c.query()
+	if err != nil {
+		return usageError{err}
+	}
+	found, err := client.decisions(ctx, query, c.Limit)
+	if err != nil {
+		return err
+	}
+	return c.print(t, found, func(w io.Writer) error { return render.Decisions(w, found, time.Now()) })
+}
+
+func (c *decisionsCommand) query() (url.Values, error) {
+	query := queryOf(map[string]string{"rule": c.Rule, "verdict": c.Verdict, "conference": c.Conference, "account": c.Account})
+	if c.Since != "" {
+		since, err := parseAge(c.Since)
+		if err != nil {
+			return nil, fmt.Errorf("--since: %w", err)
+		}
+		query.Set("since", time.Now().Add(-since).UTC().Format(time.RFC3339))
+	}
+	if c.Limit < 1 {
+		return nil, fmt.Errorf("--limit: %d is less than 1", c.Limit)
+	}
+	return query, nil
+}
+
+// decisions reads pages until it has limit decisions or no page is left.
+func (c *client) decisions(ctx context.Context, query url.Values, limit int) ([]views.Decision, error) {
+	found := []views.Decision{}
+	for {
+		query.Set("limit", strconv.Itoa(min(limit-len(found), pageSize)))
+		var page api.DecisionList
+		if err := c.call(ctx, http.MethodGet, "decisions", query, nil, &page); err != nil {
+			return nil, err
+		}
+		found = append(found, page.Decisions...)
+		if page.Next == "" || len(found) >= limit {
+			return found, nil
+		}
+		query.Set("cursor", page.Next)
+	}
+}
