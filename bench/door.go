@@ -40,7 +40,7 @@ func doors() *group {
 		ratios: []ratio{
 			{
 				name: "door", what: "door alone, fsync before every ack / bare handler",
-				side: sideDoorAlways, over: sideBare, bar: 0.4,
+				side: sideDoorAlways, over: sideBare, bar: 0.5,
 			},
 			{
 				name: "door-interval", what: "door alone, NATS's default sync / bare handler",

@@ -142,16 +142,39 @@ func (c *cli) BeforeResolve(command *kong.Context) error {
 		c.file = file
 	}
 	command.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		for _, name := range flag.Envs {
-			if value, ok := c.terminal.lookup(name); ok {
-				return value, nil
-			}
-		}
-		if value, ok := c.file.flag(flag.Name); ok {
-			return value, nil
-		}
-		return nil, nil
+		return c.setting(flag), nil
 	}))
+	return nil
+}
+
+// setting returns the value of a flag that the command line lacks, or nil for its default.
+func (c *cli) setting(flag *kong.Flag) any {
+	for _, name := range flag.Envs {
+		if value, ok := c.terminal.lookup(name); ok {
+			return value
+		}
+	}
+	if value, ok := c.file.flag(flag.Name); ok {
+		return value
+	}
+	if flag.Name == "server" && flag.HasDefault {
+		return c.ownServer()
+	}
+	return nil
+}
+
+// ownServer returns the URL at which serve with the same settings answers /v1, or nil if the
+// settings name no address or no port.
+func (c *cli) ownServer() any {
+	for _, place := range []struct{ variable, flag string }{{"GAVEL_ADMIN_LISTEN", "admin-listen"}, {"GAVEL_LISTEN", "listen"}} {
+		address, found := c.terminal.lookup(place.variable)
+		if !found {
+			address, found = c.file.flag(place.flag)
+		}
+		if found && address != "" && !strings.HasSuffix(address, ":0") {
+			return "http://" + ownAddress(address)
+		}
+	}
 	return nil
 }
 

@@ -122,6 +122,41 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 	}
 }
 
+func TestCommandsFindTheGavelOfTheSameSettings(t *testing.T) {
+	t.Parallel()
+	const listen, admin = "listen: 127.0.0.1:1\n", "admin_listen: '0.0.0.0:2'\n"
+	for name, c := range map[string]struct {
+		file      string
+		variables map[string]string
+		want      string
+	}{
+		"listen":                    {listen, nil, "http://127.0.0.1:1"},
+		"admin_listen":              {listen + admin, nil, "http://127.0.0.1:2"},
+		"server":                    {listen + "server: http://127.0.0.1:3\n", nil, "http://127.0.0.1:3"},
+		"the environment":           {listen, map[string]string{"GAVEL_LISTEN": "127.0.0.1:4"}, "http://127.0.0.1:4"},
+		"a port that serve chooses": {"listen: 127.0.0.1:0\n", nil, "http://127.0.0.1:8080"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "gavel.yaml")
+			if err := os.WriteFile(file, []byte(c.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			root := &cli{terminal: terminal{strings.NewReader(""), t.Output(), t.Output(), environment(c.variables)}}
+			parser, err := root.parser(func(int) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := parser.Parse([]string{"conferences", "list", "--config", file}); err != nil {
+				t.Fatal(err)
+			}
+			if got := root.Conferences.List.Server; got != c.want {
+				t.Errorf("the command calls %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 func TestVersionNamesItsParts(t *testing.T) {
 	t.Parallel()
 	got := gavelSays(t, nil, "version")

@@ -20,7 +20,7 @@ import (
 
 // clientFlags are the settings of every command that sends requests to a running Gavel.
 type clientFlags struct {
-	Server  string `default:"http://127.0.0.1:8080" env:"GAVEL_SERVER" placeholder:"URL" help:"The running Gavel (default ${default})."`
+	Server  string `default:"http://127.0.0.1:8080" env:"GAVEL_SERVER" placeholder:"URL" help:"The running Gavel (default: where these settings make it listen, ${default})."`
 	APIKey  string `name:"api-key" env:"GAVEL_API_KEY" placeholder:"SID:SECRET" help:"API key (default: the first key, in the data directory)."`
 	DataDir string `default:"./gavel-data" env:"GAVEL_DATA_DIR" placeholder:"DIR" help:"The data directory with the first key (default ${default})."`
 	outputFlag

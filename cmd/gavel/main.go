@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -19,7 +20,19 @@ func main() {
 	// A second signal has its usual effect: the process ends at once and does not
 	// wait for the drain.
 	context.AfterFunc(ctx, stop)
+	unsetEmpty()
 	os.Exit(run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv}))
+}
+
+// unsetEmpty removes Gavel's and Twilio's empty variables from the environment: compose files set
+// each variable that they name, and an empty one must not override gavel.yaml or a default.
+func unsetEmpty() {
+	for _, variable := range os.Environ() {
+		name, empty := strings.CutSuffix(variable, "=")
+		if empty && (strings.HasPrefix(name, "GAVEL_") || strings.HasPrefix(name, "TWILIO_")) {
+			_ = os.Unsetenv(name) // it fails only for an invalid name, which was not set
+		}
+	}
 }
 
 // hangups delivers the SIGHUPs that make the process read its accounts again.

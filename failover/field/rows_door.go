@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -94,6 +95,15 @@ var doorRows = []row{
 		})
 		return fmt.Sprintf("%d, %s", status, w.until(conferences+"/"+conference+".json", "status", "completed"))
 	}},
+	{"X2", "eight empty variables beside admin_listen in gavel.yaml, then conferences list without --server", "404, 0", func(w *world) string {
+		for _, name := range []string{"ADMIN_LISTEN", "KEEP", "SYNC", "ROLES", "NATS_URL", "REDIS_URL", "TWILIO_API", "RULES"} {
+			w.env = append(w.env, "GAVEL_"+name+"=")
+		}
+		w.settings = "admin_listen: 127.0.0.1:" + freePort() + "\n"
+		status, _ := w.get("/metrics") // of the door's address
+		code, _ := w.runs("conferences", "list", "--data-dir", filepath.Join(w.temp(), "data"))
+		return fmt.Sprintf("%d, %d", status, code)
+	}},
 	{"X3", "DELETE //2010-04-01/... of a participant", "404, 20404", func(w *world) string {
 		status, body := w.send(http.MethodDelete, "/"+conferences+"/"+conference+"/Participants/"+call+".json", "")
 		return fmt.Sprintf("%d, %s", status, member(body, "code"))
@@ -134,4 +144,15 @@ var doorRows = []row{
 		status := w.post("/twilio/recording", form)
 		return fmt.Sprintf("%d, %s", status, w.field(conferences+"/"+conference+"/Recordings/"+recording+".json", "source"))
 	}},
+}
+
+// freePort is a port that was free a moment ago.
+func freePort() string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		failf("find a port: %v", err)
+	}
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String()) // it has one
+	return port
 }
