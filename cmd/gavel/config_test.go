@@ -210,6 +210,20 @@ func TestFlagsBeatEnvironmentBeatsFile(t *testing.T) {
 	}
 }
 
+func TestAPasswordOfDigitsStaysAsItIsWritten(t *testing.T) {
+	t.Parallel()
+	file, err := parseSettings("gavel.yaml", []byte("redis: {password: 0123}\naccounts: [{sid: AC1, auth_tokens: [0x1F]}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file.Redis.Password != "0123" {
+		t.Errorf("the password is %q", file.Redis.Password)
+	}
+	if got := file.accounts(&secrets{file: file}); len(got[0].Tokens.All()) != 1 || got[0].Tokens.All()[0] != "0x1F" {
+		t.Errorf("the tokens are %d", len(got[0].Tokens.All()))
+	}
+}
+
 func TestKeepDependsOnWhereRedisIs(t *testing.T) {
 	t.Parallel()
 	got, err := settle(t, []string{"--redis", "redis://127.0.0.1:6379"}, oneAccount)

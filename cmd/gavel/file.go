@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"gavel/internal/plainyaml"
 	"gavel/internal/twilio"
 	"gavel/internal/webhook"
 )
@@ -109,13 +110,8 @@ var byteOrderMark = []byte("\ufeff")
 // parseSettings reads gavel.yaml. An unknown key is an error that names file,
 // line and key; no error quotes a value, because values may be secrets.
 func parseSettings(path string, text []byte) (*settingsFile, error) {
-	text = bytes.TrimPrefix(text, byteOrderMark)
-	file := &settingsFile{path: path, text: text}
-	if len(strings.TrimSpace(string(text))) == 0 {
-		return file, nil
-	}
-	err := yaml.UnmarshalWithOptions(text, file, yaml.Strict())
-	if err != nil {
+	file := &settingsFile{path: path, text: bytes.TrimPrefix(text, byteOrderMark)}
+	if err := plainyaml.Decode(text, file); err != nil {
 		return nil, settingsError(path, err)
 	}
 	if file.Sync != nil && file.NATS.Sync != nil {

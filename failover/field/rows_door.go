@@ -95,6 +95,21 @@ var doorRows = []row{
 		})
 		return fmt.Sprintf("%d, %s", status, w.until(conferences+"/"+conference+".json", "status", "completed"))
 	}},
+	{"X1", "unquoted +15005550006 as a parameter in a test of rules", "0", func(w *world) string {
+		rule := "rules:\n  - {name: number, when: 'participant.label == \"+15005550006\"', do: [end: {}]}\n"
+		test := "rules: [rules.yaml]\ntests:\n  - name: a number is a text\n    timeline: [{at: 0s, event: participant-join, label: +15005550006}]\n" +
+			"    expect: [{at: 0s, rule: number, do: end}]\n"
+		for file, text := range map[string]string{"rules.yaml": rule, "rules.test.yaml": test} {
+			if err := os.WriteFile(filepath.Join(w.temp(), file), []byte(text), 0o600); err != nil {
+				failf("write rules: %v", err)
+			}
+		}
+		code, out := w.runs("rules", "test", filepath.Join(w.temp(), "rules.test.yaml"))
+		if code != 0 {
+			return out
+		}
+		return fmt.Sprint(code)
+	}},
 	{"X2", "eight empty variables beside admin_listen in gavel.yaml, then conferences list without --server", "404, 0", func(w *world) string {
 		for _, name := range []string{"ADMIN_LISTEN", "KEEP", "SYNC", "ROLES", "NATS_URL", "REDIS_URL", "TWILIO_API", "RULES"} {
 			w.env = append(w.env, "GAVEL_"+name+"=")

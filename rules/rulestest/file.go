@@ -5,7 +5,6 @@
 package rulestest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"gavel/events"
+	"gavel/internal/plainyaml"
 	"gavel/rules"
 )
 
@@ -159,7 +159,7 @@ func located(line int, err error) error {
 // Parse parses a test file. Errors name file and line.
 func Parse(name string, text []byte) (*File, error) {
 	f := &File{Name: name}
-	if err := f.decode(text); err != nil {
+	if err := plainyaml.Decode(text, f); err != nil {
 		return nil, testError(name, err)
 	}
 	if len(f.Rules) == 0 || len(f.Tests) == 0 {
@@ -173,30 +173,21 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// decode reads YAML strictly. go-yaml 1.19 panics on some invalid texts, such
-// as a tag without a value.
-func (f *File) decode(text []byte) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errNoYAML
-		}
-	}()
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // a byte order mark
-	return yaml.UnmarshalWithOptions(text, f, yaml.Strict())
-}
-
-var errNoYAML = errors.New("this is not YAML")
+const wrongKind = "wrong kind of value; durations need a unit, like 5s"
 
 // testError formats an error in one line, with its place.
 func testError(name string, err error) error {
 	if known := yaml.Error(nil); errors.As(err, &known) && known.GetToken() != nil {
 		message := known.GetMessage()
 		if errors.As(err, new(*yaml.TypeError)) {
-			message = "wrong kind of value; durations need a unit, like 5s"
+			message = wrongKind
 		}
 		return fmt.Errorf("%s:%d: %s", name, known.GetToken().Position.Line, message)
 	}
 	if known := (lineError{}); errors.As(err, &known) {
+		if strings.Contains(known.Error(), "missing unit in duration") { // of package time
+			return fmt.Errorf("%s:%d: %s", name, known.line, wrongKind)
+		}
 		return fmt.Errorf("%s:%d: %w", name, known.line, known.error)
 	}
 	return fmt.Errorf("%s: %w", name, err)
