@@ -24,13 +24,18 @@ type Dialled struct {
 	Coach string
 	// Timeout is how long the phone may ring, in whole seconds.
 	Timeout time.Duration
-	// At is when Twilio answered, on our clock; whole seconds are kept.
+	// At is when Twilio answered, on our clock; whole milliseconds are kept.
 	At time.Time
+	// FriendlyName is the room's name if the request had it in the place of the conference's SID. A
+	// build that does not know it ignores it.
+	FriendlyName string
 }
 
 const (
 	// maxLabel bounds a label in bytes: Twilio's have at most 128 characters.
 	maxLabel = 512
+	// maxRoom bounds the name of a room in bytes, as a record does.
+	maxRoom = 1024
 	// maxTimeout bounds a Timeout, in seconds. Twilio's has at most 600.
 	maxTimeout = 3600
 )
@@ -48,7 +53,7 @@ func NewDialled(d Dialled) Entry {
 	}
 	timeout := min(max(int(d.Timeout/time.Second), 0), maxTimeout)
 	return newOwn(ParticipantDialled, d.At, d.ID, d.Key.AccountSid, d.Key.ConferenceSid, d.CallSid,
-		wordKept(d.Status), d.Flags, d.Label, d.Coach, strconv.Itoa(timeout), wholeSeconds(d.At))
+		wordKept(d.Status), d.Flags, d.Label, d.Coach, strconv.Itoa(timeout), wholeSeconds(d.At), milli(d.At), d.FriendlyName)
 }
 
 // Dialled returns the content of a ParticipantDialled. The error is a *FormError.
@@ -56,7 +61,8 @@ func (e *Event) Dialled() (Dialled, error) {
 	p := e.Params
 	d := Dialled{
 		ID: p.Get(ownID), Key: p.key(), CallSid: p.sid(callParam.name), Status: p.Get("Status"), Flags: p.Get("Flags"),
-		Label: p.Get(labelName), Coach: p.sid(coachName), Timeout: time.Duration(p.number("Timeout")) * time.Second, At: p.moment(askedAtParam.name),
+		Label: p.Get(labelName), Coach: p.sid(coachName), Timeout: time.Duration(p.number("Timeout")) * time.Second, At: p.asked(),
+		FriendlyName: p.Get(parameters[pFriendlyName].name),
 	}
 	return d, p.check(ownKinds[ParticipantDialled], nil)
 }

@@ -26,7 +26,8 @@ type Healed struct {
 	Flags string
 	// Behind is the greatest SequenceNumber that the record had seen, or NoSequence.
 	Behind int64
-	// At is when the state was fetched, on our clock; whole seconds are kept.
+	// At is when the state was fetched, on our clock; whole milliseconds are kept, so that two answers
+	// within a second have their order.
 	At time.Time
 	// Coach is the CallSid of the leg that it coaches after ParticipantJoin and ParticipantModify, or
 	// empty. A build that does not know it ignores it.
@@ -48,7 +49,7 @@ func NewHealed(h Healed) Entry {
 	if h.Behind != NoSequence {
 		behind = strconv.FormatInt(h.Behind, 10)
 	}
-	return newOwn(HealedFact, h.At, h.ID, h.Key.AccountSid, h.Key.ConferenceSid, string(h.Fact), h.CallSid, h.Flags, behind, wholeSeconds(h.At), h.Coach)
+	return newOwn(HealedFact, h.At, h.ID, h.Key.AccountSid, h.Key.ConferenceSid, string(h.Fact), h.CallSid, h.Flags, behind, wholeSeconds(h.At), h.Coach, milli(h.At))
 }
 
 // Healed returns the content of a HealedFact. The error is a *FormError.
@@ -56,7 +57,7 @@ func (e *Event) Healed() (Healed, error) {
 	p := e.Params
 	h := Healed{
 		ID: p.Get(ownID), Key: p.key(), Fact: Kind(p.Get("Fact")), CallSid: p.sid(callParam.name),
-		Flags: p.Get("Flags"), Behind: NoSequence, At: p.moment("AskedAt"),
+		Flags: p.Get("Flags"), Behind: NoSequence, At: p.asked(),
 		Coach: p.sid(coachName),
 	}
 	if behind, there := p.Lookup("Behind"); there {

@@ -3,6 +3,7 @@ package events
 import (
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -50,7 +51,9 @@ var (
 	recordingParam  = ownParam{name: parameters[pRecordingSid].name, form: ownSid("RE"), optional: true}
 	coachParam      = ownParam{name: coachName, form: ownSid("CA"), optional: true}
 	askedAtParam    = ownParam{name: "AskedAt", form: ownMoment}
-	actorParams     = []ownParam{
+	// milliParam is the part of AskedAt below a second. A build that does not know it ignores it.
+	milliParam  = ownParam{name: "AskedMilli", form: ownNumber, most: 999}
+	actorParams = []ownParam{
 		{name: "ActorSid", form: ownSid("SK", "AC"), noRule: true},
 		{name: "ActorName", most: MaxActorName, noRule: true, written: true},
 		{name: ownActorRule, form: ownRuleName, most: maxRuleName, optional: true},
@@ -83,7 +86,7 @@ var ownKinds = map[Kind][]ownParam{
 		idParam, accountParam, conferenceParam, {name: "Fact", form: ownHealed},
 		{name: callParam.name, form: callParam.form, optional: true, beside: healedCallFault},
 		{name: "Flags", form: ownLegFlags, most: maxFlags, optional: true},
-		{name: "Behind", form: ownNumber, most: maxNumber}, askedAtParam, coachParam,
+		{name: "Behind", form: ownNumber, most: maxNumber}, askedAtParam, coachParam, milliParam,
 	},
 	ConferenceFetched: {
 		idParam, accountParam, conferenceParam, {name: "Region", form: ownFixed, most: maxWordKept},
@@ -93,6 +96,7 @@ var ownKinds = map[Kind][]ownParam{
 		idParam, accountParam, conferenceParam, {name: callParam.name, form: callParam.form},
 		{name: "Status", form: ownFixed, most: maxWordKept}, {name: "Flags", form: ownLegFlags, most: maxFlags, optional: true},
 		{name: labelName, most: maxLabel, written: true}, coachParam, {name: "Timeout", form: ownNumber, most: maxTimeout}, askedAtParam,
+		milliParam, {name: parameters[pFriendlyName].name, most: maxRoom, written: true},
 	},
 	ActionIntent:  intentParams,
 	ActionOutcome: slices.Concat(intentParams, outcomeParams),
@@ -240,6 +244,11 @@ func (p Params) moment(name string) time.Time {
 	return t.UTC()
 }
 
+// asked returns the checked time of AskedAt and AskedMilli.
+func (p Params) asked() time.Time {
+	return p.moment(askedAtParam.name).Add(time.Duration(p.number(milliParam.name)) * time.Millisecond)
+}
+
 // number returns a checked number; 0 if it is missing.
 func (p Params) number(name string) int {
 	n, _ := parseNumber(p.Get(name))
@@ -247,6 +256,14 @@ func (p Params) number(name string) int {
 }
 
 func wholeSeconds(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// milli returns the part of a time below a second, in milliseconds; empty for 0.
+func milli(t time.Time) string {
+	if ms := t.Nanosecond() / int(time.Millisecond); ms > 0 {
+		return strconv.Itoa(ms)
+	}
+	return ""
+}
 
 // printable returns the part of a text that can be stored, at most that many
 // bytes: a write must not fail because of a person's name.

@@ -63,6 +63,10 @@ func ownEntries() []ownEntry {
 	coaching.Flags, coaching.Coach = "coaching", call
 	fetched := events.Fetched{ID: ulid, Key: key, Region: "ie1", Reason: "last-participant-left", CallSid: call, At: at}
 	odd := events.Fetched{ID: ulid, Key: key, Region: "Dublin, Ireland", Reason: strings.Repeat("a", 65), CallSid: conference, At: at}
+	inPart := still
+	inPart.At = at.Add(1_007 * time.Millisecond)
+	opening := dialledLeg()
+	opening.At, opening.FriendlyName = inPart.At, "Müller & co\n"
 	match := events.Match{ID: decisionID, AccountSid: account, Rule: "surge", Decision: "{\"by\":\"+1 415 & co\n\"}"}
 	why := events.Outcome{Result: events.Skipped, Why: "already", At: at}
 	return []ownEntry{
@@ -80,6 +84,8 @@ func ownEntries() []ownEntry {
 		{"fetched after the end", events.NewFetched(fetched)},
 		{"fetched, in forms that Twilio does not document", events.NewFetched(odd)},
 		{"dialled leg", events.NewDialled(dialledLeg())},
+		{"healed change, in a part of a second", events.NewHealed(inPart)},
+		{"dialled leg that opens a room", events.NewDialled(opening)},
 		{"intent", events.NewIntent(kick())},
 		{"intent of a rule", events.NewIntent(rule)},
 		{"intent on a room by its name", events.NewIntent(bare)},

@@ -32,6 +32,9 @@ const (
 // Timestamp. Zero means that no event has stated it.
 type Instant int64
 
+// milliOf is the part of a time below a second, in milliseconds.
+func milliOf(t time.Time) uint16 { return uint16(t.Nanosecond() / int(time.Millisecond)) }
+
 // At converts Twilio's Timestamp; the zero time becomes the zero Instant.
 func At(t time.Time) Instant {
 	if t.IsZero() {
@@ -113,6 +116,8 @@ func (c *Conference) Key() events.Key {
 type Stated[T any] struct {
 	Seq   int64 `json:"seq"`
 	Value T     `json:"value"`
+	// Milli is the part of Healed below a second, in milliseconds.
+	Milli uint16 `json:"milli,omitempty"`
 	// Healed is when the REST API stated the value, zero if a callback did.
 	Healed Instant `json:"healed,omitempty"`
 }
@@ -131,6 +136,7 @@ type Turn struct {
 	At     Instant `json:"at"`
 	On     bool    `json:"on,omitempty"`
 	Healed bool    `json:"healed,omitempty"` // as in Moment
+	Milli  uint16  `json:"milli,omitempty"`  // the part of At below a second, if Healed
 }
 
 // Undated is an event that was folded with the time of its receipt. It names the event, because a

@@ -154,3 +154,49 @@ func TestWhatWasFetchedAfterTheEndFillsWhatNoCallbackStated(t *testing.T) {
 		t.Errorf("before the fetch it is shown as %s", before)
 	}
 }
+
+// A client holds a leg, and releases it within the same second: the later answer counts, in whatever
+// order the entries arrive.
+func TestOfTwoAnswersWithinASecondTheLaterOneCounts(t *testing.T) {
+	t.Parallel()
+	nine := time.Unix(1_790_000_009, 0)
+	held := func(flags string, after time.Duration) events.Event {
+		return answered(t, events.NewHealed(events.Healed{
+			ID: events.NewULID(), Key: events.Key{AccountSid: account, ConferenceSid: conference}, Fact: events.ParticipantModify,
+			CallSid: call(1), Flags: flags, Behind: 1, At: nine.Add(after),
+		}))
+	}
+	for what, c := range map[string]struct {
+		first, second string
+		hold          bool
+	}{"held and released": {"hold", "", false}, "released and held": {"", "hold", true}} {
+		story := []events.Event{*participantEvent(1, events.ParticipantJoin, 1), held(c.first, 100*time.Millisecond), held(c.second, 101*time.Millisecond)}
+		for range 2 {
+			record := foldAll(t, story)
+			p := record.Participant(call(1))
+			holds := record.Holds(p)
+			if held := len(holds) > 0 && holds[len(holds)-1].Until == 0; p.Flags.Value.Hold != c.hold || held != c.hold {
+				t.Errorf("%s: hold is %t, and its intervals are %v", what, p.Flags.Value.Hold, holds)
+			}
+			slices.Reverse(story)
+		}
+	}
+}
+
+func TestTheNameOfARoomThatALegOpensIsKnownBeforeTheFirstCallback(t *testing.T) {
+	t.Parallel()
+	dialled := answered(t, events.NewDialled(events.Dialled{
+		ID: events.NewULID(), Key: events.Key{AccountSid: account, ConferenceSid: conference}, CallSid: call(2), Status: "queued",
+		Timeout: 20 * time.Second, At: time.Unix(1_790_000_001, 0), FriendlyName: "support/5 & co",
+	}))
+	if got := foldAll(t, []events.Event{dialled}).FriendlyName.Value; got != "support/5 & co" {
+		t.Errorf("the name is %q", got)
+	}
+	story := []events.Event{dialled, *participantEvent(0, events.ParticipantJoin, 2)}
+	for range 2 {
+		if got := foldAll(t, story).FriendlyName.Value; got != "room" {
+			t.Errorf("the name %q is not that of the callback", got)
+		}
+		slices.Reverse(story)
+	}
+}

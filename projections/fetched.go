@@ -52,8 +52,12 @@ func (c *Conference) Region() string {
 }
 
 // Ended is End with the reason that was fetched from Twilio, if no callback stated one. It is for
-// people and for Twilio's shape: rules read End.
+// people and for Twilio's shape: rules read End. An end that is inferred has a reason, and no time,
+// once Twilio has confirmed it.
 func (c *Conference) Ended() *Ending {
+	if c.End == nil && c.Fetched != nil && c.EndInferred() {
+		return &Ending{Reason: c.Fetched.Reason, CallSid: c.Fetched.CallSid}
+	}
 	if c.End == nil || c.End.Reason != "" || c.Fetched == nil || c.Fetched.Reason == "" {
 		return c.End
 	}

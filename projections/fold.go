@@ -370,7 +370,7 @@ func (d *draft) foldSpeechDropped() (fresh bool, err error) {
 // the order of events never decides. The zero Stated loses to every other, because zero is the
 // least in each of these orders.
 func later[T any](a, b Stated[T], compare func(T, T) int) Stated[T] {
-	if c := cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Healed, b.Healed), compare(a.Value, b.Value)); c >= 0 {
+	if c := cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Healed, b.Healed), cmp.Compare(a.Milli, b.Milli), compare(a.Value, b.Value)); c >= 0 {
 		return a
 	}
 	return b

@@ -55,26 +55,34 @@ func Heal(c *Conference, seen Seen, newID func() string) []events.Healed {
 	return facts
 }
 
-// Answered returns the fact that Twilio's answer to a write states beyond c, which is the record as
-// it was when Twilio was asked: the flags of a leg and the leg that it coaches, or that the conference
-// has ended. Twilio sends no callback for some of these changes. ok is false if the answer states nothing that c lacks.
-func Answered(c *Conference, body []byte, at time.Time, newID func() string) (fact events.Healed, ok bool) {
+// Answered returns the entry of what Twilio's answer to a write states about c, which is the record
+// as it was when Twilio was asked: the flags of a leg and the leg that it coaches, the state of a leg
+// that is still being dialled, or that the conference has ended. Twilio sends no callback for some of
+// these changes. The flags of a leg are stated even if c has them: c may lack the answer to another
+// write a moment ago. ok is false if the answer is not about c.
+func Answered(c *Conference, body []byte, at time.Time, newID func() string) (entry events.Entry, ok bool) {
 	var answer legAnswer
 	if c == nil || c.End != nil || json.Unmarshal(body, &answer) != nil {
-		return fact, false
+		return entry, false
 	}
-	fact = events.Healed{Key: c.Key(), Behind: c.Seen.Max(), At: at, Fact: events.ConferenceEnd}
-	if answer.CallSid != "" {
-		p := c.Participant(answer.CallSid)
-		if p == nil || !p.Live() || p.stands(answer.Flags, answer.Coach) {
-			return fact, false
-		}
-		fact.Fact, fact.CallSid, fact.Flags, fact.Coach = events.ParticipantModify, answer.CallSid, answer.words(), answer.Coach
-	} else if answer.Status != StatusCompleted {
-		return fact, false
+	fact := events.Healed{ID: newID(), Key: c.Key(), Behind: c.Seen.Max(), At: at, Fact: events.ConferenceEnd}
+	if answer.CallSid == "" {
+		return events.NewHealed(fact), answer.Status == StatusCompleted
 	}
-	fact.ID = newID()
-	return fact, true
+	answer.CallSid = events.CanonicalSid(answer.CallSid)
+	fact.CallSid, fact.Flags, fact.Coach = answer.CallSid, answer.words(), answer.Coach
+	switch p, l := c.Participant(answer.CallSid), c.dialled(answer.CallSid); {
+	case p != nil:
+		fact.Fact = events.ParticipantModify
+		return events.NewHealed(fact), p.Live()
+	case l == nil:
+		return entry, false
+	case answer.Status == legConnected: // its callback is on its way
+		fact.Fact = events.ParticipantJoin
+		return events.NewHealed(fact), true
+	default:
+		return events.NewDialled(l.answered(fact, answer)), true
+	}
 }
 
 // Overlay returns the record with the REST API's state applied: the facts that Heal returns, and
@@ -179,7 +187,7 @@ func (d *draft) foldHealed() (fresh bool, err error) {
 // applyHealed applies a healed fact to the record. Without a number to follow,
 // it is ordered at number 0: the very first callback states nothing newer.
 func (d *draft) applyHealed(h events.Healed) {
-	seq, at := max(h.Behind, 0), At(h.At)
+	seq, at, milli := max(h.Behind, 0), At(h.At), milliOf(h.At)
 	if h.Fact == events.ConferenceEnd {
 		d.keepEnd(Ending{Moment: Moment{Seq: seq, At: at, Healed: true}})
 		return
@@ -188,7 +196,7 @@ func (d *draft) applyHealed(h events.Healed) {
 	if p == nil {
 		return
 	}
-	turn := func(on bool) Turn { return Turn{Seq: seq, At: at, On: on, Healed: true} }
+	turn := func(on bool) Turn { return Turn{Seq: seq, At: at, On: on, Healed: true, Milli: milli} }
 	p.keepLast(turn(h.Fact != events.ParticipantLeave))
 	if h.Fact != events.ParticipantModify {
 		p.Present = withTurn(p.Present, turn(h.Fact == events.ParticipantJoin))
@@ -197,9 +205,9 @@ func (d *draft) applyHealed(h events.Healed) {
 		return
 	}
 	flags := flagsOfWords(h.Flags)
-	p.Flags = later(p.Flags, Stated[Flags]{Seq: seq, Value: flags, Healed: at}, compareFlags)
+	p.Flags = later(p.Flags, Stated[Flags]{Seq: seq, Value: flags, Milli: milli, Healed: at}, compareFlags)
 	if h.Coach != "" {
-		p.keepCoach(Stated[string]{Seq: seq, Value: strings.Clone(h.Coach), Healed: at})
+		p.keepCoach(Stated[string]{Seq: seq, Value: strings.Clone(h.Coach), Milli: milli, Healed: at})
 	}
 	p.Held = withTurn(p.Held, turn(flags.Hold))
 	p.Muted = withTurn(p.Muted, turn(flags.Muted))

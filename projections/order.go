@@ -23,6 +23,7 @@ func CompareTurns(a, b Turn) int {
 		cmp.Compare(a.Seq, b.Seq),
 		compareBools(a.Healed, b.Healed),
 		cmp.Compare(a.At, b.At),
+		cmp.Compare(a.Milli, b.Milli),
 		compareBools(a.On, b.On),
 	)
 }

@@ -20,7 +20,9 @@ const resourceDate = "Mon, 02 Jan 2006 15:04:05 -0700"
 // fetched from Twilio after the end, because no callback carries it.
 //
 // The JSON is written by hand for speed: every fact published as news carries one.
-func AppendConference(b []byte, c *Conference) []byte { return appendConference(b, c, c.ShownStatus()) }
+func AppendConference(b []byte, c *Conference) []byte {
+	return appendConference(b, c, c.ShownStatus(), c.Ended())
+}
 
 // AppendStated is AppendConference for news. An end that is only inferred is no news, because a
 // later callback can still show that the conference goes on.
@@ -29,14 +31,15 @@ func AppendStated(b []byte, c *Conference) []byte {
 	if status == StatusInit && len(c.Live()) > 0 {
 		status = StatusInProgress
 	}
-	return appendConference(b, c, status)
+	var ended *Ending
+	if c.End != nil {
+		ended = c.Ended()
+	}
+	return appendConference(b, c, status, ended)
 }
 
-func appendConference(b []byte, c *Conference, status string) []byte {
-	var end Ending
-	if ended := c.Ended(); ended != nil {
-		end = *ended
-	}
+func appendConference(b []byte, c *Conference, status string, ended *Ending) []byte {
+	end := *cmp.Or(ended, new(Ending))
 	return resource(b).
 		text(`{"account_sid":`, c.AccountSid).
 		textOrNull(`,"api_version":"`+APIVersion+`","call_sid_ending_conference":`, end.CallSid).

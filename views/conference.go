@@ -149,7 +149,8 @@ func NewConference(c *projections.Conference, now time.Time) Conference {
 	}
 	if end := c.Ended(); end != nil {
 		v.Ended, v.Reason, v.EndingCall = timeOf(end.At), end.Reason, end.CallSid
-	} else if v.Inferred = c.EndInferred(); !v.Inferred && now.Sub(c.Updated.Time()) > staleAfter {
+	}
+	if v.Inferred = c.EndInferred(); c.End == nil && !v.Inferred && now.Sub(c.Updated.Time()) > staleAfter {
 		v.StaleSince = v.Updated
 	}
 	return v

@@ -18,6 +18,9 @@ const (
 	// fetchDelay lets the callback arrive that follows an end which Twilio's answer stated, so that
 	// there is one fetch for both, and lets Twilio complete its own record.
 	fetchDelay = 5 * time.Second
+	// leaveDelay is after a leave that left nobody, in a conference whose end no callback stated: the
+	// callback may be on its way, or a leg may come back.
+	leaveDelay = time.Minute
 	// fetchAge is the age of an end that is no longer fetched: the consumer of a role that was off for
 	// days would call Twilio about all conferences of that time.
 	fetchAge = 24 * time.Hour
@@ -36,10 +39,12 @@ const (
 	fetchRetried  = "retried" // it failed, and another try follows
 	fetchFailed   = "failed"  // the last try failed
 	fetchLate     = "late"    // its end is older than fetchAge
+	// fetchStillOpen: the end was inferred, and by the last try Twilio had not completed it.
+	fetchStillOpen = "open"
 )
 
-// endings are the kinds of news with which a conference can end.
-var endings = []events.Kind{events.ConferenceEnd, events.HealedFact, events.InsightsConferenceSummary}
+// endings are the kinds of news with which a conference can end. After a leave an end can be inferred.
+var endings = []events.Kind{events.ConferenceEnd, events.HealedFact, events.InsightsConferenceSummary, events.ParticipantLeave}
 
 // followEnds fetches conferences that end. If that is switched off it removes the consumer, so that
 // switching it on again fetches nothing about the past.
@@ -57,16 +62,13 @@ func (p *Performer) followEnds(ctx context.Context) error {
 // what Twilio returns.
 func (p *Performer) conferenceEnded(ctx context.Context, n events.StoredNews) error {
 	end, err := events.ParseCloudEvent(n.Data)
-	ofLeg := n.Kind == events.HealedFact && end.Params.Get("Fact") != string(events.ConferenceEnd)
-	if err != nil || ofLeg || !p.Twilio.CanCall(n.Key.AccountSid) {
+	if err != nil || !p.Twilio.CanCall(n.Key.AccountSid) {
 		return nil // news that cannot be read has no time to retry by
 	}
-	if p.Doubt() != nil {
-		return events.Later{After: events.MaxLater} // the age of the end is unknown
-	}
 	since := p.Now().Sub(end.ReceivedAt)
-	if since < fetchDelay {
-		return events.Later{After: fetchDelay - since}
+	ofLeg := n.Kind == events.ParticipantLeave || n.Kind == events.HealedFact && end.Params.Get("Fact") != string(events.ConferenceEnd)
+	if wait := p.fetchWait(since, fetchDelay); wait != nil && !ofLeg {
+		return wait
 	}
 	stored, err := p.Records.Conference(ctx, n.Key)
 	switch {
@@ -78,14 +80,37 @@ func (p *Performer) conferenceEnded(ctx context.Context, n events.StoredNews) er
 		return events.Later{After: firstLag}
 	}
 	c := stored.Conference
-	switch isEnd := c.End != nil && (n.Kind == events.ConferenceEnd || c.End.Healed); {
+	isEnd := c.End != nil && (n.Kind == events.ConferenceEnd || c.End.Healed)
+	if ofLeg {
+		isEnd = c.EndInferred()
+	}
+	delay := leaveDelay
+	if since < fetchDelay { // most conferences have their end by then, and leave the consumer
+		delay = fetchDelay
+	}
+	wait := p.fetchWait(since, delay)
+	switch {
 	case !isEnd || c.Fetched != nil:
 		return nil // another news is about the end, or it was fetched
+	case ofLeg && wait != nil:
+		return wait
 	case since > fetchAge:
 		p.Metrics.fetches.WithLabelValues(fetchLate).Inc()
 		return nil
 	}
 	return p.fetchEnded(ctx, c, since)
+}
+
+// fetchWait returns how long to wait, as a Later, until that time after the end has certainly passed;
+// nil if it has.
+func (p *Performer) fetchWait(since, delay time.Duration) error {
+	switch {
+	case p.Doubt() != nil:
+		return events.Later{After: events.MaxLater} // the age of the end is unknown
+	case since < delay:
+		return events.Later{After: delay - since}
+	}
+	return nil
 }
 
 // fetchEnded makes one try, since that time after the end.
@@ -98,6 +123,7 @@ func (p *Performer) fetchEnded(ctx context.Context, c *projections.Conference, s
 		Path: twilio.ConferencePath(c.Key()) + ".json", Spare: true,
 	})
 	var resource struct {
+		Status  string `json:"status"`
 		Region  string `json:"region"`
 		Reason  string `json:"reason_conference_ended"`
 		CallSid string `json:"call_sid_ending_conference"`
@@ -113,6 +139,9 @@ func (p *Performer) fetchEnded(ctx context.Context, c *projections.Conference, s
 		p.Metrics.fetches.WithLabelValues(fetchMissing).Inc()
 		return nil
 	case err == nil && answer.Status == http.StatusOK && json.Unmarshal(answer.Body, &resource) == nil:
+		if c.End == nil && resource.Status != projections.StatusCompleted {
+			return p.fetchOpen(since)
+		}
 		return p.recordFetched(ctx, events.Fetched{
 			ID: events.NewULID(), Key: c.Key(), Region: resource.Region, Reason: resource.Reason, CallSid: resource.CallSid, At: now,
 		})
@@ -120,6 +149,18 @@ func (p *Performer) fetchEnded(ctx context.Context, c *projections.Conference, s
 		err = &twilio.AnswerError{Answer: answer}
 	}
 	return p.fetchLater(c, since, nextFetch(since, answer.RetryAfter()), err)
+}
+
+// fetchOpen ends a try about a conference that Twilio has not completed, although its end was inferred.
+// It is no failure: somebody may be there whose join was lost.
+func (p *Performer) fetchOpen(since time.Duration) error {
+	next := nextFetch(since, 0)
+	if next.After == 0 {
+		p.Metrics.fetches.WithLabelValues(fetchStillOpen).Inc()
+		return nil
+	}
+	p.Metrics.fetches.WithLabelValues(fetchRetried).Inc()
+	return next
 }
 
 // nextFetch is the next try after one that failed since that time after the end; its After is 0 if

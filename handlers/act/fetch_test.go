@@ -223,6 +223,46 @@ func TestAnEndThatTwilioAnsweredAndItsCallbackAreFetchedOnce(t *testing.T) {
 	}
 }
 
+// Everybody left, and the end is not subscribed: what only Twilio has is fetched after a minute.
+func TestAConferenceThatEverybodyLeftIsFetched(t *testing.T) {
+	t.Parallel()
+	w := fetching(t)
+	w.follows()
+	r := w.enter("support", "agent", "supervisor")
+	r.leave("agent")
+	w.tells(r, events.ParticipantLeave, nil) // one is still there
+	r.leave("supervisor")
+	w.tells(r, events.ParticipantLeave, nil)
+	r.await("it is fetched", func() bool { return r.fetched() == 1 })
+	if c := r.record(); c.Region() != "us1" || c.End != nil || c.Ended().Reason != projections.EndedByLastLeft {
+		t.Errorf("the region is %q, the end %+v, shown as %+v", c.Region(), c.End, c.Ended())
+	}
+	if got := w.asked(); got != 1 {
+		t.Errorf("Twilio got %d requests", got)
+	}
+	if got, want := w.news.waited(), []time.Duration{5 * time.Second, 55 * time.Second}; !slices.Equal(got, want) {
+		t.Errorf("it waited %v, want %v", got, want)
+	}
+}
+
+// The join of another leg was lost: at Twilio the conference goes on, so nothing is recorded.
+func TestAnEndThatTwilioDoesNotConfirmIsNotRecorded(t *testing.T) {
+	t.Parallel()
+	w := fetching(t)
+	w.follows()
+	r := w.enter("support", "agent", "supervisor")
+	for _, label := range []string{"agent", "supervisor"} {
+		r.tell(events.ParticipantLeave, label, nil)
+	}
+	w.tells(r, events.ParticipantLeave, nil)
+	if got := w.asked(); got != 3 || r.fetched() != 0 {
+		t.Errorf("%d requests, %d entries", got, r.fetched())
+	}
+	if c := r.record(); !c.EndInferred() || c.Ended() != nil {
+		t.Errorf("inferred is %t, the end is shown as %+v", c.EndInferred(), c.Ended())
+	}
+}
+
 // Only the REST API has the reason if the callback was lost.
 func TestTheReasonOfALostEndIsFetched(t *testing.T) {
 	t.Parallel()

@@ -111,11 +111,11 @@ func (t *task) heal(ctx context.Context) error {
 // because the end of a conference ends the ladder whose next step the outcome leads to. If it fails,
 // the record is as it is without the answer.
 func (t *task) healAnswered(ctx context.Context) {
-	fact, found := projections.Answered(t.stored.Conference, t.answer, t.Now(), events.NewULID)
+	entry, found := projections.Answered(t.stored.Conference, t.answer, t.Now(), events.NewULID)
 	if !found {
 		return
 	}
-	if err := t.append(ctx, events.NewHealed(fact)); err != nil {
+	if err := t.append(ctx, entry); err != nil {
 		t.log.Warn("what Twilio answered is not recorded", "error", err)
 	}
 }

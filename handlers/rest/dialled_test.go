@@ -131,11 +131,52 @@ func TestADialledLegCanBeRemovedByItsLabel(t *testing.T) {
 	}
 }
 
+// What Twilio answers about a leg that still rings is shown, and the leg rings for as long as before.
+func TestAWriteToALegThatRingsIsShown(t *testing.T) {
+	t.Parallel()
+	f := openFloor(t)
+	passes := f.later()
+	f.post(f.within("/Participants.json"), "From=%2B15005550006&To=%2B15005550009&Label=boss&Timeout=20")
+	f.projects()
+	passes(10 * time.Second)
+	if a := f.post(f.within("/Participants/boss.json"), "Muted=true&Hold=true"); a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	passes(300 * time.Millisecond)
+	f.post(f.within("/Participants/boss.json"), "Hold=false") // within the same second
+	f.projects()
+	if status, body := f.participant("boss"); status != http.StatusOK || body["muted"] != true || body["hold"] != false {
+		t.Errorf("%d: it is shown as %v", status, body)
+	}
+	if got := f.listed(""); len(got) != 2 {
+		t.Errorf("listed: %q", got)
+	}
+	passes(16 * time.Second)
+	if got := f.listed(""); len(got) != 1 {
+		t.Errorf("after its Timeout: %q", got)
+	}
+}
+
+// A client holds a leg and releases it within one second, and no callback comes.
+func TestTheLaterOfTwoWritesWithinASecondCounts(t *testing.T) {
+	t.Parallel()
+	f := openFloor(t)
+	passes := f.later()
+	path := f.within("/Participants/" + f.agent + ".json")
+	f.post(path, "Hold=true")
+	passes(time.Millisecond)
+	f.post(path, "Hold=false") // the picture does not have the first one yet
+	f.projects()
+	if _, body := f.participant(f.agent); body["hold"] != false {
+		t.Errorf("it is shown as %v", body)
+	}
+}
+
 // A request that names the room creates the conference at Twilio, and here.
 func TestALegThatOpensARoomIsListed(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
-	made := f.post("/Conferences/new/Participants.json", "From=%2B15005550006&To=%2B15005550009")
+	made := f.post("/Conferences/new%2Froom%205/Participants.json", "From=%2B15005550006&To=%2B15005550009")
 	var answer struct {
 		CallSid       string `json:"call_sid"`
 		ConferenceSid string `json:"conference_sid"`
@@ -148,6 +189,12 @@ func TestALegThatOpensARoomIsListed(t *testing.T) {
 	f.projects()
 	if got := f.listed(""); len(got) != 1 || got[0] != answer.CallSid+" queued" {
 		t.Errorf("listed: %q", got)
+	}
+	var conference struct {
+		FriendlyName string `json:"friendly_name"`
+	}
+	if err := json.Unmarshal([]byte(f.get(f.within(".json")).body), &conference); err != nil || conference.FriendlyName != "new/room 5" {
+		t.Errorf("the room is %q, %v", conference.FriendlyName, err)
 	}
 }
 

@@ -28,8 +28,8 @@ type target struct {
 	// path is the path as received, with ".json", for the URIs of pages and for Twilio.
 	path string
 	// account and conference are SIDs in canonical letter case; conference is
-	// empty if the path has something else in its place.
-	account, conference string
+	// empty if the path has something else in its place, which is then the name of the room.
+	account, conference, room string
 	// member is the last element below participants or recordings: a SID, a
 	// participant's label, or Twilio.CURRENT for the running recording.
 	member string
@@ -75,6 +75,8 @@ func (t target) below(parts []string) (target, bool) {
 	}
 	if events.IsSid("CF", parts[0]) {
 		t.conference = events.CanonicalSid(parts[0])
+	} else {
+		t.room = parts[0]
 	}
 	if len(parts) == 1 {
 		t.resource = conference

@@ -90,7 +90,7 @@ func (h *Handler) forward(ctx context.Context, call twilio.Call) (answer, error)
 }
 
 // write appends the intent to the journal, calls Twilio, and appends the outcome and what the answer
-// states beyond the record as it was before the call.
+// states.
 func (h *Handler) write(ctx context.Context, t target, a events.Action, of written, call twilio.Call) (answer, error) {
 	if err := h.append(ctx, intentTime, a.ConferenceSid, events.NewIntent(a)); err != nil {
 		h.Log.Error("appending the intent failed, Twilio was not called", "action_id", a.ID, "error", err)
@@ -139,23 +139,18 @@ func (h *Handler) settle(ctx context.Context, a events.Action, o events.Outcome)
 	}
 }
 
-// fold appends what Twilio's answer states beyond the record. If that fails, the record is as it is
+// fold appends what Twilio's answer states. If that fails, the record is as it is
 // without the answer.
 func (h *Handler) fold(ctx context.Context, t target, of written, body []byte) {
-	var entry events.Entry
-	var key events.Key
+	entry, key, found := events.Entry{}, events.Key{}, false
 	if t.resource == participants {
-		leg, found := projections.DialledBy(t.account, body, of.form.timeout(), h.Now(), events.NewULID)
-		if !found {
-			return
-		}
-		entry, key = events.NewDialled(leg), leg.Key
-	} else {
-		fact, found := projections.Answered(of.record, body, h.Now(), events.NewULID)
-		if !found {
-			return
-		}
-		entry, key = events.NewHealed(fact), fact.Key
+		leg, named := projections.DialledBy(t.account, t.room, body, of.form.timeout(), h.Now(), events.NewULID)
+		entry, key, found = events.NewDialled(leg), leg.Key, named
+	} else if entry, found = projections.Answered(of.record, body, h.Now(), events.NewULID); found {
+		key = of.record.Key()
+	}
+	if !found {
+		return
 	}
 	if err := h.append(ctx, outcomeTime, key.ConferenceSid, entry); err != nil {
 		h.Log.Warn("what Twilio answered is not recorded", "conference_sid", key.ConferenceSid, "error", err)

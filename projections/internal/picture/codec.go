@@ -93,7 +93,7 @@ func (e encoder) tail(c *projections.Conference) encoder {
 	}
 	e = e.stated(c.KeyRegion).count(len(c.Dialled))
 	for _, l := range c.Dialled {
-		e = e.text(l.CallSid).text(l.Status).flags(l.Flags).text(l.Label).text(l.Coach).instant(l.At).instant(l.Until)
+		e = e.text(l.CallSid).text(l.Status).flags(l.Flags).text(l.Label).text(l.Coach).instant(l.At).instant(l.Until).number(int64(l.Milli))
 	}
 	e = e.flag(c.Fetched != nil)
 	if f := c.Fetched; f != nil {
@@ -119,6 +119,7 @@ func (d *decoder) tail(c *projections.Conference) {
 	c.Dialled = many(d, func(d *decoder) *projections.Dialled {
 		return &projections.Dialled{
 			CallSid: d.text(), Status: d.text(), Flags: d.flags(), Label: d.text(), Coach: d.text(), At: d.instant(), Until: d.instant(),
+			Milli: uint16(d.number()),
 		}
 	})
 	if d.flag() {
@@ -147,7 +148,7 @@ func (d *decoder) head(c *projections.Conference) {
 func encodeParticipant(p *projections.Participant) string {
 	var room usualSize
 	e := encoder(room[:0]).instant(p.Created).instant(p.Updated)
-	e = e.number(p.Flags.Seq).flags(p.Flags.Value).instant(p.Flags.Healed)
+	e = e.number(p.Flags.Seq).flags(p.Flags.Value).healed(p.Flags.Healed, p.Flags.Milli)
 	e = e.stated(p.Label)
 	e = e.turns(p.Present).turns(p.Held).turns(p.Muted).turn(p.Last)
 	e = e.flag(p.Left != nil)
@@ -159,7 +160,8 @@ func encodeParticipant(p *projections.Participant) string {
 
 func (d *decoder) participant(p *projections.Participant) {
 	p.Created, p.Updated = d.instant(), d.instant()
-	p.Flags = projections.Stated[projections.Flags]{Seq: d.number(), Value: d.flags(), Healed: d.instant()}
+	p.Flags = projections.Stated[projections.Flags]{Seq: d.number(), Value: d.flags()}
+	p.Flags.Healed, p.Flags.Milli = d.healed()
 	p.Label = d.stated()
 	p.Present, p.Held, p.Muted = d.turns(), d.turns(), d.turns()
 	p.Last = d.turn()
@@ -248,7 +250,15 @@ func (e encoder) instant(i projections.Instant) encoder { return e.number(int64(
 func (e encoder) text(s string) encoder { return append(e.count(len(s)), s...) }
 
 func (e encoder) stated(t projections.Stated[string]) encoder {
-	return e.number(t.Seq).text(t.Value).instant(t.Healed)
+	return e.number(t.Seq).text(t.Value).healed(t.Healed, t.Milli)
+}
+
+// healed has the milliseconds only behind a time: few values are healed.
+func (e encoder) healed(at projections.Instant, milli uint16) encoder {
+	if e = e.instant(at); at != 0 {
+		e = e.number(int64(milli))
+	}
+	return e
 }
 
 func (e encoder) flag(on bool) encoder {
@@ -267,7 +277,10 @@ func (e encoder) moment(m projections.Moment) encoder {
 }
 
 func (e encoder) turn(t projections.Turn) encoder {
-	return e.number(t.Seq).instant(t.At).flag(t.On).flag(t.Healed)
+	if e = e.number(t.Seq).instant(t.At).flag(t.On).flag(t.Healed); t.Healed {
+		e = e.number(int64(t.Milli))
+	}
+	return e
 }
 
 func (e encoder) turns(all []projections.Turn) encoder {
@@ -347,7 +360,16 @@ func (d *decoder) text() string {
 }
 
 func (d *decoder) stated() projections.Stated[string] {
-	return projections.Stated[string]{Seq: d.number(), Value: d.text(), Healed: d.instant()}
+	t := projections.Stated[string]{Seq: d.number(), Value: d.text()}
+	t.Healed, t.Milli = d.healed()
+	return t
+}
+
+func (d *decoder) healed() (at projections.Instant, milli uint16) {
+	if at = d.instant(); at != 0 {
+		milli = uint16(d.number())
+	}
+	return at, milli
 }
 
 func (d *decoder) flag() bool {
@@ -371,7 +393,11 @@ func (d *decoder) moment() projections.Moment {
 }
 
 func (d *decoder) turn() projections.Turn {
-	return projections.Turn{Seq: d.number(), At: d.instant(), On: d.flag(), Healed: d.flag()}
+	t := projections.Turn{Seq: d.number(), At: d.instant(), On: d.flag(), Healed: d.flag()}
+	if t.Healed {
+		t.Milli = uint16(d.number())
+	}
+	return t
 }
 
 func (d *decoder) turns() []projections.Turn { return many(d, (*decoder).turn) }

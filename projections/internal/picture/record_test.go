@@ -39,7 +39,7 @@ func (f *filler) fill(v reflect.Value) {
 		v.SetString("text \x00\xff ☎ " + strconv.FormatInt(f.next, 10))
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Uint8, reflect.Uint64:
+	case reflect.Uint8, reflect.Uint16, reflect.Uint64:
 		v.SetUint(uint64(f.next))
 	case reflect.Int, reflect.Int64:
 		v.SetInt(f.next)
