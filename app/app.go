@@ -57,6 +57,7 @@ type App struct {
 	// ledger has the lanes of the journal that wait for an operator, heldLanes its last state.
 	ledger    *chain.Ledger
 	heldLanes atomic.Pointer[chain.Book]
+	marks     *chain.Stored
 	brakes    *brakes.Brakes
 	project   *project.Projector
 	door      *callback.Door

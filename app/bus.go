@@ -18,6 +18,8 @@ const queueShare = 16
 func (a *App) openBus(ctx context.Context) (err error) {
 	config := a.NATS
 	config.DataDir, config.AppendBudget, config.Metrics = a.DataDir, callback.AppendBudget, bus.NewMetrics(a.metrics)
+	a.openMarks()
+	config.Acknowledged = a.marks.Note
 	config.Reserve, config.Rearms = true, a.Roles.Has(Project)
 	if a.MemoryLimit > 0 {
 		config.QueueBytes = min(a.MemoryLimit/queueShare, bus.QueueBytes)

@@ -210,6 +210,40 @@ func TestOneDamagedBitRevivesNoRevokedKey(t *testing.T) {
 	}
 }
 
+// A key that damage has removed is refused, and it was so without a line in the log on a process that was ready.
+func TestOneDamagedBitLosesNoKeyUnseen(t *testing.T) {
+	t.Parallel()
+	afterStopAndCrash(t, func(t *testing.T, v *vault, crash bool) {
+		ctx := t.Context()
+		file := filepath.Join(t.TempDir(), "api-key")
+		_, err1 := v.keys.EnsureFirst(ctx, file)
+		first, _, err2 := keys.ReadFile(file)
+		kept, _, err3 := v.keys.Create(ctx, "kept", keys.Viewer, nil)
+		lost, secret, err4 := v.keys.Create(ctx, "lost", keys.Viewer, nil)
+		v.must(err1, err2, err3, err4)
+		v = v.damaged(crash, "KV_GAVEL_KEYS", lost.Sid)
+		if _, ok := v.keys.Authenticate(ctx, lost.Sid, secret); ok {
+			t.Error("the damaged key is valid")
+		}
+		v.wantReady(lost.Sid + " in GAVEL_KEYS: damaged in the store")
+		if made, err := v.keys.EnsureFirst(ctx, file); made || err != nil {
+			t.Errorf("another first key is made: %v, %v", made, err)
+		}
+		v.must(v.keys.Revoke(ctx, lost.Sid))
+		v.wantReady("")
+		v = v.damaged(false, "KV_GAVEL_KEYS", first)
+		v.wantReady(first + " in GAVEL_KEYS")
+		if made, err := v.keys.EnsureFirst(ctx, file); !made || err != nil {
+			t.Errorf("no operator can revoke it: %v, %v", made, err)
+		}
+		v.must(v.keys.Revoke(ctx, first))
+		v.wantReady("")
+		if all := v.keys.List(); len(all) != 2 || all[0].Sid != kept.Sid && all[1].Sid != kept.Sid {
+			t.Errorf("the keys are %+v", all)
+		}
+	})
+}
+
 // A bucket that an operator removed begins again, with a first key.
 func TestAKeyBucketThatWasRemovedBeginsAgain(t *testing.T) {
 	t.Parallel()

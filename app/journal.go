@@ -25,20 +25,11 @@ func (a *App) openJournal(ctx context.Context) error {
 	if _, err := a.ledger.Read(ctx); err != nil {
 		return err
 	}
-	a.Go("journal ledger", func(ctx context.Context) error {
-		tick := time.NewTicker(ledgerEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				// Without an answer the last state stays; health reports that NATS does not answer.
-				_, _ = a.ledger.Read(ctx)
-			case <-ctx.Done():
-				return nil
-			}
-		}
-	})
-	return nil
+	a.Go("journal ledger", every(ledgerEvery, func(ctx context.Context) {
+		// Without an answer the last state stays; health reports that NATS does not answer.
+		_, _ = a.ledger.Read(ctx)
+	}))
+	return a.verifyMarks(ctx)
 }
 
 func (a *App) reportJournal(b *chain.Book) {

@@ -386,3 +386,46 @@ func TestAFileThatIsBehindTheOtherProcessHoldsNoLane(t *testing.T) {
 		t.Errorf("the files end at %v", heads)
 	}
 }
+
+// A message that no lane has processed is damaged, and NATS does not deliver it, without an error. The
+// groups behind it were folded as if nothing had been there.
+func TestAGroupThatIsNotDeliveredHoldsTheLane(t *testing.T) {
+	t.Parallel()
+	dir, beside := t.TempDir(), t.TempDir()
+	s := newStackOf(t, bus.Config{DataDir: dir, Listen: bus.ListenOff})
+	c, _ := s.verified(t, beside)
+	_, stop := run(t, c)
+	s.tell(t, call(1)...)
+	s.settled(t)
+	stop()
+	s.tell(t, call(2)...)
+	s.tell(t, call(3)...)
+	s.restart(t, dir, func(store string) { flip(t, store) })
+	work := func() (ledger *chain.Ledger, stop func()) {
+		c, ledger := s.verified(t, beside)
+		c.Chain.Alone = true
+		_, stop = run(t, c)
+		return ledger, stop
+	}
+	ledger, stop := work()
+	if fault := s.held(t, ledger); fault.Kind != chain.Damaged || fault.From != fault.To || fault.From <= 8 {
+		t.Errorf("the fault is %+v", fault)
+	}
+	stop()
+	// After an acceptance no owner finds it again.
+	ledger, stop = work()
+	s.until(t, "an operator can accept", func() bool {
+		_, err := ledger.Accept(t.Context(), "no backup", "kate")
+		return err == nil
+	})
+	s.settled(t)
+	stop()
+	s.tell(t, call(4)...)
+	ledger, _ = work()
+	s.settled(t)
+	s.agree(t, 1, 4)
+	s.until(t, "the lane is not held any more", func() bool {
+		book, err := ledger.Read(t.Context())
+		return err == nil && len(book.Held) == 0 && len(book.Accepted) == 1
+	})
+}

@@ -42,6 +42,10 @@ var (
 	errAccepted = errors.New("the journal was accepted")
 	// errSuspected: the journal has to be read again.
 	errSuspected = errors.New("the journal is read again")
+	// errLost holds a lane because of what another process found.
+	errLost = errors.New("the journal has lost what was acknowledged")
+	// errHole ends a session whose groups are not contiguous.
+	errHole = errors.New("the journal does not deliver all groups")
 )
 
 const (
@@ -86,7 +90,9 @@ type opened struct {
 	accepted bool
 	cut      uint64
 	held     bool // the ledger holds the lane
-	applied  uint64
+	// since is when an operator accepted the lane last, zero before: holes of that time are known.
+	since   time.Time
+	applied uint64
 	// inFile is the file's record: the groups up to its head were published and acknowledged.
 	inFile chain.Record
 	last   uint64 // the journal's last stream sequence
@@ -101,6 +107,7 @@ func (g *guard) open(ctx context.Context) (o opened, err error) {
 	}
 	number := book.Numbers[g.lane]
 	_, o.held = book.Held[g.lane]
+	o.since = acceptedAt(book, number)
 	inRedis, inFile, err := g.remembered(ctx, &o)
 	if err != nil {
 		return o, err
@@ -123,6 +130,9 @@ func (g *guard) open(ctx context.Context) (o opened, err error) {
 			o.record, o.walks = r, append(o.walks, chain.WalkAll(r))
 		}
 	}
+	if err := g.lost(book); err != nil { // last: what the chain finds has an extent
+		return o, err
+	}
 	o.inFile, o.last = inFile, state.Last
 	o.record = o.record.Join(inFile)
 	if o.record.Empty() && !givenUp.Empty() {
@@ -130,6 +140,23 @@ func (g *guard) open(ctx context.Context) (o opened, err error) {
 		o.cut, err = g.journal.StoredUpTo(ctx, g.lane, time.Unix(0, givenUp.Head.Stored))
 	}
 	return o, err
+}
+
+func acceptedAt(book *chain.Book, number uint64) time.Time {
+	for _, a := range book.Accepted {
+		if a.Number == number {
+			return a.At
+		}
+	}
+	return time.Time{}
+}
+
+// lost returns why the lane has to wait although its owner finds nothing wrong, or nil.
+func (g *guard) lost(book *chain.Book) error {
+	if h := book.Held[g.lane]; h.Waits() {
+		return fmt.Errorf("%w: %w", errLost, &h.Fault)
+	}
+	return nil
 }
 
 // remembered returns the two records. A text in Redis that cannot be parsed counts as none: the
@@ -201,8 +228,7 @@ func (g *guard) follow(ctx context.Context, o *opened, applied uint64) (chain.Re
 		return r.record, nil
 	}
 	err := g.journal.Read(ctx, g.lane, r.record.Head.Sequence+1, applied, func(group events.Group) error {
-		r.add(&group)
-		return nil
+		return orNil(r.add(&group))
 	})
 	return r.record, err
 }
@@ -224,6 +250,17 @@ func (g *guard) trust() {
 	if g != nil {
 		g.suspected = time.Time{}
 	}
+}
+
+// answer holds the lane after a session that ended with a fault. It always returns an error.
+func (g *guard) answer(ctx context.Context, err error, f *chain.Fault) error {
+	switch {
+	case errors.Is(err, errLost):
+		return g.await(ctx)
+	case errors.Is(err, errHole):
+		return g.hole(ctx, f)
+	}
+	return g.mismatch(ctx, f)
 }
 
 // mismatch holds the lane if its journal disagrees for longer than the patience, and at least twice.
@@ -250,12 +287,42 @@ func (g *guard) hold(ctx context.Context, f *chain.Fault) error {
 	if err := g.Ledger.Hold(ctx, g.lane, f); err != nil {
 		return err
 	}
+	return g.await(ctx)
+}
+
+// hole holds the lane because the journal did not deliver some groups, unless it has them now. It
+// always returns an error.
+func (g *guard) hole(ctx context.Context, f *chain.Fault) error {
+	there := false
+	err := g.journal.Read(ctx, g.lane, f.From, f.To, func(events.Group) error {
+		there = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if there {
+		return errSuspected
+	}
+	g.log.Error("journal does not deliver groups that it has: the lane waits for an operator", "error", f)
+	return g.hold(ctx, f)
+}
+
+// await waits until the lane is not held any more, or an operator accepts its journal. It always
+// returns an error.
+func (g *guard) await(ctx context.Context) error {
 	for {
 		if err := wait(ctx, acceptEvery); err != nil {
 			return err
 		}
 		book, err := g.Ledger.Read(ctx)
-		if err == nil && book.Held[g.lane].Accepted > 0 {
+		if err != nil {
+			continue
+		}
+		switch h, held := book.Held[g.lane]; {
+		case !held:
+			return errSuspected
+		case h.Accepted > 0:
 			return errAccepted
 		}
 	}
@@ -327,13 +394,33 @@ func (v *verifier) Read(ctx context.Context, lane int, from, to uint64, fn func(
 type recorder struct {
 	record chain.Record
 	hasher chain.Hasher
+	// gapless: the lane has all groups of the journal, so each missing sequence is damage. NATS does
+	// not deliver a message whose checksum is wrong, without an error.
+	gapless bool
+	// since excuses the holes before a group that NATS stored earlier: an operator accepted them.
+	since time.Time
 }
 
-// add adds a group. A group that was delivered before is in the chain already.
-func (r *recorder) add(g *events.Group) {
-	if g.Sequence > r.record.Head.Sequence {
-		r.record.Add(r.hasher.Next(r.record.Head, g.Sequence, g.Data, g.Stored))
+// newRecorder continues r in the session of a lane that is the only one, or not.
+func newRecorder(r *recorder, o *opened, only bool) *recorder {
+	if r != nil {
+		r.since, r.gapless = o.since, only && r.record.Journal.Deleted == 0
 	}
+	return r
+}
+
+// add adds a group. A group that was delivered before is in the chain already. It returns the hole
+// before the group, nil without one.
+func (r *recorder) add(g *events.Group) *chain.Fault {
+	next := max(r.record.Head.Sequence+1, r.record.Journal.First)
+	switch {
+	case g.Sequence <= r.record.Head.Sequence:
+		return nil
+	case r.gapless && g.Sequence > next && g.Stored.After(r.since):
+		return &chain.Fault{Kind: chain.Damaged, From: next, To: g.Sequence - 1, Why: "NATS does not deliver these groups"}
+	}
+	r.record.Add(r.hasher.Next(r.record.Head, g.Sequence, g.Data, g.Stored))
+	return nil
 }
 
 // auditor verifies the lane while it is worked: all of it once in the life of a process, unless a
@@ -391,6 +478,9 @@ func (a *auditor) answer(ctx context.Context) error {
 	book, err := g.Ledger.Read(ctx)
 	if err != nil {
 		return nil
+	}
+	if err := g.lost(book); err != nil {
+		return err
 	}
 	number := book.Wanted(g.lane)
 	if number == 0 {

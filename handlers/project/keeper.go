@@ -60,7 +60,7 @@ func (k *keeper) keep(ctx context.Context) error {
 		err := k.takeOver(ctx, pause.Reset)
 		if fault := (*chain.Fault)(nil); errors.As(err, &fault) {
 			k.status.set(State{Err: fault.Error()})
-			err = k.guard.mismatch(ctx, fault)
+			err = k.guard.answer(ctx, err, fault)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -111,7 +111,8 @@ func (k *keeper) takeOver(ctx context.Context, settled func()) error {
 	if err != nil {
 		return err
 	}
-	s, err := newSession(k, machine, last, record)
+	only := k.guard != nil && k.guard.Alone && len(k.config.Lanes) == 1
+	s, err := newSession(k, machine, last, newRecorder(record, o, only))
 	if err != nil {
 		return err
 	}

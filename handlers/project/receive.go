@@ -26,14 +26,19 @@ func (r *receiver) run(ctx context.Context, received chan<- *batch) error {
 		if err != nil {
 			return fmt.Errorf("fetch groups of the lane: %w", err)
 		}
-		if err := pass(ctx, received, r.parse(groups)); err != nil {
+		b, err := r.parse(groups)
+		if err != nil {
+			return err
+		}
+		if err := pass(ctx, received, b); err != nil {
 			return err
 		}
 	}
 }
 
-// parse returns the groups as a batch.
-func (r *receiver) parse(groups []events.Group) *batch {
+// parse returns the groups as a batch. The error wraps errHole and a *chain.Fault if groups are missing
+// before one of them.
+func (r *receiver) parse(groups []events.Group) (*batch, error) {
 	var b *batch
 	select {
 	case b = <-r.spare:
@@ -43,12 +48,15 @@ func (r *receiver) parse(groups []events.Group) *batch {
 	b.groups = groups
 	for i := range groups {
 		b.read.Read(groups[i], r.evaluates)
-		if r.recorder != nil {
-			r.recorder.add(&groups[i])
+		if r.recorder == nil {
+			continue
+		}
+		if f := r.recorder.add(&groups[i]); f != nil {
+			return nil, fmt.Errorf("%w: %w", errHole, f)
 		}
 	}
 	if r.recorder != nil {
 		b.record = r.recorder.record
 	}
-	return b
+	return b, nil
 }

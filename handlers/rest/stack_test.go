@@ -274,6 +274,8 @@ type forgetful struct{}
 func (forgetful) List(context.Context) (map[string][]byte, error) { return nil, nil }
 func (forgetful) Put(context.Context, string, []byte) error       { return nil }
 func (forgetful) Delete(context.Context, string) error            { return nil }
+func (forgetful) Lost(context.Context) ([]string, error)          { return nil, nil }
+
 func (forgetful) Watch(ctx context.Context, _ func(string, []byte)) error {
 	<-ctx.Done()
 	return ctx.Err()

@@ -70,6 +70,9 @@ type Config struct {
 	// Rearms: the lanes of this process set all alarms of conferences again, so those that the embedded
 	// server still has are removed at the start. One that is damaged would freeze its stream.
 	Rearms bool
+	// Acknowledged is called with each group of the journal that NATS acknowledged to this process, in
+	// the order of its lane and before the callers of Append return. It may be nil, and must not block.
+	Acknowledged func(lane int, sequence uint64, data []byte)
 	// Metrics may be nil.
 	Metrics *Metrics
 }

@@ -62,7 +62,7 @@ func (q *queue) leave(size int) { q.held.Add(-int64(size)) }
 func newJournal(door, read jetstream.JetStream, lanes int, h *health, c Config) *Journal {
 	j := &Journal{health: h, read: read, queue: &queue{most: c.QueueBytes}}
 	for n := range lanes {
-		w := &writer{js: door, health: h, queue: j.queue, subject: journalSubject(n), budget: c.AppendBudget, attempt: externalAttempt, metrics: c.Metrics, ended: make(chan struct{})}
+		w := &writer{lane: n, acknowledged: c.Acknowledged, js: door, health: h, queue: j.queue, subject: journalSubject(n), budget: c.AppendBudget, attempt: externalAttempt, metrics: c.Metrics, ended: make(chan struct{})}
 		if c.embedded() {
 			w.attempt = c.AppendBudget
 		}
@@ -140,13 +140,15 @@ func (g *group) room(size int) bool {
 // writer is the group commit of one lane. It has one group in flight; entries that
 // arrive meanwhile form the next group. It never waits for a group to grow.
 type writer struct {
-	js      jetstream.JetStream
-	health  *health
-	queue   *queue
-	subject string
-	budget  time.Duration
-	attempt time.Duration // bounds one try
-	metrics *Metrics
+	lane         int
+	acknowledged func(lane int, sequence uint64, data []byte) // may be nil
+	js           jetstream.JetStream
+	health       *health
+	queue        *queue
+	subject      string
+	budget       time.Duration
+	attempt      time.Duration // bounds one try
+	metrics      *Metrics
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -243,9 +245,14 @@ func (w *writer) commit(g *group) {
 	start := time.Now()
 	ctx, cancel := context.WithDeadline(w.health.while(), g.deadline)
 	defer cancel()
-	if err := w.publish(ctx, g.data); err != nil {
+	sequence, err := w.publish(ctx, g.data)
+	switch {
+	case err != nil:
 		g.err = fmt.Errorf("append group: %w", err)
-	} else {
+	default:
+		if w.acknowledged != nil { // before a caller learns of it
+			w.acknowledged(w.lane, sequence, g.data)
+		}
 		w.health.stored.Store(time.Now().UnixNano())
 	}
 	w.metrics.observeGroup(g, time.Since(start))
@@ -260,22 +267,25 @@ var expectJournal = nats.Header{headerExpectedStream: {journalStream}}
 
 // publish sets no message id: the fold counts a group that a retry stored twice once,
 // and a duplicate window would need memory for every group.
-func (w *writer) publish(ctx context.Context, data []byte) error {
-	err := jet.RetryEach(ctx, w.attempt, w.retryable, func(ctx context.Context) error {
+func (w *writer) publish(ctx context.Context, data []byte) (sequence uint64, err error) {
+	err = jet.RetryEach(ctx, w.attempt, w.retryable, func(ctx context.Context) error {
 		m := &nats.Msg{Subject: w.subject, Data: data, Header: expectJournal}
 		ack, err := w.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 		if err == nil && ack.Sequence == 0 {
 			err = jetstream.ErrInvalidJSAck
 		}
+		if err == nil {
+			sequence = ack.Sequence
+		}
 		return err
 	})
 	switch {
 	case jet.StorageFull(err):
-		return w.health.noRoom(err)
+		err = w.health.noRoom(err)
 	case jet.Full(err):
-		return fmt.Errorf("%w: journal is full: %w", events.ErrUnavailable, err)
+		err = fmt.Errorf("%w: journal is full: %w", events.ErrUnavailable, err)
 	}
-	return err
+	return sequence, err
 }
 
 func (w *writer) retryable(err error) bool {

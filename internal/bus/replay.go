@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,6 +58,22 @@ func (j *Journal) StoredUpTo(ctx context.Context, lane int, at time.Time) (uint6
 		return last, nil
 	}
 	return first - 1, nil
+}
+
+// Group returns the data of the group at a stream sequence, nil without one that can be read.
+func (j *Journal) Group(ctx context.Context, sequence uint64) ([]byte, error) {
+	s, err := j.read.Stream(ctx, journalStream)
+	if err != nil {
+		return nil, fmt.Errorf("read group %d of the journal: %w", sequence, err)
+	}
+	m, err := s.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read group %d of the journal: %w", sequence, err)
+	}
+	return m.Data, nil
 }
 
 // State returns the numbers of the journal's stream.

@@ -302,8 +302,11 @@ func (m maker) bucket(ctx context.Context, name, description string) (*jet.Bucke
 // value is damage. The journal has the record of it, because it is in other files than the buckets.
 func (m maker) adopt(ctx context.Context, made *streams) error {
 	c := made.journal.CachedInfo().Config
-	if c.Metadata[metadataGuarded] != "" || m.full {
+	if m.full {
 		return nil
+	}
+	if c.Metadata[metadataGuarded] != "" {
+		return made.keys.Keep(ctx)
 	}
 	for _, b := range []*jet.Guarded{made.keys, made.rules, made.brakes} {
 		if err := b.Adopt(ctx); err != nil {
@@ -316,5 +319,5 @@ func (m maker) adopt(ctx context.Context, made *streams) error {
 	if made.journal, err = m.js.UpdateStream(ctx, c); err != nil {
 		return fmt.Errorf("record in the journal that the buckets are marked: %w", err)
 	}
-	return nil
+	return made.keys.Keep(ctx)
 }

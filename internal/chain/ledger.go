@@ -36,9 +36,15 @@ var (
 type Held struct {
 	Fault
 	Since time.Time `json:"since"`
+	// Lost: what is missing was acknowledged and never processed. The process found it that had the
+	// acknowledgement, so the lane's owner cannot, and waits as well.
+	Lost bool `json:"lost,omitempty"`
 	// Accepted is the number of the acceptance after which the lane is being filled, 0 before.
 	Accepted uint64 `json:"accepted,omitempty"`
 }
+
+// Waits reports whether the lane's owner has to wait, although it finds nothing wrong.
+func (h Held) Waits() bool { return h.Lost && h.Accepted == 0 }
 
 // Acceptance is an operator's decision to go on with the journal as it is.
 type Acceptance struct {
@@ -128,6 +134,41 @@ func (l *Ledger) Hold(ctx context.Context, lane int, f *Fault) error {
 	})
 	if err != nil {
 		return fmt.Errorf("record that lane %d is held: %w", lane, err)
+	}
+	return nil
+}
+
+// HoldLost is Hold for groups that were acknowledged and never processed. A lane that waits for an
+// operator already stays as it is: what is accepted is the journal.
+func (l *Ledger) HoldLost(ctx context.Context, lane int, f *Fault) error {
+	err := l.cell.Change(ctx, func(b *Book) bool {
+		if was, held := b.Held[lane]; held && was.Accepted == 0 {
+			return false
+		}
+		if b.Held == nil {
+			b.Held = map[int]Held{}
+		}
+		b.Held[lane] = Held{Fault: *f, Since: l.now().UTC(), Lost: true}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("record that lane %d is held: %w", lane, err)
+	}
+	return nil
+}
+
+// ReleaseLost ends a hold of HoldLost up to a stream sequence, because the journal has all of it again.
+func (l *Ledger) ReleaseLost(ctx context.Context, lane int, upTo uint64) error {
+	err := l.cell.Change(ctx, func(b *Book) bool {
+		h := b.Held[lane]
+		if !h.Waits() || h.To > upTo {
+			return false
+		}
+		delete(b.Held, lane)
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("record that lane %d goes on: %w", lane, err)
 	}
 	return nil
 }

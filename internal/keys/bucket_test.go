@@ -72,6 +72,8 @@ func (s *fakeBucket) change(key string, value []byte) error {
 	return nil
 }
 
+func (s *fakeBucket) Lost(context.Context) ([]string, error) { return nil, nil }
+
 func (s *fakeBucket) Watch(ctx context.Context, fn func(string, []byte)) error {
 	s.mu.Lock()
 	changes := make(chan change, 1000)

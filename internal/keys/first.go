@@ -16,7 +16,7 @@ const firstName = "made at first start"
 // ErrFile is returned for a key file that does not hold "SID:secret".
 var ErrFile = errors.New("key file does not hold SID:secret")
 
-// EnsureFirst creates an admin's key if no key exists, and writes "SID:secret"
+// EnsureFirst creates an admin's key if no key exists or damage has removed the one in the file, and writes "SID:secret"
 // to a file at path that only its owner may read: an operator who can read
 // Gavel's data may use its API. It reports whether it created a key.
 //
@@ -26,7 +26,7 @@ func (k *Keys) EnsureFirst(ctx context.Context, path string) (made bool, err err
 	if k.Damage() != nil {
 		return false, nil // a new key would be as little valid as the others
 	}
-	if len(k.List()) > 0 {
+	if sid, _, err := ReadFile(path); len(k.List()) > 0 && (err != nil || !k.isLost(sid)) {
 		return false, k.raiseFirst(ctx, path)
 	}
 	s, secret, err := newKey(firstName, Admin, nil, k.now())

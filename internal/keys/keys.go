@@ -29,6 +29,8 @@ type Bucket interface {
 	List(ctx context.Context) (map[string][]byte, error)
 	Put(ctx context.Context, key string, value []byte) error
 	Delete(ctx context.Context, key string) error
+	// Lost returns the keys that were stored and are gone, without a Delete.
+	Lost(ctx context.Context) ([]string, error)
 	// Watch calls fn for each existing key and then for each change, in order, until ctx ends or
 	// the watch breaks. A nil value means that the key was deleted.
 	Watch(ctx context.Context, fn func(key string, value []byte)) error
@@ -51,6 +53,8 @@ type Keys struct {
 	// damage is why no key is valid now, or nil: without the list of revoked keys, any key may be
 	// one of them. bySid is empty then.
 	damage error
+	// lost are keys that damage has removed. They are refused until an operator revokes them.
+	lost []string
 }
 
 // remedy ends what an operator reads about damaged keys.
@@ -73,6 +77,10 @@ func (k *Keys) load(ctx context.Context) error {
 		k.refuse(fmt.Errorf("list keys: %w; %s", err, remedy))
 		return nil
 	}
+	var lost []string
+	if err == nil {
+		lost, err = k.bucket.Lost(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("list keys: %w", err)
 	}
@@ -84,8 +92,20 @@ func (k *Keys) load(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.bySid, k.damage = known, nil
+	for _, sid := range lost {
+		if !slices.Contains(k.lost, sid) {
+			k.log.Error("api key is damaged in the store, and refused: revoke it with `gavel keys revoke`, and create another", "key_sid", sid)
+		}
+	}
+	k.bySid, k.damage, k.lost = known, nil, lost
 	return nil
+}
+
+// isLost reports whether damage has removed a key.
+func (k *Keys) isLost(sid string) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return slices.Contains(k.lost, sid)
 }
 
 // refuse makes every key invalid.
@@ -119,6 +139,7 @@ func (k *Keys) apply(sid string, value []byte) {
 	if delete(k.bySid, sid); ok {
 		k.bySid[sid] = s
 	}
+	k.lost = slices.DeleteFunc(slices.Clone(k.lost), func(lost string) bool { return lost == sid })
 }
 
 // Run follows the bucket until ctx ends. While the bucket is unreachable, the
@@ -249,7 +270,7 @@ func (k *Keys) Revoke(ctx context.Context, sid string) error {
 		return ErrUnknown
 	}
 	sid = events.CanonicalSid(sid)
-	if _, ok := k.stored(sid); !ok {
+	if _, ok := k.stored(sid); !ok && !k.isLost(sid) {
 		return ErrUnknown
 	}
 	if err := k.bucket.Delete(ctx, sid); err != nil {

@@ -54,6 +54,19 @@ func Overwrite(path string, part []byte, at int64) error {
 	return errors.Join(err, f.Close())
 }
 
+// InPlace opens a file whose parts are overwritten, with mode 0600, gives it a size, and returns its
+// content. What is true of Overwrite is true of its writes.
+func InPlace(path string, size int64) (f *os.File, content []byte, err error) {
+	if f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return nil, nil, err
+	}
+	content, err = io.ReadAll(f)
+	if err == nil && int64(len(content)) < size {
+		err = f.Truncate(size) // a write in place needs no new size
+	}
+	return f, content, err
+}
+
 // Touch creates an empty file with mode 0600, or leaves the existing one as it is. It needs no
 // free space for content.
 func Touch(path string) error {

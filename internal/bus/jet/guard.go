@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -32,7 +33,8 @@ type Guards struct {
 	// Lasting begins the names of keys that are never deleted, whose values prove themselves: only
 	// their absence is damage. An Update with revision 0 repairs it. Empty: no keys.
 	Lasting string
-	// Deleted also records which keys were deleted.
+	// Deleted also records which keys were deleted, and which exist: one of those that is gone is
+	// damage.
 	Deleted bool
 	// Report is called with the state of a key after each read of it: nil, or its damage.
 	Report func(key string, damage error)
@@ -200,6 +202,9 @@ func (g *Guarded) mark(ctx context.Context, key string, revision uint64, repair 
 type deleted struct {
 	Count int      `json:"count"`
 	Keys  []string `json:"keys"`
+	// Live are the keys that exist. A key is stored before it is added and removed after it is deleted
+	// here, so the bucket has all of them. A former Gavel drops the list; Keep makes it again.
+	Live []string `json:"live,omitempty"`
 }
 
 func (g *Guarded) readDeleted(ctx context.Context) (d deleted, revision uint64, err error) {
@@ -220,29 +225,122 @@ func (g *Guarded) readDeleted(ctx context.Context) (d deleted, revision uint64, 
 	return d, revision, damage
 }
 
-// Delete removes a key, and records that first if the guards require it.
-func (g *Guarded) Delete(ctx context.Context, key string) error {
-	for g.guards.Deleted {
+// changeDeleted changes the list of deleted keys until change returns false or the change is stored.
+func (g *Guarded) changeDeleted(ctx context.Context, change func(d *deleted) bool) error {
+	for {
 		d, revision, err := g.readDeleted(ctx)
 		if err != nil {
-			return fmt.Errorf("delete key: %w", err)
+			return err
 		}
-		if slices.Contains(d.Keys, key) {
-			break
+		if !change(&d) {
+			return nil
 		}
-		d.Count, d.Keys = d.Count+1, append(d.Keys, key)
-		d.Keys = d.Keys[max(0, len(d.Keys)-maxDeleted):]
 		value, err := json.Marshal(d)
 		if err == nil {
 			_, err = g.second.Update(ctx, g.deletedKey(), value, revision)
 		}
-		if err == nil {
-			break
-		}
 		if !errors.Is(err, events.ErrKeyChanged) {
-			return fmt.Errorf("delete key: %w", err)
+			return err
 		}
 	}
+}
+
+// Put is like Bucket.Put, and records that the key exists if the guards require it.
+func (g *Guarded) Put(ctx context.Context, key string, value []byte) error {
+	if g.guards.Deleted {
+		if _, _, err := g.readDeleted(ctx); err != nil {
+			return fmt.Errorf("put key: %w", err)
+		}
+	}
+	if err := g.Bucket.Put(ctx, key, value); err != nil || !g.guards.Deleted {
+		return err
+	}
+	return g.live(ctx, key)
+}
+
+// live records that keys exist. Beyond maxDeleted of them, further ones are not guarded.
+func (g *Guarded) live(ctx context.Context, keys ...string) error {
+	err := g.changeDeleted(ctx, func(d *deleted) (changed bool) {
+		for _, key := range keys {
+			if len(d.Live) < maxDeleted && !slices.Contains(d.Live, key) && !slices.Contains(d.Keys, key) {
+				d.Live, changed = append(d.Live, key), true
+			}
+		}
+		return changed
+	})
+	if err != nil {
+		return fmt.Errorf("record that keys exist: %w", err)
+	}
+	return nil
+}
+
+// Keep records that the keys of a former Gavel exist. A damaged list is left to the reader of the keys.
+func (g *Guarded) Keep(ctx context.Context) error {
+	all, err := g.Bucket.List(ctx)
+	if err != nil {
+		return err
+	}
+	if err := g.live(ctx, slices.Sorted(maps.Keys(all))...); !errors.Is(err, events.ErrKeyDamaged) {
+		return err
+	}
+	return nil
+}
+
+// Lost returns the keys that exist by the record and not in the bucket, and reports their damage.
+func (g *Guarded) Lost(ctx context.Context) (lost []string, err error) {
+	d, _, err := g.readDeleted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := g.Bucket.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range d.Live {
+		if _, there := all[key]; there {
+			g.guards.Report(key, nil)
+			continue
+		}
+		is, err := g.isLost(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			lost = append(lost, key)
+			g.guards.Report(key, fmt.Errorf("read %s in %s: %w: it is missing", key, g.kv.Bucket(), events.ErrKeyDamaged))
+		}
+	}
+	return lost, nil
+}
+
+// isLost reads the bucket first and then the record, because a key may be created or deleted meanwhile.
+func (g *Guarded) isLost(ctx context.Context, key string) (bool, error) {
+	_, _, err := g.Bucket.Read(ctx, key)
+	if !errors.Is(err, events.ErrKeyNotFound) {
+		return false, err
+	}
+	d, _, err := g.readDeleted(ctx)
+	return slices.Contains(d.Live, key), err
+}
+
+// Delete removes a key, and records that first if the guards require it.
+func (g *Guarded) Delete(ctx context.Context, key string) error {
+	if !g.guards.Deleted {
+		return g.Bucket.Delete(ctx, key)
+	}
+	err := g.changeDeleted(ctx, func(d *deleted) bool {
+		if slices.Contains(d.Keys, key) {
+			return false
+		}
+		d.Count, d.Keys = d.Count+1, append(d.Keys, key)
+		d.Keys = d.Keys[max(0, len(d.Keys)-maxDeleted):]
+		d.Live = slices.DeleteFunc(d.Live, func(live string) bool { return live == key })
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("delete key: %w", err)
+	}
+	g.guards.Report(key, nil)
 	return g.Bucket.Delete(ctx, key)
 }
 
