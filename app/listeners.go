@@ -18,6 +18,7 @@ import (
 	"gavel/handlers/callback"
 	"gavel/handlers/rest"
 	"gavel/internal/front"
+	"gavel/internal/measure"
 	"gavel/internal/twilio"
 )
 
@@ -29,7 +30,22 @@ const (
 	_          = uint64(AnswerTime - rest.WriteTime)
 	// writeTimeout bounds the writing of an answer; a stream counts each of its writes by itself.
 	writeTimeout = 30 * time.Second
+	// maxConnections bounds the connections of a port. With a memory limit it is lower: they may
+	// use that share of it, 1 in 8, at connectionBytes each: buffers, goroutines, a request and
+	// its answer, and the kernel's part.
+	maxConnections   = 12_000
+	leastConnections = 256
+	connectionShare  = 8
+	connectionBytes  = 40 << 10
 )
+
+// connectionsOf returns how many connections a port has at once with a memory limit, 0 for none.
+func connectionsOf(memoryLimit int64) int {
+	if memoryLimit <= 0 {
+		return maxConnections
+	}
+	return int(min(max(memoryLimit/connectionShare/connectionBytes, leastConnections), maxConnections))
+}
 
 // Listener is a port and its HTTP server. It answers from the moment the port is
 // bound: while the process still waits for NATS or Redis it answers 503, so that
@@ -43,8 +59,9 @@ type Listener struct {
 	ended    chan error
 }
 
-// Listen binds an address and answers "not yet" on it.
-func Listen(ctx context.Context, address string) (*Listener, error) {
+// Listen binds an address and answers "not yet" on it. A memory limit, in bytes, bounds the
+// connections; 0 is none.
+func Listen(ctx context.Context, address string, memoryLimit int64) (*Listener, error) {
 	var config net.ListenConfig
 	port, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
@@ -59,7 +76,7 @@ func Listen(ctx context.Context, address string) (*Listener, error) {
 		IdleTimeout:    callback.IdleTimeout,
 		MaxHeaderBytes: callback.MaxHeaderBytes,
 	}
-	l.server = front.New(port, l.web, callback.ConferencePath, callback.RecordingPath)
+	l.server = front.New(port, l.web, connectionsOf(memoryLimit), callback.ConferencePath, callback.RecordingPath)
 	go func() { l.ended <- l.server.Serve() }()
 	return l, nil
 }
@@ -135,11 +152,33 @@ func (a *App) listen(ctx context.Context) (err error) {
 		a.PublicURL = "http://" + a.public.Address()
 	}
 	a.PublicURL, a.shownURL = twilio.WithoutUser(a.PublicURL)
+	a.measureListeners()
 	return nil
 }
 
+// measureListeners counts the connections of both ports together.
+func (a *App) measureListeners() {
+	servers := []*front.Server{a.public.server}
+	if a.admin != a.public {
+		servers = append(servers, a.admin.server)
+	}
+	sum := func(of func(*front.Server) float64) func() float64 {
+		return func() (n float64) {
+			for _, s := range servers {
+				n += of(s)
+			}
+			return n
+		}
+	}
+	m := measure.With(a.metrics)
+	m.GaugeFunc("gavel_connections", "Open HTTP connections.",
+		sum(func(s *front.Server) float64 { return float64(s.Connections()) }))
+	m.CounterFunc("gavel_connections_waited_total", "HTTP connections that waited for a place. Beyond one the kernel holds them, or their senders wait.",
+		sum(func(s *front.Server) float64 { return float64(s.Waited()) }))
+}
+
 func (a *App) bind(ctx context.Context, address string) (*Listener, error) {
-	l, err := Listen(ctx, address)
+	l, err := Listen(ctx, address, a.MemoryLimit)
 	if err != nil {
 		return nil, err
 	}

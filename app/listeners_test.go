@@ -23,7 +23,7 @@ import (
 // tries again; once wired, the same connection gets the real answer.
 func TestAListenerAnswersFromTheFirstMoment(t *testing.T) {
 	t.Parallel()
-	l, err := Listen(t.Context(), "127.0.0.1:0")
+	l, err := Listen(t.Context(), "127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestAListenerAnswersFromTheFirstMoment(t *testing.T) {
 // Callbacks do not pass through net/http's server, and are answered in the same way.
 func TestAListenerReadsCallbacksItself(t *testing.T) {
 	t.Parallel()
-	l, err := Listen(t.Context(), "127.0.0.1:0")
+	l, err := Listen(t.Context(), "127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func (c *demoCommand) Run(ctx context.Context, root *cli, t *terminal) (err erro
 		c.DataDir = folder
 	}
 	c.Listen = freeAddress(ctx, c.Listen, t.out)
-	standIn, err := app.Listen(ctx, "127.0.0.1:0")
+	standIn, err := app.Listen(ctx, "127.0.0.1:0", 0)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (c *twilioCommand) Run(ctx context.Context, t *terminal) error {
 	if err := c.check(); err != nil {
 		return usageError{err}
 	}
-	l, err := app.Listen(ctx, c.Listen)
+	l, err := app.Listen(ctx, c.Listen, 0)
 	if err != nil {
 		return err
 	}

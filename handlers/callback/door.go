@@ -105,7 +105,8 @@ func New(cfg Config) (*Door, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = machine(cfg.Now)
 	}
-	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log), unread: unread{now: cfg.Now}, memory: newPressure(debug.SetMemoryLimit(-1)), endpoints: map[string]*endpoint{
+	memory := newPressure(debug.SetMemoryLimit(-1))
+	d := &Door{cfg: cfg, refusals: newRefusalLog(cfg.Log), unread: newUnread(cfg.Now, memory.room), memory: memory, endpoints: map[string]*endpoint{
 		ConferencePath: {source: events.SourceCallback, methods: "GET, POST", accept: (*Door).acceptForm},
 		RecordingPath:  {source: events.SourceRecording, methods: "GET, POST", accept: (*Door).acceptForm},
 		EventsPath:     {source: events.SourceEventStream, methods: "POST", accept: (*Door).acceptBatch},

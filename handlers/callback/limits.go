@@ -39,9 +39,11 @@ const (
 	bodyTime = 5 * time.Second
 	// maxUnread bounds the requests whose body is not complete, maxUnreadPeer those of
 	// one sender, which may be a proxy in front of the door. At 5,000 callbacks a second
-	// a genuine body keeps its place for 50 ms.
+	// a genuine body keeps its place for 50 ms. They are at most so many as one of unreadShare
+	// requests in flight, so that a port with few connections has others.
 	maxUnread     = 1_024
 	maxUnreadPeer = 256
+	unreadShare   = 4
 	// maxForm bounds a form; Twilio's longest is about 2 KiB, because names of
 	// rooms and labels have at most 128 characters.
 	maxForm = 64 << 10

@@ -37,6 +37,17 @@ func TestTheRequestsInFlightFitIntoMemory(t *testing.T) {
 	}
 }
 
+// A port with little memory has few connections, and slow bodies must leave some of them.
+func TestSlowBodiesAreFewerWithLittleMemory(t *testing.T) {
+	t.Parallel()
+	for limit, want := range map[int64][2]int{math.MaxInt64: {maxUnread, maxUnreadPeer}, 512 << 20: {819, 204}, 64 << 20: {102, 25}} {
+		u := newUnread(time.Now, newPressure(limit).room)
+		if got := [2]int{u.most, u.mostOfPeer}; got != want {
+			t.Errorf("with %d MiB: %d, and %d of one sender", limit>>20, got[0], got[1])
+		}
+	}
+}
+
 // A batch of Event Streams can be 1 MiB, and 3,000 of them do not fit where 3,000 callbacks do.
 func TestALargeBodyTakesTheRoomOfSeveral(t *testing.T) {
 	t.Parallel()

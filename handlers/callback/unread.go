@@ -13,7 +13,10 @@ import (
 // ended instead of refusing the new one: Twilio sends header and body together, so a genuine body
 // is complete before others can push it out, and slow senders push out each other.
 type unread struct {
-	now     func() time.Time
+	now func() time.Time
+	// most bounds them, mostOfPeer those of one sender.
+	most, mostOfPeer int
+
 	mu      sync.Mutex
 	waiting []*reading
 	// watched: a timer will end what waits for longer than bodyTime. It runs only while it is
@@ -28,6 +31,12 @@ type reading struct {
 	since time.Time
 	// ended: its time is over, or another one has its place. The connection cannot be used again.
 	ended bool
+}
+
+// newUnread takes the room for genuine requests in flight.
+func newUnread(now func() time.Time, room int64) unread {
+	most := int(min(maxUnread, room/requestBytes/unreadShare))
+	return unread{now: now, most: most, mostOfPeer: most * maxUnreadPeer / maxUnread}
 }
 
 // past is a deadline that has passed.
@@ -49,7 +58,7 @@ func peerOf(remote string) netip.Addr {
 func (u *unread) begin(r *reading) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.waiting) >= maxUnreadPeer {
+	if len(u.waiting) >= u.mostOfPeer {
 		u.makeRoom(r.peer)
 	}
 	u.waiting = append(u.waiting, r)
@@ -68,8 +77,8 @@ func (u *unread) makeRoom(peer netip.Addr) {
 			own++
 		}
 	}
-	if own < maxUnreadPeer {
-		if len(u.waiting) < maxUnread {
+	if own < u.mostOfPeer {
+		if len(u.waiting) < u.most {
 			return
 		}
 		peer = u.busiest()

@@ -77,7 +77,7 @@ func (w *world) open(t *testing.T) port {
 func (w *world) openFront(t *testing.T) port {
 	t.Helper()
 	p, web := w.server()
-	server := front.New(p, web, callback.ConferencePath)
+	server := front.New(p, web, 12_000, callback.ConferencePath)
 	p.serve(t, server.Serve, server.Close)
 	return p
 }

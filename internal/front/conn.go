@@ -19,7 +19,14 @@ const bufferSize = 4 << 10
 // them it skips line ends, which some old clients send behind a body.
 const peeked = 4
 
-// state is what a connection is doing. It is stored with the sweep in which it began.
+// Times after which a connection that waits for a request ends if another one needs its place. A
+// sender with a request sends it with its first packet, or within the time of one that is lost.
+const (
+	newTime  = 2 * tick
+	idleTime = time.Second
+)
+
+// state is what a connection is doing. It is stored with the tick in which it began.
 type state uint64
 
 const (
@@ -29,23 +36,26 @@ const (
 	handling              // the handler runs
 	watched               // the handler runs, and a goroutine waits for the connection's end
 	writing               // the answer
-	passed                // net/http has it
 	closed                // by the server
+	passed                // net/http has it, and is busy with it
+	awaiting              // net/http has it, and waits for its first request
+	kept                  // net/http has it, and waits for another one
 
-	stateBits = 3
+	stateBits = 4
 )
 
-// conn is a connection on which only usual requests have come so far. Except for state and watch its
-// fields belong to the goroutine of serve.
+// conn is a connection. Except for state, watch and at its fields belong to the goroutine of serve.
 type conn struct {
 	server *Server
 	peer   net.Conn
 	state  atomic.Uint64
+	at     int    // its index in the crowd, which guards it
 	watch  *watch // written by the sweep before it sets the state watched
 
 	in       []byte // what has been read of the next request
 	out      []byte
 	answered bool         // at least once
+	away     bool         // net/http has it
 	request  http.Request // the fields that all requests of the connection share
 	cancel   context.CancelFunc
 }
@@ -69,7 +79,7 @@ func newConn(s *Server, peer net.Conn) *conn {
 }
 
 func (c *conn) stamp(s state) uint64 {
-	return uint64(c.server.sweeps.Load())<<stateBits | uint64(s)
+	return uint64(c.server.ticks.Load())<<stateBits | uint64(s)
 }
 
 func stateOf(stamp uint64) state { return state(stamp & (1<<stateBits - 1)) }
@@ -91,7 +101,7 @@ func (c *conn) serve() {
 	}
 }
 
-// end releases the connection. A panic of a handler ends only its connection, as in net/http.
+// end releases the connection, unless net/http has it. A panic of a handler ends only its connection, as in net/http.
 func (c *conn) end() {
 	if fault := recover(); fault != nil && fault != http.ErrAbortHandler {
 		logf := log.Printf
@@ -101,10 +111,10 @@ func (c *conn) end() {
 		logf("http: panic serving %s: %v\n%s", c.request.RemoteAddr, fault, debug.Stack())
 	}
 	c.cancel()
-	if stateOf(c.state.Load()) != passed {
+	if !c.away {
 		_ = c.peer.Close() // nothing more can be done about an error
+		c.server.crowd.remove(c)
 	}
-	c.server.remove(c)
 }
 
 // receive waits for the next usual request. It returns nil if the connection has ended, or if
@@ -174,20 +184,20 @@ func (c *conn) interrupted() *exchange {
 
 // pass lets net/http have the connection, and what has been read of it.
 func (c *conn) pass() {
-	if c.enter(passed) && !c.server.rest.pass(accepted{conn: &replayed{c.peer, c.in}}) {
-		_ = c.peer.Close() // the server has ended
+	if c.enter(passed) {
+		c.away = c.server.rest.pass(accepted{conn: &replayed{Conn: c.peer, from: c, read: c.in}}) // or the server has ended
 	}
 }
 
 // answer calls the handler and writes its answer. It returns whether the connection is kept.
 func (c *conn) answer(x *exchange) bool {
-	c.server.web.Handler.ServeHTTP(&x.answer, &x.request)
+	c.server.handler.ServeHTTP(&x.answer, &x.request)
 	x.body.end()
 	c.in = c.in[:0]
 	if !c.handled() {
 		return false
 	}
-	out, keep := x.answer.text(c.out[:0], c.server.draining.Load())
+	out, keep := x.answer.text(c.out[:0], c.server.draining.Load() || c.server.crowd.turn())
 	c.out = out
 	if _, err := c.peer.Write(out); err != nil {
 		return false
@@ -206,25 +216,45 @@ func (c *conn) handled() bool {
 	}
 }
 
-// check enforces the timeouts. The sweep calls it with the number of the sweep.
+// check enforces the timeouts. The sweep calls it with the number of the tick.
 func (c *conn) check(now uint32) {
 	stamp := c.state.Load()
-	age := time.Duration(now-uint32(stamp>>stateBits)) * sweepEvery
-	over := func(limit time.Duration) bool { return limit > 0 && age > limit }
+	over := func(limit time.Duration) bool { return limit > 0 && age(stamp, now) > limit }
 	web := c.server.web
 	switch s := stateOf(stamp); {
 	case s == fresh && over(web.ReadTimeout), s == idle && over(web.IdleTimeout), s == writing && over(web.WriteTimeout):
 		c.shut(stamp)
-	case s == handling && age > watchAfter*sweepEvery:
+	case s == handling && over(watchAfter):
 		c.beginWatch(stamp)
 	}
 }
 
-// shut closes the connection unless its state has changed.
-func (c *conn) shut(stamp uint64) {
-	if c.state.CompareAndSwap(stamp, c.stamp(closed)) {
+// age returns how long ago the state began: up to a tick less than what is returned.
+func age(stamp uint64, now uint32) time.Duration {
+	return time.Duration(now-uint32(stamp>>stateBits)) * tick
+}
+
+// yield ends the connection if it waits for a request, and has waited for some time. It returns
+// whether it did.
+func (c *conn) yield() bool {
+	stamp, limit := c.state.Load(), newTime
+	switch stateOf(stamp) {
+	case idle, kept:
+		limit = idleTime
+	case fresh, awaiting:
+	default:
+		return false
+	}
+	return age(stamp, c.server.ticks.Load()) > limit && !arrived(c.peer) && c.shut(stamp)
+}
+
+// shut closes the connection unless its state has changed, and returns whether it did.
+func (c *conn) shut(stamp uint64) bool {
+	done := c.state.CompareAndSwap(stamp, c.stamp(closed))
+	if done {
 		_ = c.peer.Close() // the connection's goroutine notices
 	}
+	return done
 }
 
 // drain closes an idle connection when the server stops. A new connection may still have a request
@@ -241,7 +271,7 @@ func (c *conn) drain(late time.Time) {
 // abort closes the connection whatever it is doing.
 func (c *conn) abort() {
 	c.cancel()
-	if stateOf(c.state.Load()) != passed {
+	if stateOf(c.state.Load()) < passed { // net/http closes the others
 		_ = c.peer.Close() // as above
 	}
 }

@@ -8,8 +8,11 @@
 // connection, from its first byte. So only net/http interprets what can be read in two ways, and its
 // limits, errors and timeouts apply.
 //
-// Reading order: server.go (listening, timeouts, the stop), conn.go (one connection), request.go
-// (what is usual), answer.go.
+// The connections of both kinds are bounded. In an overload the surplus remains in the kernel, where
+// it costs nothing (ADR 0028).
+//
+// Reading order: server.go (listening, timeouts, the stop), crowd.go (the bound), conn.go (one
+// connection), request.go (what is usual), answer.go, passed.go (what net/http has).
 package front
 
 import (
@@ -22,12 +25,14 @@ import (
 )
 
 const (
-	// sweepEvery is how often all connections are checked, instead of a deadline or timer for each
+	// tick is the resolution of the clock that all connections share.
+	tick = 100 * time.Millisecond
+	// sweepTicks is how often all connections are checked, instead of a deadline or timer for each
 	// request. So a timeout is up to this much longer than net/http's.
-	sweepEvery = time.Second
-	// watchAfter is how many sweeps a handler runs before its connection is watched for its end.
+	sweepTicks = uint32(time.Second / tick)
+	// watchAfter is how long a handler runs before its connection is watched for its end.
 	// net/http watches each request, which costs a goroutine and a system call.
-	watchAfter = 1
+	watchAfter = time.Second
 	// restTime is how long the rest of an incomplete request may take before net/http receives it.
 	// A sender that writes header and body separately needs it.
 	restTime = 100 * time.Millisecond
@@ -40,23 +45,26 @@ const (
 // Server serves one listener.
 type Server struct {
 	web      *http.Server
+	handler  http.Handler
 	paths    []string
 	port     net.Listener
 	rest     *remainder
-	sweeps   atomic.Uint32 // so far: the clock of all connections
+	crowd    *crowd
+	ticks    atomic.Uint32 // so far: the clock of all connections
 	draining atomic.Bool
-
-	mu    sync.Mutex
-	conns map[*conn]struct{}
 }
 
-// New returns a server for a listener. It calls web's handler itself for usual requests to paths;
-// web serves all others. web's timeouts hold for both. Nothing else may start or stop web.
-func New(port net.Listener, web *http.Server, paths ...string) *Server {
-	return &Server{
-		web: web, paths: paths, port: port, conns: map[*conn]struct{}{},
+// New returns a server for a listener that has up to so many connections at once. It calls web's
+// handler itself for usual requests to paths; web serves all others, and New sets its Handler and
+// ConnContext for that. web's timeouts hold for both. Nothing else may start or stop web.
+func New(port net.Listener, web *http.Server, places int, paths ...string) *Server {
+	s := &Server{
+		web: web, handler: web.Handler, paths: paths, port: port, crowd: newCrowd(places),
 		rest: &remainder{Listener: port, conns: make(chan accepted), done: make(chan struct{})},
 	}
+	web.Handler, web.ConnContext = http.HandlerFunc(s.servePassed), connContext
+	shorten(port, max(places/backlogShare, leastBacklog))
+	return s
 }
 
 // Serve accepts connections until Shutdown or Close, and returns http.ErrServerClosed then. An error
@@ -70,18 +78,24 @@ func (s *Server) Serve() error {
 	return err
 }
 
+// Connections returns how many connections have a place.
+func (s *Server) Connections() int { return s.crowd.size() }
+
+// Waited returns how many connections have waited for a place so far.
+func (s *Server) Waited() uint64 { return s.crowd.waited.Load() }
+
 // accept starts a goroutine for each connection. net/http's server receives the errors, because it
 // decides which of them end the server, and waits after the others.
 func (s *Server) accept() {
 	for {
 		peer, err := s.port.Accept()
 		switch {
-		case err == nil:
+		case err == nil && s.crowd.await(s.rest.done):
 			c := newConn(s, peer)
-			s.mu.Lock()
-			s.conns[c] = struct{}{}
-			s.mu.Unlock()
+			s.crowd.add(c)
 			go c.serve()
+		case err == nil:
+			_ = peer.Close() // the server has ended
 		case s.draining.Load() || !s.rest.pass(accepted{err: err}):
 			return
 		}
@@ -90,31 +104,18 @@ func (s *Server) accept() {
 
 // sweep enforces the timeouts.
 func (s *Server) sweep() {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
+	clock := time.NewTicker(tick)
+	defer clock.Stop()
 	for {
 		select {
-		case <-tick.C:
+		case <-clock.C:
 		case <-s.rest.done:
 			return
 		}
-		now := s.sweeps.Add(1)
-		s.each(func(c *conn) { c.check(now) })
+		if now := s.ticks.Add(1); now%sweepTicks == 0 {
+			s.crowd.each(func(c *conn) { c.check(now) })
+		}
 	}
-}
-
-func (s *Server) each(do func(*conn)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		do(c)
-	}
-}
-
-func (s *Server) remove(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
 }
 
 // Shutdown closes the listener and the idle connections, and waits until ctx ends for the requests
@@ -122,13 +123,13 @@ func (s *Server) remove(c *conn) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
 	late := time.Now().Add(lateTime)
-	s.each(func(c *conn) { c.drain(late) })
+	s.crowd.each(func(c *conn) { c.drain(late) })
 	if err := s.web.Shutdown(ctx); err != nil { // also closes the listener
 		return err
 	}
 	for pause := time.Millisecond; ; pause = min(2*pause, drainEvery) {
 		left := 0
-		s.each(func(c *conn) { c.drain(late); left++ })
+		s.crowd.each(func(c *conn) { c.drain(late); left++ })
 		if left == 0 {
 			return nil
 		}
@@ -144,72 +145,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.draining.Store(true)
 	err := s.web.Close()
-	s.each((*conn).abort)
+	s.crowd.each((*conn).abort)
 	return err
-}
-
-// remainder is the listener of net/http's server: it delivers the connections that are not usual.
-type remainder struct {
-	net.Listener
-	conns chan accepted
-	once  sync.Once
-	done  chan struct{}
-}
-
-// accepted is what a listener's Accept returns.
-type accepted struct {
-	conn net.Conn
-	err  error
-}
-
-// pass returns false if the server has ended.
-func (r *remainder) pass(a accepted) bool {
-	select {
-	case r.conns <- a:
-		return true
-	case <-r.done:
-		return false
-	}
-}
-
-// Accept returns the next connection for net/http, or an error of the port.
-func (r *remainder) Accept() (net.Conn, error) {
-	select {
-	case a := <-r.conns:
-		return a.conn, a.err
-	case <-r.done:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close also closes the port.
-func (r *remainder) Close() error {
-	r.once.Do(func() { close(r.done) })
-	return r.Listener.Close()
-}
-
-// replayed is a connection whose first bytes have been read already.
-type replayed struct {
-	net.Conn
-	read []byte
-}
-
-// Read returns the bytes that have been read already, then those of the connection.
-func (r *replayed) Read(p []byte) (int, error) {
-	if len(r.read) == 0 {
-		return r.Conn.Read(p)
-	}
-	n := copy(p, r.read)
-	if r.read = r.read[n:]; len(r.read) == 0 {
-		r.read = nil // the buffer
-	}
-	return n, nil
-}
-
-// CloseWrite lets net/http end a connection in the way that saves its last answer.
-func (r *replayed) CloseWrite() error {
-	if half, ok := r.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
 }

@@ -91,8 +91,14 @@ func plain(t *testing.T, handler http.Handler) reader {
 
 func strict(t *testing.T, handler http.Handler) reader {
 	t.Helper()
+	return crowded(t, handler, 1_000)
+}
+
+// crowded is a server that has room for so many connections.
+func crowded(t *testing.T, handler http.Handler, places int) reader {
+	t.Helper()
 	p := newPort()
-	server := front.New(p, limits(handler), path, "/twilio/recording")
+	server := front.New(p, limits(handler), places, path, "/twilio/recording")
 	start(t, server.Serve, server.Close)
 	return reader{p, func(t *testing.T) error { return server.Shutdown(t.Context()) }}
 }

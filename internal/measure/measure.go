@@ -37,6 +37,11 @@ func (r Registry) GaugeFunc(name, help string, read func() float64) {
 	r.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read)
 }
 
+// CounterFunc registers a counter whose value is read at each scrape.
+func (r Registry) CounterFunc(name, help string, read func() float64) {
+	r.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read)
+}
+
 // Histogram returns a histogram with the upper bounds of its buckets.
 func (r Registry) Histogram(name, help string, buckets []float64) prometheus.Histogram {
 	return r.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
