@@ -82,6 +82,16 @@ var ownKinds = map[Kind][]ownParam{
 		{name: "Until", form: ownMoment},
 		{name: "Reason", most: MaxReason, written: true},
 	}, actorParams),
+	NameExempted: slices.Concat([]ownParam{
+		idParam, accountParam, {name: parameters[pFriendlyName].name, most: maxRoom, must: true},
+		{name: "Rule", form: ownRuleName, most: maxRuleName, optional: true},
+		{name: "Until", form: ownMoment},
+		{name: "Reason", most: MaxReason, written: true},
+	}, actorParams),
+	RuleReset: slices.Concat([]ownParam{
+		idParam, {name: "Rule", form: ownRuleName, most: maxRuleName, must: true},
+		{name: "Reason", most: MaxReason, written: true},
+	}, actorParams),
 	HealedFact: {
 		idParam, accountParam, conferenceParam, {name: "Fact", form: ownHealed},
 		{name: callParam.name, form: callParam.form, optional: true, beside: healedCallFault},

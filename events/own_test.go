@@ -61,6 +61,9 @@ func ownEntries() []ownEntry {
 	still := events.Healed{ID: ulid, Key: key, Fact: events.ParticipantModify, CallSid: call, At: at}
 	coaching := healedJoin()
 	coaching.Flags, coaching.Coach = "coaching", call
+	named := exemption()
+	named.Key.ConferenceSid, named.Name = "", "board & café"
+	reset := events.Reset{ID: ulid, Rule: "end-orphaned", Reason: "mended", Actor: exemption().Actor, At: at}
 	fetched := events.Fetched{ID: ulid, Key: key, Region: "ie1", Reason: "last-participant-left", CallSid: call, At: at}
 	odd := events.Fetched{ID: ulid, Key: key, Region: "Dublin, Ireland", Reason: strings.Repeat("a", 65), CallSid: conference, At: at}
 	inPart := still
@@ -77,6 +80,8 @@ func ownEntries() []ownEntry {
 		{"match", events.NewMatch(match, at)},
 		{"exemption", events.NewExempted(exemption())},
 		{"exemption from all rules, for a reason that has to be cut", events.NewExempted(lifted)},
+		{"exemption of a name", events.NewNameExempted(named)},
+		{"reset", events.NewRuleReset(reset)},
 		{"healed join", events.NewHealed(healedJoin())},
 		{"healed end", events.NewHealed(ended)},
 		{"healed change, behind the first number", events.NewHealed(still)},
@@ -128,6 +133,12 @@ func said(e events.Event) string {
 	case events.Exempted:
 		exemption, err := e.Exemption()
 		add(exemption, err)
+	case events.NameExempted:
+		exemption, err := e.NameExemption()
+		add(exemption, err)
+	case events.RuleReset:
+		reset, err := e.Reset()
+		add(reset, err)
 	case events.HealedFact:
 		healed, err := e.Healed()
 		add(healed, err)

@@ -20,6 +20,12 @@ const (
 	// Exempted exempts a conference from rules because a person requested it. It
 	// is published as news.
 	Exempted Kind = "gavel-exempt"
+	// NameExempted exempts all conferences of a name, also those that do not exist yet. It is in every
+	// lane and does not belong to a conference; those that are live get an Exempted of their own.
+	NameExempted Kind = "gavel-exempt-name"
+	// RuleReset lets a rule act again that was tripped. It is in every lane and does not belong to a
+	// conference.
+	RuleReset Kind = "gavel-rule-reset"
 	// Reread ends a re-read of Twilio after a fact that was too late to act on.
 	// The differences found are in the journal before it.
 	Reread Kind = "gavel-reread"
@@ -27,7 +33,12 @@ const (
 
 // OfRules reports whether k is one of these.
 func (k Kind) OfRules() bool {
-	return k == Wake || k == RulesLoaded || k == RuleMatch || k == Exempted || k == Reread
+	return k == Wake || k == Exempted || k == Reread || k.OfLane()
+}
+
+// OfLane reports whether k is one of these and belongs to a lane and not to a conference.
+func (k Kind) OfLane() bool {
+	return k == RulesLoaded || k == RuleMatch || k == NameExempted || k == RuleReset
 }
 
 const (
@@ -108,6 +119,8 @@ type Exemption struct {
 	// ID is a ULID.
 	ID  string
 	Key Key
+	// Name is the name of the conferences that a NameExempted is about; its Key has only the account.
+	Name string
 	// Rule is the one rule that does not apply, or "" for all.
 	Rule string
 	// Until is in whole seconds; a time that has passed lifts the exemption before it.
@@ -133,6 +146,46 @@ func (e *Event) Exemption() (Exemption, error) {
 		Actor: p.actor(), At: e.ReceivedAt,
 	}
 	return x, p.check(ownKinds[Exempted], nil)
+}
+
+// NewNameExempted is the entry of an exemption of all conferences of a name, one for each lane.
+func NewNameExempted(x Exemption) Entry {
+	return newOwn(NameExempted, x.At, x.ID, x.Key.AccountSid, x.Name, x.Rule, wholeSeconds(x.Until), x.Reason,
+		x.Actor.Sid, x.Actor.Name, x.Actor.Rule)
+}
+
+// NameExemption returns the content of a NameExempted. The error is a *FormError.
+func (e *Event) NameExemption() (Exemption, error) {
+	p := e.Params
+	x := Exemption{
+		ID: p.Get(ownID), Key: Key{AccountSid: p.sid(accountParam.name)}, Name: p.Get(parameters[pFriendlyName].name),
+		Rule: p.Get("Rule"), Until: p.moment("Until"), Reason: p.Get("Reason"), Actor: p.actor(), At: e.ReceivedAt,
+	}
+	return x, p.check(ownKinds[NameExempted], nil)
+}
+
+// Reset lets a tripped rule act again.
+type Reset struct {
+	// ID is a ULID, the same in all lanes.
+	ID   string
+	Rule string
+	// Reason is the person's, as in Exemption.
+	Reason string
+	Actor  Actor
+	// At is when it was requested, on our clock.
+	At time.Time
+}
+
+// NewRuleReset is the entry of a reset, one for each lane.
+func NewRuleReset(r Reset) Entry {
+	return newOwn(RuleReset, r.At, r.ID, r.Rule, r.Reason, r.Actor.Sid, r.Actor.Name, r.Actor.Rule)
+}
+
+// Reset returns the content of a RuleReset. The error is a *FormError.
+func (e *Event) Reset() (Reset, error) {
+	p := e.Params
+	r := Reset{ID: p.Get(ownID), Rule: p.Get("Rule"), Reason: p.Get("Reason"), Actor: p.actor(), At: e.ReceivedAt}
+	return r, p.check(ownKinds[RuleReset], nil)
 }
 
 // NewReread returns the entry that ends a re-read of Twilio.

@@ -67,7 +67,7 @@ func (r *Reader) Reset() {
 
 func usable(e *events.Event, evaluates bool) bool {
 	switch e.Kind {
-	case events.RulesLoaded, events.RuleMatch, events.Wake, events.Reread:
+	case events.RulesLoaded, events.RuleMatch, events.NameExempted, events.RuleReset, events.Wake, events.Reread:
 		return evaluates
 	}
 	return e.ConferenceSid != ""

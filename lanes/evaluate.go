@@ -2,6 +2,7 @@ package lanes
 
 import (
 	"context"
+	"time"
 
 	"gavel/events"
 	"gavel/rules"
@@ -35,6 +36,7 @@ func (m *Machine) evaluate(ctx context.Context, r *Ready, c *Conference, f *fold
 	if err != nil {
 		return err
 	}
+	m.exemptNamed(c, f, in)
 	r.judge(c, set, f, in)
 	if before != nil || c.Rules != nil || len(r.Decisions)+len(r.Matches) > 0 {
 		c.evaluated(f)
@@ -64,12 +66,35 @@ func (m *Machine) catchUp(ctx context.Context, r *Ready, c *Conference, f *folde
 			return err
 		}
 		l := &m.state.Loads[i]
+		if l.Exempt != nil || l.Reset != "" {
+			if in := (rules.Input{ID: l.ID, At: l.At, Reset: l.Reset}); l.exempts(c, &in) || l.Reset != "" {
+				r.judge(c, set, f, in)
+			}
+			continue
+		}
 		if c.Rules != nil {
 			r.judge(c, old, f, rules.Input{ID: l.ID, At: l.At})
 		}
 		r.judge(c, set, f, rules.Input{ID: l.ID, At: l.At, Loaded: rules.LoadOf(old, set)})
 	}
 	return nil
+}
+
+// exemptNamed applies the exemptions of a conference's name where the name becomes known.
+func (m *Machine) exemptNamed(c *Conference, f *folded, in rules.Input) {
+	if f.before != nil && f.before.FriendlyName.Value == c.Record.FriendlyName.Value {
+		return
+	}
+	m.applyNames(c, f.entry.At, in.At)
+}
+
+// applyNames applies the exemptions of a conference's name from before a position.
+func (m *Machine) applyNames(c *Conference, before events.Position, now time.Time) {
+	for i := range m.state.Names {
+		if x := &m.state.Names[i]; x.of(c.Record) && before.After(x.Position) && x.Until.After(now) {
+			c.Rules = rules.ExemptUnjudged(c.Rules, x.until(), now)
+		}
+	}
 }
 
 // unjudged reports whether an entry after that many loads is before this machine's engine came into
@@ -93,8 +118,19 @@ func (m *Machine) restart(ctx context.Context, r *Ready, c *Conference, i int) e
 		return err
 	}
 	l := &m.state.Loads[i]
+	m.applyNames(c, l.Position, l.At)
 	r.addJudgement(c, rules.Restart(set, c.Rules, rules.Input{ID: l.ID, At: l.At}, c.Record))
 	return nil
+}
+
+// exempts sets the exemption of an input if the load exempts the conference.
+func (l *load) exempts(c *Conference, in *rules.Input) bool {
+	if l.Exempt == nil || !l.Exempt.of(c.Record) {
+		return false
+	}
+	x := l.Exempt.until()
+	in.Exemption = &x
+	return true
 }
 
 // judge calls Judge once and adds what it returns.

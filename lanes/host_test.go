@@ -161,6 +161,14 @@ func (h *host) entry(at time.Time, command string, args []string) events.Entry {
 			x.Rule = args[2]
 		}
 		return events.NewExempted(x)
+	case "exempt-name":
+		until, err := time.ParseDuration(args[1])
+		h.must(err)
+		return events.NewNameExempted(events.Exemption{
+			ID: id, Key: events.Key{AccountSid: account}, Name: args[0], Until: began.Add(until), At: at, Actor: events.Actor{Sid: "SK" + account[2:]},
+		})
+	case "reset":
+		return events.NewRuleReset(events.Reset{ID: id, Rule: args[0], Reason: "x", At: at, Actor: events.Actor{Sid: "SK" + account[2:]}})
 	case "outcome":
 		return h.outcome(at, args[0], events.Result(args[1]))
 	}

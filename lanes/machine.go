@@ -80,13 +80,17 @@ func (m *Machine) stepLane(ctx context.Context, e *Entry) (r Ready, err error) {
 	if m.loader == nil {
 		return r, nil
 	}
-	r.Loaded = e.Event.Kind == events.RulesLoaded
+	r.Loaded = e.Event.Kind != events.RuleMatch
 	if !e.At.After(m.state.Applied) {
 		return r, nil
 	}
 	switch e.Event.Kind {
 	case events.RulesLoaded:
 		r.LaneChanged, err = m.load(ctx, e)
+	case events.NameExempted:
+		r.LaneChanged, err = m.exemptName(e)
+	case events.RuleReset:
+		r.LaneChanged, err = m.reset(e)
 	case events.RuleMatch:
 		r.Decisions, r.LaneChanged, err = m.count(ctx, e)
 	}

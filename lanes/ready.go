@@ -25,8 +25,8 @@ type Ready struct {
 	Changed bool
 	// LaneChanged: the lane's state (see MarshalState) is to be saved, together with the position.
 	LaneChanged bool
-	// Loaded: a rule set came into force, or the entry of that load was
-	// repeated. All conferences that have not ended must be woken.
+	// Loaded: a rule set came into force, an operator exempted a name or reset a rule, or such an entry
+	// was repeated. All conferences that have not ended must be woken.
 	Loaded bool
 	// News must be published; its Entry is nil without news.
 	News News

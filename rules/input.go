@@ -27,7 +27,7 @@ func InputOf(e *events.Event, fresh bool) (Input, bool) {
 		return in, err == nil
 	case events.ActionIntent, events.ActionOutcome:
 		return in.ofAction(e, fresh)
-	case events.RulesLoaded, events.RuleMatch, events.SpeechDropped, events.ConferenceFetched, events.ParticipantDialled:
+	case events.RulesLoaded, events.RuleMatch, events.NameExempted, events.RuleReset, events.SpeechDropped, events.ConferenceFetched, events.ParticipantDialled:
 		return in, false
 	}
 	in.Fact = e

@@ -34,6 +34,8 @@ type Input struct {
 	Exemption *ExemptUntil
 	// Loaded is set if another set of rules is in force from here on.
 	Loaded *Load
+	// Reset is a rule that an operator reset, which begins again where it did not end done.
+	Reset string
 	// Reread is set on the entry that closes a re-read of Twilio. What the
 	// re-read found comes before it, as facts.
 	Reread bool
@@ -41,7 +43,7 @@ type Input struct {
 
 // wakes reports whether the input is a wake-up.
 func (in *Input) wakes() bool {
-	return in.Fact == nil && in.Outcome == nil && in.Exemption == nil && in.Loaded == nil && !in.Reread
+	return in.Fact == nil && in.Outcome == nil && in.Exemption == nil && in.Loaded == nil && !in.Reread && in.Reset == ""
 }
 
 // StepResult is how a decision ended, as its performer recorded it.
@@ -203,6 +205,9 @@ func (c *evaluation) judgeInput(in Input, before, after *projections.Conference)
 	if in.Exemption != nil {
 		c.exempt(*in.Exemption)
 	}
+	if in.Reset != "" {
+		c.reset(in.Reset)
+	}
 	if in.Reread {
 		c.reread()
 	}
@@ -262,12 +267,27 @@ func (c *evaluation) relevantParts(r *Rule) condition.Parts {
 
 // exempt starts, changes or lifts an exemption of the conference.
 func (c *evaluation) exempt(x ExemptUntil) {
-	if x.Rule != "" && c.rule(x.Rule) == nil {
-		return
-	}
 	c.state.setExemption(x)
 	c.stopLadders(Exempted, func(rule string) bool { return c.state.exempt(rule, c.state.Now) })
 	c.judgeRules(func(r *Rule) bool { return x.Rule == "" || r.Name == x.Rule })
+}
+
+// reset begins again what a rule did not do, in an occasion that the reset names: it was tripped, or its
+// attempts failed.
+func (c *evaluation) reset(name string) {
+	r := c.rule(name)
+	if r == nil {
+		return
+	}
+	for i := range c.state.Stretches {
+		s := &c.state.Stretches[i]
+		if s.Rule == name && s.Failed && (s.Phase == Over || s.Phase == Resting) {
+			c.renew(r, s, c.cause.name)
+		}
+	}
+	if c.vars.Conference.End == nil {
+		c.judgeRules(func(r *Rule) bool { return r.Name == name })
+	}
 }
 
 // alarm returns when the alarm has to ring, or zero if it is set correctly. A conference has one

@@ -26,9 +26,6 @@ func Restart(set *Set, state *State, in Input, record *projections.Conference) J
 	}
 	c.state = &State{Now: c.state.Now, Exemptions: c.state.Exemptions}
 	c.endExemptions()
-	c.state.Exemptions = slices.DeleteFunc(c.state.Exemptions, func(x ExemptUntil) bool {
-		return x.Rule != "" && c.rule(x.Rule) == nil
-	})
 	if record.End == nil {
 		c.judgeRules(func(*Rule) bool { return true })
 	}

@@ -103,6 +103,18 @@ func (s *Source) namedIn(ctx context.Context, account, name string) (best *proje
 	return best, nil
 }
 
+// LiveNamed returns the conferences of a name that have not ended, at most 1,000.
+func (s *Source) LiveNamed(ctx context.Context, account, name string) (all []*projections.Conference, err error) {
+	for _, status := range []string{projections.StatusInProgress, projections.StatusInit} {
+		page, err := s.Reader.Conferences(ctx, account, projections.Query{FriendlyName: &name, Status: status, Limit: 1000})
+		if err != nil {
+			return nil, fmt.Errorf("list conferences of one name: %w", err)
+		}
+		all = append(all, page.Conferences...)
+	}
+	return all, nil
+}
+
 // ErrCursor means that a text is not a cursor.
 var ErrCursor = errors.New("cursor is not valid")
 

@@ -28,7 +28,7 @@ type cli struct {
 	Keys        keysCommand        `cmd:"" help:"Create, list and revoke API keys."`
 	Rules       rulesCommand       `cmd:"" help:"Check and test rule files; show the rules in force."`
 	Decisions   decisionsCommand   `cmd:"" help:"List what rules decided, and what came of it."`
-	Exempt      exemptCommand      `cmd:"" help:"Keep rules off one conference for a while."`
+	Exempt      exemptCommand      `cmd:"" help:"Keep rules off one conference, or off a name, for a while."`
 	Stop        stopCommand        `cmd:"" help:"Stop all calls of rules to Twilio, everywhere."`
 	Resume      resumeCommand      `cmd:"" help:"End the stop."`
 	DeadLetters deadLettersCommand `cmd:"" name:"deadletters" help:"List, show and redrive dead letters."`

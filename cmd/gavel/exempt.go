@@ -53,6 +53,9 @@ func (c *exemptCommand) length() (time.Duration, error) {
 
 func exemptWords(x api.Exemption, length time.Duration) string {
 	name := render.Printable(cmp.Or(x.FriendlyName, x.Conference)) + " (" + x.Conference + ")"
+	if x.Conference == "" {
+		name = fmt.Sprintf("%s (every conference of that name in %s; live now: %d)", render.Printable(x.FriendlyName), x.AccountSid, len(x.Live))
+	}
 	which := "no rule touches " + name
 	if x.Rule != "" {
 		which = "rule " + x.Rule + " does not touch " + name

@@ -189,8 +189,12 @@ func TestWhatRulesAreAboutToDoIsSeenAndKeptFromHappening(t *testing.T) {
 		t.Fatalf("exempt no more: %+v", got)
 	}
 	armed("end-orphaned")
-	if got := h.asks("rules", "reset", "end-orphaned", "--reason", "x"); got.code != exitFailure || !strings.Contains(got.err, "is not tripped") {
+	// A rule that is not tripped begins again where its attempts failed.
+	if got := h.asks("rules", "reset", "end-orphaned", "--reason", "x"); got.code != exitOK {
 		t.Errorf("reset: %+v", got)
+	}
+	if got := h.asks("rules", "reset", "end-orphans", "--reason", "x"); got.code != exitFailure || !strings.Contains(got.err, "no such rule") {
+		t.Errorf("reset of a rule that there is not: %+v", got)
 	}
 	if got := h.asks("exempt", "support-103", "--for", "1m", "--rule", "end-orphans", "--reason", "x"); got.code != exitFailure || !strings.Contains(got.err, "body.rule") {
 		t.Errorf("a rule that there is not: %+v", got)

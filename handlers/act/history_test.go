@@ -165,7 +165,7 @@ type history struct {
 	stopped  bool
 	exempt   time.Time // until then a person exempted the conference
 	braked   time.Time
-	ruling   []moment  // whether the rule may act, at each change
+	ruling   []moment // whether the rule may act, at each change
 	machine  *lanes.Machine
 	last     events.Position
 	room     lanes.Conference

@@ -41,7 +41,7 @@ func TestAnExemptionIsInTheJournalBeforeItIsAnswered(t *testing.T) {
 	l := openLaw(t, twoRules)
 	s := start(t, []*projections.Conference{room(account, 1, "support-1", at("11:00:00"))}, l.rule)
 	kate := s.keyOf(keys.Operator, account)
-	a := s.as(kate, http.MethodPost, "conferences/support-1/exempt", `{"for":"30m","rule":"end-orphaned","reason":"the board is in there"}`)
+	a := s.as(kate, http.MethodPost, "conferences/"+sid("CF", 1)+"/exempt", `{"for":"30m","rule":"end-orphaned","reason":"the board is in there"}`)
 	if a.status != http.StatusCreated {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
@@ -71,6 +71,46 @@ func TestAnExemptionIsInTheJournalBeforeItIsAnswered(t *testing.T) {
 	}
 }
 
+// By name it is in every lane, for conferences that begin later, and in each live conference of the name.
+func TestANameIsExemptedAlsoWhereNoSuchConferenceIsLive(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, twoRules)
+	s := start(t, []*projections.Conference{
+		room(account, 1, "board", at("11:00:00")), completed(room(account, 2, "board", at("10:00:00"))), room(other, 3, "sales", at("11:00:00")),
+	}, l.rule)
+	for i, c := range []struct {
+		path, account string
+		live          []string
+	}{
+		{"board", account, []string{sid("CF", 1)}},
+		{"sales", other, []string{sid("CF", 3)}},
+		{"nobody?account=" + account, account, nil},
+	} {
+		path, query, _ := strings.Cut(c.path, "?")
+		a := s.as(s.all, http.MethodPost, "conferences/"+path+"/exempt?"+query, `{"for":"30m","reason":"x"}`)
+		if a.status != http.StatusCreated {
+			t.Fatalf("%s: %d %s", c.path, a.status, a.body)
+		}
+		a.status = http.StatusOK
+		got := read[api.Exemption](t, a)
+		if diff := cmp.Diff(c.live, got.Live); diff != "" || got.AccountSid != c.account || got.Conference != "" {
+			t.Errorf("%s: %+v, live (-want +got):\n%s", c.path, got, diff)
+		}
+		named := 0
+		for _, e := range l.journal(t) {
+			if x, err := e.NameExemption(); e.Kind == events.NameExempted && err == nil && x.ID == got.ID {
+				named++
+			}
+		}
+		if named != l.bus.Journal().Lanes() {
+			t.Errorf("%d: the exemption is in %d lanes", i, named)
+		}
+	}
+	if a := s.as(s.all, http.MethodPost, "conferences/nobody/exempt", `{"for":"30m","reason":"x"}`); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "query.account") {
+		t.Errorf("a name of no account: %d %s", a.status, a.body)
+	}
+}
+
 func TestExemptionsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	l := openLaw(t, twoRules)
@@ -88,9 +128,9 @@ func TestExemptionsThatMakeNoSense(t *testing.T) {
 		{"support-1", `{"for":"169h","reason":"x"}`, 422, `"location":"body.for"`},
 		{"support-1", `{"for":"30m"}`, 422, `reason`},
 		{"support-1", `{"for":"30m","reason":"x","rule":"end-orphans"}`, 422, `"location":"body.rule"`},
-		{"support-2", `{"for":"30m","reason":"x"}`, 409, `has ended`},
-		{"nobody", `{"for":"30m","reason":"x"}`, 404, `no such conference`},
-		{"sales", `{"for":"30m","reason":"x"}`, 404, `no such conference`},
+		{sid("CF", 2), `{"for":"30m","reason":"x"}`, 409, `has ended`},
+		{sid("CF", 4), `{"for":"30m","reason":"x"}`, 404, `no such conference`},
+		{sid("CF", 3), `{"for":"30m","reason":"x"}`, 404, `no such conference`},
 	} {
 		if a := s.as(of, http.MethodPost, "conferences/"+c.conference+"/exempt", c.body); a.status != c.status || !strings.Contains(a.body, c.says) {
 			t.Errorf("%s %s: %d %s", c.conference, c.body, a.status, a.body)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"gavel/events"
 	"gavel/internal/brakes"
 	"gavel/internal/rulebook"
 	"gavel/rules"
@@ -196,26 +197,35 @@ func (a *API) resetRule(ctx context.Context, in *resetInput) (*struct{}, error) 
 	err := a.Brakes.Reset(ctx, in.Rule, in.Body.Reason, actor(who).String())
 	switch {
 	case errors.Is(err, brakes.ErrNotTripped):
-		return nil, a.notTripped(ctx, in.Rule)
+		// Its attempts may have failed, or the request is a repetition of one that reached only some lanes.
+		if err := a.knownToReset(ctx, in.Rule); err != nil {
+			return nil, err
+		}
 	case errors.Is(err, brakes.ErrNoReason):
 		return nil, badReason
 	case err != nil:
 		return nil, a.problem(fmt.Errorf("reset rule: %w", err))
 	}
+	r := events.Reset{ID: events.NewULID(), Rule: in.Rule, Reason: in.Body.Reason, Actor: actor(who), At: a.Now()}
+	if err := a.appendAll(ctx, events.NewRuleReset(r)); err != nil {
+		return nil, a.problem(fmt.Errorf("rule is reset, but what it did not do is not begun again: %w", err))
+	}
 	a.Log.Info("rule reset", "rule", in.Rule, "by", who.KeySid)
 	return nil, nil
 }
 
-// notTripped returns why the rule cannot be reset.
-func (a *API) notTripped(ctx context.Context, rule string) error {
+// knownToReset returns why a rule that is not tripped cannot be reset, or nil.
+func (a *API) knownToReset(ctx context.Context, rule string) error {
 	set, err := a.inForce(ctx)
 	switch {
-	case err == nil && set == nil:
+	case err != nil:
+		return err
+	case set == nil:
 		return errNoRules
-	case err == nil && set.Rule(rule) == nil:
+	case set.Rule(rule) == nil:
 		return huma.Error404NotFound("no such rule")
 	}
-	return huma.Error409Conflict("the rule is not tripped")
+	return nil
 }
 
 // knownRule returns an error if no rules are in force, or if none has the name. An

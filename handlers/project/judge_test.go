@@ -283,7 +283,7 @@ func (o *oracle) load(e *events.Event) error {
 	}
 	for sid, record := range o.records {
 		o.judge(sid, o.set, record, rules.Input{ID: l.ID, At: l.At})
-		o.judge(sid, set, record, rules.Input{ID: l.ID, At: l.At, Loaded: &rules.Load{Changed: rules.Changed(o.set, set)}})
+		o.judge(sid, set, record, rules.Input{ID: l.ID, At: l.At, Loaded: rules.LoadOf(o.set, set)})
 	}
 	o.set = set
 	return nil
