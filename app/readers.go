@@ -46,6 +46,7 @@ func (a *App) openReaders(context.Context) error {
 		Lanes:       a.bus,
 		LaneCount:   a.bus.Info().Lanes,
 		Decisions:   a.bus.Actions(),
+		Backlog:     backlog{a.bus},
 		DeadLetters: letters{a.bus.DeadLetters()},
 		Redrive:     redriverOf(a.performer),
 		Rebuild:     rebuilderOf(a.project),
@@ -72,6 +73,18 @@ func redriverOf(p *act.Performer) api.Redriver {
 		return nil
 	}
 	return redriver{p}
+}
+
+// backlog counts what the performers have still to do.
+type backlog struct{ bus *bus.Bus }
+
+// Backlog returns how many decisions are deferred, and how many no performer has settled.
+func (b backlog) Backlog(ctx context.Context) (deferred, queued int, err error) {
+	if deferred, err = b.bus.Timers().Deferred(ctx); err != nil {
+		return 0, 0, err
+	}
+	queued, err = b.bus.Actions().Unsettled(ctx, act.Consumers())
+	return deferred, queued, err
 }
 
 // letters are the bus's dead letters as the API needs them.

@@ -30,6 +30,7 @@ const (
 type proposer interface {
 	Active() (events.Load, bool)
 	Propose(ctx context.Context, set *rules.Set, origin string, how rulebook.How) (rulebook.Proposal, error)
+	Refuse(origin string, faults []string)
 }
 
 // ruleFiles are this process's own rule files. They are proposed at the start, when they change,
@@ -136,7 +137,9 @@ func (r *ruleFiles) propose(ctx context.Context, now ruleReading, how rulebook.H
 		r.log.Error("rules could not be proposed, trying again", "path", r.path, "version", set.Version, "error", err)
 		if !errors.Is(err, rulebook.ErrCannotKeep) {
 			r.retry = how
+			return
 		}
+		r.book.Refuse(r.origin, []string{err.Error()})
 	}
 }
 
@@ -168,11 +171,13 @@ func (r *ruleFiles) inForce(now ruleReading) *rules.Set {
 	return set
 }
 
-// logFaults logs all faults, each in its own line.
+// logFaults logs all faults, each in its own line, and has the book show them.
 func (r *ruleFiles) logFaults(err error) {
 	active, _ := r.book.Active()
 	var faults schema.Faults
-	if !errors.As(err, &faults) {
+	located := errors.As(err, &faults)
+	r.book.Refuse(r.origin, faultLines(err, faults))
+	if !located {
 		r.log.Error("rule files have faults, the rules in force stay", "path", r.path, "version", active.Version, "error", err)
 		return
 	}
@@ -180,6 +185,21 @@ func (r *ruleFiles) logFaults(err error) {
 	for _, fault := range faults[:min(len(faults), maxFaultsLogged)] {
 		r.log.Error("fault in a rule file", "fault", fault.String())
 	}
+}
+
+// faultLines returns faults as lines, or the error itself if it is about no place in a file.
+func faultLines(err error, faults schema.Faults) []string {
+	if len(faults) == 0 {
+		return []string{err.Error()}
+	}
+	var lines []string
+	for _, fault := range faults[:min(len(faults), maxFaultsLogged)] {
+		lines = append(lines, fault.String())
+	}
+	if more := len(faults) - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return lines
 }
 
 func readRuleFiles(path string) ruleReading {

@@ -28,6 +28,7 @@ type page struct {
 	mu       sync.Mutex
 	active   *events.Load
 	proposed []string // "<how> <length of time>"
+	refused  []string
 	err      error
 	said     bytes.Buffer
 }
@@ -50,6 +51,12 @@ func (p *page) Propose(_ context.Context, set *rules.Set, _ string, how rulebook
 	}
 	p.active = &events.Load{ID: "load", Version: set.Version}
 	return rulebook.Proposal{Taken: true}, nil
+}
+
+func (p *page) Refuse(_ string, faults []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused = faults
 }
 
 func (p *page) Write(line []byte) (int, error) {
@@ -225,6 +232,9 @@ func TestAFirstStartNeedsFilesThatAreRight(t *testing.T) {
 	later.page.active = &events.Load{Version: "before"}
 	if err := later.start(t.Context()); err != nil || !strings.Contains(later.page.log(), "version=before") {
 		t.Errorf("with rules in force: %v\n%s", err, later.page.log())
+	}
+	if r := later.page.refused; len(r) == 0 || !strings.Contains(r[0], "rules.yaml:2:") {
+		t.Errorf("the status has the faults %q", r)
 	}
 	for _, s := range []*ruleShelf{bent, unsuited, later} {
 		s.proposes()

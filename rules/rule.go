@@ -108,6 +108,18 @@ func (r *Rule) aboutEvents(c *condition.Condition) bool {
 	return c != nil && (c.Uses("event") || c.Uses("before") || c.Uses("participant") && r.Each == EachConference)
 }
 
+// Expression returns the text of the expression at a place of the rule that an ExpressionFault names,
+// "" for a place that has several.
+func (r *Rule) Expression(in string) string {
+	switch {
+	case in == "when":
+		return r.When.String()
+	case in == "unless" && r.Unless != nil:
+		return r.Unless.String()
+	}
+	return ""
+}
+
 // AtTwilio reports whether any step calls Twilio.
 func (r *Rule) AtTwilio() bool {
 	for i := range r.Do { // each fact asks this of each rule, and a Step is large to pass on

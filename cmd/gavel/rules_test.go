@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gavel/handlers/api"
 	"gavel/rules"
 	"gavel/rules/schema"
 	"gavel/views"
@@ -106,7 +107,19 @@ func TestAShadowRuleIsSeenEverywhere(t *testing.T) {
 	if got := h.asks("decisions"); !strings.Contains(got.out, "would") || !strings.Contains(got.out, "support-103") {
 		t.Errorf("decisions: %+v", got)
 	}
+	var status api.RuleStatus
+	h.asksJSON(&status, "rules", "status")
+	if r := status.Rules; len(r) != 1 || r[0].Would != 2 || r[0].LastFired == nil || status.Backlog == nil || status.Refused != nil {
+		t.Errorf("the status is %+v", status)
+	}
 	if got := h.asks("decisions", "--verdict", "act"); got.out != "no decisions\n" {
 		t.Errorf("decisions to be performed: %+v", got)
 	}
+	write(t, file, "rules:\n  - name: end-at-once\n    when: size(conference.lives) == 1\n    do: [{end: {}}]\n")
+	eventually(t, func() string {
+		if got := h.asks("rules", "status"); !strings.Contains(got.out, "the rules in force stay") || !strings.Contains(got.out, "undefined field 'lives'") {
+			return "the faults of the changed file: " + got.out
+		}
+		return ""
+	})
 }

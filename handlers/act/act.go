@@ -27,6 +27,9 @@ const (
 	fetchConsumer = "act-fetch"
 )
 
+// Consumers returns the names of the durable consumers of decisions.
+func Consumers() []string { return []string{twilioConsumer, notifyConsumer} }
+
 // How many decisions this process performs at a time.
 const (
 	// twilioWorkers is below the client's limit of calls in flight while Twilio

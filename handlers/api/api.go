@@ -74,6 +74,7 @@ type Config struct {
 	Lanes       Lanes
 	LaneCount   int // of the journal
 	Decisions   views.Decisions
+	Backlog     Backlog // nil: the status of rules has no backlog
 	DeadLetters DeadLetters
 	Redrive     Redriver
 	Version     Version

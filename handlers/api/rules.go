@@ -31,12 +31,33 @@ type Brakes interface {
 	Reset(ctx context.Context, rule, reason, by string) error
 }
 
+// Backlog counts what the performers have still to do.
+type Backlog interface {
+	// Backlog returns how many decisions are deferred, and how many no performer has settled.
+	Backlog(ctx context.Context) (deferred, queued int, err error)
+}
+
 // RuleStatus is the state of the rules.
 type RuleStatus struct {
-	InForce    *RuleSet `json:"in_force,omitempty" doc:"Absent if no rules are in force"`
-	OwnVersion string   `json:"own_version,omitempty" doc:"The version of the own files of the process that answers, if other rules are in force"`
-	Stop       Stop     `json:"stop"`
-	Rules      []Rule   `json:"rules" doc:"Those in force, in the order of their files"`
+	InForce    *RuleSet      `json:"in_force,omitempty" doc:"Absent if no rules are in force"`
+	OwnVersion string        `json:"own_version,omitempty" doc:"The version of the own files of the process that answers, if other rules are in force"`
+	Refused    *RefusedFiles `json:"refused_files,omitempty" doc:"The own files of the process that answers, if they have faults: the rules in force stay"`
+	Stop       Stop          `json:"stop"`
+	Backlog    *BacklogCount `json:"backlog,omitempty" doc:"The decisions of all rules that have no outcome yet; absent without rules"`
+	Rules      []Rule        `json:"rules" doc:"Those in force, in the order of their files"`
+}
+
+// RefusedFiles are rule files that were not proposed.
+type RefusedFiles struct {
+	Origin string    `json:"origin" doc:"The machine and the path they were read from"`
+	Since  time.Time `json:"since" doc:"When the faults were found"`
+	Faults []string  `json:"faults" doc:"The first 20"`
+}
+
+// BacklogCount counts decisions without an outcome.
+type BacklogCount struct {
+	Deferred int `json:"deferred" doc:"They wait for a later try: for the brakes, the stop, quiet hours, Twilio or a receiver"`
+	Queued   int `json:"queued" doc:"They are stored, and no performer has settled them yet"`
 }
 
 // RuleSet is the set of rule files in force.
@@ -62,6 +83,10 @@ type Rule struct {
 	TripAfter    int           `json:"trip_after,omitempty" doc:"How many within an hour trip the rule; absent: it never trips"`
 	LastMinute   int           `json:"last_minute" doc:"Actions let through in the last minute"`
 	LastHour     int           `json:"last_hour" doc:"Actions let through in the last hour"`
+	Acts         int           `json:"acts" doc:"Decisions to perform a step, also notifications, since this version of the rule came into force; a crash can count some twice"`
+	Would        int           `json:"would" doc:"The same of steps that would have been performed if the rule were live"`
+	Refusals     int           `json:"refusals" doc:"The same of steps that were refused"`
+	LastFired    *time.Time    `json:"last_fired,omitempty" doc:"When it last decided to perform a step, or would have"`
 	TrippedSince *time.Time    `json:"tripped_since,omitempty" doc:"Since then the rule only records what it would do"`
 	Past         []RuleChange  `json:"past,omitempty" doc:"Its last trips and resets, oldest first"`
 	Faults       []RuleFault   `json:"faults" doc:"Its expressions without a value, since the set came into force"`
@@ -80,6 +105,8 @@ type RuleFault struct {
 	In    string    `json:"in" doc:"Its place in the rule: when, unless, target, count, parameters"`
 	Count int       `json:"count"`
 	Last  time.Time `json:"last"`
+	Error string    `json:"error,omitempty" doc:"Why it had none the last time; it quotes no value"`
+	Text  string    `json:"text,omitempty" doc:"The expression, of when and unless"`
 }
 
 type resetInput struct {
@@ -103,10 +130,19 @@ func (a *API) getRules(ctx context.Context, _ *struct{}) (body RuleStatus, err e
 	if body.Stop, err = a.stopped(ctx); err != nil {
 		return body, err
 	}
-	if a.Rules == nil || a.Rules.Status().InForce == nil {
+	if a.Rules == nil {
 		return body, nil
 	}
 	status := a.Rules.Status()
+	if refused := status.Refused; refused != nil && identity(ctx).All() {
+		body.Refused = &RefusedFiles{refused.Origin, refused.Since, refused.Faults}
+	}
+	if status.InForce == nil {
+		return body, nil
+	}
+	if body.Backlog, err = a.backlog(ctx); err != nil {
+		return body, err
+	}
 	body.OwnVersion = status.Own
 	body.InForce = &RuleSet{Version: status.InForce.Version, Since: status.InForce.Since, Origin: status.InForce.Origin}
 	set, err := a.Rules.Set(ctx, status.InForce.Version)
@@ -115,7 +151,7 @@ func (a *API) getRules(ctx context.Context, _ *struct{}) (body RuleStatus, err e
 		return body, nil
 	}
 	if err == nil {
-		body.Rules, err = a.viewRules(ctx, set, status.Faults)
+		body.Rules, err = a.viewRules(ctx, set, status)
 	}
 	if err != nil {
 		return body, fmt.Errorf("read the rules in force: %w", err)
@@ -150,8 +186,20 @@ func (a *API) inForce(ctx context.Context) (*rules.Set, error) {
 	return set, nil
 }
 
+// backlog counts the decisions without an outcome.
+func (a *API) backlog(ctx context.Context) (*BacklogCount, error) {
+	if a.Backlog == nil {
+		return nil, nil
+	}
+	deferred, queued, err := a.Backlog.Backlog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &BacklogCount{deferred, queued}, nil
+}
+
 // viewRules returns the rules of a set that applies to an account of the key.
-func (a *API) viewRules(ctx context.Context, set *rules.Set, faults []rulebook.Fault) ([]Rule, error) {
+func (a *API) viewRules(ctx context.Context, set *rules.Set, status rulebook.Status) ([]Rule, error) {
 	shown := []Rule{}
 	if !seesRules(ctx, set) {
 		return shown, nil
@@ -161,12 +209,12 @@ func (a *API) viewRules(ctx context.Context, set *rules.Set, faults []rulebook.F
 		return nil, err
 	}
 	for _, r := range set.Rules {
-		shown = append(shown, viewRule(r, states[r.Name], faults))
+		shown = append(shown, viewRule(r, states[r.Name], status))
 	}
 	return shown, nil
 }
 
-func viewRule(r *rules.Rule, s brakes.State, faults []rulebook.Fault) Rule {
+func viewRule(r *rules.Rule, s brakes.State, status rulebook.Status) Rule {
 	v := Rule{
 		Name: r.Name, Description: r.Description, File: r.File, Line: r.Line, Each: r.Each, Mode: r.Mode,
 		PerMinute: r.Limits.PerMinute, TripAfter: r.Limits.TripAfter,
@@ -178,9 +226,17 @@ func viewRule(r *rules.Rule, s brakes.State, faults []rulebook.Fault) Rule {
 	for _, c := range s.Past {
 		v.Past = append(v.Past, RuleChange{c.What, c.At, c.Reason, c.By})
 	}
-	for _, f := range faults {
+	for _, f := range status.Faults {
 		if f.Rule == r.Name {
-			v.Faults = append(v.Faults, RuleFault{f.In, f.Count, f.Last})
+			v.Faults = append(v.Faults, RuleFault{f.In, f.Count, f.Last, f.Why, r.Expression(f.In)})
+		}
+	}
+	for _, f := range status.Fired {
+		if f.Rule != r.Name || f.Version != "" && f.Version != r.Version {
+			continue
+		}
+		if v.Acts, v.Would, v.Refusals = f.Acts, f.Woulds, f.Refusals; !f.Last.IsZero() {
+			v.LastFired = &f.Last
 		}
 	}
 	return v

@@ -112,21 +112,30 @@ func TestRulesInForceAreShownWithHowTheyFare(t *testing.T) {
 	t.Parallel()
 	l := openLaw(t, twoRules)
 	l.admits(t, "end-orphaned", rules.Limits{PerMinute: 2}, 2)
-	l.book.Fault("say-held", "when")
-	s := start(t, nil, l.rule)
+	l.book.Fault("say-held", "when", "the expression has no value here: it divides by zero")
+	for _, one := range []struct {
+		rule    string
+		verdict rules.Verdict
+		ago     time.Duration
+	}{{"end-orphaned", rules.Act, 2}, {"end-orphaned", rules.Refused, 1}, {"say-held", rules.Would, 3}, {"say-held", rules.Would, 4}} {
+		l.book.Decided(one.rule, one.verdict, now.Add(-one.ago*time.Minute))
+	}
+	s := start(t, nil, l.rule, func(c *api.Config) { c.Backlog = behind{deferred: 7, queued: 3} })
 	got := read[api.RuleStatus](t, s.get("rules"))
 	inForce := l.book.Status().InForce
 	want := api.RuleStatus{
 		InForce: &api.RuleSet{Version: inForce.Version, Since: inForce.Since, Origin: "here:/rules"},
+		Backlog: &api.BacklogCount{Deferred: 7, Queued: 3},
 		Rules: []api.Rule{
 			{
 				Name: "end-orphaned", Description: "One caller left costs money.", File: "rules.yaml", Line: 2,
-				Each: rules.EachConference, Mode: rules.Live, PerMinute: 2, TripAfter: 3, LastMinute: 2, LastHour: 2,
+				Each: rules.EachConference, Mode: rules.Live, PerMinute: 2, TripAfter: 3, LastMinute: 2, LastHour: 2, Acts: 1, Refusals: 1, LastFired: before(2 * time.Minute),
 				Faults: []api.RuleFault{},
 			},
 			{
 				Name: "say-held", File: "rules.yaml", Line: 9, Each: rules.EachParticipant, Mode: rules.Shadow,
-				Faults: []api.RuleFault{{In: "when", Count: 1}},
+				Would: 2, LastFired: before(3 * time.Minute),
+				Faults: []api.RuleFault{{In: "when", Count: 1, Error: "the expression has no value here: it divides by zero", Text: "participant.hold"}},
 			},
 		},
 	}
@@ -135,6 +144,35 @@ func TestRulesInForceAreShownWithHowTheyFare(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func before(d time.Duration) *time.Time {
+	t := now.Add(-d)
+	return &t
+}
+
+// behind is a backlog of that many decisions.
+type behind struct{ deferred, queued int }
+
+func (b behind) Backlog(context.Context) (deferred, queued int, err error) { return b.deferred, b.queued, nil }
+
+// The faults name rules and quote expressions, which may be of other accounts.
+func TestFaultyFilesAreShownUntilTheyAreMended(t *testing.T) {
+	t.Parallel()
+	l := openLaw(t, twoRules)
+	l.book.Refuse("here:/rules", []string{"a.yaml:3:5: rule end-orphaned: undefined field 'lives'"})
+	s := start(t, nil, l.rule)
+	got := read[api.RuleStatus](t, s.get("rules"))
+	if r := got.Refused; r == nil || r.Origin != "here:/rules" || len(r.Faults) != 1 || r.Since.IsZero() || got.InForce == nil || len(got.Rules) != 2 {
+		t.Errorf("the status is %+v", got)
+	}
+	if got := read[api.RuleStatus](t, s.as(s.key(account), http.MethodGet, "rules", "")); got.Refused != nil {
+		t.Errorf("the key of one account gets %+v", got.Refused)
+	}
+	l.propose(t, twoRules, "here:/rules")
+	if got := read[api.RuleStatus](t, s.get("rules")); got.Refused != nil {
+		t.Errorf("after they are mended: %+v", got.Refused)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"gavel/internal/chain"
 	"gavel/internal/crashpoint"
 	"gavel/lanes"
+	"gavel/rules"
 )
 
 // batch is the journal messages that pass through the stages together. The stage
@@ -54,8 +55,12 @@ type match struct {
 	entry events.Entry
 }
 
-// counted holds the labels of a decision's metric.
-type counted struct{ rule, verdict string }
+// counted is what the metrics and the rule book count of a decision.
+type counted struct {
+	rule    string
+	verdict rules.Verdict
+	asOf    time.Time
+}
 
 // last is the stream sequence of the batch's last group.
 func (b *batch) last() uint64 { return b.groups[len(b.groups)-1].Sequence }

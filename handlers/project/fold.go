@@ -48,7 +48,7 @@ type lastNews interface {
 
 // faults counts expressions of rules that could not be evaluated.
 type faults interface {
-	Fault(rule, in string)
+	Fault(rule, in, why string)
 }
 
 // folder is the second stage: it loads the conferences of a batch and steps the lane's state
@@ -178,7 +178,7 @@ func (f *folder) add(b *batch, e *lanes.Entry, r *lanes.Ready) error {
 			return err
 		}
 		b.decisions = append(b.decisions, decided)
-		b.counted = append(b.counted, counted{d.Rule, string(d.Verdict)})
+		b.counted = append(b.counted, counted{d.Rule, d.Verdict, d.AsOf})
 	}
 	b.loaded = b.loaded || r.Loaded
 	if r.News.Entry != nil {
@@ -194,12 +194,12 @@ func (f *folder) add(b *batch, e *lanes.Entry, r *lanes.Ready) error {
 	return nil
 }
 
-// fault counts an expression that could not be evaluated. Its error may quote names
-// of people, so the log states its place and not the error.
+// fault counts an expression that could not be evaluated. Its error quotes no value, which may be
+// the name of a person.
 func (f *folder) fault(x rules.ExpressionFault) {
 	f.metrics.faults.WithLabelValues(x.Rule).Inc()
-	f.faults.Fault(x.Rule, x.In)
-	f.log.Debug("expression of a rule cannot be evaluated", "rule", x.Rule, "in", x.In)
+	f.faults.Fault(x.Rule, x.In, x.Err.Error())
+	f.log.Debug("expression of a rule cannot be evaluated", "rule", x.Rule, "in", x.In, "error", x.Err)
 }
 
 // load gets the conferences of the batch from the cache or the store.

@@ -70,7 +70,9 @@ func (s *shelf) Set(_ context.Context, version string) (*rules.Set, error) {
 	return nil, errUnknownVersion
 }
 
-func (s *shelf) Fault(rule, in string) {
+func (s *shelf) Decided(string, rules.Verdict, time.Time) {}
+
+func (s *shelf) Fault(rule, in, _ string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, rule+" "+in)

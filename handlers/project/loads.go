@@ -12,6 +12,7 @@ import (
 	"gavel/events"
 	"gavel/lanes"
 	"gavel/projections"
+	"gavel/rules"
 )
 
 // RuleBook has the sets of rules. The lane's journal, not the RuleBook, determines
@@ -21,7 +22,9 @@ type RuleBook interface {
 	// Active returns the load that is or will be in force in all lanes.
 	Active() (events.Load, bool)
 	// Fault counts an expression of a rule that could not be evaluated.
-	Fault(rule, in string)
+	Fault(rule, in, why string)
+	// Decided counts a decision of a rule.
+	Decided(rule string, v rules.Verdict, asOf time.Time)
 }
 
 // Listing lists conferences. The readers of the picture implement it.

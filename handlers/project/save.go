@@ -12,6 +12,7 @@ import (
 	"gavel/internal/crashpoint"
 	"gavel/lanes"
 	"gavel/projections"
+	"gavel/rules"
 )
 
 // Actions stores decisions, each once. Decide returns when all are acknowledged;
@@ -43,6 +44,11 @@ const (
 	expireEvery = 10 * time.Minute
 )
 
+// tally counts decisions for people.
+type tally interface {
+	Decided(rule string, v rules.Verdict, asOf time.Time)
+}
+
 // saver is the third stage: it publishes the decisions and saves the picture.
 // Once a second, with or without batches, it checks the picture.
 type saver struct {
@@ -51,6 +57,7 @@ type saver struct {
 	journal Appender
 	actions Actions
 	timers  Timers
+	tally   tally // nil without rules
 	writing *writeLock
 	// wakeAll requests a wake-up of all conferences.
 	wakeAll signal
@@ -184,7 +191,10 @@ func (s *saver) decide(ctx context.Context, b *batch) error {
 		return fmt.Errorf("publish %d decisions: %w", len(b.decisions), err)
 	}
 	for _, v := range b.counted {
-		s.metrics.decisions.WithLabelValues(v.rule, v.verdict).Inc()
+		s.metrics.decisions.WithLabelValues(v.rule, string(v.verdict)).Inc()
+		if s.tally != nil {
+			s.tally.Decided(v.rule, v.verdict, v.asOf)
+		}
 	}
 	return nil
 }

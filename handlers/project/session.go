@@ -49,7 +49,7 @@ func newSession(k *keeper, machine *lanes.Machine, last uint64, record *recorder
 		receiver: &receiver{lane: k.lane, evaluates: machine.Evaluates(), spare: spare, recorder: record},
 		folder:   folder,
 		saver: &saver{
-			lane: number, store: c.Store, journal: c.Journal, actions: c.Actions, timers: c.Timers, writing: writing,
+			lane: number, store: c.Store, journal: c.Journal, actions: c.Actions, timers: c.Timers, tally: c.RuleBook, writing: writing,
 			wakeAll: wakeAll, status: k.status, keep: c.Keep, expired: c.Now(), now: c.Now, passed: c.Passed, log: k.log, metrics: c.Metrics,
 		},
 		publisher: &publisher{

@@ -222,6 +222,23 @@ func (a *Actions) Since(ctx context.Context, since time.Time, consumers []string
 	return nil
 }
 
+// Unsettled returns how many decisions the slowest of these durable consumers has not settled. A
+// consumer that does not exist counts as none: no performer has run.
+func (a *Actions) Unsettled(ctx context.Context, consumers []string) (most int, err error) {
+	for _, name := range consumers {
+		consumer, err := a.read.Consumer(ctx, actionsStream, name)
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("count unsettled decisions: %w", err)
+		}
+		info := consumer.CachedInfo()
+		most = max(most, int(info.NumPending)+info.NumAckPending)
+	}
+	return most, nil
+}
+
 // Get returns a decision, or ErrNoDecision.
 func (a *Actions) Get(ctx context.Context, key events.Key, id string) (events.Decided, error) {
 	if checkID(key, id) != nil {

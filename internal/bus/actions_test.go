@@ -282,6 +282,46 @@ func TestADecisionAboutNoConferenceHasItsFirstOutcome(t *testing.T) {
 	}
 }
 
+func TestUnsettledAndDeferredDecisionsAreCounted(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	count := func() [2]int {
+		t.Helper()
+		unsettled, err1 := b.Actions().Unsettled(testContext(t), []string{"act-test", "act-never-ran"})
+		deferred, err2 := b.Timers().Deferred(testContext(t))
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		return [2]int{unsettled, deferred}
+	}
+	if got := count(); got != [2]int{} {
+		t.Errorf("of nothing: %v", got)
+	}
+	ctx, stop := context.WithCancel(testContext(t))
+	defer stop()
+	begun, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		ended <- b.Actions().Perform(ctx, "act-test", 1, func(ctx context.Context, _ events.Decided) error {
+			begun <- struct{}{}
+			<-ctx.Done() // it settles none
+			return ctx.Err()
+		})
+	}()
+	mustDecide(t, b, decisions(1, 4)...)
+	<-begun
+	later := decision(1)
+	if err := b.Timers().Later(testContext(t), later.Key, later.ID, time.Now().Add(time.Hour), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(); got != [2]int{4, 1} {
+		t.Errorf("%v are unsettled and deferred, want [4 1]", got)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestGetReturnsOnlyTheRequestedDecision(t *testing.T) {
 	t.Parallel()
 	b := open(t)

@@ -114,6 +114,15 @@ func (t *Timers) Waits(ctx context.Context, key events.Key, id string) (bool, er
 	return false, nil
 }
 
+// Deferred returns how many decisions are deferred: they are not due yet, or were not settled since.
+func (t *Timers) Deferred(ctx context.Context) (int, error) {
+	s, err := js(t.conn).Stream(ctx, laterStream)
+	if err != nil {
+		return 0, fmt.Errorf("count deferred decisions: %w", err)
+	}
+	return int(s.CachedInfo().State.Msgs), nil // a settled decision leaves the stream
+}
+
 // Dues calls fn with each deferred decision when it is due, in `workers` concurrent calls.
 // All processes share them. When ctx ends it waits for running calls. The result of fn
 // settles the delivery; a decision that succeeded is removed.

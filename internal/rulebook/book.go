@@ -70,6 +70,7 @@ type Book struct {
 	revision uint64   // of active
 	own      string   // the version of this process's last proposal; "" for none
 	faults   faults
+	refused  *Refused // nil if this process's files have no faults
 }
 
 // Option changes how a Book works.
@@ -241,13 +242,17 @@ type Status struct {
 	// Faults counts failed evaluations in all processes since the set came into
 	// force, by rule and place.
 	Faults []Fault
+	// Fired counts the decisions in all processes, by rule.
+	Fired []Fired
+	// Refused is nil unless this process's own files have faults.
+	Refused *Refused
 }
 
 // Status returns the state that this process has, without reading the bucket.
 func (b *Book) Status() Status {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	s := Status{Own: b.own, Faults: b.faults.list()}
+	s := Status{Own: b.own, Faults: b.faults.list(), Fired: b.faults.listFired(), Refused: b.refused}
 	if b.active != nil {
 		active := *b.active
 		s.InForce = &active

@@ -7,5 +7,6 @@
 // sets that its journal names.
 //
 // Reading order: book.go (following the bucket), propose.go (putting a set in
-// force), sets.go (sets by version), faults.go (failed evaluations).
+// force), sets.go (sets by version), faults.go (failed evaluations),
+// fired.go (counted decisions).
 package rulebook

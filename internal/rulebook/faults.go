@@ -30,16 +30,19 @@ type Fault struct {
 	In    string    `json:"in"`
 	Count int       `json:"count"`
 	Last  time.Time `json:"last"`
+	// Why is the error of the last failed evaluation. It quotes no value.
+	Why string `json:"why,omitempty"`
 }
 
 // place is a place of a rule.
 type place struct{ rule, in string }
 
-// faults are those of one set. shared are those of all processes; unshared are
+// faults are those of one set. shared are those of all processes; unshared and fired are
 // those of this process that the bucket does not contain yet.
 type faults struct {
 	shared   sharedFaults
 	unshared map[place]Fault
+	fired    map[string]Fired
 }
 
 // sharedFaults is the value in the bucket.
@@ -47,6 +50,8 @@ type sharedFaults struct {
 	// Load is the load whose faults are counted.
 	Load   string  `json:"load"`
 	Faults []Fault `json:"faults"`
+	// Fired counts the decisions of rules, of each since its version came into force.
+	Fired []Fired `json:"fired,omitempty"`
 }
 
 // list returns all faults, sorted by rule and place.
@@ -71,9 +76,9 @@ func (s sharedFaults) with(more map[place]Fault) []Fault {
 	return sum
 }
 
-// Fault counts a failed evaluation of one place of a rule of the set in force.
+// Fault counts a failed evaluation of one place of a rule of the set in force; why is its error.
 // Other processes show it within 20 s: each shares every 10 s.
-func (b *Book) Fault(rule, in string) {
+func (b *Book) Fault(rule, in, why string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.faults.unshared == nil {
@@ -84,7 +89,7 @@ func (b *Book) Fault(rule, in string) {
 	if one.Count == 0 && len(b.faults.unshared) >= maxFaults {
 		return
 	}
-	b.faults.unshared[at] = Fault{Rule: rule, In: in, Count: one.Count + 1, Last: time.Now().UTC().Truncate(time.Second)}
+	b.faults.unshared[at] = Fault{Rule: rule, In: in, Count: one.Count + 1, Last: time.Now().UTC().Truncate(time.Second), Why: why}
 }
 
 // shareFaults adds this process's faults to those in the bucket, and stores the
@@ -93,22 +98,25 @@ func (b *Book) Fault(rule, in string) {
 // count them twice.
 func (b *Book) shareFaults(ctx context.Context) error {
 	active, _ := b.Active()
-	mine := b.claimFaults()
+	versions := b.ruleVersions(ctx, active.Version)
+	mine, fired := b.claimFaults(versions != nil)
 	var sum sharedFaults
 	err := b.shared.Change(ctx, func(now *sharedFaults) (changed bool) {
 		if now.Load != active.ID { // drop the faults of an earlier set
-			*now = sharedFaults{Load: active.ID}
+			*now = sharedFaults{Load: active.ID, Fired: now.Fired}
 		}
 		if len(mine) > 0 {
 			now.Faults = now.with(mine)
 		}
+		if len(fired) > 0 {
+			now.Fired = addFired(now.Fired, fired, versions)
+		}
 		sum = *now
-		return len(mine) > 0
+		return len(mine)+len(fired) > 0
 	})
 	if err != nil {
-		if len(mine) > 0 {
-			b.returnFaults(mine)
-		}
+		b.returnFaults(mine)
+		b.returnFired(fired)
 		if errors.Is(err, events.ErrKeyChanged) {
 			return nil
 		}
@@ -130,17 +138,22 @@ func decodeFaults(value []byte) (*sharedFaults, error) {
 	return f, nil
 }
 
-// claimFaults removes and returns this process's unshared faults.
-func (b *Book) claimFaults() map[place]Fault {
+// claimFaults removes and returns this process's unshared faults and, if withFired, decisions.
+func (b *Book) claimFaults(withFired bool) (mine map[place]Fault, fired map[string]Fired) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	mine := b.faults.unshared
-	b.faults.unshared = nil
-	return mine
+	mine, b.faults.unshared = b.faults.unshared, nil
+	if withFired {
+		fired, b.faults.fired = b.faults.fired, nil
+	}
+	return mine, fired
 }
 
 // returnFaults adds faults to the unshared ones, for the next shareFaults.
 func (b *Book) returnFaults(mine map[place]Fault) {
+	if len(mine) == 0 {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for at, one := range b.faults.unshared {

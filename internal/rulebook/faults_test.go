@@ -75,12 +75,12 @@ func TestFaultsOfAllProcessesAreAddedUp(t *testing.T) {
 		<-time.After(time.Second) // virtual: the processes do not write at the same moment
 		go two.Run(ctx)
 
-		one.Fault("end-orphaned", "when")
-		one.Fault("end-orphaned", "when")
-		one.Fault("end-orphaned", "unless")
-		two.Fault("end-orphaned", "when")
+		one.Fault("end-orphaned", "when", "divides by zero")
+		one.Fault("end-orphaned", "when", "divides by zero")
+		one.Fault("end-orphaned", "unless", "")
+		two.Fault("end-orphaned", "when", "divides by zero")
 		last := time.Now().UTC().Truncate(time.Second)
-		want := []Fault{{"end-orphaned", "unless", 1, last}, {"end-orphaned", "when", 3, last}}
+		want := []Fault{{"end-orphaned", "unless", 1, last, ""}, {"end-orphaned", "when", 3, last, "divides by zero"}}
 		if got := one.Status().Faults; len(got) != 2 || got[1].Count != 2 {
 			t.Errorf("its own faults are not shown at once: %+v", got)
 		}
@@ -101,17 +101,77 @@ func TestFaultsOfAllProcessesAreAddedUp(t *testing.T) {
 	})
 }
 
+// A rule that did not change keeps its counts when another rule of the set does.
+func TestDecisionsOfAllProcessesAreAddedUpForEachVersionOfARule(t *testing.T) {
+	t.Parallel()
+	shared := newShelf()
+	one, two := openShelf(t, shared), openShelf(t, shared)
+	propose := func(length string) {
+		t.Helper()
+		set, err := rules.Parse(rules.File{Name: "rules.yaml", Text: "rules:\n  - {name: stays, when: size(conference.live) == 1, do: [{end: {}}]}\n" +
+			"  - {name: changes, when: size(conference.live) == 1, for: " + length + ", do: [{end: {}}]}\n"})
+		if err == nil {
+			_, err = one.Propose(t.Context(), set, "test", Change)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range []*Book{one, two} {
+			if _, err := b.read(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	share := func() []Fired {
+		t.Helper()
+		for _, b := range []*Book{one, two, one} {
+			if err := b.shareFaults(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := one.Status().Fired
+		for i := range all {
+			if all[i].Version == "" {
+				t.Errorf("%s has no version", all[i].Rule)
+			}
+			all[i].Version = ""
+		}
+		return all
+	}
+	at := time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC)
+	propose("1m")
+	for i, v := range []rules.Verdict{rules.Act, rules.Would, rules.Refused, rules.Match} {
+		one.Decided("stays", v, at.Add(time.Duration(i)*time.Second))
+		two.Decided("changes", v, at.Add(time.Duration(i)*time.Second))
+		two.Decided("stays", v, at)
+	}
+	if got := one.Status().Fired; len(got) != 1 || got[0].Acts != 1 {
+		t.Errorf("its own decisions are not shown at once: %+v", got)
+	}
+	stays := Fired{Rule: "stays", Acts: 2, Woulds: 2, Refusals: 2, Last: at.Add(time.Second)}
+	changes := Fired{Rule: "changes", Acts: 1, Woulds: 1, Refusals: 1, Last: at.Add(time.Second)}
+	if diff := cmp.Diff([]Fired{changes, stays}, share()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	propose("2m")
+	one.Decided("changes", rules.Would, at.Add(time.Hour))
+	changes = Fired{Rule: "changes", Woulds: 1, Last: at.Add(time.Hour)}
+	if diff := cmp.Diff([]Fired{changes, stays}, share()); diff != "" {
+		t.Errorf("after a change of one rule: -want +got:\n%s", diff)
+	}
+}
+
 func TestFaultsThatCouldNotBeSharedAreSharedLater(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		shared := newShelf()
 		shared.contended = true
 		b := openShelf(t, shared)
-		b.Fault("end-orphaned", "when")
+		b.Fault("end-orphaned", "when", "divides by zero")
 		if err := b.shareFaults(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		b.Fault("end-orphaned", "when")
+		b.Fault("end-orphaned", "when", "divides by zero")
 		shared.contended = false
 		for range 2 {
 			if err := b.shareFaults(t.Context()); err != nil {
@@ -139,7 +199,7 @@ func TestFaultsAreBounded(t *testing.T) {
 	b := openShelf(t, shared)
 	for round := range 2 {
 		for i := range maxFaults + 10 {
-			b.Fault(fmt.Sprint(round, i), "when")
+			b.Fault(fmt.Sprint(round, i), "when", "")
 		}
 		if err := b.shareFaults(t.Context()); err != nil {
 			t.Fatal(err)

@@ -45,7 +45,7 @@ func (p Proposal) Follows(version string) bool { return p.InForce.Version != ver
 // Warnings never comes into force; it may only be the one that is.
 func (b *Book) Propose(ctx context.Context, set *rules.Set, origin string, how How) (Proposal, error) {
 	b.mu.Lock()
-	b.own = set.Version
+	b.own, b.refused = set.Version, nil
 	b.mu.Unlock()
 	active, err := b.read(ctx)
 	if errors.Is(err, events.ErrKeyDamaged) && how == Change {

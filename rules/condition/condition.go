@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +24,33 @@ type Fault struct {
 
 // ErrNoValue is wrapped by every error of an evaluation: a correct expression can have no value,
 // such as a text that is converted to a number and does not contain one. CEL's message may quote
-// the text, so it is not part of the error.
+// the text, so it is not part of the error; a word of Gavel's own about the cause is.
 var ErrNoValue = errors.New("the expression has no value here")
+
+// causes are the causes of errors of CEL, by what their messages contain. The first that fits counts.
+var causes = []struct{ contains, cause string }{
+	{"division by zero", "it divides by zero"},
+	{"modulus by zero", "it divides by zero"},
+	{"overflow", "a number or a time is too large"},
+	{"out of range", "a number or a time is too large"},
+	{"index out of", "a list has no such item"},
+	{"no such key", "a map has no such key"},
+	{"no such overload", "a value is of another type"},
+	{"unsupported index", "a list has no such item"},
+	{"conversion", "a text cannot be converted"},
+	{"parsing", "a text cannot be converted"},
+	{"invalid", "a text cannot be converted"},
+}
+
+// noValue returns the error of an evaluation that failed with an error of CEL.
+func noValue(err error) error {
+	for _, c := range causes {
+		if strings.Contains(err.Error(), c.contains) {
+			return fmt.Errorf("%w: %s", ErrNoValue, c.cause)
+		}
+	}
+	return ErrNoValue
+}
 
 // Condition is a compiled CEL expression that is true or false. It is safe for concurrent use.
 type Condition struct {
@@ -88,7 +114,7 @@ func (c *Condition) evaluate(r *Reading) (bool, error) {
 	out, _, err := program.Eval(vars)
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("evaluate condition: %w", ErrNoValue)
+		return false, fmt.Errorf("evaluate condition: %w", noValue(err))
 	case r.recalls && types.IsUnknown(out):
 		return false, fmt.Errorf("evaluate condition: %w", ErrNotKept)
 	}

@@ -226,6 +226,22 @@ func TestAnErrorNeverQuotesTheRecord(t *testing.T) {
 	}
 }
 
+func TestAnErrorHasItsCauseInWordsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	vars := sample(t)
+	for text, want := range map[string]string{
+		`int(conference.friendly_name) > 0`:                               "a text cannot be converted",
+		`timestamp(conference.friendly_name) < conference.created`:        "a text cannot be converted",
+		`1 / size(conference.recordings.filter(r, r.status == "x")) == 1`: "it divides by zero",
+		`conference.live[99].hold`:                                        "a list has no such item",
+		`{"a": true}[conference.friendly_name]`:                           "a map has no such key",
+	} {
+		if _, err := compile(t, text).Holds(vars); !errors.Is(err, condition.ErrNoValue) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func TestUsesReportsTheVariablesOfACondition(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][3]bool{ // event, before, participant

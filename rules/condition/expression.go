@@ -177,7 +177,7 @@ func (x *Expression) Text(v Vars) (string, error) {
 		}
 		out, _, err := p.program.Eval(r)
 		if err != nil {
-			return "", fmt.Errorf("evaluate text: %w", ErrNoValue)
+			return "", fmt.Errorf("evaluate text: %w", noValue(err))
 		}
 		text, ok := out.ConvertToType(types.StringType).(types.String)
 		if !ok {

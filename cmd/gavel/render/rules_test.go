@@ -44,15 +44,24 @@ func TestRulesAreShownWithHowTheyFare(t *testing.T) {
 	status := api.RuleStatus{
 		InForce:    &api.RuleSet{Version: "0123456789abcdef01234567", Since: now.Add(-time.Hour), Origin: "gavel-1:/etc/gavel/rules"},
 		OwnVersion: "fedcba987654321001234567",
-		Stop:       api.Stop{Stopped: true, Reason: "wrong calls end", By: "kate (SK1)", Since: before(now, 4*time.Minute)},
+		Refused: &api.RefusedFiles{
+			Origin: "gavel-1:/etc/gavel/rules", Since: now.Add(-3 * time.Minute),
+			Faults: []string{"a.yaml:3:26: rule end-orphaned: undefined field 'lives'"},
+		},
+		Backlog: &api.BacklogCount{Deferred: 7, Queued: 1},
+		Stop:    api.Stop{Stopped: true, Reason: "wrong calls end", By: "kate (SK1)", Since: before(now, 4*time.Minute)},
 		Rules: []api.Rule{
 			{
 				Name: "end-orphaned", Description: "One caller left with hold music costs money and helps nobody.", Mode: rules.Live,
-				PerMinute: 10, TripAfter: 50, LastMinute: 3, LastHour: 50, TrippedSince: before(now, 90*time.Second),
+				PerMinute: 10, TripAfter: 50, LastMinute: 3, LastHour: 50, Acts: 61, LastFired: before(now, 4*time.Minute), TrippedSince: before(now, 90*time.Second),
 			},
 			{
 				Name: "nobody-started-it", Mode: rules.Shadow, PerMinute: 10, TripAfter: 50,
-				Faults: []api.RuleFault{{In: "when", Count: 2}, {In: "unless", Count: 1}},
+				Would: 439, LastFired: before(now, 5*time.Second),
+				Faults: []api.RuleFault{
+					{In: "when", Count: 2, Last: now.Add(-time.Minute), Error: "evaluate condition: the expression has no value here: a text cannot be converted", Text: "int(conference.friendly_name) > 5"},
+					{In: "parameters", Count: 1, Last: now.Add(-time.Hour)},
+				},
 				Past: []api.RuleChange{
 					{What: brakes.WasTripped, At: now.Add(-2 * time.Hour)},
 					{What: brakes.WasReset, At: now.Add(-time.Hour), By: "kate (SK1)", Reason: "the carrier's outage is over"},

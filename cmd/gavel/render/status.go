@@ -34,22 +34,69 @@ func Status(w io.Writer, s api.RuleStatus, now time.Time) error {
 			fmt.Fprintf(w, "  %s\n", Printable(fault))
 		}
 	}
+	refusedFiles(w, s.Refused, now)
 	if s.OwnVersion != "" {
 		fmt.Fprintf(w, "the Gavel at this address follows these; its own files are version %s:\nSIGHUP puts them in force\n", s.OwnVersion)
+	}
+	if b := s.Backlog; b != nil && b.Deferred+b.Queued > 0 {
+		fmt.Fprintf(w, "without an outcome yet: %s deferred, %d queued\n", Plural(b.Deferred, "decision"), b.Queued)
 	}
 	if len(s.Rules) == 0 {
 		return nil
 	}
-	err := Table(w, "\nRULE\tMODE\tMINUTE\tHOUR\tFAULTS\tSTATE\tDESCRIPTION", s.Rules, func(r api.Rule) []any {
+	err := Table(w, "\nRULE\tMODE\tMINUTE\tHOUR\tACTED\tWOULD\tLAST\tFAULTS\tSTATE", s.Rules, func(r api.Rule) []any {
 		return []any{
-			r.Name, r.Mode, admitted(r.LastMinute, r.PerMinute), admitted(r.LastHour, r.TripAfter),
-			faults(r), tripped(r, now), Clip(cmp.Or(r.Description, "-"), 30),
+			r.Name, r.Mode, admitted(r.LastMinute, r.PerMinute), admitted(r.LastHour, r.TripAfter), r.Acts, r.Would,
+			Ago(r.LastFired, now), faults(r), tripped(r, now),
 		}
 	})
 	if err != nil {
 		return fmt.Errorf("print the rules: %w", err)
 	}
+	if err := faultList(w, s.Rules, now); err != nil {
+		return err
+	}
 	return resetList(w, s.Rules, now)
+}
+
+// refusedFiles prints that the own files of the process that answers have faults, and which.
+func refusedFiles(w io.Writer, r *api.RefusedFiles, now time.Time) {
+	if r == nil {
+		return
+	}
+	fmt.Fprintf(w, "FAULTS %s ago in the changed files at %s: the rules in force stay\n", Ago(&r.Since, now), Printable(r.Origin))
+	for _, fault := range r.Faults {
+		fmt.Fprintf(w, "  %s\n", Printable(fault))
+	}
+}
+
+// faultList prints the expressions that had no value, with their rules.
+func faultList(w io.Writer, all []api.Rule, now time.Time) error {
+	for _, r := range all {
+		for _, f := range r.Faults {
+			_, err := fmt.Fprintf(w, "%s: %s could not be evaluated %s, the last time %s ago\n", r.Name, f.In, times(f.Count), Ago(&f.Last, now))
+			if err != nil {
+				return err
+			}
+			for _, line := range []string{f.Text, f.Error} {
+				if line != "" {
+					fmt.Fprintf(w, "  %s\n", Clip(line, faultWidth))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// faultWidth is how much of an expression or an error a line shows.
+const faultWidth = 96
+
+// times returns "once", or "2 times".
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // resetList prints the last reset of each rule whose last change it is.
