@@ -181,7 +181,7 @@ func (now *Case) lapse(record *projections.Conference) Reason {
 		return LapsedOccasion // that of a redriven decision may be over
 	case d.Subject != "" && (leg == nil || !present && (d.Kept != nil || !r.PerEvent())):
 		return LapsedLeft
-	case c.set.Exempt.covers(v):
+	case c.covers(v):
 		return LapsedExempt
 	case !c.holds(r, v), !c.isTarget(r, d):
 		return LapsedCondition

@@ -100,11 +100,15 @@ func Judge(set *Set, state *State, before *projections.Conference, in Input, aft
 // evaluation is one call of Judge or Gate: the state being changed, and what
 // the call produced so far.
 type evaluation struct {
-	set       *Set
-	state     *State
-	restarts  bool // another engine came into force
-	vars      condition.Vars
-	reading   *condition.Reading // of vars
+	set      *Set
+	state    *State
+	restarts bool // another engine came into force
+	vars     condition.Vars
+	reading  *condition.Reading // of vars
+	room     *bool              // whether the rule files exempt the whole conference; nil if not known yet
+	// subjects are the legs that are subjects now; nil if not needed yet
+	subjects  []*projections.Participant
+	earlier   *earlier // the record before the fact; nil if not needed yet
 	cause     cause
 	evaluated evaluated
 	decisions []Decision
@@ -147,7 +151,7 @@ func (c *evaluation) setVars(before *projections.Conference, e *events.Event, af
 	if e != nil && e.CallSid != "" {
 		c.vars.Participant = after.Participant(e.CallSid)
 	}
-	c.reading = condition.Read(c.vars)
+	c.reading, c.room, c.subjects, c.earlier = condition.Read(c.vars), nil, nil, nil
 }
 
 // judgeDeadline judges one deadline. If exemptions have ended, it judges their rules; a deadline of

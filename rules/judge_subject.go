@@ -29,22 +29,23 @@ func (c *evaluation) judgeSubjects(r *Rule, begins bool) {
 		c.judgeSubject(r, nil, begins)
 		return
 	}
+	if c.idle(r) {
+		return
+	}
 	for _, p := range c.vars.Conference.Participants {
 		c.judgeSubject(r, p, begins)
 	}
 }
 
 // judgeChanged judges a rule after an event that changed some parts of the record. If the condition
-// depends only on the leg itself, the legs that did not change are skipped.
+// has changed only for the legs that did, the others are skipped.
 func (c *evaluation) judgeChanged(r *Rule, begins bool, changed condition.Parts) {
-	if !r.ofLeg || changed&condition.Life != 0 || c.set.Exempt.any() {
+	if !c.steady(r, changed) {
 		c.judgeSubjects(r, begins)
 		return
 	}
-	for i, p := range c.vars.Conference.Participants {
-		if p != c.vars.Before.Participants[i] || !c.present(p) {
-			c.judgeSubject(r, p, begins)
-		}
+	for _, p := range c.earlier.others {
+		c.judgeSubject(r, p, begins)
 	}
 }
 
@@ -66,7 +67,7 @@ func (c *evaluation) judgeSubject(r *Rule, p *projections.Participant, begins bo
 	case holds && begins && (p == nil || p.Live() || !r.actsOnSubject()):
 		c.begin(r, callSid, at)
 	}
-	if at, there = c.state.stretch(r.Name, callSid); there {
+	if c.state.isAt(at, r.Name, callSid) {
 		c.resume(r, &c.state.Stretches[at], v)
 	}
 	c.armFlips(r, callSid, v, present)
@@ -116,7 +117,7 @@ func callSidOf(p *projections.Participant) string {
 // holds reports whether the rule's condition holds and nothing exempts the
 // subject. After the end of a conference, no rule that acts at Twilio holds.
 func (c *evaluation) holds(r *Rule, v condition.Vars) bool {
-	if c.state.exempt(r.Name, c.state.Now) || c.set.Exempt.covers(v) || r.AtTwilio() && v.Conference.End != nil {
+	if c.state.exempt(r.Name, c.state.Now) || c.covers(v) || r.AtTwilio() && v.Conference.End != nil {
 		return false
 	}
 	holds, err := c.evaluate(r.When, v, &c.evaluated.when)
@@ -132,21 +133,31 @@ func (c *evaluation) holds(r *Rule, v condition.Vars) bool {
 // any reports whether the rule files exempt anything.
 func (x Exempt) any() bool { return len(x.Names)+len(x.Labels) > 0 }
 
-// covers reports whether the rule files exempt the subject.
-func (x Exempt) covers(v condition.Vars) bool {
-	like := func(text string) func(string) bool {
-		return func(pattern string) bool { return condition.Like(pattern, text) }
-	}
-	if slices.ContainsFunc(x.Names, like(v.Conference.FriendlyName.Value)) {
-		return true
-	}
-	if len(x.Labels) == 0 {
+// covers reports whether the rule files exempt the subject. What they say of the room is found once,
+// because it depends on all of its legs.
+func (c *evaluation) covers(v condition.Vars) bool {
+	if !c.set.Exempt.any() {
 		return false
 	}
-	labelled := func(p *projections.Participant) bool {
-		return p.Label.Value != "" && slices.ContainsFunc(x.Labels, like(p.Label.Value))
+	if c.room == nil {
+		covered := c.set.Exempt.coversRoom(v.Conference)
+		c.room = &covered
 	}
-	return v.Participant != nil && labelled(v.Participant) || slices.ContainsFunc(v.Conference.Live(), labelled)
+	return *c.room || v.Participant != nil && c.set.Exempt.coversLeg(v.Participant)
+}
+
+// coversRoom reports whether the rule files exempt a conference: by its name, or by a live leg.
+func (x Exempt) coversRoom(record *projections.Conference) bool {
+	return matchesAny(x.Names, record.FriendlyName.Value) ||
+		len(x.Labels) > 0 && slices.ContainsFunc(record.Live(), x.coversLeg)
+}
+
+func (x Exempt) coversLeg(p *projections.Participant) bool {
+	return p.Label.Value != "" && matchesAny(x.Labels, p.Label.Value)
+}
+
+func matchesAny(patterns []string, text string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return condition.Like(pattern, text) })
 }
 
 func (c *evaluation) fault(r *Rule, in string, err error) {

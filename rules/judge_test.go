@@ -238,7 +238,9 @@ func TestTheNumberOfStretchesIsBounded(t *testing.T) {
 		}
 		l.record = after
 	}
-	l.judge(t, joins(249, 0))
+	last := joins(249, 0)
+	last.Loaded = &rules.Load{Changed: []string{"r0", "r1", "r2", "r3", "r4"}}
+	l.judge(t, last)
 	if !l.state.Truncated || len(l.state.Stretches) != rules.MaxStretches {
 		t.Errorf("%d stretches, truncated %v; want %d of the 1,250", len(l.state.Stretches), l.state.Truncated, rules.MaxStretches)
 	}

@@ -129,6 +129,24 @@ func (p *parser) parseAll(files []File) {
 	for _, file := range files {
 		p.parse(file)
 	}
+	p.set.shareConditions()
+}
+
+// shareConditions makes rules with the same condition share it, so that it is evaluated once for them.
+func (s *Set) shareConditions() {
+	first := map[string]*condition.Condition{}
+	for _, r := range s.Rules {
+		for _, c := range []**condition.Condition{&r.When, &r.Unless} {
+			if *c == nil {
+				continue
+			}
+			if same := first[(*c).String()]; same != nil {
+				*c = same
+				same.Repeats()
+			}
+			first[(*c).String()] = *c
+		}
+	}
 }
 
 func (p *parser) bounds() {

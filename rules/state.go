@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -205,18 +206,34 @@ func (s *State) copy() *State {
 	return &c
 }
 
-// stretch returns the place of a rule's stretch for a subject, and whether it exists.
+// stretch returns the place of a rule's stretch for a subject, and whether it exists. It is found
+// for each rule and leg, so the comparisons copy no stretch.
 func (s *State) stretch(rule, callSid string) (at int, there bool) {
-	return slices.BinarySearchFunc(s.Stretches, rule, func(x Stretch, rule string) int {
-		return cmp.Or(strings.Compare(x.Rule, rule), strings.Compare(x.CallSid, callSid))
+	return sort.Find(len(s.Stretches), func(i int) int {
+		x := &s.Stretches[i]
+		return compareSubjects(rule, callSid, x.Rule, x.CallSid)
 	})
+}
+
+// isAt reports whether the stretch of a rule for a subject is at a place.
+func (s *State) isAt(at int, rule, callSid string) bool {
+	return at < len(s.Stretches) && s.Stretches[at].Rule == rule && s.Stretches[at].CallSid == callSid
 }
 
 // flip returns the same for flips.
 func (s *State) flip(rule, callSid string) (at int, there bool) {
-	return slices.BinarySearchFunc(s.Flips, rule, func(x Flip, rule string) int {
-		return cmp.Or(strings.Compare(x.Rule, rule), strings.Compare(x.CallSid, callSid))
+	return sort.Find(len(s.Flips), func(i int) int {
+		x := &s.Flips[i]
+		return compareSubjects(rule, callSid, x.Rule, x.CallSid)
 	})
+}
+
+// compareSubjects orders subjects of rules: by rule, then by leg, which most comparisons do not need.
+func compareSubjects(rule, callSid, otherRule, otherSid string) int {
+	if rule != otherRule {
+		return strings.Compare(rule, otherRule)
+	}
+	return strings.Compare(callSid, otherSid)
 }
 
 // armed reports whether time alone may change a rule's condition for a subject.
@@ -243,8 +260,9 @@ func (s *State) arm(rule, callSid string, due time.Time) {
 
 // remembers reports whether the state has a stretch or flip of a rule.
 func (s *State) remembers(rule string) bool {
-	return slices.ContainsFunc(s.Stretches, func(x Stretch) bool { return x.Rule == rule }) ||
-		slices.ContainsFunc(s.Flips, func(f Flip) bool { return f.Rule == rule })
+	stretch, _ := s.stretch(rule, "")
+	flip, _ := s.flip(rule, "")
+	return stretch < len(s.Stretches) && s.Stretches[stretch].Rule == rule || flip < len(s.Flips) && s.Flips[flip].Rule == rule
 }
 
 // roomFor reports whether the state has room for another ladder.

@@ -61,6 +61,10 @@ type Condition struct {
 	// by their text. rest is the program without them, nil if there is none.
 	past map[string]*past
 	rest cel.Program
+	// sharing are the parts that have one value for all participants.
+	sharing sharing
+	// repeats: several rules have the condition.
+	repeats bool
 }
 
 // splitSince is the engine that began to evaluate a condition about an event again before an action.
@@ -83,8 +87,11 @@ func Compile(text string) (*Condition, []Fault) {
 		return nil, faults
 	}
 	c.rest = c.program
+	var err error
+	if c.sharing, err = share(ast, c.Findings); err != nil || c.sharing.program == nil {
+		c.sharing = sharing{program: c.program, closed: err == nil && c.sharing.closed}
+	}
 	if c.Uses("event") || c.Uses("before") {
-		var err error
 		if c.past, c.rest, err = split(ast); err != nil {
 			return c, []Fault{{Line: 1, Message: plainly(err.Error()), Since: splitSince}}
 		}
@@ -95,6 +102,10 @@ func Compile(text string) (*Condition, []Fault) {
 // String returns the condition as it was written.
 func (c *Condition) String() string { return c.text }
 
+// Repeats states that several rules of a set have the condition, before it is first evaluated: its
+// value for a participant is then kept for the other rules.
+func (c *Condition) Repeats() { c.repeats = true }
+
 // Uses reports whether the condition reads a variable. One that reads event or
 // before is about one event and has no meaning between two events.
 func (c *Condition) Uses(variable string) bool { return c.reads[variable] }
@@ -104,8 +115,8 @@ func (c *Condition) Uses(variable string) bool { return c.reads[variable] }
 func (c *Condition) Holds(v Vars) (bool, error) { return c.evaluate(Read(v)) }
 
 func (c *Condition) evaluate(r *Reading) (bool, error) {
-	program, vars := c.program, cel.Activation(r)
-	if r.recalls {
+	program, vars := c.sharing.program, cel.Activation(r)
+	if r.of = c; r.recalls {
 		program, vars = c.rest, recollection{r, c}
 	}
 	if program == nil {

@@ -63,3 +63,10 @@ func Unsplit(c *Condition) *Condition {
 	whole.past, whole.rest = nil, nil
 	return &whole
 }
+
+// Unshared returns the condition as if it had no parts that are shared over participants.
+func Unshared(c *Condition) *Condition {
+	whole := *c
+	whole.sharing, whole.repeats = sharing{program: c.program}, false
+	return &whole
+}

@@ -22,6 +22,8 @@ const (
 	OtherFlags                   // the participants' other flags
 	Recordings
 	AllParts Parts = 1<<iota - 1
+	// ofLegs are the parts that a participant has.
+	ofLegs = Presence | Labels | Holds | Mutes | OtherFlags
 )
 
 func (p *Parts) add(part Parts, differs bool) {
@@ -32,12 +34,15 @@ func (p *Parts) add(part Parts, differs bool) {
 
 // Changed returns the parts that differ between two records of a conference.
 func Changed(before, after *projections.Conference) (parts Parts) {
-	if before == nil || after == nil || len(before.Participants) != len(after.Participants) {
+	if before == nil || after == nil {
 		return AllParts
 	}
 	parts.add(Life, before.Start != after.Start || before.End != after.End || before.Created != after.Created)
 	parts.add(Name, before.FriendlyName.Value != after.FriendlyName.Value)
 	parts.add(Recordings, !slices.Equal(before.Recordings, after.Recordings))
+	if len(before.Participants) != len(after.Participants) {
+		return parts | ofLegs
+	}
 	for i, p := range after.Participants {
 		if was := before.Participants[i]; was != p {
 			parts |= changedLeg(was, p)
@@ -49,7 +54,7 @@ func Changed(before, after *projections.Conference) (parts Parts) {
 // changedLeg compares two records of one participant.
 func changedLeg(was, is *projections.Participant) (parts Parts) {
 	if was.CallSid != is.CallSid {
-		return AllParts
+		return ofLegs
 	}
 	before, after := was.Flags.Value, is.Flags.Value
 	parts.add(Presence, was.Live() != is.Live() || was.Summary != is.Summary || was.Created != is.Created || was.Left != is.Left || !slices.Equal(was.Present, is.Present))

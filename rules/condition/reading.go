@@ -1,6 +1,7 @@
 package condition
 
 import (
+	"slices"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -14,6 +15,15 @@ import (
 // them read is made once. It is not safe for concurrent use.
 type Reading struct {
 	vars Vars
+	// of is the condition that is evaluated. values are those of shared parts, by their names; recording
+	// is the one that is being evaluated, or nil.
+	of        *Condition
+	values    map[string]*value
+	recording *value
+	// known are the results of conditions that several rules have.
+	known map[subject]result
+	// nones are the results of HoldsForNone, by the condition's text.
+	nones map[string]bool
 	// timed is the condition whose next flip is computed, or nil.
 	timed *Condition
 	flip  time.Time
@@ -35,14 +45,74 @@ func Read(v Vars) *Reading { return &Reading{vars: v} }
 // HoldsUntil is [Condition.HoldsUntil] for a participant, or for the conference
 // as a whole if p is nil.
 func (r *Reading) HoldsUntil(c *Condition, p *projections.Participant) (holds bool, flip time.Time, err error) {
+	if !c.repeats || !r.crowded() {
+		return r.evaluate(c, p)
+	}
+	key := subject{c, p}
+	known, there := r.known[key]
+	if !there {
+		if r.known == nil {
+			r.known = map[subject]result{}
+		}
+		known.holds, known.flip, known.err = r.evaluate(c, p)
+		r.known[key] = known
+	}
+	return known.holds, known.flip, known.err
+}
+
+func (r *Reading) evaluate(c *Condition, p *projections.Participant) (holds bool, flip time.Time, err error) {
 	r.vars.Participant, r.timed, r.flip = p, c, time.Time{}
 	holds, err = c.evaluate(r)
 	return holds, r.flip, err
 }
 
+// crowd is the number of participants from which on keeping results costs less than evaluating twice.
+const crowd = 10
+
+func (r *Reading) crowded() bool {
+	return r.vars.Conference != nil && len(r.vars.Conference.Participants) >= crowd
+}
+
+// subject is a condition and what it is evaluated for; result is what HoldsUntil returns for it.
+type subject struct {
+	of  *Condition
+	leg *projections.Participant
+}
+
+type result struct {
+	holds bool
+	flip  time.Time
+	err   error
+}
+
+// HoldsForNone reports whether a condition has a value for each of the legs, and holds for none. It
+// is false for few legs, which cost less to evaluate one by one. The answer for a text is kept, so all
+// calls have to name the same legs.
+func (r *Reading) HoldsForNone(c *Condition, legs []*projections.Participant) bool {
+	if !r.crowded() {
+		return false
+	}
+	if none, known := r.nones[c.text]; known {
+		return none
+	}
+	none := !slices.ContainsFunc(legs, func(p *projections.Participant) bool {
+		holds, _, err := r.HoldsUntil(c, p)
+		return holds || err != nil
+	})
+	if r.nones == nil {
+		r.nones = map[string]bool{}
+	}
+	r.nones[c.text] = none
+	return none
+}
+
 // addFlip records when a comparison of a running stretch first flips, if the
 // flip of a condition is being computed.
 func (r *Reading) addFlip(function string, from time.Time) {
+	if r.recording != nil {
+		r.recording.reached = append(r.recording.reached, reached{function, from})
+		return
+	}
 	if r.timed == nil {
 		return
 	}
@@ -55,6 +125,9 @@ func (r *Reading) addFlip(function string, from time.Time) {
 
 // ResolveName is part of cel.Activation.
 func (r *Reading) ResolveName(name string) (any, bool) {
+	if isShared(name) {
+		return r.shared(name), true
+	}
 	switch name {
 	case "conference":
 		if r.open == nil {

@@ -135,15 +135,8 @@ func split(checked *cel.Ast) (parts map[string]*past, rest cel.Program, err erro
 			refs[e.ID()] = ast.NewIdentReference(name, nil)
 		}
 	}))
-	rest, err = s.plan(remaining, refs)
+	rest, err = plan(s.ast, remaining, refs)
 	return s.parts, rest, err
-}
-
-func (s *splitter) plan(e ast.Expr, refs map[int64]*ast.ReferenceInfo) (cel.Program, error) {
-	return environment().PlanProgram(
-		ast.NewCheckedAST(ast.NewAST(e, s.ast.SourceInfo()), s.ast.TypeMap(), refs),
-		cel.EvalOptions(cel.OptOptimize),
-	)
 }
 
 // extract extracts such parts from an expression.
@@ -167,7 +160,7 @@ func (s *splitter) extract(e ast.NavigableExpr) error {
 	if err != nil {
 		return fmt.Errorf("format a part of the condition: %w", err)
 	}
-	program, err := s.plan(e, s.ast.ReferenceMap())
+	program, err := plan(s.ast, e, s.ast.ReferenceMap())
 	if err != nil {
 		return fmt.Errorf("plan %s: %w", text, err)
 	}
