@@ -58,6 +58,9 @@ func hintReplicas(err error) error {
 // watchDeadLetters logs and counts each dead letter once.
 func (a *App) watchDeadLetters() {
 	letters := measure.With(a.metrics).Counters("gavel_dead_letters_total", "Dead letters seen, by kind.", "kind")
+	for _, kind := range []string{events.Refused, events.Unfoldable, events.Unperformed} {
+		letters.WithLabelValues(kind) // an alarm needs the series before its first count
+	}
 	seen := func(letter events.DeadLetter) error {
 		letters.WithLabelValues(letter.Kind).Inc()
 		a.log.Warn("dead letter", "kind", letter.Kind, "account_sid", letter.AccountSid,

@@ -75,6 +75,9 @@ func Answered(c *Conference, body []byte, at time.Time, newID func() string) (en
 	case p != nil:
 		fact.Fact = events.ParticipantModify
 		return events.NewHealed(fact), p.Live()
+	case l == nil && isComing(answer.Status): // the answer that it is dialled is not in c yet
+		leg, named := DialledBy(c.AccountSid, "", body, 0, at, newID)
+		return events.NewDialled(leg), named
 	case l == nil:
 		return entry, false
 	case answer.Status == legConnected: // its callback is on its way
@@ -115,8 +118,10 @@ func OverlayJoined(c *Conference, seen Seen) *Conference {
 	return Overlay(c, seen)
 }
 
-func isHereOrComing(status string) bool {
-	return slices.Contains([]string{legConnected, legQueued, legConnecting, legRinging}, status)
+func isHereOrComing(status string) bool { return status == legConnected || isComing(status) }
+
+func isComing(status string) bool {
+	return slices.Contains([]string{legQueued, legConnecting, legRinging}, status)
 }
 
 // differences returns the facts that the record lacks, without ids. isHere

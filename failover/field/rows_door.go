@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"gavel/internal/twilio/twiliofake"
 )
 
 const conferences = "/2010-04-01/Accounts/" + account + "/Conferences"
@@ -128,6 +130,17 @@ var doorRows = []row{
 		status, _ := w.get("/v1/../v1/conferences")
 		return fmt.Sprintf("%d, %d", callback, status)
 	}},
+	{"V5", "an apostrophe in a query, signed as ' and sent as %27, and the other way round", "204, 204", func(w *world) string {
+		w.settings = accountSettings(`callback_queries: ["room=o'brien", "room=o%27brien"]`)
+		const plain, encoded = "/twilio/conference?room=o'brien", "/twilio/conference?room=o%27brien"
+		sent := func(path, signedAs, event string) int {
+			form := twilioForm(event)
+			signature := twiliofake.Signature(token, w.serve().public+signedAs, form)
+			status, _ := w.send(http.MethodPost, path, form.Encode(), "Content-Type", "application/x-www-form-urlencoded", "X-Twilio-Signature", signature)
+			return status
+		}
+		return fmt.Sprintf("%d, %d", sent(encoded, plain, "conference-start"), sent(plain, encoded, "conference-end"))
+	}},
 	{"V5", "a public URL with a user name and a password", "204, not shown", func(w *world) string {
 		w.args = []string{"--public-url", "https://user:canary@hooks.example.com"}
 		status := w.callback("conference-start")
@@ -150,6 +163,23 @@ var doorRows = []row{
 		}
 		code, _ := w.runs("rules", "check", file)
 		return fmt.Sprint(code)
+	}},
+	{"V1", "series that the first alarms of operations.md need, right after a start", "none is missing", func(w *world) string {
+		_, body := w.get("/metrics")
+		var missing []string
+		for _, series := range []string{
+			`gavel_unavailable_total{reason="journal-unavailable"}`, `gavel_refused_total{reason="signature"}`, `gavel_dead_letters_total{kind="refused"}`,
+			"gavel_journal_bytes", "gavel_journal_max_bytes", "gavel_sequence_gaps_total", "gavel_late_total", `gavel_action_waits_total{why="slow"}`,
+			`gavel_action_waits_total{why="missing"}`, `gavel_store_condition{condition="journal-full"}`,
+		} {
+			if !strings.Contains(body, "\n"+series+" ") {
+				missing = append(missing, series)
+			}
+		}
+		if missing == nil {
+			return "none is missing"
+		}
+		return strings.Join(missing, ", ")
 	}},
 	{"V3", "recording with RecordingSource=StartConferenceRecordingAPI", "204, StartConferenceRecordingAPI", func(w *world) string {
 		recording := "RE0123456789abcdef0123456789abcdef"

@@ -79,6 +79,43 @@ var pictureRows = []row{
 			return ""
 		})
 	}},
+	{"P3", "Hold=true and Hold=false within a second, without callbacks", "200, 200, false", func(w *world) string {
+		w.twilioAPI = http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+			answer.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(answer, `{"call_sid":"`+call+`","status":"connected","hold":`+request.FormValue("Hold")+`,"start_conference_on_enter":true}`)
+		})
+		w.callback("participant-join")
+		path := conferences + "/" + conference + "/Participants/" + call + ".json"
+		w.field(path, "hold")
+		hold := func(on string) int {
+			status, _ := w.send(http.MethodPost, path, "Hold="+on, "Content-Type", "application/x-www-form-urlencoded")
+			return status
+		}
+		first, second := hold("true"), hold("false")
+		w.eventually(func() string { // both answers are folded
+			if _, timeline := w.get("/v1/conferences/" + conference + "/timeline"); strings.Count(timeline, `"gavel.gavel-healed.v1"`) == 2 {
+				return "folded"
+			}
+			return ""
+		})
+		return fmt.Sprintf("%d, %d, %s", first, second, w.field(path, "hold"))
+	}},
+	{"P3", "POST Participants of a room by its name, answered 201, and Muted=true to the leg that rings", "201, new room, 200, true", func(w *world) string {
+		w.twilioAPI = http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+			answer.Header().Set("Content-Type", "application/json")
+			muted := "true"
+			if request.FormValue("To") != "" {
+				muted = "false"
+				answer.WriteHeader(http.StatusCreated)
+			}
+			_, _ = io.WriteString(answer, `{"call_sid":"`+other+`","conference_sid":"`+conference+`","status":"queued","muted":`+muted+`}`)
+		})
+		status, _ := w.send(http.MethodPost, conferences+"/new%20room/Participants.json", "From=%2B15005550006&To=%2B15005550009", "Content-Type", "application/x-www-form-urlencoded")
+		name := w.until(conferences+"/"+conference+".json", "friendly_name", "new room")
+		path := conferences + "/" + conference + "/Participants/" + other + ".json"
+		muted, _ := w.send(http.MethodPost, path, "Muted=true", "Content-Type", "application/x-www-form-urlencoded")
+		return fmt.Sprintf("%d, %s, %d, %s", status, name, muted, w.until(path, "muted", "true"))
+	}},
 	{"P6", "two conferences of one name in one second, the live one with the lesser SID: look-ups by name", "the live one, the live one", func(w *world) string {
 		w.rules()
 		dead, when := strings.Replace(conference, "e08c", "ffff", 1), time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 +0000")

@@ -37,6 +37,40 @@ var restRows = []row{
 		page, _ := w.get(conferences + ".json?Page=1")
 		return fmt.Sprintf("%d, %d", plain, page)
 	}},
+	{"R4", "a conference, its participants and a leg without .json; a write without .json", "200, 200, 200, 200", func(w *world) string {
+		w.twilioAPI = answers(http.StatusOK, `{"call_sid":"`+call+`","status":"connected","muted":true}`)
+		w.callback("participant-join")
+		path := conferences + "/" + conference
+		w.field(path+".json", "sid")
+		var statuses []string
+		for _, below := range []string{"", "/Participants", "/Participants/" + call} {
+			status, _ := w.get(path + below)
+			statuses = append(statuses, fmt.Sprint(status))
+		}
+		status, _ := w.send(http.MethodPost, path+"/Participants/"+call, "Muted=true", "Content-Type", "application/x-www-form-urlencoded")
+		return strings.Join(append(statuses, fmt.Sprint(status)), ", ")
+	}},
+	{"R4", "POST of a conference's recordings", "405, 20004, says how", func(w *world) string {
+		status, body := w.send(http.MethodPost, conferences+"/"+conference+"/Recordings.json", "", "Content-Type", "application/x-www-form-urlencoded")
+		says := "says nothing"
+		if strings.Contains(member(body, "message"), "ConferenceRecord") {
+			says = "says how"
+		}
+		return fmt.Sprintf("%d, %s, %s", status, member(body, "code"), says)
+	}},
+	{"R4", "two pages of one conference each: the second by its link, and by its number alone", "page 1 has the other; 400", func(w *world) string {
+		w.callback("conference-start")
+		w.callback("conference-start", "ConferenceSid", strings.Replace(conference, "e08c", "0000", 1))
+		w.field(conferences+".json", "conferences.1.sid")
+		_, first := w.get(conferences + ".json?PageSize=1")
+		_, second := w.get(member(first, "next_page_uri"))
+		seen := "page " + member(second, "page") + " has the same"
+		if sid := member(second, "conferences.0.sid"); sid != "" && sid != member(first, "conferences.0.sid") {
+			seen = "page " + member(second, "page") + " has the other"
+		}
+		status, _ := w.get(conferences + ".json?PageSize=1&Page=1")
+		return fmt.Sprintf("%s; %d", seen, status)
+	}},
 	{"R5", "PageSize=1001", "1000", func(w *world) string { return w.field(conferences+".json?PageSize=1001", "page_size") }},
 	{"R6", "a subaccount read with its parent's token, its own Twilio key, and a stranger's token", "200, 200, 401", func(w *world) string {
 		const subaccount, key = "AC00000000000000000000000000000002", "SK00000000000000000000000000000003"

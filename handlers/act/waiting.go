@@ -40,6 +40,12 @@ const (
 	whyUndelivered = "untold"    // the receiver does not accept the notification
 )
 
+// whys are the reasons above.
+var whys = []string{
+	whyStopped, whyBraked, whyTooMany, whyFailing, whySilent, whyUnsent, whyRefused, whyMissing, whySlow, whyCrowded, whyAnnounced,
+	whyUnheld, whyUndelivered,
+}
+
 // again ends a try; another try follows.
 type again struct {
 	why string

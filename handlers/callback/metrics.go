@@ -66,6 +66,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, kind := range labelled {
 		m.byKind[kind] = m.received.WithLabelValues(string(kind))
 	}
+	// An alarm on an increase needs the series before its first count.
+	for _, why := range refusals {
+		m.refused.WithLabelValues(string(why))
+	}
+	for _, why := range sheds {
+		m.shed.WithLabelValues(string(why))
+	}
 	for _, kind := range events.ForeignKinds() {
 		m.ignored.WithLabelValues(kind)
 	}

@@ -41,6 +41,15 @@ const (
 	reasonDeadLetters reason = "dead-letters"
 )
 
+// refusals are the reasons of answers 4xx, and sheds those of 503.
+var (
+	refusals = []reason{
+		reasonPath, reasonMethod, reasonContentType, reasonTooLarge, reasonBody, reasonSlow, reasonNoSignature, reasonMalformed,
+		reasonEncoding, reasonAccount, reasonSignature, reasonBodyHash, reasonQuery, reasonForm,
+	}
+	sheds = []reason{reasonInFlight, reasonMemory, reasonUnavailable, reasonBudget, reasonJournal, reasonDeadLetters}
+)
+
 // refusal is an answer other than 2xx.
 type refusal struct {
 	status int

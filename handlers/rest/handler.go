@@ -61,6 +61,7 @@ type Handler struct {
 	origin *http.CrossOriginProtection
 	reads  slots
 	writes slots
+	order  order
 }
 
 // New returns the handler.

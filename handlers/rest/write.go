@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"gavel/events"
@@ -143,10 +144,14 @@ func (h *Handler) settle(ctx context.Context, a events.Action, o events.Outcome)
 // without the answer.
 func (h *Handler) fold(ctx context.Context, t target, of written, body []byte) {
 	entry, key, found := events.Entry{}, events.Key{}, false
+	if t.resource == participant && t.conference != "" && of.record == nil { // it began a moment ago
+		of.record = &projections.Conference{AccountSid: t.account, ConferenceSid: t.conference}
+	}
+	at := h.order.stamp(h.Now())
 	if t.resource == participants {
-		leg, named := projections.DialledBy(t.account, t.room, body, of.form.timeout(), h.Now(), events.NewULID)
+		leg, named := projections.DialledBy(t.account, t.room, body, of.form.timeout(), at, events.NewULID)
 		entry, key, found = events.NewDialled(leg), leg.Key, named
-	} else if entry, found = projections.Answered(of.record, body, h.Now(), events.NewULID); found {
+	} else if entry, found = projections.Answered(of.record, body, at, events.NewULID); found {
 		key = of.record.Key()
 	}
 	if !found {
@@ -155,6 +160,25 @@ func (h *Handler) fold(ctx context.Context, t target, of written, body []byte) {
 	if err := h.append(ctx, outcomeTime, key.ConferenceSid, entry); err != nil {
 		h.Log.Warn("what Twilio answered is not recorded", "conference_sid", key.ConferenceSid, "error", err)
 	}
+}
+
+// order stamps answers in the order of their arrival: two within a millisecond, or around a small
+// correction of the clock, would otherwise be ordered by what they state.
+type order struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+// stamp returns now, or a millisecond after the last stamp if that is later.
+func (o *order) stamp(now time.Time) time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now = now.Truncate(time.Millisecond)
+	if ahead := o.last.Sub(now); ahead >= 0 && ahead < time.Second {
+		now = o.last.Add(time.Millisecond)
+	}
+	o.last = now
+	return now
 }
 
 // unanswered converts the error of a call without an answer to a fault.
