@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"gavel/internal/brakes"
 	"gavel/internal/rulebook"
 	"gavel/rules"
+	"gavel/rules/schema"
 )
 
 // openRules opens the rules in force and the brakes, which every process needs. A
@@ -65,9 +67,22 @@ func (a *App) proposePresets(ctx context.Context) error {
 }
 
 // checkRules returns an error if a set has steps that no process with these settings could perform.
-func (a *App) checkRules(set *rules.Set) error {
-	if err := announce.CheckReachable(set, a.PublicURL, a.TwilioAPI); err != nil {
-		return err
+func (a *App) checkRules(set *rules.Set) error { return CheckRules(set, a.Options) }
+
+// CheckRules returns the faults of a set that a process with these options would refuse, although
+// rules.Parse accepts it: schema.Faults about steps that could never be performed, or an error that
+// the set cannot be stored. o.PublicURL must be set.
+func CheckRules(set *rules.Set, o Options) error {
+	var all schema.Faults
+	for _, err := range []error{announce.CheckReachable(set, o.PublicURL, o.TwilioAPI), act.CheckWebhooks(set, o.Webhooks)} {
+		var faults schema.Faults
+		if err != nil && !errors.As(err, &faults) {
+			return err
+		}
+		all = append(all, faults...)
 	}
-	return act.CheckWebhooks(set, a.Webhooks)
+	if len(all) > 0 {
+		return all.Sorted()
+	}
+	return rulebook.CheckStorable(set)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,10 @@ import (
 	"strconv"
 	"time"
 
+	"gavel/app"
 	"gavel/cmd/gavel/render"
 	"gavel/handlers/api"
+	"gavel/internal/rulebook"
 	"gavel/rules"
 	"gavel/rules/schema"
 )
@@ -35,15 +38,27 @@ type rulesCheckCommand struct {
 }
 
 // Run checks, or prints the schema.
-func (c *rulesCheckCommand) Run(t *terminal) error {
+func (c *rulesCheckCommand) Run(root *cli, t *terminal) error {
 	if c.Schema {
 		_, err := t.out.Write(schema.JSON())
 		return err
+	}
+	check := rulebook.CheckStorable
+	if root.Config != "" {
+		options, err := serveOptions(root)
+		if err != nil {
+			return err
+		}
+		c.Path = cmp.Or(c.Path, options.Rules)
+		check = func(set *rules.Set) error { return app.CheckRules(set, options) }
 	}
 	if c.Path == "" {
 		return usageError{errors.New("rules check: name a rule file, or a folder of them")}
 	}
 	set, err := readRules(c.Path, t.err)
+	if err == nil {
+		err = printedFaults(t.err, c.Path, check(set))
+	}
 	if err != nil {
 		return fmt.Errorf("rules check: %w", err)
 	}
@@ -60,12 +75,35 @@ func readRules(path string, w io.Writer) (*rules.Set, error) {
 		return nil, err
 	}
 	set, err := rules.Parse(files...)
+	if err = printedFaults(w, path, err); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// printedFaults prints an error that is a list of faults, and returns how many there are instead.
+func printedFaults(w io.Writer, path string, err error) error {
 	var faults schema.Faults
 	if !errors.As(err, &faults) {
-		return set, err
+		return err
 	}
 	printFaults(w, path, faults)
-	return nil, fmt.Errorf("%s found", render.Plural(len(faults), "fault"))
+	return fmt.Errorf("%s found", render.Plural(len(faults), "fault"))
+}
+
+// serveOptions returns the options that serve would have with the same settings file and environment.
+func serveOptions(root *cli) (app.Options, error) {
+	serve := &cli{terminal: root.terminal}
+	parser, err := serve.parser(func(int) {})
+	if err == nil {
+		_, err = parser.Parse([]string{"serve", "--config", root.Config})
+	}
+	if err != nil {
+		return app.Options{}, usageError{err}
+	}
+	options, err := serve.Serve.config(serve.file, serve.terminal.lookup)
+	options.PublicURL = cmp.Or(options.PublicURL, "http://"+ownAddress(options.Listen))
+	return options, err
 }
 
 // printFaults writes faults, or warnings, of the files at that path.

@@ -82,6 +82,44 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// A set is checked with the settings that serve would have, and serve refuses it with the same words.
+func TestRulesCheckRefusesWhatServeRefuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ settings, step, fault string }{
+		"a webhook without a secret":       {"", `webhook: {url: "https://hooks.example.com/"}`, "has no secret"},
+		"a webhook with a secret":          {"webhooks: {secret: whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3}\n", `webhook: {url: "https://hooks.example.com/"}`, ""},
+		"an announcement that is hidden":   {"", `announce: {say: "Still there?"}`, "Twilio cannot reach this machine"},
+		"an announcement that is reached":  {"public_url: https://gavel.example.com\n", `announce: {say: "Still there?"}`, ""},
+		"an announcement for the stand-in": {"twilio_api: http://127.0.0.1:8081\n", `announce: {say: "Still there?"}`, ""},
+		"a call of the own network":        {"webhooks: {secret: whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3}\n", `webhook: {url: "https://127.0.0.1/"}`, "inside the own network"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			file, settings := filepath.Join(folder, "rules.yaml"), filepath.Join(folder, "gavel.yaml")
+			write(t, file, "rules:\n  - name: tells\n    when: size(conference.live) == 1\n    do: [{"+c.step+"}]\n")
+			write(t, settings, "rules: "+file+"\n"+c.settings)
+			if got := gavelSays(t, oneAccount, "rules", "check", file); got.code != exitOK {
+				t.Errorf("without the settings: %+v", got)
+			}
+			got := gavelSays(t, oneAccount, "rules", "check", "--config", settings)
+			if c.fault == "" && got.code != exitOK || c.fault != "" && (got.code != exitFailure || !strings.Contains(got.err, c.fault) || !strings.HasPrefix(got.err, file+":4:")) {
+				t.Fatalf("rules check: %+v", got)
+			}
+			if c.fault == "" {
+				return
+			}
+			served := gavelSays(t, oneAccount, "serve", "--config", settings, "--listen", "127.0.0.1:0", "--nats-listen", "off", "--data-dir", filepath.Join(folder, "data"))
+			if served.code != exitFailure || !strings.Contains(served.err, c.fault) {
+				t.Errorf("serve: %+v", served)
+			}
+		})
+	}
+	if got := gavelSays(t, nil, "rules", "check", "--config", "no-such.yaml", "x.yaml"); got.code != exitUsage || !strings.Contains(got.err, "no-such.yaml") {
+		t.Errorf("without the file: %+v", got)
+	}
+}
+
 // What a rule in shadow would have done is seen by every command that shows rules at work.
 func TestAShadowRuleIsSeenEverywhere(t *testing.T) {
 	t.Parallel()

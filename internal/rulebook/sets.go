@@ -58,6 +58,12 @@ func (b *Book) store(ctx context.Context, set *rules.Set) error {
 
 // encode returns the files of a set as JSON. It does not escape <, > and &, which
 // are frequent in conditions.
+// CheckStorable returns the error, ErrCannotKeep, with which the proposal of a set would fail.
+func CheckStorable(set *rules.Set) error {
+	_, err := encode(set)
+	return err
+}
+
 func encode(set *rules.Set) ([]byte, error) {
 	for _, f := range set.Files {
 		if !utf8.ValidString(f.Name) || !utf8.ValidString(f.Text) { // JSON would replace the bytes, and so change the version
