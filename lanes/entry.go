@@ -2,6 +2,7 @@ package lanes
 
 import (
 	"errors"
+	"time"
 
 	"gavel/events"
 )
@@ -12,6 +13,21 @@ type Entry struct {
 	// Raw is the entry as it is stored, for dead letters.
 	Raw events.Entry
 	At  events.Position
+	// Stored is when NATS stored the entry, by its clock; zero if that is unknown.
+	Stored time.Time
+}
+
+// maxAhead is how far ahead of the time when NATS stored it an entry may be stamped: it was stamped
+// before, and hosts that synchronize by NTP are within a second of each other.
+const maxAhead = 2 * time.Second
+
+// received is when the entry was received, for rules. The stamp of a host whose clock is ahead would
+// let each running time end at once.
+func (e *Entry) received(stamp time.Time) time.Time {
+	if e.Stored.IsZero() || stamp.Sub(e.Stored) <= maxAhead {
+		return stamp
+	}
+	return e.Stored
 }
 
 // Reader parses journal messages into entries. It reuses its memory. The zero
@@ -24,7 +40,11 @@ type Reader struct {
 	// Skipped is how many entries of Gavel's own this build does not understand: a newer build wrote
 	// them. They are no dead letters, because a fill by that build applies them.
 	Skipped int
-	parser  events.StoredParser
+	// Ahead is by how much an entry was stamped ahead of NATS's clock, the most of those since the last
+	// Reset; zero if no entry was (see maxAhead). Stamps is how many were.
+	Ahead  time.Duration
+	Stamps int
+	parser events.StoredParser
 }
 
 // Read parses one journal message. It leaves out entries that Step does not need:
@@ -34,7 +54,7 @@ func (r *Reader) Read(g events.Group, evaluates bool) {
 	read := 0
 	err := g.Split(func(i int, raw events.Entry) error {
 		read = i + 1
-		r.Entries = append(r.Entries, Entry{Raw: raw, At: events.Position{Sequence: g.Sequence, Index: i}})
+		r.Entries = append(r.Entries, Entry{Raw: raw, At: events.Position{Sequence: g.Sequence, Index: i}, Stored: g.Stored})
 		e := &r.Entries[len(r.Entries)-1]
 		var err error
 		e.Event, err = r.parser.Parse(raw)
@@ -43,6 +63,13 @@ func (r *Reader) Read(g events.Group, evaluates bool) {
 			r.Skipped++
 		case err != nil:
 			r.Letters = append(r.Letters, e.letter(err))
+		}
+		if stamp := e.received(raw.ReceivedAt); !stamp.Equal(raw.ReceivedAt) {
+			r.Stamps++
+			r.Ahead = max(r.Ahead, raw.ReceivedAt.Sub(stamp))
+			if raw.Source == events.SourceGavel {
+				e.Event.ReceivedAt = stamp
+			}
 		}
 		if err != nil || !usable(&e.Event, evaluates) {
 			r.Entries = r.Entries[:len(r.Entries)-1]
@@ -62,6 +89,7 @@ func (r *Reader) Read(g events.Group, evaluates bool) {
 func (r *Reader) Reset() {
 	clear(r.Entries)
 	r.Entries, r.Letters, r.Skipped = r.Entries[:0], nil, 0
+	r.Ahead, r.Stamps = 0, 0
 	r.parser.Reset()
 }
 

@@ -19,6 +19,7 @@ func (m *Machine) evaluate(ctx context.Context, r *Ready, c *Conference, f *fold
 	if !relevant {
 		return nil
 	}
+	in.At = f.entry.received(in.At)
 	inForce := m.loadsBefore(f.entry.At)
 	if m.unjudged(inForce) {
 		return c.exempt(f, in)

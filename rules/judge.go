@@ -122,8 +122,9 @@ type cause struct {
 	// stale: too old, or dated too far in the future, to act on before the state
 	// is fetched from Twilio again.
 	stale bool
-	// late: received after a fact with a greater sequence number.
-	late bool
+	// late: received after a fact with a greater sequence number. parts are those that it is about.
+	late  bool
+	parts condition.Parts
 }
 
 // judgeDeadlines judges every deadline that is due, on the record before the input.
@@ -232,6 +233,8 @@ func stale(e *events.Event) bool {
 // may begin, and rules that are under way.
 func (c *evaluation) judgeFact(e *events.Event) {
 	changed := condition.Changed(c.vars.Before, c.vars.Conference)
+	c.cause.parts = condition.PartsOf(e.Kind) | changed&^condition.Life
+	c.dropRejoined(e.CallSid)
 	for _, r := range c.set.Rules {
 		switch {
 		case !c.applies(r):
@@ -245,6 +248,20 @@ func (c *evaluation) judgeFact(e *events.Event) {
 			c.judgeChanged(r, r.On.Has(e.Kind), changed)
 		}
 	}
+}
+
+// dropRejoined drops what began for a leg before it left, if it is back now and nothing was judged in
+// between: its condition did not hold while it was away.
+func (c *evaluation) dropRejoined(callSid string) {
+	if callSid == "" || c.vars.Before == nil {
+		return
+	}
+	was, is := c.vars.Before.Participant(callSid), c.vars.Conference.Participant(callSid)
+	if was == nil || is == nil || was.Live() || !is.Live() {
+		return
+	}
+	c.state.Stretches = slices.DeleteFunc(c.state.Stretches, func(s Stretch) bool { return s.CallSid == callSid })
+	c.state.Flips = slices.DeleteFunc(c.state.Flips, func(f Flip) bool { return f.CallSid == callSid })
 }
 
 // keepsLeftLeg reports whether the state still holds something about a leg that

@@ -42,7 +42,10 @@ func (c *evaluation) runSteps(r *Rule, s *Stretch, v condition.Vars) {
 	for s.Step < min(s.Of, len(r.Do)) {
 		step := &r.Do[s.Step]
 		if until := c.heldUntil(r, step.Kind); !until.IsZero() {
-			s.Phase, s.Due = Held, until
+			if s.Step > 0 {
+				c.refuse(*s, step.Kind, HeldBack)
+			}
+			c.hold(r, s, until)
 			return
 		}
 		s.Step++
@@ -55,6 +58,17 @@ func (c *evaluation) runSteps(r *Rule, s *Stretch, v condition.Vars) {
 		}
 	}
 	s.Phase = Over
+}
+
+// hold lets a ladder begin at its first step when the quiet hours are over. What an earlier step
+// announced no longer counts then.
+func (c *evaluation) hold(r *Rule, s *Stretch, until time.Time) {
+	if s.Step > 0 {
+		s.Attempt++
+		s.Redone++
+	}
+	s.Step, s.Of, s.Redo, s.Quiet = 0, len(r.Do), 0, false
+	s.Phase, s.Due = Held, until
 }
 
 // decideStep decides the step that s is at. If s is Running afterwards, the
@@ -103,7 +117,8 @@ func (c *evaluation) applyResult(o StepResult) {
 	s := &c.state.Stretches[at]
 	s.Awaiting = without(s.Awaiting, o.Decision)
 	s.Undone = s.Undone || o.ofLoad()
-	s.Failed = s.Failed || o.Result != events.Done && !o.ofLoad()
+	s.Quiet = s.Quiet || o.ofQuiet()
+	s.Failed = s.Failed || o.Result != events.Done && !o.ofLoad() && !o.ofQuiet()
 	r := c.rule(s.Rule)
 	switch {
 	case r == nil:
@@ -122,9 +137,12 @@ func (o *StepResult) ofLoad() bool {
 	return o.Result == events.Lapsed && (o.Why == RuleChanged || o.Why == LapsedRule || o.Why == LapsedExempt)
 }
 
+// ofQuiet reports whether a decision was not performed because of quiet hours.
+func (o *StepResult) ofQuiet() bool { return o.Result == events.Skipped && o.Why == HeldBack }
+
 // stepEnded continues the ladder of a step whose last result has come.
 func (c *evaluation) stepEnded(r *Rule, s *Stretch, v condition.Vars) {
-	undone := s.Undone || s.Failed
+	undone := s.Undone || s.Failed || s.Quiet
 	switch {
 	case s.Next != "" && undone:
 		since := s.Since
@@ -133,6 +151,12 @@ func (c *evaluation) stepEnded(r *Rule, s *Stretch, v condition.Vars) {
 		c.resume(r, s, v)
 	case s.Next != "":
 		s.Phase, s.Next, s.Version = Over, "", r.Version
+	case s.Quiet:
+		until := c.heldUntil(r, StepEnd)
+		if until.IsZero() { // the lane does not have these quiet hours, or its clock is ahead
+			until = c.state.Now.Add(s.delay())
+		}
+		c.hold(r, s, until)
 	case s.Undone:
 		s.Phase, s.Due = Reloading, c.state.Now.Add(s.delay())
 	case s.Failed && !r.continues(s.Step):

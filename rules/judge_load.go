@@ -171,7 +171,7 @@ func (c *evaluation) renew(r *Rule, s *Stretch, occasion string) {
 
 // done reports whether the performer did all steps of a ladder.
 func (s *Stretch) done() bool {
-	return s.Acted && !s.Failed && !s.Undone && s.Step == s.Of &&
+	return s.Acted && !s.Failed && !s.Undone && !s.Quiet && s.Step == s.Of &&
 		(s.Phase == Over || s.Phase == Acting && len(s.Awaiting) == 0)
 }
 

@@ -191,11 +191,10 @@ func (c *evaluation) end(r *Rule, at int) {
 	c.state.Stretches = slices.Delete(c.state.Stretches, at, at+1)
 }
 
-// handleLate restarts a running `for` if the fact belongs before others: the condition may not have
-// held all the time. After a decision, the late fact is only counted.
+// handleLate restarts a running `for` if the fact belongs before others and is about what the condition
+// reads: it may not have held all the time. After a decision, the late fact is only counted.
 func (c *evaluation) handleLate(r *Rule, s *Stretch) {
-	e := c.vars.Event
-	if !c.cause.late || e.Kind.Speech() && !r.On.Has(e.Kind) {
+	if !c.cause.late || c.cause.parts&c.relevantParts(r) == 0 || r.ofLeg && c.vars.Event.CallSid != s.CallSid {
 		return
 	}
 	if s.Phase == Running {

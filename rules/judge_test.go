@@ -149,6 +149,30 @@ func TestARefusalBecauseOfChangedRulesWaitsForTheLoad(t *testing.T) {
 	}
 }
 
+// The performer may meet quiet hours that began after the decision. The ladder begins at its first step
+// when they are over.
+func TestASkipInQuietHoursReturnsWhenTheyAreOver(t *testing.T) {
+	t.Parallel()
+	hours := `quiet_hours: {tz: UTC, from: "09:02", to: "10:00"}` + "\n"
+	for name, c := range map[string]struct {
+		text string
+		want time.Duration
+	}{
+		"as the lane has them":    {hours + strings.Replace(orphan, "2m", "119s", 1), time.Hour},
+		"the lane has none (yet)": {strings.Replace(orphan, "2m", "119s", 1), 130 * time.Second},
+	} {
+		l := &lane{set: setOf(t, c.text)}
+		l.judge(t, joins(1, 0))
+		l.judge(t, rules.Input{ID: "wake", At: nine.Add(119 * time.Second)})
+		skipped := &rules.StepResult{Decision: l.decisions[0].ID, Result: events.Skipped, Why: rules.HeldBack}
+		l.judge(t, rules.Input{ID: "outcome", At: nine.Add(2 * time.Minute), Outcome: skipped})
+		l.judge(t, rules.Input{ID: "wake", At: nine.Add(2 * time.Hour)})
+		if len(l.decisions) != 2 || !l.decisions[1].AsOf.Equal(nine.Add(c.want)) || l.decisions[1].Verdict != rules.Act {
+			t.Errorf("%s: decided %+v", name, l.decisions)
+		}
+	}
+}
+
 // Of a step that is decided again for several legs, those are left out for whom it was done.
 func TestAStepThatIsDecidedAgainLeavesOutWhatWasDone(t *testing.T) {
 	t.Parallel()

@@ -79,6 +79,8 @@ type Stretch struct {
 	// Undone: a decision of the step was not performed because of rules that the lane did not have.
 	// Redo is the step that is decided again because of that, and Redone how many attempts began so.
 	Undone bool `json:"undone,omitempty"`
+	// Quiet: a decision of the step was not performed because of quiet hours.
+	Quiet  bool `json:"quiet,omitempty"`
 	Redo   int  `json:"redo,omitempty"`
 	Redone int  `json:"redone,omitempty"`
 	// TooLate counts the facts that arrived after the first decision, though they belong before it.

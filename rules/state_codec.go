@@ -141,6 +141,7 @@ func (w *stateWriter) stretch(s *Stretch) {
 	w.time("parked", s.Parked)
 	w.text("next", s.Next)
 	w.flag("undone", s.Undone)
+	w.flag("quiet", s.Quiet)
 	w.number("redo", s.Redo)
 	w.number("redone", s.Redone)
 	w.number("too_late", s.TooLate)

@@ -125,6 +125,10 @@ func (f *folder) fold(ctx context.Context, b *batch) error {
 		return err
 	}
 	f.metrics.skipped.Add(float64(b.read.Skipped))
+	if b.read.Stamps > 0 {
+		f.metrics.ahead.Add(float64(b.read.Stamps))
+		f.log.Error("clock of a host is ahead of that of NATS", "entries", b.read.Stamps, "ahead_seconds", b.read.Ahead.Seconds())
+	}
 	laneChanged := false
 	for i := range b.read.Entries {
 		e, c := &b.read.Entries[i], f.of[i]

@@ -14,6 +14,7 @@ import (
 type Metrics struct {
 	folded, duplicates, late, news prometheus.Counter
 	missing, unfoldable, skipped   prometheus.Counter
+	ahead                          prometheus.Counter
 	restarts, fills                prometheus.Counter
 	owned, lag                     *prometheus.GaugeVec
 	visible                        prometheus.Histogram
@@ -35,6 +36,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		missing:      m.Counter("gavel_sequence_gaps_total", "Sequence numbers skipped when a fact was folded; late ones close gaps again."),
 		unfoldable:   m.Counter("gavel_unfoldable_total", "Entries that became dead letters."),
 		skipped:      m.Counter("gavel_skipped_total", "Entries of Gavel's own that this version does not understand; a newer version wrote them."),
+		ahead:        m.Counter("gavel_entries_ahead_total", "Entries stamped more than 2 s ahead of NATS's clock, for which its time counts; normally 0."),
 		restarts:     m.Counter("gavel_lane_restarts_total", "Times a lane was taken over again after a failure."),
 		fills:        m.Counter("gavel_fills_total", "Times a lane's picture was filled from the journal."),
 		owned:        m.Gauges("gavel_lane_owned", "1 where this process owns the lane; absent where another process does.", "lane"),

@@ -3,6 +3,7 @@ package condition
 import (
 	"slices"
 
+	"gavel/events"
 	"gavel/projections"
 )
 
@@ -30,6 +31,24 @@ func (p *Parts) add(part Parts, differs bool) {
 	if differs {
 		*p |= part
 	}
+}
+
+// PartsOf returns the parts whose history an event of that kind is about. One that arrives late may
+// show that a condition on them did not hold all the time, even if it changes nothing by now.
+func PartsOf(kind events.Kind) Parts {
+	switch kind {
+	case events.ConferenceStart, events.ConferenceEnd:
+		return Life
+	case events.ParticipantJoin, events.ParticipantLeave:
+		return Presence
+	case events.ParticipantHold, events.ParticipantUnhold:
+		return Holds
+	case events.ParticipantMute, events.ParticipantUnmute:
+		return Mutes
+	case events.ParticipantModify:
+		return OtherFlags
+	}
+	return 0
 }
 
 // Changed returns the parts that differ between two records of a conference.
