@@ -3,7 +3,7 @@
 //
 // Reading order: main.go, ratio.go (sides, rounds, ratios), compare.go (two builds in the same
 // rounds), table.go. The measurements: door.go and peer.go (callbacks over HTTP), projector.go and
-// plain.go (journal to Redis), judging.go (with rules), fill.go, start.go, visible.go, storm.go and
+// plain.go (journal to Redis), judging.go (with rules), fill.go, verify.go, start.go, visible.go, storm.go and
 // stormfloor.go (many deadlines at once). Their foundations: callbacks.go and requests.go (the
 // load), loader.go, bare.go, standin.go (a light Twilio), redisserver.go, metrics.go, child.go
 // (processes), workshop.go (files and builds).
@@ -34,6 +34,7 @@ var modes = map[string]func(ctx context.Context, args []string) error{
 	"project": projectChild,
 	"read":    readChild,
 	"fill":    fillChild,
+	"verify":  verifyChild,
 	"standin": standInChild,
 }
 
@@ -141,7 +142,7 @@ type measurement interface {
 }
 
 func measurements() []measurement {
-	return []measurement{doors(), projectors(), fills(), starts(), fillMemory(), latencies{}, storm{}}
+	return []measurement{doors(), projectors(), fills(), verifications(), starts(), fillMemory(), latencies{}, storm{}}
 }
 
 func allRows() (rows []string) {
