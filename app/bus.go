@@ -12,7 +12,7 @@ import (
 )
 
 // queueShare is the part of the memory limit, one in so many, that entries which wait for the journal
-// may use.
+// may use, and as much those that were read ahead of the projector.
 const queueShare = 16
 
 func (a *App) openBus(ctx context.Context) (err error) {
@@ -23,6 +23,7 @@ func (a *App) openBus(ctx context.Context) (err error) {
 	config.Reserve, config.Rearms = true, a.Roles.Has(Project)
 	if a.MemoryLimit > 0 {
 		config.QueueBytes = min(a.MemoryLimit/queueShare, bus.QueueBytes)
+		config.AheadBytes = min(a.MemoryLimit/queueShare, bus.AheadBytes)
 	}
 	if a.bus, err = bus.Open(ctx, config, a.log); err != nil {
 		return hintReplicas(err)

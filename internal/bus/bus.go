@@ -165,8 +165,9 @@ func (b *Bus) assemble(made streams) error {
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
+	ahead := &queue{most: b.config.AheadBytes}
 	for n := range made.lanes {
-		b.lanes = append(b.lanes, newLane(n, b.conns.work, work, b.peers, b.actions.renew, b.log))
+		b.lanes = append(b.lanes, newLane(n, b.conns.work, work, b.peers, b.actions.renew, ahead, b.log))
 	}
 	b.notices = &Notices{b.conns.work}
 	b.deadLetters = newDeadLetters(b.conns.work, made.deadLetters, read, b.log)

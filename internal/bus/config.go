@@ -60,6 +60,9 @@ type Config struct {
 	// QueueBytes bounds the entries that wait for the journal, by default at the constant of that
 	// name. An entry beyond it is refused with events.ErrUnavailable.
 	QueueBytes int64
+	// AheadBytes bounds the data of groups that NATS has delivered and a projector has not begun, by
+	// default at the constant of that name. What exceeds it is read again when it is its turn.
+	AheadBytes int64
 	// Credentials is the path of a NATS credentials file.
 	Credentials string
 	// TLS holds paths of PEM files for the connection to an external NATS.
@@ -89,6 +92,7 @@ func (c Config) withDefaults() Config {
 	c.Replicas = cmp.Or(c.Replicas, externalReplicas)
 	c.AppendBudget = cmp.Or(c.AppendBudget, appendBudget)
 	c.QueueBytes = cmp.Or(c.QueueBytes, QueueBytes)
+	c.AheadBytes = cmp.Or(c.AheadBytes, AheadBytes)
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
 	}

@@ -42,7 +42,7 @@ type Journal struct {
 	queue   *queue
 }
 
-// queue counts the bytes that wait for the journal, in all lanes.
+// queue counts bytes that wait, in all lanes: for the journal, or for a projector.
 type queue struct {
 	most int64
 	held atomic.Int64

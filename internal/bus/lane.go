@@ -39,6 +39,11 @@ const (
 	ownerEvery = time.Second
 )
 
+// AheadBytes bounds the data of groups that were delivered in advance, in all lanes together. With only
+// maxAckPending they are up to 128 MB in each lane, of which the collector's count of live memory has
+// nothing before its next run.
+const AheadBytes = 64 << 20
+
 // ErrLaneMoved is events.ErrLaneMoved: another projector owns the lane or should own
 // it, or messages of it were lost in transit. Resume the lane.
 var ErrLaneMoved = events.ErrLaneMoved
@@ -56,6 +61,8 @@ type Lane struct {
 	peers  *peers
 	// renew is called before groups are delivered again.
 	renew func(context.Context) error
+	// ahead bounds the data of the groups that have arrived, of all lanes together.
+	ahead *queue
 	log   *slog.Logger
 
 	// elsewhere is whether Resume waits because another projector owns the lane.
@@ -66,9 +73,9 @@ type Lane struct {
 	pin  string // the server's id of this owner, from the first delivery
 }
 
-func newLane(n int, conn *nats.Conn, js jetstream.JetStream, p *peers, renew func(context.Context) error, log *slog.Logger) *Lane {
+func newLane(n int, conn *nats.Conn, js jetstream.JetStream, p *peers, renew func(context.Context) error, ahead *queue, log *slog.Logger) *Lane {
 	return &Lane{
-		number: n, conn: conn, js: js, peers: p, renew: renew, log: log.With("lane", n),
+		number: n, conn: conn, js: js, peers: p, renew: renew, ahead: ahead, log: log.With("lane", n),
 		config: jetstream.ConsumerConfig{
 			Durable:        projectConsumer(n),
 			Description:    "Gavel's projector of one lane.",
@@ -240,11 +247,27 @@ func (l *Lane) Next(ctx context.Context, most int) ([]events.Group, error) {
 		if err != nil || !ok {
 			break
 		}
-		if g, fresh := p.group(d, l.number); fresh {
+		g, fresh := p.group(d, l.number)
+		if fresh && d.released {
+			if err := l.read(ctx, p, &g); err != nil {
+				return nil, fmt.Errorf("read groups of lane %d: %w", l.number, err)
+			}
+		}
+		if fresh {
 			groups, size = append(groups, g), size+len(g.Data)
 		}
 	}
 	return groups, nil
+}
+
+// read reads a group's data from the journal. If it fails the pull has ended: the groups of this
+// Next are delivered again.
+func (l *Lane) read(ctx context.Context, p *pull, g *events.Group) error {
+	err := jet.Retry(ctx, jet.Transient, func(try context.Context) error { return p.read(try, l.js, g) })
+	if err != nil {
+		_, _, err = p.breakOff(err)
+	}
+	return err
 }
 
 // next is the pull's next. With wait it also checks who should own the lane, at once,
@@ -336,7 +359,7 @@ func (l *Lane) notePin(pin string) {
 }
 
 func (l *Lane) startPull(consumer jetstream.Consumer) error {
-	p, err := startPull(l.conn, consumer, l.notePin)
+	p, err := startPull(l.conn, consumer, l.ahead, l.notePin)
 	if err != nil {
 		return err
 	}

@@ -141,6 +141,44 @@ func TestNextReturnsWhatHasArrived(t *testing.T) {
 	}
 }
 
+// Groups of 256 KiB that wait for a slow projector would be 128 MB in each lane. Requests for groups
+// cannot pause instead, because the lane would count as abandoned.
+func TestWhatArrivesInAdvanceIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	const room, groups = 100, 40
+	b := open(t, func(c *bus.Config) { c.AheadBytes = room })
+	l := b.Lane(0)
+	mustResume(t, l)
+	for n := range groups {
+		mustAppend(t, b, numbered(n+1, n+1)...)
+	}
+	consumer, err := jetStream(t, client(t, b)).Consumer(testContext(t), "GAVEL_JOURNAL", "project-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all groups to be delivered", func() bool {
+		info, err := consumer.Info(testContext(t))
+		return err == nil && info.NumPending == 0
+	})
+	eventually(t, "data to arrive", func() bool { return b.Ahead() > 0 })
+	if held := b.Ahead(); held > room {
+		t.Errorf("%d bytes have arrived", held)
+	}
+	all := take(t, l, groups)
+	if got := forms(t, all); !slices.Equal(got, numbered(1, groups)) {
+		t.Errorf("the lane returned %q", got)
+	}
+	mustAck(t, l, all)
+	awaitFloor(t, l, all[groups-1].Sequence)
+	mustAppend(t, b, numbered(1, 3)...)
+	eventually(t, "data to arrive", func() bool { return b.Ahead() > 0 })
+	mustResume(t, l) // what had arrived counts no longer
+	take(t, l, 3)
+	if held := b.Ahead(); held != 0 {
+		t.Errorf("%d bytes count after the last group", held)
+	}
+}
+
 func TestEveryResumeStartsBehindTheFloor(t *testing.T) {
 	t.Parallel()
 	b := open(t)
