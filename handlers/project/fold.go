@@ -69,7 +69,8 @@ type folder struct {
 	loads *loads
 	// cache holds many more conferences than all batches in progress can change,
 	// so none leaves it before it is saved.
-	cache *simplelru.LRU[events.Key, *cached]
+	cache   *simplelru.LRU[events.Key, *cached]
+	endings endings
 	// of are the conferences of the batch's entries, nil for an entry
 	// without one; opened are the same, each once, in the order of batch.changes.
 	of, opened []*cached
@@ -86,6 +87,8 @@ type cached struct {
 	// being folded has an entry of the conference.
 	change int
 	open   bool
+	// last is the sequence of the last batch with an entry of the conference.
+	last uint64
 }
 
 func newFolder(k *keeper, machine *lanes.Machine, resumedAt uint64) (*folder, error) {
@@ -94,7 +97,7 @@ func newFolder(k *keeper, machine *lanes.Machine, resumedAt uint64) (*folder, er
 		return nil, fmt.Errorf("make the lane's cache: %w", err)
 	}
 	f := &folder{
-		lane: k.lane.Number(), machine: machine, store: k.config.Store, resumedAt: resumedAt, cache: cache,
+		lane: k.lane.Number(), machine: machine, store: k.config.Store, resumedAt: resumedAt, cache: cache, endings: endings{most: endedRecords},
 		faults: k.config.RuleBook, witness: k.config.Witness, log: k.log, metrics: k.config.Metrics,
 	}
 	if k.config.News != nil {
@@ -157,7 +160,9 @@ func (f *folder) fold(ctx context.Context, b *batch) error {
 func (f *folder) close(b *batch, laneChanged bool) (err error) {
 	for i, c := range f.opened {
 		b.changes[i].after, c.open = c.Conference, false
+		f.endings.note(b.changes[i].key, c, b.last())
 	}
+	f.endings.release(f.cache, f.announced.Load())
 	if laneChanged {
 		b.laneState, err = f.machine.MarshalState()
 	}
