@@ -65,17 +65,31 @@ func parseLedger(value []byte, now time.Time) (*ledger, error) {
 			return nil, fmt.Errorf("parse the ledger of admissions: %w", err)
 		}
 	}
-	l.expire(now.Unix())
 	l.known = make(map[uint64]struct{}, len(l.IDs))
 	for _, a := range l.IDs {
 		l.known[a.id] = struct{}{}
 	}
+	l.expire(now.Unix())
 	return l, nil
+}
+
+// refresh makes a ledger that was saved as if it was parsed now.
+func (l *ledger) refresh(now time.Time) {
+	l.tripped = nil
+	l.expire(now.Unix())
+}
+
+// keep keeps a part of the ids, and forgets the others.
+func (l *ledger) keep(ids admissions) {
+	for _, a := range l.IDs[:len(l.IDs)-len(ids)] {
+		delete(l.known, a.id)
+	}
+	l.IDs = ids
 }
 
 // expire drops ids, counts and rules that no limit depends on any more.
 func (l *ledger) expire(now int64) {
-	l.IDs = l.IDs.within(remembered, now)
+	l.keep(l.IDs.within(remembered, now))
 	for name, r := range l.Rules {
 		if r == nil {
 			delete(l.Rules, name)
@@ -165,8 +179,12 @@ func (l *ledger) count(r Request, id uint64, second int64) {
 		}
 		l.Accounts[r.AccountSid] = l.Accounts[r.AccountSid].add(second)
 	}
-	l.IDs = l.IDs.add(admission{second, id})
+	if last := len(l.IDs) - 1; last >= 0 { // the clock of the process that added it may be ahead
+		second = max(second, l.IDs[last].second)
+	}
+	l.IDs = append(l.IDs, admission{second, id})
 	l.known[id] = struct{}{}
+	l.keep(l.IDs[max(0, len(l.IDs)-maxIDs):])
 }
 
 func (l *ledger) trip(name string, now time.Time) {

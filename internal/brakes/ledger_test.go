@@ -113,6 +113,47 @@ func TestAProcessWhoseClockIsBehindCountsAtTheLaterTime(t *testing.T) {
 	}
 }
 
+// The ids are kept in the order of their seconds too: others could not read the ledger.
+func TestALedgerOfTwoClocksCanBeRead(t *testing.T) {
+	t.Parallel()
+	l := mustParse(t, nil, start)
+	for i, at := range []time.Time{start, start.Add(-5 * time.Second), start.Add(time.Second)} {
+		r := Request{Rule: "end", AccountSid: "AC1", ID: fmt.Sprint(i), Limits: rules.Limits{PerMinute: 9}, Ceiling: rules.Ceiling{PerMinute: 9}}
+		if v, _ := l.admit(r, at); v.Answer != Admitted || v.Repeat {
+			t.Errorf("request %d: %+v", i, v)
+		}
+	}
+	if n := mustParse(t, encoded(l), start).Rules["end"].Minute.count(minute, start.Unix()); n != 3 {
+		t.Errorf("%d actions are counted, want 3", n)
+	}
+}
+
+// A ledger that is kept between admissions forgets what one that is parsed again forgets.
+func TestAKeptLedgerIsAsIfItWasParsed(t *testing.T) {
+	t.Parallel()
+	kept, parsed, now := mustParse(t, nil, start), mustParse(t, nil, start), start
+	for i := range 3 * maxIDs {
+		now = now.Add(200 * time.Millisecond)
+		if i == 2*maxIDs {
+			now = now.Add(5 * time.Minute)
+		}
+		r := Request{Rule: fmt.Sprint("end-", i%3), AccountSid: "AC1", ID: fmt.Sprint(i % 5000), Limits: rules.Limits{PerMinute: 90, TripAfter: 3000}, Ceiling: rules.Ceiling{PerMinute: 250}}
+		kept.refresh(now)
+		if i%50 == 0 {
+			parsed = mustParse(t, encoded(parsed), now)
+		} else {
+			parsed.refresh(now)
+		}
+		got, changed := kept.admit(r, now)
+		if want, wants := parsed.admit(r, now); got != want || changed != wants {
+			t.Fatalf("request %d: %+v, %v; a parsed ledger has %+v, %v", i, got, changed, want, wants)
+		}
+	}
+	if len(kept.known) > maxIDs || string(encoded(kept)) != string(encoded(parsed)) {
+		t.Errorf("%d ids are known; kept and parsed ledgers differ:\n%s\n%s", len(kept.known), encoded(kept), encoded(parsed))
+	}
+}
+
 func FuzzLedger(f *testing.F) {
 	l, _ := parseLedger(nil, start)
 	l.admit(Request{Rule: "end", AccountSid: "AC1", ID: "1", Limits: rules.Limits{TripAfter: 1}, Ceiling: rules.Ceiling{PerMinute: 1}}, start)

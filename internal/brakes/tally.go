@@ -91,11 +91,6 @@ type admission struct {
 // admissions contains admissions, oldest first.
 type admissions []admission
 
-func (a admissions) add(one admission) admissions {
-	a = append(a, one)
-	return a[max(0, len(a)-maxIDs):]
-}
-
 func (a admissions) within(w window, now int64) admissions { return within(a, w, now) }
 
 // timed is a tally or an admission.

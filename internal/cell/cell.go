@@ -52,6 +52,10 @@ type Config[T any] struct {
 	// stored: the changes have to recognize themselves in the value. Without Again, a
 	// write is tried again only after events.ErrKeyChanged.
 	Again bool
+	// Refresh allows a Change to get the value of the Change before it, without decoding it
+	// again, and brings it to what Decode would return now. Then nothing else may keep a value:
+	// not fn, and not Kept. With nil, each Change decodes its value.
+	Refresh func(*T)
 	// Kept is called with each value that was stored or read, and its revision,
 	// before a Change or Read returns. It may be nil.
 	Kept func(value *T, revision uint64)
@@ -69,6 +73,9 @@ type Cell[T any] struct {
 	turn     chan struct{}
 	value    []byte
 	revision uint64
+	// parsed is the decoded value, nil if it has to be decoded: without Refresh, and after a change
+	// that was not stored.
+	parsed *T
 }
 
 // change is one Change that waits. Until done is closed, only the goroutine with the
@@ -211,11 +218,12 @@ func (c *Cell[T]) commit(ctx context.Context, fn func(*T) bool) error {
 func (c *Cell[T]) try(ctx context.Context, fn func(*T) bool) (err error) {
 	for cached := c.revision > 0; ; cached = false {
 		if !cached {
+			c.parsed = nil
 			if c.value, c.revision, err = c.read(ctx); err != nil {
 				return err
 			}
 		}
-		v, err := c.decode(c.value)
+		v, err := c.own()
 		if err != nil {
 			return err
 		}
@@ -227,6 +235,17 @@ func (c *Cell[T]) try(ctx context.Context, fn func(*T) bool) (err error) {
 			return nil
 		}
 	}
+}
+
+// own returns this process's copy of the value, decoded. fn may change it before anything is stored,
+// so store keeps it only after it was.
+func (c *Cell[T]) own() (*T, error) {
+	v := c.parsed
+	if c.parsed = nil; v == nil {
+		return c.decode(c.value)
+	}
+	c.config.Refresh(v)
+	return v, nil
 }
 
 // store writes the value if the bucket still has the copy's revision.
@@ -241,6 +260,9 @@ func (c *Cell[T]) store(ctx context.Context, v *T) error {
 	}
 	c.value, c.revision = value, revision
 	c.config.Kept(v, revision)
+	if c.config.Refresh != nil {
+		c.parsed = v
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package cell_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -140,6 +141,46 @@ func TestAChangeThatChangesNothingReadsTheStoredValueFirst(t *testing.T) {
 	calls := 0
 	if err := mine.ChangeRead(t.Context(), func(*set) bool { calls++; return false }); err != nil || calls != 1 {
 		t.Errorf("%d calls with a value that was read, %v", calls, err)
+	}
+}
+
+// A value is decoded again only if another process changed it, or if it may have been changed without
+// being stored.
+func TestAValueThatIsKeptIsDecodedOnce(t *testing.T) {
+	t.Parallel()
+	b, decoded, refreshed := &bucket{}, 0, 0
+	c := cell.New(b, cell.Config[set]{
+		Key: "set", Within: time.Second, NoAnswer: errLate, Again: true,
+		Decode: func(value []byte) (*set, error) {
+			decoded++
+			s := &set{}
+			if len(value) == 0 {
+				return s, nil
+			}
+			return s, json.Unmarshal(value, s)
+		},
+		Refresh: func(*set) { refreshed++ },
+	})
+	step := func(what string, err error, wantDecoded, wantRefreshed int) {
+		t.Helper()
+		if err != nil || decoded != wantDecoded || refreshed != wantRefreshed {
+			t.Errorf("%s: %v, decoded %d times and refreshed %d times, want %d and %d", what, err, decoded, refreshed, wantDecoded, wantRefreshed)
+		}
+	}
+	ctx := t.Context()
+	step("the first change", add(ctx, c, "a"), 1, 0)
+	step("the next one", add(ctx, c, "b"), 1, 1)
+	step("one that changes nothing reads the value", add(ctx, c, "b"), 2, 2)
+	step("the one after it", add(ctx, c, "c"), 3, 2)
+	if err := add(ctx, open(b, true), "d"); err != nil {
+		t.Fatal(err)
+	}
+	step("one after another process changed the value", add(ctx, c, "e"), 4, 3)
+	b.mute = 1
+	step("one whose answer is lost", add(ctx, c, "f"), 5, 4)
+	stored := &set{}
+	if err := json.Unmarshal(b.value, stored); err != nil || len(stored.Names) != 6 {
+		t.Errorf("stored %v, %v; want all six names", stored.Names, err)
 	}
 }
 
