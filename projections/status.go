@@ -159,6 +159,12 @@ const addFailed = "participant_add_failed"
 // notReached are the values of ParticipantCallStatus of a call that was never answered.
 var notReached = []string{"busy", "no-answer", "failed", "canceled"}
 
+// NotReached reports whether a leave with these two parameters is that of a leg that was dialled and
+// not answered.
+func NotReached(reason, callStatus string) bool {
+	return reason == addFailed || slices.Contains(notReached, callStatus)
+}
+
 // NeverJoined reports whether the leg was dialled into the conference and never was in it: Twilio
 // reports only its leave, with the reason participant_add_failed or a call status like busy. It is
 // not company for anyone. A leave of another kind without a join is that of a leg whose join was
@@ -168,7 +174,7 @@ func (p *Participant) NeverJoined() bool {
 		return false
 	}
 	return !slices.ContainsFunc(p.Present, func(t Turn) bool { return t.On }) &&
-		(p.Left.Reason == addFailed || slices.Contains(notReached, p.Left.CallStatus))
+		NotReached(p.Left.Reason, p.Left.CallStatus)
 }
 
 // Joined returns the legs that were ever in the conference.

@@ -157,16 +157,27 @@ func (c *cli) setting(flag *kong.Flag) any {
 	if value, ok := c.file.flag(flag.Name); ok {
 		return value
 	}
-	if flag.Name == "server" && flag.HasDefault {
-		return c.ownServer()
+	switch {
+	case flag.Name == "server" && flag.HasDefault:
+		return c.ownURL(adminAddress, doorAddress)
+	case flag.Name == "to": // of send
+		return c.ownURL(doorAddress)
 	}
 	return nil
 }
 
-// ownServer returns the URL at which serve with the same settings answers /v1, or nil if the
-// settings name no address or no port.
-func (c *cli) ownServer() any {
-	for _, place := range []struct{ variable, flag string }{{"GAVEL_ADMIN_LISTEN", "admin-listen"}, {"GAVEL_LISTEN", "listen"}} {
+// setAddress is a setting of serve that is an address, as a variable and as a flag.
+type setAddress struct{ variable, flag string }
+
+var (
+	adminAddress = setAddress{"GAVEL_ADMIN_LISTEN", "admin-listen"}
+	doorAddress  = setAddress{"GAVEL_LISTEN", "listen"}
+)
+
+// ownURL returns the URL at which serve with the same settings listens, by the first of the
+// settings that names an address with a port; nil if none does.
+func (c *cli) ownURL(places ...setAddress) any {
+	for _, place := range places {
 		address, found := c.terminal.lookup(place.variable)
 		if !found {
 			address, found = c.file.flag(place.flag)

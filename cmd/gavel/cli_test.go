@@ -129,12 +129,13 @@ func TestCommandsFindTheGavelOfTheSameSettings(t *testing.T) {
 		file      string
 		variables map[string]string
 		want      string
+		door      string
 	}{
-		"listen":                    {listen, nil, "http://127.0.0.1:1"},
-		"admin_listen":              {listen + admin, nil, "http://127.0.0.1:2"},
-		"server":                    {listen + "server: http://127.0.0.1:3\n", nil, "http://127.0.0.1:3"},
-		"the environment":           {listen, map[string]string{"GAVEL_LISTEN": "127.0.0.1:4"}, "http://127.0.0.1:4"},
-		"a port that serve chooses": {"listen: 127.0.0.1:0\n", nil, "http://127.0.0.1:8080"},
+		"listen":                    {listen, nil, "http://127.0.0.1:1", "http://127.0.0.1:1"},
+		"admin_listen":              {listen + admin, nil, "http://127.0.0.1:2", "http://127.0.0.1:1"},
+		"server":                    {listen + "server: http://127.0.0.1:3\n", nil, "http://127.0.0.1:3", "http://127.0.0.1:1"},
+		"the environment":           {listen, map[string]string{"GAVEL_LISTEN": "127.0.0.1:4"}, "http://127.0.0.1:4", "http://127.0.0.1:4"},
+		"a port that serve chooses": {"listen: 127.0.0.1:0\n", nil, "http://127.0.0.1:8080", "http://127.0.0.1:8080"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -152,6 +153,12 @@ func TestCommandsFindTheGavelOfTheSameSettings(t *testing.T) {
 			}
 			if got := root.Conferences.List.Server; got != c.want {
 				t.Errorf("the command calls %s, want %s", got, c.want)
+			}
+			if _, err := parser.Parse([]string{"send", "--config", file}); err != nil {
+				t.Fatal(err)
+			}
+			if got := root.Send.To; got != c.door {
+				t.Errorf("send calls %s, want %s", got, c.door)
 			}
 		})
 	}

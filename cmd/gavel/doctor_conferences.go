@@ -9,6 +9,7 @@ import (
 	"gavel/events"
 	"gavel/handlers/api"
 	"gavel/internal/doctor"
+	"gavel/projections"
 	"gavel/views"
 )
 
@@ -71,6 +72,8 @@ func parseFact(cloudEvent []byte) (doctor.Observation, error) {
 		return doctor.Observation{}, err
 	}
 	f := doctor.Observation{Kind: e.Kind, At: e.Time, CallSid: e.Params.Get("CallSid")}
+	f.NotReached = e.Kind == events.ParticipantLeave &&
+		projections.NotReached(e.Params.Get("ReasonParticipantLeft"), e.Params.Get("ParticipantCallStatus"))
 	set := func(flag string) bool { return e.Params.Get(flag) == "true" }
 	if e.Params.Get("EndConferenceOnExit") != "" {
 		f.Flags = &doctor.Flags{

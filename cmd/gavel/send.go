@@ -25,7 +25,7 @@ import (
 
 // sendCommand signs and sends callbacks.
 type sendCommand struct {
-	To        string `default:"http://127.0.0.1:8080" placeholder:"URL" help:"Where to send (default ${default}); a URL without a path gets that of the callback."`
+	To        string `default:"http://127.0.0.1:8080" placeholder:"URL" help:"Where to send (default: where these settings make it listen, ${default}); a URL without a path gets that of the callback."`
 	PublicURL string `env:"GAVEL_PUBLIC_URL" placeholder:"URL" help:"Sign for this base URL instead of the one in --to."`
 	Account   string `placeholder:"SID" help:"The account to sign for, if the settings name several."`
 

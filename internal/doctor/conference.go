@@ -23,6 +23,8 @@ type Observation struct {
 	CallSid string
 	// Flags of the leg; nil if the event has none.
 	Flags *Flags
+	// NotReached marks the leave of a leg that was dialled and not answered.
+	NotReached bool
 }
 
 // Flags are the flags of a leg in every participant event (Twilio, TwiML Voice:
@@ -54,11 +56,26 @@ func (c Conference) hasCallbacks() bool {
 	})
 }
 
+// ofLegs returns the facts with flags of legs that were in the conference: one that was dialled and
+// not answered has only its leave, and is no company.
+func (c Conference) ofLegs() (facts []Observation) {
+	came := map[string]bool{}
+	for _, f := range c.Facts {
+		came[f.CallSid] = came[f.CallSid] || !f.NotReached
+	}
+	for _, f := range c.Facts {
+		if f.Flags != nil && came[f.CallSid] {
+			facts = append(facts, f)
+		}
+	}
+	return facts
+}
+
 // legs returns the last flags of each leg that has any.
 func (c Conference) legs() map[string]Flags {
 	legs := map[string]Flags{}
-	for _, f := range c.Facts {
-		if f.Flags != nil && f.CallSid != "" {
+	for _, f := range c.ofLegs() {
+		if f.CallSid != "" {
 			legs[f.CallSid] = *f.Flags
 		}
 	}
@@ -67,7 +84,7 @@ func (c Conference) legs() map[string]Flags {
 
 // any reports whether is returns true for flags that a leg ever had.
 func (c Conference) any(is func(Flags) bool) bool {
-	return slices.ContainsFunc(c.Facts, func(f Observation) bool { return f.Flags != nil && is(*f.Flags) })
+	return slices.ContainsFunc(c.ofLegs(), func(f Observation) bool { return is(*f.Flags) })
 }
 
 // over reports whether the conference must have ended: its end was received, or
@@ -92,8 +109,8 @@ func (c Conference) last() (at time.Time) {
 // deserted reports whether the conference had legs and all of them left.
 func (c Conference) deserted() bool {
 	here := map[string]bool{}
-	for _, f := range c.Facts {
-		if f.CallSid != "" && f.Flags != nil {
+	for _, f := range c.ofLegs() {
+		if f.CallSid != "" {
 			here[f.CallSid] = f.Kind != events.ParticipantLeave
 		}
 	}

@@ -201,6 +201,18 @@ func TestAConferenceWithOneLegIsNotJudged(t *testing.T) {
 	expect(t, doctor.Subscriptions(conferences, now), want{doctor.OK, "received: end join leave;"})
 }
 
+// One waits, and the volunteer that is dialled is busy: nothing started, and there is no second leg.
+func TestALegThatWasNotReachedIsNoCompany(t *testing.T) {
+	t.Parallel()
+	s := &story{agent: doctor.Flags{StartsOnEnter: true}}
+	s.leg(events.ParticipantJoin, customer)
+	s.leg(events.ParticipantLeave, ana)
+	s.facts[1].NotReached = true
+	conferences := []doctor.Conference{s.conference(1)}
+	expect(t, doctor.Traps(conferences), want{doctor.Note, "not checked"})
+	expect(t, doctor.Subscriptions(conferences, now), want{doctor.OK, "received: join leave;"})
+}
+
 func TestAFindingNamesAtMostThreeConferences(t *testing.T) {
 	t.Parallel()
 	var conferences []doctor.Conference

@@ -94,6 +94,10 @@ func Card(w io.Writer, r views.Record) error {
 			fmt.Fprintf(out, "    %s to %s\n", Moment(i.Joined), momentOr(i.Left, "now"))
 		}
 	}
+	for _, l := range r.Dialling {
+		fmt.Fprintf(out, "\n  %s\t%s\n    %s, until %s\n", Printable(cmp.Or(l.Label, "participant")), l.CallSid,
+			Printable("is being called: "+cmp.Or(l.Status, "queued")), momentOr(l.Until, "-"))
+	}
 	for _, rec := range r.Recordings {
 		fmt.Fprintf(out, "\n  recording\t%s\n    %s\n", cmp.Or(rec.Sid, rec.URL), recordingLine(rec))
 	}
@@ -105,16 +109,20 @@ func Card(w io.Writer, r views.Record) error {
 
 func participantLine(p views.Participant) string {
 	words := []string{"gone"}
-	if p.Connected {
+	switch {
+	case p.Connected:
 		words[0] = "in the conference"
+	case len(p.Intervals) == 0:
+		why := strings.ReplaceAll(cmp.Or(p.CallStatus, p.ReasonLeft), "_", " ")
+		return Printable(strings.TrimSuffix("never joined: "+why, ": "))
 	}
 	flags := []struct {
 		word string
 		on   bool
 	}{
-		{"muted", p.Muted},
-		{"on hold", p.Hold},
-		{"coaching", p.Coaching},
+		{"muted", p.Connected && p.Muted},
+		{"on hold", p.Connected && p.Hold},
+		{"coaching", p.Connected && p.Coaching},
 		{"ends the conference on exit", p.EndConferenceOnExit},
 	}
 	for _, f := range flags {

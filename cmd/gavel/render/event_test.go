@@ -132,9 +132,12 @@ func TestAConferencesCard(t *testing.T) {
 			Intervals:      []views.Interval{{Joined: at(-9 * time.Hour), Left: at(-8 * time.Hour)}, {Joined: at(-7 * time.Hour)}},
 			PresentSeconds: 8 * 3600, HeldSeconds: 61, MutedSeconds: 5,
 		}, {
-			CallSid: "CA1123456789abcdef0123456789abcdef", ReasonLeft: "participant_hung_up",
+			CallSid: "CA1123456789abcdef0123456789abcdef", ReasonLeft: "participant_hung_up", Hold: true,
 			Intervals: []views.Interval{{Joined: at(-9 * time.Hour), Left: at(-8 * time.Hour)}}, PresentSeconds: 3600,
+		}, {
+			CallSid: "CA2123456789abcdef0123456789abcdef", Label: "volunteer", ReasonLeft: "participant_add_failed", CallStatus: "no-answer",
 		}},
+		Dialling:   []views.Dialled{{CallSid: "CA3123456789abcdef0123456789abcdef", Label: "boss", Status: "ringing", Until: at(time.Minute)}},
 		Recordings: []views.Recording{{Sid: "RE0123456789abcdef0123456789abcdef", Status: "completed", Seconds: &length}},
 		Gaps:       [][2]int64{{3, 3}, {5, 9}},
 		Actions:    []views.Action{{Do: "kick", AskedAt: at(-time.Hour), Words: "kate (SK0123456789abcdef0123456789abcdef) asked Twilio to remove a participant; no outcome is known"}},
