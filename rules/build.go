@@ -39,11 +39,13 @@ type builder struct {
 	*schema.Document
 	node *schema.Node
 	rule *Rule
+	// priced are the conditions that are evaluated for events.
+	priced []priced
 }
 
 // newBuilder compiles the rule's condition and reads its plain values; build does the rest.
 func newBuilder(d *schema.Document, n *schema.Node, file string) *builder {
-	return &builder{d, n, &Rule{
+	return &builder{Document: d, node: n, rule: &Rule{
 		Name:        n.Key("name").Text(),
 		Description: n.Key("description").Text(),
 		Version:     ruleVersion(n),
@@ -67,6 +69,7 @@ func (b *builder) build() {
 	b.times()
 	b.limits()
 	b.count()
+	b.costs()
 }
 
 // ruleVersion is the hash of the whole rule except its description. The order

@@ -23,7 +23,7 @@ rules:
      do: [{mute: {}}]}
   - {name: held, mode: live, each: participant, when: '!participant.hold && conference.live.exists(p, p.label.like("agent-*"))',
      for: 5s, do: [{publish: {subject: floor.held}}]}
-  - {name: muted, mode: live, each: participant, when: 'participant.muted && conference.live.exists(p, p.hold && p.label != participant.label)',
+  - {name: muted, mode: live, each: participant, when: 'participant.muted && conference.live.exists(p, p.hold && p.call_sid != participant.call_sid)',
      unless: 'conference.live.exists(p, p.muted && p.label == "agent-3")', do: [{publish: {subject: floor.muted}}]}
   - {name: waits, mode: live, each: participant, when: 'participant.label.like("guest-*") && waiting_for_moderator(conference, "agent-*") >= duration("30s")',
      do: [{publish: {subject: floor.waits}}]}

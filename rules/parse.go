@@ -116,6 +116,7 @@ type parser struct {
 	set     *Set
 	named   map[string]schema.Fault // the place of each rule by name
 	keyFile map[string]string       // the file of each file-level key
+	priced  []priced                // all conditions that are evaluated for events
 	faults  schema.Faults
 	// check adds a fault of a check that came with a later engine; only tests set it.
 	check func(*builder)
@@ -129,6 +130,7 @@ func (p *parser) parseAll(files []File) {
 	for _, file := range files {
 		p.parse(file)
 	}
+	p.checkCosts()
 	p.set.shareConditions()
 }
 
@@ -177,7 +179,7 @@ func (p *parser) parse(file File) {
 		if b.build(); p.check != nil {
 			p.check(b)
 		}
-		p.set.Rules = append(p.set.Rules, b.rule)
+		p.set.Rules, p.priced = append(p.set.Rules, b.rule), append(p.priced, b.priced...)
 		if len(p.set.Rules) == maxRules+1 {
 			d.Fault(n.At, "exceeds the limit of %d rules in a set", maxRules)
 		}

@@ -63,6 +63,7 @@ type Condition struct {
 	rest cel.Program
 	// sharing are the parts that have one value for all participants.
 	sharing sharing
+	cost    Cost
 	// repeats: several rules have the condition.
 	repeats bool
 }
@@ -88,8 +89,8 @@ func Compile(text string) (*Condition, []Fault) {
 	}
 	c.rest = c.program
 	var err error
-	if c.sharing, err = share(ast, c.Findings); err != nil || c.sharing.program == nil {
-		c.sharing = sharing{program: c.program, closed: err == nil && c.sharing.closed}
+	if c.sharing, c.cost, err = share(ast, c.Findings); err != nil { // it is evaluated as a whole
+		c.sharing, c.cost = sharing{program: c.program}, Cost{Line: 1}
 	}
 	if c.Uses("event") || c.Uses("before") {
 		if c.past, c.rest, err = split(ast); err != nil {
@@ -194,10 +195,10 @@ func program(ast *cel.Ast) (cel.Program, []Fault) {
 	if err != nil {
 		return nil, []Fault{{Line: 1, Message: "cannot estimate its cost: " + plainly(err.Error())}}
 	}
-	if estimate.Max > maxCost {
+	if estimate.Max > MaxCost {
 		return nil, []Fault{{Line: 1, Message: fmt.Sprintf(
 			"costs up to %d units in a large conference, more than %d; loops inside loops over participants are the usual reason",
-			estimate.Max, maxCost)}}
+			estimate.Max, MaxCost)}}
 	}
 	p, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize))
 	if err != nil {

@@ -41,9 +41,6 @@ var variables = []variable{
 const (
 	// maxLength is in characters. A longer expression is unreadable.
 	maxLength = 4096
-	// maxCost bounds one evaluation, in CEL's units of about 50 ns: a loop over
-	// all participants inside another still fits, three do not.
-	maxCost = 1_000_000
 	// maxPattern bounds the program of one regular expression.
 	maxPattern = 1000
 )
@@ -172,11 +169,12 @@ func (sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 	if node.ComputedSize() != nil {
 		return nil
 	}
+	path := withoutMark(node.Path())
 	switch node.Type().Kind() {
 	case types.StringKind:
-		return &cost.SizeEstimate{Max: atMost(node.Path(), projections.MaxText)}
+		return &cost.SizeEstimate{Max: atMost(path, projections.MaxText)}
 	case types.ListKind:
-		return &cost.SizeEstimate{Max: atMost(node.Path(), mostParticipants)}
+		return &cost.SizeEstimate{Max: atMost(path, mostParticipants)}
 	}
 	return nil
 }

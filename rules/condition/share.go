@@ -50,17 +50,18 @@ type sharer struct {
 	each   bool // the condition reads participant
 	names  map[int64]string
 	parts  map[string]*shared
+	exprs  map[string]ast.Expr // of parts
 	closed bool
+	// loop is the first one that is evaluated for each participant, or nil.
+	loop ast.Expr
 }
 
-// share returns the shared parts of a checked condition.
-func share(checked *cel.Ast, found Findings) (sharing, error) {
-	s := &sharer{checked.NativeRep(), found.reads["participant"], map[int64]string{}, map[string]*shared{}, true}
+// share returns the shared parts of a checked condition, and what it costs.
+func share(checked *cel.Ast, found Findings) (sharing, Cost, error) {
+	s := &sharer{ast: checked.NativeRep(), each: found.reads["participant"], closed: true}
+	s.names, s.parts, s.exprs = map[int64]string{}, map[string]*shared{}, map[string]ast.Expr{}
 	if err := s.extract(ast.NavigateAST(s.ast)); err != nil {
-		return sharing{}, err
-	}
-	if len(s.parts) == 0 {
-		return sharing{closed: s.closed}, nil
+		return sharing{}, Cost{}, err
 	}
 	factory, refs := ast.NewExprFactory(), maps.Clone(s.ast.ReferenceMap())
 	rest := factory.CopyExpr(s.ast.Expr())
@@ -70,8 +71,12 @@ func share(checked *cel.Ast, found Findings) (sharing, error) {
 			refs[e.ID()] = ast.NewIdentReference(name, nil)
 		}
 	}))
+	bound, err := s.bound(rest, refs)
+	if err != nil {
+		return sharing{}, Cost{}, err
+	}
 	program, err := plan(s.ast, rest, refs)
-	return sharing{program, s.parts, s.closed}, err
+	return sharing{program, s.parts, s.closed}, bound, err
 }
 
 // plan plans an expression that was made from a checked one.
@@ -86,6 +91,9 @@ func plan(of *ast.AST, e ast.Expr, refs map[int64]*ast.ReferenceInfo) (cel.Progr
 // their sides are more likely to be in other conditions too.
 func (s *sharer) extract(e ast.NavigableExpr) error {
 	varies, reads := dependence(e)
+	if varies && s.each && s.loop == nil && e.Kind() == ast.ComprehensionKind {
+		s.loop = e
+	}
 	switch {
 	case !varies && !reads: // a constant
 		return nil
@@ -124,7 +132,7 @@ func (s *sharer) take(e ast.NavigableExpr) error {
 	x := &examination{ast: s.ast}
 	x.reads, x.thresholds = map[string]bool{}, map[string][]threshold{}
 	x.walk(e)
-	s.names[e.ID()] = sharedMark + text
+	s.names[e.ID()], s.exprs[sharedMark+text] = sharedMark+text, e
 	s.parts[sharedMark+text] = &shared{program, x.Parts, isPlain(e.Type())}
 	return nil
 }
