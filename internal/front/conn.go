@@ -257,12 +257,14 @@ func (c *conn) shut(stamp uint64) bool {
 	return done
 }
 
-// drain closes an idle connection when the server stops. A new connection may still have a request
-// on its way.
+// drain closes an idle connection when the server stops, unless a request has come. A new connection
+// may still have one on its way.
 func (c *conn) drain(late time.Time) {
 	switch stamp := c.state.Load(); stateOf(stamp) {
 	case idle:
-		c.shut(stamp)
+		if !arrived(c.peer) {
+			c.shut(stamp)
+		}
 	case fresh:
 		_ = c.peer.SetReadDeadline(late) // an error means that it has ended
 	}

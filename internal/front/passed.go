@@ -99,7 +99,7 @@ func (s *Server) servePassed(w http.ResponseWriter, q *http.Request) {
 	r.served = true
 	r.from.enter(passed)
 	defer r.from.enter(kept)
-	if s.crowd.turn() {
+	if s.draining.Load() || s.crowd.turn() {
 		w.Header().Set("Connection", "close")
 	}
 	s.handler.ServeHTTP(w, q)

@@ -38,6 +38,12 @@ const (
 	restTime = 100 * time.Millisecond
 	// lateTime is how long a stop waits for the first request of a new connection.
 	lateTime = time.Second
+	// partTime is how long a stop goes on as before, except that each answer ends its connection. A
+	// sender that is in the middle of its requests would meet a closed connection otherwise.
+	partTime = 100 * time.Millisecond
+	// clearTime is for accepting what the kernel still holds, which a closed listener would reset. The
+	// kernel accepts hardly anything meanwhile.
+	clearTime = 25 * time.Millisecond
 	// drainEvery is the longest interval between two checks whether all connections have ended.
 	drainEvery = 100 * time.Millisecond
 )
@@ -118,26 +124,37 @@ func (s *Server) sweep() {
 	}
 }
 
-// Shutdown closes the listener and the idle connections, and waits until ctx ends for the requests
-// under way. Each of their answers closes its connection. Calling it twice is harmless.
+// Shutdown closes the listener and the idle connections after a moment, and waits until ctx ends for
+// the requests under way. Each of their answers closes its connection. Calling it twice is harmless.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.draining.Store(true)
+	if !s.draining.Swap(true) && s.crowd.size() > 0 {
+		pause(ctx, partTime)
+		shorten(s.port, 0)
+		pause(ctx, clearTime)
+	}
 	late := time.Now().Add(lateTime)
 	s.crowd.each(func(c *conn) { c.drain(late) })
 	if err := s.web.Shutdown(ctx); err != nil { // also closes the listener
 		return err
 	}
-	for pause := time.Millisecond; ; pause = min(2*pause, drainEvery) {
+	for wait := time.Millisecond; ; wait = min(2*wait, drainEvery) {
 		left := 0
 		s.crowd.each(func(c *conn) { c.drain(late); left++ })
 		if left == 0 {
 			return nil
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 

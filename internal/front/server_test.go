@@ -210,7 +210,7 @@ func TestAStopAnswersWhatIsUnderWay(t *testing.T) {
 		<-h.begun
 		stopped := make(chan error, 1)
 		go func() { stopped <- server.shutdown(t) }()
-		if took, _ := untilClosed(t, idleAnswers); took != 0 {
+		if took, _ := untilClosed(t, idleAnswers); took > 125*time.Millisecond {
 			t.Errorf("the idle connection ends after %s", took)
 		}
 		if r := exchange(t, unused, unusedAnswers, quick); r.StatusCode != http.StatusNoContent || !r.Close {
@@ -233,6 +233,32 @@ func TestAStopAnswersWhatIsUnderWay(t *testing.T) {
 			t.Errorf("second stop: %v", err)
 		}
 	})
+}
+
+// Senders with a connection that is idle for a moment, and with a new one, may send while the server
+// stops.
+func TestARequestThatComesWithAStopIsAnswered(t *testing.T) {
+	t.Parallel()
+	for kind, text := range map[string]string{"usual": request(form), "others": request(form, path, "/v1")} {
+		synctest.Test(t, func(t *testing.T) {
+			server := strict(t, &recorder{})
+			conn, answers := server.dial(t)
+			exchange(t, conn, answers, text)
+			stopped := make(chan error, 1)
+			go func() { stopped <- server.shutdown(t) }()
+			<-time.After(50 * time.Millisecond)
+			next, nextAnswers := server.dial(t)
+			if r := exchange(t, conn, answers, text); r.StatusCode != http.StatusNoContent || !r.Close {
+				t.Errorf("%s, on a connection that was idle: %s", kind, r.Status)
+			}
+			if r := exchange(t, next, nextAnswers, text); r.StatusCode != http.StatusNoContent || !r.Close {
+				t.Errorf("%s, on a new connection: %s", kind, r.Status)
+			}
+			if err := <-stopped; err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // A new connection without a request does not delay the stop for longer than net/http's would.
