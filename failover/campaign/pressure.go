@@ -103,13 +103,16 @@ func (l *load) acknowledgedSoFar() (n int) {
 	return n
 }
 
-// soak runs at the rate of a busy site for 15 minutes, or faster for a shorter time.
+// soak runs at the rate of a busy site for 15 minutes, or faster for a shorter time. Twilio's API
+// answers, as it does for a site: if it did not, each ended conference would be fetched again after 8
+// minutes, for which NATS decompresses a block of 8 MB of old news.
 func soak(w *world) {
 	rate, third := 600, 40*time.Second
 	if w.full {
 		rate, third = 84, 5*time.Minute
 	}
-	p := w.gavel(starting{data: filepath.Join(w.dir, "data")})
+	stand, _ := w.twilio()
+	p := w.gavel(starting{data: filepath.Join(w.dir, "data"), args: []string{"--twilio-api", stand.url}})
 	l := w.load(func(l *load, done <-chan struct{}, under *sync.WaitGroup) {
 		l.next = w.calls()
 		steadily(p, rate)(l, done, under)
