@@ -98,6 +98,8 @@ type Conference struct {
 	Summaries []string      `json:"summaries,omitempty"`
 	// Dialled are the legs that Twilio calls and that no event has named yet, sorted by CallSid.
 	Dialled []*Dialled `json:"dialled,omitempty"`
+	// Summarized is the end as the summary of Event Streams states it: its reason, its leg and its time.
+	Summarized *Fetched `json:"summarized,omitempty"`
 	// Fetched is what the REST API returned after the end. Nil until it is folded.
 	Fetched *Fetched `json:"fetched,omitempty"`
 }

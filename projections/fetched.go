@@ -51,19 +51,25 @@ func (c *Conference) Region() string {
 	return c.Fetched.Region
 }
 
-// Ended is End with the reason that was fetched from Twilio, if no callback stated one. It is for
+// Ended is End with the reason that was fetched from Twilio, or that the summary of Event Streams
+// states, if no callback stated one. It is for
 // people and for Twilio's shape: rules read End. An end that is inferred has a reason, and no time,
 // once Twilio has confirmed it.
 func (c *Conference) Ended() *Ending {
 	if c.End == nil && c.Fetched != nil && c.EndInferred() {
 		return &Ending{Reason: c.Fetched.Reason, CallSid: c.Fetched.CallSid}
 	}
-	if c.End == nil || c.End.Reason != "" || c.Fetched == nil || c.Fetched.Reason == "" {
+	if c.End == nil || c.End.Reason != "" {
 		return c.End
 	}
-	end := *c.End
-	end.Reason, end.CallSid = c.Fetched.Reason, cmp.Or(end.CallSid, c.Fetched.CallSid)
-	return &end
+	for _, f := range []*Fetched{c.Fetched, c.Summarized} {
+		if f != nil && f.Reason != "" {
+			end := *c.End
+			end.Reason, end.CallSid = f.Reason, cmp.Or(end.CallSid, f.CallSid)
+			return &end
+		}
+	}
+	return c.End
 }
 
 // withReason is the conference with the ending that Ended returns.

@@ -89,9 +89,17 @@ func (d *draft) foldSummary() (fresh bool) {
 	}
 	if s.end != 0 && !s.partial {
 		// Before a healed end: the summary has Twilio's time of it, and the reason.
-		d.keepEnd(Ending{Moment: Moment{Seq: events.NoSequence, At: s.end, Healed: true}, Reason: cut(s.reason)})
+		d.keepEnd(Ending{Moment: Moment{Seq: events.NoSequence, At: s.end, Healed: true}, Reason: cut(s.reason), CallSid: s.endedBy})
+		d.keepSummarized(Fetched{Reason: cut(s.reason), CallSid: s.endedBy, At: s.end})
 	}
 	return true
+}
+
+// keepSummarized keeps the reason of the end, for a callback that states none.
+func (d *draft) keepSummarized(s Fetched) {
+	if d.Summarized == nil || compareFetched(s, *d.Summarized) < 0 {
+		d.Summarized = &s
+	}
 }
 
 func (d *draft) fillParticipant(s summary) {
@@ -118,6 +126,7 @@ func (d *draft) fillParticipant(s summary) {
 // summary is what a summary states. start and end of a leg are its join and its leave.
 type summary struct {
 	name, label, reason string
+	endedBy             string // CallSid of a leg
 	start, end          Instant
 	partial             bool
 }
@@ -134,6 +143,7 @@ func summaryOf(e *events.Event) summary {
 	}
 	return summary{
 		name: get("friendly_name"), label: get("label"), reason: strings.ReplaceAll(get("end_reason"), "_", "-"),
+		endedBy: strings.Clone(canonical("CA", get("ended_by"))),
 		start: when("start_time", "join_time"), end: when("end_time", "leave_time"),
 		partial: e.Params.Get(events.PartialParam) == "true",
 	}
@@ -166,6 +176,7 @@ func Differences(c *Conference, e *events.Event) string {
 		if c.End != nil && !s.partial {
 			moment("end_time", c.End.At, s.end)
 			text("end_reason", c.End.Reason, s.reason)
+			text("ended_by", c.End.CallSid, s.endedBy)
 		}
 	case events.InsightsParticipantSummary:
 		if p := c.Participant(e.CallSid); p != nil {

@@ -125,6 +125,23 @@ func TestAPartialSummaryEndsNothing(t *testing.T) {
 	}
 }
 
+// Old accounts send an end without its reason, and accounts without credentials fetch nothing.
+func TestASummaryFillsTheReasonOfACallbackWithoutOne(t *testing.T) {
+	t.Parallel()
+	end := called(t, "2", events.ConferenceEnd, nine.Add(time.Minute))
+	summary := reported(t, events.InsightsConferenceSummary, "", "VW1", nine.Add(time.Hour), "Summary.end_time", nine.Add(time.Minute).Format(time.RFC3339),
+		"Summary.end_reason", "last_participant_left", "Summary.ended_by", call(2))
+	for _, story := range [][]*events.Event{{end, summary}, {summary, end}} {
+		c := folded(t, story...)
+		if got := c.Ended(); got.Reason != projections.EndedByLastLeft || got.CallSid != call(2) {
+			t.Errorf("the end is shown as %+v", got)
+		}
+		if c.End.Reason != "" || c.End.Healed {
+			t.Errorf("rules read the end %+v", c.End)
+		}
+	}
+}
+
 // Callbacks win, and the timeline lists where the summary differs.
 func TestCallbacksWinOverASummaryAndDifferencesAreListed(t *testing.T) {
 	t.Parallel()

@@ -97,6 +97,22 @@ var doorRows = []row{
 		})
 		return fmt.Sprintf("%d, %s", status, w.until(conferences+"/"+conference+".json", "status", "completed"))
 	}},
+	{"ES", "conference-end without a reason, and a conference-summary that has it and who ended it", "204, 204, last-participant-left, named", func(w *world) string {
+		end := w.callback("conference-end", "Reason", "The last participant left")
+		status := w.stream(map[string]any{
+			"id": "EZ1", "type": "com.twilio.voice.insights.conference-summary.complete",
+			"data": map[string]any{
+				"account_sid": account, "conference_sid": conference, "friendly_name": "room", "end_time": time.Now().UTC().Format(time.RFC3339),
+				"end_reason": "last_participant_left", "ended_by": call,
+			},
+		})
+		path, leg := conferences+"/"+conference+".json", "not named"
+		reason := w.until(path, "reason_conference_ended", "last-participant-left")
+		if w.field(path, "call_sid_ending_conference") == call {
+			leg = "named"
+		}
+		return fmt.Sprintf("%d, %d, %s, %s", end, status, reason, leg)
+	}},
 	{"X1", "unquoted +15005550006 as a parameter in a test of rules", "0", func(w *world) string {
 		rule := "rules:\n  - {name: number, when: 'participant.label == \"+15005550006\"', do: [end: {}]}\n"
 		test := "rules: [rules.yaml]\ntests:\n  - name: a number is a text\n    timeline: [{at: 0s, event: participant-join, label: +15005550006}]\n" +

@@ -286,6 +286,28 @@ func TestAGetRequestIsSignedOverItsQuery(t *testing.T) {
 	s.expect(s.send(r), http.StatusOK, spoken("<Say>hello</Say>"))
 }
 
+// In the middle of a migration the token signs some requests and the shared key others, by either algorithm.
+func TestASharedKeySignsAsWell(t *testing.T) {
+	t.Parallel()
+	s := opens(t)
+	const secret = "the secret of the shared key"
+	err := s.accounts.Replace([]twilio.Account{{
+		Sid: account, Tokens: twilio.KeyRing{Current: token}, SharedKeys: []twilio.SharedKey{{ID: "webhooks_sharedkey_1", Secret: secret}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := events.Params{{Name: "AccountSid", Value: account}, {Name: "CallSid", Value: caller}, {Name: "From", Value: phone}}
+	for n, sign := range []func(address string) string{
+		func(address string) string { return twilio.SignSHA256(secret, address, params) },
+		func(address string) string { return twilio.Sign(secret, address, params) },
+		func(address string) string { return twilio.Sign(token, address, params) },
+	} {
+		address := s.decides(n+1, say("hello"))
+		s.expect(s.post(address, sign(address)), http.StatusOK, spoken("<Say>hello</Say>"))
+	}
+}
+
 func TestAForgedRequestIsRefused(t *testing.T) {
 	t.Parallel()
 	s := opens(t)

@@ -76,7 +76,7 @@ func (e encoder) head(c *projections.Conference) encoder {
 
 // tail has the parts that most conferences lack. A record without all of them has no tail.
 func (e encoder) tail(c *projections.Conference) encoder {
-	if len(c.Undated)+len(c.Requests)+len(c.Summaries)+len(c.Dialled) == 0 && c.KeyRegion.Value == "" && c.Fetched == nil {
+	if len(c.Undated)+len(c.Requests)+len(c.Summaries)+len(c.Dialled) == 0 && c.KeyRegion.Value == "" && c.Fetched == nil && c.Summarized == nil {
 		return e
 	}
 	e = e.count(len(c.Undated))
@@ -95,11 +95,21 @@ func (e encoder) tail(c *projections.Conference) encoder {
 	for _, l := range c.Dialled {
 		e = e.text(l.CallSid).text(l.Status).flags(l.Flags).text(l.Label).text(l.Coach).instant(l.At).instant(l.Until).number(int64(l.Milli))
 	}
-	e = e.flag(c.Fetched != nil)
-	if f := c.Fetched; f != nil {
+	return e.fetched(c.Fetched).fetched(c.Summarized)
+}
+
+func (e encoder) fetched(f *projections.Fetched) encoder {
+	if e = e.flag(f != nil); f != nil {
 		e = e.text(f.Region).text(f.Reason).text(f.CallSid).instant(f.At)
 	}
 	return e
+}
+
+func (d *decoder) fetched() *projections.Fetched {
+	if !d.flag() {
+		return nil
+	}
+	return &projections.Fetched{Region: d.text(), Reason: d.text(), CallSid: d.text(), At: d.instant()}
 }
 
 func (d *decoder) tail(c *projections.Conference) {
@@ -122,9 +132,7 @@ func (d *decoder) tail(c *projections.Conference) {
 			Milli: uint16(d.number()),
 		}
 	})
-	if d.flag() {
-		c.Fetched = &projections.Fetched{Region: d.text(), Reason: d.text(), CallSid: d.text(), At: d.instant()}
-	}
+	c.Fetched, c.Summarized = d.fetched(), d.fetched()
 }
 
 func (d *decoder) head(c *projections.Conference) {
