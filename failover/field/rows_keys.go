@@ -132,7 +132,7 @@ var pictureRows = []row{
 		}
 		byName := live(w.field("/v1/conferences/room", "sid"))
 		_, body := w.send(http.MethodPost, "/v1/conferences/room/exempt", `{"for":"5m","reason":"field"}`, "Content-Type", "application/json")
-		return byName + ", " + live(member(body, "conference_sid"))
+		return byName + ", " + live(member(body, "live.0"))
 	}},
 	{"P7", "one room name in two accounts, gavel exempt NAME", "1, both accounts, --account", func(w *world) string {
 		w.rules()
