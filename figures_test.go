@@ -27,7 +27,7 @@ const (
 // notProduct are folders of tests, measurements and their tools.
 var notProduct = []string{
 	"bench", "compat", "examples", "failover",
-	"internal/twilio/twiliofake", "projections/storetest", "internal/redistest",
+	"internal/twilio/twiliofake", "projections/storetest", "internal/redistest", "internal/logtest",
 }
 
 // sourceFile is one file of the product.

@@ -38,7 +38,7 @@ func (a Action) Words() string {
 	}
 	text := a.Actor.String() + " asked " + receiver + "to " + asking[a.Do]
 	params, err := ParseForm(a.Asked, MaxParams)
-	if err != nil || len(params) == 0 || a.Do == DoEnd {
+	if err != nil || len(params) == 0 || a.Do == DoEnd || a.Do == DoAnnounce {
 		return text
 	}
 	asked := make([]string, len(params))

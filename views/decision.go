@@ -48,6 +48,16 @@ type Decision struct {
 	Data          map[string]string `json:"data,omitempty"`
 	Answer        *Answer           `json:"answer,omitempty" doc:"Its outcome; absent until there is one"`
 	Words         string            `json:"words" doc:"Its outcome, in words"`
+	Position      string            `json:"position" doc:"The place of its entry in the journal"`
+}
+
+// Announces returns what an announcement plays: its text, or the address of a file or of TwiML. It is
+// empty for other steps.
+func (d *Decision) Announces() string {
+	if d.Do != rules.StepAnnounce {
+		return ""
+	}
+	return cmp.Or(d.Params["say"], d.Params["file"], d.Params["url"])
 }
 
 // DecisionFilter narrows a list of decisions; an empty Rule or Verdict is any.
@@ -100,6 +110,7 @@ func (s *Source) ListDecisions(ctx context.Context, keys []events.Key, filter De
 			return page, err
 		}
 		v := newDecision(d.Decision, c)
+		v.Position = d.position.String()
 		if err := s.addOutcome(ctx, &v); err != nil {
 			return page, err
 		}
@@ -122,10 +133,11 @@ func (s *Source) addOutcome(ctx context.Context, v *Decision) error {
 	return nil
 }
 
-// storedDecision is a decision and its place in the stream.
+// storedDecision is a decision, its place in the stream, and that of its entry in the journal.
 type storedDecision struct {
 	rules.Decision
-	at uint64
+	at       uint64
+	position events.Position
 }
 
 // decisions returns a page of those that pass the filter, and the place where the next one begins,
@@ -171,7 +183,7 @@ func (s *Source) sift(ctx context.Context, key events.Key, filter DecisionFilter
 			return nil, 0, fmt.Errorf("decision %s: %w", listed[i].ID, err)
 		}
 		if filter.passes(&d) {
-			found = append(found, storedDecision{d, listed[i].Sequence})
+			found = append(found, storedDecision{d, listed[i].Sequence, listed[i].Position})
 		}
 	}
 	return found, down, nil

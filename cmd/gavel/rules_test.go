@@ -145,6 +145,9 @@ func TestAShadowRuleIsSeenEverywhere(t *testing.T) {
 	if got := h.asks("decisions"); !strings.Contains(got.out, "would") || !strings.Contains(got.out, "support-103") {
 		t.Errorf("decisions: %+v", got)
 	}
+	if got := h.asks("conferences", "timeline", "support-103"); !strings.Contains(got.out, "would end") || !strings.Contains(got.out, "rule end-at-once") {
+		t.Errorf("timeline: %+v", got)
+	}
 	var status api.RuleStatus
 	h.asksJSON(&status, "rules", "status")
 	if r := status.Rules; len(r) != 1 || r[0].Would != 2 || r[0].LastFired == nil || status.Backlog == nil || status.Refused != nil {

@@ -181,3 +181,37 @@ func TestANotificationOfARuleThatCountsHasItsOutcome(t *testing.T) {
 		t.Errorf("its words are %q", got[0].Words)
 	}
 }
+
+// shadowed has two facts at the positions 10 and 12, and decisions at 9, 10 and 11; the last announces.
+func shadowed(t *testing.T) *stack {
+	l := openLaw(t, twoRules)
+	early, would, spoken := decided(1, rules.StepEnd), decided(1, rules.StepEnd), decided(1, rules.StepAnnounce)
+	for i, d := range []*rules.Decision{&early, &would, &spoken} {
+		d.ID = sid("", 20+i)
+		if d.Verdict = rules.Would; i == 2 {
+			d.Verdict, d.Params = rules.Act, map[string]string{"say": "Are you still there?"}
+		}
+		l.decidesAt(t, uint64(9+i), *d)
+	}
+	action := acted(spoken, now)
+	action.Do = events.DoAnnounce
+	c := with(room(account, 1, "support-1", at("11:00:00")), action)
+	facts := withNews(t, fact(account, 1, events.ParticipantJoin, "1", 10), fact(account, 1, events.ParticipantLeave, "2", 12))
+	return start(t, []*projections.Conference{c}, l.rule, facts)
+}
+
+func TestATimelineHasDecisionsWithTheirPositions(t *testing.T) {
+	t.Parallel()
+	body := read[api.TimelineBody](t, shadowed(t).get("conferences/support-1/timeline"))
+	if len(body.Facts) != 2 || len(body.Decisions) != 3 {
+		t.Fatalf("the timeline is %+v", body)
+	}
+	for i, want := range [][2]string{{sid("", 22), "11.0"}, {sid("", 21), "10.0"}, {sid("", 20), "9.0"}} {
+		if d := body.Decisions[i]; d.ID != want[0] || d.Position != want[1] {
+			t.Errorf("decision %d: %s at %s, want %v", i, d.ID, d.Position, want)
+		}
+	}
+	if got := body.Decisions[0].Announces(); got != "Are you still there?" {
+		t.Errorf("the last one announces %q", got)
+	}
+}

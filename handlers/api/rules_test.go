@@ -155,7 +155,9 @@ func before(d time.Duration) *time.Time {
 // behind is a backlog of that many decisions.
 type behind struct{ deferred, queued int }
 
-func (b behind) Backlog(context.Context) (deferred, queued int, err error) { return b.deferred, b.queued, nil }
+func (b behind) Backlog(context.Context) (deferred, queued int, err error) {
+	return b.deferred, b.queued, nil
+}
 
 // The faults name rules and quote expressions, which may be of other accounts.
 func TestFaultyFilesAreShownUntilTheyAreMended(t *testing.T) {

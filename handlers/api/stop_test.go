@@ -136,6 +136,12 @@ func decided(n int, do rules.StepKind) rules.Decision {
 // decides keeps decisions as projectors do, the oldest first.
 func (l *law) decides(t *testing.T, newestFirst ...rules.Decision) {
 	t.Helper()
+	l.decidesAt(t, 0, newestFirst...)
+}
+
+// decidesAt does it for entries at one sequence of the journal.
+func (l *law) decidesAt(t *testing.T, sequence uint64, newestFirst ...rules.Decision) {
+	t.Helper()
 	for i := len(newestFirst) - 1; i >= 0; i-- {
 		d := newestFirst[i]
 		data, err := json.Marshal(d)
@@ -144,6 +150,7 @@ func (l *law) decides(t *testing.T, newestFirst ...rules.Decision) {
 		}
 		_, err = l.bus.Actions().Decide(t.Context(), []events.Decided{{
 			ID: d.ID, Key: events.Key{AccountSid: d.AccountSid, ConferenceSid: d.ConferenceSid}, Rule: d.Rule, AsOf: d.AsOf, Data: data,
+			Position: events.Position{Sequence: sequence},
 		}})
 		if err != nil {
 			t.Fatal(err)

@@ -11,7 +11,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"gavel/events"
 	"gavel/handlers/api"
+	"gavel/rules"
 	"gavel/views"
 )
 
@@ -175,25 +177,59 @@ func ranges(all [][2]int64) string {
 	return strings.Join(words, ", ")
 }
 
-// Timeline prints the events of a conference.
+// Timeline prints the events of a conference and, behind the last event that was in the journal when
+// it was decided, what rules in shadow would have done and what was refused.
 func Timeline(w io.Writer, body api.TimelineBody, p Palette) error {
 	fmt.Fprintf(w, "%s  %s\n%s\n\n", Printable(body.Conference.FriendlyName), body.Conference.Sid, Printable(body.Conference.Why))
-	for _, fact := range body.Facts {
+	plays, after := map[string]string{}, make([]string, len(body.Facts)+1)
+	for _, d := range slices.Backward(body.Decisions) {
+		if plays[d.ID] = d.Announces(); d.Verdict != rules.Act {
+			after[placeOf(d.Position, body.Facts)] += timelineLine("-", d.AsOf, p.Paint("35", fmt.Sprintf("%-24s", d.Verdict+" "+rules.Verdict(d.Do))),
+				cmp.Or(d.Label, ShortSid(d.CallSid)), decisionDetail(&d), p)
+		}
+	}
+	text := after[0]
+	for i, fact := range body.Facts {
 		e, err := ParseEvent(fact.Event)
 		if err != nil {
 			return err
 		}
-		line := fmt.Sprintf("%4s  %s  %s  %-16s %s", cmp.Or(e.Params.Get("SequenceNumber"), "-"), p.Dim(e.Time.Local().Format(time.TimeOnly)),
-			p.event(fmt.Sprintf("%-24s", e.name())), Clip(e.who(), 16), p.Dim(e.detail()))
-		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
-			return err
-		}
+		e.plays = plays[e.Params.Get("Id")]
+		text += timelineLine(e.Params.Get("SequenceNumber"), e.Time, p.event(fmt.Sprintf("%-24s", e.name())), e.who(), e.detail(), p) + after[i+1]
 	}
 	if body.Truncated {
-		_, err := fmt.Fprintln(w, "the list is cut off: the conference has more events")
-		return err
+		text += "the list is cut off: the conference has more events\n"
 	}
-	return nil
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+func timelineLine(number string, at time.Time, name, who, detail string, p Palette) string {
+	line := fmt.Sprintf("%4s  %s  %s  %-16s %s", cmp.Or(number, "-"), p.Dim(at.Local().Format(time.TimeOnly)), name, Clip(who, 16), p.Dim(detail))
+	return strings.TrimRight(line, " ") + "\n"
+}
+
+// placeOf returns behind how many facts a position of the journal is.
+func placeOf(position string, facts []views.Fact) (place int) {
+	at, _ := events.ParsePosition(position) // a wrong one is before all facts
+	for i := range facts {
+		if is, err := events.ParsePosition(facts[i].Position); err == nil && !is.After(at) {
+			place = i + 1
+		}
+	}
+	return place
+}
+
+// decisionDetail names the rule, what it would announce, and why a decision was refused.
+func decisionDetail(d *views.Decision) string {
+	text := "rule " + d.Rule
+	if plays := d.Announces(); plays != "" {
+		text += ": " + strconv.Quote(plays)
+	}
+	if d.Reason != "" {
+		text += ": " + string(d.Reason)
+	}
+	return Printable(text)
 }
 
 // Curtain prints for each conference how long it lasted, why it ended and the

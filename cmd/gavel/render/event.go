@@ -14,12 +14,15 @@ import (
 )
 
 // Event is a CloudEvent as the terminal shows it.
-type Event struct{ events.CloudEvent }
+type Event struct {
+	events.CloudEvent
+	plays string // what an announcement plays, if it is known
+}
 
 // ParseEvent reads a CloudEvent.
 func ParseEvent(cloudEvent []byte) (Event, error) {
 	e, err := events.ParseCloudEvent(cloudEvent)
-	return Event{e}, err
+	return Event{CloudEvent: e}, err
 }
 
 // name is the wire spelling, as in participant-join.
@@ -73,7 +76,11 @@ func (e *Event) action() string {
 	switch e.Kind {
 	case events.ActionIntent:
 		actor := events.Actor{Sid: ShortSid(p.Get("ActorSid")), Name: p.Get("ActorName"), Rule: rule}
-		return events.Action{Do: do, Asked: p.Get("Asked"), Actor: actor}.Words()
+		words := events.Action{Do: do, Asked: p.Get("Asked"), Actor: actor}.Words()
+		if e.plays != "" {
+			words += ": " + strconv.Quote(e.plays)
+		}
+		return words
 	case events.ActionOutcome:
 		o := events.Outcome{Result: events.Result(p.Get("Result")), Why: p.Get("Why")}
 		o.Status, _ = strconv.Atoi(p.Get("Status"))

@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"unicode"
 
 	"gavel/handlers/api"
+	"gavel/rules"
 	"gavel/views"
 )
 
@@ -48,6 +50,18 @@ const toldRule = `{"type":"gavel.gavel-intent.v1","time":"2026-08-03T12:01:04Z",
 const toldHealed = `{"type":"gavel.gavel-healed.v1","time":"2026-08-03T12:01:05Z",` +
 	`"data":{"Event":"gavel-healed","ConferenceSid":"CF0123456789abcdef0123456789abcdef","CallSid":"CA0123456789abcdef0123456789abcdef",` +
 	`"Fact":"participant-join","Flags":"muted&hold","late":false,"conference":{"friendly_name":"support-103"}}}`
+
+const toldAnnouncement = `{"type":"gavel.gavel-intent.v1","time":"2026-08-03T12:01:06Z",` +
+	`"data":{"Event":"gavel-intent","Id":"a1","ConferenceSid":"CF0123456789abcdef0123456789abcdef","Do":"announce","Asked":"AnnounceMethod=POST",` +
+	`"ActorRule":"end-orphaned","late":false,"conference":{"friendly_name":"support-103"}}}`
+
+// announced is a decision to announce something, whose request is toldAnnouncement.
+func announced(v rules.Verdict, at time.Time) views.Decision {
+	return views.Decision{
+		ID: "a1", Verdict: v, Do: rules.StepAnnounce, Rule: "end-orphaned", AsOf: at, ConferenceSid: "CF0123456789abcdef0123456789abcdef",
+		FriendlyName: "support-103", Params: map[string]string{"say": "Are you\x1b[31m still there?"},
+	}
+}
 
 func TestEventsAreOneTidyLine(t *testing.T) {
 	t.Parallel()
@@ -153,7 +167,17 @@ func TestATimelineIsAList(t *testing.T) {
 	t.Parallel()
 	body := api.TimelineBody{Conference: sampleConferences()[0], Truncated: true}
 	for _, event := range []string{toldJoin, toldIntent, toldOutcome, toldEnd, toldRecording} {
-		body.Facts = append(body.Facts, views.Fact{Event: json.RawMessage(event)})
+		body.Facts = append(body.Facts, views.Fact{Position: fmt.Sprintf("%d.0", 10+len(body.Facts)), Event: json.RawMessage(event)})
+	}
+	at := noon.Add(70 * time.Second)
+	body.Facts = append(body.Facts, views.Fact{Position: "20.0", Event: json.RawMessage(toldAnnouncement)})
+	act, would := announced(rules.Act, at), announced(rules.Would, at)
+	act.Position, would.Position = "20.0", "20.0"
+	body.Decisions = []views.Decision{ // the last stored first
+		{Verdict: rules.Refused, Do: rules.StepEnd, Rule: "end-orphaned", Reason: rules.HeldBack, AsOf: at, Position: "21.0"},
+		would, act,
+		{Verdict: rules.Would, Do: rules.StepMute, Rule: "mute-noise", Label: "customer", AsOf: at, Position: "11.3"},
+		{Verdict: rules.Would, Do: rules.StepKick, Rule: "kick-silent", Label: "customer", AsOf: at, Position: "9.0"},
 	}
 	var out bytes.Buffer
 	if err := Timeline(&out, body, Palette{}); err != nil {
