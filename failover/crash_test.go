@@ -289,7 +289,7 @@ func (c *crash) settles(wants ...string) {
 // decided returns all decisions.
 func (c *crash) decided() []rules.Decision {
 	c.t.Helper()
-	kept, err := c.bus.Actions().List(c.t.Context(), "", "", 1000)
+	kept, _, err := c.bus.Actions().Before(c.t.Context(), events.Key{}, 0, 1000)
 	if err != nil {
 		c.t.Fatal(err)
 	}

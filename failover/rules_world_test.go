@@ -197,7 +197,7 @@ func (d deed) how() string {
 // deeds returns a rule's decisions with that step, in order.
 func (r *ruled) deeds(rule string, do rules.StepKind) []deed {
 	r.t.Helper()
-	kept, err := r.bus.Actions().List(r.t.Context(), "", "", 2000)
+	kept, _, err := r.bus.Actions().Before(r.t.Context(), events.Key{}, 0, 2000)
 	if err != nil {
 		r.t.Fatal(err)
 	}

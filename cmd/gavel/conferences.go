@@ -66,20 +66,26 @@ func (c *conferencesList) query() (url.Values, error) {
 	return query, nil
 }
 
-// conferences reads pages until it has limit conferences or no page is left.
+// conferences reads conferences, at most limit.
 func (c *client) conferences(ctx context.Context, query url.Values, limit int) ([]views.Conference, error) {
-	found := []views.Conference{}
+	return pages(ctx, c, "conferences", query, limit, func(p api.Conferences) ([]views.Conference, string) { return p.Conferences, p.Next })
+}
+
+// pages reads pages until it has limit items or no page is left. items returns those of a page and
+// the cursor of the next one.
+func pages[P, T any](ctx context.Context, c *client, path string, query url.Values, limit int, items func(P) ([]T, string)) ([]T, error) {
+	found := []T{}
 	for {
 		query.Set("limit", strconv.Itoa(min(limit-len(found), pageSize)))
-		var page api.Conferences
-		if err := c.call(ctx, http.MethodGet, "conferences", query, nil, &page); err != nil {
+		var page P
+		if err := c.call(ctx, http.MethodGet, path, query, nil, &page); err != nil {
 			return nil, err
 		}
-		found = append(found, page.Conferences...)
-		if page.Next == "" || len(found) >= limit {
+		more, next := items(page)
+		if found = append(found, more...); next == "" || len(found) >= limit {
 			return found, nil
 		}
-		query.Set("cursor", page.Next)
+		query.Set("cursor", next)
 	}
 }
 

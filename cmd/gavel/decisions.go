@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"gavel/cmd/gavel/render"
@@ -35,7 +33,7 @@ func (c *decisionsCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return usageError{err}
 	}
-	found, err := client.decisions(ctx, query, c.Limit)
+	found, err := pages(ctx, client, "decisions", query, c.Limit, func(p api.DecisionList) ([]views.Decision, string) { return p.Decisions, p.Next })
 	if err != nil {
 		return err
 	}
@@ -55,21 +53,4 @@ func (c *decisionsCommand) query() (url.Values, error) {
 		return nil, fmt.Errorf("--limit: %d is less than 1", c.Limit)
 	}
 	return query, nil
-}
-
-// decisions reads pages until it has limit decisions or no page is left.
-func (c *client) decisions(ctx context.Context, query url.Values, limit int) ([]views.Decision, error) {
-	found := []views.Decision{}
-	for {
-		query.Set("limit", strconv.Itoa(min(limit-len(found), pageSize)))
-		var page api.DecisionList
-		if err := c.call(ctx, http.MethodGet, "decisions", query, nil, &page); err != nil {
-			return nil, err
-		}
-		found = append(found, page.Decisions...)
-		if page.Next == "" || len(found) >= limit {
-			return found, nil
-		}
-		query.Set("cursor", page.Next)
-	}
 }

@@ -286,7 +286,7 @@ func TestAnOutcomeMovesTheLadderOn(t *testing.T) {
 	run(t, r.config())
 	r.tellAt(t, 1, told{1, 0, events.ParticipantJoin, 1})
 	r.settled(t)
-	all, err := r.bus.Actions().List(t.Context(), account, conferenceSid(1), 10)
+	all, _, err := r.bus.Actions().Before(t.Context(), events.Key{AccountSid: account, ConferenceSid: conferenceSid(1)}, 0, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,7 +155,7 @@ func keyOf(conference int) events.Key {
 // decided are all decisions that are kept, as "rule step verdict seconds", sorted by time.
 func (r *ruled) decided(t *testing.T) []string {
 	t.Helper()
-	all, err := r.bus.Actions().List(t.Context(), "", "", 1000)
+	all, _, err := r.bus.Actions().Before(t.Context(), events.Key{}, 0, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -258,16 +258,10 @@ func (a *Actions) Get(ctx context.Context, key events.Key, id string) (events.De
 	return d, nil
 }
 
-// List returns the newest decisions, newest first, at most `most`. An empty account or
-// conference means any. Decisions that cannot be decoded are left out.
-func (a *Actions) List(ctx context.Context, accountSid, conferenceSid string, most int) ([]events.Decided, error) {
-	list, _, err := a.Before(ctx, events.Key{AccountSid: accountSid, ConferenceSid: conferenceSid}, 0, most)
-	return list, err
-}
-
-// Before is List for the decisions that were stored before a sequence of the stream; 0 is behind
-// all. down is the sequence down to which it read, 0 if no decision is left. Decisions that are
-// stored between two calls change no later page.
+// Before returns the newest decisions that were stored before a sequence of the stream, newest first,
+// at most `most`; 0 is behind all, and an empty account or conference means any. down is the sequence
+// down to which it read, 0 if no decision is left. Decisions that are stored between two calls change
+// no later page. Those that cannot be decoded are left out.
 func (a *Actions) Before(ctx context.Context, key events.Key, before uint64, most int) (list []events.Decided, down uint64, err error) {
 	if err := checkTokens(key.AccountSid, key.ConferenceSid); err != nil {
 		return nil, 0, fmt.Errorf("list decisions: %w", err)

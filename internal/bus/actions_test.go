@@ -182,7 +182,7 @@ func TestFullStreamOfDecisionsIsAnAlarm(t *testing.T) {
 
 func mustList(t testing.TB, b *bus.Bus, accountSid, conferenceSid string, most int) (ids []string) {
 	t.Helper()
-	list, err := b.Actions().List(testContext(t), accountSid, conferenceSid, most)
+	list, _, err := b.Actions().Before(testContext(t), events.Key{AccountSid: accountSid, ConferenceSid: conferenceSid}, 0, most)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestNewestDecisionsComeFirst(t *testing.T) {
 	if len(all) != 3006 || all[0] != "5" || !slices.Equal(all[len(all)-4:], []string{"4", "3", "2", "1"}) {
 		t.Errorf("all %d begin with %s and end with %s", len(all), all[0], all[max(len(all)-4, 0):])
 	}
-	if _, err := b.Actions().List(testContext(t), ">", "", 5); !errors.Is(err, events.ErrMalformed) {
+	if _, _, err := b.Actions().Before(testContext(t), events.Key{AccountSid: ">", ConferenceSid: ""}, 0, 5); !errors.Is(err, events.ErrMalformed) {
 		t.Errorf("listed a wildcard: %v", err)
 	}
 }

@@ -13,7 +13,7 @@ func TestReadersLeaveNoConsumerBehind(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	mustDecide(t, b, decisions(1, 3)...)
-	if _, err := b.Actions().List(testContext(t), "", "", 10); err != nil {
+	if _, _, err := b.Actions().Before(testContext(t), events.Key{}, 0, 10); err != nil {
 		t.Fatal(err)
 	}
 	key := events.Key{AccountSid: account, ConferenceSid: conference}

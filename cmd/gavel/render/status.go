@@ -74,7 +74,7 @@ func refusedFiles(w io.Writer, r *api.RefusedFiles, now time.Time) {
 func faultList(w io.Writer, all []api.Rule, now time.Time) error {
 	for _, r := range all {
 		for _, f := range r.Faults {
-			_, err := fmt.Fprintf(w, "%s: %s could not be evaluated %s, the last time %s ago\n", r.Name, f.In, times(f.Count), Ago(&f.Last, now))
+			_, err := fmt.Fprintf(w, "%s: %s could not be evaluated %s, the last time %s ago\n", r.Name, f.In, Plural(f.Count, "time"), Ago(&f.Last, now))
 			if err != nil {
 				return err
 			}
@@ -90,14 +90,6 @@ func faultList(w io.Writer, all []api.Rule, now time.Time) error {
 
 // faultWidth is how much of an expression or an error a line shows.
 const faultWidth = 96
-
-// times returns "once", or "2 times".
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
-}
 
 // resetList prints the last reset of each rule whose last change it is.
 func resetList(w io.Writer, all []api.Rule, now time.Time) error {
