@@ -243,9 +243,9 @@ func (c *evaluation) targets(r *Rule, step *Step, v condition.Vars) []*projectio
 		return []*projections.Participant{v.Participant}
 	}
 	var meant []*projections.Participant
+	reading := condition.Read(v) // one, so that what does not read the leg is evaluated once
 	for _, p := range v.Conference.Live() {
-		v.Participant = p
-		holds, err := step.Target.Holds(v)
+		holds, _, err := reading.HoldsUntil(step.Target, p)
 		c.fault(r, "target", err)
 		if err == nil && holds {
 			meant = append(meant, p)
