@@ -26,7 +26,7 @@ var storage = []campaign{
 		short: 10, full: 4 * len(parts), round: damage, broken: mustBeZero("damaged", "silent", "not-found", "stop-lifted", "key-revived", "acted-upon", "not-ready"),
 	},
 	{
-		id: "T8", what: "the journal goes back to a backup under a newer Redis", control: "the build 7921494", older: true,
+		id: "T8", what: "the journal goes back to a backup under a newer Redis", control: "the build 7921494, and the end of the journal is cut off after the legs left", older: true,
 		short: 2, full: 20, round: rollback, broken: mustBeZero("rollbacks", "silent", "acted-upon", "swallowed", "not-ready", "not-ready-after-accept"),
 	},
 	{
