@@ -11,7 +11,7 @@ const (
 	// the most. Under an attack the first one found can end; where all are busy none can.
 	searched = 16
 	// turnEvery is the share of answers, one in so many, that end their connection while another one
-	// waits. A new connection costs about as much as two answers, so each turn would cost too much.
+	// waits. A new connection costs a handshake and a goroutine, so a turn at each answer would cost much.
 	turnEvery = 8
 	// backlogShare is the part of the places, one in so many, that the kernel may hold beyond them.
 	// As one answer in turnEvery makes room, a connection waits there for as long as an accepted one
@@ -23,8 +23,8 @@ const (
 )
 
 // crowd bounds the connections of a server. Beyond its places one connection is accepted and waits,
-// and the others remain in the kernel: to answer that the process is busy costs a quarter of what a
-// callback costs, so in an overload of ten times nothing would be left for callbacks.
+// and the others remain in the kernel: to answer that the process is busy costs an eighth to a quarter
+// of what a callback costs, so in an overload of ten times nothing would be left for callbacks.
 type crowd struct {
 	places int
 	// waits: a connection waits for a place.
