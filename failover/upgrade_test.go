@@ -477,6 +477,9 @@ func (g *gavel) shows(rooms []string) map[string]any {
 			value = fmt.Sprintf("%d: %s", status, body)
 		}
 		withoutClock(value)
+		if timeline, is := value.(map[string]any); is {
+			delete(timeline, "decisions")
+		}
 		all[path] = value
 	}
 	return all
