@@ -496,7 +496,8 @@ func changed(before, after map[string]any) string {
 }
 
 // withoutClock removes what depends on the time of the request: the lengths of
-// what is still in progress.
+// what is still in progress. It also removes sentences for people, which a new
+// version may word in another way; their facts are compared.
 func withoutClock(value any) {
 	switch v := value.(type) {
 	case []any:
@@ -505,6 +506,7 @@ func withoutClock(value any) {
 		}
 	case map[string]any:
 		delete(v, "in_seconds")
+		delete(v, "words")
 		if v["connected"] == true {
 			for _, still := range []string{"present_seconds", "held_seconds", "muted_seconds"} {
 				delete(v, still)
