@@ -166,7 +166,7 @@ func TestUpgradeEmbedded(t *testing.T) {
 	for key, ids := range want {
 		w.published(key, ids)
 	}
-	r.engines(1)
+	r.engines(1, events.Engine)
 }
 
 // lacks says how many facts of a conference are missing in its timeline.
@@ -193,7 +193,7 @@ func TestUpgradeExternal(t *testing.T) {
 	}
 	w.openBus(shape{servers: 1, lanes: 2})
 	w.converges()
-	r.engines(1)
+	r.engines(1, events.Engine)
 }
 
 // A version with another engine and the same layout takes over without a fill: it finds ladders in
@@ -211,7 +211,7 @@ func TestUpgradeWithoutAFill(t *testing.T) {
 	}
 	w.openBus(shape{servers: 1, lanes: 2})
 	w.converges()
-	r.engines(events.Engine)
+	r.engines(events.Engine, events.Engine+1)
 }
 
 // upgrade is one kind of upgrade.
@@ -324,9 +324,8 @@ func restarted(before, after map[string]deadline) string {
 	return cmp.Diff(want, after)
 }
 
-// engines expects that the engine after an older one came into force once in each lane, with the set
-// that was in force.
-func (r *ruled) engines(older int) {
+// engines expects that a newer engine came into force once in each lane, with the set that was in force.
+func (r *ruled) engines(older, newer int) {
 	r.t.Helper()
 	type loaded struct {
 		version string
@@ -339,8 +338,8 @@ func (r *ruled) engines(older int) {
 		return err
 	})
 	for lane, got := range lanes {
-		if len(got) != 2 || got[0].engine != older || got[1] != (loaded{got[0].version, older + 1}) {
-			r.t.Errorf("lane %d has the loads %+v, want the same set with engines %d and %d", lane, got, older, older+1)
+		if len(got) != 2 || got[0].engine != older || got[1] != (loaded{got[0].version, newer}) {
+			r.t.Errorf("lane %d has the loads %+v, want the same set with engines %d and %d", lane, got, older, newer)
 		}
 	}
 }
