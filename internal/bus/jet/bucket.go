@@ -2,6 +2,7 @@ package jet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,8 +149,8 @@ func (b *Bucket) watch(ctx context.Context, fn func(jetstream.KeyValueEntry) boo
 	for {
 		select {
 		case entry, open := <-w.Updates():
-			if !open {
-				return errClosed
+			if !open { // also because ctx ended
+				return cmp.Or(ctx.Err(), errClosed)
 			}
 			if !fn(entry) {
 				return nil

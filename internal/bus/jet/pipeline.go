@@ -92,6 +92,9 @@ type sending struct {
 
 // run keeps the window full until all messages are acknowledged.
 func (w *window) run(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	defer w.forget()
 	tick := time.NewTicker(resendEvery)
 	defer tick.Stop()
