@@ -54,6 +54,9 @@ func (d *draft) foldAction() (fresh bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if d.Settled.Has(stated.ID) {
+		return false, nil
+	}
 	a := d.action(stated)
 	switch {
 	case a == nil:
@@ -79,7 +82,11 @@ func (d *draft) action(stated *ActionRecord) *ActionRecord {
 	}
 	if len(d.Actions) >= MaxActions {
 		d.Truncated = true
-		return nil
+		if !d.settleAction() {
+			return nil
+		}
+		i, _ = slices.BinarySearchFunc(d.Actions, stated.ID,
+			func(a *ActionRecord, id string) int { return strings.Compare(a.ID, id) })
 	}
 	a := *stated
 	a.Intent, a.Outcome = false, nil

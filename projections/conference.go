@@ -84,13 +84,16 @@ type Conference struct {
 	// were folded with the time of their receipt, on our clock.
 	Undated []Undated `json:"undated,omitempty"`
 
-	// Participants are all legs that ever joined or were dialled, sorted by CallSid.
+	// Participants are the legs that joined or were dialled, sorted by CallSid: those that are present,
+	// and of the others the MaxParticipants that left last. Removed are the hashes of those that were
+	// removed for that, so that a late event does not bring them back.
 	Participants []*Participant `json:"participants,omitempty"`
 	// Recordings are sorted by RecordingSid; those of the deprecated
 	// conference-record-end have no SID and are sorted by URL.
 	Recordings []*Recording `json:"recordings,omitempty"`
 	// Actions are the writes to Twilio that were requested through Gavel,
-	// sorted by ID, which is the order of the requests.
+	// sorted by ID, which is the order of the requests. Settled are the hashes of those that were removed
+	// because there are more than MaxActions: each had its outcome, and must not be performed again.
 	Actions []*ActionRecord `json:"actions,omitempty"`
 	// Requests are the calls of Twilio's API that Event Streams reported, sorted by
 	// ID, and Summaries the hashed ids of the summaries folded so far, sorted.
@@ -100,6 +103,8 @@ type Conference struct {
 	Dialled []*Dialled `json:"dialled,omitempty"`
 	// Summarized is the end as the summary of Event Streams states it: its reason, its leg and its time.
 	Summarized *Fetched `json:"summarized,omitempty"`
+	Removed    Hashes   `json:"removed,omitempty"`
+	Settled    Hashes   `json:"settled,omitempty"`
 	// Fetched is what the REST API returned after the end. Nil until it is folded.
 	Fetched *Fetched `json:"fetched,omitempty"`
 }

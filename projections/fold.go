@@ -42,6 +42,8 @@ type draft struct {
 	before *Conference
 	e      *events.Event
 	at     Instant
+	// returns: the fact states that its leg is present, and is not late.
+	returns bool
 }
 
 // fold calls the method for the kind of event.
@@ -181,6 +183,7 @@ func (d *draft) keepEnd(end Ending) {
 
 // foldParticipant folds what an event states about the leg it names.
 func (d *draft) foldParticipant() {
+	d.returns = d.e.Kind != events.ParticipantLeave && !d.before.Late(d.e.SequenceNumber)
 	p := d.participant(d.e.CallSid)
 	if p == nil {
 		return
@@ -247,7 +250,8 @@ func (d *draft) moment() Moment { return Moment{Seq: d.e.SequenceNumber, At: d.a
 func (d *draft) turn(on bool) Turn { return Turn{Seq: d.e.SequenceNumber, At: d.at, On: on} }
 
 // participant returns the leg to write, already in the draft's own list: a copy
-// of the one before, or a new one. It returns nil if the record is full.
+// of the one before, or a new one. It returns nil if the record is full of legs that are present, or if the
+// leg was removed and the fact does not state that it is back.
 func (d *draft) participant(callSid string) *Participant {
 	i, known := slices.BinarySearchFunc(d.Participants, callSid,
 		func(p *Participant, sid string) int { return strings.Compare(p.CallSid, sid) })
@@ -255,9 +259,19 @@ func (d *draft) participant(callSid string) *Participant {
 		d.Participants = withCopy(d.Participants, i)
 		return d.Participants[i]
 	}
+	if d.Removed.Has(callSid) {
+		if !d.returns {
+			return nil
+		}
+		d.Removed = d.Removed.without(callSid)
+	}
 	if len(d.Participants) >= MaxParticipants {
 		d.Truncated = true
-		return nil
+		if !d.removeLeg() {
+			return nil
+		}
+		i, _ = slices.BinarySearchFunc(d.Participants, callSid,
+			func(p *Participant, sid string) int { return strings.Compare(p.CallSid, sid) })
 	}
 	p := &Participant{CallSid: strings.Clone(callSid)}
 	d.arrived(p)

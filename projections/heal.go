@@ -197,6 +197,7 @@ func (d *draft) applyHealed(h events.Healed) {
 		d.keepEnd(Ending{Moment: Moment{Seq: seq, At: at, Healed: true}})
 		return
 	}
+	d.returns = h.Fact == events.ParticipantJoin
 	p := d.participant(h.CallSid)
 	if p == nil {
 		return

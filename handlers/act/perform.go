@@ -186,6 +186,9 @@ func (t *task) age() time.Duration { return t.Now().Sub(t.decision.AsOf) }
 // checkOutcome ends a task whose outcome is already in the record: the message is a
 // redelivery, or another process has performed the decision.
 func (t *task) checkOutcome(ctx context.Context) error {
+	if c := t.stored.Conference; c != nil && c.Settled.Has(t.decided.ID) {
+		return errSettled
+	}
 	a := t.recorded()
 	if a == nil {
 		return nil

@@ -76,7 +76,7 @@ func (e encoder) head(c *projections.Conference) encoder {
 
 // tail has the parts that most conferences lack. A record without all of them has no tail.
 func (e encoder) tail(c *projections.Conference) encoder {
-	if len(c.Undated)+len(c.Requests)+len(c.Summaries)+len(c.Dialled) == 0 && c.KeyRegion.Value == "" && c.Fetched == nil && c.Summarized == nil {
+	if len(c.Undated)+len(c.Requests)+len(c.Summaries)+len(c.Dialled)+len(c.Removed)+len(c.Settled) == 0 && c.KeyRegion.Value == "" && c.Fetched == nil && c.Summarized == nil {
 		return e
 	}
 	e = e.count(len(c.Undated))
@@ -95,7 +95,7 @@ func (e encoder) tail(c *projections.Conference) encoder {
 	for _, l := range c.Dialled {
 		e = e.text(l.CallSid).text(l.Status).flags(l.Flags).text(l.Label).text(l.Coach).instant(l.At).instant(l.Until).number(int64(l.Milli))
 	}
-	return e.fetched(c.Fetched).fetched(c.Summarized)
+	return e.fetched(c.Fetched).fetched(c.Summarized).text(string(c.Removed)).text(string(c.Settled))
 }
 
 func (e encoder) fetched(f *projections.Fetched) encoder {
@@ -133,6 +133,14 @@ func (d *decoder) tail(c *projections.Conference) {
 		}
 	})
 	c.Fetched, c.Summarized = d.fetched(), d.fetched()
+	c.Removed, c.Settled = d.hashes(), d.hashes()
+}
+
+func (d *decoder) hashes() projections.Hashes {
+	if packed := d.text(); packed != "" {
+		return projections.Hashes(packed)
+	}
+	return nil
 }
 
 func (d *decoder) head(c *projections.Conference) {

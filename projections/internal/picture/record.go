@@ -38,6 +38,10 @@ func fields(before, after *projections.Conference, book projections.Book, rules 
 	for a := range changed(before.Actions, after.Actions, actionKey) {
 		out = append(out, actionField+a.ID, encodeAction(a))
 	}
+	if after.Truncated {
+		out = append(out, removed(participantField, before.Participants, after.Participants, participantKey)...)
+		out = append(out, removed(actionField, before.Actions, after.Actions, actionKey)...)
+	}
 	if rules != nil {
 		out = append(out, rulesField, string(rules))
 	}
@@ -50,8 +54,23 @@ func recordingKey(r *projections.Recording) string { return cmp.Or(r.Sid, r.URL)
 
 func actionKey(a *projections.ActionRecord) string { return a.ID }
 
-// changed returns the parts of after that are not in before. Both have the same
-// order, and parts are only ever added or replaced.
+// removed returns fields without a value for the parts that after no longer has, which are as good as
+// absent. Only a record that exceeded a bound lost any.
+func removed[T any](prefix string, before, after []*T, key func(*T) string) (fields []string) {
+	kept := make(map[string]bool, len(after))
+	for _, part := range after {
+		kept[key(part)] = true
+	}
+	for _, part := range before {
+		if k := key(part); !kept[k] {
+			fields = append(fields, prefix+k, "")
+		}
+	}
+	return fields
+}
+
+// changed returns the parts of after that are not in before. Both have the same order. Parts that
+// follow one that was removed count as changed.
 func changed[T any](before, after []*T, key func(*T) string) iter.Seq[*T] {
 	return func(yield func(*T) bool) {
 		i := 0
@@ -105,6 +124,9 @@ func decodeField(s *projections.Stored, field, value string) error {
 			s.Rules = []byte(value)
 		}
 		return nil
+	}
+	if value == "" && field != CoreField {
+		return nil // the part was removed
 	}
 	d := decoder{rest: value}
 	switch {

@@ -156,3 +156,23 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A record that exceeded a bound loses parts, and the store must lose them too.
+func TestPartsThatWereRemovedAreNotReadAgain(t *testing.T) {
+	t.Parallel()
+	before := full().Conference
+	after := *before
+	after.Truncated = true
+	after.Participants, after.Actions = before.Participants[1:], before.Actions[:1]
+	stored := hash(fields(nil, before, projections.Book{Version: 1}, nil))
+	for field, value := range hash(fields(before, &after, projections.Book{Version: 2}, nil)) {
+		stored[field] = value
+	}
+	got, err := decode(before.Key(), stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&after, got.Conference); diff != "" {
+		t.Errorf("the record (-want +got):\n%s", diff)
+	}
+}
