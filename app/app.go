@@ -58,6 +58,7 @@ type App struct {
 	ledger    *chain.Ledger
 	heldLanes atomic.Pointer[chain.Book]
 	marks     *chain.Stored
+	redecide  bool // the stream of decisions has lost some
 	brakes    *brakes.Brakes
 	project   *project.Projector
 	door      *callback.Door

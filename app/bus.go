@@ -8,6 +8,7 @@ import (
 	"gavel/events"
 	"gavel/handlers/callback"
 	"gavel/internal/bus"
+	"gavel/internal/chain"
 	"gavel/internal/measure"
 )
 
@@ -20,6 +21,7 @@ func (a *App) openBus(ctx context.Context) (err error) {
 	config.DataDir, config.AppendBudget, config.Metrics = a.DataDir, callback.AppendBudget, bus.NewMetrics(a.metrics)
 	a.openMarks()
 	config.Acknowledged = a.marks.Note
+	config.AcknowledgedDecision = func(sequence uint64, data []byte) { a.marks.Note(chain.Decisions, sequence, data) }
 	config.Reserve, config.Rearms = true, a.Roles.Has(Project)
 	if a.MemoryLimit > 0 {
 		config.QueueBytes = min(a.MemoryLimit/queueShare, bus.QueueBytes)

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"gavel/handlers/act"
 	"gavel/handlers/project"
 	"gavel/internal/bus"
 	"gavel/internal/chain"
@@ -45,6 +47,11 @@ func (a *App) verifyMarks(ctx context.Context) error {
 	}
 	if err := v.all(ctx); err != nil {
 		return err
+	}
+	if a.NATS.URL == Embedded {
+		if err := a.examineDecisions(ctx); err != nil {
+			return err
+		}
 	}
 	a.Go("journal acknowledgements", every(ledgerEvery, func(ctx context.Context) {
 		if err := v.all(ctx); err != nil && ctx.Err() == nil {
@@ -105,4 +112,38 @@ func (v *verifier) one(ctx context.Context, lane int, mark *chain.Mark, state ch
 	}
 	v.log.Error("journal has lost what NATS acknowledged: the lane waits for an operator", "lane", lane, "error", f)
 	return false, v.ledger.HoldLost(ctx, lane, f)
+}
+
+// examineDecisions finds out whether the stream of decisions has lost some, at its end or in between.
+// The projector then fills its lanes, and stores again what their journal leads to. The replicas of an
+// external NATS are what it has against damage.
+func (a *App) examineDecisions(ctx context.Context) error {
+	actions := a.bus.Actions()
+	state, err := actions.State(ctx)
+	if err != nil {
+		return err
+	}
+	mark, open := a.marks.Mark(chain.Decisions)
+	if open && mark.Sequence >= state.First && mark.Sequence <= state.Last {
+		open = false // it is there, or a hole that Examine finds
+	}
+	if f := mark.Compare(state, nil); open && f != nil {
+		a.redecide = true
+		a.log.Error("decisions are damaged in the store: they are made again from the journal", "error", fmt.Sprintf("%d to %d: %s", f.From, f.To, f.Why))
+		mark.Accepted++ // it has served
+	}
+	a.marks.Begin(chain.Decisions, state.Created, mark.Accepted)
+	damage, err := actions.Examine(ctx, time.Now().Add(-act.LostSince))
+	if err != nil {
+		return err
+	}
+	for _, d := range damage.Unreadable {
+		a.log.Error("decision is damaged in the store: its action is not taken, and NATS does not store it again",
+			"decision", d.ID, "account_sid", d.Key.AccountSid, "conference_sid", d.Key.ConferenceSid)
+	}
+	if damage.Missing > len(damage.Unreadable) {
+		a.redecide = true
+		a.log.Error("messages are missing in the stream of decisions: what is lost is made again from the journal", "messages", damage.Missing)
+	}
+	return nil
 }

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 
+	"gavel/events"
+	"gavel/handlers/act"
 	"gavel/handlers/project"
 )
 
@@ -13,6 +15,10 @@ func (a *App) openProjector(context.Context) error {
 	lanes := make([]project.Lane, 0, a.bus.Info().Lanes)
 	for _, lane := range a.bus.Lanes() {
 		lanes = append(lanes, lane)
+	}
+	var restore func(context.Context, []events.Decided) ([]events.Decided, error)
+	if a.redecide && a.bus.Full() == nil {
+		restore = a.bus.Actions().Restore
 	}
 	a.project = project.New(project.Config{
 		Lanes:       lanes,
@@ -26,6 +32,8 @@ func (a *App) openProjector(context.Context) error {
 		Listing:     a.store,
 		Resumed:     a.resumed,
 		Chain:       a.chain(),
+		Restore:     restore,
+		RestoreFor:  act.LostSince,
 		Keep:        a.Keep,
 		MemoryLimit: a.MemoryLimit,
 		Log:         a.log,

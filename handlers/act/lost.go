@@ -21,8 +21,8 @@ const (
 	// lostAfter is when a decision that was not acknowledged counts too: a consumer whose state is damaged
 	// may never deliver it. Deliveries are at most events.MaxLater apart.
 	lostAfter = 15 * time.Minute
-	// lostSince is how old a decision may be: one that is older has expired.
-	lostSince = MaxNotifyAge + time.Hour
+	// LostSince is how old a decision may be: one that is older has expired.
+	LostSince = MaxNotifyAge + time.Hour
 )
 
 // StoredDecisions are all decisions of rules (the stream GAVEL_ACTIONS).
@@ -82,7 +82,7 @@ func (l Lost) Run(ctx context.Context) error {
 func (l Lost) Search(ctx context.Context, suspects map[string]bool) (found map[string]bool, err error) {
 	found = map[string]bool{}
 	consumers := []string{twilioConsumer, notifyConsumer}
-	err = l.Decisions.Since(ctx, l.Now().Add(-lostSince), consumers, func(d events.Decided, settled bool) error {
+	err = l.Decisions.Since(ctx, l.Now().Add(-LostSince), consumers, func(d events.Decided, settled bool) error {
 		if !settled && l.Now().Sub(d.AsOf) < lostAfter {
 			return nil
 		}

@@ -46,6 +46,8 @@ type filler struct {
 	keep       time.Duration
 	passed     func() time.Time
 	newMachine func(saved []byte) (*lanes.Machine, error)
+	// decided collects the decisions of the entries that are filled; nil drops them.
+	decided *decided
 }
 
 // picture is a new picture of a lane, folded from a part of its journal: partly in memory, partly
@@ -72,6 +74,7 @@ type picture struct {
 	// old conferences were last removed.
 	at, expired          time.Time
 	conferences, skipped int
+	decided              *decided
 }
 
 // held is a conference in memory, and what the build has of it.
@@ -112,6 +115,9 @@ func (p *picture) add(ctx context.Context, g events.Group) error {
 		}
 		if r.Letter != nil || r.Skipped {
 			p.skipped++
+		}
+		if err := p.decided.add(r.Decisions, e.At); err != nil {
+			return err
 		}
 		p.at = reached(p.at, &e.Event)
 	}
@@ -279,7 +285,7 @@ func (f *filler) open(ctx context.Context, from *projections.Resumed) (*picture,
 	if err != nil {
 		return nil, errors.Join(err, start.Build.Abandon(context.WithoutCancel(ctx)))
 	}
-	p.from, p.resumed = start.Applied, from != nil
+	p.from, p.resumed, p.decided = start.Applied, from != nil, f.decided
 	return p, nil
 }
 

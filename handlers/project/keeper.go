@@ -35,6 +35,7 @@ type keeper struct {
 	// switchover carries a rebuilt picture to the session, which switches to it
 	// between two batches.
 	switchover chan *switchover
+	restored   bool // the lane's decisions are complete
 }
 
 func newKeeper(c Config, lane Lane) *keeper {
@@ -211,9 +212,12 @@ func (k *keeper) openMachine(ctx context.Context) (*lanes.Machine, error) {
 func (k *keeper) complete(ctx context.Context, floor uint64, o *opened) (*recorder, error) {
 	err := k.config.Store.Check(ctx, k.lane.Number(), floor)
 	lost := errors.Is(err, projections.ErrLost)
+	collect := k.collector(o)
 	switch {
 	case err == nil && o == nil:
 		return nil, nil
+	case err == nil && collect != nil:
+		err = errRestoring
 	case err == nil && !o.accepted:
 		return k.follow(ctx, floor, max(floor, o.applied), o)
 	case err == nil:
@@ -222,15 +226,19 @@ func (k *keeper) complete(ctx context.Context, floor uint64, o *opened) (*record
 		return nil, err
 	}
 	from := k.resumed()
-	if o != nil && o.accepted {
-		from = nil // it was made from what the journal has lost
+	if o != nil && o.accepted || collect != nil {
+		from = nil // it was made from what the journal has lost, or lacks the earlier decisions
 	}
 	filler, verified := *k.filler, (*verifier)(nil)
+	filler.decided = collect
 	if o != nil {
 		verified = o.reader(k.filler.journal, floor)
 		filler.journal = verified
 	}
 	if err := k.fill(ctx, &filler, from, floor, err); err != nil || o == nil {
+		return nil, err
+	}
+	if err := k.restore(ctx, collect); err != nil {
 		return nil, err
 	}
 	if verified.part {

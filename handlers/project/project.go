@@ -77,6 +77,11 @@ type Config struct {
 	Resumed func(lane int) (projections.Resumed, bool)
 	// Chain may be nil: the journal is not verified then.
 	Chain *Chain
+	// Restore stores decisions that are missing and returns them, nil if none is. If it is set, the first
+	// session of each lane fills its picture and passes the decisions of the last RestoreFor. It needs
+	// Chain: only a journal that is verified leads to the same decisions.
+	Restore    func(ctx context.Context, decided []events.Decided) (missing []events.Decided, err error)
+	RestoreFor time.Duration
 	// Keep is how long ended conferences stay in the picture.
 	Keep time.Duration
 	// MemoryLimit is how many bytes this process may use; 0 means no limit. The records that lanes

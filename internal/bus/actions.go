@@ -44,6 +44,8 @@ type Actions struct {
 	pipeline *jet.Pipeline
 	metrics  *Metrics
 	log      *slog.Logger
+	// acknowledged is Config.AcknowledgedDecision.
+	acknowledged func(sequence uint64, data []byte)
 	// removed is the horizon that all processes share, known this process's copy of it.
 	removed *cell.Cell[horizon]
 	known   atomic.Pointer[horizon]
@@ -59,7 +61,7 @@ func newActions(conn *nats.Conn, stream jetstream.Stream, read jetstream.JetStre
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to acknowledgements of decisions: %w", err)
 	}
-	a := &Actions{conn: conn, stream: stream, read: read, pipeline: p, metrics: c.Metrics, log: log}
+	a := &Actions{conn: conn, stream: stream, read: read, pipeline: p, metrics: c.Metrics, log: log, acknowledged: c.AcknowledgedDecision}
 	a.removed = cell.New(bucket, cell.Config[horizon]{
 		Key: horizonKey, Within: horizonTime, NoAnswer: errNoHorizon, Again: true,
 		Kept: func(h *horizon, _ uint64) { a.known.Store(h) },
@@ -98,30 +100,42 @@ func (a *Actions) withoutRemoved(decisions []events.Decided) []events.Decided {
 // a try whose answer was lost is not counted. Decide retries until ctx ends. Errors wrap
 // events.ErrMalformed for an invalid decision, and ErrFull.
 func (a *Actions) Decide(ctx context.Context, decisions []events.Decided) (fresh int, err error) {
+	stored, err := a.Restore(ctx, decisions)
+	return len(stored), err
+}
+
+// Restore is Decide, and returns the decisions that were not stored.
+func (a *Actions) Restore(ctx context.Context, decisions []events.Decided) (stored []events.Decided, err error) {
 	if len(decisions) == 0 {
-		return 0, nil
+		return nil, nil
 	}
 	for i := range decisions {
 		if err := checkDecided(&decisions[i]); err != nil {
-			return 0, fmt.Errorf("decide: decision %d: %w", i, err)
+			return nil, fmt.Errorf("decide: decision %d: %w", i, err)
 		}
 	}
-	var before int
 	unknown := a.withoutRemoved(decisions)
 	if len(unknown) > 0 {
-		before, err = a.pipeline.Publish(ctx, jet.Messages{
+		last, of := uint64(0), 0
+		_, err = a.pipeline.Publish(ctx, jet.Messages{
 			Header: expectNone(), Next: jet.AnyOrder(len(unknown)), Stored: jet.WrongLast,
 			Fill: func(m *nats.Msg, i int) { fillDecided(m, &unknown[i]) },
+			Acked: func(i int, sequence uint64) {
+				if stored = append(stored, unknown[i]); sequence > last {
+					last, of = sequence, i
+				}
+			},
 		})
+		if last > 0 && a.acknowledged != nil {
+			a.acknowledged(last, unknown[of].Data)
+		}
 	}
 	if err != nil {
-		return 0, fmt.Errorf("decide %d: %w", len(decisions), fullOr(err))
+		return stored, fmt.Errorf("decide %d: %w", len(decisions), fullOr(err))
 	}
-	before += len(decisions) - len(unknown)
-	fresh = len(decisions) - before
-	a.metrics.decided.WithLabelValues(decidedFresh).Add(float64(fresh))
-	a.metrics.decided.WithLabelValues(decidedBefore).Add(float64(before))
-	return fresh, nil
+	a.metrics.decided.WithLabelValues(decidedFresh).Add(float64(len(stored)))
+	a.metrics.decided.WithLabelValues(decidedBefore).Add(float64(len(decisions) - len(stored)))
+	return stored, nil
 }
 
 func expectNone() nats.Header { return nats.Header{headerExpectedLast: {noSequence}} }

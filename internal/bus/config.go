@@ -76,6 +76,9 @@ type Config struct {
 	// Acknowledged is called with each group of the journal that NATS acknowledged to this process, in
 	// the order of its lane and before the callers of Append return. It may be nil, and must not block.
 	Acknowledged func(lane int, sequence uint64, data []byte)
+	// AcknowledgedDecision is called with the newest of some decisions that NATS acknowledged to this
+	// process. It may be nil, and must not block.
+	AcknowledgedDecision func(sequence uint64, data []byte)
 	// Metrics may be nil.
 	Metrics *Metrics
 }

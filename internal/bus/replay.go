@@ -61,26 +61,29 @@ func (j *Journal) StoredUpTo(ctx context.Context, lane int, at time.Time) (uint6
 }
 
 // Group returns the data of the group at a stream sequence, nil without one that can be read.
-func (j *Journal) Group(ctx context.Context, sequence uint64) ([]byte, error) {
+func (j *Journal) Group(ctx context.Context, sequence uint64) (data []byte, err error) {
 	s, err := j.read.Stream(ctx, journalStream)
-	if err != nil {
-		return nil, fmt.Errorf("read group %d of the journal: %w", sequence, err)
+	if err == nil {
+		var m *jetstream.RawStreamMsg
+		if m, err = s.GetMsg(ctx, sequence); err == nil {
+			return m.Data, nil
+		}
 	}
-	m, err := s.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read group %d of the journal: %w", sequence, err)
-	}
-	return m.Data, nil
+	return nil, fmt.Errorf("read group %d of the journal: %w", sequence, err)
 }
 
 // State returns the numbers of the journal's stream.
 func (j *Journal) State(ctx context.Context) (chain.Journal, error) {
-	s, err := j.read.Stream(ctx, journalStream)
+	return numbersOf(ctx, j.read, journalStream)
+}
+
+func numbersOf(ctx context.Context, js jetstream.JetStream, stream string) (chain.Journal, error) {
+	s, err := js.Stream(ctx, stream)
 	if err != nil {
-		return chain.Journal{}, fmt.Errorf("read the state of the journal: %w", err)
+		return chain.Journal{}, fmt.Errorf("read the state of %s: %w", stream, err)
 	}
 	info := s.CachedInfo()
 	return chain.Journal{

@@ -122,53 +122,30 @@ func (l *Ledger) Read(ctx context.Context) (*Book, error) {
 
 // Hold records that a lane waits for an operator.
 func (l *Ledger) Hold(ctx context.Context, lane int, f *Fault) error {
-	err := l.cell.Change(ctx, func(b *Book) bool {
-		if was, held := b.Held[lane]; held && was.Fault == *f && was.Accepted == 0 {
-			return false
-		}
-		if b.Held == nil {
-			b.Held = map[int]Held{}
-		}
-		b.Held[lane] = Held{Fault: *f, Since: l.now().UTC()}
-		return true
-	})
-	if err != nil {
-		return fmt.Errorf("record that lane %d is held: %w", lane, err)
-	}
-	return nil
+	return l.hold(ctx, lane, Held{Fault: *f}, func(was Held) bool { return was.Fault == *f })
 }
 
 // HoldLost is Hold for groups that were acknowledged and never processed. A lane that waits for an
 // operator already stays as it is: what is accepted is the journal.
 func (l *Ledger) HoldLost(ctx context.Context, lane int, f *Fault) error {
+	return l.hold(ctx, lane, Held{Fault: *f, Lost: true}, func(Held) bool { return true })
+}
+
+// hold records h, unless the lane waits already and that stays.
+func (l *Ledger) hold(ctx context.Context, lane int, h Held, stays func(was Held) bool) error {
 	err := l.cell.Change(ctx, func(b *Book) bool {
-		if was, held := b.Held[lane]; held && was.Accepted == 0 {
+		if was, held := b.Held[lane]; held && was.Accepted == 0 && stays(was) {
 			return false
 		}
 		if b.Held == nil {
 			b.Held = map[int]Held{}
 		}
-		b.Held[lane] = Held{Fault: *f, Since: l.now().UTC(), Lost: true}
+		h.Since = l.now().UTC()
+		b.Held[lane] = h
 		return true
 	})
 	if err != nil {
 		return fmt.Errorf("record that lane %d is held: %w", lane, err)
-	}
-	return nil
-}
-
-// ReleaseLost ends a hold of HoldLost up to a stream sequence, because the journal has all of it again.
-func (l *Ledger) ReleaseLost(ctx context.Context, lane int, upTo uint64) error {
-	err := l.cell.Change(ctx, func(b *Book) bool {
-		h := b.Held[lane]
-		if !h.Waits() || h.To > upTo {
-			return false
-		}
-		delete(b.Held, lane)
-		return true
-	})
-	if err != nil {
-		return fmt.Errorf("record that lane %d goes on: %w", lane, err)
 	}
 	return nil
 }
@@ -210,9 +187,20 @@ func (l *Ledger) Note(ctx context.Context, lane int, v Verified) error {
 
 // Release ends the hold of a lane, if it is held.
 func (l *Ledger) Release(ctx context.Context, lane int) error {
+	return l.release(ctx, lane, func(Held) bool { return true })
+}
+
+// ReleaseLost ends a hold of HoldLost up to a stream sequence, because the journal has all of it again.
+func (l *Ledger) ReleaseLost(ctx context.Context, lane int, upTo uint64) error {
+	return l.release(ctx, lane, func(h Held) bool { return h.Waits() && h.To <= upTo })
+}
+
+func (l *Ledger) release(ctx context.Context, lane int, ends func(Held) bool) error {
 	err := l.cell.Change(ctx, func(b *Book) bool {
-		_, held := b.Held[lane]
-		delete(b.Held, lane)
+		h, held := b.Held[lane]
+		if held = held && ends(h); held {
+			delete(b.Held, lane)
+		}
 		return held
 	})
 	if err != nil {

@@ -25,6 +25,9 @@ const (
 	markPlace = 64
 )
 
+// Decisions is the place of the stream of decisions, behind those of the lanes. It has no acceptances.
+const Decisions = events.Shards
+
 // Mark is the last group of a lane that NATS acknowledged.
 type Mark struct {
 	// Created is when the journal's stream was created, Unix time in ns.
@@ -60,7 +63,7 @@ type Stored struct {
 	atOnce bool
 	mu     sync.Mutex
 	file   *os.File // nil if it cannot be written
-	places [events.Shards]place
+	places [Decisions + 1]place
 }
 
 // place is the mark of one lane.

@@ -27,6 +27,9 @@ type Messages struct {
 	Fill func(m *nats.Msg, i int)
 	// Stored reports whether an error means that the stream has the message already. It may be nil.
 	Stored func(error) bool
+	// Acked is called with the sequence of each message that is acknowledged and was not stored before.
+	// It may be nil.
+	Acked func(i int, sequence uint64)
 }
 
 // InOrder returns a Next that sends messages with the same key one after the other.
@@ -147,6 +150,9 @@ func (w *window) answered(a answer) error {
 	if a.err != nil {
 		w.delayed = append(w.delayed, a.index)
 		return a.err
+	}
+	if w.Acked != nil && a.ack.Sequence > 0 {
+		w.Acked(a.index, a.ack.Sequence)
 	}
 	w.left--
 	if next := w.Next[a.index]; next >= 0 {
