@@ -49,6 +49,7 @@ type App struct {
 	accounts *twilio.Accounts
 	twilio   *twilio.Client
 	bus      *bus.Bus
+	sizes    bus.Sizes // at the start
 	clock    *clock.Clock
 	store    projections.Store
 	resumed  func(lane int) (projections.Resumed, bool) // nil without an embedded picture
@@ -229,6 +230,7 @@ type Info struct {
 	PublicURL     string // what Twilio calls and signs, with xxxxx for a password
 	KeyFile       string // holds the first API key
 	NATS          bus.Info
+	Sizes         bus.Sizes // at the start
 	Rules         rulebook.Status
 }
 
@@ -240,6 +242,7 @@ func (a *App) Info() Info {
 		PublicURL: a.shownURL,
 		KeyFile:   a.keyFile(),
 		NATS:      a.bus.Info(),
+		Sizes:     a.sizes,
 		Rules:     a.rules.Status(),
 	}
 }

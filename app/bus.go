@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"gavel/events"
 	"gavel/handlers/callback"
@@ -15,6 +16,9 @@ import (
 // queueShare is the part of the memory limit, one in so many, that entries which wait for the journal
 // may use, and as much those that were read ahead of the projector.
 const queueShare = 16
+
+// sizesEvery is how often the sizes of the streams are read.
+const sizesEvery = 10 * time.Second
 
 func (a *App) openBus(ctx context.Context) (err error) {
 	config := a.NATS
@@ -44,6 +48,10 @@ func (a *App) openBus(ctx context.Context) (err error) {
 		// What this start left out for want of space is done by the next one.
 		a.Go("start on a full volume", func(context.Context) error { return full })
 	}
+	if a.sizes, err = a.bus.Sizes(ctx); err != nil {
+		a.log.Warn("sizes of the streams cannot be read", "component", "bus", "error", err) // they are read again
+	}
+	a.Go("stream sizes", every(sizesEvery, func(ctx context.Context) { _, _ = a.bus.Sizes(ctx) })) // health reports that NATS does not answer
 	a.watchDeadLetters()
 	return nil
 }

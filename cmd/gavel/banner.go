@@ -29,6 +29,7 @@ func banner(w io.Writer, o app.Options, at app.Info) {
 		[2]string{"data", o.DataDir},
 		[2]string{"NATS", natsPlace(at.NATS)},
 		[2]string{"sync", syncMeaning(at.NATS.Embedded, at.NATS.Sync)},
+		[2]string{"limits", limits(&at.Sizes)},
 		[2]string{"Redis", redisPlace(o)},
 		[2]string{"rules", rulesPlace(o, at.Rules)})
 	fmt.Fprintln(w, "Gavel "+versions().Gavel)
@@ -48,6 +49,34 @@ func natsPlace(info bus.Info) string {
 		return "embedded, in this process only" + either(info.NotListening != "", " ("+info.NotListening+")", "")
 	}
 	return fmt.Sprintf("embedded, %s, token in %s", info.URL, info.TokenFile)
+}
+
+// limits returns what the streams may store. The journal comes first; a stream without a limit of its own
+// is left out.
+func limits(s *bus.Sizes) string {
+	var parts []string
+	for _, stream := range s.Streams {
+		if stream.Max > 0 {
+			parts = append(parts, strings.TrimPrefix(stream.Name, "GAVEL_")+" "+megabytes(stream.Max))
+		}
+	}
+	if s.MaxStored > 0 {
+		parts = append(parts, "all streams "+megabytes(s.MaxStored))
+	}
+	if len(parts) == 0 {
+		return "none; the disks of the NATS servers are the limit"
+	}
+	if s.VolumeFree >= 0 {
+		parts = append(parts, megabytes(s.VolumeFree)+" are free on the volume")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func megabytes(bytes int64) string {
+	if bytes >= 1e9 {
+		return fmt.Sprintf("%.1f GB", float64(bytes)/1e9)
+	}
+	return fmt.Sprintf("%d MB", bytes/1e6)
 }
 
 func redisPlace(o app.Options) string {

@@ -21,6 +21,8 @@ type Examination struct {
 	VersionFault error
 	// Streams are Gavel's, the journal first.
 	Streams []StreamState
+	// Stored is what the account stores in bytes, and MaxStored what it may, 0 without a limit.
+	Stored, MaxStored int64
 	// Ahead is how far the clock of the journal's leader is ahead of ours, with an
 	// error of at most Within. Within is 0 without a journal.
 	Ahead, Within time.Duration
@@ -42,6 +44,8 @@ type StreamState struct {
 	// Unlimited is a stream that lacks the MaxBytes it should have, so that it may
 	// use the journal's room.
 	Unlimited bool
+	// Expires is the age at which NATS removes messages by the clock of its machine, 0 if it does not.
+	Expires time.Duration
 	// Refuses is whether a full stream refuses messages instead of dropping its oldest.
 	Refuses bool
 }
@@ -65,10 +69,23 @@ func Examine(ctx context.Context, c Config) (Examination, error) {
 		Version:      nc.ConnectedServerVersion(),
 		VersionFault: natsd.CheckVersion(nc.ConnectedServerVersion()),
 	}
-	if err := e.readStreams(ctx, js(nc), c); err != nil {
+	err = e.readStreams(ctx, js(nc), c)
+	if err == nil {
+		err = e.readStored(ctx, js(nc))
+	}
+	if err != nil {
 		return Examination{}, fmt.Errorf("examine NATS: %w", err)
 	}
 	return e, nil
+}
+
+func (e *Examination) readStored(ctx context.Context, s jetstream.JetStream) error {
+	account, err := s.AccountInfo(ctx)
+	if err != nil {
+		return fmt.Errorf("read what the account stores: %w", err)
+	}
+	e.Stored, e.MaxStored = int64(account.Store), max(account.Limits.MaxStore, 0)
+	return nil
 }
 
 // readStreams reads the state of each stream. The first answer has the server's time.
@@ -103,6 +120,7 @@ func stateOf(info *jetstream.StreamInfo, c Config) StreamState {
 		Bytes:    int64(info.State.Bytes),
 		MaxBytes: info.Config.MaxBytes,
 		Refuses:  info.Config.Discard == jetstream.DiscardNew,
+		Expires:  info.Config.MaxAge,
 	}
 	s.Unlimited = s.MaxBytes <= 0 && slices.Contains([]string{eventsStream, actionsStream, deadLettersStream}, s.Name)
 	s.Fault = checkStream(info.Config, c)

@@ -22,6 +22,11 @@ type Metrics struct {
 	alarms       prometheus.Counter
 	due          prometheus.Counter
 	conditions   *prometheus.GaugeVec
+	streamBytes  *prometheus.GaugeVec
+	streamMax    *prometheus.GaugeVec
+	stored       prometheus.Gauge
+	storedMax    prometheus.Gauge
+	volumeFree   prometheus.Gauge
 }
 
 // Values of labels: how news was published, how a group ended, and whether a decision
@@ -53,6 +58,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		alarms:       metrics.Counter("gavel_alarms_set_total", "Alarms of conferences set in NATS."),
 		due:          metrics.Counter("gavel_alarms_rang_total", "Alarms of conferences delivered."),
 		conditions:   metrics.Gauges("gavel_store_condition", "1 while a condition of the store lasts.", "condition"),
+		streamBytes:  metrics.Gauges("gavel_stream_bytes", "Size of each of Gavel's streams in bytes.", "stream"),
+		streamMax:    metrics.Gauges("gavel_stream_max_bytes", "Limit of each stream in bytes; 0 if only the server's limit applies.", "stream"),
+		stored:       metrics.Gauge("gavel_store_bytes", "What all streams of the NATS account store in bytes."),
+		storedMax:    metrics.Gauge("gavel_store_max_bytes", "What they may store in bytes; 0 without a limit."),
+		volumeFree:   metrics.Gauge("gavel_volume_free_bytes", "What is free on the volume of the embedded NATS in bytes; -1 with an external one."),
 	}
 }
 
@@ -70,4 +80,14 @@ func (m *Metrics) observeJournal(info *jetstream.StreamInfo) {
 	u := usageOf(info)
 	m.journalBytes.Set(float64(u.Bytes))
 	m.journalMax.Set(float64(u.Max))
+}
+
+func (m *Metrics) observeSizes(s *Sizes) {
+	for _, stream := range s.Streams {
+		m.streamBytes.WithLabelValues(stream.Name).Set(float64(stream.Bytes))
+		m.streamMax.WithLabelValues(stream.Name).Set(float64(stream.Max))
+	}
+	m.stored.Set(float64(s.Stored))
+	m.storedMax.Set(float64(s.MaxStored))
+	m.volumeFree.Set(float64(s.VolumeFree))
 }

@@ -198,3 +198,58 @@ func madeByGavel(have, want jetstream.StreamConfig) bool {
 	}
 	return reflect.DeepEqual(have, want)
 }
+
+// Sizes are what Gavel's streams use of the store, and what is left.
+type Sizes struct {
+	Streams []StreamSize
+	// Stored is what all streams of the account use, and MaxStored what they may; 0 means no limit. Both
+	// are those of the embedded server, or of Gavel's account on an external one, all replicas together.
+	Stored, MaxStored int64
+	// VolumeFree is what is free on the volume of the embedded server, -1 with an external one.
+	VolumeFree int64
+}
+
+// StreamSize is the size of one stream.
+type StreamSize struct {
+	Name string
+	// Bytes is its size, and Max its limit; 0 means that only the server's limit applies.
+	Bytes, Max int64
+}
+
+// Sizes reads the sizes, shows them as metrics, and reports whether the stream of decisions is full. It is
+// called every few seconds: a stream answers nothing during an fsync, so the watchdog does not wait for it.
+func (b *Bus) Sizes(ctx context.Context) (s Sizes, err error) {
+	ctx, cancel := context.WithTimeout(ctx, jet.AttemptTimeout)
+	defer cancel()
+	js := js(b.conns.work)
+	for _, name := range allStreams() {
+		stream, err := js.Stream(ctx, name)
+		if err != nil {
+			return s, fmt.Errorf("read the size of %s: %w", name, err)
+		}
+		info := stream.CachedInfo()
+		if name == actionsStream {
+			b.store.Report(DecisionsFull, decisionsFault(info))
+		}
+		s.Streams = append(s.Streams, StreamSize{name, int64(info.State.Bytes), max(info.Config.MaxBytes, 0)})
+	}
+	account, err := js.AccountInfo(ctx)
+	if err != nil {
+		return s, fmt.Errorf("read what the NATS account stores: %w", err)
+	}
+	s.Stored, s.MaxStored, s.VolumeFree = int64(account.Store), max(account.Limits.MaxStore, 0), b.server.VolumeFree()
+	if b.server != nil {
+		s.MaxStored = b.server.JetStreamConfig().MaxStore
+	}
+	b.config.Metrics.observeSizes(&s)
+	return s, nil
+}
+
+// decisionsFault is why the stream of decisions is nearly full, or nil.
+func decisionsFault(info *jetstream.StreamInfo) error {
+	u := usageOf(info)
+	if u.Full() < Full {
+		return nil
+	}
+	return fmt.Errorf("%s is %.0f %% full: raise its limit (`nats stream edit %s --max-bytes N`) before rules cannot decide any more", actionsStream, u.Full()*100, actionsStream)
+}

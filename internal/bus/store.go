@@ -24,6 +24,9 @@ const (
 	NoRoom Condition = "no-room"
 	// JournalFull is a journal at 90 % of its limit or more. It stores until it is at 100 %.
 	JournalFull Condition = "journal-full"
+	// DecisionsFull is a stream of decisions at 90 % of its limit or more. At 100 % the lanes that evaluate
+	// rules stop.
+	DecisionsFull Condition = "decisions-full"
 	// BucketDamaged is a stop, a brake, a set of rules or a list of revoked keys that is lost, or has
 	// an earlier value again.
 	BucketDamaged Condition = "bucket-damaged"
@@ -54,6 +57,7 @@ var effectsOf = map[Condition]Effects{
 	Unreachable:   {Readers: true},
 	NoRoom:        {Readers: true},
 	JournalFull:   {Door: true, Rules: true, Readers: true},
+	DecisionsFull: {Door: true, Rules: true, Readers: true},
 	BucketDamaged: {Door: true, Readers: true},
 	JournalBehind: {Door: true}, JournalShortened: {Door: true}, JournalDamaged: {Door: true},
 	// It may be a process that was stopped for a week: a balancer must not drop it for that.

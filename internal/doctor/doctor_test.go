@@ -146,12 +146,17 @@ func TestNATSAndItsStreamsAreJudged(t *testing.T) {
 	}
 	journal := bus.StreamState{Name: "GAVEL_JOURNAL", Replicas: 3, Wanted: 3, Bytes: 10, MaxBytes: 100, Refuses: true}
 	server := want{doctor.OK, "version 2.15.0 at nats://one:4222"}
+	stored := want{doctor.OK, "without a limit of its own"}
 	unsure := want{doctor.Warning, "sync_interval: always on every server"}
 	expect(t, doctor.NATS{Fault: errRefused}.Findings(), want{doctor.Fault, "connection refused"})
 	expect(t, doctor.NATS{Examination: found(journal), Declared: true}.Findings(),
-		server, want{doctor.OK, "3 replicas"}, want{doctor.OK, "declared"})
-	expect(t, doctor.NATS{Examination: found(), Embedded: true}.Findings(), server, want{doctor.OK, "embedded"})
-	expect(t, doctor.NATS{Examination: bus.Examination{VersionFault: errRefused}}.Findings(), want{doctor.Fault, "upgrade"}, unsure)
+		server, want{doctor.OK, "3 replicas and 0 MB of 0 MB"}, stored, want{doctor.OK, "declared"})
+	expect(t, doctor.NATS{Examination: found(), Embedded: true}.Findings(), server, stored, want{doctor.OK, "embedded"})
+	expect(t, doctor.NATS{Examination: bus.Examination{VersionFault: errRefused}}.Findings(), want{doctor.Fault, "upgrade"}, stored, unsure)
+	for used, level := range map[int64]doctor.Level{50e9: doctor.OK, 75e9: doctor.Warning, 95e9: doctor.Fault} {
+		e := bus.Examination{URL: "nats://one:4222", Version: "2.15.0", Stored: used, MaxStored: 100e9}
+		expect(t, doctor.NATS{Examination: e}.Findings(), server, want{level, "of the 100.0 GB that it may"}, unsure)
+	}
 
 	events := bus.StreamState{Name: "GAVEL_EVENTS", Replicas: 3, Wanted: 3, Bytes: 100, MaxBytes: 100}
 	for name, c := range map[string]struct {
@@ -160,6 +165,7 @@ func TestNATSAndItsStreamsAreJudged(t *testing.T) {
 	}{
 		"missing":          {bus.StreamState{Name: "GAVEL_JOURNAL", Missing: true}, want{doctor.Note, "does not exist yet"}},
 		"refused":          {changed(journal, func(s *bus.StreamState) { s.Fault = errors.New("discard policy") }), want{doctor.Fault, "discard policy"}},
+		"expires":          {changed(events, func(s *bus.StreamState) { s.Expires = 720 * time.Hour }), want{doctor.Warning, "expires by the clock of NATS after 720h0m0s"}},
 		"fewer replicas":   {changed(journal, func(s *bus.StreamState) { s.Replicas = 1 }), want{doctor.Warning, "has 1 replica, but the settings require 3"}},
 		"a replica behind": {changed(journal, func(s *bus.StreamState) { s.Behind = 1 }), want{doctor.Warning, "1 replica is behind"}},
 		"nearly full":      {changed(journal, func(s *bus.StreamState) { s.Bytes = 70 }), want{doctor.Warning, "70 % full"}},
@@ -170,7 +176,7 @@ func TestNATSAndItsStreamsAreJudged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			expect(t, doctor.NATS{Examination: found(c.stream)}.Findings(), server, c.want, unsure)
+			expect(t, doctor.NATS{Examination: found(c.stream)}.Findings(), server, c.want, stored, unsure)
 		})
 	}
 }

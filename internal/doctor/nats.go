@@ -26,7 +26,22 @@ func (n NATS) Findings() []Finding {
 	for _, s := range n.Streams {
 		found = append(found, stream(s)...)
 	}
-	return append(found, n.sync())
+	return append(found, n.stored(), n.sync())
+}
+
+// stored judges how much of its room the account uses.
+func (n NATS) stored() Finding {
+	if n.MaxStored <= 0 {
+		return CheckNATS.ok("the account stores %s, without a limit of its own", size(n.Stored))
+	}
+	const remedy = "give NATS more room (max_file_store, a larger volume or the account's limit), or remove streams that are not Gavel's"
+	switch part := float64(n.Stored) / float64(n.MaxStored); {
+	case part >= bus.Full:
+		return CheckNATS.fault("the account stores %s of the %s that it may: without room NATS accepts no callback", size(n.Stored), size(n.MaxStored)).do(remedy)
+	case part >= bus.NearlyFull:
+		return CheckNATS.warn("the account stores %s of the %s that it may", size(n.Stored), size(n.MaxStored)).do(remedy)
+	}
+	return CheckNATS.ok("the account stores %s of the %s that it may", size(n.Stored), size(n.MaxStored))
 }
 
 func stream(s bus.StreamState) []Finding {
@@ -34,6 +49,10 @@ func stream(s bus.StreamState) []Finding {
 		return []Finding{CheckNATS.note("stream %s does not exist yet", s.Name).do("nothing: the first start creates it")}
 	}
 	found := room(s)
+	if s.Expires > 0 {
+		found = append(found, CheckNATS.warn("stream %s expires by the clock of NATS after %s, so a clock that is ahead once would empty it", s.Name, s.Expires).
+			do("nats stream edit %s --max-age 0, and set its metadata gavel.max-age to %s: Gavel then removes old messages itself", s.Name, s.Expires))
+	}
 	if s.Fault != nil {
 		found = append(found, CheckNATS.fault("%v", s.Fault).
 			do("change it with the nats command line (`nats stream edit %s`); a property that cannot be changed needs a new stream", s.Name))
@@ -51,7 +70,11 @@ func stream(s bus.StreamState) []Finding {
 			do("check the NATS servers: one is down or behind"))
 	}
 	if len(found) == 0 {
-		return []Finding{CheckNATS.ok("stream %s has %s and %s of data", s.Name, count(s.Replicas, "replica"), size(s.Bytes))}
+		limit := ""
+		if s.MaxBytes > 0 {
+			limit = " of " + size(s.MaxBytes)
+		}
+		return []Finding{CheckNATS.ok("stream %s has %s and %s%s of data", s.Name, count(s.Replicas, "replica"), size(s.Bytes), limit)}
 	}
 	return found
 }

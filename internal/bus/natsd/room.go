@@ -56,6 +56,18 @@ func (e *Server) Room() error {
 	return fmt.Errorf("%w: %d KiB are free and %d KiB are needed: free some space; gavel then goes on by itself", ErrFull, free>>10, least>>10)
 }
 
+// VolumeFree is what is free on the volume in bytes, -1 for a nil Server or if it cannot be read.
+func (e *Server) VolumeFree() int64 {
+	if e == nil {
+		return -1
+	}
+	_, free, err := volume(e.options.DataDir)
+	if err != nil {
+		return -1
+	}
+	return free
+}
+
 // useReserve removes the reserve if the volume is full, and else makes it.
 func (e *Server) useReserve(log *slog.Logger) error {
 	path := filepath.Join(e.options.DataDir, ReserveFile)
