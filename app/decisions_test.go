@@ -37,7 +37,7 @@ func (c *company) until(what string, is func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			c.t.Fatal("in vain: " + what)
+			c.t.Fatal("it took too long until " + what)
 		}
 	}
 }

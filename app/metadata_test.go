@@ -67,13 +67,7 @@ func (c *company) start(t *testing.T) {
 // call plays a conference until the rule has ended it, and returns its SID.
 func (c *company) call(room string) (sid string) {
 	c.t.Helper()
-	leg := twiliofake.Leg{StartConferenceOnEnter: true, Status: twiliofake.Subscription{URL: "http://" + c.Info().Public + "/twilio/conference"}}
-	for range 2 {
-		var err error
-		if sid, _, err = c.fake.Join(room, leg); err != nil {
-			c.t.Fatal(err)
-		}
-	}
+	sid = c.join(room)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !c.ended(sid) {

@@ -16,7 +16,7 @@ import (
 // The sides that read all groups of a journal, after they have read it once.
 const (
 	sideVerify = "read and verify"
-	sideGroups  = "read groups"
+	sideGroups = "read groups"
 )
 
 // verifications measures what the hash chain adds to reading a journal.

@@ -144,7 +144,7 @@ func summaryOf(e *events.Event) summary {
 	return summary{
 		name: get("friendly_name"), label: get("label"), reason: strings.ReplaceAll(get("end_reason"), "_", "-"),
 		endedBy: strings.Clone(canonical("CA", get("ended_by"))),
-		start: when("start_time", "join_time"), end: when("end_time", "leave_time"),
+		start:   when("start_time", "join_time"), end: when("end_time", "leave_time"),
 		partial: e.Params.Get(events.PartialParam) == "true",
 	}
 }

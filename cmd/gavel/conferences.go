@@ -53,17 +53,22 @@ func (c *conferencesList) Run(ctx context.Context, t *terminal) error {
 
 func (c *conferencesList) query() (url.Values, error) {
 	query := queryOf(map[string]string{"status": c.Status, "friendly_name": c.Name, "account": c.Account})
-	if c.Since != "" {
-		since, err := parseAge(c.Since)
+	return query, narrow(query, "created_from", c.Since, c.Limit)
+}
+
+// narrow checks --since and --limit of a list. It adds the first to the query as the time that is so long ago.
+func narrow(query url.Values, parameter, since string, limit int) error {
+	if since != "" {
+		age, err := parseAge(since)
 		if err != nil {
-			return nil, fmt.Errorf("--since: %w", err)
+			return fmt.Errorf("--since: %w", err)
 		}
-		query.Set("created_from", time.Now().Add(-since).UTC().Format(time.RFC3339))
+		query.Set(parameter, time.Now().Add(-age).UTC().Format(time.RFC3339))
 	}
-	if c.Limit < 1 {
-		return nil, fmt.Errorf("--limit: %d is less than 1", c.Limit)
+	if limit < 1 {
+		return fmt.Errorf("--limit: %d is less than 1", limit)
 	}
-	return query, nil
+	return nil
 }
 
 // conferences reads conferences, at most limit.

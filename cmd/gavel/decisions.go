@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/url"
 	"time"
@@ -42,15 +41,5 @@ func (c *decisionsCommand) Run(ctx context.Context, t *terminal) error {
 
 func (c *decisionsCommand) query() (url.Values, error) {
 	query := queryOf(map[string]string{"rule": c.Rule, "verdict": c.Verdict, "conference": c.Conference, "account": c.Account})
-	if c.Since != "" {
-		since, err := parseAge(c.Since)
-		if err != nil {
-			return nil, fmt.Errorf("--since: %w", err)
-		}
-		query.Set("since", time.Now().Add(-since).UTC().Format(time.RFC3339))
-	}
-	if c.Limit < 1 {
-		return nil, fmt.Errorf("--limit: %d is less than 1", c.Limit)
-	}
-	return query, nil
+	return query, narrow(query, "since", c.Since, c.Limit)
 }

@@ -18,7 +18,7 @@ const (
 	// fetchDelay lets the callback arrive that follows an end which Twilio's answer stated, so that
 	// there is one fetch for both, and lets Twilio complete its own record.
 	fetchDelay = 5 * time.Second
-	// leaveDelay is after a leave that left nobody, in a conference whose end no callback stated: the
+	// leaveDelay is the wait after the last leg left a conference whose end no callback stated: the
 	// callback may be on its way, or a leg may come back.
 	leaveDelay = time.Minute
 	// fetchAge is the age of an end that is no longer fetched: the consumer of a role that was off for
@@ -152,7 +152,7 @@ func (p *Performer) fetchEnded(ctx context.Context, c *projections.Conference, s
 }
 
 // fetchOpen ends a try about a conference that Twilio has not completed, although its end was inferred.
-// It is no failure: somebody may be there whose join was lost.
+// It is no failure: a leg may be present whose join was lost.
 func (p *Performer) fetchOpen(since time.Duration) error {
 	next := nextFetch(since, 0)
 	if next.After == 0 {

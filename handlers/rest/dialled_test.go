@@ -157,23 +157,31 @@ func TestAWriteToALegThatRingsIsShown(t *testing.T) {
 	}
 }
 
-// A write follows the 201 so quickly that the picture has neither the leg nor its room.
-func TestAWriteRightAfterALegWasAddedIsShown(t *testing.T) {
-	t.Parallel()
-	f := openFloor(t)
-	made := f.post("/Conferences/new/Participants.json", "From=%2B15005550006&To=%2B15005550009")
+// opens adds a leg to a conference that does not exist yet, and returns its CallSid. It is the floor's
+// conference from then on.
+func (f *floor) opens(path string) (callSid string) {
+	f.Helper()
+	made := f.post(path, "From=%2B15005550006&To=%2B15005550009")
 	var answer struct {
 		CallSid       string `json:"call_sid"`
 		ConferenceSid string `json:"conference_sid"`
 	}
 	if err := json.Unmarshal([]byte(made.body), &answer); err != nil {
-		t.Fatal(err)
+		f.Fatal(err)
 	}
 	f.conference = answer.ConferenceSid
-	f.post(f.within("/Participants/"+answer.CallSid+".json"), "Muted=true")
+	return answer.CallSid
+}
+
+// A write follows the 201 so quickly that the picture has neither the leg nor its room.
+func TestAWriteRightAfterALegWasAddedIsShown(t *testing.T) {
+	t.Parallel()
+	f := openFloor(t)
+	callSid := f.opens("/Conferences/new/Participants.json")
+	f.post(f.within("/Participants/"+callSid+".json"), "Muted=true")
 	f.arrive(&projections.Conference{AccountSid: account, ConferenceSid: f.conference})
 	f.projects()
-	if status, body := f.participant(answer.CallSid); status != http.StatusOK || body["muted"] != true {
+	if status, body := f.participant(callSid); status != http.StatusOK || body["muted"] != true {
 		t.Errorf("%d: it is shown as %v", status, body)
 	}
 }
@@ -196,18 +204,10 @@ func TestTheLaterOfTwoWritesWithinASecondCounts(t *testing.T) {
 func TestALegThatOpensARoomIsListed(t *testing.T) {
 	t.Parallel()
 	f := openFloor(t)
-	made := f.post("/Conferences/new%2Froom%205/Participants.json", "From=%2B15005550006&To=%2B15005550009")
-	var answer struct {
-		CallSid       string `json:"call_sid"`
-		ConferenceSid string `json:"conference_sid"`
-	}
-	if err := json.Unmarshal([]byte(made.body), &answer); err != nil {
-		t.Fatal(err)
-	}
-	f.conference = answer.ConferenceSid
+	callSid := f.opens("/Conferences/new%2Froom%205/Participants.json")
 	f.arrive(&projections.Conference{AccountSid: account, ConferenceSid: f.conference})
 	f.projects()
-	if got := f.listed(""); len(got) != 1 || got[0] != answer.CallSid+" queued" {
+	if got := f.listed(""); len(got) != 1 || got[0] != callSid+" queued" {
 		t.Errorf("listed: %q", got)
 	}
 	var conference struct {
