@@ -143,6 +143,7 @@ type Config struct {
 type Performer struct {
 	Config
 	underWay         underWay
+	leaves           *lastLeaves
 	dueNotifications chan struct{} // one place for each notification that had to wait
 }
 
@@ -151,7 +152,7 @@ func New(c Config) *Performer {
 	if c.Doubt == nil {
 		c.Doubt = func() error { return nil }
 	}
-	return &Performer{Config: c, dueNotifications: make(chan struct{}, dueNotifications)}
+	return &Performer{Config: c, leaves: newLastLeaves(), dueNotifications: make(chan struct{}, dueNotifications)}
 }
 
 // Run performs decisions until ctx ends, and returns when none is under way. The

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"gavel/events"
 	"gavel/internal/twilio"
@@ -30,6 +33,8 @@ const (
 	lastFetch   = 50 * time.Minute
 	// fetchWithin is after the last try: a wait that Twilio requires beyond it ends the tries.
 	fetchWithin = time.Hour
+	// leavesKept is how many conferences lastLeaves holds.
+	leavesKept = 8192
 )
 
 // Results of a fetch, as the metric has them.
@@ -70,6 +75,9 @@ func (p *Performer) conferenceEnded(ctx context.Context, n events.StoredNews) er
 	if wait := p.fetchWait(since, fetchDelay); wait != nil && !ofLeg {
 		return wait
 	}
+	if ofLeg && !p.leaves.isLast(n) {
+		return nil // the news of the later leave decides, so that both do not fetch
+	}
 	stored, err := p.Records.Conference(ctx, n.Key)
 	switch {
 	case errors.Is(err, projections.ErrNotFound):
@@ -99,6 +107,33 @@ func (p *Performer) conferenceEnded(ctx context.Context, n events.StoredNews) er
 		return nil
 	}
 	return p.fetchEnded(ctx, c, since)
+}
+
+// lastLeaves holds, per conference, the position of the last news about a leg. Legs that leave together
+// have news that is due together, and only one fetch may follow. Another process may have the other
+// news: then two fetches follow, and the record has their answers once.
+type lastLeaves struct {
+	mu        sync.Mutex
+	positions *simplelru.LRU[events.Key, events.Position]
+}
+
+func newLastLeaves() *lastLeaves {
+	positions, err := simplelru.NewLRU[events.Key, events.Position](leavesKept, nil)
+	if err != nil {
+		panic(err) // leavesKept is positive
+	}
+	return &lastLeaves{positions: positions}
+}
+
+// isLast reports whether no later news about a leg of that conference was seen.
+func (l *lastLeaves) isLast(n events.StoredNews) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if last, ok := l.positions.Get(n.Key); ok && last.After(n.Position) {
+		return false
+	}
+	l.positions.Add(n.Key, n.Position)
+	return true
 }
 
 // fetchWait returns how long to wait, as a Later, until that time after the end has certainly passed;

@@ -230,7 +230,10 @@ func TestAConferenceThatEverybodyLeftIsFetched(t *testing.T) {
 	w.follows()
 	r := w.enter("support", "agent", "supervisor")
 	r.leave("agent")
-	w.tells(r, events.ParticipantLeave, nil) // one is still there
+	w.tells(r, events.ParticipantLeave, nil)
+	if got := w.asked(); got != 0 { // one is still there
+		t.Errorf("Twilio got %d requests", got)
+	}
 	r.leave("supervisor")
 	w.tells(r, events.ParticipantLeave, nil)
 	r.await("it is fetched", func() bool { return r.fetched() == 1 })
@@ -242,6 +245,23 @@ func TestAConferenceThatEverybodyLeftIsFetched(t *testing.T) {
 	}
 	if got, want := w.news.waited(), []time.Duration{5 * time.Second, 55 * time.Second}; !slices.Equal(got, want) {
 		t.Errorf("it waited %v, want %v", got, want)
+	}
+}
+
+// Two legs leave together, and both are gone when their news is read.
+func TestLegsThatLeaveTogetherLeadToOneFetch(t *testing.T) {
+	t.Parallel()
+	w := fetching(t)
+	w.follows()
+	r := w.enter("support", "agent", "supervisor")
+	r.leave("agent")
+	first := w.last
+	r.leave("supervisor")
+	w.tells(r, events.ParticipantLeave, nil)
+	w.publishes(r.key, first, events.ParticipantLeave, nil)
+	r.await("it is fetched", func() bool { return r.fetched() > 0 })
+	if got := w.asked(); got != 1 || r.fetched() != 1 {
+		t.Errorf("%d requests, %d entries", got, r.fetched())
 	}
 }
 
