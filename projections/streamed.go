@@ -212,12 +212,12 @@ func (c *Conference) evidence() (found *APIRequest) {
 		fits := false
 		switch c.End.Reason {
 		case EndedViaAPI:
-			fits = r.Kind == events.APIConferenceModified && slices.Contains(strings.Split(r.Asked, "&"), "Status=completed")
+			fits = r.Kind == events.APIConferenceModified && r.ends()
 		case EndedByExitKicked, EndedByLastKicked:
 			fits = r.Kind == events.APIParticipantDeleted && (c.End.CallSid == "" || c.End.CallSid == r.CallSid)
 		}
 		inTime := r.At-clockDifference <= c.End.At && c.End.At <= r.At+effectWithin
-		if fits && inTime && r.Status < 300 && (found == nil || cmp.Compare(r.At, found.At) > 0) {
+		if fits && inTime && !r.refused() && (found == nil || cmp.Compare(r.At, found.At) > 0) {
 			found = r
 		}
 	}

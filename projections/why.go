@@ -147,14 +147,13 @@ func (c *Conference) cause() (found cause) {
 }
 
 // canHaveEnded reports whether the action matches Twilio's reason, was requested at that time, and
-// was not refused. If the end was missed, its reason and time are unknown, except that it came
+// was sent and not refused. If the end was missed, its reason and time are unknown, except that it came
 // before the REST API answered.
 func (c *Conference) canHaveEnded(a *ActionRecord) bool {
-	refused := a.Outcome != nil && a.Outcome.Result != events.Done && a.Outcome.Result != events.Unknown
 	if c.End.Healed {
-		return !refused && a.Do == events.DoEnd && a.At <= c.End.At && (c.End.Reason == "" || c.End.Reason == EndedViaAPI)
+		return a.sent() && a.Do == events.DoEnd && a.At <= c.End.At && (c.End.Reason == "" || c.End.Reason == EndedViaAPI)
 	}
-	if refused || c.End.At < a.At-clockDifference || c.End.At > a.At+effectWithin {
+	if !a.sent() || c.End.At < a.At-clockDifference || c.End.At > a.At+effectWithin {
 		return false
 	}
 	switch c.End.Reason {

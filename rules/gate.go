@@ -166,6 +166,7 @@ func (now *Case) quiet() Ruling {
 // lapse returns why what the decision was made for is over by that record, or "".
 func (now *Case) lapse(record *projections.Conference) Reason {
 	d := now.Decision
+	record = record.WithoutAction(d.ID) // its intent must not change what conditions read of actions
 	c := &evaluation{set: now.InForce, state: now.State.copy()}
 	c.state.Now = later(now.Now.UTC(), d.AsOf)
 	c.setVars(record, d.Kept.Event(), record)

@@ -255,7 +255,7 @@ func checkAll(t *rapid.T, set *rules.Set, acted map[string]bool) {
 
 // afterTheEnd are presets about conferences that have ended, where no action is
 // possible, and kick-storm, because journal does not draw its reason.
-var afterTheEnd = map[string]bool{"abnormal-ending": true, "short-call-surge": true, "kick-storm": true}
+var afterTheEnd = map[string]bool{"abnormal-ending": true, "short-call-surge": true, "ended-from-outside": true, "kick-storm": true}
 
 // shift moves an entry to a later time, and adds a label and a reason to a fact.
 func shift(e *entry, later time.Duration) {

@@ -174,3 +174,19 @@ rules:
 	}
 	return set
 }
+
+// The intent of an action is in the record when the gate is asked again right before the call.
+func TestAnActionIsNoReasonAgainstItself(t *testing.T) {
+	t.Parallel()
+	set := setOf(t, `rules: [{name: once, mode: live, when: 'conference.actions.all(a, a.do != "end")', do: [end: {}]}]`)
+	at := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	state := &rules.State{Stretches: []rules.Stretch{{Rule: "once", Awaiting: []string{"d"}}}}
+	record := recordOf(t, `{"account_sid": "AC1", "conference_sid": "CF1", "actions": [{"id": "d", "do": "end", "intent": true}]}`)
+	for id, want := range map[string]rules.Reason{"d": "", "c": rules.LapsedCondition} {
+		record.Actions[0].ID = id
+		d := &rules.Decision{ID: "d", Rule: "once", AsOf: at}
+		if got := lapsed(t, set, rules.Case{Decision: d, State: state, Record: record, Now: at}); got != want {
+			t.Errorf("with the action %s it lapsed: %q, want %q", id, got, want)
+		}
+	}
+}

@@ -205,6 +205,7 @@ func (c *evaluation) judgeInput(in Input, before, after *projections.Conference)
 		c.dropParked()
 	}
 	if in.Outcome != nil {
+		c.judgeActions()
 		c.applyResult(*in.Outcome)
 	}
 	if in.Exemption != nil {
@@ -246,6 +247,16 @@ func (c *evaluation) judgeFact(e *events.Event) {
 			c.judgeSubjects(r, r.On.Has(e.Kind))
 		case changed&c.relevantParts(r) != 0 || c.keepsLeftLeg(r):
 			c.judgeChanged(r, r.On.Has(e.Kind), changed)
+		}
+	}
+}
+
+// judgeActions judges the rules whose conditions read what was done, after an action of a rule: it is no
+// event, so that a rule about events cannot lead to itself.
+func (c *evaluation) judgeActions() {
+	for _, r := range c.set.Rules {
+		if r.parts&condition.Actions != 0 && c.applies(r) && !r.PerEvent() {
+			c.judgeSubjects(r, r.On.Has(events.ActionOutcome))
 		}
 	}
 }

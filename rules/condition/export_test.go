@@ -34,7 +34,7 @@ func Reference() string {
 	for _, v := range variables {
 		row(&b, "`"+v.name+"`", typeName(v.typ), v.doc, code(v.example))
 	}
-	for _, of := range []string{"Conference", "Participant", "Recording", "Event"} {
+	for _, of := range []string{"Conference", "Participant", "Recording", "Action", "Actor", "Event"} {
 		fmt.Fprintf(&b, "\n### %s\n\n| field | type | what it is | example |\n|---|---|---|---|\n", of)
 		for _, f := range fields[of] {
 			row(&b, "`"+f.name+"`", typeName(f.typ), f.doc, code(f.example))

@@ -41,9 +41,13 @@ var (
 	numbered   = without(stamped, recordings)
 	present    = numbered.With(healed)
 	going      = stamped.With(healed)
-	started    = KindsOf(events.ConferenceStart)
-	ended      = KindsOf(events.ConferenceEnd)
-	over       = ended.With(healed)
+	// performed: an API request that only Event Streams reports is of an unknown kind.
+	performed = ownActions.With(KindsOf(Unknown))
+	// doers: what happened to a kicked leg decides whether the kick can have ended the conference.
+	doers   = present.With(ownActions)
+	started = KindsOf(events.ConferenceStart)
+	ended   = KindsOf(events.ConferenceEnd)
+	over    = ended.With(healed)
 	// left: a late join can separate an earlier leave from a healed one.
 	left = KindsOf(events.ParticipantJoin, events.ParticipantLeave).With(healed)
 )
@@ -55,6 +59,9 @@ var ChangesParticipants = present
 // mostParticipants is how many legs Twilio allows in a conference at a time
 // (Twilio, TwiML Voice: <Conference>, maxParticipants).
 const mostParticipants = 250
+
+// longestDo is the length of the longest word for an action, update-participant.
+const longestDo = 18
 
 // sidLength is the length of every Twilio SID.
 const sidLength = 34
@@ -102,6 +109,53 @@ var fields = map[string][]field{
 		{name: "label_ending_conference", typ: text, changedBy: ended, parts: Life, doc: "The label of that participant.",
 			example: `conference.label_ending_conference != "customer"`,
 			get:     func(o *object) ref.Val { return types.String(endOf(o).Label) }},
+		{name: "actions", typ: cel.ListType(actionType), changedBy: performed, atMost: 2 * projections.MaxActions, parts: Actions,
+			doc: "What was requested of Twilio about it, by time: through Gavel, by rules and clients, and from outside if Event Streams reports it. " +
+				"What Twilio refused, and what Gavel did not send, is not in it.",
+			example: `!conference.actions.exists(a, a.do == "end")`, get: func(o *object) ref.Val { return o.actions() }},
+		{name: "ended_by", typ: actorType, changedBy: doers, parts: Life | Presence | Actions,
+			doc:     "Who ended it; empty while it goes on.",
+			example: `conference.ended_by.kind == ""`, get: func(o *object) ref.Val { return o.actor(o.conference.Ender()) }},
+	},
+	"Action": {
+		{name: "do", typ: text, atMost: longestDo, changedBy: performed, parts: Actions,
+			doc:     "`end`, `announce`, `add-participant`, `update-participant`, `kick`, `update-recording` or `delete-recording`.",
+			example: `conference.actions.exists(a, a.do == "update-participant")`,
+			get:     func(o *object) ref.Val { return types.String(o.performed.Do) }},
+		{name: "by", typ: actorType, changedBy: performed, parts: Actions, doc: "Who requested it.",
+			example: `conference.actions.all(a, a.by.kind == "user")`, get: func(o *object) ref.Val { return o.actor(o.performed.By) }},
+		{name: "call_sid", typ: text, atMost: sidLength, changedBy: performed, parts: Actions, doc: "The participant that it was about, if any.",
+			example: `conference.actions.exists(a, a.call_sid == participant.call_sid)`,
+			get:     func(o *object) ref.Val { return types.String(o.performed.CallSid) }},
+		{name: "recording_sid", typ: text, atMost: sidLength, changedBy: performed, parts: Actions, doc: "The recording that it was about, if any.",
+			example: `conference.actions.all(a, !has(a.recording_sid))`,
+			get:     func(o *object) ref.Val { return types.String(o.performed.RecordingSid) }},
+		{name: "at", typ: when, changedBy: performed, parts: Actions,
+			doc:     "When Gavel sent it, by Gavel's clock; of a request from outside, Twilio's time.",
+			example: `conference.actions.all(a, a.at < event.occurred_at)`,
+			get:     func(o *object) ref.Val { return moment(o.performed.At) }},
+		{name: "result", typ: text, atMost: longestDo, changedBy: performed, parts: Actions,
+			doc:     "`done`, `unknown` if Twilio did not answer, or '' until the answer is known.",
+			example: `conference.actions.all(a, a.result == "done")`,
+			get:     func(o *object) ref.Val { return types.String(o.performed.Result) }},
+	},
+	"Actor": {
+		{name: "kind", typ: text, atMost: longestDo, changedBy: performed, parts: Actions,
+			doc: "`rule`; `user`, a client of Gavel; `api`, a client of Twilio's API, not through Gavel; `participant`, one that hung up; " +
+				"or `unknown`.",
+			example: `conference.actions.exists(a, a.by.kind == "user")`,
+			get:     func(o *object) ref.Val { return types.String(o.performed.By.Kind) }},
+		{name: "name", typ: text, changedBy: performed, parts: Actions, doc: "The name of the rule or of the API key, or the label of the participant, if it has one.",
+			example: `conference.actions.exists(a, a.by.name == "kate")`,
+			get:     func(o *object) ref.Val { return types.String(o.performed.By.Name) }},
+		{name: "sid", typ: text, atMost: sidLength, changedBy: performed, parts: Actions,
+			doc:     "SID of the API key, of the account if its auth token was used, or of the participant's call; '' of others.",
+			example: `conference.actions.exists(a, a.by.sid.startsWith("SK"))`,
+			get:     func(o *object) ref.Val { return types.String(o.performed.By.Sid) }},
+		{name: "confirmed", typ: flag, changedBy: performed, parts: Actions,
+			doc:     "Whether Twilio's answer, or its own report, shows it; false while the answer is missing.",
+			example: `conference.actions.all(a, a.by.confirmed)`,
+			get:     func(o *object) ref.Val { return types.Bool(o.performed.By.Confirmed) }},
 	},
 	"Participant": {
 		{name: "call_sid", typ: text, atMost: sidLength, changedBy: present, parts: Presence, doc: "CallSid.",

@@ -3,6 +3,7 @@ package condition
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -18,6 +19,8 @@ var (
 	conferenceType  = cel.ObjectType("Conference")
 	participantType = cel.ObjectType("Participant")
 	recordingType   = cel.ObjectType("Recording")
+	actionType      = cel.ObjectType("Action")
+	actorType       = cel.ObjectType("Actor")
 	eventType       = cel.ObjectType("Event")
 )
 
@@ -30,6 +33,8 @@ type object struct {
 	participant *projections.Participant
 	recording   *projections.Recording
 	event       *events.Event
+	// performed is an action; of an actor, only By counts.
+	performed *projections.Performed
 }
 
 // Missing objects are empty.
@@ -81,6 +86,20 @@ func (o *object) recordings() ref.Val {
 	return types.NewRefValList(types.DefaultTypeAdapter, all)
 }
 
+func (o *object) actions() ref.Val {
+	performed := o.conference.Performed()
+	all := make([]ref.Val, len(performed))
+	for i := range performed {
+		all[i] = &object{of: o.of, typ: actionType, conference: o.conference, performed: &performed[i]}
+	}
+	return types.NewRefValList(types.DefaultTypeAdapter, all)
+}
+
+// actor is who did something, or the empty actor.
+func (o *object) actor(by projections.Doer) ref.Val {
+	return &object{of: o.of, typ: actorType, conference: o.conference, performed: &projections.Performed{By: by}}
+}
+
 // live reports whether a leg is in the conference now.
 func (o *object) live() bool { return o.conference.End == nil && o.participant.Live() }
 
@@ -122,6 +141,11 @@ func (o *object) key() string {
 		return o.recording.Sid + o.recording.URL
 	case eventType:
 		return o.event.ID
+	case actionType:
+		return o.performed.ID
+	case actorType:
+		by := o.performed.By
+		return strings.Join([]string{string(by.Kind), by.Sid, by.Name}, " ")
 	}
 	return o.conference.AccountSid + o.conference.ConferenceSid
 }

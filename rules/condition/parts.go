@@ -10,7 +10,7 @@ import (
 // Parts are the parts of a record that a condition reads, or that an event
 // changed. If the two have nothing in common, the condition still has the same
 // value and need not be evaluated: that is so for most events of a conference.
-type Parts uint8
+type Parts uint16
 
 // All parts.
 const (
@@ -22,6 +22,7 @@ const (
 	Mutes                        // who is muted
 	OtherFlags                   // the participants' other flags
 	Recordings
+	Actions        // what was done at Twilio, through Gavel or not
 	AllParts Parts = 1<<iota - 1
 	// ofLegs are the parts that a participant has.
 	ofLegs = Presence | Labels | Holds | Mutes | OtherFlags
@@ -59,6 +60,7 @@ func Changed(before, after *projections.Conference) (parts Parts) {
 	parts.add(Life, before.Start != after.Start || before.End != after.End || before.Created != after.Created)
 	parts.add(Name, before.FriendlyName.Value != after.FriendlyName.Value)
 	parts.add(Recordings, !slices.Equal(before.Recordings, after.Recordings))
+	parts.add(Actions, !slices.Equal(before.Actions, after.Actions) || !slices.Equal(before.Requests, after.Requests))
 	if len(before.Participants) != len(after.Participants) {
 		return parts | ofLegs
 	}

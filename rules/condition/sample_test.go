@@ -28,6 +28,7 @@ func sample(t *testing.T) condition.Vars {
 	c.event("10:00:30", events.ConferenceStart, "")
 	c.recording("10:00:31", "in-progress")
 	c.event("10:02:00", events.ParticipantHold, customer, "ParticipantLabel", "customer", "EndConferenceOnExit", "true", "Hold", "true")
+	c.action("10:02:00", events.Action{Do: events.DoUpdateParticipant, CallSid: customer})
 	before := c.record
 	left := c.event("10:02:30", events.ParticipantLeave, ana, "ParticipantLabel", "agent-ana", "StartConferenceOnEnter", "true",
 		"ReasonParticipantLeft", "participant_hung_up", "ParticipantCallStatus", "completed")
@@ -68,6 +69,20 @@ func (c *call) recording(clock, status string) {
 		Kind: events.Kind("recording-" + status), RecordingSid: sid, SequenceNumber: events.NoSequence,
 		Params: events.Params{{Name: "RecordingSid", Value: sid}, {Name: "RecordingStatus", Value: status}},
 	})
+}
+
+// action is one that kate requested through Gavel and that Twilio carried out.
+func (c *call) action(clock string, a events.Action) {
+	c.t.Helper()
+	a.ID, a.AccountSid, a.ConferenceSid, a.At = events.NewULID(), account, room, at(c.t, clock)
+	a.Actor = events.Actor{Sid: "SK00000000000000000000000000000001", Name: "kate"}
+	for _, entry := range []events.Entry{events.NewIntent(a), events.NewOutcome(a, events.Outcome{Result: events.Done, Status: 200, At: a.At})} {
+		e, err := events.Parse(entry)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.fold(clock, &e)
+	}
 }
 
 func (c *call) fold(clock string, e *events.Event) *events.Event {

@@ -66,7 +66,27 @@ func rareStories(t fatal) [][]*events.Event {
 			legEvent(kind, 3, held("true")),
 		})
 	}
+	// A kick ended the conference only if the leg did not come back after it.
+	for kind := range present {
+		stories = append(stories, cameBackStory(t, kind))
+	}
 	return stories
+}
+
+// cameBackStory is of a leg that is known only from a kick and from an event of that kind after it.
+func cameBackStory(t fatal, kind events.Kind) []*events.Event {
+	key := events.Key{AccountSid: "AC" + strings.Repeat("0", 32), ConferenceSid: "CF" + strings.Repeat("0", 32)}
+	kick := events.Action{
+		ID: events.NewULID(), Do: events.DoKick, CallSid: testCalls[0], At: clock, Actor: events.Actor{Rule: "kicks"},
+		AccountSid: key.AccountSid, ConferenceSid: key.ConferenceSid,
+	}
+	back := legEvent(kind, 20, nil)
+	if kind == events.HealedFact {
+		back = healedEvent(t, events.Healed{Fact: events.ParticipantJoin, CallSid: testCalls[0], Behind: 19, At: clock.Add(20 * time.Second)})
+	}
+	end := legEvent(events.ConferenceEnd, 30, events.Params{{Name: "ReasonConferenceEnded", Value: projections.EndedByLastKicked}})
+	end.CallSid = ""
+	return []*events.Event{parsed(t, events.NewIntent(kick)), end, back}
 }
 
 // clock is when the random conferences begin.
@@ -146,6 +166,11 @@ func values(record *projections.Conference) map[string]string {
 		r = record.Recordings[0]
 	}
 	objects["Recording"] = []*object{{of: e, typ: recordingType, conference: conference.conference, recording: r}}
+	for _, a := range conference.conference.Performed() {
+		action := &object{of: e, typ: actionType, conference: conference.conference, performed: &a}
+		objects["Action"] = append(objects["Action"], action)
+		objects["Actor"] = append(objects["Actor"], action.actor(a.By).(*object))
+	}
 	texts := map[string]string{}
 	for typeName, all := range objects {
 		for _, o := range all {
@@ -164,6 +189,9 @@ func values(record *projections.Conference) map[string]string {
 
 // written formats a value; a list is formatted as the keys of its items.
 func written(v any) string {
+	if o, is := v.(*object); is {
+		return o.key()
+	}
 	items, ok := v.([]ref.Val)
 	if !ok {
 		return fmt.Sprint(v)
@@ -194,10 +222,12 @@ var rarely = []events.Kind{events.ParticipantJoin, events.ParticipantLeave, even
 
 func randomEvent(t *rapid.T, i int) *events.Event {
 	kind := rapid.SampledFrom(append(Known.Sorted(), rarely...)).Draw(t, "kind")
-	if kind == Unknown {
-		kind = "participant-wave"
-	}
 	at := clock.Add(time.Duration(rapid.IntRange(0, 50).Draw(t, "second")) * time.Second)
+	if kind == Unknown {
+		if kind = "participant-wave"; rapid.Bool().Draw(t, "streamed") {
+			return randomRequest(t, at)
+		}
+	}
 	e := &events.Event{
 		ID: fmt.Sprint(i), Kind: kind, AccountSid: "AC1", ConferenceSid: "CF1",
 		SequenceNumber: events.NoSequence, OccurredAt: at,
@@ -253,11 +283,7 @@ func randomHealed(t *rapid.T, i int, at time.Time) *events.Event {
 func healedEvent(t fatal, h events.Healed) *events.Event {
 	h.ID = events.NewULID()
 	h.Key = events.Key{AccountSid: "AC" + strings.Repeat("0", 32), ConferenceSid: "CF" + strings.Repeat("0", 32)}
-	own, err := events.Parse(events.NewHealed(h))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &own
+	return parsed(t, events.NewHealed(h))
 }
 
 func randomAction(t *rapid.T, e *events.Event) *events.Event {
@@ -266,10 +292,28 @@ func randomAction(t *rapid.T, e *events.Event) *events.Event {
 		AccountSid: "AC" + strings.Repeat("0", 32), ConferenceSid: "CF" + strings.Repeat("0", 32),
 		Actor: events.Actor{Sid: "AC" + strings.Repeat("0", 32)},
 	}
+	switch rapid.IntRange(0, 2).Draw(t, "action") {
+	case 0:
+		a.Do, a.CallSid, a.Actor = events.DoKick, testCalls[0], events.Actor{Rule: "kicks"}
+	case 1:
+		a.Do, a.RecordingSid, a.Actor.Name = events.DoUpdateRecording, "RE"+strings.Repeat("0", 32), "kate"
+	}
 	entry := events.NewIntent(a)
 	if e.Kind == events.ActionOutcome {
 		entry = events.NewOutcome(a, events.Outcome{Result: events.Done, Status: 200, At: e.OccurredAt})
 	}
+	return parsed(t, entry)
+}
+
+// randomRequest is an API request that only Event Streams reports.
+func randomRequest(t *rapid.T, at time.Time) *events.Event {
+	key := events.Key{AccountSid: "AC" + strings.Repeat("0", 32), ConferenceSid: "CF" + strings.Repeat("0", 32)}
+	answer := events.Params{{Name: events.ResponseCodeParam, Value: "200"}}
+	return parsed(t, events.NewStreamed(events.APIParticipantDeleted, key, rapid.SampledFrom(testCalls).Draw(t, "call"),
+		events.NewULID(), at, at, answer))
+}
+
+func parsed(t fatal, entry events.Entry) *events.Event {
 	own, err := events.Parse(entry)
 	if err != nil {
 		t.Fatal(err)

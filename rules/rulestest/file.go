@@ -59,7 +59,7 @@ type StepResult struct {
 // NoAnswer in a test is the result of a step whose outcome never arrives.
 const NoAnswer events.Result = "none"
 
-// Entry is one entry of the journal: a callback in short form, or one of Exempt, Reread and Load.
+// Entry is one entry of the journal: a callback in short form, or one of Exempt, Reread, Load and Action.
 type Entry struct {
 	// At is when it is received, from the start of the timeline.
 	At time.Duration `yaml:"at"`
@@ -91,8 +91,18 @@ type Entry struct {
 	Reread bool `yaml:"reread"`
 	// Load replaces the rule files under test with others.
 	Load []string `yaml:"load"`
+	// Action is what a client did through Gavel; Label and Leg name its participant.
+	Action *ActionEntry `yaml:"action"`
 
 	line int
+}
+
+// ActionEntry is a request of a client of Gavel's API, and its result.
+type ActionEntry struct {
+	Do events.Do `yaml:"do"`
+	// By is the name of the client's API key. Result is "done" if empty.
+	By     string        `yaml:"by"`
+	Result events.Result `yaml:"result"`
 }
 
 // ExemptEntry is an operator's exemption of a conference.
@@ -213,13 +223,13 @@ func (t *Timeline) check() error {
 // check returns an error unless an entry is exactly one thing.
 func (e *Entry) check() error {
 	things := 0
-	for _, is := range []bool{e.Event != "", e.Exempt != nil, e.Reread, len(e.Load) > 0} {
+	for _, is := range []bool{e.Event != "", e.Exempt != nil, e.Reread, len(e.Load) > 0, e.Action != nil} {
 		if is {
 			things++
 		}
 	}
 	if things != 1 {
-		return fmt.Errorf("%d: an entry must be exactly one of event, exempt, reread and load", e.line)
+		return fmt.Errorf("%d: an entry must be exactly one of event, exempt, reread, load and action", e.line)
 	}
 	if strings.HasPrefix(string(e.Event), "participant-") && e.Leg+e.Label == "" {
 		return fmt.Errorf("%d: %s needs a participant, by label or leg", e.line, e.Event)

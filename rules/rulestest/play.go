@@ -145,8 +145,26 @@ func (p *play) enter(ctx context.Context, e *Entry) error {
 		}))
 	case e.Reread:
 		return p.append(ctx, e.line, events.NewReread(r.key, at))
+	case e.Action != nil:
+		return p.act(ctx, e, at)
 	}
 	return p.append(ctx, e.line, p.callback(e, at))
+}
+
+// act appends what a client did through Gavel.
+func (p *play) act(ctx context.Context, e *Entry, at time.Time) error {
+	r := p.room(e.Conference)
+	a := events.Action{
+		ID: events.NewULID(), Do: e.Action.Do, AccountSid: testAccount, ConferenceSid: r.key.ConferenceSid,
+		Actor: events.Actor{Sid: testAccount, Name: e.Action.By}, At: at,
+	}
+	if e.Leg+e.Label != "" {
+		a.CallSid = r.leg(e).callSid
+	}
+	if err := p.append(ctx, e.line, events.NewIntent(a)); err != nil {
+		return err
+	}
+	return p.append(ctx, e.line, events.NewOutcome(a, events.Outcome{Result: cmp.Or(e.Action.Result, events.Done), At: at}))
 }
 
 // reload brings other rule files into force and wakes every conference that has
@@ -242,7 +260,11 @@ func (p *play) add(r *room, d rules.Decision) {
 			ID: d.ID, Do: d.Do.Action(), AccountSid: d.AccountSid, ConferenceSid: d.ConferenceSid, CallSid: d.CallSid,
 			Actor: events.Actor{Rule: d.Rule}, At: d.AsOf,
 		}
-		entry := events.NewOutcome(a, events.Outcome{Result: cmp.Or(o.Result, events.Done), At: at})
+		result := cmp.Or(o.Result, events.Done)
+		if d.Do.AtTwilio() && (result == events.Done || result == events.Failed || result == events.Unknown) {
+			p.plan(d.AsOf, func(ctx context.Context) error { return p.append(ctx, p.test.line, events.NewIntent(a)) })
+		}
+		entry := events.NewOutcome(a, events.Outcome{Result: result, At: at})
 		p.plan(at, func(ctx context.Context) error { return p.append(ctx, p.test.line, entry) })
 	}
 }
@@ -285,6 +307,9 @@ func (p *play) callback(e *Entry, at time.Time) events.Entry {
 	if e.Happened != nil {
 		happened = p.start.Add(*e.Happened)
 	}
+	if (&events.Event{Kind: e.Event, SequenceNumber: events.NoSequence}).Streamed() {
+		return p.streamed(e, r, happened, at)
+	}
 	form := events.Params{{Name: "AccountSid", Value: testAccount}, {Name: "ConferenceSid", Value: r.key.ConferenceSid}}
 	add := func(name, value string) { form = append(form, events.Param{Name: name, Value: value}) }
 	source := events.SourceCallback
@@ -306,6 +331,19 @@ func (p *play) callback(e *Entry, at time.Time) events.Entry {
 		add(name, e.Params[name])
 	}
 	return events.Entry{Source: source, ReceivedAt: at, Form: form.Encode()}
+}
+
+// streamed encodes an entry as an item of Event Streams.
+func (p *play) streamed(e *Entry, r *room, happened, at time.Time) events.Entry {
+	callSid := ""
+	if e.Leg+e.Label != "" {
+		callSid = r.leg(e).callSid
+	}
+	var params events.Params
+	for _, name := range slices.Sorted(maps.Keys(e.Params)) {
+		params = append(params, events.Param{Name: name, Value: e.Params[name]})
+	}
+	return events.NewStreamed(e.Event, r.key, callSid, events.NewULID(), happened, at, params)
 }
 
 // sequence returns the number of the next callback: the one that the entry has,

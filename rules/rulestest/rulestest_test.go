@@ -97,7 +97,7 @@ func TestAnErrorOfATestFileNamesTheLine(t *testing.T) {
 		{"an unknown key of an entry", lonely + "      - {at: 1s, evnt: participant-join}\n", `x.yaml:6: unknown field "evnt"`},
 		{"no time", lonely + "      - {at: soon, reread: true}\n", "x.yaml:6: "},
 		{"no unit", lonely + "      - {at: 5, reread: true}\n", "x.yaml:6: wrong kind of value; durations need a unit, like 5s"},
-		{"two things at once", lonely + "      - {at: 1s, event: conference-end, reread: true}\n", "x.yaml:6: an entry must be exactly one of event, exempt, reread and load"},
+		{"two things at once", lonely + "      - {at: 1s, event: conference-end, reread: true}\n", "x.yaml:6: an entry must be exactly one of event, exempt, reread, load and action"},
 		{"no participant", lonely + "      - {at: 1s, event: participant-hold}\n", "x.yaml:6: participant-hold needs a participant, by label or leg"},
 		{"no rule", lonely + "    expect:\n      - {at: 1s}\n", "x.yaml:7: an expectation needs a rule"},
 		{"no name", "rules: [a.yaml]\ntests:\n  - timeline: []\n", "x.yaml:3: a test needs a name"},
