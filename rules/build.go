@@ -61,6 +61,12 @@ func newBuilder(d *schema.Document, n *schema.Node, file string) *builder {
 
 // build makes as much of the rule as is correct; each mistake becomes a fault of the document.
 func (b *builder) build() {
+	if b.rule.When != nil {
+		b.adviseGuards(b.node.Key("when"), b.rule.When.Unguarded)
+	}
+	if b.rule.Unless != nil {
+		b.adviseGuards(b.node.Key("unless"), b.rule.Unless.Unguarded)
+	}
 	b.rule.perEvent = b.rule.aboutEvents(b.rule.When) || b.rule.aboutEvents(b.rule.Unless)
 	b.steps()
 	b.on()

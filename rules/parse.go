@@ -131,6 +131,7 @@ func (p *parser) parseAll(files []File) {
 		p.parse(file)
 	}
 	p.checkCosts()
+	p.set.Advice = p.set.Advice.Sorted()
 	p.set.shareConditions()
 }
 

@@ -44,7 +44,9 @@ func (b *builder) step(n *schema.Node) Step {
 // address sets what the step acts on: the conference or participants.
 func (b *builder) address(s *Step, n *schema.Node, at schema.Place) {
 	target, to := n.Key("target"), n.Key("to")
-	s.Target = compile(b.Document, target, condition.Compile)
+	if s.Target = compile(b.Document, target, condition.Compile); s.Target != nil {
+		b.adviseGuards(target, s.Target.Unguarded)
+	}
 	if target != nil && s.Target != nil && (s.Target.Uses("event") || s.Target.Uses("before")) && !b.rule.PerEvent() {
 		b.Fault(target.At, "reads event or before, which are only available if the condition of the rule reads them")
 	}
@@ -87,7 +89,20 @@ func (b *builder) parameters(s *Step, n *schema.Node) {
 func (b *builder) text(n *schema.Node, toParticipant bool) *condition.Expression {
 	x := compile(b.Document, n, condition.CompileText)
 	b.checkVariables(n, x, toParticipant)
+	if x != nil {
+		b.adviseGuards(n, x.Unguarded)
+	}
 	return x
+}
+
+// adviseGuards warns of times that may be missing where an expression reads them; `when` guards all other
+// expressions of the rule.
+func (b *builder) adviseGuards(n *schema.Node, all []condition.Unguarded) {
+	for _, u := range all {
+		if b.rule.When == nil || !b.rule.When.Excludes(u.Read) {
+			b.Advise(b.Within(n, u.Line, u.Column), "%s may be missing, and is then less than every time; write has(%s) && in front", u.Read, u.Read)
+		}
+	}
 }
 
 // checkVariables adds faults for variables that have no value when the parameter is evaluated: a

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 )
 
@@ -56,6 +57,7 @@ func noValue(err error) error {
 type Condition struct {
 	text    string
 	program cel.Program
+	checked *ast.AST
 	Findings
 	// past are the parts that depend only on an event and the record before it,
 	// by their text. rest is the program without them, nil if there is none.
@@ -73,27 +75,27 @@ const splitSince = 2
 
 // Compile compiles a condition, or returns all mistakes in it.
 func Compile(text string) (*Condition, []Fault) {
-	ast, faults := check(text)
+	checked, faults := check(text)
 	if faults != nil {
 		return nil, faults
 	}
-	if out := ast.OutputType(); !out.IsExactType(cel.BoolType) {
+	if out := checked.OutputType(); !out.IsExactType(cel.BoolType) {
 		return nil, []Fault{{Line: 1, Message: fmt.Sprintf("a condition must be true or false; this is of type %s", cel.FormatCELType(out))}}
 	}
-	c := &Condition{text: text}
-	if c.Findings, faults = examine(ast, true); faults != nil {
+	c := &Condition{text: text, checked: checked.NativeRep()}
+	if c.Findings, faults = examine(checked, true); faults != nil {
 		return nil, faults
 	}
-	if c.program, faults = program(ast); faults != nil {
+	if c.program, faults = program(checked); faults != nil {
 		return nil, faults
 	}
 	c.rest = c.program
 	var err error
-	if c.sharing, c.cost, err = share(ast, c.Findings); err != nil { // it is evaluated as a whole
+	if c.sharing, c.cost, err = share(checked, c.Findings); err != nil { // it is evaluated as a whole
 		c.sharing, c.cost = sharing{program: c.program}, Cost{Line: 1}
 	}
 	if c.Uses("event") || c.Uses("before") {
-		if c.past, c.rest, err = split(ast); err != nil {
+		if c.past, c.rest, err = split(checked); err != nil {
 			return c, []Fault{{Line: 1, Message: plainly(err.Error()), Since: splitSince}}
 		}
 	}
@@ -172,9 +174,9 @@ var checking sync.Mutex
 func check(text string) (*cel.Ast, []Fault) {
 	checking.Lock()
 	defer checking.Unlock()
-	ast, issues := environment().Compile(text)
+	checked, issues := environment().Compile(text)
 	if issues.Err() == nil {
-		return ast, nil
+		return checked, nil
 	}
 	var faults []Fault
 	for _, e := range issues.Errors() {
@@ -189,9 +191,9 @@ func check(text string) (*cel.Ast, []Fault) {
 // program plans a checked expression. Its cost is bounded at load, so that
 // evaluations need not count it: counting triples the cost of an evaluation. If
 // CEL finds no bound, its estimate is the greatest number.
-func program(ast *cel.Ast) (cel.Program, []Fault) {
+func program(checked *cel.Ast) (cel.Program, []Fault) {
 	env := environment()
-	estimate, err := env.EstimateCost(ast, sizes{})
+	estimate, err := env.EstimateCost(checked, sizes{})
 	if err != nil {
 		return nil, []Fault{{Line: 1, Message: "cannot estimate its cost: " + plainly(err.Error())}}
 	}
@@ -200,7 +202,7 @@ func program(ast *cel.Ast) (cel.Program, []Fault) {
 			"costs up to %d units in a large conference, more than %d; loops inside loops over participants are the usual reason",
 			estimate.Max, MaxCost)}}
 	}
-	p, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize))
+	p, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
 		return nil, []Fault{{Line: 1, Message: plainly(err.Error())}}
 	}

@@ -71,6 +71,7 @@ var environment = sync.OnceValue(func() *cel.Env {
 	for _, f := range functions {
 		options = append(options, f.option())
 	}
+	options = append(options, shownTime())
 	env, err := cel.NewEnv(options...)
 	if err != nil {
 		panic(fmt.Errorf("make the environment of conditions: %w", err))

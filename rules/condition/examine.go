@@ -22,6 +22,8 @@ type Findings struct {
 	// HoldsAt are the kinds of events at which a condition can hold: all, unless
 	// it compares event.kind with constants.
 	HoldsAt Kinds
+	// Unguarded are where the expression reads a time that may be missing.
+	Unguarded []Unguarded
 
 	reads      map[string]bool        // variables
 	thresholds map[string][]threshold // by elapsed-time function
@@ -43,6 +45,7 @@ func examine(checked *cel.Ast, condition bool) (Findings, []Fault) {
 	x.reads, x.thresholds = map[string]bool{}, map[string][]threshold{}
 	x.walk(ast.NavigateAST(native))
 	x.HoldsAt = holdsAt(native.Expr())
+	x.Unguarded = unguarded(native, condition)
 	return x.Findings, x.faults
 }
 

@@ -14,6 +14,8 @@ import (
 type Expression struct {
 	text  string
 	parts []part
+	// Unguarded are where it computes something from a time that may be missing.
+	Unguarded []Unguarded
 }
 
 // part is a piece of text, or an expression that is replaced with its value.
@@ -21,6 +23,8 @@ type part struct {
 	text    string
 	program cel.Program
 	reads   map[string]bool
+	// unguarded are places within the code.
+	unguarded []Unguarded
 }
 
 // CompileText compiles a text that contains expressions, or returns all mistakes in them.
@@ -40,6 +44,10 @@ func CompileText(text string) (*Expression, []Fault) {
 			for _, f := range found {
 				faults = append(faults, moved(text[:at+next.codeAt], f))
 			}
+			for _, u := range p.unguarded {
+				f := moved(text[:at+next.codeAt], Fault{Line: u.Line, Column: u.Column})
+				x.Unguarded = append(x.Unguarded, Unguarded{f.Line, f.Column, u.Read})
+			}
 		}
 		at += next.length
 	}
@@ -55,7 +63,7 @@ func CompileValue(code string) (*Expression, []Fault) {
 	if faults != nil {
 		return nil, faults
 	}
-	return &Expression{text: code, parts: []part{p}}, nil
+	return &Expression{text: code, parts: []part{p}, Unguarded: p.unguarded}, nil
 }
 
 // cut is the front of a text: what comes before the next ${, and the code in it.
@@ -125,21 +133,27 @@ func moved(before string, f Fault) Fault {
 }
 
 func compilePart(code string) (part, []Fault) {
-	ast, faults := check(code)
+	checked, faults := check(code)
 	if faults != nil {
 		return part{}, faults
 	}
-	switch out := ast.OutputType(); out.Kind() {
+	switch out := checked.OutputType(); out.Kind() {
 	case types.StringKind, types.BoolKind, types.IntKind, types.UintKind, types.DoubleKind, types.DurationKind, types.TimestampKind:
 	default:
 		return part{}, []Fault{{Line: 1, Message: fmt.Sprintf("a %s is not a text", cel.FormatCELType(out))}}
 	}
-	found, faults := examine(ast, false)
+	found, faults := examine(checked, false)
 	if faults != nil {
 		return part{}, faults
 	}
-	p, faults := program(ast)
-	return part{program: p, reads: found.reads}, faults
+	if _, faults = program(checked); faults != nil { // too costly
+		return part{}, faults
+	}
+	p, err := showTimes(checked)
+	if err != nil {
+		return part{}, []Fault{{Line: 1, Message: plainly(err.Error())}}
+	}
+	return part{program: p, reads: found.reads, unguarded: found.Unguarded}, nil
 }
 
 // String returns the expression as it was written.
@@ -179,7 +193,7 @@ func (x *Expression) Text(v Vars) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("evaluate text: %w", noValue(err))
 		}
-		text, ok := out.ConvertToType(types.StringType).(types.String)
+		text, ok := shown(out).(types.String)
 		if !ok {
 			return "", fmt.Errorf("evaluate text: %w", ErrNoValue)
 		}

@@ -26,7 +26,9 @@ type field struct {
 	// atMost is the maximum number of items of a list, or of bytes of a text, for the bound on the
 	// cost of an evaluation; 0 means the maximum of its type.
 	atMost uint64
-	get    func(o *object) ref.Val
+	// mayMiss: a time that is often missing where the object is there.
+	mayMiss bool
+	get     func(o *object) ref.Val
 }
 
 // Which events change what. Every numbered event can name a leg that was not seen before, or that
@@ -95,10 +97,10 @@ var fields = map[string][]field{
 		{name: "created", typ: when, changedBy: stamped, parts: Life, doc: "The earliest time of any of its events, by Twilio's clock.",
 			example: `conference.created == timestamp("2026-11-02T10:00:00Z")`,
 			get:     func(o *object) ref.Val { return moment(o.conference.Created) }},
-		{name: "started", typ: when, changedBy: started, parts: Life, doc: "When mixing began, if conference-start was received.",
+		{name: "started", typ: when, mayMiss: true, changedBy: started, parts: Life, doc: "When mixing began, if conference-start was received.",
 			example: `conference.started - conference.created == duration("30s")`,
 			get:     func(o *object) ref.Val { return startOf(o.conference) }},
-		{name: "ended", typ: when, changedBy: over, parts: Life, doc: "When it ended.", example: `!has(conference.ended)`,
+		{name: "ended", typ: when, mayMiss: true, changedBy: over, parts: Life, doc: "When it ended.", example: `!has(conference.ended)`,
 			get: func(o *object) ref.Val { return moment(endOf(o).At) }},
 		{name: "reason_conference_ended", typ: text, changedBy: ended, parts: Life,
 			doc:     "Why it ended: `conference-ended-via-api`, `participant-with-end-conference-on-exit-left`, and so on, as Twilio reports it.",
@@ -180,7 +182,7 @@ var fields = map[string][]field{
 			get:     func(o *object) ref.Val { return types.Bool(o.participant.Flags.Value.StartConferenceOnEnter) }},
 		{name: "joined", typ: when, changedBy: present, parts: Life | Presence, doc: "When it joined, the last time.",
 			example: `participant.joined == conference.created`, get: func(o *object) ref.Val { return types.Timestamp{Time: o.joined()} }},
-		{name: "left", typ: when, changedBy: left, parts: Presence,
+		{name: "left", typ: when, mayMiss: true, changedBy: left, parts: Presence,
 			doc:     "When it left, the last time; it stays set if the participant comes back.",
 			example: `conference.participants.exists(p, has(p.left) && !p.live)`,
 			get:     func(o *object) ref.Val { return moment(leavingOf(o).At) }},
@@ -219,7 +221,7 @@ var fields = map[string][]field{
 		{name: "sequence_number", typ: cel.IntType, changedBy: anything, parts: AllParts,
 			doc: "Twilio's SequenceNumber; -1 if the event has none.", example: `event.sequence_number == 5`,
 			get: func(o *object) ref.Val { return types.Int(o.event.SequenceNumber) }},
-		{name: "occurred_at", typ: when, changedBy: anything, parts: AllParts, doc: "Twilio's Timestamp.",
+		{name: "occurred_at", typ: when, mayMiss: true, changedBy: anything, parts: AllParts, doc: "Twilio's Timestamp.",
 			example: `event.occurred_at == timestamp("2026-11-02T10:02:30Z")`,
 			get:     func(o *object) ref.Val { return types.Timestamp{Time: o.event.OccurredAt} }},
 		{name: "received_at", typ: when, changedBy: anything, parts: AllParts, doc: "Our clock when it arrived.",
