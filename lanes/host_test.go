@@ -228,6 +228,9 @@ func (h *host) healed(id string, at time.Time, args []string) events.Entry {
 	if len(args) > 2 {
 		f.CallSid = "CA" + h.number(args[2])
 	}
+	if len(args) > 3 {
+		f.Flags = args[3]
+	}
 	return events.NewHealed(f)
 }
 

@@ -20,7 +20,7 @@ import (
 //	                                     Timestamp, Name=value any parameter
 //	TIME double                          the last entry, stored again
 //	TIME form TEXT                       a callback of exactly that form
-//	TIME healed ROOM EVENT [LEG]         a fact from Twilio's REST API
+//	TIME healed ROOM EVENT [LEG [FLAGS]] a fact from Twilio's REST API
 //	TIME wake ROOM                       a wake-up
 //	TIME reread ROOM                     the end of a re-read of Twilio
 //	TIME exempt ROOM UNTIL [RULE]        an operator's exemption

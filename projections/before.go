@@ -7,7 +7,7 @@ import "slices"
 func (c *Conference) Changes(since Instant) []Turn {
 	var all []Turn
 	for _, p := range c.Participants {
-		for _, turns := range [][]Turn{p.presence(), p.Held, p.Muted} {
+		for _, turns := range [][]Turn{p.presence(), p.held(), p.muted()} {
 			for _, t := range turns {
 				if t.At >= since {
 					all = append(all, t)
@@ -32,12 +32,13 @@ func (c *Conference) Before(t Turn) *Conference {
 		if p.Present = before(now.presence(), t); len(p.Present) == 0 {
 			continue
 		}
-		p.Held, p.Muted = before(now.Held, t), before(now.Muted, t)
+		held, muted := now.held(), now.muted()
+		p.Held, p.Muted, p.Answer = before(held, t), before(muted, t), nil
 		p.Last = p.Present[len(p.Present)-1]
-		if len(now.Held) > 0 {
+		if len(held) > 0 {
 			p.Flags.Value.Hold = isOn(p.Held)
 		}
-		if len(now.Muted) > 0 {
+		if len(muted) > 0 {
 			p.Flags.Value.Muted = isOn(p.Muted)
 		}
 		was.Participants = append(was.Participants, &p)

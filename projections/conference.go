@@ -198,6 +198,23 @@ type Participant struct {
 	// time of its latest participant-modify, which may have changed that. See Coached.
 	Coach    Stated[string] `json:"coach,omitzero"`
 	Modified Instant        `json:"modified,omitempty"`
+	// Answer is what Twilio's REST API last stated about the leg while the record did not have its
+	// join; nil if it stated nothing then. Flags has it at its place (placed).
+	Answer *Answer `json:"answer,omitempty"`
+}
+
+// Answer is the state of a leg in an answer of Twilio's REST API whose place among the callbacks is
+// not known from a SequenceNumber.
+type Answer struct {
+	Flags Flags `json:"flags"`
+	// Behind is the greatest SequenceNumber that the record had when Twilio was called, or
+	// events.NoSequence.
+	Behind int64 `json:"behind"`
+	// At is when Twilio answered, on our clock, and Milli its part below a second, in milliseconds.
+	At    Instant `json:"at"`
+	Milli uint16  `json:"milli,omitempty"`
+	// Others are the leg's flags as everything else states them.
+	Others Stated[Flags] `json:"others"`
 }
 
 // Flags is the state of a participant that every participant event carries.

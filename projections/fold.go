@@ -195,7 +195,7 @@ func (d *draft) foldParticipant() {
 	}
 	flags, stated := flagsOf(d.e)
 	if stated {
-		p.Flags = later(p.Flags, Stated[Flags]{Seq: d.e.SequenceNumber, Value: flags}, compareFlags)
+		p.keepFlags(Stated[Flags]{Seq: d.e.SequenceNumber, Value: flags})
 	}
 	d.foldTurns(p, flags)
 }
@@ -229,6 +229,7 @@ func (d *draft) foldTurns(p *Participant, flags Flags) {
 	case events.ParticipantModify:
 		p.Modified = max(p.Modified, d.at)
 	}
+	p.place()
 }
 
 // foldLeave keeps the latest leave.

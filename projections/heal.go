@@ -59,7 +59,8 @@ func Heal(c *Conference, seen Seen, newID func() string) []events.Healed {
 // as it was when Twilio was asked: the flags of a leg and the leg that it coaches, the state of a leg
 // that is still being dialled, or that the conference has ended. Twilio sends no callback for some of
 // these changes. The flags of a leg are stated even if c has them: c may lack the answer to another
-// write a moment ago. ok is false if the answer is not about c.
+// write a moment ago. A connected leg that c lacks has joined, and its flags are those after the join.
+// ok is false if the answer is not about c.
 func Answered(c *Conference, body []byte, at time.Time, newID func() string) (entry events.Entry, ok bool) {
 	var answer legAnswer
 	if c == nil || c.End != nil || json.Unmarshal(body, &answer) != nil {
@@ -72,17 +73,17 @@ func Answered(c *Conference, body []byte, at time.Time, newID func() string) (en
 	answer.CallSid = events.CanonicalSid(answer.CallSid)
 	fact.CallSid, fact.Flags, fact.Coach = answer.CallSid, answer.words(), answer.Coach
 	switch p, l := c.Participant(answer.CallSid), c.dialled(answer.CallSid); {
-	case p != nil:
+	case p != nil && p.Live():
 		fact.Fact = events.ParticipantModify
-		return events.NewHealed(fact), p.Live()
-	case l == nil && isComing(answer.Status): // the answer that it is dialled is not in c yet
+		return events.NewHealed(fact), true
+	case answer.Status == legConnected: // its join is on its way, or c was not read
+		fact.Fact = events.ParticipantJoin
+		return events.NewHealed(fact), true
+	case p == nil && l == nil && isComing(answer.Status): // the answer that it is dialled is not in c yet
 		leg, named := DialledBy(c.AccountSid, "", body, 0, at, newID)
 		return events.NewDialled(leg), named
 	case l == nil:
 		return entry, false
-	case answer.Status == legConnected: // its callback is on its way
-		fact.Fact = events.ParticipantJoin
-		return events.NewHealed(fact), true
 	default:
 		return events.NewDialled(l.answered(fact, answer)), true
 	}
@@ -211,12 +212,16 @@ func (d *draft) applyHealed(h events.Healed) {
 		return
 	}
 	flags := flagsOfWords(h.Flags)
-	p.Flags = later(p.Flags, Stated[Flags]{Seq: seq, Value: flags, Milli: milli, Healed: at}, compareFlags)
+	if h.Fact == events.ParticipantJoin {
+		p.keepAnswer(Answer{Flags: flags, Behind: h.Behind, At: at, Milli: milli})
+	}
+	p.keepFlags(Stated[Flags]{Seq: seq, Value: flags, Milli: milli, Healed: at})
 	if h.Coach != "" {
 		p.keepCoach(Stated[string]{Seq: seq, Value: strings.Clone(h.Coach), Milli: milli, Healed: at})
 	}
 	p.Held = withTurn(p.Held, turn(flags.Hold))
 	p.Muted = withTurn(p.Muted, turn(flags.Muted))
+	p.place()
 }
 
 // flagWords are the words of events.Healed.Flags and the flags they set.

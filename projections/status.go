@@ -186,7 +186,7 @@ func (c *Conference) Joined() []*Participant {
 }
 
 // presence alternates joins and leaves: a repeated join or leave is dropped,
-// and a first leave without a join gets one.
+// and a first leave without a join gets one. A join has the time of its callback.
 func (p *Participant) presence() []Turn {
 	if p.NeverJoined() {
 		return nil
@@ -196,7 +196,10 @@ func (p *Participant) presence() []Turn {
 		out = append(out, Turn{Seq: -1, At: p.FirstSign(), On: true})
 	}
 	for _, t := range p.Present {
-		if len(out) > 0 && out[len(out)-1].On == t.On {
+		if n := len(out); n > 0 && out[n-1].On == t.On {
+			if t.On && out[n-1].Healed && !t.Healed && t.At <= out[n-1].At+clockDifference {
+				out[n-1] = t // the join whose callback came after Twilio's answer
+			}
 			continue
 		}
 		out = append(out, t)
@@ -252,7 +255,7 @@ func (c *Conference) Intervals(p *Participant) []Interval {
 
 // Holds returns when the leg was on hold.
 func (c *Conference) Holds(p *Participant) []Interval {
-	return c.closed(spans(withLeaves(p.Held, p.Present)))
+	return c.closed(spans(withLeaves(p.held(), p.Present)))
 }
 
 // HeldSeconds returns how long the leg was on hold, in seconds up to now.
@@ -262,7 +265,7 @@ func (c *Conference) HeldSeconds(p *Participant, now Instant) int64 {
 
 // MutedSeconds returns how long the leg was muted, in seconds up to now.
 func (c *Conference) MutedSeconds(p *Participant, now Instant) int64 {
-	return seconds(c.closed(spans(withLeaves(p.Muted, p.Present))), now)
+	return seconds(c.closed(spans(withLeaves(p.muted(), p.Present))), now)
 }
 
 // PresentSeconds returns how long the leg was present, in seconds up to now.

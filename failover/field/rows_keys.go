@@ -59,6 +59,23 @@ var pictureRows = []row{
 		status, _ := w.send(http.MethodPost, path, "Hold=true", "Content-Type", "application/x-www-form-urlencoded")
 		return fmt.Sprintf("%d, %s", status, w.until(path, "hold", "true"))
 	}},
+	{"P3", "POST Hold=true before the leg's join arrives, answered with hold true: the leg after its join, and after a later unhold", "200, true, false", func(w *world) string {
+		w.twilioAPI = answers(http.StatusOK, `{"call_sid":"`+other+`","status":"connected","hold":true,"start_conference_on_enter":true}`)
+		w.callback("participant-join")
+		path := conferences + "/" + conference + "/Participants/"
+		w.field(path+call+".json", "hold")
+		status, _ := w.send(http.MethodPost, path+other+".json", "Hold=true", "Content-Type", "application/x-www-form-urlencoded")
+		w.callback("participant-join", "CallSid", other, "SequenceNumber", "2")
+		w.eventually(func() string { // both joins are folded
+			if _, timeline := w.get("/v1/conferences/" + conference + "/timeline"); strings.Count(timeline, `"gavel.participant-join.v1"`) == 2 {
+				return "folded"
+			}
+			return ""
+		})
+		held := w.field(path+other+".json", "hold")
+		w.callback("participant-unhold", "CallSid", other, "SequenceNumber", "3")
+		return fmt.Sprintf("%d, %s, %s", status, held, w.until(path+other+".json", "hold", "false"))
+	}},
 	{"P3", "POST Participants, answered 201: the leg while it rings, and after its callback", "201, queued, boss, coaches; gone", func(w *world) string {
 		w.twilioAPI = answers(http.StatusCreated, `{"call_sid":"`+other+`","conference_sid":"`+conference+`","status":"queued","label":"boss",`+
 			`"coaching":true,"call_sid_to_coach":"`+call+`"}`)

@@ -71,13 +71,15 @@ func (h *Handler) answerWrite(w http.ResponseWriter, r *http.Request, t target, 
 	if do == doNothing {
 		return h.forward(ctx, call)
 	}
-	return h.write(ctx, t, a, written{record, f}, call)
+	return h.write(ctx, t, a, written{record, f, record == nil && a.ConferenceSid != ""}, call)
 }
 
 // written is a write beside its action: the record before it, nil if it was not read, and the form.
+// unread: the picture did not answer in time, so the record may exist.
 type written struct {
 	record *projections.Conference
 	form   form
+	unread bool
 }
 
 // forward passes on a request that changes nothing, and so leaves no trace in the journal.
@@ -144,7 +146,7 @@ func (h *Handler) settle(ctx context.Context, a events.Action, o events.Outcome)
 // without the answer.
 func (h *Handler) fold(ctx context.Context, t target, of written, body []byte) {
 	entry, key, found := events.Entry{}, events.Key{}, false
-	if t.resource == participant && t.conference != "" && of.record == nil { // it began a moment ago
+	if of.record == nil && t.conference != "" && (of.unread || t.resource == participant) { // unread, or it began a moment ago
 		of.record = &projections.Conference{AccountSid: t.account, ConferenceSid: t.conference}
 	}
 	at := h.order.stamp(h.Now())

@@ -3,6 +3,7 @@ package rest_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -452,6 +453,25 @@ func TestWhatTwilioAnswersToAWriteIsFolded(t *testing.T) {
 	f.post(f.within(".json"), "Status=completed")
 	if facts = f.healed(); len(facts) != 2 || facts[1].Fact != events.ConferenceEnd {
 		t.Errorf("the journal has the facts %+v", facts)
+	}
+}
+
+// A leg has joined at Twilio and its callback is on its way, or Redis does not answer: the answer is
+// in the journal, so that it counts once the join is folded.
+func TestWhatTwilioAnswersIsFoldedWithoutTheRecord(t *testing.T) {
+	t.Parallel()
+	f := openFloor(t)
+	f.post(f.within("/Participants/"+f.customer+".json"), "Hold=true")
+	f.serve(away{f.store})
+	f.post(f.within("/Participants/"+f.agent+".json"), "Muted=true")
+	f.post(f.within(".json"), "Status=completed")
+	var got []string
+	for _, h := range f.healed() {
+		got = append(got, fmt.Sprintf("%s %s %s", h.Fact, map[string]string{f.agent: "agent", f.customer: "customer"}[h.CallSid], h.Flags))
+	}
+	want := []string{"participant-join customer hold", "participant-join agent muted&start-on-enter", "conference-end  "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the facts in the journal (-want +got):\n%s", diff)
 	}
 }
 

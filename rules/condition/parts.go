@@ -83,6 +83,9 @@ func changedLeg(was, is *projections.Participant) (parts Parts) {
 	parts.add(Labels, was.Label.Value != is.Label.Value)
 	parts.add(Mutes, before.Muted != after.Muted)
 	parts.add(Holds, before.Hold != after.Hold || !slices.Equal(was.Held, is.Held))
+	if was.Answer != nil || is.Answer != nil { // its place depends on all turns
+		parts |= Mutes | Holds
+	}
 	before.Muted, before.Hold, after.Muted, after.Hold = false, false, false, false
 	parts.add(OtherFlags, before != after)
 	return parts

@@ -164,7 +164,7 @@ func (d *decoder) head(c *projections.Conference) {
 func encodeParticipant(p *projections.Participant) string {
 	var room usualSize
 	e := encoder(room[:0]).instant(p.Created).instant(p.Updated)
-	e = e.number(p.Flags.Seq).flags(p.Flags.Value).healed(p.Flags.Healed, p.Flags.Milli)
+	e = e.statedFlags(p.Flags)
 	e = e.stated(p.Label)
 	e = e.turns(p.Present).turns(p.Held).turns(p.Muted).turn(p.Last)
 	e = e.flag(p.Left != nil)
@@ -176,8 +176,7 @@ func encodeParticipant(p *projections.Participant) string {
 
 func (d *decoder) participant(p *projections.Participant) {
 	p.Created, p.Updated = d.instant(), d.instant()
-	p.Flags = projections.Stated[projections.Flags]{Seq: d.number(), Value: d.flags()}
-	p.Flags.Healed, p.Flags.Milli = d.healed()
+	p.Flags = d.statedFlags()
 	p.Label = d.stated()
 	p.Present, p.Held, p.Muted = d.turns(), d.turns(), d.turns()
 	p.Last = d.turn()
@@ -189,14 +188,18 @@ func (d *decoder) participant(p *projections.Participant) {
 
 // legTail is like tail.
 func (e encoder) legTail(p *projections.Participant) encoder {
-	if p.Summary == nil && p.Coach == (projections.Stated[string]{}) && p.Modified == 0 {
+	if p.Summary == nil && p.Coach == (projections.Stated[string]{}) && p.Modified == 0 && p.Answer == nil {
 		return e
 	}
 	e = e.flag(p.Summary != nil)
 	if p.Summary != nil {
 		e = e.instant(p.Summary.Joined).instant(p.Summary.Left)
 	}
-	return e.stated(p.Coach).instant(p.Modified)
+	e = e.stated(p.Coach).instant(p.Modified).flag(p.Answer != nil)
+	if a := p.Answer; a != nil {
+		e = e.flags(a.Flags).number(a.Behind).instant(a.At).number(int64(a.Milli)).statedFlags(a.Others)
+	}
+	return e
 }
 
 func (d *decoder) legTail(p *projections.Participant) {
@@ -207,6 +210,11 @@ func (d *decoder) legTail(p *projections.Participant) {
 		p.Summary = &projections.LegSummary{Joined: d.instant(), Left: d.instant()}
 	}
 	p.Coach, p.Modified = d.stated(), d.instant()
+	if d.flag() {
+		p.Answer = &projections.Answer{
+			Flags: d.flags(), Behind: d.number(), At: d.instant(), Milli: uint16(d.number()), Others: d.statedFlags(),
+		}
+	}
 }
 
 func encodeRecording(r *projections.Recording) string {
@@ -267,6 +275,10 @@ func (e encoder) text(s string) encoder { return append(e.count(len(s)), s...) }
 
 func (e encoder) stated(t projections.Stated[string]) encoder {
 	return e.number(t.Seq).text(t.Value).healed(t.Healed, t.Milli)
+}
+
+func (e encoder) statedFlags(t projections.Stated[projections.Flags]) encoder {
+	return e.number(t.Seq).flags(t.Value).healed(t.Healed, t.Milli)
 }
 
 // healed has the milliseconds only behind a time: few values are healed.
@@ -377,6 +389,12 @@ func (d *decoder) text() string {
 
 func (d *decoder) stated() projections.Stated[string] {
 	t := projections.Stated[string]{Seq: d.number(), Value: d.text()}
+	t.Healed, t.Milli = d.healed()
+	return t
+}
+
+func (d *decoder) statedFlags() projections.Stated[projections.Flags] {
+	t := projections.Stated[projections.Flags]{Seq: d.number(), Value: d.flags()}
 	t.Healed, t.Milli = d.healed()
 	return t
 }
