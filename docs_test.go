@@ -328,7 +328,9 @@ func TestMain(m *testing.M) {
 // binary is built once for the tests that run it.
 var binary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(workshop, "gavel")
-	out, err := exec.Command("go", "build", "-o", path, "./cmd/gavel").CombinedOutput()
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/gavel")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile builds it
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the command: %w\n%s", err, out)
 	}

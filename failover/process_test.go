@@ -1,12 +1,15 @@
 package failover_test
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -31,7 +34,15 @@ const (
 // workshop is the directory of the binaries while the tests run.
 var workshop string
 
+// testsAtOnce is how many tests run in parallel without -parallel. They wait for processes, leases
+// and deadlines for most of their time: one for each core would leave the cores idle.
+const testsAtOnce = 4
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", strconv.Itoa(max(testsAtOnce, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
+	flag.Parse() // what the caller states replaces it
 	os.Exit(func() int {
 		var err error
 		if workshop, err = os.MkdirTemp("", "gavel-failover-"); err != nil {
@@ -49,11 +60,19 @@ var (
 	natsBinary  = built("nats-server", "github.com/nats-io/nats-server/v2")
 )
 
+// goBuild is a build with these arguments, as the Makefile builds: the libraries are compiled once for
+// all.
+func goBuild(args ...string) *exec.Cmd {
+	build := exec.Command("go", append([]string{"build", "-trimpath"}, args...)...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	return build
+}
+
 // built builds a program once for all tests.
 func built(name, pkg string, flags ...string) func(t *testing.T) string {
 	build := sync.OnceValues(func() (string, error) {
 		path := filepath.Join(workshop, name)
-		if out, err := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), pkg)...).CombinedOutput(); err != nil {
+		if out, err := goBuild(append(append([]string{"-o", path}, flags...), pkg)...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 		}
 		return path, nil

@@ -85,10 +85,10 @@ func TestRulesAreStoppedUnderLoad(t *testing.T) {
 	r.converges()
 }
 
-// stops stops all rules, and returns the conferences whose ends the command reports as in flight.
+// stops stops all rules, and returns the conferences whose ends the command reports as in flight. The
+// command is repeated for as long as it reports that the list may be incomplete.
 func (r *ruled) stops(g *gavel) (listed []string) {
 	r.t.Helper()
-	said := r.cli(g, "stop", "--reason", "ends the wrong calls", "--output", "json")
 	var answer struct {
 		Stopped bool
 		Unsure  bool
@@ -96,9 +96,17 @@ func (r *ruled) stops(g *gavel) (listed []string) {
 			ConferenceSid string `json:"conference_sid"`
 		} `json:"on_the_wire"`
 	}
-	if err := json.Unmarshal([]byte(said), &answer); err != nil || !answer.Stopped || answer.Unsure {
-		r.t.Fatalf("gavel stop prints %s (%v)", said, err)
-	}
+	eventually(r.t, func() string {
+		answer.Unsure = false
+		said := r.cli(g, "stop", "--reason", "ends the wrong calls", "--output", "json")
+		if err := json.Unmarshal([]byte(said), &answer); err != nil || !answer.Stopped {
+			r.t.Fatalf("gavel stop prints %s (%v)", said, err)
+		}
+		if answer.Unsure {
+			return "gavel stop cannot list all actions in flight: " + said
+		}
+		return ""
+	})
 	for _, call := range answer.Wire {
 		listed = append(listed, call.ConferenceSid)
 	}

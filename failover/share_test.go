@@ -6,13 +6,14 @@ import (
 )
 
 // movedWithin is how long a lane may be silent when it moves from one projector to another while
-// both are healthy: half of what a take-over takes, with a margin for a busy machine.
-const movedWithin = 1500 * time.Millisecond
+// both are healthy. The promise after a kill is 5 s; a healthy pair takes about 0.7 s, and up to 1.6 s on
+// a busy machine.
+const movedWithin = 3 * time.Second
 
 // Healthy projectors start and stop: each time the lanes are shared again, and
-// the callers of a lane that moves hardly notice.
+// the callers of a lane that moves hardly notice. It runs alone: the processes of other tests would
+// be part of the silence.
 func TestLanesMoveWithoutAPauseWhenProjectorsStartAndStop(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, shape{})
 	door := w.gavel("door")
 	projectors := []*gavel{w.gavel("project")}

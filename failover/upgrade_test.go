@@ -41,7 +41,7 @@ var oldBinary = sync.OnceValues(func() (string, error) {
 	for _, command := range []*exec.Cmd{
 		exec.Command("git", "-C", "..", "archive", "-o", archive, writtenBy),
 		exec.Command("tar", "-xf", archive, "-C", source),
-		exec.Command("go", "build", "-C", source, "-o", path, "./cmd/gavel"),
+		goBuildIn(source, "-o", path, "./cmd/gavel"),
 	} {
 		if out, err := command.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("build the old Gavel: %s: %w\n%s", command, err, out)
@@ -49,6 +49,12 @@ var oldBinary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+func goBuildIn(dir string, args ...string) *exec.Cmd {
+	build := goBuild(args...)
+	build.Dir = dir
+	return build
+}
 
 func gavelBefore(t *testing.T) string { return made(t, oldBinary) }
 
@@ -76,7 +82,7 @@ var nextBinary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if out, err := exec.Command("go", "build", "-overlay", overlay, "-o", path, "gavel/cmd/gavel").CombinedOutput(); err != nil {
+	if out, err := goBuild("-overlay", overlay, "-o", path, "gavel/cmd/gavel").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the next Gavel: %w\n%s", err, out)
 	}
 	return path, nil

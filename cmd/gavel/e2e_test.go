@@ -157,7 +157,9 @@ func (h *house) awaitReady(out io.Reader) {
 
 var buildOnce = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "gavel")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile builds it
+	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build gavel: %w\n%s", err, out)
 	}
 	return path, nil
