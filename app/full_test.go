@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,8 +18,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"gavel/app"
 	"gavel/internal/brakes"
+	"gavel/internal/bus/natsd"
+	"gavel/internal/keys"
 	"gavel/internal/twilio/twiliofake"
 )
 
@@ -29,11 +35,17 @@ const inVolume = "APP_TEST_VOLUME"
 // TestAFullVolumeLeavesReadsAndTheStop fills the volume of an embedded Gavel to the last byte.
 func TestAFullVolumeLeavesReadsAndTheStop(t *testing.T) {
 	t.Parallel()
+	onItsVolume(t, fullVolume)
+}
+
+// onItsVolume runs a story in a process of its own, on a volume of 64 MB.
+func onItsVolume(t *testing.T, story func(t *testing.T, dir string)) {
+	t.Helper()
 	if dir := os.Getenv(inVolume); dir != "" {
 		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
 			t.Fatal(err)
 		}
-		fullVolume(t, dir)
+		story(t, dir)
 		return
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=90s")
@@ -215,4 +227,93 @@ func fullVolume(t *testing.T, dir string) {
 	r.until("ready after a start on a full volume", http.StatusOK, func() int { return r.get("/readyz") })
 	r.until("a callback after a start on a full volume", http.StatusNoContent, func() int { return r.call(1) })
 	r.end()
+}
+
+// TestAFormerGavelsDataIsReadOnAFullVolume starts on data without a number of its format, a reserve,
+// marks in the buckets, a snapshot, and the present settings of the lane's consumer.
+func TestAFormerGavelsDataIsReadOnAFullVolume(t *testing.T) {
+	t.Parallel()
+	onItsVolume(t, formerData)
+}
+
+func formerData(t *testing.T, dir string) {
+	r := startOn(t, dir)
+	r.until("ready", http.StatusOK, func() int { return r.get("/readyz") })
+	r.until("a callback", http.StatusNoContent, func() int { return r.call(0) })
+	r.until("the conference", http.StatusOK, r.read)
+	r.end()
+	r.makeFormer()
+	other := fillUp(t, dir)
+
+	r = startOn(t, dir)
+	r.until("a read after a start on a full volume", http.StatusOK, r.read)
+	if ready, call, alive := r.get("/readyz"), r.call(1), r.get("/healthz"); ready != 503 || call != 503 || alive != 200 {
+		t.Errorf("after a start on a full volume: /readyz %d, a callback %d, /healthz %d", ready, call, alive)
+	}
+	if got := r.keyed("/v1/stop"); got != http.StatusOK {
+		t.Errorf("the API with the key on a full volume: %d", got)
+	}
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	r.until("ready with space again", http.StatusOK, func() int { return r.get("/readyz") })
+	r.until("a callback with space again", http.StatusNoContent, func() int { return r.call(1) })
+	if got := r.keyed("/v1/stop"); got != http.StatusOK {
+		t.Errorf("the API with the key and space again: %d", got)
+	}
+	r.end()
+}
+
+// keyed gets a path of the API with the first key.
+func (r *running) keyed(path string) int {
+	r.Helper()
+	sid, secret, err := keys.ReadFile(filepath.Join(r.options.DataDir, "api-key"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	request, _ := http.NewRequest(http.MethodGet, r.base+path, nil)
+	request.SetBasicAuth(sid, secret)
+	return r.do(request)
+}
+
+// makeFormer removes from the data what the build 7921494 did not write.
+func (r *running) makeFormer() {
+	r.Helper()
+	data, ctx := r.options.DataDir, r.Context()
+	server, err := natsd.Start(natsd.Options{DataDir: data, MaxPayload: 2 << 20, StorePercent: 90}, r.options.Log)
+	if err != nil {
+		r.Fatal(err)
+	}
+	conn, err1 := nats.Connect("", nats.InProcessServer(server.Server))
+	js, err2 := jetstream.New(conn)
+	journal, err3 := js.Stream(ctx, "GAVEL_JOURNAL")
+	lane, err4 := js.Consumer(ctx, "GAVEL_JOURNAL", "project-0")
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		r.Fatal(err)
+	}
+	settings, consumer := journal.CachedInfo().Config, lane.CachedInfo().Config
+	delete(settings.Metadata, "gavel.guarded")
+	consumer.Description = "One of a former Gavel."
+	_, err1 = js.UpdateStream(ctx, settings)
+	_, err2 = js.UpdateConsumer(ctx, "GAVEL_JOURNAL", consumer)
+	err3 = js.DeleteConsumer(ctx, "GAVEL_TIMERS", "rings")
+	for _, bucket := range []string{"KV_GAVEL_RULES", "KV_GAVEL_BRAKES"} {
+		stream, err := js.Stream(ctx, bucket)
+		for _, marks := range []string{".mark.>", ".deleted.>"} {
+			if err == nil {
+				err = stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+strings.TrimPrefix(bucket, "KV_")+marks))
+			}
+		}
+		err4 = errors.Join(err4, err)
+	}
+	conn.Close()
+	faults := []error{err1, err2, err3, err4, server.Stop(context.Background())}
+	for _, name := range []string{natsd.ReserveFile, natsd.CopyFile, "format", "picture", "chain", "chain.stored"} {
+		if err := os.Remove(filepath.Join(data, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			faults = append(faults, err)
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		r.Fatal(err)
+	}
 }

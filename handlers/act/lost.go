@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	// lostFirst is the pause before each of the first two searches: longer than a try with all its
-	// calls, and than the time from an outcome to the record.
+	// lostFirst is the pause before each of the first two searches, and before one that has to confirm
+	// what the last one found or follows one that failed: longer than a try with all its calls, and
+	// than the time from an outcome to the record.
 	lostFirst = time.Minute
-	// lostEvery is the pause before all later ones, for alarms that NATS loses meanwhile.
+	// lostEvery is the pause before all others, for alarms that NATS loses meanwhile.
 	lostEvery = 10 * time.Minute
 	// lostAfter is when a decision that was not acknowledged counts too: a consumer whose state is damaged
 	// may never deliver it. Deliveries are at most events.MaxLater apart.
@@ -57,9 +58,9 @@ type Lost struct {
 // Run searches until ctx ends. A search that fails is repeated.
 func (l Lost) Run(ctx context.Context) error {
 	var suspects map[string]bool
-	for n := 0; ; n++ {
+	for n := 0; ; {
 		pause := time.NewTimer(lostFirst)
-		if n >= 2 {
+		if n >= 2 && len(suspects) == 0 {
 			pause.Reset(lostEvery)
 		}
 		select {
@@ -74,6 +75,7 @@ func (l Lost) Run(ctx context.Context) error {
 			continue
 		}
 		suspects = found
+		n++
 	}
 }
 

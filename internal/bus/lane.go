@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -114,7 +116,7 @@ func (l *Lane) Resume(ctx context.Context) (floor, last uint64, err error) {
 
 // resume is one try of Resume. Only the wait for the lane may last longer than a try.
 func (l *Lane) resume(ctx, try context.Context) (floor, last uint64, err error) {
-	consumer, err := l.js.CreateOrUpdateConsumer(try, journalStream, l.config)
+	consumer, err := l.consumer(try)
 	if err != nil {
 		return 0, 0, fmt.Errorf("create consumer: %w", err)
 	}
@@ -127,6 +129,21 @@ func (l *Lane) resume(ctx, try context.Context) (floor, last uint64, err error) 
 		return 0, 0, err
 	}
 	return floor, last, nil
+}
+
+// consumer makes the lane's consumer, or gives it its settings. On a full volume one that exists is used
+// as a former Gavel made it, because the picture can be filled through it.
+func (l *Lane) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	made, err := l.js.CreateOrUpdateConsumer(ctx, journalStream, l.config)
+	if err == nil || !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+		return made, err
+	}
+	found, missing := l.js.Consumer(ctx, journalStream, l.config.Durable)
+	if missing != nil {
+		return nil, err
+	}
+	l.log.Warn("volume is full: the lane is read with the settings of its consumer as they are", "error", err)
+	return found, nil
 }
 
 // begin restarts delivery after the floor.

@@ -277,6 +277,11 @@ func (m maker) buckets(ctx context.Context, made *streams) error {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
+	if m.full && made.journal.CachedInfo().Config.Metadata[metadataGuarded] == "" {
+		// A former Gavel left no marks, and this start has no room for them: their absence is no damage.
+		made.keys, made.rules, made.brakes = jet.Guard(keys, rules, jet.Guards{}), jet.Guard(rules, brakes, jet.Guards{}), jet.Guard(brakes, rules, jet.Guards{})
+		return nil
+	}
 	made.keys = jet.Guard(keys, rules, jet.Guards{Deleted: true, Report: m.store.reportKey})
 	made.rules = jet.Guard(rules, brakes, jet.Guards{Keys: []string{activeKey}, Lasting: setPrefix, Report: m.store.reportKey})
 	made.brakes = jet.Guard(brakes, rules, jet.Guards{

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"gavel/internal/wholefile"
 )
@@ -47,7 +48,8 @@ func Check(stored string) error {
 }
 
 // Claim refuses a data directory of a newer format and changes nothing there. Any
-// other one gets the number Current.
+// other one gets the number Current. On a full volume a directory without a number stays so: that is
+// format 1, and a later start writes it.
 func Claim(dir string) error {
 	stored, err := os.ReadFile(filepath.Join(dir, FileName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +62,8 @@ func Claim(dir string) error {
 	if string(stored) == current {
 		return nil
 	}
-	if err := wholefile.Write(filepath.Join(dir, FileName), current); err != nil {
+	err = wholefile.Write(filepath.Join(dir, FileName), current)
+	if err != nil && (len(stored) > 0 || !errors.Is(err, syscall.ENOSPC)) {
 		return fmt.Errorf("write the format: %w", err)
 	}
 	return nil

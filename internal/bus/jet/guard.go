@@ -208,6 +208,9 @@ type deleted struct {
 }
 
 func (g *Guarded) readDeleted(ctx context.Context) (d deleted, revision uint64, err error) {
+	if !g.guards.Deleted {
+		return d, 0, nil
+	}
 	value, revision, err := g.second.Read(ctx, g.deletedKey())
 	var damage error
 	switch {
