@@ -124,6 +124,9 @@ func (m maker) mendSchedules(ctx context.Context) error {
 	if _, err := jet.RemoveDamaged(ctx, m.js, laterStream, m.log); err != nil {
 		return fmt.Errorf("check the messages of %s: %w", laterStream, err)
 	}
+	if err := m.redeliver(ctx); err != nil {
+		return fmt.Errorf("check the consumer of %s: %w", laterStream, err)
+	}
 	if !m.config.Rearms {
 		return nil
 	}
@@ -135,6 +138,35 @@ func (m maker) mendSchedules(ctx context.Context) error {
 		return fmt.Errorf("remove the alarms of the last run from %s: %w", timersStream, err)
 	}
 	return nil
+}
+
+// redeliver delivers deferred decisions again that are in the stream although their consumer has settled
+// them. The server removes what is settled, and after kill -9 a damaged message takes all with it that
+// follows: the removals, and the alarm that was set in place of a decision that was due.
+func (m maker) redeliver(ctx context.Context) error {
+	stream, err := m.js.Stream(ctx, laterStream)
+	if err != nil {
+		return err
+	}
+	due, err := stream.Info(ctx, jetstream.WithSubjectFilter(laterDuePrefix+">"))
+	if err != nil {
+		return err
+	}
+	consumer, err := m.js.Consumer(ctx, laterStream, laterConsumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	open := consumer.CachedInfo()
+	settled := len(due.State.Subjects) - int(open.NumPending) - open.NumAckPending
+	if settled <= 0 {
+		return nil
+	}
+	m.log.Error("deferred decisions that were settled are stored again, so the stream was damaged: all that are due are delivered again", "stream", laterStream, "messages", settled)
+	_, err = m.js.ResetConsumerToSequence(ctx, laterStream, laterConsumer, due.State.FirstSeq)
+	return err
 }
 
 // stream opens or creates a stream and checks it. It does not change an existing stream, except

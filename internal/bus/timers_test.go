@@ -393,3 +393,31 @@ func TestADamagedDeferralIsNoticedAndTheOthersStay(t *testing.T) {
 		t.Errorf("due: %v", got)
 	}
 }
+
+// After kill -9 a damaged message takes the rest of its file with it: here the removal of a decision that
+// was due and settled, because it had to wait again, and its next alarm.
+func TestADeferralThatDamageBringsBackIsDeliveredAgain(t *testing.T) {
+	t.Parallel()
+	dir, earlier := t.TempDir(), filepath.Join(t.TempDir(), "msgs")
+	messages := filepath.Join(dir, "nats/jetstream/$G/streams/GAVEL_LATER/msgs")
+	in := func(c *bus.Config) { c.DataDir, c.Sync = dir, bus.SyncAlways }
+	b := open(t, in)
+	want := due{conferenceKey(1), decision(1).ID, "waits"}
+	came, stop := dues(t, b, func(due) error { return os.CopyFS(earlier, os.DirFS(messages)) })
+	mustLater(t, b, want, time.Now())
+	receive(t, "the decision", came)
+	eventually(t, "it to be settled", func() bool { return stored(t, b, "GAVEL_LATER") == 0 })
+	mustLater(t, b, want, time.Now().Add(time.Hour))
+	stop()
+	closeBus(t, b)
+	_ = os.Remove(filepath.Join(earlier, "index.db")) // kill -9 leaves none that is valid
+	if err := errors.Join(os.RemoveAll(messages), os.CopyFS(messages, os.DirFS(earlier))); err != nil {
+		t.Fatal(err)
+	}
+
+	b = open(t, in)
+	came, _ = dues(t, b, func(due) error { return nil })
+	if got := receive(t, "the decision again", came); got != want {
+		t.Errorf("due: %v, want %v", got, want)
+	}
+}
