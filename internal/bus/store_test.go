@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"gavel/events"
 )
@@ -71,5 +72,20 @@ func TestTheTableInOperationsIsTheOneInTheCode(t *testing.T) {
 	}
 	if diff := gocmp.Diff(maps.Clone(effectsOf), documented); diff != "" {
 		t.Errorf("-code +docs:\n%s", diff)
+	}
+}
+
+// One changed bit keeps the server from opening a stream of alarms, which can be made again.
+func TestAStreamThatCannotBeOpenedNamesItsRemedy(t *testing.T) {
+	t.Parallel()
+	failed := &jetstream.APIError{Code: 500, ErrorCode: storeFailed, Description: "error creating store for stream"}
+	for name, want := range map[string]bool{laterStream: true, timersStream: true, journalStream: false, actionsStream: false} {
+		err := hintOffline(name, failed)
+		if got := strings.Contains(err.Error(), "move the folder "+name); got != want || !errors.Is(err, failed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := hintOffline(laterStream, errFrozen); err != errFrozen {
+		t.Errorf("another error: %v", err)
 	}
 }

@@ -197,9 +197,18 @@ func (m maker) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.
 // cannot read what describes it or one of its consumers.
 const streamOffline = 10194
 
-// hintOffline adds the remedy to the error of a stream that an external server has stopped.
+// storeFailed is nats-server's JSStreamCreateErrF for a stream whose files are there and cannot be opened: one
+// changed bit in the length of a message is enough.
+const storeFailed = 10049
+
+// hintOffline adds the remedy to the error of a stream that a server has stopped, or cannot open.
 func hintOffline(name string, err error) error {
-	if fault := (*jetstream.APIError)(nil); !errors.As(err, &fault) || fault.ErrorCode != streamOffline {
+	fault := (*jetstream.APIError)(nil)
+	if errors.As(err, &fault) && fault.ErrorCode == storeFailed && (name == laterStream || name == timersStream) {
+		return fmt.Errorf("%w; if the log has \"malformed or corrupt message\", its files are damaged: stop Gavel, move the folder %s of NATS's store "+
+			"(nats/jetstream/$G/streams) out of it, and start again: alarms are set again from the conferences and the decisions", err, name)
+	}
+	if fault == nil || fault.ErrorCode != streamOffline {
 		return err
 	}
 	return fmt.Errorf("%w; if it is a consumer, stop NATS, remove the file obs/CONSUMER/meta.inf in the folder %s of its store, and start NATS and Gavel again: "+
