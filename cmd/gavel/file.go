@@ -14,6 +14,7 @@ import (
 	"gavel/internal/plainyaml"
 	"gavel/internal/twilio"
 	"gavel/internal/webhook"
+	"gavel/rules/schema"
 )
 
 // settingsFile is gavel.yaml: every flag by its name with underscores, and the
@@ -107,11 +108,18 @@ type tlsFiles struct {
 // byteOrderMark is what some editors put before a text.
 var byteOrderMark = []byte("\ufeff")
 
-// parseSettings reads gavel.yaml. An unknown key is an error that names file,
-// line and key; no error quotes a value, because values may be secrets.
+// parseSettings reads gavel.yaml. Its error has all unknown keys and all values of the wrong kind, with
+// file, line and key; no error quotes a value, because values may be secrets.
 func parseSettings(path string, text []byte) (*settingsFile, error) {
 	file := &settingsFile{path: path, text: bytes.TrimPrefix(text, byteOrderMark)}
-	if err := plainyaml.Decode(text, file); err != nil {
+	root, err := plainyaml.Parse(text)
+	if err == nil && root != nil {
+		if faults := settingsFaults(path, root); faults != nil {
+			return nil, faults
+		}
+		err = plainyaml.DecodeNode(root, file)
+	}
+	if err != nil {
 		return nil, settingsError(path, err)
 	}
 	if file.Sync != nil && file.NATS.Sync != nil {
@@ -120,13 +128,20 @@ func parseSettings(path string, text []byte) (*settingsFile, error) {
 	return file, nil
 }
 
-// settingsError returns where the fault is, in one line and without the lines
-// around it, which go-yaml would print.
+// settingsError returns where the first fault is.
 func settingsError(path string, err error) error {
-	where, key, message := path, "", ""
+	f := faultFinder{path: path}
+	f.add(settingFault(err, nil))
+	return f.faults[0]
+}
+
+// settingFault returns the line of a fault, 0 if go-yaml does not state it, and what it is, in one line
+// and without the lines around it, which go-yaml would print. keys are those that an unknown key can
+// have been meant to be.
+func settingFault(err error, keys []string) (line int, message string) {
+	key, text := "", ""
 	if located := yaml.Error(nil); errors.As(err, &located) && located.GetToken() != nil {
-		where = fmt.Sprintf("%s:%d", path, located.GetToken().Position.Line)
-		key, message = located.GetToken().Value, located.GetMessage()
+		line, key, text = located.GetToken().Position.Line, located.GetToken().Value, located.GetMessage()
 	}
 	var wrong valueError
 	var unknown *yaml.UnknownFieldError
@@ -134,17 +149,17 @@ func settingsError(path string, err error) error {
 	var misplaced *yaml.UnexpectedNodeTypeError
 	switch {
 	case errors.As(err, &wrong):
-		return fmt.Errorf("%s: %w", where, wrong)
+		return line, wrong.Error()
 	case errors.As(err, &unknown):
-		return fmt.Errorf("%s: unknown key %q", where, key)
-	case strings.Contains(message, "already defined"): // an error without its own type
-		return fmt.Errorf("%s: key %q is given twice", where, key)
+		return line, fmt.Sprintf("unknown key %q", key) + schema.Nearest(key, keys)
+	case strings.Contains(text, "already defined"): // an error without its own type
+		return line, fmt.Sprintf("key %q is given twice", key)
 	case errors.As(err, &mistyped):
-		return fmt.Errorf("%s: the value must be %s", where, mistyped.DstType)
+		return line, "the value must be " + mistyped.DstType.String()
 	case errors.As(err, &misplaced):
-		return fmt.Errorf("%s: the value must be %s", where, strings.ToLower(misplaced.Expected.String()))
+		return line, "the value must be " + strings.ToLower(misplaced.Expected.String())
 	}
-	return fmt.Errorf("%s: is not valid YAML", where)
+	return line, "is not valid YAML"
 }
 
 // valueError is a fault of a value that go-yaml accepts.

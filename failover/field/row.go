@@ -14,5 +14,5 @@ type row struct {
 }
 
 func rows() []row {
-	return slices.Concat(doorRows, keyRows, pictureRows, restRows)
+	return slices.Concat(doorRows, keyRows, pictureRows, restRows, settingsRows)
 }

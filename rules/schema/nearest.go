@@ -11,7 +11,7 @@ func suggestion(name string, s *shape) string {
 	for _, k := range s.keys {
 		names = append(names, k.name)
 	}
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		return near
 	}
 	if len(names) == 0 {
@@ -20,8 +20,8 @@ func suggestion(name string, s *shape) string {
 	return "; the keys are " + strings.Join(names, ", ")
 }
 
-// nearest suggests the text among all that a text may have been meant to be, or returns "".
-func nearest(text string, all []string) string {
+// Nearest suggests the text among all that a text may have been meant to be, or returns "".
+func Nearest(text string, all []string) string {
 	best, distance := "", min(3, len(text)/2+1) // a text with more differences is another word
 	for _, name := range all {
 		if d := slips(text, name); d < distance {

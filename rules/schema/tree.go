@@ -182,7 +182,7 @@ func isCode(text string) bool { return strings.HasPrefix(text, "${") && strings.
 func (s *shape) refuses(text string) string {
 	switch {
 	case s.values != nil && !slices.Contains(s.values, text):
-		return "the value must be one of " + strings.Join(s.values, ", ") + nearest(text, s.values)
+		return "the value must be one of " + strings.Join(s.values, ", ") + Nearest(text, s.values)
 	case s.kind == length && !matches(s.pattern, text):
 		return "the value must be " + s.kind.String()
 	case s.pattern != "" && !matches(s.pattern, text):
