@@ -104,6 +104,11 @@ func TestClusterOutlivesTheServerThatLeads(t *testing.T) {
 	if told, err := b.News().LastPositions(testContext(t), conferenceKeys(4)); err != nil || len(told) != 4 {
 		t.Errorf("last positions are %v, %v", told, err)
 	}
+	mustTrim(t, b, time.Now().Add(2*month), 0)
+	eventually(t, "the old news to be gone", func() bool {
+		info, err := jetStream(t, dial(t, urls(servers))).Stream(testContext(t), "GAVEL_EVENTS")
+		return err == nil && info.CachedInfo().State.Msgs == 0
+	})
 	mustPut(t, b, refused(account, "x"))
 	receive(t, "the letter", watch(t, b, everyLetter))
 }
