@@ -109,14 +109,16 @@ const decisionIDBytes = 16
 // id is the hash of what distinguishes decisions. Each part follows its length, so that parts
 // cannot run together. The version is not included: a reload must not repeat an earlier decision.
 func (d *Decision) id() string {
-	h := sha256.New()
-	for _, part := range []string{d.Rule, d.AccountSid, cmp.Or(d.ConferenceSid, "-"), d.leg(), d.Occasion} {
-		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
-		h.Write([]byte(part))
+	room := [512]byte{}
+	text := room[:0]
+	for _, part := range [...]string{d.Rule, d.AccountSid, cmp.Or(d.ConferenceSid, "-"), d.leg(), d.Occasion} {
+		text = binary.BigEndian.AppendUint32(text, uint32(len(part)))
+		text = append(text, part...)
 	}
-	h.Write(binary.BigEndian.AppendUint32(nil, uint32(d.Attempt)))
-	h.Write(binary.BigEndian.AppendUint32(nil, uint32(d.Step)))
-	return hex.EncodeToString(h.Sum(nil)[:decisionIDBytes])
+	text = binary.BigEndian.AppendUint32(text, uint32(d.Attempt))
+	text = binary.BigEndian.AppendUint32(text, uint32(d.Step))
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:decisionIDBytes])
 }
 
 // leg is the subject, the target, or both if they differ: one step of a rule

@@ -111,6 +111,7 @@ type evaluation struct {
 	earlier   *earlier // the record before the fact; nil if not needed yet
 	cause     cause
 	evaluated evaluated
+	ended     int // stretches that ended and are not removed yet
 	decisions []Decision
 	faults    []ExpressionFault
 }

@@ -79,7 +79,7 @@ func (c *evaluation) decideStep(r *Rule, s *Stretch, v condition.Vars) {
 		if c.shownDone(r, s, &d) || c.doneBefore(s, d) {
 			continue
 		}
-		c.decisions = append(c.decisions, d)
+		c.decisions = append(doubled(c.decisions), d)
 		switch {
 		case d.Verdict == Act:
 			s.Awaiting, s.Acted, s.Phase = append(s.Awaiting, d.ID), true, Acting
@@ -213,8 +213,9 @@ func (s *Stretch) occasion() occasion { return occasion{s.Occasion, s.CallSid, s
 // that the step has no leg to act on.
 func (c *evaluation) decide(r *Rule, n int, v condition.Vars, o occasion) []Decision {
 	step := &r.Do[n-1]
-	var all []Decision
-	for _, leg := range c.targets(r, step, v) {
+	legs := c.targets(r, step, v)
+	all := make([]Decision, 0, len(legs))
+	for _, leg := range legs {
 		v.Participant = leg
 		d := c.decision(r.Name, n, o)
 		d.Do = step.Kind

@@ -74,16 +74,28 @@ func (c *evaluation) changedLegs() (changed []*projections.Participant) {
 	return changed
 }
 
-// idle reports whether a rule for each participant has nothing in the state, and its condition holds
-// for no leg, so that judging it changes nothing.
+// idle reports whether judging a rule for each participant changes nothing: it has nothing in the state,
+// and its condition holds for no leg, or what it would begin finds no room.
 func (c *evaluation) idle(r *Rule) bool {
 	if r.elapses() || c.state.remembers(r.Name) {
 		return false
 	}
+	return c.reading.HoldsForNone(r.When, c.legs()) || c.findsNoRoom(r)
+}
+
+// findsNoRoom reports whether nothing of a rule that has nothing in the state can begin, which the state
+// records already. Its conditions must have no errors, because each is reported.
+func (c *evaluation) findsNoRoom(r *Rule) bool {
+	return c.state.Truncated && len(c.state.Stretches) >= MaxStretches &&
+		c.reading.HasValues(r.When, c.legs()) && (r.Unless == nil || c.reading.HasValues(r.Unless, c.legs()))
+}
+
+// legs returns the legs that are subjects.
+func (c *evaluation) legs() []*projections.Participant {
 	if c.subjects == nil {
 		c.subjects = slices.DeleteFunc(slices.Clone(c.vars.Conference.Participants), func(p *projections.Participant) bool { return !c.present(p) })
 	}
-	return c.reading.HoldsForNone(r.When, c.subjects)
+	return c.subjects
 }
 
 // elapses reports whether time alone can change whether the rule's condition holds.

@@ -124,11 +124,11 @@ func holds(leg, number int) rules.Input {
 	return in
 }
 
-func foldedLeg(t *testing.T, record *projections.Conference, e *events.Event) *projections.Conference {
+func foldedLeg(t fatal, record *projections.Conference, e *events.Event) *projections.Conference {
 	t.Helper()
 	after, _, err := projections.Fold(record, e)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("fold: %v", err)
 	}
 	return after
 }

@@ -33,8 +33,9 @@ func (c *evaluation) judgeSubjects(r *Rule, begins bool) {
 		return
 	}
 	for _, p := range c.vars.Conference.Participants {
-		c.judgeSubject(r, p, begins)
+		c.judgeLeg(r, p, begins)
 	}
+	c.removeEnded()
 }
 
 // judgeChanged judges a rule after an event that changed some parts of the record. If the condition
@@ -45,13 +46,21 @@ func (c *evaluation) judgeChanged(r *Rule, begins bool, changed condition.Parts)
 		return
 	}
 	for _, p := range c.earlier.others {
-		c.judgeSubject(r, p, begins)
+		c.judgeLeg(r, p, begins)
 	}
+	c.removeEnded()
 }
 
-// judgeSubject is the core of Judge: it evaluates whether the rule's condition holds for the
-// subject now, and begins, continues or ends the stretch. p is nil for the conference as a whole.
+// judgeSubject judges a rule for one subject.
 func (c *evaluation) judgeSubject(r *Rule, p *projections.Participant, begins bool) {
+	c.judgeLeg(r, p, begins)
+	c.removeEnded()
+}
+
+// judgeLeg is the core of Judge: it evaluates whether the rule's condition holds for the
+// subject now, and begins, continues or ends the stretch. p is nil for the conference as a whole.
+// Stretches that ended are removed by removeEnded, before another rule is judged.
+func (c *evaluation) judgeLeg(r *Rule, p *projections.Participant, begins bool) {
 	callSid := callSidOf(p)
 	at, there := c.state.stretch(r.Name, callSid)
 	v, present := c.varsFor(p)
@@ -67,7 +76,7 @@ func (c *evaluation) judgeSubject(r *Rule, p *projections.Participant, begins bo
 	case holds && begins && (p == nil || p.Live() || !r.actsOnSubject()):
 		c.begin(r, callSid, at)
 	}
-	if c.state.isAt(at, r.Name, callSid) {
+	if c.state.isAt(at, r.Name, callSid) && !c.state.Stretches[at].ended {
 		c.resume(r, &c.state.Stretches[at], v)
 	}
 	c.armFlips(r, callSid, v, present)
@@ -168,17 +177,26 @@ func (c *evaluation) fault(r *Rule, in string, err error) {
 
 // begin opens a stretch, and with it an occasion that has the name of the cause.
 func (c *evaluation) begin(r *Rule, callSid string, at int) {
-	if len(c.state.Stretches) >= MaxStretches {
+	if len(c.state.Stretches)-c.ended >= MaxStretches {
 		c.state.Truncated = true
 		return
 	}
-	c.state.Stretches = slices.Insert(c.state.Stretches, at, Stretch{
+	c.state.Stretches = slices.Insert(doubled(c.state.Stretches), at, Stretch{
 		Rule: r.Name, Version: r.Version, CallSid: callSid, Occasion: c.cause.name, Stale: c.cause.stale,
 		Since: c.state.Now, Phase: Running, Due: c.state.Now.Add(r.For), Attempt: 1, Of: len(r.Do),
 	})
 	if c.restarts {
 		c.resumeWith(r, &c.state.Stretches[at])
 	}
+}
+
+// doubled returns a list with room for one more, twice as long if it was full: for the elements of Judge,
+// which are large, append copies more often.
+func doubled[T any](list []T) []T {
+	if len(list) < cap(list) {
+		return list
+	}
+	return slices.Grow(list, max(1, len(list)))
 }
 
 // end closes a stretch. A decision records that its ladder stopped only if a person stopped it;
@@ -188,7 +206,17 @@ func (c *evaluation) end(r *Rule, at int) {
 	if s.midway() && c.state.exempt(r.Name, c.state.Now) {
 		c.refuse(s, r.Do[s.Step].Kind, Exempted)
 	}
-	c.state.Stretches = slices.Delete(c.state.Stretches, at, at+1)
+	c.state.Stretches[at].ended = true
+	c.ended++
+}
+
+// removeEnded removes the stretches that ended. One by one, those of a full room would move each other
+// a thousand times.
+func (c *evaluation) removeEnded() {
+	if c.ended > 0 {
+		c.state.Stretches = slices.DeleteFunc(c.state.Stretches, func(s Stretch) bool { return s.ended })
+		c.ended = 0
+	}
 }
 
 // handleLate restarts a running `for` if the fact belongs before others and is about what the condition

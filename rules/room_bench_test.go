@@ -34,6 +34,10 @@ func BenchmarkRoom(b *testing.B) {
 			return e
 		}, false},
 		{"hold-with-agent", func() *events.Event { return callEvent(next, events.ParticipantHold, 7) }, true},
+		{"leave-with-agent", func() *events.Event { return callEvent(next, events.ParticipantLeave, 7) }, true},
+		{"join-with-agent", func() *events.Event { return callEvent(next, events.ParticipantJoin, legsOfRoom) }, true},
+		{"agent-leaves", func() *events.Event { return callEvent(next, events.ParticipantLeave, legsOfRoom/2) }, true},
+		{"end-with-agent", func() *events.Event { return callEvent(next, events.ConferenceEnd, 0) }, true},
 	} {
 		for _, n := range []int{1, 200} {
 			b.Run(fmt.Sprintf("%s/%d", row.name, n), func(b *testing.B) {

@@ -85,6 +85,8 @@ type Stretch struct {
 	Redone int  `json:"redone,omitempty"`
 	// TooLate counts the facts that arrived after the first decision, though they belong before it.
 	TooLate int `json:"too_late,omitempty"`
+
+	ended bool // while Judge runs: it is no part of the state any more
 }
 
 // Phase is the progress of a stretch.

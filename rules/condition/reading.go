@@ -22,8 +22,8 @@ type Reading struct {
 	recording *value
 	// known are the results of conditions that several rules have.
 	known map[subject]result
-	// nones are the results of HoldsForNone, by the condition's text.
-	nones map[string]bool
+	// nones and valued are the results of HoldsForNone and HasValues, by the condition's text.
+	nones, valued map[string]bool
 	// timed is the condition whose next flip is computed, or nil.
 	timed *Condition
 	flip  time.Time
@@ -89,21 +89,32 @@ type result struct {
 // is false for few legs, which cost less to evaluate one by one. The answer for a text is kept, so all
 // calls have to name the same legs.
 func (r *Reading) HoldsForNone(c *Condition, legs []*projections.Participant) bool {
+	return r.allLegs(&r.nones, c, legs, func(holds bool, err error) bool { return !holds && err == nil })
+}
+
+// HasValues reports whether a condition has a value for each of the legs, and no error. What is stated
+// of HoldsForNone holds for it too.
+func (r *Reading) HasValues(c *Condition, legs []*projections.Participant) bool {
+	return r.allLegs(&r.valued, c, legs, func(_ bool, err error) bool { return err == nil })
+}
+
+// allLegs reports whether the results of a condition for all legs are as required, and keeps the answer.
+func (r *Reading) allLegs(kept *map[string]bool, c *Condition, legs []*projections.Participant, required func(holds bool, err error) bool) bool {
 	if !r.crowded() {
 		return false
 	}
-	if none, known := r.nones[c.text]; known {
-		return none
+	if all, known := (*kept)[c.text]; known {
+		return all
 	}
-	none := !slices.ContainsFunc(legs, func(p *projections.Participant) bool {
+	all := !slices.ContainsFunc(legs, func(p *projections.Participant) bool {
 		holds, _, err := r.HoldsUntil(c, p)
-		return holds || err != nil
+		return !required(holds, err)
 	})
-	if r.nones == nil {
-		r.nones = map[string]bool{}
+	if *kept == nil {
+		*kept = map[string]bool{}
 	}
-	r.nones[c.text] = none
-	return none
+	(*kept)[c.text] = all
+	return all
 }
 
 // addFlip records when a comparison of a running stretch first flips, if the
