@@ -214,7 +214,8 @@ func (r *refused) Error() string {
 	case http.StatusUnauthorized:
 		return text + "; name a key with --api-key, or the data directory of that Gavel with --data-dir"
 	case http.StatusNotFound:
-		if command, found := catalogues[r.detail]; found {
+		what, _, _ := strings.Cut(r.detail, "; ") // the nearest name may follow
+		if command, found := catalogues[what]; found {
 			return text + "; `gavel " + command + "` lists them"
 		}
 	case http.StatusServiceUnavailable:
@@ -223,7 +224,7 @@ func (r *refused) Error() string {
 	return text
 }
 
-// catalogues are the commands that list what was not found, by the detail of the answer.
+// catalogues are the commands that list what was not found, by the beginning of the answer's detail.
 var catalogues = map[string]string{
 	"no such conference":  "conferences list",
 	"no such dead letter": "deadletters list",

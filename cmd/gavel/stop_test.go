@@ -193,7 +193,7 @@ func TestWhatRulesAreAboutToDoIsSeenAndKeptFromHappening(t *testing.T) {
 	if got := h.asks("rules", "reset", "end-orphaned", "--reason", "x"); got.code != exitOK {
 		t.Errorf("reset: %+v", got)
 	}
-	if got := h.asks("rules", "reset", "end-orphans", "--reason", "x"); got.code != exitFailure || !strings.Contains(got.err, "no such rule") {
+	if got := h.asks("rules", "reset", "end-orphans", "--reason", "x"); got.code != exitFailure || !strings.Contains(got.err, "no such rule; did you mean \"end-orphan") || !strings.Contains(got.err, "`gavel rules status` lists them") {
 		t.Errorf("reset of a rule that there is not: %+v", got)
 	}
 	if got := h.asks("exempt", "support-103", "--for", "1m", "--rule", "end-orphans", "--reason", "x"); got.code != exitFailure || !strings.Contains(got.err, "body.rule") {

@@ -279,7 +279,7 @@ func (a *API) knownToReset(ctx context.Context, rule string) error {
 	case set == nil:
 		return errNoRules
 	case set.Rule(rule) == nil:
-		return huma.Error404NotFound("no such rule")
+		return huma.Error404NotFound("no such rule" + nearestRule(ctx, set, rule))
 	}
 	return nil
 }
@@ -298,7 +298,20 @@ func (a *API) knownRule(ctx context.Context, location, name string) error {
 	case err != nil:
 		return err
 	case set.Rule(name) == nil:
-		return badField(location, "is not a rule in force: see gavel rules status")
+		return badField(location, "is not a rule in force: see gavel rules status"+nearestRule(ctx, set, name))
 	}
 	return nil
+}
+
+// nearestRule names the rule that a misspelled name may have been meant to be, or returns "". A key
+// that may not see the rules gets none of their names.
+func nearestRule(ctx context.Context, set *rules.Set, name string) string {
+	if !seesRules(ctx, set) {
+		return ""
+	}
+	names := make([]string, len(set.Rules))
+	for i, r := range set.Rules {
+		names[i] = r.Name
+	}
+	return schema.Nearest(name, names)
 }

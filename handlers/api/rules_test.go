@@ -214,6 +214,10 @@ func TestATrippedRuleActsAgainWhenAPersonSaysSo(t *testing.T) {
 	if a := s.as(kate, http.MethodPost, "rules/nothing/reset", `{"reason":"again"}`); a.status != http.StatusNotFound {
 		t.Errorf("a rule that there is not: %d %s", a.status, a.body)
 	}
+	a := s.as(kate, http.MethodPost, "rules/end-orphand/reset", `{"reason":"again"}`)
+	if a.status != http.StatusNotFound || !strings.Contains(a.body, `no such rule; did you mean \"end-orphaned\"?`) {
+		t.Errorf("a misspelled rule: %d %s", a.status, a.body)
+	}
 }
 
 func TestRulesForSomeAccountsAreShownToTheirKeys(t *testing.T) {
@@ -223,6 +227,10 @@ func TestRulesForSomeAccountsAreShownToTheirKeys(t *testing.T) {
 	for in, want := range map[string]int{account: 2, foreign: 0} {
 		if got := read[api.RuleStatus](t, s.as(s.key(in), http.MethodGet, "rules", "")); len(got.Rules) != want || got.InForce == nil {
 			t.Errorf("%s sees %+v", in, got)
+		}
+		a := s.as(s.keyOf(keys.Operator, in), http.MethodPost, "conferences/support-1/exempt", `{"for":"30m","rule":"end-orphand","reason":"x"}`)
+		if named := strings.Contains(a.body, "did you mean"); a.status != http.StatusUnprocessableEntity || named != (want > 0) {
+			t.Errorf("%s gets %d %s", in, a.status, a.body)
 		}
 	}
 }
