@@ -406,7 +406,9 @@ func (t *task) passBrakes(ctx context.Context) error {
 			return err
 		}
 	}
-	request := brakes.Request{Rule: t.decision.Rule, AccountSid: t.decision.AccountSid, ID: t.decision.ID}
+	request := brakes.Request{
+		Rule: t.decision.Rule, AccountSid: t.decision.AccountSid, Subject: t.decision.ConferenceSid + t.decision.Subject, ID: t.decision.ID,
+	}
 	rule := set.Rule(t.decision.Rule)
 	if rule != nil && (t.decision.Do.AtTwilio() || !rule.AtTwilio()) {
 		request.Limits = rule.Limits

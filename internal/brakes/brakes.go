@@ -99,11 +99,22 @@ func (b *Brakes) Run(ctx context.Context) {
 type Request struct {
 	Rule       string
 	AccountSid string
+	// Subject is what the rule was judged for: a conference, or a leg in it. A rule's actions for one
+	// subject count once in a minute against Limits, and each against Ceiling. Empty: each action counts.
+	Subject string
 	// ID is that of the action. A further request with it within 10 min is not
 	// counted.
 	ID      string
 	Limits  rules.Limits
 	Ceiling rules.Ceiling
+}
+
+// occasion identifies the rule and the subject of a request; 0 without a subject.
+func (r Request) occasion() uint64 {
+	if r.Subject == "" {
+		return 0
+	}
+	return hashOf(r.Rule + "\x00" + r.AccountSid + "\x00" + r.Subject)
 }
 
 // unlimited reports whether neither limits nor a ceiling apply.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -290,4 +291,43 @@ func gathered(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 		}
 	}
 	return values
+}
+
+// A rule announces to a caller who is alone and ends the call 30 s later. Per minute it may act on one
+// conference.
+func TestFurtherStepsOnAConferenceNeedNoRoom(t *testing.T) {
+	t.Parallel()
+	at := noon()
+	b := brakes.New(bucket(t), at.now)
+	step := func(conference, step string) brakes.Answer {
+		t.Helper()
+		r := ask("left-alone", conference+step, 1, 3)
+		r.Subject = conference
+		v, err := b.Admit(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Answer
+	}
+	var got []brakes.Answer
+	for range 3 {
+		got = append(got, step("CF1", "announce"), step("CF2", "announce"))
+		at.pass(30 * time.Second)
+		got = append(got, step("CF1", "end"))
+		at.pass(31 * time.Second)
+	}
+	want := []brakes.Answer{
+		brakes.Admitted, brakes.Wait, brakes.Admitted, // CF1 counts once
+		brakes.Admitted, brakes.Admitted, brakes.Admitted, // what is repeated counts no more, and CF2 has room
+		brakes.Admitted, brakes.Admitted, brakes.Admitted,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := step("CF3", "announce"); got != brakes.Admitted {
+		t.Errorf("the third conference of the hour is %s", got)
+	}
+	if got := step("CF3", "end"); got != brakes.Tripped {
+		t.Errorf("after the third conference of the hour a step is %s", got)
+	}
 }

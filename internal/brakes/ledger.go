@@ -20,6 +20,9 @@ const (
 	// maxIDs bounds the ids in the ledger. Beyond it the oldest are dropped, and
 	// their actions would be counted twice: too strict rather than too lax.
 	maxIDs = 4096
+	// maxOccasions bounds the occasions in the ledger, which is saved at each admission. Beyond it the
+	// oldest are dropped, and their further steps count: too strict again.
+	maxOccasions = 1024
 	// maxPast and maxPastOfRule bound the trips and resets that are kept, of all
 	// rules and of one.
 	maxPast       = 200
@@ -29,8 +32,11 @@ const (
 // ledger contains the actions that were admitted, over all processes.
 type ledger struct {
 	// IDs are the ids of recently admitted actions, oldest first.
-	IDs   admissions       `json:"ids,omitempty"`
-	Rules map[string]*rule `json:"rules,omitempty"`
+	IDs admissions `json:"ids,omitempty"`
+	// Occasions are the pairs of a rule and a subject that the limits of rules counted within the last
+	// minute, oldest first. A former version drops them, and counts each step.
+	Occasions admissions       `json:"occasions,omitempty"`
+	Rules     map[string]*rule `json:"rules,omitempty"`
 	// Accounts counts the actions of the last minute, of each account that has a
 	// ceiling.
 	Accounts map[string]tallies `json:"accounts,omitempty"`
@@ -38,6 +44,7 @@ type ledger struct {
 	Past []Change `json:"past,omitempty"`
 
 	known   map[uint64]struct{} // the ids in IDs
+	counted map[uint64]struct{} // the ids in Occasions
 	tripped []string            // rules that tripped since the ledger was parsed
 }
 
@@ -65,10 +72,7 @@ func parseLedger(value []byte, now time.Time) (*ledger, error) {
 			return nil, fmt.Errorf("parse the ledger of admissions: %w", err)
 		}
 	}
-	l.known = make(map[uint64]struct{}, len(l.IDs))
-	for _, a := range l.IDs {
-		l.known[a.id] = struct{}{}
-	}
+	l.known, l.counted = l.IDs.set(), l.Occasions.set()
 	l.expire(now.Unix())
 	return l, nil
 }
@@ -79,17 +83,18 @@ func (l *ledger) refresh(now time.Time) {
 	l.expire(now.Unix())
 }
 
-// keep keeps a part of the ids, and forgets the others.
-func (l *ledger) keep(ids admissions) {
-	for _, a := range l.IDs[:len(l.IDs)-len(ids)] {
-		delete(l.known, a.id)
+// keep keeps the last part of all, and removes the others from the set of its ids.
+func keep(all *admissions, set map[uint64]struct{}, last admissions) {
+	for _, a := range (*all)[:len(*all)-len(last)] {
+		delete(set, a.id)
 	}
-	l.IDs = ids
+	*all = last
 }
 
 // expire drops ids, counts and rules that no limit depends on any more.
 func (l *ledger) expire(now int64) {
-	l.keep(l.IDs.within(remembered, now))
+	keep(&l.IDs, l.known, l.IDs.within(remembered, now))
+	l.expireOccasions(now)
 	for name, r := range l.Rules {
 		if r == nil {
 			delete(l.Rules, name)
@@ -107,6 +112,11 @@ func (l *ledger) expire(now int64) {
 	}
 }
 
+// expireOccasions drops the occasions that count again.
+func (l *ledger) expireOccasions(now int64) {
+	keep(&l.Occasions, l.counted, l.Occasions.within(minute, now))
+}
+
 // admit decides on one request. changed reports whether the ledger has to be
 // saved: the request was counted, or the rule tripped because its limit was
 // lowered, or stamps were ahead of now.
@@ -115,8 +125,9 @@ func (l *ledger) admit(r Request, now time.Time) (v Verdict, changed bool) {
 	if _, repeat := l.known[id]; repeat {
 		return Verdict{Answer: Admitted, Repeat: true}, false
 	}
-	of := l.rule(r.Rule)
 	second := now.Unix()
+	l.expireOccasions(second)
+	of := l.rule(r.Rule)
 	changed = l.timely(second)
 	if of.Trip == nil && of.full(r.Limits, second) {
 		l.trip(r.Rule, now)
@@ -138,6 +149,7 @@ func (l *ledger) admit(r Request, now time.Time) (v Verdict, changed bool) {
 // timely corrects all stamps that a wrong clock set, and reports whether there was one.
 func (l *ledger) timely(now int64) (corrected bool) {
 	corrected = l.IDs.timely(now)
+	corrected = l.Occasions.timely(now) || corrected
 	for _, r := range l.Rules {
 		corrected = r.Minute.timely(now) || corrected
 		corrected = r.Hour.timely(now) || corrected
@@ -164,27 +176,45 @@ func (r *rule) full(limits rules.Limits, second int64) bool {
 }
 
 // free returns the second from which on the rule's limit and the account's
-// ceiling both admit one more action.
+// ceiling both admit one more action. A further step for a subject needs no room
+// in the rule's limit: otherwise the announcements to new callers would keep the rule from ending any
+// call.
 func (l *ledger) free(r Request, second int64) int64 {
-	return max(l.Rules[r.Rule].Minute.free(minute, r.Limits.PerMinute, second),
-		l.Accounts[r.AccountSid].free(minute, r.Ceiling.PerMinute, second))
+	ceiling := l.Accounts[r.AccountSid].free(minute, r.Ceiling.PerMinute, second)
+	if _, further := l.counted[r.occasion()]; further {
+		return ceiling
+	}
+	return max(ceiling, l.Rules[r.Rule].Minute.free(minute, r.Limits.PerMinute, second))
 }
 
 func (l *ledger) count(r Request, id uint64, second int64) {
-	of := l.Rules[r.Rule]
-	of.Minute, of.Hour = of.Minute.add(second), of.Hour.add(second)
+	of, occasion := l.Rules[r.Rule], r.occasion()
+	if _, further := l.counted[occasion]; !further {
+		of.Minute, of.Hour = of.Minute.add(second), of.Hour.add(second)
+	}
+	if occasion != 0 {
+		remember(&l.Occasions, l.counted, occasion, second, maxOccasions)
+	}
 	if r.Ceiling.PerMinute > 0 {
 		if l.Accounts == nil {
 			l.Accounts = map[string]tallies{}
 		}
 		l.Accounts[r.AccountSid] = l.Accounts[r.AccountSid].add(second)
 	}
-	if last := len(l.IDs) - 1; last >= 0 { // the clock of the process that added it may be ahead
-		second = max(second, l.IDs[last].second)
+	remember(&l.IDs, l.known, id, second, maxIDs)
+}
+
+// remember appends an id that the set does not have. Beyond most the oldest are dropped.
+func remember(all *admissions, set map[uint64]struct{}, id uint64, second int64, most int) {
+	if _, has := set[id]; has {
+		return
 	}
-	l.IDs = append(l.IDs, admission{second, id})
-	l.known[id] = struct{}{}
-	l.keep(l.IDs[max(0, len(l.IDs)-maxIDs):])
+	if last := len(*all) - 1; last >= 0 { // the clock of the process that added it may be ahead
+		second = max(second, (*all)[last].second)
+	}
+	*all = append(*all, admission{second, id})
+	set[id] = struct{}{}
+	keep(all, set, (*all)[max(0, len(*all)-most):])
 }
 
 func (l *ledger) trip(name string, now time.Time) {

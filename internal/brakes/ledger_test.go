@@ -71,7 +71,7 @@ func TestAFullLedgerFitsIntoAMessage(t *testing.T) {
 	for second := range 3600 {
 		now := start.Add(time.Duration(second) * time.Second)
 		for rule := range 200 { // the maximum of a set
-			r := Request{Rule: fmt.Sprintf("%064d", rule), AccountSid: "AC" + strings.Repeat("0", 32), ID: fmt.Sprint(second, rule)}
+			r := Request{Rule: fmt.Sprintf("%064d", rule), AccountSid: "AC" + strings.Repeat("0", 32), ID: fmt.Sprint(second, rule), Subject: fmt.Sprint("CF", second)}
 			l.rule(r.Rule)
 			l.count(r, hashOf(r.ID), now.Unix())
 		}

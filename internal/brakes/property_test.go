@@ -25,6 +25,8 @@ type model struct {
 type done struct {
 	brakes.Request
 	at time.Time
+	// further: the subject counted for the rule within the minute before.
+	further bool
 }
 
 func (m *model) count(now time.Time, window time.Duration, among []done, is func(done) bool) (n int) {
@@ -37,20 +39,22 @@ func (m *model) count(now time.Time, window time.Duration, among []done, is func
 }
 
 func (m *model) admit(r brakes.Request, now time.Time) brakes.Answer {
-	ofRule := func(d done) bool { return d.Rule == r.Rule }
+	ofRule := func(d done) bool { return d.Rule == r.Rule && !d.further }
 	ofAccount := func(d done) bool { return d.AccountSid == r.AccountSid }
 	hour := func() int { return m.count(now, time.Hour, m.admitted[m.reset[r.Rule]:], ofRule) }
+	ofOccasion := func(d done) bool { return ofRule(d) && d.Subject == r.Subject && r.Subject != "" }
+	further := m.count(now, time.Minute, m.admitted, ofOccasion) > 0
 	isRepeat := func(d done) bool { return d.ID == r.ID }
 	switch {
 	case m.count(now, 10*time.Minute, m.admitted, isRepeat) > 0:
 		return brakes.Admitted
 	case !m.tripped[r.Rule].IsZero():
 		return brakes.Tripped
-	case m.count(now, time.Minute, m.admitted, ofRule) >= r.Limits.PerMinute,
+	case !further && m.count(now, time.Minute, m.admitted, ofRule) >= r.Limits.PerMinute,
 		m.count(now, time.Minute, m.admitted, ofAccount) >= r.Ceiling.PerMinute:
 		return brakes.Wait
 	}
-	m.admitted = append(m.admitted, done{r, now})
+	m.admitted = append(m.admitted, done{r, now, further})
 	if hour() >= r.Limits.TripAfter {
 		m.tripped[r.Rule] = now
 	}
@@ -119,7 +123,8 @@ func TestBrakesAnswerAsASimpleModelDoes(t *testing.T) {
 			}
 			r := brakes.Request{
 				Rule: name, AccountSid: account, ID: name + fmt.Sprint(rapid.IntRange(0, 30).Draw(rt, "id")),
-				Limits: limits, Ceiling: ceiling,
+				Subject: rapid.SampledFrom([]string{"", "CF1", "CF2", "CF3"}).Draw(rt, "subject"),
+				Limits:  limits, Ceiling: ceiling,
 			}
 			got, err := process.Admit(t.Context(), r)
 			if want := m.admit(r, at.now()); err != nil || got.Answer != want {
@@ -140,8 +145,8 @@ func checkUntil(rt *rapid.T, v brakes.Verdict, now time.Time) {
 
 func checkMinutes(rt *rapid.T, m *model, limits rules.Limits, ceiling rules.Ceiling) {
 	for _, name := range []string{"end", "kick"} {
-		if n := m.most(func(d done) bool { return d.Rule == name }); n > limits.PerMinute {
-			rt.Fatalf("%s acted %d times in a minute, the limit is %d", name, n, limits.PerMinute)
+		if n := m.most(func(d done) bool { return d.Rule == name && !d.further }); n > limits.PerMinute {
+			rt.Fatalf("%s acted on %d subjects in a minute, the limit is %d", name, n, limits.PerMinute)
 		}
 	}
 	if n := m.most(func(done) bool { return true }); n > ceiling.PerMinute {

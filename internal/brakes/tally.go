@@ -91,6 +91,15 @@ type admission struct {
 // admissions contains admissions, oldest first.
 type admissions []admission
 
+// set returns the ids.
+func (a admissions) set() map[uint64]struct{} {
+	ids := make(map[uint64]struct{}, len(a))
+	for _, one := range a {
+		ids[one.id] = struct{}{}
+	}
+	return ids
+}
+
 func (a admissions) within(w window, now int64) admissions { return within(a, w, now) }
 
 // timed is a tally or an admission.
