@@ -297,6 +297,8 @@ func (a *API) knownRule(ctx context.Context, location, name string) error {
 	switch {
 	case err != nil:
 		return err
+	case set == nil: // they were removed meanwhile
+		return errNoRules
 	case set.Rule(name) == nil:
 		return badField(location, "is not a rule in force: see gavel rules status"+nearestRule(ctx, set, name))
 	}
