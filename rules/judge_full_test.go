@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,7 @@ func TestWhatIsSkippedInAFullStateChangesNothing(t *testing.T) {
 			e := *in.Fact
 			number++
 			e.Kind, e.ID, e.SequenceNumber = kind, fmt.Sprintf("e%d", number), int64(number)
+			e.Params = append(slices.Clone(e.Params), events.Param{Name: "Hold", Value: fmt.Sprint(kind != events.ParticipantJoin)})
 			in.ID, in.Fact = e.ID, withLabel(e)
 			after := foldedLeg(t, record, in.Fact)
 			state = rules.Judge(set, state, record, in, after).State
