@@ -42,8 +42,17 @@ type Timeline struct {
 	Timeline []Entry      `yaml:"timeline"`
 	// Expect are all decisions, no more and no less.
 	Expect []Expectation `yaml:"expect"`
+	// Faults are all expressions that cannot be evaluated in the timeline, each once.
+	Faults []FaultExpectation `yaml:"faults"`
 
 	line int
+}
+
+// FaultExpectation is an expression without a value.
+type FaultExpectation struct {
+	Rule string `yaml:"rule"`
+	// In is the expression's place in the rule, as in rules.ExpressionFault, such as "when".
+	In string `yaml:"in"`
 }
 
 // StepResult is how a step ends. Empty fields match every step.
@@ -215,6 +224,11 @@ func (t *Timeline) check() error {
 	for _, x := range t.Expect {
 		if x.Rule == "" {
 			return fmt.Errorf("%d: an expectation needs a rule", x.line)
+		}
+	}
+	for _, x := range t.Faults {
+		if x.Rule == "" || x.In == "" {
+			return fmt.Errorf("%d: a fault needs rule and in, such as {rule: long-hold, in: when}", t.line)
 		}
 	}
 	return nil

@@ -44,6 +44,8 @@ type play struct {
 	// decisions: each counts once.
 	decided []decision
 	known   map[string]bool
+	// faults are the first errors of expressions without a value.
+	faults map[FaultExpectation]error
 }
 
 // turn is an action that is due at a time.
@@ -83,9 +85,10 @@ func (t *Timeline) begin() time.Time {
 }
 
 // run plays the timeline to its end.
-func (t *Timeline) run(ctx context.Context, set *rules.Set, load func([]string) (*rules.Set, error)) ([]decision, error) {
+func (t *Timeline) run(ctx context.Context, set *rules.Set, load func([]string) (*rules.Set, error)) (*play, error) {
 	p := &play{
 		test: t, load: load, start: t.begin(), sets: map[string]*rules.Set{}, rooms: map[string]*room{}, known: map[string]bool{},
+		faults: map[FaultExpectation]error{},
 	}
 	var err error
 	if p.machine, err = lanes.New(p, nil); err != nil {
@@ -114,7 +117,7 @@ func (t *Timeline) run(ctx context.Context, set *rules.Set, load func([]string) 
 			return nil, err
 		}
 	}
-	return p.decided, nil
+	return p, nil
 }
 
 // plan adds a turn to the timeline, behind those of the same time.
@@ -213,9 +216,10 @@ func (p *play) append(ctx context.Context, line int, raw events.Entry) error {
 	if l := ready.Letter; l != nil {
 		return fmt.Errorf("%d: %s: %s", line, l.Field, l.Reason)
 	}
-	if len(ready.Faults) > 0 {
-		f := ready.Faults[0]
-		return fmt.Errorf("%d: rule %s: %s: %w", p.test.line, f.Rule, f.In, f.Err)
+	for _, f := range ready.Faults {
+		if of := (FaultExpectation{f.Rule, f.In}); p.faults[of] == nil {
+			p.faults[of] = f.Err
+		}
 	}
 	return p.process(ctx, r, raw.ReceivedAt, &ready)
 }

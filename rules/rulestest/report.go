@@ -40,12 +40,13 @@ func (f *File) Run(ctx context.Context, load func(files []string) (*rules.Set, e
 	var failures []Failure
 	for i := range f.Tests {
 		t := &f.Tests[i]
-		decided, err := t.run(ctx, set, load)
+		played, err := t.run(ctx, set, load)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%w", f.Name, err)
 		}
-		if line, table := t.compare(decided); table != "" {
-			failures = append(failures, Failure{f.Name, line, t.Name, table})
+		line, table := t.compare(played.decided)
+		if table += t.compareFaults(played.faults); table != "" {
+			failures = append(failures, Failure{f.Name, cmp.Or(line, t.line), t.Name, table})
 		}
 	}
 	return failures, nil
@@ -71,6 +72,24 @@ func (t *Timeline) compare(all []decision) (line int, table string) {
 		return 0, ""
 	}
 	return cmp.Or(line, t.line), write(rows)
+}
+
+// compareFaults compares the expressions without a value with those that are expected; an empty text
+// means that they agree.
+func (t *Timeline) compareFaults(all map[FaultExpectation]error) string {
+	var lines []string
+	for _, x := range t.Faults {
+		if all[x] == nil {
+			lines = append(lines, fmt.Sprintf("    - fault in %s of rule %s\n", x.In, x.Rule))
+		}
+	}
+	for x, err := range all {
+		if !slices.Contains(t.Faults, x) {
+			lines = append(lines, fmt.Sprintf("    + fault in %s of rule %s: %v\n", x.In, x.Rule, err))
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }
 
 // fits reports whether the decision matches the expectation.

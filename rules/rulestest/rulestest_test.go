@@ -153,3 +153,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// An expression without a value fails its own test, or is expected; the other tests of the file run.
+func TestAnExpressionFaultIsExpectedOrFailsItsTest(t *testing.T) {
+	t.Parallel()
+	const faulty = `rules: [{name: odd, when: 'int(event.call_sid) > 1', do: [publish: {subject: odd}]}]`
+	tests, err := rulestest.Parse("x.yaml", []byte(lonely+"  - name: expected\n    timeline:\n"+
+		"      - {at: 0s, event: participant-join, label: a}\n    faults: [{rule: odd, in: when}]\n"+
+		"  - name: absent\n    timeline: []\n    faults: [{rule: odd, in: when}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failures, err := tests.Run(t.Context(), func([]string) (*rules.Set, error) { return rules.Parse(rules.File{Name: "rules.yaml", Text: faulty}) })
+	if err != nil || len(failures) != 2 {
+		t.Fatalf("%v %v", failures, err)
+	}
+	if got := failures[0]; got.Line != 3 || !strings.HasPrefix(got.Difference, "    + fault in when of rule odd: ") {
+		t.Errorf("unexpected fault: %v", got)
+	}
+	if got := failures[1].Difference; got != "    - fault in when of rule odd\n" {
+		t.Errorf("absent fault: %q", got)
+	}
+}
