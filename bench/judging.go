@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,10 +20,16 @@ import (
 // rulesOrigin is the origin recorded with the bench's rules.
 const rulesOrigin = "bench"
 
-// twentyRules returns the ten presets, live, and the same ten under other names.
+// youngest is the file of the presets that the figures of former builds were measured without.
+const youngest = "ended-from-outside.yaml"
+
+// twentyRules returns ten presets, live, and the same ten under other names.
 func twentyRules() (*rules.Set, error) {
 	var files []rules.File
 	for _, f := range presets.Files() {
+		if path.Base(f.Name) == youngest {
+			continue
+		}
 		for _, word := range []string{"first", "second"} {
 			text := strings.ReplaceAll(f.Text, "  - name: ", "  - mode: live\n    name: "+word+"-")
 			files = append(files, rules.File{Name: word + "-" + f.Name, Text: text})

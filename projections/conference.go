@@ -183,6 +183,9 @@ type Participant struct {
 	// Present holds joins (On) and leaves. An event that names the participant
 	// without a join before it is a sign of presence (Last).
 	Present []Turn `json:"present,omitempty"`
+	// Waiting holds the joins, among those in Present, that do not start the conference: a leg that comes
+	// back may have another startConferenceOnEnter than before.
+	Waiting []Turn `json:"waiting,omitempty"`
 	// Held and Muted hold the turns of hold and mute.
 	Held  []Turn `json:"held,omitempty"`
 	Muted []Turn `json:"muted,omitempty"`

@@ -213,6 +213,9 @@ func (d *draft) foldTurns(p *Participant, flags Flags) {
 	switch d.e.Kind {
 	case events.ParticipantJoin:
 		p.Present = withTurn(p.Present, d.turn(true))
+		if !flags.StartConferenceOnEnter {
+			p.Waiting = withTurn(p.Waiting, d.turn(true))
+		}
 		if flags.Hold {
 			p.Held = withTurn(p.Held, d.turn(true))
 		}

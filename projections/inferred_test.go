@@ -55,6 +55,29 @@ func TestAConferenceThatEverybodyLeftMustHaveEnded(t *testing.T) {
 	}
 }
 
+// The start is not subscribed. What started the conference leaves, and comes back as a leg that would
+// wait: the conference goes on, in whatever order the callbacks arrive.
+func TestAConferenceThatStartedStaysStarted(t *testing.T) {
+	t.Parallel()
+	joins := func(leg int, seq int64, starts string) events.Event {
+		e := *participantEvent(seq, events.ParticipantJoin, leg)
+		e.Params = append(events.Params{{Name: "StartConferenceOnEnter", Value: starts}}, e.Params...)
+		return e
+	}
+	story := []events.Event{
+		joins(1, 1, "true"), joins(2, 2, "false"), *participantEvent(3, events.ParticipantLeave, 1), joins(1, 4, "false"),
+	}
+	for range story {
+		story = append(story[1:], story[0])
+		if got := foldAll(t, story).StatedStatus(); got != projections.StatusInProgress {
+			t.Errorf("the status is %s", got)
+		}
+	}
+	if got := foldAll(t, []events.Event{joins(1, 1, "false"), joins(2, 2, "false")}).StatedStatus(); got != projections.StatusInit {
+		t.Errorf("of two that wait the status is %s", got)
+	}
+}
+
 func TestAWaitingRoomIsShownInProgress(t *testing.T) {
 	t.Parallel()
 	record := foldAll(t, []events.Event{*participantEvent(1, events.ParticipantJoin, 1)})

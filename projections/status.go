@@ -101,8 +101,12 @@ func (c *Conference) mustHaveStarted() bool {
 	}
 	var steps []step
 	for _, p := range c.Participants {
+		starts := false
 		for _, t := range p.presence() {
-			steps = append(steps, step{t, p.Flags.Value.StartConferenceOnEnter})
+			if t.On {
+				starts = p.starts(t)
+			}
+			steps = append(steps, step{t, starts})
 		}
 	}
 	slices.SortFunc(steps, func(a, b step) int { return CompareTurns(a.Turn, b.Turn) })
@@ -121,6 +125,19 @@ func (c *Conference) mustHaveStarted() bool {
 		}
 	}
 	return false
+}
+
+// starts reports whether the leg has startConferenceOnEnter in the stay that began with that turn. Only
+// a join's callback states it of one stay.
+func (p *Participant) starts(join Turn) bool {
+	has := func(turns []Turn) bool {
+		_, found := slices.BinarySearchFunc(turns, join, CompareTurns)
+		return found
+	}
+	if join.Healed || !has(p.Present) {
+		return p.Flags.Value.StartConferenceOnEnter
+	}
+	return !has(p.Waiting)
 }
 
 // Live returns the legs that are in the conference now; none once it ended.

@@ -188,7 +188,7 @@ func (d *decoder) participant(p *projections.Participant) {
 
 // legTail is like tail.
 func (e encoder) legTail(p *projections.Participant) encoder {
-	if p.Summary == nil && p.Coach == (projections.Stated[string]{}) && p.Modified == 0 && p.Answer == nil {
+	if p.Summary == nil && p.Coach == (projections.Stated[string]{}) && p.Modified == 0 && p.Answer == nil && len(p.Waiting) == 0 {
 		return e
 	}
 	e = e.flag(p.Summary != nil)
@@ -199,7 +199,7 @@ func (e encoder) legTail(p *projections.Participant) encoder {
 	if a := p.Answer; a != nil {
 		e = e.flags(a.Flags).number(a.Behind).instant(a.At).number(int64(a.Milli)).statedFlags(a.Others)
 	}
-	return e
+	return e.turns(p.Waiting)
 }
 
 func (d *decoder) legTail(p *projections.Participant) {
@@ -215,6 +215,7 @@ func (d *decoder) legTail(p *projections.Participant) {
 			Flags: d.flags(), Behind: d.number(), At: d.instant(), Milli: uint16(d.number()), Others: d.statedFlags(),
 		}
 	}
+	p.Waiting = d.turns()
 }
 
 func encodeRecording(r *projections.Recording) string {
