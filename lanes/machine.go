@@ -64,7 +64,7 @@ func (m *Machine) Step(ctx context.Context, e *Entry, c *Conference) (Ready, err
 		r.unfoldable(e, err)
 		return r, nil
 	}
-	if f.fresh && !projections.Repeats(f.before, &e.Event) {
+	if f.fresh {
 		m.announce(&r, c, &f)
 	}
 	r.Double = !f.fresh && !onlyEvaluated(&e.Event)

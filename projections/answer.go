@@ -107,18 +107,3 @@ func (p *Participant) withAnswer(turns []Turn, flag func(Flags) bool) []Turn {
 	place.On = flag(p.Answer.Flags)
 	return withTurn(turns, place)
 }
-
-// Repeats reports whether the event is an answer of Twilio's about a leg that is present, and states
-// nothing beyond the record before it. The record keeps its time, because an answer that was given
-// earlier may be folded later, but it is no news.
-func Repeats(before *Conference, e *events.Event) bool {
-	if before == nil || e.Kind != events.HealedFact {
-		return false
-	}
-	h, err := e.Healed()
-	if err != nil || h.Fact != events.ParticipantModify {
-		return false
-	}
-	p := before.Participant(h.CallSid)
-	return p != nil && p.Live() && p.stands(flagsOfWords(h.Flags), h.Coach)
-}

@@ -106,7 +106,7 @@ func TestAnOldNotificationIsNotSent(t *testing.T) {
 	}
 }
 
-// A rule that only notifies is bounded by its own limits.
+// A rule that only notifies is bounded by its own limits, which count a conference once in a minute.
 func TestNotificationsAreBoundedWhereTheRuleSaysSo(t *testing.T) {
 	t.Parallel()
 	w := open(t, `
@@ -119,11 +119,13 @@ rules:
     mode: live
 `)
 	w.perform()
-	r := w.enter("support", "agent", "customer")
+	support := w.enter("support", "agent", "customer")
+	support.ends("publish done", "publish done")
+	sales := w.enter("sales", "agent")
 	wait := w.waits("braked")
-	r.ends("publish done")
+	sales.ends()
 	w.clock.advance(wait)
-	r.ends("publish done", "publish done")
+	sales.ends("publish done")
 }
 
 // A rule that counts decides about no conference, so no record has its outcome.
