@@ -36,9 +36,10 @@ redis-server:
 
 # Tests that are as fast in `make test` run only there.
 .PHONY: failover
-failover: redis-server ## run two of everything and kill one repeatedly, and 20,000 histories of actions; takes about five minutes
+failover: redis-server ## run two of everything and kill one repeatedly, play 20,000 histories of actions and 20,000 call floors; takes about four minutes
 	$(STATIC) test -trimpath -tags failover -timeout 10m -skip 'OutlivesACrash|TestRules[^B]|TestRulesBrakeTogether' ./failover
 	$(STATIC) test -trimpath -run TestActionsHaveTheirConditions ./handlers/act
+	$(STATIC) test -trimpath -run TestGavelsStateAgreesWithTwilios ./internal/twilio/twiliofake
 
 .PHONY: crash
 crash: redis-server ## crash a process at each of 19 points of a decision's life, 20 times; takes about fifteen minutes

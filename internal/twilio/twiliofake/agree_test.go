@@ -12,12 +12,11 @@ import (
 	"gavel/projections"
 )
 
-// floors is how many call floors are compared: busy and failed dials, with and without early media,
-// waiting rooms, transfers, people who come back as another call or as the same one, rooms of one name,
-// events of one second. On every third floor calls are dialled and legs changed through Gavel, while
-// callbacks are on their way, and some calls still ring at the end.
-const floors = 20_000
-
+// The call floors have busy and failed dials, with and without early media, waiting rooms, transfers,
+// people who come back as another call or as the same one, rooms of one name, and events of one second.
+// On every third floor calls are dialled and legs changed through Gavel, while callbacks are on their
+// way, and some calls still ring at the end.
+//
 // Whatever happens on a call floor, and in whatever order its callbacks arrive and how often, the
 // record that Gavel folds agrees with Twilio's own state: in everything if all kinds of events are
 // subscribed, and otherwise in what the subscribed kinds can show (docs/twilio-api.md).
