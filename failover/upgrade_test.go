@@ -38,10 +38,12 @@ var oldBinary = sync.OnceValues(func() (string, error) {
 	if err := os.Mkdir(source, 0o700); err != nil {
 		return "", err
 	}
+	build := goBuild("-o", path, "./cmd/gavel")
+	build.Dir = source
 	for _, command := range []*exec.Cmd{
 		exec.Command("git", "-C", "..", "archive", "-o", archive, writtenBy),
 		exec.Command("tar", "-xf", archive, "-C", source),
-		goBuildIn(source, "-o", path, "./cmd/gavel"),
+		build,
 	} {
 		if out, err := command.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("build the old Gavel: %s: %w\n%s", command, err, out)
@@ -49,12 +51,6 @@ var oldBinary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
-
-func goBuildIn(dir string, args ...string) *exec.Cmd {
-	build := goBuild(args...)
-	build.Dir = dir
-	return build
-}
 
 func gavelBefore(t *testing.T) string { return made(t, oldBinary) }
 

@@ -191,9 +191,9 @@ func (l *ledger) count(r Request, id uint64, second int64) {
 	of, occasion := l.Rules[r.Rule], r.occasion()
 	if _, further := l.counted[occasion]; !further {
 		of.Minute, of.Hour = of.Minute.add(second), of.Hour.add(second)
-	}
-	if occasion != 0 {
-		remember(&l.Occasions, l.counted, occasion, second, maxOccasions)
+		if occasion != 0 {
+			remember(&l.Occasions, l.counted, occasion, second, maxOccasions)
+		}
 	}
 	if r.Ceiling.PerMinute > 0 {
 		if l.Accounts == nil {
@@ -206,9 +206,6 @@ func (l *ledger) count(r Request, id uint64, second int64) {
 
 // remember appends an id that the set does not have. Beyond most the oldest are dropped.
 func remember(all *admissions, set map[uint64]struct{}, id uint64, second int64, most int) {
-	if _, has := set[id]; has {
-		return
-	}
 	if last := len(*all) - 1; last >= 0 { // the clock of the process that added it may be ahead
 		second = max(second, (*all)[last].second)
 	}
