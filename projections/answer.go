@@ -34,7 +34,7 @@ func compareAnswers(a, b Answer) int {
 	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Milli, b.Milli), cmp.Compare(a.Behind, b.Behind), compareFlags(a.Flags, b.Flags))
 }
 
-// placed returns the place of p.Answer among the events of the leg: right behind the latest one that
+// placed returns the place of p.Answer among the events of the leg (ADR 0043): right behind the latest one that
 // was certainly before it. That is the join that the record lacked, because Twilio answered about a leg
 // that was there, an earlier answer, and every turn that is older by more than clocks differ. All other
 // callbacks are later and override it. ok is false until such an event is folded.
